@@ -1,0 +1,40 @@
+//! What crosses a process boundary: names, JSON shapes, and money.
+//!
+//! Everything here is fixed by the clients and workers that others write against it. A field may be
+//! added; none may be renamed or dropped.
+//!
+//! **Architecture invariant:** this crate knows nothing of HTTP, SQLite or Temporal's SDK. Every
+//! other crate may depend on it, so it stays light.
+
+pub mod bank;
+mod money;
+mod refusal;
+mod transfer;
+
+pub use money::{Amount, AmountError, Money};
+pub use refusal::{Refusal, RefusalKind};
+pub use transfer::{
+    BalanceAnswer, BalanceQuestion, Movement, MovementAnswer, RefundAnswer, Status, Transfer,
+    TransferRequest, TransferResult, TransferState, step,
+};
+
+/// The Task Queue that workers poll and clients start transfers on.
+pub const TASK_QUEUE: &str = "money-transfer-task-queue";
+/// The Workflow Type of a transfer.
+pub const WORKFLOW_TYPE: &str = "MoneyTransferWorkflow";
+/// The Query that a transfer answers with its [`TransferState`].
+pub const STATE_QUERY: &str = "get_state";
+/// The custom Search Attributes of a transfer, both of type `Keyword`: the account the money leaves
+/// and the one it reaches.
+pub const SEARCH_ATTRIBUTES: [&str; 2] = ["from_account", "to_account"];
+/// The environment variable that tells a worker where the bank answers, as a URL without a path.
+pub const BANK_URL_VARIABLE: &str = "ACCOUNT_API_URL";
+/// Where the bank answers when nobody says otherwise.
+pub const DEFAULT_BANK_URL: &str = "http://127.0.0.1:5050";
+
+/// The Workflow Id of a transfer that nobody named: `transfer-<unix seconds>-<8 hex digits>`.
+///
+/// `random` is the caller's: this crate has no source of randomness.
+pub fn workflow_id(unix_seconds: u64, random: u32) -> String {
+    format!("transfer-{unix_seconds}-{random:08x}")
+}
