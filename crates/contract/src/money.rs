@@ -65,9 +65,7 @@ impl Amount {
     pub fn from_json(text: &str) -> Result<Amount, AmountError> {
         match cents_of(text.trim())? {
             cents if cents <= 0 => Err(AmountError::NotPositive),
-            cents => i64::try_from(cents)
-                .map_err(|_| AmountError::TooLarge)
-                .and_then(Amount::from_cents),
+            cents => i64::try_from(cents).map_err(|_| AmountError::TooLarge).and_then(Amount::from_cents),
         }
     }
 }
@@ -147,10 +145,7 @@ fn cents_of(text: &str) -> Result<i128, AmountError> {
     if significant.len() as i64 + zeros > 30 {
         return Err(if negative { AmountError::NotPositive } else { AmountError::TooLarge });
     }
-    let cents = significant
-        .parse::<i128>()
-        .map_err(|_| AmountError::NotANumber)?
-        * 10i128.pow(zeros as u32);
+    let cents = significant.parse::<i128>().map_err(|_| AmountError::NotANumber)? * 10i128.pow(zeros as u32);
     Ok(if negative { -cents } else { cents })
 }
 

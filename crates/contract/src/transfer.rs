@@ -62,6 +62,13 @@ impl Default for TransferRequest {
     }
 }
 
+impl From<&Transfer> for TransferRequest {
+    fn from(transfer: &Transfer) -> TransferRequest {
+        let json = serde_json::value::to_raw_value(transfer);
+        TransferRequest(json.expect("two texts and a number are always writable"))
+    }
+}
+
 /// A transfer that can be tried.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Transfer {
@@ -219,7 +226,11 @@ mod tests {
     #[test]
     fn a_request_that_can_never_work_says_why() {
         for (json, kind, word) in [
-            (r#"{"from_account":"a","to_account":"b","amount":0.001}"#, RefusalKind::BadAmount, "two decimals"),
+            (
+                r#"{"from_account":"a","to_account":"b","amount":0.001}"#,
+                RefusalKind::BadAmount,
+                "two decimals",
+            ),
             (r#"{"from_account":"a","to_account":"b","amount":"5"}"#, RefusalKind::BadAmount, "number"),
             (r#"{"from_account":"a","to_account":"a","amount":5}"#, RefusalKind::SameAccount, "both a"),
             (r#"{"from_account":"a","to_account":"b"}"#, RefusalKind::BadRequest, "amount"),

@@ -19,10 +19,7 @@ pub struct Variant {
 
 macro_rules! variant {
     ($kind:literal, $name:literal) => {
-        Variant {
-            name: $name,
-            source: include_str!(concat!("../../stages/src/", $kind, "/", $name, ".rs")),
-        }
+        Variant { name: $name, source: include_str!(concat!("../../stages/src/", $kind, "/", $name, ".rs")) }
     };
 }
 

@@ -1,0 +1,117 @@
+//! Lost answers, cancellations and workers that are killed: the money moves once or goes back.
+
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+use temporalio_client::{WorkflowCancelOptions, WorkflowGetResultOptions, errors::WorkflowGetResultError};
+use testbed::{Testbed, until};
+use transfer_kit::stuck;
+
+use crate::{Handle, events, example, result, worker};
+
+async fn until_deposit_fails(testbed: &Testbed, transfer: &Handle) {
+    until("the deposit to fail", || async {
+        let run_id = transfer.run_id().expect("a started transfer has a run");
+        let why = stuck::why(&testbed.client, &transfer.info().workflow_id, run_id).await;
+        match why.expect("the server answers") {
+            Some(stuck) if stuck.task == stuck::Task::Activity("deposit".to_owned()) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn money_moves_once_though_every_first_answer_is_lost() {
+    let testbed = Testbed::start().await;
+    let worker = worker(&testbed, "fix-activity").await;
+    let lose = json!({"enabled": true, "error_rate": 1, "timeout_rate": 0, "strikes": "after"});
+    testbed.put("/real-world-mode", lose).await;
+    let transfer = testbed.start_transfer("lost-answers", example()).await;
+    until("the withdrawal to be made", || async {
+        let balance = testbed.balance("account_A").await;
+        if balance == 97_450 { Ok(()) } else { Err(balance) }
+    })
+    .await;
+    testbed.put("/real-world-mode", json!({"enabled": false})).await;
+
+    result(&transfer).await;
+    assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_gives_the_money_back() {
+    let testbed = Testbed::start().await;
+    testbed.put("/outage", json!({"deposits": true})).await;
+    let worker = worker(&testbed, "fix-activity").await;
+    let transfer = testbed.start_transfer("cancelled", example()).await;
+    until_deposit_fails(&testbed, &transfer).await;
+    assert_eq!(testbed.balance("account_A").await, 97_450);
+
+    transfer.cancel(WorkflowCancelOptions::default()).await.expect("the server takes the request");
+    let ended = transfer.get_result(WorkflowGetResultOptions::default()).await;
+    assert!(matches!(ended, Err(WorkflowGetResultError::Cancelled { .. })), "{ended:?}");
+    assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (100_000, 50_000));
+    assert_eq!(events::scheduled_activities(&transfer).await.last().map(String::as_str), Some("refund"));
+    worker.stop().await;
+}
+
+/// A worker in a process of its own, to be ended by a signal.
+struct Process(Child);
+
+impl Process {
+    fn start(testbed: &Testbed, stage: &str) -> Process {
+        let child = Command::new(env!("CARGO_BIN_EXE_stage_worker"))
+            .arg(stage)
+            .env("TEMPORAL_ADDRESS", testbed.server_address())
+            .env("ACCOUNT_API_URL", &testbed.bank_url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        Process(child.expect("the worker can be run"))
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("kill can be run");
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn completes_though_its_worker_ends_by(signal: &str) {
+    let testbed = Testbed::start().await;
+    testbed.put("/outage", json!({"deposits": true})).await;
+    let mut first = Process::start(&testbed, "fix-activity");
+    let transfer = testbed.start_transfer("interrupted", example()).await;
+    until_deposit_fails(&testbed, &transfer).await;
+    first.signal(signal);
+    until("the worker to end", || {
+        let ended = first.0.try_wait().expect("a child can be asked");
+        async move { ended.ok_or("it runs") }
+    })
+    .await;
+    testbed.put("/outage", json!({"deposits": false})).await;
+
+    let _second = Process::start(&testbed, "fix-activity");
+    result(&transfer).await;
+    assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
+    assert_eq!(events::scheduled_activities(&transfer).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_transfer_completes_once_though_its_worker_is_terminated_in_the_middle() {
+    completes_though_its_worker_ends_by("TERM").await;
+}
+
+#[tokio::test]
+async fn a_transfer_completes_once_though_its_worker_is_killed_in_the_middle() {
+    completes_though_its_worker_ends_by("KILL").await;
+}

@@ -1,0 +1,114 @@
+//! Real parts for the tests: a dev server, a bank and workers, each on ports of its own, gone when dropped.
+//!
+//! Nothing here panics on purpose but what a test wants to panic on: a part that cannot be had.
+
+mod dev_server;
+mod wait;
+mod worker;
+
+pub use dev_server::{DevServer, temporal_cli};
+pub use wait::until;
+pub use worker::TestWorker;
+
+use std::collections::BTreeMap;
+
+use contract::{Money, TASK_QUEUE, WORKFLOW_TYPE, bank};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, UntypedWorkflow, WorkflowHandle,
+    WorkflowStartOptions,
+};
+use temporalio_common::data_converters::RawValue;
+use tokio::{net::TcpListener, sync::oneshot};
+
+/// A dev server and a bank that belong together.
+pub struct Testbed {
+    /// A client of the server.
+    pub client: Client,
+    /// The bank's address, a URL without a path.
+    pub bank_url: String,
+    http: reqwest::Client,
+    _close_bank: oneshot::Sender<()>,
+    server: DevServer,
+}
+
+impl Testbed {
+    /// Starts both and waits until they answer.
+    pub async fn start() -> Testbed {
+        let server = DevServer::start().await;
+        let client = connect(&server.address).await;
+        let (bank_url, close_bank) = open_bank().await;
+        Testbed { client, bank_url, http: reqwest::Client::new(), _close_bank: close_bank, server }
+    }
+
+    /// The server's address, `host:port`.
+    pub fn server_address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// Starts a transfer under this id, with any JSON as its input.
+    pub async fn start_transfer(
+        &self,
+        workflow_id: &str,
+        input: serde_json::Value,
+    ) -> WorkflowHandle<Client, UntypedWorkflow> {
+        let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id).build();
+        self.client
+            .start_workflow(UntypedWorkflow::new(WORKFLOW_TYPE), raw_json(&input), options)
+            .await
+            .expect("the dev server starts a workflow")
+    }
+
+    /// All balances of the bank.
+    pub async fn balances(&self) -> BTreeMap<String, Money> {
+        let answer: bank::Accounts = self.get("/accounts").await;
+        answer.accounts.into_iter().map(|account| (account.account_number, account.balance)).collect()
+    }
+
+    /// What an account holds, in cents.
+    pub async fn balance(&self, account: &str) -> i64 {
+        self.balances().await[account].cents()
+    }
+
+    /// A GET of the bank.
+    pub async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let answer =
+            self.http.get(format!("{}{path}", self.bank_url)).send().await.expect("the bank answers");
+        answer.json().await.expect("the bank answers with what was asked for")
+    }
+
+    /// A PUT of a setting of the bank.
+    pub async fn put(&self, path: &str, body: serde_json::Value) {
+        let answer = self.http.put(format!("{}{path}", self.bank_url)).json(&body).send().await;
+        let answer = answer.expect("the bank answers");
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+}
+
+/// A client of the server at this address.
+pub async fn connect(address: &str) -> Client {
+    let url = reqwest::Url::parse(&format!("http://{address}")).expect("an address makes a URL");
+    let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
+    let connection = Connection::connect(options).await.expect("the dev server answers");
+    Client::new(connection, ClientOptions::new("default").build()).expect("no plugin can fail")
+}
+
+/// A bank of the test's own, in this process and in memory; it closes when the sender is dropped.
+async fn open_bank() -> (String, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let bank = account_api::Bank::in_memory().expect("a ledger in memory");
+    let (close, closed) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let closed = async {
+            // Sent or dropped, the bank closes.
+            let _ = closed.await;
+        };
+        account_api::serve(listener, bank, closed).await.expect("the bank serves");
+    });
+    (format!("http://{address}"), close)
+}
+
+/// JSON as the payload that any SDK would send for it.
+pub fn raw_json(value: &serde_json::Value) -> RawValue {
+    RawValue::from_value(value, &Default::default())
+}

@@ -1,0 +1,196 @@
+//! The worker around a Workflow and its activities: connection, options, life.
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::Path,
+    process::{self, ExitCode},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use contract::TASK_QUEUE;
+use temporalio_client::{
+    Client, ClientOptions, Connection, envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
+};
+use temporalio_common::{
+    WorkflowDefinition,
+    protos::temporal::api::{
+        enums::v1::TaskQueueType, taskqueue::v1::TaskQueue, workflowservice::v1::DescribeTaskQueueRequest,
+    },
+    worker::WorkerDeploymentOptions,
+};
+use temporalio_sdk::{
+    Runtime, Worker, WorkerOptions, activities::ActivityImplementer, workflows::WorkflowImplementation,
+};
+
+use crate::panic_location::{self, PanicLocation};
+
+/// Connects as every Temporal tool does: by `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_PROFILE`,
+/// the TLS and API key variables, and `temporal.toml`.
+///
+/// # Errors
+/// The configuration cannot be read, or no Temporal Service answers there; the message names the address.
+pub async fn connect() -> anyhow::Result<Client> {
+    let (connection, client) = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+        .map_err(|error| {
+            anyhow!("cannot read the Temporal configuration (TEMPORAL_* variables, temporal.toml): {error}")
+        })?;
+    let address = connection.target.to_string();
+    let connection = Connection::connect(connection).await.with_context(|| {
+        format!("no Temporal Service answers at {address}; is the lab running? cargo xtask lab start")
+    })?;
+    Client::new(connection, client).context("the Temporal client could not be made")
+}
+
+/// The options of a worker that runs this Workflow and these activities.
+///
+/// # Errors
+/// Two Workflows of one name are registered.
+pub fn options<W, A>(activities: A) -> anyhow::Result<WorkerOptions>
+where
+    W: WorkflowImplementation,
+    <W::Run as WorkflowDefinition>::Input: Send,
+    A: ActivityImplementer,
+{
+    panic_location::install_hook();
+    let options = WorkerOptions::new(TASK_QUEUE)
+        .register_workflow::<W>()?
+        .register_activities(activities)
+        .workflow_interceptor(panic_location::for_workflows())
+        .activity_inbound_interceptor(PanicLocation)
+        // The default is a checksum of the whole executable, at every start.
+        .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
+        .client_identity_override(format!("worker-{}", process::id()))
+        // A Workflow Task for a worker that was killed waits this long before another gets it.
+        .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
+        // On shutdown, what an attempt has begun may end; then it is tried again by the next worker.
+        .graceful_shutdown_period(Duration::from_secs(2))
+        .build();
+    Ok(options)
+}
+
+/// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks under way
+/// end, so that none is handed to a worker that is gone.
+///
+/// `on_polling` is called once the server itself tells that this worker polls, for Workflow Tasks and for
+/// Activity Tasks.
+///
+/// # Errors
+/// The namespace does not exist, or the worker met something that it cannot go on from.
+pub async fn run(
+    client: Client,
+    options: WorkerOptions,
+    shutdown: impl Future<Output = ()>,
+    on_polling: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let runtime = Runtime::from_current_tokio(Default::default())?;
+    let identity = options.client_identity_override.clone().unwrap_or_default();
+    let mut worker = Worker::new(&runtime, client.clone(), options)?;
+    let leave = worker.shutdown_handle();
+
+    let mut working = std::pin::pin!(worker.run());
+    let mut polling = std::pin::pin!(polls(&client, &identity));
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        ended = &mut working => return ended.context("the worker stopped"),
+        () = &mut shutdown => {}
+        () = &mut polling => {
+            on_polling();
+            tokio::select! {
+                ended = &mut working => return ended.context("the worker stopped"),
+                () = &mut shutdown => {}
+            }
+        }
+    }
+    leave();
+    working.await.context("the worker did not leave in order")
+}
+
+/// Waits until the server knows of this worker's polls.
+async fn polls(client: &Client, identity: &str) {
+    for kind in [TaskQueueType::Workflow, TaskQueueType::Activity] {
+        while !is_polled(client, identity, kind).await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn is_polled(client: &Client, identity: &str, kind: TaskQueueType) -> bool {
+    let request = DescribeTaskQueueRequest {
+        namespace: client.options().namespace.clone(),
+        task_queue: Some(TaskQueue { name: TASK_QUEUE.to_owned(), ..Default::default() }),
+        task_queue_type: kind as i32,
+        ..Default::default()
+    };
+    let answer = client.connection().workflow_service().describe_task_queue(request.into_request()).await;
+    answer.is_ok_and(|answer| answer.into_inner().pollers.iter().any(|poller| poller.identity == identity))
+}
+
+/// Completes on Ctrl-C or TERM.
+///
+/// # Panics
+/// Where the process may not listen to signals at all.
+pub async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).expect("a process may listen to its own signals");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Tells a supervisor that the worker polls: writes `text` beside the file and renames it, so that the file is
+/// there whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_ready_file(file: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, file))
+        .with_context(|| format!("cannot write the ready file {}", file.display()))
+}
+
+/// A line for the person who watches, on standard output. That nobody reads it is no reason to stop.
+pub fn say(line: fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    // A closed pipe is nothing that this process could mend.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// The error of a command that ended because it was asked to: no message, exit code 130.
+pub fn interrupted() -> anyhow::Error {
+    anyhow!(Interrupted)
+}
+
+#[derive(Debug)]
+struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Runs a command's future to its end: exit code 0, or 1 with the error and its causes on standard error.
+pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the asynchronous runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

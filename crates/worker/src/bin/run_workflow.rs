@@ -1,0 +1,133 @@
+//! `run_workflow`: a worker and one transfer in one process.
+
+use std::{
+    process,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Arg, Command, value_parser};
+use contract::{Amount, TASK_QUEUE, Transfer, TransferRequest, TransferResult};
+use temporalio_client::{
+    Client, WorkflowGetResultOptions, WorkflowStartOptions,
+    errors::{WorkflowGetResultError, WorkflowStartError},
+};
+use tokio::sync::oneshot;
+use transfer_kit::{Bank, host, stuck};
+use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
+
+/// Where the Temporal UI of a lab is when nobody says otherwise.
+const DEFAULT_UI: &str = "http://127.0.0.1:8233";
+
+fn main() -> ExitCode {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let matches = Command::new("run_workflow")
+        .about("Runs a worker and one transfer in one process, and waits for its result")
+        .after_help(
+            "It connects by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE and temporal.toml, as every Temporal \
+             tool does; ACCOUNT_API_URL says where the bank is.\n\nExample:\n  run_workflow --from account_A --to account_B --amount 25.50",
+        )
+        .arg(text("from", "ACCOUNT", "The account that the money leaves").default_value("account_A"))
+        .arg(text("to", "ACCOUNT", "The account that the money reaches").default_value("account_B"))
+        .arg(text("amount", "DOLLARS", "How much").default_value("25.50").value_parser(value_parser!(Amount)))
+        .arg(text("workflow-id", "ID", "Its Workflow Id; a transfer of that id that is still running is joined"))
+        .arg(text("ui-url", "URL", "Where the Temporal UI is, for the link").default_value(DEFAULT_UI))
+        .get_matches();
+    let get = |name| matches.get_one::<String>(name).cloned();
+    let transfer = Transfer {
+        from_account: get("from").unwrap_or_default(),
+        to_account: get("to").unwrap_or_default(),
+        amount: *matches.get_one("amount").expect("it has a default"),
+    };
+    let workflow_id = get("workflow-id").unwrap_or_else(new_workflow_id);
+    let ui = get("ui-url").unwrap_or_default();
+
+    host::block_on(async move {
+        let request = TransferRequest::from(&transfer);
+        if let Err(refusal) = request.validate() {
+            bail!("{refusal}");
+        }
+        let client = host::connect().await?;
+        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+
+        // Whichever ends first, the transfer or the person's patience: then the worker leaves in order.
+        let (done, over) = oneshot::channel();
+        let outcome = async {
+            let outcome = tokio::select! {
+                outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,
+                () = host::termination() => {
+                    host::say(format_args!(
+                        "left; the transfer goes on when a worker runs. To join it: --workflow-id {workflow_id}"
+                    ));
+                    Err(host::interrupted())
+                }
+            };
+            // The worker may be gone already, with an error of its own.
+            let _ = done.send(());
+            outcome
+        };
+        let shutdown = async {
+            // An error means that the sender is gone, so it is over too.
+            let _ = over.await;
+        };
+        let (worked, outcome) = tokio::join!(host::run(client.clone(), options, shutdown, || ()), outcome);
+        worked.and(outcome)
+    })
+}
+
+/// Starts the transfer, or joins it, and waits for its end.
+async fn run_transfer(
+    client: &Client,
+    workflow_id: &str,
+    request: TransferRequest,
+    ui: &str,
+) -> anyhow::Result<()> {
+    let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id).build();
+    let (word, handle) = match client.start_workflow(MoneyTransferWorkflow::run, request, options).await {
+        Ok(handle) => ("started", handle),
+        Err(WorkflowStartError::AlreadyStarted { .. }) => ("joined", client.get_workflow_handle(workflow_id)),
+        Err(error) => return Err(error).with_context(|| format!("cannot start the transfer {workflow_id}")),
+    };
+    let run_id = match handle.run_id() {
+        Some(run_id) => run_id.to_owned(),
+        None => stuck::current_run(client, workflow_id).await?,
+    };
+    let namespace = &client.options().namespace;
+    let link = format!(
+        "{}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history",
+        ui.trim_end_matches('/')
+    );
+    host::say(format_args!("{word} {workflow_id}\n  {link}"));
+
+    let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()));
+    let mut told = None;
+    let result = loop {
+        tokio::select! {
+            result = &mut result => break result,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        // A service that does not answer just now says so through the result, if it lasts.
+        if let Ok(Some(stuck)) = stuck::why(client, workflow_id, &run_id).await
+            && told.as_ref() != Some(&stuck)
+        {
+            host::say(format_args!("stuck: {stuck}\n  {link}"));
+            told = Some(stuck);
+        }
+    };
+    match result {
+        Ok(TransferResult { from_account, to_account, amount, .. }) => {
+            host::say(format_args!("completed: {amount} from {from_account} to {to_account}"));
+            Ok(())
+        }
+        Err(WorkflowGetResultError::Failed(failure)) => bail!("the transfer failed: {failure}\n  {link}"),
+        Err(error) => Err(error).with_context(|| format!("the transfer has no result\n  {link}")),
+    }
+}
+
+fn new_workflow_id() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    contract::workflow_id(now.as_secs(), now.subsec_nanos() ^ process::id().rotate_left(16))
+}

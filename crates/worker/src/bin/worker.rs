@@ -1,0 +1,40 @@
+//! `worker`: runs transfers until it is told to stop.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Arg, Command, value_parser};
+use contract::TASK_QUEUE;
+use transfer_kit::{Bank, host};
+use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
+
+fn main() -> ExitCode {
+    let matches = Command::new("worker")
+        .about("Runs transfers: polls the Task Queue until Ctrl-C or TERM")
+        .after_help(
+            "It connects by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE and temporal.toml, as every Temporal \
+             tool does; ACCOUNT_API_URL says where the bank is.\n\nExample:\n  TEMPORAL_ADDRESS=127.0.0.1:7233 worker",
+        )
+        .arg(
+            Arg::new("ready-file")
+                .long("ready-file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Written once the server tells that this worker polls"),
+        )
+        .get_matches();
+    let ready_file = matches.get_one::<PathBuf>("ready-file");
+
+    host::block_on(async move {
+        let client = host::connect().await?;
+        let namespace = client.options().namespace.clone();
+        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let mut announced = Ok(());
+        host::run(client, options, host::termination(), || {
+            host::say(format_args!("worker polls {TASK_QUEUE} in namespace {namespace}"));
+            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, TASK_QUEUE));
+        })
+        .await?;
+        host::say(format_args!("worker has left"));
+        announced
+    })
+}
