@@ -184,7 +184,7 @@ fn serialize_cents<S: Serializer>(cents: i64, serializer: S) -> Result<S::Ok, S:
     if cents % 100 == 0 {
         serializer.serialize_i64(cents / 100)
     } else {
-        // Up to 2^53 cents the nearest float prints as exactly these two decimals.
+        // Below 2^46 dollars no two sums share their nearest float, so it prints as these two decimals.
         serializer.serialize_f64(cents as f64 / 100.0)
     }
 }

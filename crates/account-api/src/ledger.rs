@@ -1,0 +1,570 @@
+//! The books: every account's balance, and every movement that made it so, in one SQLite file.
+//!
+//! An entry is never changed. It carries the idempotency key, the transfer and the run it was made
+//! for, so it is also the record that a repeated request is answered from: a movement and the memory
+//! of it cannot come apart.
+//!
+//! # How money moves once
+//!
+//! A *transfer* stays the same over all its *runs*; a Workflow Reset begins a new run of it. What a
+//! transfer has withdrawn and neither deposited nor refunded is *in transit*.
+//!
+//! - **The same key with the same request is applied once**, and answered from its entry. With
+//!   another request it is refused. Refusals are not remembered: a later try is judged anew.
+//! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
+//!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
+//!   deposit's answer may only have been lost.
+//! - **A refund closes its run**, and the runs it finds in the transfer's entries: a reset has ended
+//!   those. A withdrawal or deposit of such a run may still be under way, from an attempt that was
+//!   given up on. Arriving after the refund it would take or give money for a transfer that is over,
+//!   so it is refused, even when its key had been applied before.
+//! - **The same refund again is answered as the first time**: its run is closed, so it cannot give
+//!   back what a later run has withdrawn since.
+//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone counts as
+//!   unused, so that a reset can withdraw again under the keys of the first run.
+//! - **A refunded transfer deposits only what is in transit.** A reset to a point after the
+//!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
+//!   such rule, since other clients may deposit without a withdrawal of their own.
+//!
+//! # What survives
+//!
+//! A change that was answered survives a `kill -9` of anything. A power cut may lose the last
+//! moments (`synchronous = NORMAL`), but never leaves books that do not add up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use contract::{Amount, Money, bank};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+
+/// The most an account may hold. Up to here a JSON number holds every cent exactly.
+const MAX_BALANCE: Money = Money::from_dollars(10_000_000_000_000);
+
+/// How long to wait for another program that holds the file's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Marks an SQLite file as one of this bank: `TBLb`.
+const APPLICATION_ID: i32 = 0x5442_4C62;
+
+/// The format of the tables below. Any change to them takes the next number.
+const FORMAT: i32 = 1;
+
+/// The tables.
+const SCHEMA: &str = "
+CREATE TABLE accounts (
+    number        TEXT    PRIMARY KEY,
+    balance_cents INTEGER NOT NULL CHECK (balance_cents >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entries (
+    id                  INTEGER PRIMARY KEY,
+    account             TEXT    NOT NULL REFERENCES accounts,
+    kind                TEXT    NOT NULL CHECK (kind IN ('open', 'withdraw', 'deposit', 'refund')),
+    cents               INTEGER NOT NULL,
+    balance_after_cents INTEGER NOT NULL,
+    transfer            TEXT,
+    run                 TEXT,
+    idempotency_key     TEXT,
+    unix_time           INTEGER NOT NULL DEFAULT (unixepoch())
+) STRICT;
+CREATE INDEX entries_by_transfer ON entries (transfer) WHERE transfer IS NOT NULL;
+CREATE INDEX entries_by_key ON entries (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE closed_runs (
+    transfer       TEXT    NOT NULL,
+    run            TEXT    NOT NULL,
+    refunded_cents INTEGER NOT NULL,
+    PRIMARY KEY (transfer, run)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Which way a movement goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Out of the account.
+    Withdraw,
+    /// Into the account.
+    Deposit,
+}
+
+impl Direction {
+    /// The entry's kind in the books.
+    fn kind(self) -> &'static str {
+        match self {
+            Direction::Withdraw => "withdraw",
+            Direction::Deposit => "deposit",
+        }
+    }
+
+    /// What the movement does to the balance.
+    fn signed_cents(self, amount: Amount) -> i64 {
+        match self {
+            Direction::Withdraw => -amount.cents(),
+            Direction::Deposit => amount.cents(),
+        }
+    }
+}
+
+/// A withdrawal or deposit that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Movement {
+    /// Out or in.
+    pub(crate) direction: Direction,
+    /// The account's number.
+    pub(crate) account: String,
+    /// How much.
+    pub(crate) amount: Amount,
+    /// Where it belongs.
+    pub(crate) provenance: Provenance,
+}
+
+/// Where a request belongs; any of it may be unknown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Provenance {
+    /// The same for every attempt of one request.
+    pub(crate) idempotency_key: Option<String>,
+    /// The same for every run of one transfer.
+    pub(crate) transfer: Option<String>,
+    /// One execution of the transfer.
+    pub(crate) run: Option<String>,
+}
+
+/// A movement that is in the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// What the account held before.
+    pub(crate) previous_balance: Money,
+    /// What it held then.
+    pub(crate) new_balance: Money,
+}
+
+/// A refund that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Refund {
+    /// The account that the money was taken from.
+    pub(crate) account: String,
+    /// The transfer to undo.
+    pub(crate) transfer: String,
+    /// The run that gives up.
+    pub(crate) run: String,
+}
+
+/// What a refund came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GivenBack {
+    /// How much went back.
+    pub(crate) amount: Money,
+    /// What the account holds now.
+    pub(crate) new_balance: Money,
+    /// Whether the money had arrived, so that there was nothing to undo.
+    pub(crate) delivered: bool,
+}
+
+/// Why the bank says no. The books are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no such account.
+    UnknownAccount,
+    /// The account holds less than is asked for.
+    InsufficientFunds { balance: Money, amount: Amount },
+    /// The account would hold more than [`MAX_BALANCE`].
+    AccountFull,
+    /// The key was used for another request.
+    KeyReused,
+    /// A refund has closed the run that this comes from.
+    RunClosed,
+    /// The transfer was refunded, and less than the deposit is in transit.
+    NotInTransit,
+    /// The transfer's money was taken from another account than the one to refund.
+    OtherAccount,
+}
+
+/// Why a piece of work on the books came to nothing.
+#[derive(Debug)]
+pub(crate) enum LedgerError {
+    /// By the bank's rules.
+    Refused(Refused),
+    /// SQLite cannot read or write the file: all of the transaction is lost.
+    Broken(rusqlite::Error),
+}
+
+impl From<Refused> for LedgerError {
+    fn from(refused: Refused) -> LedgerError {
+        LedgerError::Refused(refused)
+    }
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> LedgerError {
+        LedgerError::Broken(error)
+    }
+}
+
+/// An entry that a repeated request is answered from.
+struct Entry {
+    id: i64,
+    account: String,
+    kind: String,
+    cents: i64,
+    balance_after: i64,
+    transfer: Option<String>,
+}
+
+/// How far a transfer's money has come.
+struct Standing {
+    /// Withdrawn, and neither deposited nor refunded.
+    in_transit: Money,
+    /// The last refund's entry; 0 for none.
+    last_refund: i64,
+    /// The last deposit's entry; 0 for none.
+    last_deposit: i64,
+}
+
+/// The open books.
+///
+/// Its methods judge first and write last, so one that refuses has written nothing. Call them
+/// between [`begin`](Ledger::begin) and a commit.
+pub(crate) struct Ledger {
+    connection: Connection,
+}
+
+impl Ledger {
+    /// Opens the file, or makes it with the accounts of the start.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Ledger> {
+        // SQLite takes an empty name for a file that it deletes at the end.
+        ensure!(!path.as_os_str().is_empty(), "the ledger's file name is empty");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .with_context(|| format!("cannot open the ledger {}: name another with --db", path.display()))?;
+        Ledger::from_connection(connection).with_context(|| {
+            format!(
+                "cannot use {} as the bank's ledger; it is left as it is: move it away, or name \
+                 another with --db",
+                path.display()
+            )
+        })
+    }
+
+    /// Books that are gone when they are dropped.
+    pub(crate) fn in_memory() -> anyhow::Result<Ledger> {
+        Ledger::from_connection(Connection::open_in_memory()?)
+    }
+
+    /// Makes the tables in a blank database, and checks any other before it is used.
+    fn from_connection(connection: Connection) -> anyhow::Result<Ledger> {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let ledger = Ledger { connection };
+        let transaction = ledger.begin()?;
+        if ledger.is_blank()? {
+            ledger.create()?;
+        } else {
+            ledger.verify()?;
+        }
+        transaction.commit()?;
+        ledger.connection.pragma_update(None, "journal_mode", "WAL")?;
+        ledger.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(ledger)
+    }
+
+    /// Whether nobody has used the file yet.
+    fn is_blank(&self) -> rusqlite::Result<bool> {
+        let tables: i64 =
+            self.connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok(tables == 0 && self.pragma("application_id")? == 0 && self.pragma("user_version")? == 0)
+    }
+
+    /// The tables, marked as this bank's, with the accounts of the start.
+    fn create(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(SCHEMA)?;
+        self.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        self.connection.pragma_update(None, "user_version", FORMAT)?;
+        self.open_accounts()
+    }
+
+    /// That these are books of this bank and this format, and whole.
+    fn verify(&self) -> anyhow::Result<()> {
+        ensure!(self.pragma("application_id")? == APPLICATION_ID, "it is a database of another program");
+        let format = self.pragma("user_version")?;
+        ensure!(
+            format == FORMAT,
+            "its format is {format}, and this version of account-api knows only format {FORMAT}"
+        );
+        let verdict: String = self.connection.query_one("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        ensure!(verdict == "ok", "it is damaged: {verdict}");
+        Ok(())
+    }
+
+    /// The number that a `PRAGMA` gives.
+    fn pragma(&self, name: &str) -> rusqlite::Result<i32> {
+        self.connection.pragma_query_value(None, name, |row| row.get(0))
+    }
+
+    /// The accounts of the start, each with the entry that explains its balance.
+    fn open_accounts(&self) -> rusqlite::Result<()> {
+        for (number, balance) in bank::ACCOUNTS {
+            self.connection.execute(
+                "INSERT INTO accounts (number, balance_cents) VALUES (?1, ?2)",
+                params![number, balance.cents()],
+            )?;
+            self.connection.execute(
+                "INSERT INTO entries (account, kind, cents, balance_after_cents) \
+                 VALUES (?1, 'open', ?2, ?2)",
+                params![number, balance.cents()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction; dropped without a commit, it is rolled back.
+    pub(crate) fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+        Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+    }
+
+    /// All accounts, by number.
+    pub(crate) fn accounts(&self) -> Result<Vec<bank::Account>, LedgerError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT number, balance_cents FROM accounts ORDER BY number")?;
+        let accounts = statement.query_map([], |row| {
+            let balance = Money::from_cents(row.get(1)?);
+            Ok(bank::Account { account_number: row.get(0)?, balance })
+        })?;
+        Ok(accounts.collect::<Result<_, _>>()?)
+    }
+
+    /// What an account holds.
+    pub(crate) fn balance(&self, account: &str) -> Result<Money, LedgerError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT balance_cents FROM accounts WHERE number = ?1")?;
+        let cents: Option<i64> = statement.query_one([account], |row| row.get(0)).optional()?;
+        Ok(cents.map(Money::from_cents).ok_or(Refused::UnknownAccount)?)
+    }
+
+    /// Withdraws or deposits, or finds that it was done before.
+    pub(crate) fn apply(&self, movement: &Movement) -> Result<Moved, LedgerError> {
+        let Movement { direction, account, amount, provenance } = movement;
+        if let (Some(transfer), Some(run)) = (&provenance.transfer, &provenance.run)
+            && self.refunded_by(transfer, run)?.is_some()
+        {
+            return Err(Refused::RunClosed.into());
+        }
+        if let Some(key) = &provenance.idempotency_key
+            && let Some(moved) = self.repeated(movement, key)?
+        {
+            return Ok(moved);
+        }
+
+        let previous_balance = self.balance(account)?;
+        if *direction == Direction::Deposit
+            && let Some(transfer) = &provenance.transfer
+        {
+            let standing = self.standing(transfer)?;
+            if standing.last_refund > 0 && standing.in_transit < Money::from(*amount) {
+                return Err(Refused::NotInTransit.into());
+            }
+        }
+        let new_balance = match direction {
+            Direction::Withdraw => previous_balance
+                .checked_sub(Money::from(*amount))
+                .filter(|balance| *balance >= Money::ZERO)
+                .ok_or(Refused::InsufficientFunds { balance: previous_balance, amount: *amount })?,
+            Direction::Deposit => raised(previous_balance, Money::from(*amount))?,
+        };
+
+        let cents = direction.signed_cents(*amount);
+        self.enter(direction.kind(), account, cents, new_balance, provenance)?;
+        Ok(Moved { previous_balance, new_balance })
+    }
+
+    /// Gives back what the transfer has in transit, and closes the run.
+    pub(crate) fn refund(&self, refund: &Refund) -> Result<GivenBack, LedgerError> {
+        let Refund { account, transfer, run } = refund;
+        let balance = self.balance(account)?;
+        if self.withdrew_elsewhere(transfer, account)? {
+            return Err(Refused::OtherAccount.into());
+        }
+        if let Some(amount) = self.refunded_by(transfer, run)? {
+            return Ok(GivenBack { amount, new_balance: balance, delivered: false });
+        }
+
+        let standing = self.standing(transfer)?;
+        let amount = standing.in_transit.max(Money::ZERO);
+        if amount == Money::ZERO && standing.last_deposit > standing.last_refund {
+            return Ok(GivenBack { amount, new_balance: balance, delivered: true });
+        }
+        let new_balance = raised(balance, amount)?;
+        if amount > Money::ZERO {
+            let provenance = Provenance {
+                idempotency_key: None,
+                transfer: Some(transfer.clone()),
+                run: Some(run.clone()),
+            };
+            self.enter("refund", account, amount.cents(), new_balance, &provenance)?;
+        }
+        self.close(transfer, run, amount)?;
+        Ok(GivenBack { amount, new_balance, delivered: false })
+    }
+
+    /// Closes this run, and those that the transfer had before.
+    fn close(&self, transfer: &str, run: &str, refunded: Money) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO closed_runs (transfer, run, refunded_cents) VALUES (?1, ?2, ?3)")?
+            .execute(params![transfer, run, refunded.cents()])?;
+        self.connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents) \
+                 SELECT transfer, run, 0 FROM entries WHERE transfer = ?1 AND run IS NOT NULL",
+            )?
+            .execute([transfer])?;
+        Ok(())
+    }
+
+    /// Forgets everything that happened: the accounts hold what they held at the start.
+    pub(crate) fn reset(&self) -> Result<(), LedgerError> {
+        self.connection
+            .execute_batch("DELETE FROM closed_runs; DELETE FROM entries; DELETE FROM accounts;")?;
+        Ok(self.open_accounts()?)
+    }
+
+    /// Stands in for a disk with room for so many pages, or as many as are in use.
+    #[cfg(test)]
+    pub(crate) fn limit_size(&self, pages: u32) -> Result<(), LedgerError> {
+        let set = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        self.connection.query_one(&format!("PRAGMA max_page_count = {pages}"), [], set)?;
+        Ok(())
+    }
+
+    /// The answer of the first request with this key, unless a refund has undone it.
+    fn repeated(&self, movement: &Movement, key: &str) -> Result<Option<Moved>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, account, kind, cents, balance_after_cents, transfer FROM entries \
+             WHERE idempotency_key = ?1 ORDER BY id DESC LIMIT 1",
+        )?;
+        let entry = statement.query_one([key], |row| {
+            Ok(Entry {
+                id: row.get(0)?,
+                account: row.get(1)?,
+                kind: row.get(2)?,
+                cents: row.get(3)?,
+                balance_after: row.get(4)?,
+                transfer: row.get(5)?,
+            })
+        });
+        let Some(entry) = entry.optional()? else { return Ok(None) };
+        if entry.account != movement.account
+            || entry.kind != movement.direction.kind()
+            || entry.cents != movement.direction.signed_cents(movement.amount)
+        {
+            return Err(Refused::KeyReused.into());
+        }
+        if let Some(transfer) = &entry.transfer
+            && self.standing(transfer)?.last_refund > entry.id
+        {
+            return Ok(None);
+        }
+        Ok(Some(Moved {
+            previous_balance: Money::from_cents(entry.balance_after - entry.cents),
+            new_balance: Money::from_cents(entry.balance_after),
+        }))
+    }
+
+    /// Adds up the transfer's entries.
+    fn standing(&self, transfer: &str) -> rusqlite::Result<Standing> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT coalesce(-sum(cents), 0), \
+                    coalesce(max(id) FILTER (WHERE kind = 'refund'), 0), \
+                    coalesce(max(id) FILTER (WHERE kind = 'deposit'), 0) \
+             FROM entries WHERE transfer = ?1",
+        )?;
+        statement.query_one([transfer], |row| {
+            Ok(Standing {
+                in_transit: Money::from_cents(row.get(0)?),
+                last_refund: row.get(1)?,
+                last_deposit: row.get(2)?,
+            })
+        })
+    }
+
+    /// What the refund that closed this run gave back; `None` for a run that is open.
+    fn refunded_by(&self, transfer: &str, run: &str) -> rusqlite::Result<Option<Money>> {
+        self.connection
+            .prepare_cached("SELECT refunded_cents FROM closed_runs WHERE transfer = ?1 AND run = ?2")?
+            .query_one([transfer, run], |row| Ok(Money::from_cents(row.get(0)?)))
+            .optional()
+    }
+
+    /// Whether the transfer has withdrawn from an account other than this one.
+    fn withdrew_elsewhere(&self, transfer: &str, account: &str) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached(
+                "SELECT 1 FROM entries \
+                 WHERE transfer = ?1 AND kind = 'withdraw' AND account <> ?2",
+            )?
+            .exists([transfer, account])
+    }
+
+    /// Writes the balance and the entry that explains it.
+    fn enter(
+        &self,
+        kind: &str,
+        account: &str,
+        cents: i64,
+        new_balance: Money,
+        provenance: &Provenance,
+    ) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE accounts SET balance_cents = ?2 WHERE number = ?1")?
+            .execute(params![account, new_balance.cents()])?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO entries (account, kind, cents, balance_after_cents, transfer, run, \
+                                      idempotency_key) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                account,
+                kind,
+                cents,
+                new_balance.cents(),
+                provenance.transfer,
+                provenance.run,
+                provenance.idempotency_key,
+            ])?;
+        Ok(())
+    }
+}
+
+/// The balance with this amount on top, if an account may hold that.
+fn raised(balance: Money, amount: Money) -> Result<Money, Refused> {
+    balance.checked_add(amount).filter(|sum| *sum <= MAX_BALANCE).ok_or(Refused::AccountFull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_holds_no_more_than_json_can_say_to_the_cent() {
+        let ledger = Ledger::in_memory().expect("books");
+        let nearly_full = MAX_BALANCE.cents() - 2;
+        ledger.connection.execute("UPDATE accounts SET balance_cents = ?1", [nearly_full]).expect("a change");
+        let movement = |cents| Movement {
+            direction: Direction::Deposit,
+            account: "account_A".to_owned(),
+            amount: Amount::from_cents(cents).expect("an amount"),
+            provenance: Provenance::default(),
+        };
+        let full = ledger.apply(&movement(3)).expect_err("one cent too many");
+        assert!(matches!(full, LedgerError::Refused(Refused::AccountFull)), "{full:?}");
+        let most = ledger.apply(&movement(Amount::MAX.cents())).expect_err("far too many");
+        assert!(matches!(most, LedgerError::Refused(Refused::AccountFull)), "{most:?}");
+
+        let balance = ledger.apply(&movement(1)).expect("room for one").new_balance;
+        assert_eq!(serde_json::to_string(&balance).expect("JSON"), "9999999999999.99");
+        ledger.apply(&movement(1)).expect("room for another");
+    }
+}

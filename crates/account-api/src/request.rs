@@ -1,0 +1,217 @@
+//! What a request says: its account, its headers, its body. Every part that is not as it should be
+//! is answered with a sentence.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use contract::{Amount, RefusalKind, bank};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::ledger::{Provenance, Refused};
+use crate::problem::Failure;
+
+/// How large a body may be.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// How much of a body beyond the limit is read and dropped: a client that is cut off in the middle
+/// of sending may never see the answer.
+const DRAIN_LIMIT: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest key, in characters.
+const KEY_LIMIT: usize = 255;
+
+/// The longest transfer or run, in bytes: what Temporal allows a Workflow Id.
+const TRANSFER_LIMIT: usize = 1000;
+
+/// The account in the path.
+pub(crate) struct AccountNumber(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for AccountNumber {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        // It is no UTF-8, so no account has it as its number.
+        let Path(number) = path.map_err(|_| Refused::UnknownAccount)?;
+        Ok(AccountNumber(number))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Provenance {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let key = only(&parts.headers, bank::IDEMPOTENCY_KEY)?;
+        Ok(Provenance {
+            idempotency_key: key.map(idempotency_key).transpose().map_err(Failure::bad_request)?,
+            transfer: identifier(&parts.headers, bank::TRANSFER_ID)?,
+            run: identifier(&parts.headers, bank::TRANSFER_RUN)?,
+        })
+    }
+}
+
+/// The value of a header that may be there once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Failure> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Failure::bad_request(format!("{name} is there more than once"))),
+        (value, None) => Ok(value.map(|value| value.as_bytes())),
+    }
+}
+
+/// The name of a transfer or run, in a header that may be there once.
+fn identifier(headers: &HeaderMap, name: &str) -> Result<Option<String>, Failure> {
+    let Some(value) = only(headers, name)? else { return Ok(None) };
+    match str::from_utf8(value) {
+        Ok(text) if !text.is_empty() && text.len() <= TRANSFER_LIMIT => Ok(Some(text.to_owned())),
+        _ => {
+            let error = format!("{name} must be 1 to {TRANSFER_LIMIT} bytes of UTF-8");
+            Err(Failure::bad_request(error))
+        }
+    }
+}
+
+/// The key itself: a Structured Header string, so in quotes and with backslashes before `"` and `\`.
+/// Bare it is taken as well, since that is what most clients send.
+fn idempotency_key(value: &[u8]) -> Result<String, String> {
+    const FORM: &str = "Idempotency-Key must be a string in quotes, such as \"abc\", of visible \
+                        ASCII characters";
+    let mut key = String::new();
+    match value.strip_prefix(b"\"") {
+        Some(quoted) => {
+            let inner = quoted.strip_suffix(b"\"").ok_or(FORM)?;
+            let mut bytes = inner.iter().copied();
+            while let Some(byte) = bytes.next() {
+                let byte = match byte {
+                    b'\\' => bytes.next().filter(|byte| matches!(byte, b'"' | b'\\')).ok_or(FORM)?,
+                    b' ' | b'!' | b'#'..=b'~' => byte,
+                    _ => return Err(FORM.to_owned()),
+                };
+                key.push(char::from(byte));
+            }
+        }
+        None if value.iter().all(u8::is_ascii_graphic) => {
+            key.extend(value.iter().map(|&byte| char::from(byte)));
+        }
+        None => return Err(FORM.to_owned()),
+    }
+    match key.len() {
+        0 => Err("Idempotency-Key is empty: leave it out, or name a key".to_owned()),
+        1..=KEY_LIMIT => Ok(key),
+        long => Err(format!("Idempotency-Key has {long} characters, and may have {KEY_LIMIT}")),
+    }
+}
+
+/// A body, whatever its content type: `curl -d` calls everything a form.
+pub(crate) struct JsonText(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let late = || {
+            let error = format!("the body took longer than {} seconds", BODY_TIMEOUT.as_secs());
+            Failure::new(StatusCode::REQUEST_TIMEOUT, error)
+        };
+        let text = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body()));
+        Ok(JsonText(text.await.map_err(|_| late())??))
+    }
+}
+
+/// All of a body, up to its limit.
+async fn read(mut body: Body) -> Result<Bytes, Failure> {
+    let mut text = Vec::new();
+    let mut length = 0;
+    while length <= DRAIN_LIMIT
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|error| Failure::bad_request(format!("the body breaks off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= BODY_LIMIT {
+            text.extend_from_slice(&data);
+        }
+    }
+    if length > BODY_LIMIT {
+        return Err(Failure::refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            RefusalKind::BadRequest,
+            format!("the body is larger than {BODY_LIMIT} bytes"),
+        ));
+    }
+    Ok(text.into())
+}
+
+impl JsonText {
+    /// The JSON object. Fields that nobody asked for are ignored.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        // Serde would take an array for the fields in their order.
+        if !self.0.trim_ascii_start().starts_with(b"{") {
+            return Err(Failure::bad_request("the body must be a JSON object"));
+        }
+        serde_json::from_slice(&self.0)
+            .map_err(|error| Failure::bad_request(format!("the body is not as it must be: {error}")))
+    }
+
+    /// The amount of `{"amount": …}`, to the cent.
+    pub(crate) fn amount(&self) -> Result<Amount, Failure> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            amount: Option<&'a RawValue>,
+        }
+        let bad = |error: String| Failure::refusal(StatusCode::BAD_REQUEST, RefusalKind::BadAmount, error);
+        let fields: Fields<'_> = self.parse()?;
+        let amount = fields
+            .amount
+            .ok_or_else(|| bad("amount is missing: send a body such as {\"amount\": 25.5}".into()))?;
+        Amount::from_json(amount.get()).map_err(|error| bad(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_in_quotes_and_bare() {
+        for value in ["abc", "\"abc\""] {
+            assert_eq!(idempotency_key(value.as_bytes()), Ok("abc".to_owned()), "{value}");
+        }
+        assert_eq!(idempotency_key(br#""a\"b\\c d""#), Ok(r#"a"b\c d"#.to_owned()));
+        assert_eq!(idempotency_key(&[b'k'; 255]), Ok("k".repeat(255)));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_a_sentence() {
+        for value in [
+            "",
+            "\"\"",
+            "\"",
+            "\"abc",
+            "\"a\"b\"",
+            "\"a\\",
+            "\"a\\\"",
+            "\"a\\b\"",
+            "a b",
+            "a\tb",
+            "é",
+            "\"é\"",
+            "\"a\";b=1",
+        ] {
+            let error = idempotency_key(value.as_bytes()).expect_err(value);
+            assert!(error.contains("Idempotency-Key"), "{value}: {error}");
+        }
+        let error = idempotency_key(&[b'k'; 256]).expect_err("one too many");
+        assert!(error.contains("256 characters"), "{error}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The bank as its clients see it: over HTTP, and as a program.
+
+mod accounts;
+mod books;
+mod faults;
+mod form;
+mod keys;
+mod openapi;
+mod program;
+mod refunds;
+mod support;

@@ -1,0 +1,301 @@
+//! The program: its start, its end, and what a `kill -9` leaves.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::books::assert_books_add_up;
+use crate::support::{Client, until};
+
+/// The idempotency keys of some deposits.
+type Keys = Mutex<HashSet<String>>;
+
+/// A running account-api, which ends with the test at the latest.
+struct Program {
+    child: Child,
+    client: Client,
+}
+
+fn account_api() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_account-api"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+fn output(arguments: &[&str]) -> Output {
+    account_api().args(arguments).output().expect("the program")
+}
+
+impl Program {
+    fn start(db: &Path) -> Program {
+        let mut command = account_api();
+        command.args(["--port", "0", "--db"]).arg(db).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let url = line.trim_end().strip_prefix("account-api listens on ").expect("its one line");
+        Program { child, client: Client::new(url) }
+    }
+
+    fn address(&self) -> &str {
+        self.client.url.strip_prefix("http://").expect("a plain URL")
+    }
+
+    /// Asks it to end, as a supervisor does.
+    #[cfg(unix)]
+    fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        until("the program ends", async || self.child.try_wait().expect("a child").is_some()).await;
+        self.child.wait().expect("a child").code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn after_a_kill_every_answered_deposit_is_there_once_and_the_books_add_up() {
+    const CLIENTS: usize = 8;
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = folder.path().join("bank.db");
+    let mut sent = HashSet::new();
+    let mut answered = HashSet::new();
+    for round in 1..=3 {
+        let mut program = Program::start(&db);
+        let (now_sent, now_answered) = (Keys::default(), Keys::default());
+        let deposits = |client: usize| {
+            let (program, sent, answered) = (program.client.clone(), &now_sent, &now_answered);
+            async move {
+                for number in 0.. {
+                    let key = format!("{round}-{client}-{number}");
+                    lock(sent).insert(key.clone());
+                    match program.deposit("account_B", 0.01).key(&key).try_send().await {
+                        Ok(answer) => assert_eq!(answer.status, 200),
+                        Err(_) => return,
+                    }
+                    lock(answered).insert(key);
+                }
+            }
+        };
+        let stream = futures::future::join_all((0..CLIENTS).map(deposits));
+        let kill = async {
+            until("deposits flow", async || lock(&now_answered).len() >= 100).await;
+            program.child.kill().expect("a child");
+        };
+        tokio::join!(stream, kill);
+        program.child.wait().expect("a child");
+        sent.extend(now_sent.into_inner().expect("no panic"));
+        answered.extend(now_answered.into_inner().expect("no panic"));
+
+        let connection = Connection::open(&db).expect("a database");
+        let mut statement = connection
+            .prepare("SELECT idempotency_key FROM entries WHERE kind = 'deposit'")
+            .expect("the table");
+        let entered: Vec<String> =
+            statement.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("rows");
+        let entered_once: HashSet<String> = entered.iter().cloned().collect();
+        assert_eq!(entered.len(), entered_once.len());
+        assert!(answered.is_subset(&entered_once));
+        assert!(entered_once.is_subset(&sent));
+        assert_books_add_up(&db);
+    }
+
+    // Who got no answer asks again; in the end, each deposit was made once.
+    let program = Program::start(&db);
+    for key in &sent {
+        let ask = program.client.deposit("account_B", 0.01).key(key);
+        assert_eq!(ask.send().await.status, 200);
+    }
+    assert_eq!(program.client.total_cents().await, 795_000 + sent.len() as i64);
+    assert_books_add_up(&db);
+}
+
+fn lock(keys: &Keys) -> MutexGuard<'_, HashSet<String>> {
+    keys.lock().expect("no panic")
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_ends_it_with_a_zero_and_leaves_one_file() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = folder.path().join("bank.db");
+        let mut program = Program::start(&db);
+        assert_eq!(program.client.deposit("account_B", 1.0).key("key").send().await.status, 200);
+        let address = program.address().to_owned();
+
+        program.signal(signal);
+        assert_eq!(program.exit_code().await, Some(0), "{signal}");
+        TcpListener::bind(address).expect("the port is free again");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+        assert_books_add_up(&db);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_cuts_time_outs_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = Program::start(&folder.path().join("bank.db"));
+    let client = program.client.clone();
+    let mode = json!({
+        "enabled": true,
+        "timeout_rate": 1,
+        "error_rate": 0,
+        "timeout_seconds": 300,
+        "strikes": "after",
+    });
+    assert_eq!(client.put("/real-world-mode", mode).await.status, 200);
+    let sleeping = client.deposit("account_B", 1.0).send();
+    let end = async {
+        // Its change shows, so it sleeps.
+        until("the change is made", async || client.balance("account_B").await == 501.0).await;
+        program.signal("TERM");
+        program.exit_code().await
+    };
+    let (answer, code) = tokio::join!(sleeping, end);
+    assert_eq!((answer.status, code), (504, Some(0)));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_client_that_never_finishes_its_request_does_not_keep_it_from_ending() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = Program::start(&folder.path().join("bank.db"));
+    let mut headers = TcpStream::connect(program.address()).expect("a connection");
+    write!(headers, "GET /health HTTP/1.1\r\nHost: local").expect("a connection");
+    let mut body = TcpStream::connect(program.address()).expect("a connection");
+    let head = "POST /accounts/account_B/deposit HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99";
+    write!(body, "{head}\r\n\r\n{{").expect("a connection");
+    // By its answer, both have been read from.
+    assert_eq!(program.client.get("/health").await.status, 200);
+    program.signal("TERM");
+    assert_eq!(program.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::start(&folder.path().join("bank.db"));
+    let address = program.address().to_owned();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        let head = "PUT /outage HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99";
+        write!(stream, "{head}\r\n\r\n{{").expect("a connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    });
+    let answer = answer.await.expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains(r#"{"error":"the body took longer than 10 seconds"}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn the_ready_file_has_the_url_once_it_listens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready = folder.path().join("ready");
+    let mut command = account_api();
+    command.args(["--port", "0", "--db"]).arg(folder.path().join("bank.db"));
+    command.arg("--ready-file").arg(&ready).stdout(Stdio::null());
+    let child = command.spawn().expect("the program");
+    let mut program = Program { child, client: Client::new("http://127.0.0.1:0") };
+    until("it is ready", async || ready.exists()).await;
+    program.client = Client::new(&fs::read_to_string(&ready).expect("a URL"));
+    assert_eq!(program.client.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_reading_its_output_does_not_stop_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready = folder.path().join("ready");
+    let mut command = account_api();
+    command.args(["--port", "0", "--db"]).arg(folder.path().join("bank.db"));
+    command.arg("--ready-file").arg(&ready).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program");
+    drop((child.stdout.take(), child.stderr.take()));
+    let mut program = Program { child, client: Client::new("http://127.0.0.1:0") };
+    until("it is ready", async || ready.exists()).await;
+    program.client = Client::new(&fs::read_to_string(&ready).expect("a URL"));
+    assert_eq!(program.client.get("/health").await.status, 200);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_flag_and_makes_no_books() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = folder.path().join("bank.db");
+    let output = output(&["--port", &port, "--db", &db.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains(&format!("port {port}")) && error.contains("--port"), "{error}");
+    assert!(!db.exists());
+}
+
+#[test]
+fn a_file_that_is_no_ledger_ends_it_with_a_sentence() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "notes".repeat(1000)).expect("a file");
+    let output = output(&["--port", "0", "--db", &file.path().display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("not a database") && error.contains("--db"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn wrong_usage_is_a_two_and_help_a_zero() {
+    for arguments in [&["--prot", "1"][..], &["--port", "70000"], &["--db"], &["extra"]] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    let output = output(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Example:"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_address_that_others_can_reach_is_warned_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = folder.path().join("bank.db");
+    let mut command = account_api();
+    command.args(["--host", "0.0.0.0", "--port", "0", "--db"]).arg(&db);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut warning = String::new();
+    let stderr = child.stderr.take().expect("its errors");
+    BufReader::new(stderr).read_line(&mut warning).expect("a line");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("its output");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let port = line.trim_end().rsplit_once(':').expect("a port").1;
+    let client = Client::new(&format!("http://127.0.0.1:{port}"));
+    let program = Program { child, client };
+
+    assert!(warning.starts_with("warning: anyone who can reach 0.0.0.0"), "{warning}");
+    // Whoever asked for this may call the machine by any name; a foreign page still may not.
+    let ask = program.client.ask("GET", "/accounts").header("Host", "lab.example.com");
+    assert_eq!(ask.send().await.status, 200);
+    let ask = program.client.ask("GET", "/accounts").header("Origin", "https://example.com");
+    assert_eq!(ask.send().await.status, 403);
+}
