@@ -1,0 +1,109 @@
+//! How every command begins: by finding the lab that runs, and clearing away one that was killed.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    process::{self, Ending, Identity},
+    project::Project,
+    services,
+    state::State,
+    ui::tell,
+};
+
+/// How long another command may take to clear away before this one gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
+/// first, and said.
+pub(crate) fn attach(project: &Project) -> Result<Option<State>> {
+    let Some(state) = State::read(project) else { return Ok(None) };
+    if state.supervisor.is_alive() {
+        return Ok(Some(state));
+    }
+    let _lock = lock(project)?;
+    clear_leftovers(project);
+    Ok(None)
+}
+
+/// The lab that runs, or an error that says how to start one.
+pub(crate) fn attach_running(project: &Project) -> Result<State> {
+    match attach(project)? {
+        Some(state) => Ok(state),
+        None => bail!("the lab does not run; start it with: cargo xtask lab start --detach"),
+    }
+}
+
+/// Takes the lock that one supervisor holds for as long as it lives.
+pub(crate) fn lock(project: &Project) -> Result<File> {
+    project.make_lab()?;
+    let path = project.in_lab("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("could not open {}", path.display()))?;
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("could not lock {}", path.display()));
+            }
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if let Some(state) = State::read(project).filter(|state| state.supervisor.is_alive()) {
+            bail!("{}", already_running(&state));
+        }
+        // Held, but by nobody that supervises yet: by a start in its first moment, or by a command
+        // that clears away.
+        if begin.elapsed() > PATIENCE {
+            bail!("another command holds {}; wait for it and try again", project.display(&path));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The sentence that refuses a second start.
+fn already_running(state: &State) -> String {
+    let services = services::SERVICES
+        .iter()
+        .filter_map(|service| (service.url)(&state.ports).map(|url| format!("{} {url}", service.name)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "a lab runs already (pid {}; {services}); see it with: cargo xtask lab status; end it with: \
+         cargo xtask lab stop",
+        state.supervisor.pid
+    )
+}
+
+/// Ends what a killed supervisor has left. To be called with the lock held.
+pub(crate) fn clear_leftovers(project: &Project) {
+    let Some(state) = State::read(project) else { return };
+    let mut ended = Vec::new();
+    for (name, identity) in state.services.iter().rev() {
+        // A recorded id that belongs to another program by now is not touched.
+        if is_left_over(identity) {
+            let ending = Ending { grace: services::grace(name), hurry: &|| false };
+            process::end_group(identity.pid, None, &ending);
+            ended.push(format!("{name} (pid {})", identity.pid));
+        }
+    }
+    State::remove(project);
+    if ended.is_empty() {
+        tell!("the last lab was not stopped properly; nothing of it was left running");
+    } else {
+        tell!("the last lab was not stopped properly; ended what it left running: {}", ended.join(", "));
+    }
+}
+
+fn is_left_over(identity: &Identity) -> bool {
+    identity.is_alive()
+}

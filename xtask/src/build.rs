@@ -1,0 +1,162 @@
+//! Building what a lab runs, by cargo.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::OpenOptions,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::{
+    process::{self, Identity},
+    project::Project,
+    services::PACKAGES,
+};
+
+/// The executables of a build, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Executables(BTreeMap<String, PathBuf>);
+
+impl Executables {
+    /// The path of that executable.
+    pub(crate) fn get(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// Where cargo's progress and the compiler's messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// To the terminal, which also shows cargo's bar.
+    Terminal,
+    /// To `.lab/logs/build.log`.
+    Log,
+}
+
+/// A build under way, which can be broken off from another thread.
+#[derive(Clone, Default)]
+pub(crate) struct Running(Arc<Mutex<Option<Identity>>>);
+
+impl Running {
+    /// Ends cargo and the compilers it has started.
+    pub(crate) fn break_off(&self) {
+        let group = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(group) = group.filter(Identity::is_alive) {
+            process::signal_group(group.pid, Signal::SIGTERM);
+        }
+    }
+
+    fn set(&self, child: Option<&Child>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            child.and_then(|child| Identity::of(child.id()));
+    }
+}
+
+/// Builds these binaries of the packages that a lab runs, and tells where they are.
+pub(crate) fn build(
+    project: &Project,
+    binaries: &[&str],
+    output: Output,
+    running: &Running,
+) -> Result<Executables> {
+    let mut command = cargo();
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    command.current_dir(&project.root).stdin(Stdio::null()).stdout(Stdio::piped());
+    // A group of its own: a stop must end the compilers too, and nothing else.
+    command.process_group(0);
+    if output == Output::Log {
+        let log = project.log("build");
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("could not write {}", log.display()))?;
+        command.stderr(file);
+    }
+    let mut child =
+        command.spawn().context("could not run cargo; see what is missing with: cargo xtask doctor")?;
+    running.set(Some(&child));
+    let executables = match child.stdout.take() {
+        Some(stdout) => executables(stdout),
+        None => Executables::default(),
+    };
+    let status = child.wait().context("could not wait for cargo");
+    running.set(None);
+    if !status?.success() {
+        bail!("the build failed");
+    }
+    Ok(executables)
+}
+
+/// The cargo that runs this program, else the one on PATH.
+pub(crate) fn cargo_program() -> PathBuf {
+    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+/// A call of [`cargo_program`].
+///
+/// What `cargo run` told this program about itself is taken out of its environment: build scripts that
+/// look at it (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
+/// the Temporal SDK would be compiled anew.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(cargo_program());
+    for (name, _) in env::vars_os() {
+        let told_by_cargo_run = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name == "CARGO_PRIMARY_PACKAGE"
+        });
+        if told_by_cargo_run {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Picks the executables out of cargo's messages.
+fn executables(messages: impl Read) -> Executables {
+    let mut found = BTreeMap::new();
+    for line in BufReader::new(messages).lines().map_while(Result::ok) {
+        let message: Value = serde_json::from_str(&line).unwrap_or_default();
+        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+        {
+            found.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Executables(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"contract"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"worker"},"executable":"/t/debug/worker"}"#,
+            "\n",
+            "not JSON\n",
+            r#"{"reason":"build-finished","success":true}"#,
+            "\n",
+        );
+        let found = executables(messages.as_bytes());
+        assert_eq!(found.get("worker"), Some(PathBuf::from("/t/debug/worker")));
+        assert_eq!(found.get("contract"), None);
+    }
+}

@@ -1,0 +1,401 @@
+//! `bench`: how fast the lab is. Figures to look at; nothing is asserted.
+//!
+//! It runs a lab of its own, in `.lab/bench` and on ports of its own. The live modules are the
+//! checkout's, so they are saved first and put back at the end.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Command as Process, ExitCode, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use serde_json::{Value, json};
+
+use super::{example, flag, json_flag};
+use crate::{
+    attach, build, control,
+    ports::{self, Ports},
+    project::{LAB_VARIABLE, Project},
+    services,
+    stuck::{self, Stuck},
+    temporal::{Run, Server},
+    time,
+    ui::{say, tell},
+};
+
+/// So many transfers are under way at a time.
+const IN_FLIGHT: usize = 50;
+/// So many clients ask the bank at a time.
+const CLIENTS: usize = 50;
+/// How long the bank is asked.
+const LOAD: Duration = Duration::from_secs(3);
+/// So many transfers meet the bugs.
+const STUCK: usize = 5;
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) fn command() -> Command {
+    Command::new("bench")
+        .about("Measures the lab: starts, status, transfers, repairs, the bank under load")
+        .arg(
+            Arg::new("transfers")
+                .long("transfers")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(1..))
+                .default_value("500")
+                .help("How many transfers to measure the throughput with"),
+        )
+        .arg(flag("no-compile", "Do not measure how long this program takes to compile"))
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask bench", "cargo xtask bench --no-compile --transfers 100"]))
+}
+
+/// What was measured.
+struct Figure {
+    what: &'static str,
+    value: f64,
+    unit: &'static str,
+    goal: &'static str,
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    if attach::attach(project)?.is_some() {
+        bail!(
+            "the lab runs, and a measurement changes the modules that it watches; end it with: cargo xtask lab stop"
+        );
+    }
+    let lab = Project { lab: project.root.join(".lab/bench"), ..project.clone() };
+    lab.make_lab()?;
+    let transfers = arguments.get_one::<u32>("transfers").map_or(500, |&number| number as usize);
+    let saved = lab_modules(&lab)?;
+    let measured = measure(&lab, transfers, !arguments.get_flag("no-compile"));
+    let stopped = Bench::new(&lab).and_then(|bench| bench.xtask(&["lab", "stop"]));
+    // Put back as they were, whatever happened.
+    for (path, content) in &saved {
+        fs::write(path, content).with_context(|| format!("could not put {} back", path.display()))?;
+    }
+    let figures = measured?;
+    stopped?;
+    if arguments.get_flag("json") {
+        let list: Vec<Value> = figures
+            .iter()
+            .map(|figure| json!({ "what": figure.what, "value": figure.value, "unit": figure.unit, "goal": figure.goal }))
+            .collect();
+        say!("{}", json!({ "figures": list }));
+    } else {
+        for figure in &figures {
+            say!("{:<58} {:>10.3} {:<5} {}", figure.what, figure.value, figure.unit, figure.goal);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The live modules as they are.
+fn lab_modules(lab: &Project) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES]
+        .iter()
+        .map(|path| {
+            let path = lab.root.join(path);
+            let content = fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+            Ok((path, content))
+        })
+        .collect()
+}
+
+fn measure(lab: &Project, transfers: usize, compile: bool) -> Result<Vec<Figure>> {
+    let bench = Bench::new(lab)?;
+    let mut figures = Vec::new();
+    let mut add = |what, value, unit, goal| {
+        tell!("{what}: {value:.3} {unit}");
+        figures.push(Figure { what, value, unit, goal });
+    };
+    if compile {
+        add("cargo xtask --help from clean", bench.compile()?, "s", "under 10");
+    }
+
+    tell!("starting a lab for the measurements");
+    bench.xtask(&["stage", "fix-activity"])?;
+    bench.start(&["--fresh"])?;
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        bench.xtask(&["lab", "stop"])?;
+        starts.push(timed(|| bench.start(&[]))?);
+    }
+    add("lab start --detach to ready, everything built", median(&mut starts), "s", "under 1.5");
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(timed(|| bench.xtask(&["lab", "status"]))?);
+    }
+    add("lab status", median(&mut statuses), "s", "under 0.2");
+
+    let server = bench.server()?;
+    let mut alone = Vec::new();
+    for _ in 0..20 {
+        alone.push(timed(|| bench.transfer(&server))?);
+    }
+    add("one transfer alone", median(&mut alone), "s", "under 0.15");
+    let before = bench.cpu();
+    let took = timed(|| bench.many(&server, transfers))?;
+    let cpu: Vec<f64> = bench.cpu().iter().zip(&before).map(|(after, before)| after - before).collect();
+    add("transfers, 50 in flight", transfers as f64 / took, "/s", "over 20.8");
+    for (what, seconds) in
+        ["CPU of temporal a transfer", "CPU of account-api a transfer", "CPU of worker a transfer"]
+            .into_iter()
+            .zip(cpu)
+    {
+        add(what, seconds * 1000.0 / transfers as f64, "ms", "");
+    }
+    add("deposits and withdrawals, 50 clients", bench.load()?, "/s", "over 5000");
+
+    let source = lab.root.join(lab::LIVE_WORKFLOW);
+    let text = fs::read_to_string(&source).context("could not read the workflow module")?;
+    let ready = bench.ready_since()?;
+    let edited = timed(|| {
+        fs::write(&source, format!("{text}// A line for the measurement.\n"))?;
+        until("the edited worker polls", || bench.ready_since().is_ok_and(|now| now > ready))
+    })?;
+    add("edit of workflow.rs to the new worker polling", edited, "s", "under 5");
+
+    bench.xtask(&["stage", "jerry"])?;
+    let runs = (0..STUCK).map(|_| bench.begin(&server)).collect::<Result<Vec<Run>>>()?;
+    until("the workflow bug shows", || attempts(&server, &runs).iter().all(|&attempt| attempt > 3))?;
+    bench.xtask(&["stage", "fix-workflow"])?;
+    until("the activity bug shows", || {
+        runs.iter().all(|run| stuck::look(&server, run).iter().any(|stuck| stuck.activity.is_some()))
+    })?;
+    let ready = bench.ready_since()?;
+    let mut moved = Vec::new();
+    for run in &runs {
+        let events = server.last_events(run)?;
+        let completed = |event: &&Value| event["eventType"] == "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
+        // The first that the mended worker completed, so the oldest that came after it was ready.
+        let times = events.iter().filter(completed).filter_map(|event| time_of(&event["eventTime"]));
+        moved.extend(times.filter(|&at| at > ready).reduce(f64::min).map(|at| at - ready));
+    }
+    add("mended worker polls to a stuck transfer moving on", median(&mut moved), "s", "under 1.5");
+
+    until("the activity bug goes on", || attempts(&server, &runs).iter().all(|&attempt| attempt > 4))?;
+    bench.xtask(&["stage", "fix-activity"])?;
+    let begin = now();
+    bench.xtask(&["retry"])?;
+    let mut done = Vec::new();
+    for run in &runs {
+        server.wait_closed(run)?;
+        let closed = server.describe(run)?;
+        done.extend(time_of(&closed["workflowExecutionInfo"]["closeTime"]).map(|at| at - begin));
+    }
+    add("retry to a transfer stuck on the activity bug done", median(&mut done), "s", "under 0.5");
+    Ok(figures)
+}
+
+/// The lab that is measured.
+struct Bench<'a> {
+    lab: &'a Project,
+    program: PathBuf,
+}
+
+impl Bench<'_> {
+    fn new(lab: &Project) -> Result<Bench<'_>> {
+        Ok(Bench { lab, program: env::current_exe().context("could not tell where this program is")? })
+    }
+
+    /// Has this program do something in the measured lab.
+    fn xtask(&self, arguments: &[&str]) -> Result<()> {
+        let output = Process::new(&self.program)
+            .args(arguments)
+            .env(LAB_VARIABLE, &self.lab.lab)
+            .stdin(Stdio::null())
+            .output()
+            .context("could not run this program")?;
+        if !output.status.success() {
+            bail!("{} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    fn start(&self, flags: &[&str]) -> Result<()> {
+        self.xtask(&[&["lab", "start", "--detach"], flags].concat())
+    }
+
+    fn ports(&self) -> Result<Ports> {
+        Ok(attach::attach_running(self.lab)?.ports)
+    }
+
+    fn server(&self) -> Result<Server> {
+        Ok(Server::new(&self.ports()?))
+    }
+
+    /// Compiles this program into an empty folder.
+    fn compile(&self) -> Result<f64> {
+        let target = self.lab.in_lab("compile");
+        let _ = fs::remove_dir_all(&target);
+        let mut command = build::cargo();
+        command.args(["build", "--quiet", "--package", "xtask"]).current_dir(&self.lab.root);
+        command.env("CARGO_TARGET_DIR", &target);
+        let took = timed(|| match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            _ => bail!("xtask did not compile"),
+        })?;
+        let _ = fs::remove_dir_all(&target);
+        Ok(took)
+    }
+
+    /// Starts a transfer whose accounts have enough for many.
+    fn begin(&self, server: &Server) -> Result<Run> {
+        let random = u32::from_str_radix(&control::random_hex(4)?, 16)?;
+        let id = contract::workflow_id(time::unix_now(), random);
+        server.start_quickly(
+            &id,
+            &json!({ "from_account": "account_A", "to_account": "account_B", "amount": 0.01 }),
+        )
+    }
+
+    fn transfer(&self, server: &Server) -> Result<()> {
+        server.wait_closed(&self.begin(server)?)
+    }
+
+    /// So many transfers, a fixed number of them at a time.
+    fn many(&self, server: &Server, number: usize) -> Result<()> {
+        let begun = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let work = || -> Result<()> {
+                while begun.fetch_add(1, Ordering::Relaxed) < number {
+                    self.transfer(server)?;
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(work)).collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a transfer broke off")))
+        })
+    }
+
+    /// Seconds of CPU that each service has used so far; zero where the system does not tell.
+    fn cpu(&self) -> Vec<f64> {
+        let state = attach::attach(self.lab).ok().flatten();
+        let used = |name: &str| {
+            let services = &state.as_ref()?.services;
+            let (_, identity) = services.iter().find(|(service, _)| service == name)?;
+            let stat = fs::read_to_string(format!("/proc/{}/stat", identity.pid)).ok()?;
+            let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+            let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+            Some(ticks / 100.0)
+        };
+        services::names().map(|name| used(name).unwrap_or_default()).collect()
+    }
+
+    /// When the worker wrote its ready file, in seconds since 1970.
+    fn ready_since(&self) -> Result<f64> {
+        let file = fs::metadata(self.lab.in_lab("run/worker.ready"))?;
+        Ok(seconds(file.modified()?))
+    }
+
+    /// Deposits and withdrawals a second that the bank answers to many clients.
+    fn load(&self) -> Result<f64> {
+        let port = self.ports()?.get(ports::ACCOUNT_API);
+        let answered = AtomicUsize::new(0);
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    let answered = &answered;
+                    scope.spawn(move || client_of_the_bank(port, client, begin, answered))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a client broke off")))
+        })?;
+        Ok(answered.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64())
+    }
+}
+
+/// Deposits and withdraws a cent in turn, over one connection, until the time is over.
+fn client_of_the_bank(port: u16, client: usize, begin: Instant, answered: &AtomicUsize) -> Result<()> {
+    let account = char::from(b'A' + (client % 10) as u8);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).context("the bank does not listen")?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    for turn in 0_u64.. {
+        if begin.elapsed() >= LOAD {
+            break;
+        }
+        let verb = if turn % 2 == 0 { "deposit" } else { "withdraw" };
+        let body = r#"{"amount":0.01}"#;
+        let request = format!(
+            "POST /accounts/account_{account}/{verb} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Content-Type: application/json\r\nIdempotency-Key: \"{client}-{turn}-{}\"\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            std::process::id(),
+            body.len()
+        );
+        stream.write_all(request.as_bytes())?;
+        let (mut status, mut length) = (String::new(), 0);
+        reader.read_line(&mut status)?;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            if header.trim().is_empty() {
+                break;
+            }
+        }
+        let mut answer = vec![0; length];
+        reader.read_exact(&mut answer)?;
+        if !status.contains(" 200 ") {
+            bail!("the bank answered {}: {}", status.trim(), String::from_utf8_lossy(&answer));
+        }
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The attempts that these transfers are stuck at.
+fn attempts(server: &Server, runs: &[Run]) -> Vec<u64> {
+    let attempt = |run| stuck::look(server, run).first().map_or(0, |stuck: &Stuck| stuck.attempt);
+    runs.iter().map(attempt).collect()
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+    let begin = Instant::now();
+    while !is_so() {
+        if begin.elapsed() > PATIENCE {
+            bail!("waited in vain until {what}");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<f64> {
+    let begin = Instant::now();
+    work()?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn now() -> f64 {
+    seconds(SystemTime::now())
+}
+
+fn time_of(value: &Value) -> Option<f64> {
+    time::parse_rfc3339(value.as_str()?)
+}

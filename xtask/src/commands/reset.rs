@@ -1,0 +1,66 @@
+//! `reset`.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+use lab::STAGES;
+
+use super::{example, flag};
+use crate::{
+    Usage, attach, backup,
+    control::{self, Request},
+    project::Project,
+    supervisor,
+    ui::{confirm, say, tell},
+};
+
+pub(crate) fn command() -> Command {
+    Command::new("reset")
+        .about("Makes the lab as new: the first stage's modules, the first balances, an empty history")
+        .arg(flag("yes", "Do not ask"))
+        .after_help(example(&["cargo xtask reset", "cargo xtask reset --yes"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let stage = &STAGES[0];
+    if !arguments.get_flag("yes") {
+        if !io::stdin().is_terminal() {
+            let words = "a reset asks first, and there is no terminal to ask on; to do it all the same: \
+                         cargo xtask reset --yes";
+            return Err(Usage(words.to_owned()).into());
+        }
+        let question = format!(
+            "put the modules of {} in place, all balances back and every transfer away (your changes to the \
+             modules are saved)?",
+            stage.name
+        );
+        if !confirm(&question)? {
+            tell!("nothing was changed");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    let running = attach::attach(project)?;
+    if let Some(saved) = backup::enter(project, stage)? {
+        tell!("your changes are saved in {}", project.display(&saved.folder));
+        tell!("bring them back with: cargo xtask stage restore {}", saved.id);
+    }
+    match &running {
+        Some(state) => {
+            super::lab::follow(project, || control::ask(state, &Request::Empty))?;
+        }
+        None => {
+            let _lock = attach::lock(project)?;
+            supervisor::empty_databases(project)?;
+        }
+    }
+    say!("the lab is as new, at the stage {}", stage.name);
+    match running {
+        Some(_) => say!("next: cargo xtask transfer account_A account_B 25.50"),
+        None => say!("next: cargo xtask lab start --detach"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

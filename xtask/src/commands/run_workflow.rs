@@ -1,0 +1,53 @@
+//! `run-workflow`: a worker and one transfer in one process.
+
+use std::{os::unix::process::CommandExt, process::Command as Process, process::ExitCode};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Arg, ArgMatches, Command};
+
+use super::{example, text};
+use crate::{
+    attach,
+    build::{self, Output},
+    ports,
+    project::Project,
+    services, temporal_cli,
+};
+
+/// The flags that are handed on, with what they are.
+const FLAGS: [(&str, &str, &str); 4] = [
+    ("from", "ACCOUNT", "The account that the money leaves"),
+    ("to", "ACCOUNT", "The account that it reaches"),
+    ("amount", "AMOUNT", "How many dollars, with at most two decimals"),
+    ("workflow-id", "ID", "The transfer's Workflow Id; one that still runs is joined"),
+];
+
+pub(crate) fn command() -> Command {
+    let argument = |&(name, value, help): &(&'static str, &'static str, &'static str)| {
+        Arg::new(name).long(name).value_name(value).allow_hyphen_values(true).help(help)
+    };
+    Command::new("run-workflow")
+        .about("Runs a worker and one transfer in one process, against the lab that runs")
+        .args(FLAGS.iter().map(argument))
+        .after_help(example(&[
+            "cargo xtask run-workflow",
+            "cargo xtask run-workflow --from account_A --to account_B --amount 25.50",
+        ]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let state = attach::attach_running(project)?;
+    let executables = build::build(project, &["run_workflow"], Output::Terminal, &build::Running::default())?;
+    let program = executables.get("run_workflow").context("the worker's package has no run_workflow")?;
+    let mut command = Process::new(&program);
+    for (name, _, _) in FLAGS {
+        if let Some(value) = text(arguments, name) {
+            command.arg(format!("--{name}={value}"));
+        }
+    }
+    command.args(["--ui-url", &state.ports.url(ports::TEMPORAL_UI)]);
+    temporal_cli::forget_settings(&mut command);
+    command.envs(services::worker_environment(&state.ports));
+    // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.
+    Err(anyhow!(command.exec()).context(format!("could not run {}", program.display())))
+}

@@ -1,0 +1,205 @@
+//! `stage [NAME]` and `stage restore [ID]`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command};
+use lab::{STAGES, Stage};
+use serde_json::json;
+
+use super::{example, json_flag, text};
+use crate::{
+    Usage, attach,
+    backup::{self, Backup},
+    control::{self, Request},
+    project::Project,
+    state::State,
+    ui::{bold, say, tell},
+};
+
+pub(crate) fn command() -> Command {
+    Command::new("stage")
+        .about("Lists the stages of the story, or enters one: its modules, built and running")
+        .arg(Arg::new("name").value_name("NAME").help("The stage to enter"))
+        .arg(json_flag())
+        .args_conflicts_with_subcommands(true)
+        .after_help(example(&[
+            "cargo xtask stage",
+            "cargo xtask stage fix-workflow",
+            "cargo xtask stage restore",
+        ]))
+        .subcommand(
+            Command::new("restore")
+                .about("Lists what was saved of your changes, or brings one of them back")
+                .arg(Arg::new("id").value_name("ID").help("The one to bring back"))
+                .arg(json_flag())
+                .after_help(example(&["cargo xtask stage restore 20261122T120501Z-jerry"])),
+        )
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    match (arguments.subcommand(), text(arguments, "name")) {
+        (Some(("restore", arguments)), _) => match text(arguments, "id") {
+            Some(id) => restore(project, id, arguments.get_flag("json")),
+            None => list_backups(project, arguments.get_flag("json")),
+        },
+        (_, Some(name)) => enter(project, name, arguments.get_flag("json")),
+        (_, None) => list(project, arguments.get_flag("json")),
+    }
+}
+
+fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
+    attach::attach(project)?;
+    let current = backup::current_stage(project);
+    if as_json {
+        let stages: Vec<_> = STAGES
+            .iter()
+            .map(|stage| json!({ "name": stage.name, "summary": stage.summary, "current": stage == current }))
+            .collect();
+        say!("{}", json!({ "stage": current.name, "stages": stages }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
+    for stage in STAGES {
+        let mark = if stage == current { '*' } else { ' ' };
+        say!("{mark} {:<width$}  {}", stage.name, stage.summary);
+    }
+    say!("* is the current one; enter another with: cargo xtask stage NAME");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn enter(project: &Project, name: &str, as_json: bool) -> Result<ExitCode> {
+    let stage = lab::stage(name).ok_or_else(|| unknown(name))?;
+    let running = attach::attach(project)?;
+    let saved = backup::enter(project, stage)?;
+    if !as_json {
+        tell_saved(project, saved.as_ref());
+        tell!("the modules of {name} are in place: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
+    }
+    finish(stage, saved.as_ref(), running.as_ref(), project, as_json)
+}
+
+fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
+    let backups = backup::list(project);
+    let Some(wanted) = backups.iter().find(|backup| backup.id == id) else {
+        let known = backups.iter().map(|backup| backup.id.as_str()).collect::<Vec<_>>().join(", ");
+        let known =
+            if known.is_empty() { "there are none".to_owned() } else { format!("there are: {known}") };
+        return Err(Usage(format!("no backup is called {id}; {known}")).into());
+    };
+    let running = attach::attach(project)?;
+    let saved = backup::restore(project, wanted)?;
+    if !as_json {
+        tell_saved(project, saved.as_ref());
+        tell!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
+    }
+    finish(backup::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
+}
+
+/// Has a running lab use what is in place now, and says what to look at.
+fn finish(
+    stage: &Stage,
+    saved: Option<&Backup>,
+    running: Option<&State>,
+    project: &Project,
+    as_json: bool,
+) -> Result<ExitCode> {
+    if let Some(state) = running {
+        rebuild(project, state)?;
+    }
+    if as_json {
+        let saved = saved.map(|backup| json!({ "id": backup.id, "folder": backup.folder }));
+        say!("{}", json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
+    for paragraph in stage.look {
+        say!("  {paragraph}");
+    }
+    if running.is_none() {
+        say!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the lab build and restart the worker, and shows how it gets on.
+fn rebuild(project: &Project, state: &State) -> Result<()> {
+    tell!("building and restarting the worker");
+    super::lab::follow(project, || control::ask(state, &Request::Rebuild))
+        .context("the modules are in place, but the worker was not restarted")?;
+    Ok(())
+}
+
+fn tell_saved(project: &Project, saved: Option<&Backup>) {
+    if let Some(backup) = saved {
+        tell!("your changes are saved in {}", project.display(&backup.folder));
+        tell!("bring them back with: cargo xtask stage restore {}", backup.id);
+    }
+}
+
+fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
+    attach::attach(project)?;
+    let backups = backup::list(project);
+    if as_json {
+        let list: Vec<_> =
+            backups.iter().map(|backup| json!({ "id": backup.id, "folder": backup.folder })).collect();
+        say!("{}", json!({ "backups": list }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for backup in &backups {
+        say!("{:<36} {}", backup.id, project.display(&backup.folder));
+    }
+    if backups.is_empty() {
+        say!("nothing was saved so far: no command has replaced a change of yours");
+    } else {
+        say!("bring one back with: cargo xtask stage restore ID");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unknown(name: &str) -> Usage {
+    let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+    let nearest = names.iter().map(|known| (distance(name, known), *known)).min();
+    let guess = match nearest {
+        Some((distance, known)) if distance <= 1 + name.len() / 3 => format!(" (did you mean {known}?)"),
+        _ => String::new(),
+    };
+    Usage(format!("no stage is called {name}{guess}; there are: {}", names.join(", ")))
+}
+
+/// How many letters have to be changed, added or left out to get from one to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_stage_is_guessed_and_a_strange_one_is_not() {
+        assert!(unknown("fix-worklow").to_string().contains("did you mean fix-workflow?"));
+        assert!(!unknown("banana-republic").to_string().contains("did you mean"));
+        assert!(unknown("x").to_string().contains("jerry, fix-workflow, fix-activity"));
+    }
+
+    #[test]
+    fn distance_counts_letters() {
+        for (from, to, letters) in
+            [("", "", 0), ("jerry", "jery", 1), ("", "abc", 3), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(from, to), letters);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `test`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command};
+
+use super::example;
+use crate::{build, project::Project, temporal_cli};
+
+pub(crate) fn command() -> Command {
+    Command::new("test")
+        .about("Runs all tests of the project, on Temporal servers of their own")
+        .arg(
+            Arg::new("arguments")
+                .value_name("ARGS")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("What to hand on to cargo test"),
+        )
+        .after_help(example(&["cargo xtask test", "cargo xtask test -p xtask -- --nocapture"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let cli = temporal_cli::provide(project)?;
+    let arguments: Vec<&String> = arguments.get_many("arguments").into_iter().flatten().collect();
+    let picks = |argument: &&String| ["-p", "--package"].iter().any(|flag| argument.starts_with(flag));
+    // Two calls, as this crate's dependencies would otherwise choose features for those that it shares with
+    // the Temporal SDK, which would be compiled once more.
+    let rounds: &[&[&str]] = match arguments.iter().take_while(|argument| **argument != "--").any(picks) {
+        true => &[&[]],
+        false => &[&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]],
+    };
+    for packages in rounds {
+        let mut command = build::cargo();
+        command.arg("test").args(*packages).args(&arguments);
+        command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+        let status = command.status().context("could not run cargo")?;
+        if !status.success() {
+            return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,147 @@
+//! `transfer FROM TO AMOUNT`.
+
+use std::{process::ExitCode, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command};
+use contract::Amount;
+use serde_json::{Value, json};
+
+use super::{example, flag, json_flag, text};
+use crate::{
+    Usage, attach, control,
+    project::Project,
+    stuck::{self, Stuck},
+    temporal::{Run, Server},
+    time,
+    ui::{say, shorten, tell},
+};
+
+/// How often a transfer is looked at while it is waited for.
+const PERIOD: Duration = Duration::from_millis(50);
+
+pub(crate) fn command() -> Command {
+    Command::new("transfer")
+        .about("Starts a transfer of money from one account to another")
+        .arg(Arg::new("from").value_name("FROM").required(true).help("The account that the money leaves"))
+        .arg(Arg::new("to").value_name("TO").required(true).help("The account that it reaches"))
+        .arg(
+            Arg::new("amount")
+                .value_name("AMOUNT")
+                .required(true)
+                .allow_negative_numbers(true)
+                .help("How many dollars, with at most two decimals"),
+        )
+        .arg(flag("wait", "Wait for the result, and tell what the transfer is stuck on meanwhile"))
+        .arg(
+            Arg::new("workflow-id")
+                .long("workflow-id")
+                .value_name("ID")
+                .help("The transfer's Workflow Id, in place of transfer-TIME-RANDOM"),
+        )
+        .arg(json_flag())
+        .after_help(example(&[
+            "cargo xtask transfer account_A account_B 25.50",
+            "cargo xtask transfer account_A account_B 25.50 --wait",
+        ]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let given = |name| text(arguments, name).unwrap_or_default();
+    let (from, to) = (given("from"), given("to"));
+    let amount: Amount =
+        given("amount").parse().map_err(|error| Usage(format!("{error}; not {:?}", given("amount"))))?;
+    if from == to {
+        return Err(Usage(format!("a transfer needs two accounts, and both are {from}")).into());
+    }
+    let workflow_id = match text(arguments, "workflow-id") {
+        Some("") => return Err(Usage("the Workflow Id is empty".to_owned()).into()),
+        Some(id) => id.to_owned(),
+        None => {
+            let random = u32::from_str_radix(&control::random_hex(4)?, 16)?;
+            contract::workflow_id(time::unix_now(), random)
+        }
+    };
+    let as_json = arguments.get_flag("json");
+
+    let state = attach::attach_running(project)?;
+    let server = Server::with_cli(project, &state.ports)?;
+    let input = json!({ "from_account": from, "to_account": to, "amount": amount });
+    let run = server
+        .start(&workflow_id, &input.to_string())
+        .with_context(|| format!("the transfer {workflow_id} was not started"))?;
+    let link = server.ui_link(&run);
+    if !arguments.get_flag("wait") {
+        if as_json {
+            say!("{}", report(&run, &link, "RUNNING", &Value::Null, None));
+        } else {
+            say!("started {}", run.workflow_id);
+            say!("  run   {}", run.run_id);
+            say!("  see   {link}");
+            say!("  next  cargo xtask lab status");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !as_json {
+        tell!("started {}, run {}", run.workflow_id, run.run_id);
+        tell!("  see {link}");
+    }
+    let (status, result, failure) = wait(&server, &run, as_json)?;
+    if as_json {
+        say!("{}", report(&run, &link, &status, &result, failure.as_deref()));
+    } else {
+        match &failure {
+            None => say!("completed: {} from {from} to {to}", contract::Money::from(amount)),
+            Some(failure) => say!("{}: {failure}", status.to_lowercase()),
+        }
+    }
+    Ok(ExitCode::from(u8::from(failure.is_some())))
+}
+
+fn report(run: &Run, link: &str, status: &str, result: &Value, failure: Option<&str>) -> Value {
+    json!({
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "status": status,
+        "result": result,
+        "failure": failure,
+        "url": link,
+    })
+}
+
+/// Waits until the transfer has ended: how, with what result, with what failure.
+fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Option<String>)> {
+    let mut told: Option<Stuck> = None;
+    loop {
+        let description = server.describe(run)?;
+        let status = description["workflowExecutionInfo"]["status"].as_str().unwrap_or_default();
+        let status = status.trim_start_matches("WORKFLOW_EXECUTION_STATUS_").to_owned();
+        if status != "RUNNING" {
+            let event = server.last_events(run)?.into_iter().next().unwrap_or_default();
+            let (result, failure) = outcome(&event, &status);
+            return Ok((status, result, failure));
+        }
+        let stuck = stuck::look(server, run).into_iter().next();
+        if let Some(now) = stuck.filter(|_| !quiet) {
+            let news =
+                told.as_ref().is_none_or(|told| told.attempt != now.attempt || told.activity != now.activity);
+            if news {
+                tell!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
+                told = Some(now);
+            }
+        }
+        thread::sleep(PERIOD);
+    }
+}
+
+/// The result or the failure in the event that closes a history.
+fn outcome(event: &Value, status: &str) -> (Value, Option<String>) {
+    if status == "COMPLETED" {
+        let result = &event["workflowExecutionCompletedEventAttributes"]["result"];
+        // One value, as the server's HTTP API writes payloads of JSON.
+        return (result.get(0).unwrap_or(result).clone(), None);
+    }
+    let failure = stuck::chain(&event["workflowExecutionFailedEventAttributes"]["failure"]);
+    let failure = if failure.is_empty() { format!("the transfer ended as {status}") } else { failure };
+    (Value::Null, Some(failure))
+}

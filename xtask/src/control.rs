@@ -1,0 +1,145 @@
+//! Requests to a running supervisor: one line of JSON each way, over loopback.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{self, Sender},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+
+use crate::state::State;
+
+/// No request is longer.
+const LONGEST: u64 = 64 * 1024;
+
+/// What the supervisor is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// What runs.
+    Status,
+    /// End everything. The answer is that the supervisor ends.
+    Stop,
+    /// Restart this service, or all, and answer when it is ready.
+    Restart(Option<String>),
+    /// Build, restart the worker, and answer when it is ready.
+    Rebuild,
+    /// End everything, empty the databases and start again.
+    Empty,
+}
+
+impl Request {
+    fn to_json(&self) -> Value {
+        match self {
+            Request::Status => json!({ "request": "status" }),
+            Request::Stop => json!({ "request": "stop" }),
+            Request::Restart(service) => json!({ "request": "restart", "service": service }),
+            Request::Rebuild => json!({ "request": "rebuild" }),
+            Request::Empty => json!({ "request": "empty" }),
+        }
+    }
+
+    fn from_json(value: &Value) -> Option<Request> {
+        Some(match value["request"].as_str()? {
+            "status" => Request::Status,
+            "stop" => Request::Stop,
+            "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
+            "rebuild" => Request::Rebuild,
+            "empty" => Request::Empty,
+            _ => return None,
+        })
+    }
+}
+
+/// Where an answer goes: a JSON object, or why there is none.
+pub(crate) type Reply = Sender<Result<Value, String>>;
+
+/// Asks the supervisor and waits for its answer, however long it takes.
+pub(crate) fn ask(state: &State, request: &Request) -> Result<Value> {
+    let mut message = request.to_json();
+    message["token"] = json!(state.token);
+    let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
+    let mut stream = TcpStream::connect(("127.0.0.1", state.control_port)).context(silent)?;
+    writeln!(stream, "{message}").context(silent)?;
+    if *request == Request::Status {
+        stream.set_read_timeout(Some(Duration::from_secs(5))).context(silent)?;
+    }
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).context(silent)?;
+    let answer: Value = serde_json::from_str(&line).context("the lab ended while it was asked")?;
+    match answer["error"].as_str() {
+        Some(error) => Err(anyhow!("{error}")),
+        None => Ok(answer),
+    }
+}
+
+/// Takes requests, each on a thread of its own, and has `handle` see to it that they are answered.
+pub(crate) fn serve(
+    listener: TcpListener,
+    token: String,
+    handle: impl Fn(Request, Reply) + Clone + Send + 'static,
+) {
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (token, handle) = (token.clone(), handle.clone());
+            // A client that goes away needs no answer.
+            thread::spawn(move || drop(answer(stream, &token, &handle)));
+        }
+    });
+}
+
+fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
+    let message: Value = serde_json::from_str(&line).unwrap_or_default();
+    let reply = if message["token"].as_str() != Some(token) {
+        Err("the token is wrong".to_owned())
+    } else if let Some(request) = Request::from_json(&message) {
+        let (sender, receiver) = mpsc::channel();
+        handle(request, sender);
+        receiver.recv().unwrap_or_else(|_| Err("the lab is stopping".to_owned()))
+    } else {
+        Err("no such request".to_owned())
+    };
+    writeln!(stream, "{}", reply.unwrap_or_else(|error| json!({ "error": error })))
+}
+
+/// Sixteen random bytes in hex, from the system.
+pub(crate) fn random_hex(bytes: usize) -> Result<String> {
+    let mut random = vec![0; bytes];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("could not read /dev/urandom")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ports::Ports, process::Identity};
+
+    #[test]
+    fn a_request_without_the_token_is_refused() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let mut state = State {
+            supervisor: Identity { pid: 2, started: String::new() },
+            control_port: listener.local_addr().expect("it is bound").port(),
+            token: "right".to_owned(),
+            ready: true,
+            ports: Ports::default(),
+            services: Vec::new(),
+        };
+        serve(listener, "right".to_owned(), |request, reply| {
+            let _ = reply.send(Ok(json!({ "seen": request.to_json() })));
+        });
+        let request = Request::Restart(Some("worker".to_owned()));
+        let answer = ask(&state, &request).expect("the token is right");
+        assert_eq!(Request::from_json(&answer["seen"]), Some(request));
+        state.token = "wrong".to_owned();
+        assert!(ask(&state, &Request::Stop).is_err());
+    }
+}

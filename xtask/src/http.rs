@@ -1,0 +1,50 @@
+//! Questions over plain HTTP to what the lab runs on loopback.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Whether that address answers with a 200.
+pub(crate) fn answers(url: &str) -> bool {
+    minreq::get(url).with_timeout(1).send().is_ok_and(|response| response.status_code == 200)
+}
+
+/// The JSON at that address.
+pub(crate) fn get_json(url: &str) -> Result<Value> {
+    // The server holds a question for news for up to 20 s.
+    json_of(minreq::get(url).with_timeout(30), url)
+}
+
+/// The answer to that JSON, sent to that address.
+pub(crate) fn post_json(url: &str, body: &Value) -> Result<Value> {
+    json_of(minreq::post(url).with_timeout(30).with_body(body.to_string()), url)
+}
+
+fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
+    let response = request.send().with_context(|| format!("no answer from {url}"))?;
+    let answer = serde_json::from_slice::<Value>(response.as_bytes()).unwrap_or_default();
+    if response.status_code != 200 {
+        let why = answer["message"].as_str().unwrap_or("no reason given");
+        bail!("{url} answered {}: {why}", response.status_code);
+    }
+    Ok(answer)
+}
+
+/// The text as a part of a URL.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn any_text_can_be_a_part_of_a_url() {
+        assert_eq!(super::encode("a-1 /?\"ä"), "a-1%20%2F%3F%22%C3%A4");
+    }
+}

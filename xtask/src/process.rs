@@ -1,0 +1,246 @@
+//! Processes as the system knows them: which are alive, which are still the ones that were started,
+//! and how a whole group of them is ended.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+/// A process that can be told from a later one with the same id: by when it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its process id; of a service also that of its group, which it leads.
+    pub(crate) pid: u32,
+    /// What the system says of its start, in the system's own words.
+    pub(crate) started: String,
+}
+
+impl Identity {
+    /// That process, if it is alive.
+    pub(crate) fn of(pid: u32) -> Option<Identity> {
+        start_of(pid).map(|started| Identity { pid, started })
+    }
+
+    /// Whether that very process is alive.
+    pub(crate) fn is_alive(&self) -> bool {
+        start_of(self.pid).as_ref() == Some(&self.started)
+    }
+
+    /// As it stands in a file.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "pid": self.pid, "pgid": self.pid, "started": self.started })
+    }
+
+    /// What [`to_json`](Identity::to_json) wrote.
+    pub(crate) fn from_json(value: &Value) -> Option<Identity> {
+        let pid = u32::try_from(value["pid"].as_u64()?).ok().filter(|&pid| pid > 1)?;
+        Some(Identity { pid, started: value["started"].as_str()?.to_owned() })
+    }
+}
+
+/// When a living process was started; a zombie counts as ended.
+#[cfg(target_os = "linux")]
+fn start_of(pid: u32) -> Option<String> {
+    let stat = Stat::of(pid)?;
+    // Counted from the boot, so only together with the boot is it a point in time.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    (!stat.has_ended()).then(|| format!("{} {}", stat.started, boot.trim()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start_of(pid: u32) -> Option<String> {
+    let output = Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (state, started) = text.trim().split_once(char::is_whitespace)?;
+    (!state.starts_with('Z')).then(|| started.trim().to_owned())
+}
+
+/// What `/proc/PID/stat` tells.
+#[cfg(target_os = "linux")]
+struct Stat {
+    state: char,
+    group: u32,
+    started: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Stat {
+    fn of(pid: u32) -> Option<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in brackets, and may hold any character.
+        let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
+        Some(Stat {
+            state: fields.first()?.chars().next()?,
+            group: fields.get(2)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Whether no process of the group runs any more; zombies do not.
+pub(crate) fn group_is_empty(group: u32) -> bool {
+    match killpg(pid_of(group), None) {
+        Err(Errno::ESRCH) => true,
+        // Someone is left, if only a zombie that its parent has not asked for.
+        _ => !group_runs(group),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn group_runs(group: u32) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return true };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Stat::of)
+        .any(|stat| stat.group == group && !stat.has_ended())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn group_runs(group: u32) -> bool {
+    let Ok(output) = Command::new("ps").args(["-A", "-o", "pgid=,stat="]).output() else { return true };
+    String::from_utf8_lossy(&output.stdout).lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(group.to_string().as_str()) && !words.next().unwrap_or("Z").starts_with('Z')
+    })
+}
+
+/// Sends the signal to every process of the group.
+pub(crate) fn signal_group(group: u32, signal: Signal) {
+    // A group that has just ended needs no signal.
+    let _ = killpg(pid_of(group), signal);
+}
+
+/// Sends the signal to one process.
+pub(crate) fn signal(process: &Identity, signal: Signal) {
+    if process.is_alive() {
+        let _ = kill(pid_of(process.pid), signal);
+    }
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
+}
+
+/// How a group is asked to end.
+pub(crate) struct Ending<'a> {
+    /// How long it has after TERM, before KILL.
+    pub(crate) grace: Duration,
+    /// Asked again and again: whether there is no more patience, so KILL at once.
+    pub(crate) hurry: &'a dyn Fn() -> bool,
+}
+
+/// Ends a group: TERM, the grace, KILL, until nobody is left in it. Returns whether it took the KILL.
+///
+/// `child` is its leader when this process started it, and is reaped. Without one the caller has made
+/// sure that the group is still the one that was started.
+pub(crate) fn end_group(group: u32, mut child: Option<&mut Child>, ending: &Ending<'_>) -> bool {
+    let begin = Instant::now();
+    let mut killed = false;
+    signal_group(group, Signal::SIGTERM);
+    loop {
+        if let Some(child) = &mut child {
+            // Only reaps; the group tells whether it is over.
+            let _ = child.try_wait();
+        }
+        if group_is_empty(group) {
+            return killed;
+        }
+        if killed || begin.elapsed() >= ending.grace || (ending.hurry)() {
+            signal_group(group, Signal::SIGKILL);
+            killed = true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the process has ended, at most so long; returns whether it has.
+pub(crate) fn wait_for_end(process: &Identity, most: Duration) -> bool {
+    let begin = Instant::now();
+    while process.is_alive() {
+        if begin.elapsed() > most {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// A command that starts in a process group of its own and waits, until it is let go, before it
+/// becomes the program.
+///
+/// So its id can be written down first. If the writer dies before that, the shell reads the end of
+/// its input and the program never starts: nothing runs that no file knows.
+pub(crate) fn gated(program: &Command) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"read -r go && exec "$@" </dev/null"#, "sh"]);
+    command.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(folder) = program.get_current_dir() {
+        command.current_dir(folder);
+    }
+    command.process_group(0);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_not_taken_for_a_later_one_with_its_id() {
+        let me = Identity::of(std::process::id()).expect("this test is alive");
+        assert!(me.is_alive());
+        assert!(!Identity { started: "another time".to_owned(), ..me.clone() }.is_alive());
+        assert_eq!(Identity::from_json(&me.to_json()), Some(me));
+        // Neither everybody (-1 after a wrap), nor this group (0), nor init.
+        for pid in [0_i64, 1, -1, i64::MAX] {
+            assert_eq!(Identity::from_json(&json!({ "pid": pid, "started": "x" })), None);
+        }
+    }
+
+    #[test]
+    fn a_gated_program_never_starts_when_its_starter_dies_first() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo started"]);
+        let mut gate = gated(&command);
+        let mut child = gate.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh exists");
+        drop(child.stdin.take());
+        let output = child.wait_with_output().expect("it was started");
+        assert!(!output.status.success() && output.stdout.is_empty());
+    }
+
+    #[test]
+    fn ending_a_group_takes_those_who_ignore_term_with_it() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo up; sleep 600 & sleep 600; wait"]);
+        command.process_group(0).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("sh exists");
+        let mut stdout = child.stdout.take().expect("piped");
+        let mut up = [0; 3];
+        std::io::Read::read_exact(&mut stdout, &mut up).expect("it says when its trap is set");
+        let group = child.id();
+        let ending = Ending { grace: Duration::from_millis(50), hurry: &|| false };
+        assert!(end_group(group, Some(&mut child), &ending));
+        assert!(group_is_empty(group));
+    }
+}

@@ -1,0 +1,122 @@
+//! Where things are: the project's folder, and the lab's own folder inside it.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// Names another folder for the lab's state than `.lab`, so that several labs can run beside each
+/// other on one checkout.
+pub(crate) const LAB_VARIABLE: &str = "BUGLAB_DIR";
+
+/// The project's folder and the lab's.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    /// The checkout.
+    pub(crate) root: PathBuf,
+    /// State, logs, databases and backups of one lab.
+    pub(crate) lab: PathBuf,
+}
+
+impl Project {
+    /// Finds the checkout: the one cargo runs this program for, else the one around the current folder.
+    pub(crate) fn find() -> Result<Project> {
+        let root = match env::var_os("CARGO_MANIFEST_DIR") {
+            Some(xtask) => Path::new(&xtask).parent().map(Path::to_owned),
+            None => None,
+        };
+        let here = env::current_dir().context("could not tell the current folder")?;
+        let root = root
+            .filter(|root| is_root(root))
+            .or_else(|| here.ancestors().find(|folder| is_root(folder)).map(Path::to_owned));
+        let Some(root) = root else {
+            bail!("{} is not inside the project; change to its folder and try again", here.display());
+        };
+        let lab = match env::var_os(LAB_VARIABLE).filter(|value| !value.is_empty()) {
+            Some(lab) => here.join(lab),
+            None => root.join(".lab"),
+        };
+        Ok(Project { root, lab })
+    }
+
+    /// A file or folder of the lab.
+    pub(crate) fn in_lab(&self, name: &str) -> PathBuf {
+        self.lab.join(name)
+    }
+
+    /// The log of a service, of a build or of the supervisor.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.lab.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Makes the lab's folders, for this user alone: they hold the control token and the backups.
+    pub(crate) fn make_lab(&self) -> Result<()> {
+        for folder in [self.lab.clone(), self.in_lab("logs"), self.in_lab("run"), self.in_lab("backup")] {
+            make_private(&folder)
+                .with_context(|| format!("could not make the folder {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The path as a person would write it: relative to the project, or with `~` for the home folder.
+    pub(crate) fn display(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.root) {
+            Ok(relative) => relative.display().to_string(),
+            Err(_) => with_tilde(path),
+        }
+    }
+}
+
+/// The path with `~` for the home folder, so that it can be pasted without a user's name.
+pub(crate) fn with_tilde(path: &Path) -> String {
+    let home = env::var_os("HOME").filter(|home| !home.is_empty());
+    match home.as_ref().map(|home| path.strip_prefix(home)) {
+        Some(Ok(relative)) => format!("~/{}", relative.display()),
+        _ => path.display().to_string(),
+    }
+}
+
+fn is_root(folder: &Path) -> bool {
+    folder.join("xtask").is_dir() && folder.join("crates/worker").is_dir()
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Writes a file so that a crash leaves either the old or the new one, never half of it.
+pub(crate) fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt, process};
+
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", process::id()));
+    let written = (|| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_the_project_is_shown_relative_to_it() {
+        let project = Project { root: "/srv/lab".into(), lab: "/srv/lab/.lab".into() };
+        assert_eq!(project.display(&project.log("worker")), ".lab/logs/worker.log");
+        assert_eq!(project.display(Path::new("/elsewhere/x")), "/elsewhere/x");
+    }
+}

@@ -1,0 +1,195 @@
+//! The services of a lab, one a row, in the order of their start.
+
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+
+use crate::{
+    build::Executables,
+    http,
+    ports::{self, Ports},
+    project::Project,
+};
+
+/// What a row may use to say how its service is started.
+pub(crate) struct Setup {
+    /// Where things are.
+    pub(crate) project: Project,
+    /// The ports of this lab.
+    pub(crate) ports: Ports,
+    /// The Temporal CLI.
+    pub(crate) temporal_cli: PathBuf,
+    /// What cargo has built, once it has.
+    pub(crate) executables: Option<Executables>,
+}
+
+impl Setup {
+    /// The file that a service writes when it is ready.
+    pub(crate) fn ready_file(&self, service: &str) -> PathBuf {
+        self.project.in_lab("run").join(format!("{service}.ready"))
+    }
+}
+
+/// How a service is started, found ready and ended.
+pub(crate) struct Service {
+    /// Its name in commands, files and messages.
+    pub(crate) name: &'static str,
+    /// Its executable; `None` until cargo has built it.
+    pub(crate) program: fn(&Setup) -> Option<PathBuf>,
+    /// Its arguments.
+    pub(crate) arguments: fn(&Setup) -> Vec<OsString>,
+    /// What its environment has beside the lab's own.
+    pub(crate) environment: fn(&Setup) -> Vec<(&'static str, OsString)>,
+    /// The services that must be ready before it can start.
+    pub(crate) after: &'static [&'static str],
+    /// Whether it does its work by now.
+    pub(crate) is_ready: fn(&Setup) -> bool,
+    /// `host:port`, if it listens.
+    pub(crate) address: fn(&Ports) -> Option<String>,
+    /// What to open in a browser or call over HTTP.
+    pub(crate) url: fn(&Ports) -> Option<String>,
+    /// How long it has to end after TERM.
+    pub(crate) grace: Duration,
+}
+
+/// The Temporal server.
+pub(crate) const TEMPORAL: &str = "temporal";
+/// The bank.
+pub(crate) const ACCOUNT_API: &str = "account-api";
+/// The worker that a learner edits.
+pub(crate) const WORKER: &str = "worker";
+
+/// The packages that cargo builds for a lab. Always all in one call: another selection could choose
+/// other features of what they share, and build that again.
+pub(crate) const PACKAGES: &[&str] = &["account-api", "worker"];
+
+/// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
+pub(crate) const BINARIES: &[&str] = &["account-api", "worker"];
+
+/// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
+pub(crate) const SERVICES: &[Service] = &[
+    Service {
+        name: TEMPORAL,
+        program: |setup| Some(setup.temporal_cli.clone()),
+        arguments: temporal_arguments,
+        environment: |_| Vec::new(),
+        after: &[],
+        is_ready: |setup| {
+            // The port listens before the namespace is there, and without one a worker cannot start.
+            let api = setup.ports.url(ports::TEMPORAL_HTTP);
+            http::answers(&format!("{api}/api/v1/namespaces/default"))
+                && http::answers(&setup.ports.url(ports::TEMPORAL_UI))
+        },
+        address: |ports| Some(ports.address(ports::TEMPORAL)),
+        url: |ports| Some(ports.url(ports::TEMPORAL_UI)),
+        grace: Duration::from_secs(8),
+    },
+    Service {
+        name: ACCOUNT_API,
+        program: |setup| setup.executables.as_ref()?.get("account-api"),
+        arguments: |setup| {
+            vec![
+                "--port".into(),
+                setup.ports.get(ports::ACCOUNT_API).to_string().into(),
+                "--db".into(),
+                setup.project.in_lab("bank.db").into(),
+                "--ready-file".into(),
+                setup.ready_file(ACCOUNT_API).into(),
+            ]
+        },
+        environment: |_| Vec::new(),
+        after: &[],
+        is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::ACCOUNT_API))),
+        address: |ports| Some(ports.address(ports::ACCOUNT_API)),
+        url: |ports| Some(ports.url(ports::ACCOUNT_API)),
+        grace: Duration::from_secs(5),
+    },
+    Service {
+        name: WORKER,
+        program: |setup| setup.executables.as_ref()?.get("worker"),
+        arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
+        environment: |setup| worker_environment(&setup.ports),
+        after: &[TEMPORAL],
+        is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
+        address: |_| None,
+        url: |_| None,
+        grace: Duration::from_secs(5),
+    },
+];
+
+/// The service of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Service> {
+    SERVICES.iter().find(|service| service.name == name)
+}
+
+/// How long the service of that name has to end after TERM.
+pub(crate) fn grace(name: &str) -> Duration {
+    find(name).map_or(Duration::from_secs(5), |service| service.grace)
+}
+
+/// The names, for a message or a flag.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|service| service.name)
+}
+
+/// What a worker, or `run_workflow`, needs to find the lab's server and bank.
+pub(crate) fn worker_environment(ports: &Ports) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("TEMPORAL_ADDRESS", ports.address(ports::TEMPORAL).into()),
+        ("TEMPORAL_NAMESPACE", "default".into()),
+        (contract::BANK_URL_VARIABLE, ports.url(ports::ACCOUNT_API).into()),
+    ]
+}
+
+fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
+    let port = |name| setup.ports.get(name).to_string().into();
+    let mut arguments: Vec<OsString> = ["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into).into();
+    let database = setup.project.in_lab("temporal.db");
+    let flags: [(&str, OsString); 5] = [
+        ("--port", port(ports::TEMPORAL)),
+        ("--ui-port", port(ports::TEMPORAL_UI)),
+        ("--http-port", port(ports::TEMPORAL_HTTP)),
+        ("--db-filename", database.into()),
+        // Its warnings are about its own connections, at every stop.
+        ("--log-level", "error".into()),
+    ];
+    for (flag, value) in flags {
+        arguments.extend([flag.into(), value]);
+    }
+    arguments.push("--ui-disable-news-fetch".into());
+    for attribute in contract::SEARCH_ATTRIBUTES {
+        arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
+    }
+    for value in SHORT_RETRIES {
+        arguments.extend(["--dynamic-config-value".into(), value.into()]);
+    }
+    // A killed server loses nothing by this, since the system has what it wrote. A power cut may cost
+    // it the last transfers, which a lab can bear. It saves half of the time of a first start.
+    for pragma in ["journal_mode=wal", "synchronous=off"] {
+        arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
+    }
+    arguments
+}
+
+/// How long a Workflow Task may take here before the server gives it to another worker. The CLI asks
+/// for ten seconds of its own accord, so each transfer it starts has to be told.
+pub(crate) const WORKFLOW_TASK_TIMEOUT: &str = "2s";
+
+/// A failed Workflow Task is tried again after a second or two, so that a learner's fix shows at once.
+const SHORT_RETRIES: [&str; 2] =
+    [r#"history.workflowTaskRetryMaxInterval="1s""#, r#"history.defaultWorkflowTaskTimeout="2s""#];
+
+/// What a learner is told about [`SHORT_RETRIES`].
+pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_starts_after_comes_before_it() {
+        for (at, service) in SERVICES.iter().enumerate() {
+            for before in service.after {
+                assert!(SERVICES[..at].iter().any(|other| other.name == *before), "{}", service.name);
+            }
+        }
+    }
+}

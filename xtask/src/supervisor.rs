@@ -1,0 +1,681 @@
+//! The one process that starts a lab's services, watches over them and ends them.
+//!
+//! A single loop owns the processes. Other threads wait for signals, requests, builds and changed
+//! files, and send what they see to it as events.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    mem,
+    net::TcpListener,
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    attach,
+    build::{self, Executables, Output},
+    control::{self, Reply, Request},
+    logs,
+    ports::{self, Ports},
+    process::{self, Ending, Identity},
+    project::Project,
+    services::{self, BINARIES, SERVICES, Service, Setup},
+    signals,
+    state::State,
+    temporal_cli, time, ui, watch,
+};
+
+/// The first delay before a service that has died is started again; it doubles.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+/// No delay is longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// After running so long, the next death is a first one again.
+const STABLE: Duration = Duration::from_secs(30);
+/// How often a service that is not ready yet is looked at.
+const HASTE: Duration = Duration::from_millis(10);
+/// How often the rest is.
+const CALM: Duration = Duration::from_millis(100);
+/// How long a service may take to become ready when the lab starts.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The files of a lab that hold what it has done: the server's history and the bank's books.
+const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
+
+/// How a lab is to be started.
+pub(crate) struct Options {
+    /// Ports asked for, by name.
+    pub(crate) ports: BTreeMap<&'static str, u16>,
+    /// Begin with empty databases.
+    pub(crate) fresh: bool,
+    /// Rebuild the worker when its source changes.
+    pub(crate) watch: bool,
+    /// Where the first build is shown.
+    pub(crate) output: Output,
+}
+
+/// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
+pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&Ports)) -> Result<()> {
+    let (events, inbox) = mpsc::channel();
+    let signals_seen = Arc::new(AtomicU32::new(0));
+    listen_to_signals(&events, &signals_seen)?;
+
+    let _lock = attach::lock(project)?;
+    attach::clear_leftovers(project);
+    let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
+    let temporal_cli = temporal_cli::provide(project)?;
+    let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
+    crate::project::replace_file(
+        &project.in_lab("ports.json"),
+        ports.to_json().to_string().as_bytes(),
+        0o600,
+    )
+    .context("could not write down the ports")?;
+    if options.fresh {
+        empty_databases(project)?;
+    }
+    // The log of builds is opened anew by each build; here only a large one is put aside.
+    logs::open(project, logs::BUILD)?;
+
+    let control = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on loopback")?;
+    let state = State {
+        supervisor: Identity::of(std::process::id()).context("the system does not tell of this process")?,
+        control_port: control.local_addr()?.port(),
+        token: control::random_hex(16)?,
+        ready: false,
+        ports: ports.clone(),
+        services: Vec::new(),
+    };
+    state.write(project)?;
+
+    let mut lab = Supervisor {
+        setup: Setup { project: project.clone(), ports, temporal_cli, executables: None },
+        services: SERVICES.iter().map(Supervised::new).collect(),
+        state,
+        journal,
+        snapshot: Arc::default(),
+        events: events.clone(),
+        inbox,
+        signals_seen,
+        build: Build::default(),
+        watching: options.watch,
+    };
+    lab.serve_control(control);
+    if options.watch {
+        let events = events.clone();
+        watch::watch(project.root.clone(), move |content| events.send(Event::Changed(content)).is_ok());
+    }
+    let outcome = lab.start(options.output).map(|started| {
+        if started {
+            on_ready(&lab.setup.ports);
+            lab.supervise();
+        }
+    });
+    lab.stop();
+    State::remove(project);
+    outcome
+}
+
+/// Deletes what the lab has done so far; the services must be down.
+pub(crate) fn empty_databases(project: &Project) -> Result<()> {
+    for database in DATABASES {
+        for ending in ["", "-wal", "-shm", "-journal"] {
+            let path = project.in_lab(&format!("{database}{ending}"));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("could not delete {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the loop is told.
+enum Event {
+    /// A signal asks the lab to end.
+    Signal,
+    /// A command asks for something.
+    Request(Request, Reply),
+    /// The worker's source has this content now.
+    Changed(u64),
+    /// The build of this content is over.
+    Built(u64, Result<Executables, String>),
+}
+
+/// `.lab/logs/supervisor.log`.
+struct Journal(File);
+
+impl Journal {
+    fn note(&self, words: &str) {
+        // Nothing better can be done about a full disk than to go on.
+        let _ = (&self.0).write_all(format!("{words}\n").as_bytes());
+    }
+}
+
+/// How far a service is, by its name in `lab status`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Stopped,
+    Starting,
+    Running,
+    Restarting,
+}
+
+impl Life {
+    fn name(self) -> &'static str {
+        match self {
+            Life::Stopped => "stopped",
+            Life::Starting => "starting",
+            Life::Running => "running",
+            Life::Restarting => "restarting",
+        }
+    }
+}
+
+/// A service and its process.
+struct Supervised {
+    service: &'static Service,
+    child: Option<Child>,
+    life: Life,
+    /// When it came to that state, in seconds since 1970.
+    since: u64,
+    /// When its process was started.
+    begun: Instant,
+    /// When its next process is to be started, if it has none.
+    due: Instant,
+    delay: Duration,
+    /// How often it died and was started again.
+    restarts: u32,
+    /// Who wants to know when it runs.
+    waiting: Vec<Reply>,
+}
+
+impl Supervised {
+    fn new(service: &'static Service) -> Supervised {
+        let now = Instant::now();
+        Supervised {
+            service,
+            child: None,
+            life: Life::Starting,
+            since: time::unix_now(),
+            begun: now,
+            due: now,
+            delay: FIRST_DELAY,
+            restarts: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, life: Life) {
+        if self.life != life {
+            self.life = life;
+            self.since = time::unix_now();
+        }
+    }
+}
+
+/// The build under way, and what comes after it.
+#[derive(Default)]
+struct Build {
+    running: build::Running,
+    /// The content that is being built.
+    building: Option<u64>,
+    /// The content of the last build.
+    built: Option<u64>,
+    /// Whether that build failed.
+    failed: bool,
+    /// Whether to build once more after this one.
+    again: bool,
+    /// What runs should that build fail, where it has to come before the next start.
+    fallback: Option<Executables>,
+    /// Who wants the worker of the next finished build.
+    waiting: Vec<Reply>,
+}
+
+struct Supervisor {
+    setup: Setup,
+    services: Vec<Supervised>,
+    state: State,
+    journal: Journal,
+    /// What `status` is answered, also while the loop is busy.
+    snapshot: Arc<Mutex<Value>>,
+    events: Sender<Event>,
+    inbox: Receiver<Event>,
+    signals_seen: Arc<AtomicU32>,
+    build: Build,
+    watching: bool,
+}
+
+impl Supervisor {
+    /// Starts everything; returns whether it got there, or was told to stop on the way.
+    fn start(&mut self, output: Output) -> Result<bool> {
+        let begin = Instant::now();
+        self.begin_build(output);
+        loop {
+            if !self.handle_events(HASTE)? {
+                return Ok(false);
+            }
+            self.tick()?;
+            if self.services.iter().all(|service| service.life == Life::Running) {
+                break;
+            }
+            if let Some(late) = self.services.iter().find(|service| {
+                service.child.is_some()
+                    && service.life != Life::Running
+                    && service.begun.elapsed() > READY_WITHIN
+            }) {
+                bail!(
+                    "{} was not ready after {}{}",
+                    late.service.name,
+                    ui::duration(READY_WITHIN.as_secs_f64()),
+                    self.last_words(late.service.name)
+                );
+            }
+        }
+        self.state.ready = true;
+        self.record();
+        self.journal
+            .note(&format!("everything is ready after {}", ui::duration(begin.elapsed().as_secs_f64())));
+        Ok(true)
+    }
+
+    /// Keeps everything running until told to stop.
+    fn supervise(&mut self) {
+        loop {
+            let settled = self.services.iter().all(|service| service.life == Life::Running);
+            // Once everything was ready, nothing that a service does ends the lab.
+            match self.handle_events(if settled { CALM } else { HASTE }).and_then(|go_on| {
+                self.tick()?;
+                Ok(go_on)
+            }) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => self.journal.note(&format!("error: {error:#}")),
+            }
+        }
+    }
+
+    /// Waits so long for events and handles what has come; returns false when the lab is to stop.
+    fn handle_events(&mut self, wait: Duration) -> Result<bool> {
+        let mut next = self.inbox.recv_timeout(wait);
+        loop {
+            match next {
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(true),
+                Ok(Event::Signal) => return Ok(false),
+                // Its answer is that this process ends.
+                Ok(Event::Request(Request::Stop, _)) => return Ok(false),
+                Ok(Event::Request(request, reply)) => self.handle_request(request, reply),
+                Ok(Event::Changed(content)) => self.handle_change(content),
+                Ok(Event::Built(content, result)) => self.handle_built(content, result)?,
+            }
+            next = self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+    }
+
+    fn handle_request(&mut self, request: Request, reply: Reply) {
+        if !self.state.ready {
+            let _ = reply.send(Err("the lab is still starting; try again when it is ready".to_owned()));
+            return;
+        }
+        match request {
+            // Handled before it comes here.
+            Request::Status | Request::Stop => {}
+            Request::Restart(name) => {
+                let mut chosen: Vec<usize> = (0..self.services.len())
+                    .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
+                    .collect();
+                chosen.reverse();
+                for &at in &chosen {
+                    self.end(at);
+                    self.services[at].enter(Life::Restarting);
+                    self.publish();
+                }
+                self.answer_when_running(&chosen, reply);
+            }
+            Request::Rebuild => {
+                self.build.waiting.push(reply);
+                if self.build.building.is_some() {
+                    self.build.again = true;
+                } else {
+                    self.begin_build(Output::Log);
+                }
+            }
+            Request::Empty => {
+                self.journal.note("emptying the databases");
+                // The modules may have been changed with them: what is built starts after the build.
+                self.build.fallback = self.setup.executables.take();
+                if self.build.building.is_some() {
+                    self.build.again = true;
+                } else {
+                    self.begin_build(Output::Log);
+                }
+                self.end_all(Life::Restarting);
+                match empty_databases(&self.setup.project) {
+                    Ok(()) => {
+                        let all: Vec<usize> = (0..self.services.len()).collect();
+                        self.answer_when_running(&all, reply);
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(format!("{error:#}")));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers once all of these run. They are started by the next ticks.
+    fn answer_when_running(&mut self, chosen: &[usize], reply: Reply) {
+        // Each holds a sender; the last one to run answers for all.
+        let (sender, receiver) = mpsc::channel::<Result<Value, String>>();
+        for &at in chosen {
+            self.services[at].due = Instant::now();
+            self.services[at].delay = FIRST_DELAY;
+            self.services[at].waiting.push(sender.clone());
+        }
+        drop(sender);
+        thread::spawn(move || {
+            let failure = receiver.iter().find_map(Result::err);
+            let _ = reply.send(failure.map_or_else(|| Ok(json!({ "ok": true })), Err));
+        });
+    }
+
+    fn handle_change(&mut self, content: u64) {
+        match (self.build.building, self.build.built) {
+            (Some(building), _) => self.build.again |= building != content,
+            (None, Some(built)) if built == content => {}
+            (None, _) => {
+                self.journal.note("the worker's source has changed: building");
+                self.begin_build(Output::Log);
+            }
+        }
+    }
+
+    fn begin_build(&mut self, output: Output) {
+        let content = watch::fingerprint(&self.setup.project.root);
+        self.build.building = Some(content);
+        self.build.again = false;
+        let (project, running, events) =
+            (self.setup.project.clone(), self.build.running.clone(), self.events.clone());
+        thread::spawn(move || {
+            let result =
+                build::build(&project, BINARIES, output, &running).map_err(|error| format!("{error:#}"));
+            let _ = events.send(Event::Built(content, result));
+        });
+        self.publish();
+    }
+
+    fn handle_built(&mut self, content: u64, result: Result<Executables, String>) -> Result<()> {
+        self.build.building = None;
+        self.build.built = Some(content);
+        if self.build.again {
+            self.begin_build(Output::Log);
+            return Ok(());
+        }
+        self.build.failed = result.is_err();
+        let fallback = self.build.fallback.take();
+        let waiting = mem::take(&mut self.build.waiting);
+        match result {
+            Ok(executables) => {
+                self.setup.executables = Some(executables);
+                if self.state.ready {
+                    self.journal.note("built: restarting the worker");
+                    let worker: Vec<usize> = (0..self.services.len())
+                        .filter(|&at| self.services[at].service.name == services::WORKER)
+                        .collect();
+                    for &at in &worker {
+                        self.end(at);
+                        self.services[at].enter(Life::Restarting);
+                        self.services[at].due = Instant::now();
+                        self.services[at].waiting.extend(waiting.iter().cloned());
+                    }
+                }
+            }
+            Err(error) if !self.state.ready => {
+                let log = self.setup.project.log(logs::BUILD);
+                bail!(
+                    "{error}, so the lab did not start; the compiler says why above, or in {}",
+                    self.setup.project.display(&log)
+                );
+            }
+            Err(error) => {
+                self.setup.executables = self.setup.executables.take().or(fallback);
+                let log = self.setup.project.display(&self.setup.project.log(logs::BUILD));
+                self.journal.note(&format!(
+                    "{error}: the worker from before goes on; mend it and save, or see {log}"
+                ));
+                for reply in waiting {
+                    let _ =
+                        reply.send(Err(format!("{error}, and the worker from before goes on; see {log}")));
+                }
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Looks at every process: reaps, starts again, finds ready.
+    fn tick(&mut self) -> Result<()> {
+        for at in 0..self.services.len() {
+            let exited = self.services[at].child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            if let Some(status) = exited {
+                self.handle_exit(at, status)?;
+            }
+            let service = self.services[at].service;
+            if self.services[at].child.is_none() && self.services[at].due <= Instant::now() {
+                self.spawn(at)?;
+            } else if self.services[at].child.is_some()
+                && self.services[at].life != Life::Running
+                && (service.is_ready)(&self.setup)
+            {
+                let took = ui::duration(self.services[at].begun.elapsed().as_secs_f64());
+                self.services[at].enter(Life::Running);
+                let place = (service.address)(&self.setup.ports).map(|place| format!(" on {place}"));
+                self.journal.note(&format!(
+                    "{} is ready{} after {took}",
+                    service.name,
+                    place.unwrap_or_default()
+                ));
+                self.publish();
+                for reply in mem::take(&mut self.services[at].waiting) {
+                    let _ = reply.send(Ok(json!({ "ok": true })));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_exit(&mut self, at: usize, status: ExitStatus) -> Result<()> {
+        // Whoever it has started goes with it.
+        self.end(at);
+        let name = self.services[at].service.name;
+        let how = describe(status);
+        if !self.state.ready {
+            bail!(
+                "{name} ended before it was ready ({how}), so the lab did not start{}",
+                self.last_words(name)
+            );
+        }
+        let ran = self.services[at].begun.elapsed();
+        let service = &mut self.services[at];
+        if ran > STABLE {
+            service.delay = FIRST_DELAY;
+        }
+        let delay = service.delay;
+        service.due = Instant::now() + delay;
+        service.delay = (delay * 2).min(LONGEST_DELAY);
+        service.restarts += 1;
+        service.enter(Life::Restarting);
+        for reply in mem::take(&mut service.waiting) {
+            let _ = reply.send(Err(format!(
+                "{name} ended before it was ready ({how}); see cargo xtask lab logs {name}"
+            )));
+        }
+        self.journal.note(&format!(
+            "{name} ended ({how}) after {}; starting it again in {}",
+            ui::duration(ran.as_secs_f64()),
+            ui::duration(delay.as_secs_f64())
+        ));
+        self.publish();
+        Ok(())
+    }
+
+    /// Starts a service, if everything that it needs is there.
+    fn spawn(&mut self, at: usize) -> Result<()> {
+        let service = self.services[at].service;
+        let runs = |name: &&str| {
+            self.services.iter().any(|other| other.service.name == *name && other.life == Life::Running)
+        };
+        if !service.after.iter().all(runs) {
+            return Ok(());
+        }
+        let Some(program) = (service.program)(&self.setup) else { return Ok(()) };
+        let _ = fs::remove_file(self.setup.ready_file(service.name));
+        let log = logs::open(&self.setup.project, service.name)?;
+        let mut command = Command::new(program);
+        command.args((service.arguments)(&self.setup)).current_dir(&self.setup.project.root);
+        temporal_cli::forget_settings(&mut command);
+        command.envs((service.environment)(&self.setup));
+        let mut gate = process::gated(&command);
+        gate.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
+        let go = child.stdin.take();
+        let supervised = &mut self.services[at];
+        supervised.child = Some(child);
+        supervised.begun = Instant::now();
+        // Written down first, let go then.
+        self.record();
+        if let Some(mut go) = go {
+            // One that has died already is seen by the next tick.
+            let _ = go.write_all(b"go\n");
+        }
+        Ok(())
+    }
+
+    /// Ends the process of a service, and its group.
+    fn end(&mut self, at: usize) {
+        let signals_seen = Arc::clone(&self.signals_seen);
+        let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
+        let service = &mut self.services[at];
+        let Some(mut child) = service.child.take() else { return };
+        let ending = Ending { grace: service.service.grace, hurry: &hurry };
+        let killed = process::end_group(child.id(), Some(&mut child), &ending);
+        let _ = child.wait();
+        if killed {
+            let words = format!("{} did not end by itself and was killed", service.service.name);
+            self.journal.note(&words);
+        }
+        self.record();
+    }
+
+    /// Ends everything, in the reverse order of its start.
+    fn end_all(&mut self, into: Life) {
+        for at in (0..self.services.len()).rev() {
+            self.end(at);
+            self.services[at].enter(into);
+            self.publish();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.journal.note("stopping");
+        self.build.running.break_off();
+        self.end_all(Life::Stopped);
+        self.journal.note("stopped; nothing of the lab runs any more");
+    }
+
+    /// Writes down which processes there are.
+    fn record(&mut self) {
+        let alive = |service: &Supervised| {
+            let identity = Identity::of(service.child.as_ref()?.id())?;
+            Some((service.service.name.to_owned(), identity))
+        };
+        self.state.services = self.services.iter().filter_map(alive).collect();
+        if let Err(error) = self.state.write(&self.setup.project) {
+            self.journal.note(&format!("error: {error:#}"));
+        }
+        self.publish();
+    }
+
+    /// Renews what `status` is answered.
+    fn publish(&self) {
+        let services: Vec<Value> = self.services.iter().map(|service| self.to_json(service)).collect();
+        let build = match (self.build.building, self.build.failed) {
+            (Some(_), _) => "building",
+            (None, true) => "failed",
+            (None, false) => "ok",
+        };
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
+            json!({ "services": services, "build": build, "watch": self.watching });
+    }
+
+    fn to_json(&self, supervised: &Supervised) -> Value {
+        let service = supervised.service;
+        json!({
+            "name": service.name,
+            "state": supervised.life.name(),
+            "pid": supervised.child.as_ref().map(Child::id),
+            "address": (service.address)(&self.setup.ports),
+            "url": (service.url)(&self.setup.ports),
+            "since": time::rfc3339(supervised.since),
+            "restarts": supervised.restarts,
+        })
+    }
+
+    fn serve_control(&self, listener: TcpListener) {
+        let (snapshot, events) = (Arc::clone(&self.snapshot), self.events.clone());
+        control::serve(listener, self.state.token.clone(), move |request, reply| {
+            if request == Request::Status {
+                let status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let _ = reply.send(Ok(status));
+            } else {
+                // Without a loop to take it, the reply is dropped, and that is an answer too.
+                let _ = events.send(Event::Request(request, reply));
+            }
+        });
+    }
+
+    /// The last lines of a service's log, for an error.
+    fn last_words(&self, name: &str) -> String {
+        let log = self.setup.project.log(name);
+        let lines = logs::last_lines(&log, 12);
+        format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
+    }
+}
+
+fn listen_to_signals(events: &Sender<Event>, seen: &Arc<AtomicU32>) -> Result<()> {
+    let (events, seen) = (events.clone(), Arc::clone(seen));
+    signals::listen(move || {
+        seen.fetch_add(1, Ordering::Relaxed);
+        let _ = events.send(Event::Signal);
+    })
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "for no reason given".to_owned(),
+    }
+}
+
+/// The addresses, as a start and a status print them.
+pub(crate) fn addresses(ports: &Ports) -> Vec<(&'static str, String)> {
+    vec![
+        ("Temporal UI", ports.url(ports::TEMPORAL_UI)),
+        ("Temporal server", ports.address(ports::TEMPORAL)),
+        ("account API", ports.url(ports::ACCOUNT_API)),
+    ]
+}

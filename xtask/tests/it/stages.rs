@@ -1,0 +1,110 @@
+//! Changing stages without losing what a learner wrote.
+
+use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
+
+use crate::support::{Checkout, pid_in, service};
+
+/// Nothing that an editor on this system would write, and still to be kept.
+const EDIT: &[u8] = b"// caf\xC3\xA9\r\n\0\xFF no newline at the end";
+
+fn assert_at(checkout: &Checkout, stage: &lab::Stage) {
+    assert_eq!(checkout.read(LIVE_WORKFLOW), stage.workflow.source.as_bytes());
+    assert_eq!(checkout.read(LIVE_ACTIVITIES), stage.activities.source.as_bytes());
+    assert_eq!(checkout.run(&["stage", "--json"]).json()["stage"], stage.name);
+}
+
+/// The only backup's id.
+fn backup(checkout: &Checkout) -> String {
+    let list = checkout.run(&["stage", "restore", "--json"]).json();
+    let list = list["backups"].as_array().expect("there is a list").clone();
+    assert_eq!(list.len(), 1, "{list:?}");
+    list[0]["id"].as_str().expect("it has an id").to_owned()
+}
+
+#[test]
+fn stages_are_entered_while_the_lab_is_down() {
+    let checkout = Checkout::without_server("down-stage");
+    for stage in STAGES.iter().rev() {
+        let text = checkout.run(&["stage", stage.name]).ok();
+        assert!(text.contains(stage.look[0]) && text.contains("next start"), "{text}");
+        assert_at(&checkout, stage);
+    }
+    let text = checkout.run(&["stage"]).ok();
+    assert!(text.contains("* jerry"), "{text}");
+    assert!(checkout.run(&["stage", "restore"]).ok().contains("nothing was saved"));
+}
+
+#[test]
+fn an_edit_is_saved_before_a_stage_replaces_it_and_can_be_brought_back() {
+    let checkout = Checkout::without_server("edit-stage");
+    checkout.write(LIVE_WORKFLOW, EDIT);
+    let entered = checkout.run(&["stage", "fix-activity"]);
+    let id = backup(&checkout);
+    assert!(entered.stderr.contains(&format!(".lab/backup/{id}")), "{entered:?}");
+    assert_eq!(checkout.read(&format!(".lab/backup/{id}/workflow.rs")), EDIT);
+    assert_at(&checkout, &STAGES[2]);
+
+    checkout.run(&["stage", "restore", &id]).ok();
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+    assert_eq!(checkout.read(LIVE_ACTIVITIES), STAGES[0].activities.source.as_bytes());
+    assert_eq!(checkout.run(&["stage", "--json"]).json()["stage"], "jerry");
+}
+
+#[test]
+fn an_edit_that_cannot_be_saved_is_not_replaced() {
+    let checkout = Checkout::without_server("no-save");
+    checkout.write(LIVE_WORKFLOW, EDIT);
+    // Where the backups belong there is a file.
+    checkout.write(".lab/backup", "");
+    checkout.run(&["stage", "fix-activity"]).fails_with(1);
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+}
+
+#[test]
+fn a_reset_without_a_terminal_and_without_yes_is_refused() {
+    let checkout = Checkout::without_server("refuse");
+    checkout.write(LIVE_WORKFLOW, EDIT);
+    checkout.write(".lab/bank.db", "books");
+    let error = checkout.run(&["reset"]).fails_with(2);
+    assert!(error.contains("cargo xtask reset --yes"), "{error}");
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+    assert_eq!(checkout.read(".lab/bank.db"), b"books");
+}
+
+#[test]
+fn a_reset_of_a_lab_that_is_down_saves_edits_and_empties_the_databases() {
+    let checkout = Checkout::without_server("reset-down");
+    checkout.run(&["stage", "fix-activity"]).ok();
+    checkout.write(LIVE_ACTIVITIES, EDIT);
+    for database in ["bank.db", "bank.db-wal", "temporal.db", "temporal.db-shm"] {
+        checkout.write(&format!(".lab/{database}"), "books");
+    }
+    checkout.run(&["reset", "--yes"]).ok();
+    assert_at(&checkout, &STAGES[0]);
+    let id = backup(&checkout);
+    assert_eq!(checkout.read(&format!(".lab/backup/{id}/activities.rs")), EDIT);
+    for database in ["bank.db", "bank.db-wal", "temporal.db", "temporal.db-shm"] {
+        assert!(!checkout.path(&format!(".lab/{database}")).exists(), "{database}");
+    }
+}
+
+#[test]
+fn a_running_lab_uses_a_stage_at_once_and_a_reset_empties_it() {
+    let checkout = Checkout::new("up-stage");
+    checkout.start();
+    let first = pid_in(service(&checkout.status(), "worker"));
+    checkout.run(&["stage", "fix-workflow"]).ok();
+    let status = checkout.status();
+    assert_eq!(status["stage"], "fix-workflow");
+    assert_eq!(service(&status, "worker")["state"], "running");
+    assert_ne!(pid_in(service(&status, "worker")), first);
+
+    checkout.run(&["transfer", "account_A", "account_B", "25.50"]).ok();
+    assert_eq!(checkout.status()["transfers_running"], 1);
+    checkout.run(&["reset", "--yes"]).ok();
+    let status = checkout.status();
+    assert_eq!((&status["stage"], &status["transfers_running"]), (&"jerry".into(), &0.into()));
+    for name in ["temporal", "account-api", "worker"] {
+        assert_eq!(service(&status, name)["state"], "running", "{status}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The whole first story, typed as a learner types it, with nothing but real parts: a copy of this checkout, the
+//! real server, bank and worker, and cargo building them.
+//!
+//! The copy starts from what cargo has already compiled here, so only the project's own crates are built again.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::support::{Checkout, eventually, is_alive, pid_in, send_signal, service};
+
+#[test]
+fn a_learner_mends_both_bugs_under_a_running_transfer() {
+    let checkout = real_checkout();
+    let before = checkout.read(lab::LIVE_WORKFLOW);
+    checkout.start();
+
+    // Jerry's division: the Workflow Task fails, and the failure names the learner's own file and line.
+    let started = checkout.run(&["transfer", "account_A", "account_B", "25.50", "--json"]).json();
+    let workflow_id = started["workflow_id"].as_str().expect("it has an id").to_owned();
+    let stuck = stuck(&checkout, "workflow_task");
+    let failure = stuck["failure"].as_str().expect("it says why");
+    assert_eq!(stuck["workflow_id"], workflow_id.as_str());
+    assert!(failure.contains("divide by zero, at crates/worker/src/workflow.rs:"), "{failure}");
+
+    // A typing mistake: the old worker goes on.
+    let source = String::from_utf8(before).expect("it is text");
+    let worker = pid_in(service(&checkout.status(), "worker"));
+    checkout.write(lab::LIVE_WORKFLOW, source.replace("elapsed / (done - 1)", "elapsed / (done -"));
+    eventually("the failed build is told", || checkout.status()["build"] == "failed");
+    assert!(is_alive(worker));
+
+    // A fix of the learner's own, only saved: the lab does the rest.
+    let own_fix = source.replace("elapsed / (done - 1)", "elapsed / done");
+    assert_ne!(own_fix, source);
+    checkout.write(lab::LIVE_WORKFLOW, &own_fix);
+    let stuck = self::stuck(&checkout, "activity");
+    let failure = stuck["failure"].as_str().expect("it says why");
+    assert!(failure.contains("crates/worker/src/activities.rs:"), "{failure}");
+    assert!(failure.contains("Connection refused"), "{failure}");
+    assert_eq!(balances(&checkout), (1000.0, 500.0));
+
+    // The worker is killed: the transfer waits, and another worker is there at once.
+    let worker = pid_in(service(&checkout.status(), "worker"));
+    send_signal(worker, "KILL");
+    eventually("another worker runs", || {
+        let status = checkout.status();
+        let worker_now = service(&status, "worker");
+        worker_now["state"] == "running" && pid_in(worker_now) != worker
+    });
+
+    // The shipped fix for the other bug; the learner's own Workflow is saved first.
+    let told = checkout.run(&["stage", "fix-activity"]);
+    assert!(told.code == Some(0) && told.stderr.contains(".lab/backup/"), "{told:#?}");
+    checkout.run(&["retry"]).ok();
+    eventually("the transfer completes", || checkout.status()["stuck"] == Value::Array(Vec::new()));
+    eventually("the money has moved", || balances(&checkout) == (974.5, 525.5));
+
+    // What can never work fails at once, and says why.
+    let refused = checkout.run(&["transfer", "account_A", "account_B", "5000", "--wait"]);
+    assert!(format!("{refused:?}").contains("Insufficient funds"), "{refused:?}");
+    assert_eq!(refused.code, Some(1));
+    // A worker and a transfer in one process.
+    let told = checkout.run(&["run-workflow", "--from=account_C", "--to=account_D", "--amount=1"]).ok();
+    assert!(told.contains("completed: 1.00 from account_C to account_D"), "{told}");
+
+    // The learner's own fix comes back.
+    let backups = checkout.run(&["stage", "restore", "--json"]).json();
+    let id = find_id(&backups).expect("a backup has an id");
+    checkout.run(&["stage", "restore", &id]).ok();
+    assert_eq!(checkout.read(lab::LIVE_WORKFLOW), own_fix.as_bytes());
+
+    // As new: Jerry's modules, the balances of the start, no history.
+    checkout.run(&["reset", "--yes"]).ok();
+    assert_eq!(checkout.read(lab::LIVE_WORKFLOW), source.as_bytes());
+    assert_eq!(balances(&checkout), (1000.0, 500.0));
+    let status = checkout.status();
+    assert_eq!((&status["stage"], &status["stuck"]), (&"jerry".into(), &Value::Array(Vec::new())));
+
+    let pids = checkout.pids();
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.assert_nothing_is_left(&pids);
+}
+
+/// Waits until a transfer is stuck on that kind of task, and returns what `lab status --json` says of it.
+fn stuck(checkout: &Checkout, kind: &str) -> Value {
+    let mut found = Value::Null;
+    eventually("a transfer is stuck", || {
+        let status = checkout.status();
+        found = status["stuck"][0].clone();
+        found["kind"] == kind
+    });
+    found
+}
+
+/// What account_A and account_B hold.
+fn balances(checkout: &Checkout) -> (f64, f64) {
+    let [_, _, bank] = checkout.ports;
+    let balance = |account| {
+        let url = format!("http://127.0.0.1:{bank}/accounts/{account}");
+        let answer = minreq::get(url).send().expect("the bank answers");
+        let account: Value = serde_json::from_slice(answer.as_bytes()).expect("it answers with JSON");
+        account["balance"].as_f64().expect("a balance is a number")
+    };
+    (balance("account_A"), balance("account_B"))
+}
+
+fn find_id(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) => items.iter().find_map(find_id),
+        Value::Object(fields) => {
+            let id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
+            id.or_else(|| fields.values().find_map(find_id))
+        }
+        _ => None,
+    }
+}
+
+/// A copy of this checkout, with what cargo has compiled here as hard links.
+fn real_checkout() -> Checkout {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
+    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("story {}", std::process::id()));
+    let _ = fs::remove_dir_all(&copy);
+    for name in [".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "xtask"] {
+        copy_tree(&project.join(name), &copy.join(name), &|from, to| fs::copy(from, to).map(drop))
+            .expect("the project can be copied");
+    }
+    let compiled = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().expect("it is in a folder");
+    for name in ["build", "deps"] {
+        copy_tree(&compiled.join(name), &copy.join("target/debug").join(name), &|from, to| {
+            fs::hard_link(from, to)
+        })
+        .expect("what is compiled can be linked");
+    }
+    // Cargo writes to these in place.
+    let name = ".fingerprint";
+    copy_tree(&compiled.join(name), &copy.join("target/debug").join(name), &copy_with_time)
+        .expect("what cargo noted can be copied");
+    // The live modules as they are shipped, whatever is edited here.
+    let jerry = &lab::STAGES[0];
+    fs::write(copy.join(lab::LIVE_WORKFLOW), jerry.workflow.source).expect("a copy can be written");
+    fs::write(copy.join(lab::LIVE_ACTIVITIES), jerry.activities.source).expect("a copy can be written");
+    Checkout::of(copy)
+}
+
+fn copy_tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    if !from.is_dir() {
+        return file(from, to);
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy_tree(&entry.path(), &to.join(entry.file_name()), file)?;
+    }
+    Ok(())
+}
+
+/// Cargo goes by the times of these files.
+fn copy_with_time(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let modified = fs::metadata(from)?.modified()?;
+    fs::File::options().write(true).open(to)?.set_modified(modified)
+}

@@ -1,0 +1,295 @@
+//! A checkout in a temporary folder, and the lab in it.
+
+use std::{
+    env, fs,
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Long enough for a busy machine; a test that works never waits so long.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Standard output, after a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout
+    }
+
+    /// Standard error, after that exit code.
+    #[track_caller]
+    pub(crate) fn fails_with(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self.stderr
+    }
+
+    /// The JSON on standard output, after a success.
+    #[track_caller]
+    pub(crate) fn json(self) -> Value {
+        let stdout = self.ok();
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+    }
+}
+
+/// A checkout with a lab of its own. What it runs is ended with it.
+pub(crate) struct Checkout {
+    /// Its folder.
+    pub(crate) root: PathBuf,
+    /// The ports its lab is given: Temporal server, Temporal UI, bank.
+    pub(crate) ports: [u16; 3],
+    temporal_cli: Option<PathBuf>,
+}
+
+impl Checkout {
+    /// A checkout whose bank and worker are stand-ins.
+    pub(crate) fn new(name: &str) -> Checkout {
+        let mut checkout = Checkout::without_server(name);
+        checkout.temporal_cli = Some(temporal_cli());
+        checkout.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
+        for (package, source) in [
+            ("account-api", include_str!("stand_in/account_api.rs")),
+            ("worker", include_str!("stand_in/worker.rs")),
+        ] {
+            let manifest =
+                format!("[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
+            checkout.write(&format!("crates/{package}/Cargo.toml"), manifest);
+            checkout.write(&format!("crates/{package}/src/main.rs"), source);
+        }
+        checkout
+    }
+
+    /// A checkout that is enough for commands that neither build nor start anything.
+    pub(crate) fn without_server(name: &str) -> Checkout {
+        let root = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let checkout = Checkout { root, ports: [free_port(), free_port(), free_port()], temporal_cli: None };
+        fs::create_dir_all(checkout.root.join("xtask")).expect("temporary files can be written");
+        let first = &lab::STAGES[0];
+        checkout.write(lab::LIVE_WORKFLOW, first.workflow.source);
+        checkout.write(lab::LIVE_ACTIVITIES, first.activities.source);
+        checkout
+    }
+
+    /// A checkout that is there already; removed with the rest.
+    pub(crate) fn of(root: PathBuf) -> Checkout {
+        Checkout { root, ports: [free_port(), free_port(), free_port()], temporal_cli: Some(temporal_cli()) }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is a file of the checkout")).expect("it can be made");
+        fs::write(path, content).expect("it can be written");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// `cargo xtask` with these arguments, as cargo would run it.
+    pub(crate) fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(&self.root).stdin(Stdio::null());
+        command.env("CARGO_MANIFEST_DIR", self.root.join("xtask")).env("NO_COLOR", "1");
+        for name in ["BUGLAB_DIR", "BUGLAB_TEMPORAL_CLI", "CARGO_TARGET_DIR"] {
+            command.env_remove(name);
+        }
+        if let Some(cli) = &self.temporal_cli {
+            command.env("BUGLAB_TEMPORAL_CLI", cli);
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        outcome(self.xtask(arguments))
+    }
+
+    /// The flags that give the lab its ports.
+    pub(crate) fn port_flags(&self) -> Vec<String> {
+        let flags = ["--temporal-port", "--ui-port", "--account-api-port"];
+        flags.iter().zip(self.ports).flat_map(|(flag, port)| [(*flag).to_owned(), port.to_string()]).collect()
+    }
+
+    /// `lab start` with its ports and these flags.
+    pub(crate) fn start_command(&self, flags: &[&str]) -> Command {
+        let mut command = self.xtask(&["lab", "start"]);
+        command.args(self.port_flags()).args(flags);
+        command
+    }
+
+    /// `lab start --detach`, which has to work.
+    #[track_caller]
+    pub(crate) fn start(&self) -> String {
+        outcome(self.start_command(&["--detach"])).ok()
+    }
+
+    /// What `lab status --json` says.
+    #[track_caller]
+    pub(crate) fn status(&self) -> Value {
+        self.run(&["lab", "status", "--json"]).json()
+    }
+
+    /// What the supervisor has written down.
+    pub(crate) fn state(&self) -> Value {
+        serde_json::from_slice(&self.read(".lab/lab.json")).expect("it is JSON")
+    }
+
+    /// The processes of the lab: services, then the supervisor.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let state = self.state();
+        let services = state["services"].as_array().expect("there is a list").iter();
+        services.chain([&state["supervisor"]]).map(pid_in).collect()
+    }
+
+    /// Asserts that none of these processes runs and every port of the lab is free.
+    #[track_caller]
+    pub(crate) fn assert_nothing_is_left(&self, pids: &[u32]) {
+        for &pid in pids {
+            assert!(!is_alive(pid), "process {pid} is left");
+        }
+        for port in self.ports {
+            assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "port {port} is still taken");
+        }
+        assert!(!self.path(".lab/lab.json").exists());
+    }
+
+    /// The log of that name.
+    pub(crate) fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!(".lab/logs/{name}.log"))).unwrap_or_default()
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if self.path(".lab/lab.json").exists() {
+            self.run(&["lab", "stop"]);
+        }
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+/// A lab in the foreground, whose output goes to a file.
+pub(crate) struct Foreground {
+    pub(crate) process: Child,
+    output: PathBuf,
+}
+
+impl Foreground {
+    /// Starts one and waits until it says that it is ready.
+    #[track_caller]
+    pub(crate) fn start(checkout: &Checkout) -> Foreground {
+        let output = checkout.path("foreground.txt");
+        let file = File::create(&output).expect("it can be made");
+        let mut command = checkout.start_command(&[]);
+        command.stderr(file.try_clone().expect("it is open")).stdout(file);
+        let foreground = Foreground { process: command.spawn().expect("the program is there"), output };
+        eventually("the lab is ready", || foreground.output().contains("the lab is ready"));
+        foreground
+    }
+
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            send_signal(self.process.id(), "TERM");
+            let _ = self.process.wait();
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn outcome(mut command: Command) -> Outcome {
+    let output = command.output().expect("the program is there");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Waits until that is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The service of that name in a status.
+#[track_caller]
+pub(crate) fn service<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let services = status["services"].as_array().expect("there is a list");
+    services.iter().find(|service| service["name"] == name).unwrap_or_else(|| panic!("no {name} in {status}"))
+}
+
+/// The `pid` of a JSON object.
+#[track_caller]
+pub(crate) fn pid_in(value: &Value) -> u32 {
+    value["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("it has a pid")
+}
+
+/// Whether that process runs; a zombie does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let output =
+        Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps is there");
+    let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+/// Sends that one process a signal.
+pub(crate) fn send_signal(pid: u32, signal: &str) {
+    let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+    assert!(status.expect("kill is there").success(), "kill -{signal} {pid}");
+}
+
+/// A port that is free and that no other test gets. Not from the range in which the system chooses
+/// ports by itself, since the Temporal server takes some of those.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 100).expect("it is small") * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The Temporal CLI that `cargo xtask test` names, else the one on PATH or of this checkout.
+fn temporal_cli() -> PathBuf {
+    let named = env::var_os("BUGLAB_TEMPORAL_CLI").map(PathBuf::from);
+    let fetched =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(".lab/cli/bin/temporal"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|folder| folder.join("temporal"));
+    named
+        .into_iter()
+        .chain(on_path)
+        .chain(fetched)
+        .find(|path| path.is_file())
+        .expect("there is no Temporal CLI; run the tests by: cargo xtask test")
+}
