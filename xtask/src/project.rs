@@ -83,7 +83,8 @@ fn is_root(folder: &Path) -> bool {
     folder.join("xtask").is_dir() && folder.join("crates/worker").is_dir()
 }
 
-fn make_private(folder: &Path) -> io::Result<()> {
+/// Makes a folder, and those above it, for this user alone.
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

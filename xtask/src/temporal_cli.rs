@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use xshell::{Shell, cmd};
 
-use crate::{project::Project, ui::tell};
+use crate::{
+    project::{Project, make_private},
+    ui::tell,
+};
 
 /// Names the CLI to be used, whatever its version.
 pub(crate) const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
@@ -76,7 +79,7 @@ pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
     // One fetches, the others wait and find it.
     let folder = folder(project);
     let above = folder.parent().context("the lab's folder has no folder above it")?;
-    fs::create_dir_all(above).with_context(|| format!("could not make the folder {}", above.display()))?;
+    make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
     let lock =
         File::create(above.join("cli.lock")).context("could not make the lock file of the download")?;
     lock.lock().context("could not lock the download")?;

@@ -6,13 +6,16 @@
 //! **Architecture invariant:** this crate knows nothing of HTTP, SQLite or Temporal's SDK. Every
 //! other crate may depend on it, so it stays light.
 
+#[cfg(feature = "wire")]
 pub mod bank;
 mod money;
 mod refusal;
+#[cfg(feature = "wire")]
 mod transfer;
 
 pub use money::{Amount, AmountError, Money};
 pub use refusal::{Refusal, RefusalKind};
+#[cfg(feature = "wire")]
 pub use transfer::{
     BalanceAnswer, BalanceQuestion, Movement, MovementAnswer, RefundAnswer, Status, Transfer,
     TransferRequest, TransferResult, TransferState, step,

@@ -90,6 +90,7 @@ impl Bank {
 
     /// The account's URL. An id with other characters than an account's is refused here, so that it cannot
     /// become another path.
+    #[expect(clippy::result_large_err, reason = "the SDK's own type, and made where a call fails")]
     fn url(&self, account: &str, movement: Option<&str>) -> Result<Url, ApplicationFailure> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if account.is_empty() || !account.bytes().all(plain) {
