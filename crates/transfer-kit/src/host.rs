@@ -11,7 +11,8 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use contract::TASK_QUEUE;
 use temporalio_client::{
-    Client, ClientOptions, Connection, envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
+    Client, ClientOptions, Connection, GrpcCompression, Url, envconfig::LoadClientConfigProfileOptions,
+    tonic::IntoRequest as _,
 };
 use temporalio_common::{
     WorkflowDefinition,
@@ -32,15 +33,27 @@ use crate::panic_location::{self, PanicLocation};
 /// # Errors
 /// The configuration cannot be read, or no Temporal Service answers there; the message names the address.
 pub async fn connect() -> anyhow::Result<Client> {
-    let (connection, client) = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+    let (mut connection, client) = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
         .map_err(|error| {
             anyhow!("cannot read the Temporal configuration (TEMPORAL_* variables, temporal.toml): {error}")
         })?;
     let address = connection.target.to_string();
-    let connection = Connection::connect(connection).await.with_context(|| {
-        format!("no Temporal Service answers at {address}; is the lab running? cargo xtask lab start")
+    // Compression pays on a network, not inside one machine.
+    if is_loopback(&connection.target) {
+        connection.grpc_compression = GrpcCompression::None;
+    }
+    let connection = Connection::connect(connection).await.map_err(|error| {
+        let cause = anyhow::Error::from(error);
+        let cause = cause.root_cause();
+        anyhow!(
+            "no Temporal Service answers at {address}: {cause}; start the lab with: cargo xtask lab start"
+        )
     })?;
     Client::new(connection, client).context("the Temporal client could not be made")
+}
+
+fn is_loopback(target: &Url) -> bool {
+    matches!(target.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 /// The options of a worker that runs this Workflow and these activities.
