@@ -125,7 +125,8 @@ impl Call {
                 true => format!("no answer from {} within {PATIENCE:?}", self.url),
                 false => format!("no bank answers at {}", self.url),
             };
-            self.failed(what, Some(error)).retryable("BankUnreachable")
+            // Its message would name the URL once more.
+            self.failed(what, Some(error.without_url())).retryable("BankUnreachable")
         })?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {

@@ -5,9 +5,11 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{self, AssertUnwindSafe},
+    pin::Pin,
     sync::Once,
+    task::{Context, Poll},
 };
 
 use futures::FutureExt as _;
@@ -21,19 +23,46 @@ use temporalio_sdk::{
 };
 
 thread_local! {
+    /// Whether this thread runs a Workflow's or an Activity's code right now.
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Makes panics note where they happen, beside what the hook before did. Once a process.
+/// Makes panics in Workflows and Activities note where they happen, and say so in one line: they come again with
+/// every attempt, and a backtrace of them is the SDK's. All other panics are told as before. Once a process.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            if !WATCHED.get() {
+                return before(info);
+            }
             LAST_PANIC.set(info.location().map(ToString::to_string));
-            before(info);
+            let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            crate::host::say(format_args!(
+                "panicked{place}: {}",
+                info.payload_as_str().unwrap_or("no message")
+            ));
         }));
     });
+}
+
+/// A future of the learner's code. A panic in it ends it, with the panic's place in the message.
+struct Watched<F>(F);
+
+impl<F: Future + Unpin> Future for Watched<F> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outside = WATCHED.replace(true);
+        let polled = panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.0).poll(cx)));
+        WATCHED.set(outside);
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => Poll::Ready(Err(with_location(payload))),
+        }
+    }
 }
 
 /// The panic's message with the place that the hook noted on this thread.
@@ -65,10 +94,7 @@ impl WorkflowInterceptor for PanicLocation {
         next: WorkflowNext<'a, ExecuteWorkflowInput, WorkflowInterceptorFuture<'a, ExecuteWorkflowResult>>,
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
         WorkflowInterceptorFuture::new(async move {
-            match AssertUnwindSafe(next.run(input)).catch_unwind().await {
-                Ok(result) => result,
-                Err(payload) => panic::resume_unwind(with_location(payload)),
-            }
+            Watched(next.run(input)).await.unwrap_or_else(|payload| panic::resume_unwind(payload))
         })
     }
 }
@@ -79,13 +105,8 @@ impl ActivityInboundInterceptor for PanicLocation {
         input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
-        async move {
-            match AssertUnwindSafe(next.run(input)).catch_unwind().await {
-                Ok(result) => result,
-                Err(payload) => panic::resume_unwind(with_location(payload)),
-            }
-        }
-        .boxed()
+        async move { Watched(next.run(input)).await.unwrap_or_else(|payload| panic::resume_unwind(payload)) }
+            .boxed()
     }
 }
 
@@ -96,16 +117,13 @@ mod tests {
     #[test]
     fn a_panic_names_the_line_it_happened_on() {
         install_hook();
-        let payload = panic::catch_unwind(|| {
+        let divide = futures::future::lazy(|_| {
             let zero = "".len();
             1 / zero
-        })
-        .expect_err("a division by zero");
-        let payload = with_location(payload);
+        });
+        let payload = futures::executor::block_on(Watched(divide)).expect_err("a division by zero");
         let message = payload.downcast_ref::<String>().expect("a text");
-        assert!(
-            message.starts_with("attempt to divide by zero, at crates/transfer-kit/src/panic_location.rs:"),
-            "{message}"
-        );
+        let place = "attempt to divide by zero, at crates/transfer-kit/src/panic_location.rs:";
+        assert!(message.starts_with(place), "{message}");
     }
 }
