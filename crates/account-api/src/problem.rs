@@ -71,8 +71,8 @@ impl From<Refused> for Failure {
             Refused::RunClosed => Failure::refusal(
                 StatusCode::CONFLICT,
                 RefusalKind::TransferClosed,
-                "a refund has closed this run of the transfer: to try again, reset the transfer to \
-                 a point before its withdrawal",
+                "this run of the transfer is closed, by a refund or a reset of the bank: to try again, \
+                 reset the transfer to a point before its withdrawal",
             ),
             Refused::NotInTransit => Failure::refusal(
                 StatusCode::CONFLICT,

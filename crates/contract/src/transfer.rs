@@ -149,8 +149,10 @@ impl TransferState {
         self.completed_steps.extend(self.current_step.take());
     }
 
-    /// The money has arrived.
+    /// The money has arrived: every step is behind it, also one whose answer was lost.
     pub fn complete(&mut self, result: TransferResult) {
+        self.completed_steps.clone_from(&self.steps);
+        self.current_step = None;
         self.status = Status::Completed;
         self.result = Some(result);
     }

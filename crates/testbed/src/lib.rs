@@ -37,7 +37,8 @@ impl Testbed {
         let server = DevServer::start().await;
         let client = connect(&server.address).await;
         let (bank_url, close_bank) = open_bank().await;
-        Testbed { client, bank_url, http: reqwest::Client::new(), _close_bank: close_bank, server }
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Testbed { client, bank_url, http, _close_bank: close_bank, server }
     }
 
     /// The server's address, `host:port`.

@@ -1,12 +1,13 @@
 //! The key under which the bank applies a movement once.
 //!
-//! `<first run id>/<activity type>/<activity id>`, from what Temporal itself gives every attempt:
+//! `<original run id>/<activity type>/<activity id>`, from what Temporal itself keeps for every attempt:
 //!
 //! - every **attempt** of an activity has the same three, so a retry moves no money again;
-//! - a **Workflow Reset** starts a new run with a new run id, but keeps the first run id of the chain. The
-//!   re-run activity is the same step of the same transfer, so it moves no money again either;
-//! - a **new execution** under a Workflow Id that was used before has a first run id of its own: somebody
-//!   asked for another transfer, and it moves money;
+//! - a **Workflow Reset** starts a run with a new run id, but copies the events before it, and the first of them
+//!   keeps the original run id. The re-run activity is the same step of the same transfer, so it moves no money
+//!   again either;
+//! - a **new execution** has an original run id of its own, also under a Workflow Id that was used before, by a
+//!   schedule, by Continue-As-New or by a Workflow's own retry policy: it is another transfer, and it moves money;
 //! - the transfer's activities carry their step's name as activity id, not a sequence number: a step that a
 //!   new version of the code inserts does not shift the keys of those behind it.
 //!
@@ -14,8 +15,14 @@
 
 use std::fmt::Write as _;
 
-use temporalio_client::{UntypedWorkflow, WorkflowDescribeOptions};
-use temporalio_common::error::ApplicationFailure;
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_common::{
+    error::ApplicationFailure,
+    protos::temporal::api::{
+        common::v1::WorkflowExecution, history::v1::history_event::Attributes,
+        workflowservice::v1::GetWorkflowExecutionHistoryRequest,
+    },
+};
 use temporalio_sdk::activities::ActivityContext;
 
 /// Whose movement a request to the bank is.
@@ -30,7 +37,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Asks Temporal which chain of runs the activity belongs to.
+    /// Asks Temporal which run the activity's Workflow was at first.
     pub(crate) async fn of(ctx: &ActivityContext) -> Result<Origin, ApplicationFailure> {
         let info = ctx.info();
         let (Some(workflow_id), Some(run)) = (&info.workflow_id, &info.workflow_run_id) else {
@@ -38,29 +45,36 @@ impl Origin {
             let run = info.activity_run_id.clone().unwrap_or_default();
             return Ok(Origin::new(&run, &run, &info.activity_type, &info.activity_id));
         };
-        let handle = ctx
-            .workflow_handle::<UntypedWorkflow>()
-            .ok_or_else(|| ApplicationFailure::new("the activity has no Workflow"))?;
-        let description = handle.describe(WorkflowDescribeOptions::default()).await.map_err(|error| {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: info.namespace.clone(),
+            execution: Some(WorkflowExecution { workflow_id: workflow_id.clone(), run_id: run.clone() }),
+            maximum_page_size: 1,
+            ..Default::default()
+        };
+        let mut service = ctx.client().connection().workflow_service();
+        let page = service.get_workflow_execution_history(request.into_request()).await.map_err(|error| {
             ApplicationFailure::new(format!(
-                "cannot ask Temporal for the first run of {workflow_id}: {error}"
+                "cannot ask Temporal for the first event of {workflow_id}: {error}"
             ))
         })?;
-        let first_run = description
-            .raw_description
-            .workflow_execution_info
-            .map(|info| info.first_run_id)
-            .filter(|first_run| !first_run.is_empty())
-            // A server from before 1.25 does not tell: then a reset is a transfer of its own.
-            .unwrap_or_else(|| run.clone());
-        Ok(Origin::new(&first_run, run, &info.activity_type, &info.activity_id))
+        let first = page.into_inner().history.and_then(|history| history.events.into_iter().next());
+        match first.and_then(|event| event.attributes) {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                let original_run = started.original_execution_run_id;
+                Ok(Origin::new(&original_run, run, &info.activity_type, &info.activity_id))
+            }
+            other => {
+                let message = format!("the first event of {workflow_id} is no start but {other:?}");
+                Err(ApplicationFailure::new(message))
+            }
+        }
     }
 
-    fn new(first_run: &str, run: &str, activity_type: &str, activity_id: &str) -> Origin {
+    fn new(original_run: &str, run: &str, activity_type: &str, activity_id: &str) -> Origin {
         Origin {
-            transfer: first_run.to_owned(),
+            transfer: original_run.to_owned(),
             run: run.to_owned(),
-            key: header_safe(&format!("{first_run}/{activity_type}/{activity_id}")),
+            key: header_safe(&format!("{original_run}/{activity_type}/{activity_id}")),
         }
     }
 }

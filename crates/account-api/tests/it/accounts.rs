@@ -158,6 +158,7 @@ async fn a_reset_brings_everything_back_to_the_start() {
     let mode = bank.get("/real-world-mode").await.json;
     assert_eq!((&mode["enabled"], &mode["error_rate"]), (&json!(false), &json!(0.4)));
     assert_eq!(bank.get("/outage").await.json, json!({"withdrawals": false, "deposits": false}));
-    // Neither the closed run nor the key is known any more.
-    assert_eq!(withdraw().send().await.json["previous_balance"], 1000);
+    // The key is not known any more, but the run is over for good.
+    assert_eq!(bank.withdraw("account_A", 25.5).key("key").send().await.json["previous_balance"], 1000);
+    assert_eq!(withdraw().send().await.status, 409);
 }

@@ -200,6 +200,21 @@ async fn a_reset_before_the_withdrawal_moves_the_money_once_under_the_same_keys(
 }
 
 #[tokio::test]
+async fn a_reset_of_the_bank_in_the_middle_of_a_transfer_makes_no_money() {
+    let transfer = Transfer::new().await;
+    done(transfer.withdraw("run-1")).await;
+    assert_eq!(transfer.bank.ask("POST", "/reset").send().await.status, 200);
+    closed(transfer.deposit("run-1")).await;
+    // Nor does a Workflow Reset to behind the withdrawal; one to before it begins anew.
+    closed(transfer.deposit("run-2")).await;
+    assert_eq!(refunded(transfer.refund("run-1")).await, (0.0, false));
+    assert_eq!(transfer.balances().await, (1000.0, 500.0));
+    done(transfer.withdraw("run-3")).await;
+    done(transfer.deposit("run-3")).await;
+    assert_eq!(transfer.balances().await, (974.5, 525.5));
+}
+
+#[tokio::test]
 async fn a_repeated_refund_of_an_old_run_leaves_the_new_runs_money_in_transit() {
     let transfer = Transfer::new().await;
     done(transfer.withdraw("run-1")).await;

@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution, enums::v1::EventType, workflowservice::v1::ResetWorkflowExecutionRequest,
 };
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
+use temporalio_sdk::{ActivityOptions, ContinueAsNewOptions, WorkflowContext, WorkflowResult};
 use testbed::{TestWorker, Testbed};
 use transfer_kit::{Bank, activities::Activities, host};
 
@@ -31,6 +31,26 @@ impl Foreign {
             answers.push(ctx.execute_activity(Activities::withdraw, movement, options).await?);
         }
         Ok(answers)
+    }
+}
+
+/// A Workflow that withdraws once in each of so many runs.
+#[workflow]
+#[derive(Default)]
+struct Recurring;
+
+#[workflow_methods]
+impl Recurring {
+    #[run(name = "Recurring")]
+    async fn run(ctx: &mut WorkflowContext<Self>, runs: u32) -> WorkflowResult<u32> {
+        let amount = contract::Amount::from_cents(1000).expect("a good amount");
+        let movement = Movement { account_id: "account_J".to_owned(), amount };
+        let options = ActivityOptions::start_to_close_timeout(Duration::from_secs(5));
+        ctx.execute_activity(Activities::withdraw, movement, options).await?;
+        if runs > 1 {
+            ctx.continue_as_new(runs - 1, ContinueAsNewOptions::default())?;
+        }
+        Ok(runs)
     }
 }
 
@@ -94,6 +114,20 @@ async fn a_second_transfer_under_the_same_workflow_id_moves_money_again() {
         result(&transfer).await;
     }
     assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (94_900, 55_100));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn each_run_of_a_workflow_that_continues_as_new_moves_money() {
+    let testbed = Testbed::start().await;
+    let activities = stages::activities::fixed::MoneyActivities::new(Bank::at(&testbed.bank_url));
+    let options = host::options::<Recurring, _>(activities).expect("options");
+    let worker = TestWorker::start(&testbed.client, options).await;
+    let options = WorkflowStartOptions::new(TASK_QUEUE, "recurring").build();
+    let runs = testbed::raw_json(&serde_json::json!(3));
+    let transfer = testbed.client.start_workflow(UntypedWorkflow::new("Recurring"), runs, options).await;
+    result(&transfer.expect("the server starts it")).await;
+    assert_eq!(testbed.balance("account_J").await, 77_000);
     worker.stop().await;
 }
 

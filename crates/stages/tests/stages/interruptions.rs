@@ -57,6 +57,33 @@ async fn a_cancelled_transfer_gives_the_money_back() {
     worker.stop().await;
 }
 
+#[tokio::test]
+async fn a_transfer_whose_deposit_was_made_completes_though_its_answer_was_lost_for_good() {
+    let testbed = Testbed::start().await;
+    testbed.put("/outage", json!({"deposits": true})).await;
+    let worker = worker(&testbed, "fix-activity").await;
+    let transfer = testbed.start_transfer("delivered", example()).await;
+    until_deposit_fails(&testbed, &transfer).await;
+    let lose = json!({"enabled": true, "error_rate": 1, "timeout_rate": 0, "strikes": "after"});
+    testbed.put("/real-world-mode", lose).await;
+    testbed.put("/outage", json!({"deposits": false})).await;
+    until_balances(&testbed, (97_450, 52_550)).await;
+
+    // The transfer does not know of the deposit: asked to give up, it asks the bank, and the money has arrived.
+    transfer.cancel(WorkflowCancelOptions::default()).await.expect("the server takes the request");
+    assert_eq!(result(&transfer).await["success"], true);
+    assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
+    worker.stop().await;
+}
+
+async fn until_balances(testbed: &Testbed, expected: (i64, i64)) {
+    until("the money to move", || async {
+        let balances = (testbed.balance("account_A").await, testbed.balance("account_B").await);
+        if balances == expected { Ok(()) } else { Err(balances) }
+    })
+    .await;
+}
+
 /// A worker in a process of its own, to be ended by a signal.
 struct Process(Child);
 
@@ -114,4 +141,20 @@ async fn a_transfer_completes_once_though_its_worker_is_terminated_in_the_middle
 #[tokio::test]
 async fn a_transfer_completes_once_though_its_worker_is_killed_in_the_middle() {
     completes_though_its_worker_ends_by("KILL").await;
+}
+
+#[tokio::test]
+async fn money_moves_once_though_the_worker_is_killed_between_the_banks_commit_and_its_answer() {
+    let testbed = Testbed::start().await;
+    let keep_waiting = json!({"enabled": true, "error_rate": 0, "timeout_rate": 1, "strikes": "after"});
+    testbed.put("/real-world-mode", keep_waiting).await;
+    let mut first = Process::start(&testbed, "fix-activity");
+    let transfer = testbed.start_transfer("between", example()).await;
+    until_balances(&testbed, (97_450, 50_000)).await;
+    first.signal("KILL");
+    testbed.put("/real-world-mode", json!({"enabled": false})).await;
+
+    let _second = Process::start(&testbed, "fix-activity");
+    result(&transfer).await;
+    assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
 }

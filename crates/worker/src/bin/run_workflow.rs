@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Arg, Command, value_parser};
 use contract::{Amount, TASK_QUEUE, Transfer, TransferRequest, TransferResult};
 use temporalio_client::{
-    Client, WorkflowGetResultOptions, WorkflowStartOptions,
+    Client, WorkflowGetResultOptions, WorkflowIdReusePolicy, WorkflowStartOptions,
     errors::{WorkflowGetResultError, WorkflowStartError},
 };
 use tokio::sync::oneshot;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         .arg(text("from", "ACCOUNT", "The account that the money leaves").default_value("account_A"))
         .arg(text("to", "ACCOUNT", "The account that the money reaches").default_value("account_B"))
         .arg(text("amount", "DOLLARS", "How much").default_value("25.50").value_parser(value_parser!(Amount)))
-        .arg(text("workflow-id", "ID", "Its Workflow Id; a transfer of that id that is still running is joined"))
+        .arg(text("workflow-id", "ID", "Its Workflow Id; a transfer of that id is joined"))
         .arg(text("ui-url", "URL", "Where the Temporal UI is, for the link").default_value(DEFAULT_UI))
         .get_matches();
     let get = |name| matches.get_one::<String>(name).cloned();
@@ -53,28 +53,24 @@ fn main() -> ExitCode {
         let client = host::connect().await?;
         let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
 
-        // Whichever ends first, the transfer or the person's patience: then the worker leaves in order.
-        let (done, over) = oneshot::channel();
-        let outcome = async {
-            let outcome = tokio::select! {
-                outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,
-                () = host::termination() => {
-                    host::say(format_args!(
-                        "left; the transfer goes on when a worker runs. To join it: --workflow-id {workflow_id}"
-                    ));
-                    Err(host::interrupted())
-                }
-            };
-            // The worker may be gone already, with an error of its own.
-            let _ = done.send(());
-            outcome
-        };
+        let (leave, left) = oneshot::channel::<()>();
         let shutdown = async {
-            // An error means that the sender is gone, so it is over too.
-            let _ = over.await;
+            // Sent or dropped, the worker leaves.
+            let _ = left.await;
         };
-        let (worked, outcome) = tokio::join!(host::run(client.clone(), options, shutdown, || ()), outcome);
-        worked.and(outcome)
+        let mut working = std::pin::pin!(host::run(client.clone(), options, shutdown, || ()));
+        let outcome = tokio::select! {
+            worked = &mut working => return worked.and_then(|()| bail!("the worker stopped before the transfer ended")),
+            outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,
+            () = host::termination() => {
+                host::say(format_args!(
+                    "left; the transfer goes on when a worker runs. To join it: --workflow-id {workflow_id}"
+                ));
+                Err(host::interrupted())
+            }
+        };
+        drop(leave);
+        working.await.and(outcome)
     })
 }
 
@@ -85,7 +81,10 @@ async fn run_transfer(
     request: TransferRequest,
     ui: &str,
 ) -> anyhow::Result<()> {
-    let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id).build();
+    // One Workflow Id is one transfer: a command typed once more must not pay once more.
+    let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id)
+        .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+        .build();
     let (word, handle) = match client.start_workflow(MoneyTransferWorkflow::run, request, options).await {
         Ok(handle) => ("started", handle),
         Err(WorkflowStartError::AlreadyStarted { .. }) => ("joined", client.get_workflow_handle(workflow_id)),
