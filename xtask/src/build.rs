@@ -3,23 +3,18 @@
 use std::{
     collections::BTreeMap,
     env,
-    fs::OpenOptions,
     io::{BufRead, BufReader, Read},
-    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{
-    process::{self, Identity},
-    project::Project,
-    services::PACKAGES,
-};
+use crate::{logs, process, project::Project, services::PACKAGES};
+
+/// Should cargo not run.
+const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
 /// The executables of a build, by name.
 #[derive(Clone, Debug, Default)]
@@ -41,32 +36,33 @@ pub(crate) enum Output {
     Log,
 }
 
-/// A build under way, which can be broken off from another thread.
-#[derive(Clone, Default)]
-pub(crate) struct Running(Arc<Mutex<Option<Identity>>>);
-
-impl Running {
-    /// Ends cargo and the compilers it has started.
-    pub(crate) fn break_off(&self) {
-        let group = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(group) = group.filter(Identity::is_alive) {
-            process::signal_group(group.pid, Signal::SIGTERM);
-        }
-    }
-
-    fn set(&self, child: Option<&Child>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            child.and_then(|child| Identity::of(child.id()));
-    }
+/// Builds these binaries of the packages that a lab runs, in front of the user, and tells where they are.
+pub(crate) fn build(project: &Project, binaries: &[&str]) -> Result<Executables> {
+    let mut command = cargo_build(project, binaries);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
 }
 
-/// Builds these binaries of the packages that a lab runs, and tells where they are.
-pub(crate) fn build(
-    project: &Project,
-    binaries: &[&str],
-    output: Output,
-    running: &Running,
-) -> Result<Executables> {
+/// The same build in a process group of its own, so that a stop can end the compilers too. It waits until
+/// a line is written to its standard input; see [`process::gated`].
+pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Result<Child> {
+    let mut gate = process::gated(&cargo_build(project, binaries));
+    gate.stdin(Stdio::piped()).stdout(Stdio::piped());
+    if output == Output::Log {
+        gate.stderr(logs::open(project, logs::BUILD)?);
+    }
+    gate.spawn().context(NO_CARGO)
+}
+
+/// Waits for a build that has been started.
+pub(crate) fn finish(mut child: Child) -> Result<Executables> {
+    let executables = child.stdout.take().map(executables);
+    if !child.wait().context("could not wait for cargo")?.success() {
+        bail!("the build failed");
+    }
+    Ok(executables.unwrap_or_default())
+}
+
+fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     let mut command = cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
     for package in PACKAGES {
@@ -75,31 +71,8 @@ pub(crate) fn build(
     for binary in binaries {
         command.args(["--bin", binary]);
     }
-    command.current_dir(&project.root).stdin(Stdio::null()).stdout(Stdio::piped());
-    // A group of its own: a stop must end the compilers too, and nothing else.
-    command.process_group(0);
-    if output == Output::Log {
-        let log = project.log("build");
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .with_context(|| format!("could not write {}", log.display()))?;
-        command.stderr(file);
-    }
-    let mut child =
-        command.spawn().context("could not run cargo; see what is missing with: cargo xtask doctor")?;
-    running.set(Some(&child));
-    let executables = match child.stdout.take() {
-        Some(stdout) => executables(stdout),
-        None => Executables::default(),
-    };
-    let status = child.wait().context("could not wait for cargo");
-    running.set(None);
-    if !status?.success() {
-        bail!("the build failed");
-    }
-    Ok(executables)
+    command.current_dir(&project.root);
+    command
 }
 
 /// The cargo that runs this program, else the one on PATH.

@@ -1,6 +1,6 @@
 //! Questions over plain HTTP to what the lab runs on loopback.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Whether that address answers with a 200.
@@ -8,23 +8,49 @@ pub(crate) fn answers(url: &str) -> bool {
     minreq::get(url).with_timeout(1).send().is_ok_and(|response| response.status_code == 200)
 }
 
+/// How long an answer may take, in seconds.
+const SOON: u64 = 5;
+/// The same where the server holds a question until there is news, which it does for up to 20 s.
+const LATE: u64 = 30;
+
+/// An answer that is a refusal.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its HTTP status.
+    pub(crate) status: u16,
+    says: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.says)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// The JSON at that address.
 pub(crate) fn get_json(url: &str) -> Result<Value> {
-    // The server holds a question for news for up to 20 s.
-    json_of(minreq::get(url).with_timeout(30), url)
+    json_of(minreq::get(url).with_timeout(SOON), url)
+}
+
+/// The JSON at that address, once there is news.
+pub(crate) fn get_news(url: &str) -> Result<Value> {
+    json_of(minreq::get(url).with_timeout(LATE), url)
 }
 
 /// The answer to that JSON, sent to that address.
 pub(crate) fn post_json(url: &str, body: &Value) -> Result<Value> {
-    json_of(minreq::post(url).with_timeout(30).with_body(body.to_string()), url)
+    json_of(minreq::post(url).with_timeout(LATE).with_body(body.to_string()), url)
 }
 
 fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
     let response = request.send().with_context(|| format!("no answer from {url}"))?;
     let answer = serde_json::from_slice::<Value>(response.as_bytes()).unwrap_or_default();
-    if response.status_code != 200 {
+    let status = response.status_code;
+    if status != 200 {
         let why = answer["message"].as_str().unwrap_or("no reason given");
-        bail!("{url} answered {}: {why}", response.status_code);
+        return Err(Refused { status, says: format!("{url} answered {status}: {why}") }.into());
     }
     Ok(answer)
 }

@@ -23,6 +23,7 @@ mod supervisor;
 mod temporal;
 mod temporal_cli;
 mod time;
+mod toolchain;
 mod ui;
 mod watch;
 

@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub(crate) ready: bool,
     /// The ports of its services.
     pub(crate) ports: Ports,
-    /// The services it has started: each leads a process group of its own.
+    /// What it has started, by name, and maybe a `build`: each leads a process group of its own.
     pub(crate) services: Vec<(String, Identity)>,
 }
 
@@ -63,6 +63,11 @@ impl State {
         let path = project.in_lab("lab.json");
         replace_file(&path, value.to_string().as_bytes(), 0o600)
             .with_context(|| format!("could not write {}", path.display()))
+    }
+
+    /// Whether the file is this lab's still.
+    pub(crate) fn is_recorded(&self, project: &Project) -> bool {
+        State::read(project).is_some_and(|recorded| recorded.supervisor == self.supervisor)
     }
 
     /// Takes the file away: nothing runs any more.

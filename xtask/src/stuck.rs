@@ -1,14 +1,16 @@
 //! Which transfers do not get on, and on what.
 
-use std::thread;
+use std::{
+    iter,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::temporal::{Run, Server};
 
-/// No more transfers than this are looked at closely.
-const MOST: usize = 100;
 /// So many are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -63,28 +65,45 @@ impl Stuck {
     }
 }
 
-/// The stuck transfers among those that run, and how many run.
-pub(crate) fn find(server: &Server) -> Result<(Vec<Stuck>, usize)> {
+/// What was found out about the transfers that run.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Those that do not get on.
+    pub(crate) stuck: Vec<Stuck>,
+    /// How many run.
+    pub(crate) running: usize,
+    /// How many of them were looked at, whether the server answered or not.
+    pub(crate) looked_at: usize,
+    /// Those of which the server did not tell, and why.
+    pub(crate) unknown: Vec<(Run, Error)>,
+}
+
+/// Looks for stuck transfers among those that run, at no more than so many of them.
+pub(crate) fn find(server: &Server, most: usize) -> Result<Found> {
     let running = server.running()?;
-    let looked_at = &running[..running.len().min(MOST)];
-    let mut stuck = Vec::new();
+    let looked_at = &running[..running.len().min(most)];
+    let mut found = Found { running: running.len(), looked_at: looked_at.len(), ..Found::default() };
+    let next = AtomicUsize::new(0);
+    let look_at_some = || {
+        let next = || looked_at.get(next.fetch_add(1, Ordering::Relaxed));
+        iter::from_fn(next).map(|run| (run, look(server, run))).collect::<Vec<_>>()
+    };
     thread::scope(|scope| {
-        let share = looked_at.len().div_ceil(SIDE_BY_SIDE).max(1);
-        let threads: Vec<_> = looked_at
-            .chunks(share)
-            .map(|runs| scope.spawn(|| runs.iter().flat_map(|run| look(server, run)).collect::<Vec<_>>()))
-            .collect();
-        for thread in threads {
-            // One that panicked has already said so.
-            stuck.extend(thread.join().unwrap_or_default());
+        let threads: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(look_at_some)).collect();
+        // One that panicked has already said so.
+        for (run, result) in threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()) {
+            match result {
+                Ok(stuck) => found.stuck.extend(stuck),
+                Err(error) => found.unknown.push((run.clone(), error)),
+            }
         }
     });
-    Ok((stuck, running.len()))
+    Ok(found)
 }
 
 /// What this transfer is stuck on. Nothing when it has ended in the meantime.
-pub(crate) fn look(server: &Server, run: &Run) -> Vec<Stuck> {
-    let Ok(description) = server.describe(run) else { return Vec::new() };
+pub(crate) fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
+    let Some(description) = server.describe_if_there(run)? else { return Ok(Vec::new()) };
     let mut stuck = from_activities(run, &description);
     if let Some(attempt) = failing_task(&description) {
         let task = &description["pendingWorkflowTask"];
@@ -100,7 +119,7 @@ pub(crate) fn look(server: &Server, run: &Run) -> Vec<Stuck> {
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
         });
     }
-    stuck
+    Ok(stuck)
 }
 
 /// The attempt of a Workflow Task that has failed before.
@@ -175,7 +194,13 @@ fn time_of(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+    };
+
     use super::*;
+    use crate::ports::Ports;
 
     fn run() -> Run {
         Run { workflow_id: "transfer-1".to_owned(), run_id: "r".to_owned() }
@@ -230,5 +255,61 @@ mod tests {
             "no worker answered in time"
         );
         assert_eq!(task_failure(&[completed, failed("old")]), "not known yet");
+    }
+
+    /// A server that answers these requests, by how they begin.
+    fn server(answers: &'static [(&str, &str, &str)]) -> Server {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut line = String::new();
+                let mut reader = BufReader::new(&stream);
+                reader.read_line(&mut line).expect("a request");
+                // The rest of its head, which ends with an empty line.
+                reader.lines().map_while(Result::ok).find(String::is_empty);
+                let known = answers.iter().find(|(part, _, _)| line.contains(part));
+                let (_, status, body) = known.unwrap_or_else(|| panic!("no answer to {line}"));
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                stream.write_all(format!("{head}{body}").as_bytes()).expect("a reader");
+            }
+        });
+        Server::new(&Ports::from_json(&json!({ "temporal-http": port })))
+    }
+
+    #[test]
+    fn every_page_is_looked_at_and_what_was_not_told_is_not_dropped() {
+        let server = server(&[
+            (
+                "nextPageToken=two%3D",
+                "200",
+                r#"{"executions":[{"execution":{"workflowId":"c","runId":"3"}},
+                                              {"execution":{"workflowId":"d","runId":"4"}}]}"#,
+            ),
+            (
+                "workflows?",
+                "200",
+                r#"{"executions":[{"execution":{"workflowId":"a","runId":"1"}},
+                                    {"execution":{"workflowId":"b","runId":"2"}}],"nextPageToken":"two="}"#,
+            ),
+            ("workflows/a?", "200", "{}"),
+            ("workflows/b?", "500", r#"{"message":"out of order"}"#),
+            (
+                "workflows/c?",
+                "200",
+                r#"{"pendingActivities":[{"activityId":"1","attempt":3,
+                                      "activityType":{"name":"deposit"},"lastFailure":{"message":"no"}}]}"#,
+            ),
+            ("workflows/d?", "404", "{}"),
+        ]);
+        let found = find(&server, usize::MAX).expect("there is a list");
+        assert_eq!((found.running, found.looked_at), (4, 4));
+        assert_eq!(found.stuck.iter().map(|stuck| &*stuck.run.workflow_id).collect::<Vec<_>>(), ["c"]);
+        let [(run, error)] = &found.unknown[..] else { panic!("{:?}", found.unknown) };
+        assert_eq!(run.workflow_id, "b");
+        assert!(error.to_string().contains("out of order"), "{error}");
+        assert_eq!(find(&server, 1).expect("there is a list").looked_at, 1);
     }
 }

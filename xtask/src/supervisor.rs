@@ -9,8 +9,8 @@ use std::{
     io::Write,
     mem,
     net::TcpListener,
-    os::unix::process::ExitStatusExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    os::unix::{fs::MetadataExt, process::ExitStatusExt},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -47,8 +47,12 @@ const STABLE: Duration = Duration::from_secs(30);
 const HASTE: Duration = Duration::from_millis(10);
 /// How often the rest is.
 const CALM: Duration = Duration::from_millis(100);
-/// How long a service may take to become ready when the lab starts.
+/// How long a service may take to become ready before whoever waits for it is told.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked whether the lab's folder is still there.
+const OWNERSHIP: Duration = Duration::from_secs(1);
+/// How long a build has to end when it is broken off.
+const BUILD_GRACE: Duration = Duration::from_secs(5);
 
 /// The files of a lab that hold what it has done: the server's history and the bank's books.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
@@ -71,7 +75,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     let signals_seen = Arc::new(AtomicU32::new(0));
     listen_to_signals(&events, &signals_seen)?;
 
-    let _lock = attach::lock(project)?;
+    let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
     let temporal_cli = temporal_cli::provide(project)?;
@@ -108,22 +112,27 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
         events: events.clone(),
         inbox,
         signals_seen,
-        build: Build::default(),
+        build: Build::new(),
         watching: options.watch,
+        lock,
+        looked: Instant::now(),
     };
     lab.serve_control(control);
     if options.watch {
         let events = events.clone();
         watch::watch(project.root.clone(), move |content| events.send(Event::Changed(content)).is_ok());
     }
-    let outcome = lab.start(options.output).map(|started| {
+    let outcome = lab.start(options.output).and_then(|started| {
         if started {
             on_ready(&lab.setup.ports);
-            lab.supervise();
+            lab.supervise()?;
         }
+        Ok(())
     });
     lab.stop();
-    State::remove(project);
+    if lab.owns_its_folder() {
+        State::remove(project);
+    }
     outcome
 }
 
@@ -199,8 +208,8 @@ struct Supervised {
     delay: Duration,
     /// How often it died and was started again.
     restarts: u32,
-    /// Who wants to know when it runs.
-    waiting: Vec<Reply>,
+    /// Who wants to know when it runs, and since when.
+    waiting: Vec<(Instant, Reply)>,
 }
 
 impl Supervised {
@@ -227,10 +236,28 @@ impl Supervised {
     }
 }
 
+/// Why a service has no process.
+enum End {
+    Exit(ExitStatus),
+    NoStart(String),
+}
+
+impl End {
+    /// What that is for someone who waits for the service.
+    fn early(&self) -> String {
+        match self {
+            End::Exit(status) => format!("ended before it was ready ({})", describe(*status)),
+            End::NoStart(error) => format!("could not be started ({error})"),
+        }
+    }
+}
+
 /// The build under way, and what comes after it.
-#[derive(Default)]
 struct Build {
-    running: build::Running,
+    /// Its process group.
+    group: Option<Identity>,
+    /// When the last one was over.
+    ended: Instant,
     /// The content that is being built.
     building: Option<u64>,
     /// The content of the last build.
@@ -245,6 +272,21 @@ struct Build {
     waiting: Vec<Reply>,
 }
 
+impl Build {
+    fn new() -> Build {
+        Build {
+            group: None,
+            ended: Instant::now(),
+            building: None,
+            built: None,
+            failed: false,
+            again: false,
+            fallback: None,
+            waiting: Vec::new(),
+        }
+    }
+}
+
 struct Supervisor {
     setup: Setup,
     services: Vec<Supervised>,
@@ -257,6 +299,10 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     watching: bool,
+    /// Says that this is the lab's only supervisor.
+    lock: File,
+    /// When the lock was last looked at.
+    looked: Instant,
 }
 
 impl Supervisor {
@@ -286,25 +332,21 @@ impl Supervisor {
             }
         }
         self.state.ready = true;
-        self.record();
+        self.record()?;
         self.journal
             .note(&format!("everything is ready after {}", ui::duration(begin.elapsed().as_secs_f64())));
         Ok(true)
     }
 
-    /// Keeps everything running until told to stop.
-    fn supervise(&mut self) {
+    /// Keeps everything running until told to stop. Once everything was ready, nothing that a service
+    /// does ends the lab.
+    fn supervise(&mut self) -> Result<()> {
         loop {
             let settled = self.services.iter().all(|service| service.life == Life::Running);
-            // Once everything was ready, nothing that a service does ends the lab.
-            match self.handle_events(if settled { CALM } else { HASTE }).and_then(|go_on| {
-                self.tick()?;
-                Ok(go_on)
-            }) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => self.journal.note(&format!("error: {error:#}")),
+            if !self.handle_events(if settled { CALM } else { HASTE })? {
+                return Ok(());
             }
+            self.tick()?;
         }
     }
 
@@ -343,7 +385,7 @@ impl Supervisor {
                     self.services[at].enter(Life::Restarting);
                     self.publish();
                 }
-                self.answer_when_running(&chosen, reply);
+                drop(self.answer_when_running(&chosen, reply));
             }
             Request::Rebuild => {
                 self.build.waiting.push(reply);
@@ -356,7 +398,7 @@ impl Supervisor {
             Request::Empty => {
                 self.journal.note("emptying the databases");
                 // The modules may have been changed with them: what is built starts after the build.
-                self.build.fallback = self.setup.executables.take();
+                self.build.fallback = self.setup.executables.take().or(self.build.fallback.take());
                 if self.build.building.is_some() {
                     self.build.again = true;
                 } else {
@@ -366,7 +408,9 @@ impl Supervisor {
                 match empty_databases(&self.setup.project) {
                     Ok(()) => {
                         let all: Vec<usize> = (0..self.services.len()).collect();
-                        self.answer_when_running(&all, reply);
+                        let sender = self.answer_when_running(&all, reply);
+                        // A build that fails is no success, also when what ran before runs again.
+                        self.build.waiting.push(sender);
                     }
                     Err(error) => {
                         let _ = reply.send(Err(format!("{error:#}")));
@@ -376,20 +420,21 @@ impl Supervisor {
         }
     }
 
-    /// Answers once all of these run. They are started by the next ticks.
-    fn answer_when_running(&mut self, chosen: &[usize], reply: Reply) {
+    /// Answers once all of these run, and whatever else holds the reply that is returned has sent its own
+    /// or dropped it. They are started by the next ticks.
+    fn answer_when_running(&mut self, chosen: &[usize], reply: Reply) -> Reply {
         // Each holds a sender; the last one to run answers for all.
         let (sender, receiver) = mpsc::channel::<Result<Value, String>>();
         for &at in chosen {
             self.services[at].due = Instant::now();
             self.services[at].delay = FIRST_DELAY;
-            self.services[at].waiting.push(sender.clone());
+            self.services[at].waiting.push((Instant::now(), sender.clone()));
         }
-        drop(sender);
         thread::spawn(move || {
             let failure = receiver.iter().find_map(Result::err);
             let _ = reply.send(failure.map_or_else(|| Ok(json!({ "ok": true })), Err));
         });
+        sender
     }
 
     fn handle_change(&mut self, content: u64) {
@@ -407,19 +452,37 @@ impl Supervisor {
         let content = watch::fingerprint(&self.setup.project.root);
         self.build.building = Some(content);
         self.build.again = false;
-        let (project, running, events) =
-            (self.setup.project.clone(), self.build.running.clone(), self.events.clone());
+        let events = self.events.clone();
+        let child = self.spawn_build(output);
         thread::spawn(move || {
-            let result =
-                build::build(&project, BINARIES, output, &running).map_err(|error| format!("{error:#}"));
+            let result = child.and_then(build::finish).map_err(|error| format!("{error:#}"));
             let _ = events.send(Event::Built(content, result));
         });
         self.publish();
     }
 
+    /// Starts cargo, once it is written down.
+    fn spawn_build(&mut self, output: Output) -> Result<Child> {
+        let mut child = build::gated(&self.setup.project, BINARIES, output)?;
+        let go = child.stdin.take();
+        self.build.group = Identity::of(child.id());
+        if let Err(error) = self.record() {
+            // Not let go, it ends by itself.
+            drop(go);
+            let _ = child.wait();
+            self.build.group = None;
+            return Err(error);
+        }
+        let_go(go);
+        Ok(child)
+    }
+
     fn handle_built(&mut self, content: u64, result: Result<Executables, String>) -> Result<()> {
         self.build.building = None;
         self.build.built = Some(content);
+        self.build.ended = Instant::now();
+        self.build.group = None;
+        self.record_or_note();
         if self.build.again {
             self.begin_build(Output::Log);
             return Ok(());
@@ -439,7 +502,8 @@ impl Supervisor {
                         self.end(at);
                         self.services[at].enter(Life::Restarting);
                         self.services[at].due = Instant::now();
-                        self.services[at].waiting.extend(waiting.iter().cloned());
+                        let waiting = waiting.iter().map(|reply| (Instant::now(), reply.clone()));
+                        self.services[at].waiting.extend(waiting);
                     }
                 }
             }
@@ -457,8 +521,9 @@ impl Supervisor {
                     "{error}: the worker from before goes on; mend it and save, or see {log}"
                 ));
                 for reply in waiting {
-                    let _ =
-                        reply.send(Err(format!("{error}, and the worker from before goes on; see {log}")));
+                    let _ = reply.send(Err(format!(
+                        "{error}, and the worker from before goes on; see: cargo xtask lab logs build"
+                    )));
                 }
             }
         }
@@ -468,14 +533,27 @@ impl Supervisor {
 
     /// Looks at every process: reaps, starts again, finds ready.
     fn tick(&mut self) -> Result<()> {
+        if self.looked.elapsed() > OWNERSHIP {
+            self.looked = Instant::now();
+            if !self.owns_its_folder() {
+                bail!(
+                    "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo \
+                     xtask lab start",
+                    self.setup.project.display(&self.setup.project.lab)
+                );
+            }
+        }
         for at in 0..self.services.len() {
             let exited = self.services[at].child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if let Some(status) = exited {
-                self.handle_exit(at, status)?;
+                self.handle_end(at, &End::Exit(status))?;
             }
             let service = self.services[at].service;
             if self.services[at].child.is_none() && self.services[at].due <= Instant::now() {
-                self.spawn(at)?;
+                if let Err(error) = self.spawn(at) {
+                    self.services[at].begun = Instant::now();
+                    self.handle_end(at, &End::NoStart(format!("{error:#}")))?;
+                }
             } else if self.services[at].child.is_some()
                 && self.services[at].life != Life::Running
                 && (service.is_ready)(&self.setup)
@@ -489,24 +567,38 @@ impl Supervisor {
                     place.unwrap_or_default()
                 ));
                 self.publish();
-                for reply in mem::take(&mut self.services[at].waiting) {
+                for (_, reply) in mem::take(&mut self.services[at].waiting) {
                     let _ = reply.send(Ok(json!({ "ok": true })));
                 }
             }
+            self.answer_the_impatient(at);
         }
         Ok(())
     }
 
-    fn handle_exit(&mut self, at: usize, status: ExitStatus) -> Result<()> {
+    /// Answers those who have waited too long for a service. While it is built, the wait has not begun.
+    fn answer_the_impatient(&mut self, at: usize) {
+        if self.build.building.is_some() {
+            return;
+        }
+        let (ended, service) = (self.build.ended, &mut self.services[at]);
+        let late = |(since, _): &mut (Instant, Reply)| (*since).max(ended).elapsed() > READY_WITHIN;
+        let name = service.service.name;
+        for (_, reply) in service.waiting.extract_if(.., late) {
+            let _ = reply.send(Err(format!(
+                "{name} was not ready after {}; see cargo xtask lab logs {name}",
+                ui::duration(READY_WITHIN.as_secs_f64())
+            )));
+        }
+    }
+
+    /// A service has ended by itself, or could not be started: it is started again later.
+    fn handle_end(&mut self, at: usize, end: &End) -> Result<()> {
         // Whoever it has started goes with it.
         self.end(at);
         let name = self.services[at].service.name;
-        let how = describe(status);
         if !self.state.ready {
-            bail!(
-                "{name} ended before it was ready ({how}), so the lab did not start{}",
-                self.last_words(name)
-            );
+            bail!("{name} {}, so the lab did not start{}", end.early(), self.last_words(name));
         }
         let ran = self.services[at].begun.elapsed();
         let service = &mut self.services[at];
@@ -518,16 +610,17 @@ impl Supervisor {
         service.delay = (delay * 2).min(LONGEST_DELAY);
         service.restarts += 1;
         service.enter(Life::Restarting);
-        for reply in mem::take(&mut service.waiting) {
-            let _ = reply.send(Err(format!(
-                "{name} ended before it was ready ({how}); see cargo xtask lab logs {name}"
-            )));
+        for (_, reply) in mem::take(&mut service.waiting) {
+            let _ = reply.send(Err(format!("{name} {}; see cargo xtask lab logs {name}", end.early())));
         }
-        self.journal.note(&format!(
-            "{name} ended ({how}) after {}; starting it again in {}",
-            ui::duration(ran.as_secs_f64()),
-            ui::duration(delay.as_secs_f64())
-        ));
+        let how = match end {
+            End::Exit(status) => {
+                format!("ended ({}) after {}", describe(*status), ui::duration(ran.as_secs_f64()))
+            }
+            End::NoStart(_) => end.early(),
+        };
+        self.journal
+            .note(&format!("{name} {how}; starting it again in {}", ui::duration(delay.as_secs_f64())));
         self.publish();
         Ok(())
     }
@@ -542,6 +635,10 @@ impl Supervisor {
             return Ok(());
         }
         let Some(program) = (service.program)(&self.setup) else { return Ok(()) };
+        if self.owns_its_folder() {
+            // Somebody may have tidied up.
+            self.setup.project.make_lab()?;
+        }
         let _ = fs::remove_file(self.setup.ready_file(service.name));
         let log = logs::open(&self.setup.project, service.name)?;
         let mut command = Command::new(program);
@@ -555,12 +652,9 @@ impl Supervisor {
         let supervised = &mut self.services[at];
         supervised.child = Some(child);
         supervised.begun = Instant::now();
-        // Written down first, let go then.
-        self.record();
-        if let Some(mut go) = go {
-            // One that has died already is seen by the next tick.
-            let _ = go.write_all(b"go\n");
-        }
+        // Written down first, let go then. One that is not let go ends by itself.
+        self.record()?;
+        let_go(go);
         Ok(())
     }
 
@@ -570,6 +664,8 @@ impl Supervisor {
         let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
         let service = &mut self.services[at];
         let Some(mut child) = service.child.take() else { return };
+        // Whoever asks in the meantime: without a process it does not run.
+        service.enter(Life::Restarting);
         let ending = Ending { grace: service.service.grace, hurry: &hurry };
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
@@ -577,7 +673,7 @@ impl Supervisor {
             let words = format!("{} did not end by itself and was killed", service.service.name);
             self.journal.note(&words);
         }
-        self.record();
+        self.record_or_note();
     }
 
     /// Ends everything, in the reverse order of its start.
@@ -591,22 +687,42 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
-        self.build.running.break_off();
+        if let Some(build) = self.build.group.take().filter(Identity::is_alive) {
+            let signals_seen = Arc::clone(&self.signals_seen);
+            let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
+            process::end_group(build.pid, None, &Ending { grace: BUILD_GRACE, hurry: &hurry });
+        }
         self.end_all(Life::Stopped);
         self.journal.note("stopped; nothing of the lab runs any more");
     }
 
+    /// Whether the lab's folder is still the one that this process has locked and written to.
+    fn owns_its_folder(&self) -> bool {
+        let project = &self.setup.project;
+        let here = fs::metadata(project.in_lab("lock")).map(|file| (file.dev(), file.ino()));
+        let held = self.lock.metadata().map(|file| (file.dev(), file.ino()));
+        matches!((here, held), (Ok(here), Ok(held)) if here == held) && self.state.is_recorded(project)
+    }
+
     /// Writes down which processes there are.
-    fn record(&mut self) {
+    fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
             let identity = Identity::of(service.child.as_ref()?.id())?;
             Some((service.service.name.to_owned(), identity))
         };
-        self.state.services = self.services.iter().filter_map(alive).collect();
-        if let Err(error) = self.state.write(&self.setup.project) {
+        let build = self.build.group.clone().map(|identity| (logs::BUILD.to_owned(), identity));
+        self.state.services = self.services.iter().filter_map(alive).chain(build).collect();
+        self.publish();
+        if !self.owns_its_folder() {
+            bail!("{} is not this lab's any more", self.setup.project.display(&self.setup.project.lab));
+        }
+        self.state.write(&self.setup.project)
+    }
+
+    fn record_or_note(&mut self) {
+        if let Err(error) = self.record() {
             self.journal.note(&format!("error: {error:#}"));
         }
-        self.publish();
     }
 
     /// Renews what `status` is answered.
@@ -652,6 +768,14 @@ impl Supervisor {
         let log = self.setup.project.log(name);
         let lines = logs::last_lines(&log, 12);
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
+    }
+}
+
+/// Opens the gate of a process; see [`process::gated`].
+fn let_go(go: Option<ChildStdin>) {
+    if let Some(mut go) = go {
+        // One that has died already is seen when it is waited for.
+        let _ = go.write_all(b"go\n");
     }
 }
 

@@ -1,27 +1,28 @@
 //! Questions to the lab's Temporal server, and the two things that the lab asks it to do.
 //!
-//! Reading goes over the server's own HTTP API, whose JSON is that of the CLI: an answer takes a few
-//! milliseconds, where each call of the CLI takes 60. Changes go through the CLI, as a learner's do.
+//! Over the server's own HTTP API, whose JSON is that of the CLI: an answer takes a few milliseconds, where
+//! each call of the CLI takes 60. A transfer is started by the CLI, as a learner's is.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{encode, get_json, post_json},
+    http::{Refused, encode, get_json, get_news, post_json},
     ports::{self, Ports},
     project::Project,
     services, temporal_cli,
 };
 
-/// No list asks for more.
-const MOST: usize = 200;
+/// So many a page of a list has; the server gives no more.
+const PAGE: usize = 1000;
 
 /// The lab's server.
 pub(crate) struct Server {
     ports: Ports,
-    cli: Option<PathBuf>,
+    /// Whose CLI is called.
+    project: Option<Project>,
 }
 
 /// A run of a Workflow.
@@ -36,20 +37,36 @@ pub(crate) struct Run {
 impl Server {
     /// The server on these ports.
     pub(crate) fn new(ports: &Ports) -> Server {
-        Server { ports: ports.clone(), cli: None }
+        Server { ports: ports.clone(), project: None }
     }
 
     /// The server on these ports, to be asked to do something as well.
-    pub(crate) fn with_cli(project: &Project, ports: &Ports) -> Result<Server> {
-        Ok(Server { ports: ports.clone(), cli: Some(temporal_cli::provide(project)?) })
+    pub(crate) fn with_cli(project: &Project, ports: &Ports) -> Server {
+        Server { ports: ports.clone(), project: Some(project.clone()) }
     }
 
     /// The transfers that have not ended.
     pub(crate) fn running(&self) -> Result<Vec<Run>> {
         let query = encode(r#"ExecutionStatus="Running""#);
-        let list = get_json(&self.api(&format!("workflows?pageSize={MOST}&query={query}")))?;
-        let run = |entry: &Value| Run::from_json(&entry["execution"]);
-        Ok(list["executions"].as_array().map_or_else(Vec::new, |list| list.iter().filter_map(run).collect()))
+        let first = self.api(&format!("workflows?pageSize={PAGE}&query={query}"));
+        let (mut runs, mut page) = (Vec::new(), first.clone());
+        loop {
+            let list = get_json(&page)?;
+            let entries = list["executions"].as_array().into_iter().flatten();
+            runs.extend(entries.filter_map(|entry| Run::from_json(&entry["execution"])));
+            match list["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
+                Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
+                None => return Ok(runs),
+            }
+        }
+    }
+
+    /// Everything that the server knows of a run's present; nothing of one that was deleted.
+    pub(crate) fn describe_if_there(&self, run: &Run) -> Result<Option<Value>> {
+        match self.describe(run) {
+            Err(error) if status_of(&error) == 404 => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// Everything that the server knows of a run's present.
@@ -108,7 +125,7 @@ impl Server {
         let filter = "waitNewEvent=true&historyEventFilterType=HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT";
         let path = self.api(&format!("workflows/{id}/history?execution.runId={run_id}&{filter}"));
         loop {
-            let history = get_json(&path)?;
+            let history = get_news(&path)?;
             if history["history"]["events"].as_array().is_some_and(|events| !events.is_empty()) {
                 return Ok(());
             }
@@ -117,10 +134,17 @@ impl Server {
 
     /// Runs a pending activity now, as if it were its first attempt.
     pub(crate) fn reset_activity(&self, run: &Run, activity_id: &str) -> Result<()> {
-        let flags =
-            [("--workflow-id", &*run.workflow_id), ("--run-id", &run.run_id), ("--activity-id", activity_id)];
-        self.call(&["activity", "reset"], &flags)?;
-        Ok(())
+        let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
+        let order = json!({ "execution": which, "id": activity_id });
+        match post_json(&self.api("activities-deprecated/reset"), &order) {
+            // A server of another version knows it by another path, which the CLI knows.
+            Err(error) if [404, 405, 501].contains(&status_of(&error)) => {
+                let (id, run_id) = (&*run.workflow_id, &*run.run_id);
+                let flags = [("--workflow-id", id), ("--run-id", run_id), ("--activity-id", activity_id)];
+                self.call(&["activity", "reset"], &flags).map(drop)
+            }
+            answer => answer.map(drop),
+        }
     }
 
     fn api(&self, path: &str) -> String {
@@ -128,8 +152,9 @@ impl Server {
     }
 
     fn call(&self, words: &[&str], flags: &[(&str, &str)]) -> Result<Value> {
-        let cli = self.cli.as_ref().context("there is no Temporal CLI to call")?;
-        let mut command = Command::new(cli);
+        let project = self.project.as_ref().context("there is no Temporal CLI to call")?;
+        let cli = temporal_cli::provide(project)?;
+        let mut command = Command::new(&cli);
         command.args(words).args(["--namespace", "default", "--output", "json"]);
         command.args(["--address", &self.ports.address(ports::TEMPORAL)]);
         for (flag, value) in flags {
@@ -150,6 +175,11 @@ impl Run {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(Run { workflow_id: text("workflowId")?, run_id: text("runId")? })
     }
+}
+
+/// The HTTP status of a refusal; zero for any other error.
+fn status_of(error: &Error) -> u16 {
+    error.downcast_ref::<Refused>().map_or(0, |refused| refused.status)
 }
 
 /// The CLI's last line of error without its decoration.

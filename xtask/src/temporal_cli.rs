@@ -254,6 +254,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_versions_that_stand_in_several_places_agree() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("least-temporal-cli = \"{}\"", dotted(LEAST))));
+        let value = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("it has this key");
+            let parts: Vec<u32> =
+                line.trim_matches(|c| "= \"".contains(c)).split('.').flat_map(str::parse).collect();
+            parts
+        };
+        let least = value(manifest, "rust-version");
+        assert!(least.len() >= 2, "{least:?}");
+        assert!(value(include_str!("../../rust-toolchain.toml"), "channel") >= least);
+    }
+
+    #[test]
     fn a_version_is_compared_by_its_numbers() {
         assert_eq!(parse_version("temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)"), Some((1, 9, 1)));
         assert_eq!(parse_version("temporal version 1.10.0-rc.1 (Server 1)"), Some((1, 10, 0)));

@@ -62,7 +62,7 @@ impl DevServer {
             .args(["--search-attribute", "from_account=Keyword", "--search-attribute", "to_account=Keyword"])
             .args(["--dynamic-config-value", "history.workflowTaskRetryMaxInterval=\"1s\""])
             .args(["--dynamic-config-value", "history.defaultWorkflowTaskTimeout=\"2s\""])
-            .args(["--dynamic-config-value", "history.transferProcessorMaxPollRPS=200"])
+            .args(["--dynamic-config-value", "history.transferProcessorMaxPollRPS=50"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)

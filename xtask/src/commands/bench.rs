@@ -1,15 +1,21 @@
 //! `bench`: how fast the lab is. Figures to look at; nothing is asserted.
 //!
-//! It runs a lab of its own, in `.lab/bench` and on ports of its own. The live modules are the
-//! checkout's, so they are saved first and put back at the end.
+//! It measures a copy of the checkout, in `.lab/bench`, with a lab of its own on ports of its own. What a
+//! learner writes is only read; the copy and its lab go at the end, also when that comes by Ctrl-C. What
+//! a killed measurement has left goes when the next one begins.
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    env,
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
-    process::{Command as Process, ExitCode, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{self as this_process, Child, Command as Process, ExitCode, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -22,11 +28,12 @@ use super::{example, flag, json_flag};
 use crate::{
     attach, build, control,
     ports::{self, Ports},
-    project::{LAB_VARIABLE, Project},
-    services,
+    process::{self, Ending, Identity},
+    project::{LAB_VARIABLE, Project, make_private},
+    services, signals,
     stuck::{self, Stuck},
     temporal::{Run, Server},
-    time,
+    temporal_cli, time,
     ui::{say, tell},
 };
 
@@ -40,6 +47,11 @@ const LOAD: Duration = Duration::from_secs(3);
 const STUCK: usize = 5;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a command that is broken off may take to end what it has started.
+const GRACE: Duration = Duration::from_secs(40);
+
+/// What of the checkout is measured.
+const COPIED: [&str; 6] = [".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "xtask"];
 
 pub(crate) fn command() -> Command {
     Command::new("bench")
@@ -52,9 +64,17 @@ pub(crate) fn command() -> Command {
                 .default_value("500")
                 .help("How many transfers to measure the throughput with"),
         )
+        .arg(
+            flag("compile", "Also compile everything anew, in minutes, and measure the first start with it")
+                .conflicts_with("no-compile"),
+        )
         .arg(flag("no-compile", "Do not measure how long this program takes to compile"))
         .arg(json_flag())
-        .after_help(example(&["cargo xtask bench", "cargo xtask bench --no-compile --transfers 100"]))
+        .after_help(example(&[
+            "cargo xtask bench",
+            "cargo xtask bench --compile",
+            "cargo xtask bench --no-compile --transfers 100",
+        ]))
 }
 
 /// What was measured.
@@ -65,24 +85,66 @@ struct Figure {
     goal: &'static str,
 }
 
+/// How much is compiled for the measurements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compile {
+    Nothing,
+    ThisProgram,
+    Everything,
+}
+
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     if attach::attach(project)?.is_some() {
-        bail!(
-            "the lab runs, and a measurement changes the modules that it watches; end it with: cargo xtask lab stop"
-        );
+        tell!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
     }
-    let lab = Project { lab: project.root.join(".lab/bench"), ..project.clone() };
-    lab.make_lab()?;
+    let folder = project.root.join(".lab/bench");
+    make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    let lock = File::open(&folder).with_context(|| format!("could not open {}", folder.display()))?;
+    if lock.try_lock().is_err() {
+        bail!("another measurement is under way; wait for it and try again");
+    }
+    let root = folder.join("checkout");
+    let lab = Project { lab: root.join(".lab"), root };
+    let bench = Bench {
+        program: env::current_exe().context("could not tell where this program is")?,
+        temporal_cli: temporal_cli::provide(project)?,
+        lab,
+        child: Arc::default(),
+    };
+    let broken_off = bench.clone();
+    let mut clean_up = Some(move || {
+        // Held to the end: from here on nothing else is started.
+        let child = broken_off.child();
+        if let Some(child) = child.as_ref().filter(|child| child.is_alive()) {
+            let ending = Ending { grace: GRACE, hurry: &|| false };
+            process::end_group(child.pid, None, &ending);
+        }
+        match broken_off.clear() {
+            Ok(()) => tell!("the measurement was broken off; nothing of it is left"),
+            Err(error) => tell!("error: {error:#}"),
+        }
+        this_process::exit(1);
+    });
+    signals::listen(move || {
+        if let Some(clean_up) = clean_up.take() {
+            clean_up();
+        }
+    })?;
+
+    bench.clear()?;
     let transfers = arguments.get_one::<u32>("transfers").map_or(500, |&number| number as usize);
-    let saved = lab_modules(&lab)?;
-    let measured = measure(&lab, transfers, !arguments.get_flag("no-compile"));
-    let stopped = Bench::new(&lab).and_then(|bench| bench.xtask(&["lab", "stop"]));
-    // Put back as they were, whatever happened.
-    for (path, content) in &saved {
-        fs::write(path, content).with_context(|| format!("could not put {} back", path.display()))?;
-    }
+    let compile = match (arguments.get_flag("compile"), arguments.get_flag("no-compile")) {
+        (true, _) => Compile::Everything,
+        (_, true) => Compile::Nothing,
+        _ => Compile::ThisProgram,
+    };
+    let measured = bench.copy(project, compile).and_then(|()| measure(&bench, transfers, compile));
+    let cleared = {
+        let _not_twice = bench.child();
+        bench.clear()
+    };
     let figures = measured?;
-    stopped?;
+    cleared?;
     if arguments.get_flag("json") {
         let list: Vec<Value> = figures
             .iter()
@@ -97,27 +159,19 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// The live modules as they are.
-fn lab_modules(lab: &Project) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES]
-        .iter()
-        .map(|path| {
-            let path = lab.root.join(path);
-            let content = fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
-            Ok((path, content))
-        })
-        .collect()
-}
-
-fn measure(lab: &Project, transfers: usize, compile: bool) -> Result<Vec<Figure>> {
-    let bench = Bench::new(lab)?;
+fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut add = |what, value, unit, goal| {
         tell!("{what}: {value:.3} {unit}");
         figures.push(Figure { what, value, unit, goal });
     };
-    if compile {
+    if compile != Compile::Nothing {
         add("cargo xtask --help from clean", bench.compile()?, "s", "under 10");
+    }
+    if compile == Compile::Everything {
+        add("clean build and first start", timed(|| bench.first_start())?, "s", "under 240");
+        bench.xtask(&["lab", "stop"])?;
+        add("target/ after it", bench.size_of_target()?, "GB", "under 1");
     }
 
     tell!("starting a lab for the measurements");
@@ -154,7 +208,7 @@ fn measure(lab: &Project, transfers: usize, compile: bool) -> Result<Vec<Figure>
     }
     add("deposits and withdrawals, 50 clients", bench.load()?, "/s", "over 5000");
 
-    let source = lab.root.join(lab::LIVE_WORKFLOW);
+    let source = bench.lab.root.join(lab::LIVE_WORKFLOW);
     let text = fs::read_to_string(&source).context("could not read the workflow module")?;
     let ready = bench.ready_since()?;
     let edited = timed(|| {
@@ -168,7 +222,9 @@ fn measure(lab: &Project, transfers: usize, compile: bool) -> Result<Vec<Figure>
     until("the workflow bug shows", || attempts(&server, &runs).iter().all(|&attempt| attempt > 3))?;
     bench.xtask(&["stage", "fix-workflow"])?;
     until("the activity bug shows", || {
-        runs.iter().all(|run| stuck::look(&server, run).iter().any(|stuck| stuck.activity.is_some()))
+        runs.iter().all(|run| {
+            stuck::look(&server, run).unwrap_or_default().iter().any(|stuck| stuck.activity.is_some())
+        })
     })?;
     let ready = bench.ready_since()?;
     let mut moved = Vec::new();
@@ -195,37 +251,128 @@ fn measure(lab: &Project, transfers: usize, compile: bool) -> Result<Vec<Figure>
     Ok(figures)
 }
 
-/// The lab that is measured.
-struct Bench<'a> {
-    lab: &'a Project,
+/// The checkout that is measured, and its lab.
+#[derive(Clone)]
+struct Bench {
+    lab: Project,
     program: PathBuf,
+    temporal_cli: PathBuf,
+    /// What has been started and not ended yet; it leads a process group.
+    child: Arc<Mutex<Option<Identity>>>,
 }
 
-impl Bench<'_> {
-    fn new(lab: &Project) -> Result<Bench<'_>> {
-        Ok(Bench { lab, program: env::current_exe().context("could not tell where this program is")? })
+impl Bench {
+    /// What runs at the moment. While this is held, nothing else is started, and nothing is broken off.
+    fn child(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the checkout, with what cargo has compiled in it.
+    fn copy(&self, project: &Project, compile: Compile) -> Result<()> {
+        let _not_broken_off_midway = self.child();
+        let copy = &self.lab.root;
+        make_private(copy).with_context(|| format!("could not make {}", copy.display()))?;
+        for name in COPIED.iter().filter(|name| project.root.join(name).exists()) {
+            copy_tree(&project.root.join(name), &copy.join(name), &|from, to| fs::copy(from, to).map(drop))
+                .with_context(|| format!("could not copy {name} to {}", copy.display()))?;
+        }
+        let compiled = self.program.parent().unwrap_or(Path::new("target/debug"));
+        let target = copy.join("target/debug");
+        let link = |from: &Path, to: &Path| fs::hard_link(from, to);
+        // Cargo writes to some of these in place.
+        let copied = || -> io::Result<()> {
+            copy_tree(&compiled.join("build"), &target.join("build"), &link)?;
+            copy_tree(&compiled.join("deps"), &target.join("deps"), &link)?;
+            copy_tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &copy_with_time)
+        };
+        if compile != Compile::Everything && copied().is_err() {
+            tell!("what is compiled already cannot be linked to, so everything is compiled anew");
+            let _ = fs::remove_dir_all(copy.join("target"));
+        }
+        Ok(())
+    }
+
+    /// Ends the measured lab, if it runs, and removes the copy.
+    fn clear(&self) -> Result<()> {
+        if self.lab.in_lab("lab.json").exists() {
+            let output = self.command(&["lab", "stop"]).output().context("could not run this program")?;
+            if !output.status.success() {
+                bail!("the measured lab does not end: {}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+        match fs::remove_dir_all(&self.lab.root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("could not remove {}", self.lab.root.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// This program, in the measured checkout.
+    fn command(&self, arguments: &[&str]) -> Process {
+        let mut command = Process::new(&self.program);
+        command.args(arguments).env("CARGO_MANIFEST_DIR", self.lab.root.join("xtask"));
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Cargo, in the measured checkout.
+    fn cargo(&self, arguments: &[&str]) -> Process {
+        let mut command = build::cargo();
+        command.args(arguments);
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Process) {
+        command.current_dir(&self.lab.root).env_remove(LAB_VARIABLE).env_remove("CARGO_TARGET_DIR");
+        command.env(temporal_cli::CLI_VARIABLE, &self.temporal_cli);
+        // A group of its own: a Ctrl-C comes to this process, which ends the others in order.
+        command.stdin(Stdio::null()).process_group(0);
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, mut command: Process) -> Result<()> {
+        let mut spawn = || -> io::Result<Child> {
+            let mut started = self.child();
+            let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+            *started = Identity::of(child.id());
+            Ok(child)
+        };
+        let output = spawn().and_then(Child::wait_with_output);
+        *self.child() = None;
+        let output = output.with_context(|| format!("could not run {}", command_line(&command)))?;
+        if !output.status.success() {
+            bail!("{} failed: {}", command_line(&command), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
     }
 
     /// Has this program do something in the measured lab.
     fn xtask(&self, arguments: &[&str]) -> Result<()> {
-        let output = Process::new(&self.program)
-            .args(arguments)
-            .env(LAB_VARIABLE, &self.lab.lab)
-            .stdin(Stdio::null())
-            .output()
-            .context("could not run this program")?;
-        if !output.status.success() {
-            bail!("{} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        self.run(self.command(arguments))
     }
 
     fn start(&self, flags: &[&str]) -> Result<()> {
         self.xtask(&[&["lab", "start", "--detach"], flags].concat())
     }
 
+    /// What a learner types first in a fresh clone.
+    fn first_start(&self) -> Result<()> {
+        self.run(self.cargo(&["xtask", "lab", "start", "--detach"]))
+    }
+
+    /// In GB; what cargo has linked twice is counted once.
+    fn size_of_target(&self) -> Result<f64> {
+        let output = Process::new("du").arg("-sk").arg(self.lab.root.join("target")).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let kib: f64 =
+            text.split_whitespace().next().unwrap_or_default().parse().context("du said no size")?;
+        Ok(kib * 1024.0 / 1e9)
+    }
+
     fn ports(&self) -> Result<Ports> {
-        Ok(attach::attach_running(self.lab)?.ports)
+        Ok(attach::attach_running(&self.lab)?.ports)
     }
 
     fn server(&self) -> Result<Server> {
@@ -234,15 +381,10 @@ impl Bench<'_> {
 
     /// Compiles this program into an empty folder.
     fn compile(&self) -> Result<f64> {
-        let target = self.lab.in_lab("compile");
-        let _ = fs::remove_dir_all(&target);
-        let mut command = build::cargo();
-        command.args(["build", "--quiet", "--package", "xtask"]).current_dir(&self.lab.root);
+        let target = self.lab.root.join("compile");
+        let mut command = self.cargo(&["build", "--quiet", "--package", "xtask"]);
         command.env("CARGO_TARGET_DIR", &target);
-        let took = timed(|| match command.status() {
-            Ok(status) if status.success() => Ok(()),
-            _ => bail!("xtask did not compile"),
-        })?;
+        let took = timed(|| self.run(command))?;
         let _ = fs::remove_dir_all(&target);
         Ok(took)
     }
@@ -280,7 +422,7 @@ impl Bench<'_> {
 
     /// Seconds of CPU that each service has used so far; zero where the system does not tell.
     fn cpu(&self) -> Vec<f64> {
-        let state = attach::attach(self.lab).ok().flatten();
+        let state = attach::attach(&self.lab).ok().flatten();
         let used = |name: &str| {
             let services = &state.as_ref()?.services;
             let (_, identity) = services.iter().find(|(service, _)| service == name)?;
@@ -360,9 +502,34 @@ fn client_of_the_bank(port: u16, client: usize, begin: Instant, answered: &Atomi
     Ok(())
 }
 
+fn command_line(command: &Process) -> String {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    arguments.join(" ")
+}
+
+fn copy_tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    if !from.is_dir() {
+        return file(from, to);
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy_tree(&entry.path(), &to.join(entry.file_name()), file)?;
+    }
+    Ok(())
+}
+
+/// Cargo goes by the times of these files.
+fn copy_with_time(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let modified = fs::metadata(from)?.modified()?;
+    File::options().write(true).open(to)?.set_modified(modified)
+}
+
 /// The attempts that these transfers are stuck at.
 fn attempts(server: &Server, runs: &[Run]) -> Vec<u64> {
-    let attempt = |run| stuck::look(server, run).first().map_or(0, |stuck: &Stuck| stuck.attempt);
+    let attempt =
+        |run| stuck::look(server, run).unwrap_or_default().first().map_or(0, |stuck: &Stuck| stuck.attempt);
     runs.iter().map(attempt).collect()
 }
 

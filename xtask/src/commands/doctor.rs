@@ -1,10 +1,6 @@
 //! `doctor`: what is here, what is missing, what to type.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
@@ -13,12 +9,13 @@ use xshell::{Shell, cmd};
 
 use super::{example, json_flag};
 use crate::{
-    attach, backup, build,
+    attach, backup,
     control::{self, Request},
     ports::{self, PORTS},
     project::{Project, with_tilde},
     state::State,
     temporal_cli::{self, Source, dotted},
+    toolchain::{self, Toolchain},
     ui::say,
 };
 
@@ -82,7 +79,7 @@ fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let shell = Shell::new().context("could not tell the current folder")?;
     let state = attach::attach(project)?;
-    let mut findings = vec![system(&shell), toolchain(&shell, project), compiler()];
+    let mut findings = vec![system(&shell), rust(project), compiler()];
     findings.extend(temporal(&shell, project));
     findings.extend(lab(&shell, project, state.as_ref()));
     findings.extend(PORTS.iter().filter_map(|row| port(row, state.as_ref())));
@@ -132,28 +129,18 @@ fn is_wsl() -> bool {
     fs::read_to_string("/proc/version").is_ok_and(|version| version.to_lowercase().contains("microsoft"))
 }
 
-fn toolchain(shell: &Shell, project: &Project) -> Finding {
-    let (cargo, rustc) =
-        (build::cargo_program(), env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from));
-    let say = |program: &Path| cmd!(shell, "{program} --version").quiet().ignore_stderr().read().ok();
-    let (Some(rustc_says), Some(cargo_says)) = (say(&rustc), say(&cargo)) else {
+fn rust(project: &Project) -> Finding {
+    let Some(toolchain) = Toolchain::find(project) else {
         return missing("rust", "rustc or cargo does not run", "install Rust: https://rustup.rs");
     };
-    let manifest = fs::read_to_string(project.root.join("Cargo.toml")).unwrap_or_default();
-    let least = manifest.lines().find_map(|line| line.trim().strip_prefix("rust-version = ")).unwrap_or("");
-    let least = least.trim().trim_matches('"');
-    let here = rustc_says.split_whitespace().nth(1).unwrap_or_default();
-    let origin = origin(&temporal_cli::on_path("rustc").unwrap_or(rustc));
-    let says = format!("{rustc_says}; {cargo_says}; from {origin}");
-    if numbers(here) < numbers(least) {
-        return missing("rust", format!("{says}; the least is {least}"), "update it: rustup update");
+    let origin = origin(&temporal_cli::on_path("rustc").unwrap_or_else(toolchain::rustc));
+    let says =
+        format!("{}; {}; from {origin} (the least is {})", toolchain.rustc, toolchain.cargo, toolchain.least);
+    if toolchain.is_too_old() {
+        missing("rust", says, "update it: rustup update")
+    } else {
+        good("rust", says)
     }
-    good("rust", format!("{says} (the least is {least})"))
-}
-
-/// The numbers of a version, to be compared.
-fn numbers(version: &str) -> Vec<u32> {
-    version.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
 }
 
 /// Where a program comes from.
@@ -271,16 +258,4 @@ fn port(row: &ports::PortRow, state: Option<&State>) -> Option<Finding> {
         let holder = ports::holder_or_unknown(default);
         note(&name, format!("taken by {holder}"), "nothing: the lab moves to the next free one and says so")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_number() {
-        assert!(numbers("1.9.0") < numbers("1.92"));
-        assert!(numbers("1.92.0") >= numbers("1.92"));
-        assert!(numbers("1.100.0-nightly") > numbers("1.92"));
-    }
 }

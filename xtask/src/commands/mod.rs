@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod lab;
+mod prefetch;
 mod reset;
 mod retry;
 mod run_workflow;
@@ -39,6 +40,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(retry::command())
         .subcommand(run_workflow::command())
         .subcommand(doctor::command())
+        .subcommand(prefetch::command())
         .subcommand(test::command())
         .subcommand(bench::command())
 }
@@ -54,6 +56,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("retry", arguments)) => retry::run(&project, arguments),
         Some(("run-workflow", arguments)) => run_workflow::run(&project, arguments),
         Some(("doctor", arguments)) => doctor::run(&project, arguments),
+        Some(("prefetch", arguments)) => prefetch::run(&project, arguments),
         Some(("test", arguments)) => test::run(&project, arguments),
         Some(("bench", arguments)) => bench::run(&project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),

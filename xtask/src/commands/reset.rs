@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
 use lab::STAGES;
 
@@ -50,7 +50,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     match &running {
         Some(state) => {
-            super::lab::follow(project, || control::ask(state, &Request::Empty))?;
+            super::lab::follow(project, || control::ask(state, &Request::Empty))
+                .context("the modules are in place, but the lab does not run as it should")?;
         }
         None => {
             let _lock = attach::lock(project)?;

@@ -27,9 +27,13 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let server = Server::with_cli(project, &state.ports)?;
-    let (stuck, _) = stuck::find(&server)?;
-    let waiting: Vec<(&Stuck, &str, &str)> = stuck
+    let server = Server::with_cli(project, &state.ports);
+    let found = stuck::find(&server, usize::MAX)?;
+    for (run, error) in &found.unknown {
+        tell!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
+    }
+    let waiting: Vec<(&Stuck, &str, &str)> = found
+        .stuck
         .iter()
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
@@ -47,7 +51,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
 
     let mut retried = Vec::new();
-    let mut failed = 0;
+    let mut failed = found.unknown.len();
     for ((stuck, id, name), result) in waiting.iter().zip(results) {
         match result {
             Ok(()) => retried.push((stuck, id, name)),
@@ -65,7 +69,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             })
             .collect();
         say!("{}", json!({ "retried": list, "failed": failed }));
-    } else if waiting.is_empty() {
+    } else if waiting.is_empty() && failed == 0 {
         say!("no Activity waits for its next attempt");
     } else {
         for (stuck, _, name) in &retried {

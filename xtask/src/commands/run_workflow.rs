@@ -6,13 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
 use super::{example, text};
-use crate::{
-    attach,
-    build::{self, Output},
-    ports,
-    project::Project,
-    services, temporal_cli,
-};
+use crate::{attach, build, ports, project::Project, services, temporal_cli};
 
 /// The flags that are handed on, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [
@@ -37,7 +31,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let executables = build::build(project, &["run_workflow"], Output::Terminal, &build::Running::default())?;
+    let executables = build::build(project, &["run_workflow"])?;
     let program = executables.get("run_workflow").context("the worker's package has no run_workflow")?;
     let mut command = Process::new(&program);
     for (name, _, _) in FLAGS {

@@ -1,12 +1,16 @@
 //! `test`.
 
-use std::process::ExitCode;
+use std::{os::unix::process::ExitStatusExt, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 
 use super::example;
 use crate::{build, project::Project, temporal_cli};
+
+/// The packages of each call of `cargo test`. Two calls, as this crate's dependencies would otherwise choose
+/// features for those that it shares with the Temporal SDK, which would be compiled once more.
+pub(super) const ROUNDS: &[&[&str]] = &[&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]];
 
 pub(crate) fn command() -> Command {
     Command::new("test")
@@ -26,20 +30,21 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let cli = temporal_cli::provide(project)?;
     let arguments: Vec<&String> = arguments.get_many("arguments").into_iter().flatten().collect();
     let picks = |argument: &&String| ["-p", "--package"].iter().any(|flag| argument.starts_with(flag));
-    // Two calls, as this crate's dependencies would otherwise choose features for those that it shares with
-    // the Temporal SDK, which would be compiled once more.
     let rounds: &[&[&str]] = match arguments.iter().take_while(|argument| **argument != "--").any(picks) {
         true => &[&[]],
-        false => &[&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]],
+        false => ROUNDS,
     };
+    let mut all_passed = true;
     for packages in rounds {
         let mut command = build::cargo();
         command.arg("test").args(*packages).args(&arguments);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
-        if !status.success() {
-            return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        all_passed &= status.success();
+        // A Ctrl-C is meant for both.
+        if status.signal().is_some() {
+            break;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(!all_passed)))
 }

@@ -65,7 +65,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let as_json = arguments.get_flag("json");
 
     let state = attach::attach_running(project)?;
-    let server = Server::with_cli(project, &state.ports)?;
+    let server = Server::with_cli(project, &state.ports);
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
     let run = server
         .start(&workflow_id, &input.to_string())
@@ -121,7 +121,7 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
             let (result, failure) = outcome(&event, &status);
             return Ok((status, result, failure));
         }
-        let stuck = stuck::look(server, run).into_iter().next();
+        let stuck = stuck::look(server, run)?.into_iter().next();
         if let Some(now) = stuck.filter(|_| !quiet) {
             let news =
                 told.as_ref().is_none_or(|told| told.attempt != now.attempt || told.activity != now.activity);

@@ -77,6 +77,21 @@ fn what_needs_a_running_lab_says_how_to_start_one() {
 }
 
 #[test]
+fn a_toolchain_that_is_too_old_is_said_before_anything_is_built() {
+    let checkout = Checkout::new("old-toolchain");
+    checkout.write("Cargo.toml", "[workspace]\n[workspace.package]\nrust-version = \"99.0\"\n");
+    let error = checkout.run(&["lab", "start", "--detach"]).fails_with(1);
+    assert!(error.contains("needs 99.0 or newer; update it: rustup update"), "{error}");
+    assert!(!checkout.path("target").exists());
+}
+
+#[test]
+fn tests_that_fail_are_code_one() {
+    let checkout = Checkout::new("test-fails");
+    checkout.run(&["test", "-p", "nothing-of-that-name"]).fails_with(1);
+}
+
+#[test]
 fn outside_of_the_project_it_says_so() {
     let checkout = Checkout::without_server("outside");
     let mut command = checkout.xtask(&["lab", "status"]);

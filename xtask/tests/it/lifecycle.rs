@@ -3,9 +3,12 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
+
+use serde_json::{Value, json};
 
 use crate::support::{Checkout, Foreground, eventually, is_alive, outcome, pid_in, send_signal, service};
 
@@ -20,7 +23,7 @@ fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
 
     let status = checkout.status();
     assert_eq!(status["stage"], "jerry");
-    assert_eq!(status["stuck"], serde_json::json!([]));
+    assert_eq!(status["stuck"], json!([]));
     for name in ["temporal", "account-api", "worker"] {
         let service = service(&status, name);
         assert_eq!(service["state"], "running", "{status}");
@@ -81,9 +84,8 @@ fn after_the_supervisor_was_killed_the_next_command_clears_away() {
 fn a_recorded_id_that_belongs_to_another_program_is_not_touched() {
     let checkout = Checkout::without_server("stale");
     let mut bystander = Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep is there");
-    let recorded =
-        serde_json::json!({ "name": "worker", "pid": bystander.id(), "started": "before the reboot" });
-    let state = serde_json::json!({
+    let recorded = json!({ "name": "worker", "pid": bystander.id(), "started": "before the reboot" });
+    let state = json!({
         "supervisor": { "pid": bystander.id(), "started": "before the reboot" },
         "control_port": 1, "token": "", "ready": true, "ports": {}, "services": [recorded],
     });
@@ -112,26 +114,89 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
     checkout.assert_nothing_is_left(&pids);
 }
 
+/// A checkout whose first build does not end: a build script takes longer than any test.
+fn with_an_endless_build(name: &str) -> Checkout {
+    let checkout = Checkout::new(name);
+    checkout.write("crates/worker/build.rs", "fn main() { loop { std::thread::park() } }");
+    checkout
+}
+
+/// Starts it and waits until the build script runs; returns the start and the supervisor's id.
+fn start_endless_build(checkout: &Checkout) -> (Child, u32) {
+    let start =
+        checkout.start_command(&["--detach"]).stderr(Stdio::null()).spawn().expect("the program is there");
+    eventually("it builds", || builds(checkout));
+    let supervisor = pid_in(&checkout.state()["supervisor"]);
+    (start, supervisor)
+}
+
+/// Whether a build script of the checkout runs.
+fn builds(checkout: &Checkout) -> bool {
+    let scripts = checkout.path("target");
+    let scripts = scripts.to_str().expect("it is text");
+    let all = Command::new("ps").args(["-A", "-o", "stat=,args="]).output().expect("ps is there");
+    let all = String::from_utf8_lossy(&all.stdout).into_owned();
+    all.lines().any(|line| line.contains(scripts) && line.contains("build-script") && !line.starts_with('Z'))
+}
+
 #[test]
 fn term_during_the_first_build_leaves_nothing() {
-    let checkout = Checkout::new("term-build");
-    // A build script that takes longer than any test.
-    checkout.write("crates/worker/build.rs", "fn main() { loop { std::thread::park() } }");
-    let mut child =
-        checkout.start_command(&["--detach"]).stderr(Stdio::null()).spawn().expect("the program is there");
-    eventually("it builds", || {
-        checkout.path(".lab/lab.json").exists() && checkout.log("build").contains("Compiling worker")
-    });
-    let supervisor = pid_in(&checkout.state()["supervisor"]);
-    send_signal(child.id(), "TERM");
-    assert_eq!(child.wait().expect("it is this test's own").code(), Some(1));
+    let checkout = with_an_endless_build("term-build");
+    let (mut start, supervisor) = start_endless_build(&checkout);
+    send_signal(start.id(), "TERM");
+    assert_eq!(start.wait().expect("it is this test's own").code(), Some(1));
     checkout.assert_nothing_is_left(&[supervisor]);
-    let script = checkout.path("target");
-    eventually("the build script is gone", || {
-        let all = Command::new("ps").args(["-A", "-o", "stat=,args="]).output().expect("ps is there");
-        let all = String::from_utf8_lossy(&all.stdout).into_owned();
-        !all.lines().any(|line| line.contains(script.to_str().expect("it is text")) && !line.starts_with('Z'))
-    });
+    assert!(!builds(&checkout), "the build goes on");
+}
+
+#[test]
+fn after_the_supervisor_was_killed_during_a_build_the_next_command_ends_that_too() {
+    let checkout = with_an_endless_build("killed-build");
+    let (mut start, supervisor) = start_endless_build(&checkout);
+    let pids = checkout.pids();
+    send_signal(supervisor, "KILL");
+    start.wait().expect("it is this test's own");
+    assert!(builds(&checkout));
+    let status = checkout.run(&["lab", "status"]);
+    assert!(status.stderr.contains("build (pid "), "{status:?}");
+    checkout.assert_nothing_is_left(&pids);
+    assert!(!builds(&checkout), "the build goes on");
+}
+
+#[test]
+fn a_lab_whose_folder_is_deleted_ends_by_itself_and_says_so() {
+    let checkout = Checkout::new("deleted");
+    let mut lab = Foreground::start(&checkout);
+    let pids = checkout.pids();
+    fs::remove_dir_all(checkout.path(".lab"))
+        .or_else(|_| fs::remove_dir_all(checkout.path(".lab")))
+        .expect("it can be deleted");
+    let status = lab.process.wait().expect("it is this test's own");
+    assert_eq!(status.code(), Some(1));
+    assert!(lab.output().contains(".lab was deleted"), "{}", lab.output());
+    checkout.assert_nothing_is_left(&pids);
+}
+
+#[test]
+fn a_service_that_cannot_be_spawned_is_tried_less_and_less_often_and_holds_up_no_other() {
+    let checkout = Checkout::new("spawn");
+    checkout.start();
+    // No log can be opened there.
+    fs::rename(checkout.path(".lab/logs"), checkout.path(".lab/away")).expect("it is there");
+    checkout.write(".lab/logs", "");
+    send_signal(pid_in(service(&checkout.status(), "account-api")), "KILL");
+    thread::sleep(Duration::from_secs(2));
+    let status = checkout.status();
+    let bank = service(&status, "account-api");
+    assert_eq!(bank["state"], "restarting");
+    assert!((1..8).contains(&bank["restarts"].as_u64().expect("it is a number")), "{status}");
+    assert_eq!(service(&status, "worker")["state"], "running");
+    let journal = String::from_utf8(checkout.read(".lab/away/supervisor.log")).expect("it is text");
+    assert!(journal.contains("account-api could not be started (could not"), "{journal}");
+    assert!(checkout.run(&["lab", "restart", "account-api"]).fails_with(1).contains("could not be started"));
+
+    fs::remove_file(checkout.path(".lab/logs")).expect("it is there");
+    eventually("it runs again", || service(&checkout.status(), "account-api")["state"] == "running");
 }
 
 #[test]
@@ -156,6 +221,17 @@ fn a_killed_service_is_started_again_and_said() {
 }
 
 #[test]
+fn a_worker_that_never_gets_ready_is_waited_for_no_longer_than_a_minute() {
+    let checkout = Checkout::new("never-ready");
+    checkout.start();
+    checkout.write("crates/worker/src/main.rs", "fn main() { loop { std::thread::park() } }");
+    let begin = Instant::now();
+    let error = checkout.run(&["stage", "fix-workflow"]).fails_with(1);
+    assert!(error.contains("worker was not ready after 1 min; see cargo xtask lab logs worker"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(80), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn the_history_survives_a_killed_server() {
     let checkout = Checkout::new("kill-server");
     checkout.start();
@@ -165,6 +241,22 @@ fn the_history_survives_a_killed_server() {
         let status = checkout.status();
         service(&status, "temporal")["restarts"] == 1 && status["transfers_running"] == 1
     });
+}
+
+#[test]
+fn of_a_server_that_does_not_answer_the_transfers_are_not_known() {
+    let checkout = Checkout::new("silent");
+    assert!(checkout.status()["transfers_running"].is_null());
+    checkout.start();
+    assert_eq!(checkout.status()["transfers_running"], 0);
+    let server = pid_in(service(&checkout.status(), "temporal"));
+    send_signal(server, "STOP");
+    let status = checkout.run(&["lab", "status", "--json"]);
+    let text = checkout.run(&["lab", "status"]);
+    send_signal(server, "CONT");
+    let status = status.json();
+    assert_eq!((&status["transfers_running"], &status["stuck"]), (&Value::Null, &json!([])));
+    assert!(text.ok().contains("transfers not known"));
 }
 
 #[test]

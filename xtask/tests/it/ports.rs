@@ -8,7 +8,7 @@ use crate::support::{Checkout, outcome, service};
 fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
     let checkout = Checkout::new("moves");
     // Taken by this test, or by somebody else already.
-    let _held = TcpListener::bind(("127.0.0.1", 5050));
+    let held = TcpListener::bind(("127.0.0.1", 5050));
     let [temporal, ui, _] = checkout.ports.map(|port| port.to_string());
     let flags = ["lab", "start", "--detach", "--temporal-port", &temporal, "--ui-port", &ui];
     let start = checkout.run(&flags);
@@ -21,6 +21,7 @@ fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
 
     // The next start stays there, also when the default is free again.
     checkout.run(&["lab", "stop"]).ok();
+    drop(held);
     checkout.run(&["lab", "start", "--detach"]).ok();
     assert_eq!(service(&checkout.status(), "account-api")["address"], address);
 }

@@ -2,7 +2,7 @@
 
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 
-use crate::support::{Checkout, pid_in, service};
+use crate::support::{Checkout, eventually, pid_in, service};
 
 /// Nothing that an editor on this system would write, and still to be kept.
 const EDIT: &[u8] = b"// caf\xC3\xA9\r\n\0\xFF no newline at the end";
@@ -106,5 +106,20 @@ fn a_running_lab_uses_a_stage_at_once_and_a_reset_empties_it() {
     assert_eq!((&status["stage"], &status["transfers_running"]), (&"jerry".into(), &0.into()));
     for name in ["temporal", "account-api", "worker"] {
         assert_eq!(service(&status, name)["state"], "running", "{status}");
+    }
+}
+
+#[test]
+fn a_reset_whose_build_fails_says_so_although_the_worker_from_before_runs() {
+    let checkout = Checkout::new("reset-fails");
+    checkout.start();
+    // The stand-in's own module is none of those that a reset replaces.
+    checkout.write("crates/worker/src/main.rs", "fn main() { not Rust }");
+    let error = checkout.run(&["reset", "--yes"]).fails_with(1);
+    assert!(error.contains("the build failed") && error.contains("cargo xtask lab logs build"), "{error}");
+    let status = checkout.status();
+    assert_eq!(status["build"], "failed");
+    for name in ["temporal", "account-api", "worker"] {
+        eventually("what ran before runs again", || service(&checkout.status(), name)["state"] == "running");
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     services, signals,
     state::State,
     supervisor::{self, Options},
-    temporal_cli,
+    temporal_cli, toolchain,
     ui::{self, bold, duration, say, tell},
 };
 
@@ -83,6 +83,7 @@ fn options(arguments: &ArgMatches, output: Output) -> Options {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    toolchain::check(project)?;
     if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
 }
 

@@ -13,12 +13,14 @@ use crate::{
     project::Project,
     services::{self, SERVICES},
     state::State,
-    stuck::{self, Stuck},
+    stuck::{self, Found, Stuck},
     temporal::Server,
     time,
     ui::{bold, duration, say, shorten},
 };
 
+/// So many running transfers are looked at, so that the answer comes at once.
+const LOOKED_AT: usize = 200;
 /// So many stuck transfers are listed for a person.
 const LISTED: usize = 10;
 
@@ -36,17 +38,19 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(state) => control::ask(state, &Request::Status)?,
         None => json!({ "services": stopped() }),
     };
-    let (stuck, running) = match &state {
-        Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports)).unwrap_or_default(),
-        _ => (Vec::new(), 0),
+    // Without an answer of the server, nothing is known of them.
+    let found = match &state {
+        Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports), LOOKED_AT).ok(),
+        _ => None,
     };
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
-        status["stuck"] = json!(stuck.iter().map(Stuck::to_json).collect::<Vec<_>>());
-        status["transfers_running"] = json!(running);
+        let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
+        status["stuck"] = json!(stuck.collect::<Vec<_>>());
+        status["transfers_running"] = json!(found.map(|found| found.running));
         say!("{status}");
     } else {
-        print(stage, state.as_ref(), &status, &stuck, running);
+        print(stage, state.as_ref(), &status, found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +70,7 @@ fn temporal_runs(status: &Value) -> bool {
         .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
 }
 
-fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, stuck: &[Stuck], running: usize) {
+fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, found: Option<&Found>) {
     say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     let Some(state) = state else {
         say!("the lab does not run; start it with: cargo xtask lab start --detach");
@@ -86,10 +90,20 @@ fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, stuck: &[Stu
     if status["watch"] == false {
         say!("  saved files are not watched");
     }
+    let Some(Found { stuck, running, looked_at, unknown }) = found else {
+        say!(
+            "{} not known, as the Temporal server does not answer: cargo xtask lab logs temporal",
+            bold("transfers")
+        );
+        return;
+    };
     match (stuck.len(), running) {
         (0, 0) => say!("{} none is under way", bold("transfers")),
         (0, _) => say!("{} {running} under way, none is stuck", bold("transfers")),
         _ => say!("{} {running} under way, {} stuck", bold("transfers"), stuck.len()),
+    }
+    if looked_at < running || !unknown.is_empty() {
+        say!("  of {} it is not known whether they are stuck", running - looked_at + unknown.len());
     }
     for stuck in stuck.iter().take(LISTED) {
         say!("  {}", describe(stuck));

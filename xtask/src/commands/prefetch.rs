@@ -1,0 +1,45 @@
+//! `prefetch`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgMatches, Command};
+
+use super::{example, test};
+use crate::{build, project::Project, services::BINARIES, temporal_cli, ui};
+
+pub(crate) fn command() -> Command {
+    Command::new("prefetch")
+        .about(
+            "Fetches and builds all that the lab and its tests need, so that they need no network afterwards",
+        )
+        .after_help(example(&["cargo xtask prefetch"]))
+}
+
+pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
+    step(1, "the Temporal CLI");
+    temporal_cli::provide(project)?;
+    step(2, "the crates");
+    let mut fetch = build::cargo();
+    fetch.args(["fetch", "--locked"]).current_dir(&project.root);
+    if !fetch.status().context("could not run cargo")?.success() {
+        bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
+    }
+    step(3, "a first build of the lab");
+    build::build(project, BINARIES)?;
+    build::build(project, &["run_workflow"])?;
+    step(4, "a first build of the tests");
+    for packages in test::ROUNDS {
+        let mut compile = build::cargo();
+        compile.args(["test", "--no-run", "--quiet"]).args(*packages).current_dir(&project.root);
+        if !compile.status().context("could not run cargo")?.success() {
+            bail!("the tests do not compile");
+        }
+    }
+    ui::tell_line(format_args!("all is here; from now on the lab and its tests need no network"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn step(number: u8, what: &str) {
+    ui::tell_line(format_args!("{number} of 4: {what}"));
+}
