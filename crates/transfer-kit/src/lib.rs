@@ -14,11 +14,13 @@ mod bank;
 mod failure;
 pub mod host;
 mod idempotency;
+mod input;
 mod panic_location;
 pub mod stuck;
 
 pub use bank::Bank;
 pub use failure::{give_up, refused};
+pub use input::{input, request};
 
 use temporalio_common::search_attributes::SearchAttributeKey;
 

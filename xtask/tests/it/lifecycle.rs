@@ -277,7 +277,7 @@ fn a_fresh_start_has_an_empty_history_and_keeps_backups() {
     checkout.run(&["lab", "stop"]).ok();
     checkout.write(".lab/backup/20260101T000000Z-jerry/workflow.rs", "mine");
     checkout.start();
-    assert_eq!(checkout.status()["transfers_running"], 1);
+    eventually("the transfer is listed", || checkout.status()["transfers_running"] == 1);
     checkout.run(&["lab", "stop"]).ok();
     outcome(checkout.start_command(&["--detach", "--fresh"])).ok();
     assert_eq!(checkout.status()["transfers_running"], 0);

@@ -100,7 +100,7 @@ fn a_running_lab_uses_a_stage_at_once_and_a_reset_empties_it() {
     assert_ne!(pid_in(service(&status, "worker")), first);
 
     checkout.run(&["transfer", "account_A", "account_B", "25.50"]).ok();
-    assert_eq!(checkout.status()["transfers_running"], 1);
+    eventually("the transfer is listed", || checkout.status()["transfers_running"] == 1);
     checkout.run(&["reset", "--yes"]).ok();
     let status = checkout.status();
     assert_eq!((&status["stage"], &status["transfers_running"]), (&"jerry".into(), &0.into()));

@@ -1,6 +1,6 @@
 //! Starting transfers from the command line.
 
-use crate::support::Checkout;
+use crate::support::{Checkout, eventually};
 
 #[test]
 fn a_bad_amount_is_refused_with_its_reason_before_anything_is_started() {
@@ -36,7 +36,8 @@ fn a_transfer_tells_its_ids_and_the_page_to_look_at() {
 
     let text = checkout.run(&["transfer", "account_C", "account_D", "1", "--workflow-id", "mine"]).ok();
     assert!(text.contains("started mine") && text.contains("/workflows/mine/"), "{text}");
-    assert_eq!(checkout.status()["transfers_running"], 2);
+    // A list of transfers follows what happens, a moment later.
+    eventually("both are listed", || checkout.status()["transfers_running"] == 2);
     let error =
         checkout.run(&["transfer", "account_C", "account_D", "1", "--workflow-id", "mine"]).fails_with(1);
     assert!(error.contains("mine was not started"), "{error}");

@@ -6,16 +6,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use contract::{
-    BalanceQuestion, Money, Movement, Transfer, TransferRequest, TransferResult, TransferState, step,
-};
-use temporalio_common::RetryPolicy;
+use contract::{BalanceQuestion, Money, Movement, Transfer, TransferResult, TransferState, step};
+use temporalio_common::{RetryPolicy, data_converters::RawValue};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityExecutionError, ActivityOptions, WorkflowCancellationToken, WorkflowContext, WorkflowContextView,
     WorkflowResult,
 };
-use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, give_up, refused};
+use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, give_up, refused, request};
 
 /// A transfer from one account to another.
 #[workflow]
@@ -27,8 +25,8 @@ pub struct MoneyTransferWorkflow {
 #[workflow_methods]
 impl MoneyTransferWorkflow {
     #[init]
-    fn new(_ctx: &WorkflowContextView, request: TransferRequest) -> Self {
-        Self { state: TransferState::new(request, &step::ALL), first_step_done_at: None }
+    fn new(_ctx: &WorkflowContextView, input: RawValue) -> Self {
+        Self { state: TransferState::new(request(&input), &step::ALL), first_step_done_at: None }
     }
 
     #[run(name = "MoneyTransferWorkflow")]

@@ -1,6 +1,9 @@
 //! Transfers that can never work fail at once, say why, and leave every balance as it was.
 
+use contract::{TASK_QUEUE, WORKFLOW_TYPE};
 use serde_json::json;
+use temporalio_client::{UntypedWorkflow, WorkflowStartOptions};
+use temporalio_common::data_converters::RawValue;
 use testbed::Testbed;
 
 use crate::{events, worker};
@@ -41,5 +44,18 @@ async fn a_refused_withdrawal_says_that_no_money_was_taken() {
     let transfer = testbed.start_transfer("refused", input).await;
     let (message, _) = events::failure(&transfer).await;
     assert_eq!(message, "Insufficient funds: the account holds 300.00, less than 300.01; no money was taken");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_transfer_without_any_input_fails_at_once_and_says_what_it_needs() {
+    let testbed = Testbed::start().await;
+    let worker = worker(&testbed, "fix-activity").await;
+    let options = WorkflowStartOptions::new(TASK_QUEUE, "nothing").build();
+    let workflow = UntypedWorkflow::new(WORKFLOW_TYPE);
+    let started = testbed.client.start_workflow(workflow, RawValue::new(Vec::new()), options).await;
+    let (message, failure_type) = events::failure(&started.expect("the server starts it")).await;
+    assert_eq!(failure_type, "BadRequest", "{message}");
+    assert!(message.starts_with("a transfer needs from_account, to_account and amount"), "{message}");
     worker.stop().await;
 }

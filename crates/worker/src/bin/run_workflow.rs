@@ -14,7 +14,7 @@ use temporalio_client::{
     errors::{WorkflowGetResultError, WorkflowStartError},
 };
 use tokio::sync::oneshot;
-use transfer_kit::{Bank, host, stuck};
+use transfer_kit::{Bank, host, input, stuck};
 use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
 /// Where the Temporal UI of a lab is when nobody says otherwise.
@@ -85,7 +85,10 @@ async fn run_transfer(
     let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id)
         .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
         .build();
-    let (word, handle) = match client.start_workflow(MoneyTransferWorkflow::run, request, options).await {
+    let (word, handle) = match client
+        .start_workflow(MoneyTransferWorkflow::run, input(&request), options)
+        .await
+    {
         Ok(handle) => ("started", handle),
         Err(WorkflowStartError::AlreadyStarted { .. }) => ("joined", client.get_workflow_handle(workflow_id)),
         Err(error) => return Err(error).with_context(|| format!("cannot start the transfer {workflow_id}")),
