@@ -1,0 +1,121 @@
+//! Reading one event of an Event History, in the JSON of Temporal's HTTP API and of `temporal workflow show`.
+
+use serde_json::Value;
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a>(&'a Value);
+
+impl<'a> Event<'a> {
+    /// The event that this JSON is.
+    pub fn new(json: &'a Value) -> Event<'a> {
+        Event(json)
+    }
+
+    /// Its number in the history; the first is 1.
+    pub fn id(self) -> u64 {
+        number(&self.0["eventId"])
+    }
+
+    /// When it happened, in the server's words; empty where that is not said.
+    pub fn time(self) -> &'a str {
+        self.0["eventTime"].as_str().unwrap_or_default()
+    }
+
+    /// What happened, such as `ActivityTaskScheduled`.
+    pub fn kind(self) -> String {
+        let name = self.0["eventType"].as_str().unwrap_or_default();
+        let words = name.trim_start_matches("EVENT_TYPE_").split('_');
+        words
+            .map(|word| {
+                let (first, rest) = word.split_at(word.len().min(1));
+                format!("{first}{}", rest.to_ascii_lowercase())
+            })
+            .collect()
+    }
+
+    /// Whether it is of this kind, such as `ActivityTaskScheduled`.
+    pub fn is(self, kind: &str) -> bool {
+        self.kind() == kind
+    }
+
+    /// What it says: the one field whose name ends with `EventAttributes`.
+    pub fn attributes(self) -> &'a Value {
+        const NOTHING: &Value = &Value::Null;
+        let mut fields = self.0.as_object().into_iter().flatten();
+        fields.find(|(name, _)| name.ends_with("EventAttributes")).map_or(NOTHING, |(_, value)| value)
+    }
+
+    /// A text among its attributes; empty where there is none.
+    pub fn text(self, name: &str) -> &'a str {
+        self.attributes()[name].as_str().unwrap_or_default()
+    }
+
+    /// The event that this one follows from, by the name of the attribute that tells, such as `scheduledEventId`.
+    pub fn refers_to(self, name: &str) -> u64 {
+        number(&self.attributes()[name])
+    }
+
+    /// The only payload of an attribute, such as `input` or `result`.
+    pub fn payload(self, name: &str) -> &'a Value {
+        let payloads = &self.attributes()[name];
+        payloads.get(0).unwrap_or(payloads)
+    }
+
+    /// Its failure's message and the messages of the causes behind it.
+    pub fn failure(self) -> String {
+        let mut said: Vec<&str> = Vec::new();
+        let mut next = &self.attributes()["failure"];
+        while let Some(message) = next["message"].as_str() {
+            if !said.contains(&message) {
+                said.push(message);
+            }
+            next = &next["cause"];
+        }
+        said.join(": ")
+    }
+}
+
+/// Protobuf's JSON has 64-bit numbers as text.
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_tells_its_number_kind_and_attributes() {
+        let json = json!({
+            "eventId": "11", "eventTime": "2026-11-22T12:00:00Z", "eventType": "EVENT_TYPE_ACTIVITY_TASK_COMPLETED",
+            "activityTaskCompletedEventAttributes": {
+                "scheduledEventId": "9", "identity": "worker-7", "result": [{ "balance": 1000 }] },
+        });
+        let event = Event::new(&json);
+        assert_eq!((event.id(), event.refers_to("scheduledEventId")), (11, 9));
+        assert!(event.is("ActivityTaskCompleted"), "{}", event.kind());
+        assert_eq!(event.text("identity"), "worker-7");
+        assert_eq!(event.payload("result")["balance"], 1000);
+    }
+
+    #[test]
+    fn a_failure_is_said_with_its_causes_and_without_repeats() {
+        let json = json!({ "eventType": "EVENT_TYPE_X", "xEventAttributes": { "failure": {
+            "message": "activity failed", "cause": { "message": "no bank", "cause": { "message": "no bank" } } } } });
+        assert_eq!(Event::new(&json).failure(), "activity failed: no bank");
+    }
+
+    #[test]
+    fn whatever_json_comes_is_no_reason_to_panic() {
+        for json in
+            [json!(null), json!([]), json!({ "eventType": "", "eventId": -1 }), json!({ "eventType": "__" })]
+        {
+            let event = Event::new(&json);
+            assert_eq!((event.id(), event.time(), event.failure()), (0, "", String::new()));
+            assert!(!event.is("WorkflowExecutionStarted"));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The text of a stage, a Markdown file in `lab/`, and what programs need of it: its commands and its hints.
+//!
+//! - A block ` ```console ` has commands, each after a `$ `, and under each what it prints. Tests run them in order
+//!   and compare. In an expected output a line of only `…` stands for any lines, and `…` inside a line for any text;
+//!   Workflow Ids, Run Ids, times, pids and ports stand for whatever they are this time.
+//! - The comment `<!-- mend -->` stands where a learner mends the code. Tests put the shipped fix in place there.
+//! - The section `## Hints` is a numbered list, from a vague hint to the line.
+
+/// The text of a stage.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Its file, relative to the project's folder.
+    pub file: &'static str,
+    /// All of it.
+    pub source: &'static str,
+}
+
+/// A part of a text that a program can act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Commands to type.
+    Commands(Vec<Command>),
+    /// Here a learner mends the code.
+    Mend,
+}
+
+/// A command of a text, and what it prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What is typed.
+    pub typed: String,
+    /// The lines that it prints; none where the text does not show them.
+    pub prints: Vec<String>,
+    /// The line of the text that it is on; the first is 1.
+    pub line: usize,
+}
+
+/// Stands where a learner mends the code.
+const MEND: &str = "<!-- mend -->";
+
+impl Text {
+    /// What is to be done, in the order of the text.
+    pub fn blocks(&self) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        let mut console: Option<Vec<Command>> = None;
+        for (number, line) in self.source.lines().enumerate() {
+            match &mut console {
+                None if line.trim() == "```console" => console = Some(Vec::new()),
+                None if line.trim() == MEND => blocks.push(Block::Mend),
+                None => {}
+                Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
+                Some(commands) => match (line.strip_prefix("$ "), commands.last_mut()) {
+                    (Some(typed), _) => {
+                        commands.push(Command {
+                            typed: typed.to_owned(),
+                            prints: Vec::new(),
+                            line: number + 1,
+                        });
+                    }
+                    // A long command goes on after a backslash.
+                    (None, Some(last)) if last.prints.is_empty() && last.typed.ends_with('\\') => {
+                        last.typed.pop();
+                        last.typed.push_str(line.trim_start());
+                    }
+                    (None, Some(last)) => last.prints.push(line.to_owned()),
+                    (None, None) => {}
+                },
+            }
+        }
+        blocks
+    }
+
+    /// The hints, from the vaguest to the plainest.
+    pub fn hints(&self) -> Vec<String> {
+        let mut hints: Vec<String> = Vec::new();
+        let section = self.source.lines().skip_while(|line| *line != "## Hints").skip(1);
+        for line in section.take_while(|line| !line.starts_with("## ")) {
+            let numbered = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+            match (numbered, hints.last_mut()) {
+                (Some((_, hint)), _) => hints.push(hint.trim().to_owned()),
+                (None, Some(hint)) if !line.trim().is_empty() => {
+                    hint.push(' ');
+                    hint.push_str(line.trim());
+                }
+                _ => {}
+            }
+        }
+        hints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: Text = Text {
+        file: "lab/00-example.md",
+        source: "# Example\n\n```console\n$ cargo xtask transfer a b 1\nstarted …\n\n  see it\n$ temporal workflow reset \\\n    \
+                 --event-id 4\n```\n\n<!-- mend -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
+                 1. Why?\n",
+    };
+
+    #[test]
+    fn the_commands_of_a_text_are_found_with_what_they_print() {
+        let blocks = TEXT.blocks();
+        let [Block::Commands(commands), Block::Mend] = &blocks[..] else { panic!("{blocks:?}") };
+        let [transfer, reset] = &commands[..] else { panic!("{commands:?}") };
+        assert_eq!((transfer.typed.as_str(), transfer.line), ("cargo xtask transfer a b 1", 4));
+        assert_eq!(transfer.prints, ["started …", "", "  see it"]);
+        assert_eq!(reset.typed, "temporal workflow reset --event-id 4");
+        assert!(reset.prints.is_empty());
+    }
+
+    #[test]
+    fn the_hints_of_a_text_are_its_numbered_list() {
+        assert_eq!(TEXT.hints(), ["Look around.", "Line 3."]);
+    }
+}
