@@ -41,8 +41,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use contract::{Amount, Money, bank};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use contract::bank::{self, EntryKind};
+use contract::{Amount, Money};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Transaction, TransactionBehavior, params};
 
 /// The most an account may hold. Up to here a JSON number holds every cent exactly.
 const MAX_BALANCE: Money = Money::from_dollars(10_000_000_000_000);
@@ -84,6 +85,14 @@ CREATE TABLE closed_runs (
     PRIMARY KEY (transfer, run)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// A page of all entries: `?1` is the last one before it, `?2` how many there may be.
+const ENTRIES: &str = "SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time \
+                       FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2";
+
+/// The same of the transfer `?3`.
+const ENTRIES_OF_TRANSFER: &str = "SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time \
+     FROM entries WHERE transfer = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
 
 /// Which way a movement goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +174,17 @@ pub(crate) struct GivenBack {
     pub(crate) new_balance: Money,
     /// Whether the money had arrived, so that there was nothing to undo.
     pub(crate) delivered: bool,
+}
+
+/// Which entries are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// Only this transfer's, where one is named.
+    pub(crate) transfer: Option<String>,
+    /// Only those behind this one.
+    pub(crate) after: i64,
+    /// So many at most.
+    pub(crate) limit: i64,
 }
 
 /// Why the bank says no. The books are as they were.
@@ -348,6 +368,41 @@ impl Ledger {
             self.connection.prepare_cached("SELECT balance_cents FROM accounts WHERE number = ?1")?;
         let cents: Option<i64> = statement.query_one([account], |row| row.get(0)).optional()?;
         Ok(cents.map(Money::from_cents).ok_or(Refused::UnknownAccount)?)
+    }
+
+    /// A page of the entries, the oldest first. Idempotency keys stay inside: whoever knows one could
+    /// have its request answered.
+    pub(crate) fn entries(&self, page: &Page) -> Result<bank::Entries, LedgerError> {
+        // One more than asked for tells whether there is a next page.
+        let most = page.limit + 1;
+        let mut entries = match &page.transfer {
+            None => self.entries_of(ENTRIES, params![page.after, most])?,
+            Some(transfer) => self.entries_of(ENTRIES_OF_TRANSFER, params![page.after, most, transfer])?,
+        };
+        let mut next = None;
+        if entries.len() as i64 == most {
+            entries.pop();
+            next = entries.last().map(|entry| entry.id);
+        }
+        Ok(bank::Entries { entries, next })
+    }
+
+    /// The entries that one of the two statements finds.
+    fn entries_of(&self, sql: &str, values: impl Params) -> rusqlite::Result<Vec<bank::Entry>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let entries = statement.query_map(values, |row| {
+            Ok(bank::Entry {
+                id: row.get::<_, i64>(0)?.cast_unsigned(),
+                account_number: row.get(1)?,
+                kind: kind_named(&row.get::<_, String>(2)?),
+                amount: Money::from_cents(row.get(3)?),
+                balance: Money::from_cents(row.get(4)?),
+                transfer: row.get(5)?,
+                run: row.get(6)?,
+                time: row.get::<_, i64>(7)?.cast_unsigned(),
+            })
+        })?;
+        entries.collect()
     }
 
     /// Withdraws or deposits, or finds that it was done before.
@@ -556,6 +611,16 @@ impl Ledger {
     }
 }
 
+/// The kind of an entry by its name in the table, which has no others.
+fn kind_named(name: &str) -> EntryKind {
+    match name {
+        "withdraw" => EntryKind::Withdraw,
+        "deposit" => EntryKind::Deposit,
+        "refund" => EntryKind::Refund,
+        _ => EntryKind::Open,
+    }
+}
+
 /// The balance with this amount on top, if an account may hold that.
 fn raised(balance: Money, amount: Money) -> Result<Money, Refused> {
     balance.checked_add(amount).filter(|sum| *sum <= MAX_BALANCE).ok_or(Refused::AccountFull)
@@ -564,6 +629,20 @@ fn raised(balance: Money, amount: Money) -> Result<Money, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_a_million_entries_is_found_by_an_index_and_not_sorted() {
+        let ledger = Ledger::in_memory().expect("books");
+        for (sql, plan) in [
+            (ENTRIES, "SEARCH entries USING INTEGER PRIMARY KEY (rowid>?)"),
+            (ENTRIES_OF_TRANSFER, "SEARCH entries USING INDEX entries_by_transfer (transfer=? AND rowid>?)"),
+        ] {
+            let mut statement =
+                ledger.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+            let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
+            assert_eq!(steps.collect::<Result<Vec<_>, _>>().expect("a plan"), [plan]);
+        }
+    }
 
     #[test]
     fn an_account_holds_no_more_than_json_can_say_to_the_cent() {

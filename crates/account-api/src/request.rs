@@ -1,6 +1,7 @@
 //! What a request says: its account, its headers, its body. Every part that is not as it should be
 //! is answered with a sentence.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,7 +14,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ledger::{Provenance, Refused};
+use crate::ledger::{Page, Provenance, Refused};
 use crate::problem::Failure;
 
 /// How large a body may be.
@@ -31,6 +32,9 @@ const KEY_LIMIT: usize = 255;
 
 /// The longest transfer or run, in bytes: what Temporal allows a Workflow Id.
 const TRANSFER_LIMIT: usize = 1000;
+
+/// The most entries in one answer.
+const PAGE_LIMIT: i64 = 1000;
 
 /// The account in the path.
 pub(crate) struct AccountNumber(pub(crate) String);
@@ -57,6 +61,44 @@ impl<S: Send + Sync> FromRequestParts<S> for Provenance {
             run: identifier(&parts.headers, bank::TRANSFER_RUN)?,
         })
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        page(parts.uri.query().unwrap_or_default()).map_err(Failure::bad_request)
+    }
+}
+
+/// Which entries a query asks for. What it says besides is ignored, as in a body.
+fn page(query: &str) -> Result<Page, String> {
+    let value = |name: &str| {
+        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(format!("{name} is there more than once")),
+            (value, None) => Ok(value.map(|(_, value)| value.into_owned())),
+        }
+    };
+    // Digits only: `+5` would be a number for Rust, and is ` 5` in a query.
+    let number = |name: &str, range: RangeInclusive<i64>| match value(name)? {
+        None => Ok(None),
+        Some(text) => {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|number| digits && range.contains(number));
+            let (least, most) = (range.start(), range.end());
+            number.map(Some).ok_or_else(|| format!("{name} must be a whole number from {least} to {most}"))
+        }
+    };
+    let transfer = value("transfer")?;
+    if transfer.as_ref().is_some_and(|name| name.is_empty() || name.len() > TRANSFER_LIMIT) {
+        return Err(format!("transfer must be 1 to {TRANSFER_LIMIT} bytes of UTF-8"));
+    }
+    Ok(Page {
+        transfer,
+        after: number("after", 0..=i64::MAX)?.unwrap_or(0),
+        limit: number("limit", 1..=PAGE_LIMIT)?.unwrap_or(PAGE_LIMIT),
+    })
 }
 
 /// The value of a header that may be there once.

@@ -4,11 +4,11 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router, extract::State, middleware};
-use contract::bank::{Account, Accounts, Deposited, Refunded, Withdrawn};
+use contract::bank::{Account, Accounts, Deposited, Entries, Refunded, Withdrawn};
 use serde_json::{Value, json};
 
 use crate::Bank;
-use crate::ledger::{Direction, Moved, Movement, Provenance, Refund};
+use crate::ledger::{Direction, Moved, Movement, Page, Provenance, Refund};
 use crate::local_only;
 use crate::outage::{self, Outage};
 use crate::problem::Failure;
@@ -22,13 +22,14 @@ const OPENAPI: &str = include_str!("../openapi.json");
 type Answer<T> = Result<Json<T>, Failure>;
 
 /// All routes, by the paths that openapi.json has.
-fn routes() -> [(&'static str, MethodRouter<Bank>); 10] {
+fn routes() -> [(&'static str, MethodRouter<Bank>); 11] {
     [
         ("/accounts", get(accounts)),
         ("/accounts/{account_number}", get(account)),
         ("/accounts/{account_number}/withdraw", post(withdraw)),
         ("/accounts/{account_number}/deposit", post(deposit)),
         ("/accounts/{account_number}/refund", post(refund)),
+        ("/entries", get(entries)),
         ("/health", get(health)),
         ("/real-world-mode", get(real_world_mode).put(set_real_world_mode)),
         ("/outage", get(outage).put(set_outage)),
@@ -162,6 +163,10 @@ async fn refund(
         new_balance: given_back.new_balance,
         delivered: given_back.delivered,
     }))
+}
+
+async fn entries(State(bank): State<Bank>, page: Page) -> Answer<Entries> {
+    Ok(Json(bank.teller.ask(move |ledger| ledger.entries(&page)).await?))
 }
 
 async fn health(State(bank): State<Bank>) -> Answer<Value> {

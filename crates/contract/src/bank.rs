@@ -84,6 +84,50 @@ pub struct Refunded {
     pub delivered: bool,
 }
 
+/// What an entry of the ledger records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// The account was opened, with what it held at the start.
+    Open,
+    /// Money was taken out of it.
+    Withdraw,
+    /// Money was put into it.
+    Deposit,
+    /// Money that a transfer had taken was put back.
+    Refund,
+}
+
+/// One entry of the ledger: an element of [`Entries`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Entry {
+    /// Its number; a later entry has a greater one.
+    pub id: u64,
+    /// The account it is about.
+    pub account_number: String,
+    /// What it records.
+    pub kind: EntryKind,
+    /// How much was moved, whichever way: never negative.
+    pub amount: Money,
+    /// What the account held after it.
+    pub balance: Money,
+    /// The transfer it belongs to, if the request named one ([`TRANSFER_ID`]).
+    pub transfer: Option<String>,
+    /// The run of that transfer, if the request named one ([`TRANSFER_RUN`]).
+    pub run: Option<String>,
+    /// When it was made, in Unix seconds.
+    pub time: u64,
+}
+
+/// The answer of `GET /entries`: a page of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Entries {
+    /// The entries, the oldest first.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins: the `after` to ask for. Nothing where this page is the last.
+    pub next: Option<u64>,
+}
+
 /// Every error of the bank: one sentence, and for some a `code` that programs can go by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Problem {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod books;
+mod entries;
 mod faults;
 mod form;
 mod keys;

@@ -75,7 +75,10 @@ async fn provoke(method: &str, path: &str, status: u16) -> Option<u16> {
     let bank: Client = crate::support::serve(account_api_bank.clone()).await;
     let movement = path.ends_with("/withdraw") || path.ends_with("/deposit");
     let account = if status == 404 { "account_Z" } else { "account_A" };
-    let path = path.replace("{account_number}", account);
+    let mut path = path.replace("{account_number}", account);
+    if method == "GET" && status == 400 {
+        path += "?limit=0";
+    }
     let mut ask = bank.ask(method, &path);
     if method == "PUT" || path.contains("/account_") && method == "POST" {
         let body = match status {

@@ -163,6 +163,7 @@ impl Answer {
 /// The operation that openapi.json has for this request.
 fn operation(method: &Method, path: &str) -> Option<&'static Value> {
     let paths = OPENAPI["paths"].as_object().expect("paths");
+    let path = path.split('?').next().unwrap_or_default();
     let matches = |template: &str| {
         template.split('/').count() == path.split('/').count()
             && template
@@ -201,21 +202,29 @@ fn check_schema(context: &str, schema: &'static Value, json: &Value) {
     for name in schema["required"].as_array().into_iter().flatten() {
         assert!(json.get(name.as_str().expect("a name")).is_some(), "{context}: no {name}: {json}");
     }
-    let right = match schema["type"].as_str() {
+    let is = |kind: &Value| match kind.as_str() {
         Some("object") => json.is_object(),
         Some("array") => json.is_array(),
         Some("string") => json.is_string(),
         Some("boolean") => json.is_boolean(),
-        Some("number") => json.as_f64().is_some_and(|number| {
-            schema["minimum"].as_f64().is_none_or(|least| number >= least)
-                && schema["maximum"].as_f64().is_none_or(|most| number <= most)
-        }),
-        _ => {
+        Some("null") => json.is_null(),
+        Some("integer") => json.is_u64(),
+        Some("number") => json.is_number(),
+        _ => panic!("{context}: {schema} has a type that nobody knows"),
+    };
+    let right = match &schema["type"] {
+        Value::Null => {
             schema.get("const").is_none_or(|value| value == json)
                 && schema["enum"].as_array().is_none_or(|values| values.contains(json))
         }
+        Value::Array(kinds) => kinds.iter().any(is),
+        kind => is(kind),
     };
-    assert!(right, "{context}: {json} is not {schema}");
+    let in_range = json.as_f64().is_none_or(|number| {
+        schema["minimum"].as_f64().is_none_or(|least| number >= least)
+            && schema["maximum"].as_f64().is_none_or(|most| number <= most)
+    });
+    assert!(right && in_range, "{context}: {json} is not {schema}");
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         if let Some(value) = json.get(name) {
             check_schema(context, property, value);
