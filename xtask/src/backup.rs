@@ -74,6 +74,28 @@ pub(crate) fn enter(project: &Project, stage: &Stage) -> Result<Option<Backup>> 
     swap(project, stage.name, sources(stage))
 }
 
+/// Whether the stage was entered last, and its modules are in place as shipped.
+pub(crate) fn is_in_place(project: &Project, stage: &Stage) -> bool {
+    let live = read_live(project).unwrap_or_default();
+    current_stage(project) == stage
+        && live.iter().zip(sources(stage)).all(|(live, source)| live.as_deref() == Some(source))
+}
+
+/// How the stage's modules differ from those in place: the lines of a unified diff.
+pub(crate) fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for ((path, live), source) in
+        LIVE.iter().zip(read_live(project)?).zip([&stage.workflow, &stage.activities])
+    {
+        let live = live.unwrap_or_default();
+        let live = String::from_utf8_lossy(&live);
+        let diff = similar::TextDiff::from_lines(&*live, source.source);
+        let unified = diff.unified_diff().header(path, &format!("{path} of {}", stage.name)).to_string();
+        lines.extend(unified.lines().map(str::to_owned));
+    }
+    Ok(lines)
+}
+
 /// Brings a backup back; what is live is saved before.
 pub(crate) fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
     let _lock = lock(project)?;

@@ -44,12 +44,18 @@ pub(crate) fn post_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::post(url).with_timeout(LATE).with_body(body.to_string()), url)
 }
 
+/// The answer to that JSON, put at that address.
+pub(crate) fn put_json(url: &str, body: &Value) -> Result<Value> {
+    json_of(minreq::put(url).with_timeout(SOON).with_body(body.to_string()), url)
+}
+
 fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
     let response = request.send().with_context(|| format!("no answer from {url}"))?;
     let answer = serde_json::from_slice::<Value>(response.as_bytes()).unwrap_or_default();
     let status = response.status_code;
     if status != 200 {
-        let why = answer["message"].as_str().unwrap_or("no reason given");
+        let said = answer["message"].as_str().or(answer["error"].as_str());
+        let why = said.unwrap_or("no reason given");
         return Err(Refused { status, says: format!("{url} answered {status}: {why}") }.into());
     }
     Ok(answer)

@@ -7,16 +7,20 @@
 
 mod attach;
 mod backup;
+mod bank;
 mod build;
 mod commands;
 mod control;
+mod facts;
 mod http;
 mod logs;
 mod ports;
 mod process;
+mod progress;
 mod project;
 mod services;
 mod signals;
+mod situation;
 mod state;
 mod stuck;
 mod supervisor;

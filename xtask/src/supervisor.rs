@@ -199,8 +199,8 @@ struct Supervised {
     service: &'static Service,
     child: Option<Child>,
     life: Life,
-    /// When it came to that state, in seconds since 1970.
-    since: u64,
+    /// When it came to that state, since 1970.
+    since: Duration,
     /// When its process was started.
     begun: Instant,
     /// When its next process is to be started, if it has none.
@@ -219,7 +219,7 @@ impl Supervised {
             service,
             child: None,
             life: Life::Starting,
-            since: time::unix_now(),
+            since: time::now(),
             begun: now,
             due: now,
             delay: FIRST_DELAY,
@@ -231,7 +231,7 @@ impl Supervised {
     fn enter(&mut self, life: Life) {
         if self.life != life {
             self.life = life;
-            self.since = time::unix_now();
+            self.since = time::now();
         }
     }
 }
@@ -745,7 +745,7 @@ impl Supervisor {
             "pid": supervised.child.as_ref().map(Child::id),
             "address": (service.address)(&self.setup.ports),
             "url": (service.url)(&self.setup.ports),
-            "since": time::rfc3339(supervised.since),
+            "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
         })
     }

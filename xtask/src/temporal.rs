@@ -47,16 +47,25 @@ impl Server {
 
     /// The transfers that have not ended.
     pub(crate) fn running(&self) -> Result<Vec<Run>> {
-        let query = encode(r#"ExecutionStatus="Running""#);
-        let first = self.api(&format!("workflows?pageSize={PAGE}&query={query}"));
+        self.list(r#"ExecutionStatus="Running""#, usize::MAX)
+    }
+
+    /// The runs that match, at most so many: those that run first, then those that ended last.
+    pub(crate) fn list(&self, query: &str, most: usize) -> Result<Vec<Run>> {
+        let first = self.api(&format!("workflows?pageSize={}&query={}", PAGE.min(most), encode(query)));
         let (mut runs, mut page) = (Vec::new(), first.clone());
         loop {
             let list = get_json(&page)?;
             let entries = list["executions"].as_array().into_iter().flatten();
             runs.extend(entries.filter_map(|entry| Run::from_json(&entry["execution"])));
             match list["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
-                Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
-                None => return Ok(runs),
+                Some(token) if runs.len() < most => {
+                    page = format!("{first}&nextPageToken={}", encode(token));
+                }
+                _ => {
+                    runs.truncate(most);
+                    return Ok(runs);
+                }
             }
         }
     }
@@ -83,6 +92,24 @@ impl Server {
         match history["history"]["events"].take() {
             Value::Array(events) => Ok(events),
             _ => bail!("the server sent no history of {}", run.workflow_id),
+        }
+    }
+
+    /// All events of a run's history.
+    pub(crate) fn events(&self, run: &Run) -> Result<Vec<Value>> {
+        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
+        let first = self.api(&format!("workflows/{id}/history?execution.runId={run_id}"));
+        let (mut events, mut page) = (Vec::new(), first.clone());
+        loop {
+            let mut history = get_json(&page)?;
+            match history["history"]["events"].take() {
+                Value::Array(some) => events.extend(some),
+                _ => bail!("the server sent no history of {}", run.workflow_id),
+            }
+            match history["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
+                Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
+                None => return Ok(events),
+            }
         }
     }
 
@@ -178,7 +205,7 @@ impl Run {
 }
 
 /// The HTTP status of a refusal; zero for any other error.
-fn status_of(error: &Error) -> u16 {
+pub(crate) fn status_of(error: &Error) -> u16 {
     error.downcast_ref::<Refused>().map_or(0, |refused| refused.status)
 }
 

@@ -1,10 +1,21 @@
 //! Points in time as the lab writes them: UTC, RFC 3339.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970.
 pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now().as_secs()
+}
+
+/// The time since 1970.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Such as `2026-11-22T12:05:01.250Z`.
+pub(crate) fn rfc3339_exact(since_1970: Duration) -> String {
+    let seconds = rfc3339(since_1970.as_secs());
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since_1970.subsec_millis())
 }
 
 /// Such as `2026-11-22T12:05:01Z`.
@@ -73,6 +84,9 @@ mod tests {
             assert_eq!(parse_rfc3339(text), Some(unix as f64));
         }
         assert_eq!(compact(1_795_349_101), "20261122T120501Z");
+        let exact = rfc3339_exact(Duration::from_millis(1_795_349_101_050));
+        assert_eq!(exact, "2026-11-22T12:05:01.050Z");
+        assert_eq!(parse_rfc3339(&exact), Some(1_795_349_101.05));
     }
 
     #[test]

@@ -45,7 +45,21 @@ pub(crate) fn colours() -> bool {
 
 /// The text in bold, where that shows.
 pub(crate) fn bold(text: &str) -> String {
-    if colours() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    styled(text, "1")
+}
+
+/// The text in green, where that shows.
+pub(crate) fn green(text: &str) -> String {
+    styled(text, "32")
+}
+
+/// The text in red, where that shows.
+pub(crate) fn red(text: &str) -> String {
+    styled(text, "31")
+}
+
+fn styled(text: &str, style: &str) -> String {
+    if colours() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// Asks a yes-or-no question on the terminal; anything but a yes is a no.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::moment::Moment;
+
 /// One event.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a>(&'a Value);
@@ -20,6 +22,11 @@ impl<'a> Event<'a> {
     /// When it happened, in the server's words; empty where that is not said.
     pub fn time(self) -> &'a str {
         self.0["eventTime"].as_str().unwrap_or_default()
+    }
+
+    /// The same, to be compared with other times.
+    pub(crate) fn moment(self) -> Moment<'a> {
+        Moment::of(self.time())
     }
 
     /// What happened, such as `ActivityTaskScheduled`.

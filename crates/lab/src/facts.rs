@@ -3,7 +3,7 @@
 use contract::Money;
 use serde_json::Value;
 
-use crate::Event;
+use crate::{Event, moment::Moment};
 
 /// Everything that is known of a lab at one moment.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Facts {
     pub transfers: Vec<Transfer>,
     /// The ledger's entries of those transfers, in their order.
     pub entries: Vec<Entry>,
+    /// When the bank's books were opened, in the server's format: of transfers from before, the ledger knows nothing.
+    pub books_since: String,
     /// What runs, and since when.
     pub services: Vec<Service>,
 }
@@ -69,22 +71,34 @@ pub struct Entry {
 }
 
 /// A part of the lab that runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its name, such as `worker`.
     pub name: String,
-    /// When it was started, in Unix seconds.
-    pub since: f64,
+    /// When it was started, in the server's format.
+    pub since: String,
+}
+
+impl Facts {
+    /// Every run of every transfer.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Transfer, &Run)> {
+        self.transfers.iter().flat_map(|transfer| transfer.runs.iter().map(move |run| (transfer, run)))
+    }
+
+    /// The ledger's entries of this transfer, in their order.
+    pub(crate) fn entries_of<'a>(&'a self, transfer: &'a Transfer) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(|entry| entry.transfer == transfer.original_run)
+    }
 }
 
 impl Status {
-    /// The status of that name, such as `WORKFLOW_EXECUTION_STATUS_RUNNING`.
-    pub fn from_name(name: &str) -> Status {
-        match name.trim_start_matches("WORKFLOW_EXECUTION_STATUS_") {
-            "RUNNING" => Status::Running,
-            "COMPLETED" => Status::Completed,
-            "FAILED" => Status::Failed,
-            _ => Status::Otherwise,
+    /// The status of a run whose history so far ends with this event.
+    pub fn after(last: Event<'_>) -> Status {
+        match last.kind().strip_prefix("WorkflowExecution") {
+            Some("Completed") => Status::Completed,
+            Some("Failed") => Status::Failed,
+            Some("Canceled" | "Terminated" | "TimedOut" | "ContinuedAsNew") => Status::Otherwise,
+            _ => Status::Running,
         }
     }
 }
@@ -96,6 +110,12 @@ impl Transfer {
     /// Where there is no run, against what [`Transfer::runs`] says.
     pub fn last(&self) -> &Run {
         self.runs.last().expect("a transfer has a run")
+    }
+
+    /// When it was started.
+    pub(crate) fn start(&self) -> Moment<'_> {
+        let first = self.runs.first().and_then(|run| run.events().next());
+        first.map_or(Moment::of(""), Event::moment)
     }
 
     /// What it was started with.

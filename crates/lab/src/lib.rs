@@ -9,6 +9,7 @@ mod facts;
 mod goal;
 mod goals;
 mod honesty;
+mod moment;
 mod stage;
 mod text;
 mod variant;

@@ -1,8 +1,11 @@
 //! The commands, one a file. Each has `command()`, which says how it is called, and `run()`.
 
 mod bench;
+mod check;
 mod doctor;
+mod hint;
 mod lab;
+mod outage;
 mod prefetch;
 mod reset;
 mod retry;
@@ -17,6 +20,8 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::{Usage, project::Project};
+
+pub(crate) use lab::follow;
 
 /// How everything is called.
 pub(crate) fn command_line() -> Command {
@@ -35,9 +40,12 @@ pub(crate) fn command_line() -> Command {
         .arg_required_else_help(true)
         .subcommand(lab::command())
         .subcommand(stage::command())
+        .subcommand(check::command())
+        .subcommand(hint::command())
         .subcommand(reset::command())
         .subcommand(transfer::command())
         .subcommand(retry::command())
+        .subcommand(outage::command())
         .subcommand(run_workflow::command())
         .subcommand(doctor::command())
         .subcommand(prefetch::command())
@@ -51,6 +59,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
     match arguments.subcommand() {
         Some(("lab", arguments)) => lab::run(&project, arguments),
         Some(("stage", arguments)) => stage::run(&project, arguments),
+        Some(("check", arguments)) => check::run(&project, arguments),
+        Some(("hint", arguments)) => hint::run(&project, arguments),
+        Some(("outage", arguments)) => outage::run(&project, arguments),
         Some(("reset", arguments)) => reset::run(&project, arguments),
         Some(("transfer", arguments)) => transfer::run(&project, arguments),
         Some(("retry", arguments)) => retry::run(&project, arguments),

@@ -13,6 +13,7 @@ use super::{example, flag};
 use crate::{
     Usage, attach, backup,
     control::{self, Request},
+    progress::Progress,
     project::Project,
     supervisor,
     ui::{confirm, say, tell},
@@ -48,6 +49,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         tell!("your changes are saved in {}", project.display(&saved.folder));
         tell!("bring them back with: cargo xtask stage restore {}", saved.id);
     }
+    Progress::forget(project);
     match &running {
         Some(state) => {
             super::lab::follow(project, || control::ask(state, &Request::Empty))

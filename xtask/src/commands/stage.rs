@@ -5,26 +5,35 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 use lab::{STAGES, Stage};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{example, json_flag, text};
+use super::{example, flag, json_flag, text};
 use crate::{
     Usage, attach,
     backup::{self, Backup},
     control::{self, Request},
+    progress::Progress,
     project::Project,
+    situation::Entrance,
     state::State,
-    ui::{bold, say, tell},
+    time,
+    ui::{bold, green, red, say, tell},
 };
 
 pub(crate) fn command() -> Command {
     Command::new("stage")
         .about("Lists the stages of the story, or enters one: its modules, built and running")
         .arg(Arg::new("name").value_name("NAME").help("The stage to enter"))
+        .arg(flag("diff", "Only show how its modules differ from those in place").requires("name"))
+        .arg(
+            flag("bare", "Only its modules: start no transfers, and leave the bank as it is")
+                .requires("name"),
+        )
         .arg(json_flag())
         .args_conflicts_with_subcommands(true)
         .after_help(example(&[
             "cargo xtask stage",
+            "cargo xtask stage fix-workflow --diff",
             "cargo xtask stage fix-workflow",
             "cargo xtask stage restore",
         ]))
@@ -43,7 +52,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             Some(id) => restore(project, id, arguments.get_flag("json")),
             None => list_backups(project, arguments.get_flag("json")),
         },
-        (_, Some(name)) => enter(project, name, arguments.get_flag("json")),
+        (_, Some(name)) => {
+            let stage = lab::stage(name).ok_or_else(|| unknown(name))?;
+            if arguments.get_flag("diff") {
+                attach::attach(project)?;
+                return diff(project, stage);
+            }
+            enter(project, stage, arguments.get_flag("bare"), arguments.get_flag("json"))
+        }
         (_, None) => list(project, arguments.get_flag("json")),
     }
 }
@@ -68,15 +84,67 @@ fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn enter(project: &Project, name: &str, as_json: bool) -> Result<ExitCode> {
-    let stage = lab::stage(name).ok_or_else(|| unknown(name))?;
-    let running = attach::attach(project)?;
-    let saved = backup::enter(project, stage)?;
-    if !as_json {
-        tell_saved(project, saved.as_ref());
-        tell!("the modules of {name} are in place: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
+fn diff(project: &Project, stage: &Stage) -> Result<ExitCode> {
+    let lines = backup::diff(project, stage)?;
+    if lines.is_empty() {
+        say!("the modules of {} are those that are in place", stage.name);
     }
-    finish(stage, saved.as_ref(), running.as_ref(), project, as_json)
+    for line in &lines {
+        say!("{}", coloured(line));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line of a diff, in the usual colours.
+fn coloured(line: &str) -> String {
+    match line.as_bytes().first() {
+        _ if line.starts_with("+++") || line.starts_with("---") => bold(line),
+        Some(b'+') => green(line),
+        Some(b'-') => red(line),
+        _ => line.to_owned(),
+    }
+}
+
+fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) -> Result<ExitCode> {
+    let running = attach::attach(project)?;
+    if stage.shows_diff && !as_json && !bare {
+        diff(project, stage)?;
+    }
+    let Some(state) = running.as_ref().filter(|_| !bare) else {
+        let began = time::rfc3339_exact(time::now());
+        let saved = backup::enter(project, stage)?;
+        let progress = Progress { stage: stage.name.to_owned(), entered: began, ..Progress::default() };
+        progress.write(project)?;
+        if !as_json {
+            tell_saved(project, saved.as_ref());
+            tell!(
+                "the modules of {} are in place: {} and {}",
+                stage.name,
+                lab::LIVE_WORKFLOW,
+                lab::LIVE_ACTIVITIES
+            );
+        }
+        return finish(stage, saved.as_ref(), running.as_ref(), project, as_json);
+    };
+    let entered = Entrance::new(project, state, as_json).enter(stage)?;
+    if as_json {
+        let saved: Vec<_> = entered.saved.iter().map(backup_json).collect();
+        say!(
+            "{}",
+            json!({
+                "stage": stage.name,
+                "saved": saved.first(),
+                "worker_restarted": true,
+                "transfers": entered.transfers,
+            })
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    for saved in &entered.saved {
+        tell_saved(project, Some(saved));
+    }
+    tell_look(stage);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
@@ -108,18 +176,33 @@ fn finish(
         rebuild(project, state)?;
     }
     if as_json {
-        let saved = saved.map(|backup| json!({ "id": backup.id, "folder": backup.folder }));
+        let saved = saved.map(backup_json);
         say!("{}", json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() }));
         return Ok(ExitCode::SUCCESS);
     }
+    tell_look(stage);
+    if running.is_none() {
+        say!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
+        if stage.before.is_some() || stage.starts > 0 {
+            say!(
+                "then enter the stage again, for the transfers it begins with: cargo xtask stage {}",
+                stage.name
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backup_json(backup: &Backup) -> Value {
+    json!({ "id": backup.id, "folder": backup.folder })
+}
+
+fn tell_look(stage: &Stage) {
     say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     for paragraph in stage.look {
         say!("  {paragraph}");
     }
-    if running.is_none() {
-        say!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
-    }
-    Ok(ExitCode::SUCCESS)
+    say!("  All about it: {}. How far you are: cargo xtask check. Lost? cargo xtask hint", stage.text.file);
 }
 
 /// Has the lab build and restart the worker, and shows how it gets on.

@@ -1,3 +1,71 @@
-//! To be written.
-use crate::Goal;
-pub(crate) const GOALS: &[Goal] = &[];
+//! A limit on attempts: a fault that lasts longer ends the transfer for good.
+
+use super::{completed_exactly, out_of_attempts, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Verdict, honesty};
+
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        name: "out-of-attempts",
+        says: "a transfer has failed for good, as its Activity was out of attempts",
+        is_failure: true,
+        check: failed_for_good,
+    },
+    Goal {
+        name: "no-money-lost",
+        says: "the bank's ledger has nothing of it, or has given everything back",
+        is_failure: true,
+        check: no_money_lost,
+    },
+    Goal {
+        name: "new-ones-complete",
+        says: "a transfer that was started after that has completed, and the failed ones are still failed",
+        is_failure: false,
+        check: new_ones_complete,
+    },
+];
+
+const START_SOME: &str =
+    "cargo xtask stage jerry-limits-retries starts four; each takes three seconds to fail";
+
+fn failed_for_good(facts: &Facts) -> Verdict {
+    let failed = facts.runs().filter_map(|(transfer, run)| {
+        let event = out_of_attempts(run)?;
+        Some(Evidence::event(transfer, run, event, event.failure()))
+    });
+    Verdict::by(failed.collect(), START_SOME)
+}
+
+fn no_money_lost(facts: &Facts) -> Verdict {
+    let mut evidence = Vec::new();
+    for (transfer, run) in facts.runs().filter(|(_, run)| out_of_attempts(run).is_some()) {
+        if !honesty::wrong_with(facts, transfer).is_empty() {
+            return Verdict::Open(format!(
+                "{} is out of balance: see what is wrong below",
+                transfer.workflow_id
+            ));
+        }
+        evidence.extend(run.close().map(|close| Evidence::event(transfer, run, close, close.failure())));
+    }
+    Verdict::by(evidence, START_SOME)
+}
+
+fn new_ones_complete(facts: &Facts) -> Verdict {
+    let failed_at = facts.runs().filter_map(|(_, run)| out_of_attempts(run)).map(Event::moment).min();
+    let Some(failed_at) = failed_at else { return Verdict::Open(START_SOME.to_owned()) };
+    let new = facts.transfers.iter().filter(|transfer| transfer.start() > failed_at);
+    let mut last = None;
+    let mut evidence = Vec::new();
+    for transfer in new {
+        match completed_exactly(facts, transfer) {
+            Some(close) => evidence.push(Evidence::event(transfer, transfer.last(), close, "completed")),
+            None => last = Some(transfer),
+        }
+    }
+    let next = match last {
+        Some(transfer) => why_not_complete(transfer),
+        None => "mend the address and the limit, save, and start another: \
+                 cargo xtask transfer account_A account_B 25.50 --wait"
+            .to_owned(),
+    };
+    Verdict::by(evidence, next)
+}

@@ -1,4 +1,6 @@
 //! The goals of the stages, a file for each thing that is learned.
+//!
+//! They go by what the server and the bank recorded, never by the source: any code that does it right passes.
 
 pub(crate) mod completion;
 pub(crate) mod kills;
@@ -7,3 +9,90 @@ pub(crate) mod resets;
 pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;
+
+use crate::{Event, Evidence, Facts, Run, Status, Transfer, Verdict, honesty};
+
+/// What to do when nothing was started yet.
+const START_ONE: &str = "start a transfer: cargo xtask transfer account_A account_B 25.50";
+
+/// The Workflow Tasks of a run that its code failed. A Workflow Reset books itself as a failed one, too: not these.
+fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
+    run.events().filter(|event| {
+        event.is("WorkflowTaskFailed") && event.text("cause") != "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
+    })
+}
+
+/// Whether a run's Workflow Task fails over and over at this moment.
+fn fails_now(run: &Run) -> bool {
+    run.status == Status::Running
+        && run.description["pendingWorkflowTask"]["attempt"].as_u64().unwrap_or(1) > 1
+}
+
+/// Whether one of a run's activities has failed and waits for its next attempt.
+fn waits_for_attempt(run: &Run) -> bool {
+    let pending = run.description["pendingActivities"].as_array();
+    run.status == Status::Running
+        && pending.into_iter().flatten().any(|activity| activity["lastFailure"].is_object())
+}
+
+/// The event of an attempt that came after a failed one, with the activity it is of.
+fn later_attempts<'a>(run: &'a Run, activity: &'a str) -> impl Iterator<Item = Event<'a>> {
+    run.events().filter(move |event| {
+        event.is("ActivityTaskStarted")
+            && (event.refers_to("attempt") > 1 || event.attributes()["lastFailure"].is_object())
+            && run
+                .event(event.refers_to("scheduledEventId"))
+                .is_some_and(|scheduled| scheduled.attributes()["activityType"]["name"] == activity)
+    })
+}
+
+/// The activity that failed for good as it was out of attempts.
+fn out_of_attempts(run: &Run) -> Option<Event<'_>> {
+    let failed = |event: &Event<'_>| {
+        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED"
+    };
+    run.events().find(failed).filter(|_| run.status == Status::Failed)
+}
+
+/// That a transfer has completed, and the bank's ledger has it exactly once.
+fn completed_exactly<'a>(facts: &Facts, transfer: &'a Transfer) -> Option<Event<'a>> {
+    let run = transfer.last();
+    let exact = run.status == Status::Completed && honesty::wrong_with(facts, transfer).is_empty();
+    run.close().filter(|_| exact)
+}
+
+/// The goal that every one of these transfers has completed, its money moved once.
+fn all_complete<'a>(
+    facts: &Facts,
+    transfers: impl IntoIterator<Item = &'a Transfer>,
+    what: &str,
+    next: impl FnOnce(&'a Transfer) -> String,
+    none: &str,
+) -> Verdict {
+    let mut evidence = Vec::new();
+    for transfer in transfers {
+        match completed_exactly(facts, transfer) {
+            Some(close) => evidence.push(Evidence::event(transfer, transfer.last(), close, what)),
+            None => return Verdict::Open(next(transfer)),
+        }
+    }
+    Verdict::by(evidence, none)
+}
+
+/// What keeps a transfer from completing, and what to do.
+fn why_not_complete(transfer: &Transfer) -> String {
+    let id = &transfer.workflow_id;
+    let run = transfer.last();
+    match run.status {
+        Status::Running if fails_now(run) => {
+            format!("{id} is stuck on its Workflow Task: cargo xtask lab status says why")
+        }
+        Status::Running if waits_for_attempt(run) => {
+            format!("an Activity of {id} waits for its next attempt; to not wait: cargo xtask retry")
+        }
+        Status::Running => format!("{id} is under way: cargo xtask lab status"),
+        Status::Completed => format!("{id} has completed, but not rightly: see what is wrong below"),
+        Status::Failed => format!("{id} has failed: its last event in the Temporal UI says why"),
+        Status::Otherwise => format!("{id} was ended, and not mended: start another and let it complete"),
+    }
+}

@@ -1,3 +1,64 @@
-//! To be written.
-use crate::Goal;
-pub(crate) const GOALS: &[Goal] = &[];
+//! A bug in Workflow code: the Workflow Task fails and is tried again until the code is mended.
+
+use super::{START_ONE, failed_tasks, fails_now, why_not_complete};
+use crate::{Evidence, Facts, Goal, Verdict};
+
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        name: "workflow-task-fails",
+        says: "a transfer is stuck: its Workflow Task has failed on Jerry's bug",
+        is_failure: true,
+        check: workflow_task_fails,
+    },
+    Goal {
+        name: "goes-on",
+        says: "that same transfer has gone on from where it was stuck",
+        is_failure: false,
+        check: goes_on,
+    },
+    Goal {
+        name: "none-is-stuck",
+        says: "no Workflow Task fails any more",
+        is_failure: false,
+        check: none_is_stuck,
+    },
+];
+
+fn workflow_task_fails(facts: &Facts) -> Verdict {
+    let seen = facts.runs().filter_map(|(transfer, run)| {
+        let failed = failed_tasks(run).next()?;
+        Some(Evidence::event(transfer, run, failed, failed.failure()))
+    });
+    Verdict::by(seen.collect(), START_ONE)
+}
+
+fn goes_on(facts: &Facts) -> Verdict {
+    let mut stuck = None;
+    let mut evidence = Vec::new();
+    for (transfer, run) in facts.runs() {
+        let Some(failed) = failed_tasks(run).next() else { continue };
+        let next = run.events().find(|event| event.id() > failed.id() && event.is("ActivityTaskScheduled"));
+        match next {
+            Some(next) => {
+                let activity = next.attributes()["activityType"]["name"].as_str().unwrap_or_default();
+                evidence.push(Evidence::event(transfer, run, next, format!("{activity} comes next")));
+            }
+            None => stuck = stuck.or(Some(transfer)),
+        }
+    }
+    let next = stuck.map_or(START_ONE.to_owned(), |transfer| {
+        format!(
+            "find the file and line that cargo xtask lab status names for {}, mend it and save; a hint: \
+             cargo xtask hint",
+            transfer.workflow_id
+        )
+    });
+    Verdict::by(evidence, next)
+}
+
+fn none_is_stuck(facts: &Facts) -> Verdict {
+    if let Some((transfer, _)) = facts.runs().find(|(_, run)| fails_now(run)) {
+        return Verdict::Open(why_not_complete(transfer));
+    }
+    goes_on(facts)
+}

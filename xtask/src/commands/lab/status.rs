@@ -116,7 +116,7 @@ fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, found: Optio
 
 fn line(service: &Value) -> String {
     let text = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
-    let age = time::parse_rfc3339(&text("since")).map_or(0.0, |since| time::unix_now() as f64 - since);
+    let age = time::parse_rfc3339(&text("since")).map_or(0.0, |since| time::now().as_secs_f64() - since);
     let mut line = format!("{:<12} {:<10} for {:<9}", text("name"), text("state"), duration(age));
     if let Some(pid) = service["pid"].as_u64() {
         line.push_str(&format!(" pid {pid:<8}"));
@@ -136,7 +136,7 @@ fn describe(stuck: &Stuck) -> String {
     let when = match &stuck.next_attempt {
         _ if stuck.trying => "which is under way".to_owned(),
         Some(next) => {
-            let left = time::parse_rfc3339(next).map_or(0.0, |next| next - time::unix_now() as f64);
+            let left = time::parse_rfc3339(next).map_or(0.0, |next| next - time::now().as_secs_f64());
             if left > 0.0 { format!("in {}", duration(left)) } else { "now".to_owned() }
         }
         None => "soon".to_owned(),

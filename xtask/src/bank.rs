@@ -1,0 +1,79 @@
+//! Questions and orders to the lab's bank.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{get_json, put_json},
+    ports::{self, Ports},
+};
+
+/// The lab's bank.
+pub(crate) struct Bank {
+    url: String,
+}
+
+/// What of the bank is out of service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outage {
+    /// Its withdrawals.
+    pub(crate) withdrawals: bool,
+    /// Its deposits.
+    pub(crate) deposits: bool,
+}
+
+impl Bank {
+    /// The bank on these ports.
+    pub(crate) fn new(ports: &Ports) -> Bank {
+        Bank { url: ports.url(ports::ACCOUNT_API) }
+    }
+
+    /// What is out of service.
+    pub(crate) fn outage(&self) -> Result<Outage> {
+        get_json(&format!("{}/outage", self.url)).map(|answer| Outage::of(&answer)).context(NO_ANSWER)
+    }
+
+    /// Takes these out of service, and the others back into it.
+    pub(crate) fn set_outage(&self, outage: Outage) -> Result<()> {
+        let order = json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits });
+        put_json(&format!("{}/outage", self.url), &order).map(drop).context(NO_ANSWER)
+    }
+
+    /// Switches Real World Mode off; whether it was on.
+    pub(crate) fn end_real_world_mode(&self) -> Result<bool> {
+        let url = format!("{}/real-world-mode", self.url);
+        let was_on = get_json(&url).context(NO_ANSWER)?["enabled"] == true;
+        if was_on {
+            put_json(&url, &json!({ "enabled": false })).context(NO_ANSWER)?;
+        }
+        Ok(was_on)
+    }
+
+    /// A page of the ledger, by this query.
+    pub(crate) fn entries(&self, query: &str) -> Result<Value> {
+        get_json(&format!("{}/entries?{query}", self.url)).context(NO_ANSWER)
+    }
+}
+
+const NO_ANSWER: &str = "the bank does not answer; see: cargo xtask lab status";
+
+impl Outage {
+    fn of(json: &Value) -> Outage {
+        Outage { withdrawals: json["withdrawals"] == true, deposits: json["deposits"] == true }
+    }
+
+    /// Whether anything is out of service.
+    pub(crate) fn is_any(self) -> bool {
+        self.withdrawals || self.deposits
+    }
+
+    /// What is out of service, for a sentence.
+    pub(crate) fn what(self) -> &'static str {
+        match (self.withdrawals, self.deposits) {
+            (true, true) => "withdrawals and deposits",
+            (true, false) => "withdrawals",
+            (false, true) => "deposits",
+            (false, false) => "nothing",
+        }
+    }
+}

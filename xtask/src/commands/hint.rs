@@ -1,0 +1,47 @@
+//! `hint`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+use serde_json::json;
+
+use super::{example, flag, json_flag};
+use crate::{attach, backup, progress::Progress, project::Project, ui::say};
+
+pub(crate) fn command() -> Command {
+    Command::new("hint")
+        .about("Shows one more hint for the current stage each time, from where to look to the line")
+        .arg(flag("again", "Begin with the first one again"))
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask hint", "cargo xtask hint --again"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    attach::attach(project)?;
+    let stage = backup::current_stage(project);
+    let hints = stage.text.hints();
+    let mut progress = Progress::read(project, stage.name);
+    if arguments.get_flag("again") {
+        progress.hints = 0;
+    }
+    // After the last one, that one again.
+    let at = progress.hints.min(hints.len().saturating_sub(1));
+    let is_last = at + 1 >= hints.len();
+    progress.hints = at + 1;
+    progress.write(project)?;
+    let hint = hints.get(at).map_or("there is none for this stage", String::as_str);
+    if arguments.get_flag("json") {
+        say!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
+    match (is_last, stage.mended_by) {
+        (false, _) => say!("one more: cargo xtask hint"),
+        (true, Some(fix)) => {
+            say!("that was the last; the shipped fix, as a diff: cargo xtask stage {fix} --diff")
+        }
+        (true, None) => say!("that was the last; all about this stage: {}", stage.text.file),
+    }
+    Ok(ExitCode::SUCCESS)
+}

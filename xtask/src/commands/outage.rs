@@ -1,0 +1,60 @@
+//! `outage [WHAT STATE]`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+
+use super::{example, json_flag, text};
+use crate::{
+    attach,
+    bank::{Bank, Outage},
+    project::Project,
+    ui::say,
+};
+
+pub(crate) fn command() -> Command {
+    Command::new("outage")
+        .about(
+            "Takes the bank's withdrawals or deposits out of service, or back into it; alone, tells what is",
+        )
+        .arg(
+            Arg::new("what")
+                .value_name("WHAT")
+                .value_parser(["withdrawals", "deposits"])
+                .requires("state")
+                .help("What to change"),
+        )
+        .arg(
+            Arg::new("state")
+                .value_name("STATE")
+                .value_parser(["down", "up"])
+                .help("Out of service, or back in it"),
+        )
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask outage deposits down", "cargo xtask outage deposits up"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let state = attach::attach_running(project)?;
+    let bank = Bank::new(&state.ports);
+    let mut outage = bank.outage()?;
+    if let Some(what) = text(arguments, "what") {
+        let down = text(arguments, "state") == Some("down");
+        match what {
+            "withdrawals" => outage.withdrawals = down,
+            _ => outage.deposits = down,
+        }
+        bank.set_outage(outage)?;
+    }
+    if arguments.get_flag("json") {
+        say!("{}", json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    match outage {
+        Outage { withdrawals: false, deposits: false } => say!("the bank is in service"),
+        _ => say!("out of service: {}", outage.what()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,301 @@
+//! Entering a stage of a lab that runs: the transfers it begins with, its modules, its outage.
+//!
+//! A stage may begin with transfers that are under way under another stage's modules. Then those modules are put in
+//! place first, as if that stage had been entered: wherever this is broken off, the learner is at one stage or the
+//! other, and typing the command again does the rest.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use contract::Amount;
+use lab::{Before, Came, Stage};
+use serde_json::{Value, json};
+
+use crate::{
+    backup::{self, Backup},
+    bank::{Bank, Outage},
+    commands::follow,
+    control::{self, Request},
+    progress::Progress,
+    project::Project,
+    state::State,
+    stuck::{self, Kind, Stuck},
+    temporal::{Run, Server},
+    time,
+    ui::tell,
+};
+
+/// How long transfers may take to come where a stage needs them: many attempts of an Activity.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How often they are looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+/// So many transfers that have failed are looked at for those that were out of attempts.
+const FAILED: usize = 50;
+
+/// What each transfer that a stage starts moves, in dollars.
+const AMOUNT: &str = "5";
+/// The accounts of those transfers, each with the next: what one sends is little, and much comes back.
+const ACCOUNTS: [&str; 6] = ["account_C", "account_D", "account_E", "account_F", "account_G", "account_H"];
+
+/// What was done to enter a stage.
+#[derive(Debug, Default)]
+pub(crate) struct Entered {
+    /// What was saved of the learner's changes; the first is what the learner wrote.
+    pub(crate) saved: Vec<Backup>,
+    /// The Workflow Ids of the transfers that the stage begins with.
+    pub(crate) transfers: Vec<String>,
+}
+
+/// The lab whose stage is entered.
+pub(crate) struct Entrance<'a> {
+    project: &'a Project,
+    state: &'a State,
+    server: Server,
+    bank: Bank,
+    quiet: bool,
+}
+
+impl<'a> Entrance<'a> {
+    /// Enters stages of this lab; quiet, it does not tell of what it does.
+    pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> Entrance<'a> {
+        let server = Server::with_cli(project, &state.ports);
+        Entrance { project, state, server, bank: Bank::new(&state.ports), quiet }
+    }
+
+    /// Puts the stage's modules in place and prepares its situation.
+    pub(crate) fn enter(&self, stage: &Stage) -> Result<Entered> {
+        let began = time::rfc3339_exact(time::now());
+        let mut entered = Entered::default();
+        self.end_faults()?;
+        let before = match &stage.before {
+            Some(before) => self.prepare(before, &mut entered),
+            None => Ok(()),
+        };
+        self.place(stage, &mut entered)?;
+        before.with_context(|| {
+            format!("the modules of {} are in place, but not what it begins with", stage.name)
+        })?;
+        let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
+        self.set_outage(outage)?;
+        if stage.starts > 0 {
+            let started = self.start(stage.starts)?;
+            entered.transfers.extend(started.iter().cloned());
+            if stage.deposits_down {
+                self.wait_for(Came::HeldAtDeposit, &started, started.len())?;
+            }
+        }
+        let progress = Progress {
+            stage: stage.name.to_owned(),
+            entered: began,
+            transfers: entered.transfers.clone(),
+            hints: 0,
+        };
+        progress.write(self.project)?;
+        Ok(entered)
+    }
+
+    /// Sees to it that the transfers are there that the stage begins with.
+    fn prepare(&self, before: &Before, entered: &mut Entered) -> Result<()> {
+        let Before { stage, transfers, came } = *before;
+        let wanted = transfers as usize;
+        let there = self.those_that(came)?;
+        if there.len() >= wanted {
+            entered.transfers.extend(there);
+            return Ok(());
+        }
+        let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
+        self.tell(format_args!("first, as at the stage {stage}:"));
+        let mut started = Vec::new();
+        match came {
+            // That stage's own transfers come so far by themselves.
+            Came::Broken | Came::OutOfAttempts => {
+                let there = self.enter(base)?;
+                entered.saved.extend(there.saved);
+                started = there.transfers;
+            }
+            Came::Stuck | Came::HeldAtDeposit => {
+                self.place(base, entered)?;
+                if came == Came::HeldAtDeposit {
+                    self.set_outage(Outage { deposits: true, ..Outage::default() })?;
+                }
+                let missing = wanted - there.len();
+                started.extend(there);
+                started.extend(self.start(u32::try_from(missing).unwrap_or(u32::MAX))?);
+            }
+        }
+        let came_so_far = self.wait_for(came, &started, wanted)?;
+        entered.transfers.extend(came_so_far);
+        Ok(())
+    }
+
+    /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up: the code
+    /// that runs now knows how to go on with it.
+    fn end_faults(&self) -> Result<()> {
+        if self.bank.end_real_world_mode()? {
+            self.tell(format_args!("Real World Mode is switched off: a stage begins in an orderly world"));
+        }
+        if !self.bank.outage()?.is_any() {
+            return Ok(());
+        }
+        self.set_outage(Outage::default())?;
+        let begin = Instant::now();
+        // What does not get through under this code is not lost: it waits for code with which it does.
+        while begin.elapsed() < Duration::from_secs(5) && !self.stuck_on_deposit()?.is_empty() {
+            thread::sleep(PERIOD);
+        }
+        Ok(())
+    }
+
+    fn set_outage(&self, outage: Outage) -> Result<()> {
+        let before = self.bank.outage()?;
+        if before == outage {
+            return Ok(());
+        }
+        self.bank.set_outage(outage)?;
+        if outage.is_any() {
+            self.tell(format_args!("the bank takes no {} for now", outage.what()));
+            return Ok(());
+        }
+        self.tell(format_args!("the bank takes {} again", before.what()));
+        // At once, and not when their next attempt is due.
+        for stuck in self.stuck_on_deposit()? {
+            if let Some((id, _)) = &stuck.activity {
+                self.server.reset_activity(&stuck.run, id).or_else(gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
+        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(is_held);
+        Ok(stuck)
+    }
+
+    /// Puts a stage's modules in place and has the lab run them.
+    fn place(&self, stage: &Stage, entered: &mut Entered) -> Result<()> {
+        let running = backup::is_in_place(self.project, stage)
+            && control::ask(self.state, &Request::Status)?["build"] == "ok";
+        entered.saved.extend(backup::enter(self.project, stage)?);
+        if running {
+            return Ok(());
+        }
+        self.tell(format_args!(
+            "the modules of {} are in place: {} and {}",
+            stage.name,
+            lab::LIVE_WORKFLOW,
+            lab::LIVE_ACTIVITIES
+        ));
+        let rebuild = || control::ask(self.state, &Request::Rebuild);
+        let built = if self.quiet {
+            rebuild()
+        } else {
+            tell!("building and restarting the worker");
+            follow(self.project, rebuild)
+        };
+        built.map(drop).context("the modules are in place, but the worker was not restarted")
+    }
+
+    /// Starts transfers, and returns their Workflow Ids.
+    fn start(&self, number: u32) -> Result<Vec<String>> {
+        let amount: Amount = AMOUNT.parse().context("the amount of a stage's transfers")?;
+        let mut started = Vec::new();
+        for at in 0..number as usize {
+            let id =
+                contract::workflow_id(time::unix_now(), u32::from_str_radix(&control::random_hex(4)?, 16)?);
+            let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
+            let input =
+                json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
+            self.server.start_quickly(&id, &input).context("a transfer was not started")?;
+            self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
+            started.push(id);
+        }
+        Ok(started)
+    }
+
+    /// Waits until so many of these transfers have come so far, and returns which.
+    fn wait_for(&self, came: Came, among: &[String], number: usize) -> Result<Vec<String>> {
+        let begin = Instant::now();
+        loop {
+            let mut there = self.those_that(came)?;
+            there.retain(|id| among.contains(id));
+            if there.len() >= number {
+                self.tell(format_args!("{} of them {}", there.len(), words(came)));
+                return Ok(there);
+            }
+            if begin.elapsed() > PATIENCE {
+                bail!(
+                    "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
+                    there.len(),
+                    words(came)
+                );
+            }
+            thread::sleep(PERIOD);
+        }
+    }
+
+    /// The transfers that have come so far, by Workflow Id.
+    fn those_that(&self, came: Came) -> Result<Vec<String>> {
+        if came == Came::OutOfAttempts {
+            return self.out_of_attempts();
+        }
+        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(|stuck| match came {
+            Came::HeldAtDeposit => is_held(stuck),
+            Came::Broken => stuck.kind == Kind::WorkflowTask && stuck.failure.contains("TMPRL1100"),
+            _ => true,
+        });
+        let mut ids: Vec<String> = stuck.into_iter().map(|stuck| stuck.run.workflow_id).collect();
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// The transfers whose last run has failed as an Activity was out of attempts.
+    fn out_of_attempts(&self) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for run in self.server.list(r#"ExecutionStatus="Failed""#, FAILED)? {
+            // A run that a reset has taken up again is not the last.
+            let last = self.server.describe(&Run { run_id: String::new(), ..run.clone() })?;
+            let is_last = last["workflowExecutionInfo"]["execution"]["runId"] == run.run_id.as_str();
+            if is_last && self.server.last_events(&run)?.iter().any(was_out_of_attempts) {
+                ids.push(run.workflow_id);
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    fn tell(&self, words: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            tell!("{words}");
+        }
+    }
+}
+
+fn was_out_of_attempts(event: &Value) -> bool {
+    event["activityTaskFailedEventAttributes"]["retryState"] == "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED"
+}
+
+/// Whether it waits for the bank to take deposits again.
+fn is_held(stuck: &Stuck) -> bool {
+    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
+}
+
+/// What has become of a transfer that has come so far.
+fn words(came: Came) -> &'static str {
+    match came {
+        Came::Stuck => "fail and are tried again",
+        Came::HeldAtDeposit => "have withdrawn, and wait for the bank to take deposits",
+        Came::Broken => "do not fit the changed code",
+        Came::OutOfAttempts => "have failed for good",
+    }
+}
+
+/// An Activity that has been done meanwhile needs no other attempt.
+fn gone(error: anyhow::Error) -> Result<()> {
+    if crate::temporal::status_of(&error) == 404 { Ok(()) } else { Err(error) }
+}
