@@ -223,14 +223,15 @@ impl<'a> Entrance<'a> {
             let mut there = self.those_that(came)?;
             there.retain(|id| among.contains(id));
             if there.len() >= number {
-                self.tell(format_args!("{} of them {}", there.len(), words(came)));
+                let which = if there.len() == 1 { "it".to_owned() } else { format!("all {}", there.len()) };
+                self.tell(format_args!("{which} {}", words(came, there.len() == 1)));
                 return Ok(there);
             }
             if begin.elapsed() > PATIENCE {
                 bail!(
                     "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
                     there.len(),
-                    words(came)
+                    words(came, there.len() == 1)
                 );
             }
             thread::sleep(PERIOD);
@@ -285,13 +286,17 @@ fn is_held(stuck: &Stuck) -> bool {
     stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
 }
 
-/// What has become of a transfer that has come so far.
-fn words(came: Came) -> &'static str {
-    match came {
-        Came::Stuck => "fail and are tried again",
-        Came::HeldAtDeposit => "have withdrawn, and wait for the bank to take deposits",
-        Came::Broken => "do not fit the changed code",
-        Came::OutOfAttempts => "have failed for good",
+/// What has become of one or of several transfers that have come so far.
+fn words(came: Came, one: bool) -> &'static str {
+    match (came, one) {
+        (Came::Stuck, true) => "fails and is tried again",
+        (Came::Stuck, false) => "fail and are tried again",
+        (Came::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
+        (Came::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
+        (Came::Broken, true) => "does not fit the changed code",
+        (Came::Broken, false) => "do not fit the changed code",
+        (Came::OutOfAttempts, true) => "has failed for good",
+        (Came::OutOfAttempts, false) => "have failed for good",
     }
 }
 

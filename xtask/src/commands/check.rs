@@ -157,6 +157,7 @@ impl Report {
 
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{} {}: {}", bold("stage"), self.stage.name, self.stage.summary)];
+        let mut open = false;
         for (goal, verdict) in self.stage.goals.iter().zip(&self.verdicts) {
             let mark = if verdict.is_reached() { 'x' } else { ' ' };
             lines.push(format!("[{mark}] {}", goal.says));
@@ -169,7 +170,12 @@ impl Report {
                         lines.push(format!("    and {} more", evidence.len() - SHOWN));
                     }
                 }
-                Verdict::Open(next) => lines.push(format!("    next: {next}")),
+                // One thing after the other.
+                Verdict::Open(_) if open => {}
+                Verdict::Open(next) => {
+                    lines.push(format!("    next: {next}"));
+                    open = true;
+                }
             }
         }
         for wrong in self.wrong.iter().take(SHOWN) {

@@ -11,6 +11,7 @@ mod reset;
 mod retry;
 mod run_workflow;
 mod stage;
+mod temporal;
 mod test;
 mod transfer;
 
@@ -47,6 +48,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(retry::command())
         .subcommand(outage::command())
         .subcommand(run_workflow::command())
+        .subcommand(temporal::command())
         .subcommand(doctor::command())
         .subcommand(prefetch::command())
         .subcommand(test::command())
@@ -66,6 +68,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("transfer", arguments)) => transfer::run(&project, arguments),
         Some(("retry", arguments)) => retry::run(&project, arguments),
         Some(("run-workflow", arguments)) => run_workflow::run(&project, arguments),
+        Some(("temporal", arguments)) => temporal::run(&project, arguments),
         Some(("doctor", arguments)) => doctor::run(&project, arguments),
         Some(("prefetch", arguments)) => prefetch::run(&project, arguments),
         Some(("test", arguments)) => test::run(&project, arguments),

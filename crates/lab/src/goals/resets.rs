@@ -51,7 +51,7 @@ fn one_is_reset(facts: &Facts) -> Verdict {
     }
     let next = failed.map_or(NONE_FAILED.to_owned(), |transfer| {
         format!(
-            "reset it: temporal workflow reset --workflow-id {} …; see lab/07-reset-workflows.md",
+            "reset it: cargo xtask temporal workflow reset --workflow-id {} …; see lab/07-reset-workflows.md",
             transfer.workflow_id
         )
     });

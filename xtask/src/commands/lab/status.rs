@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{example, json_flag};
 use crate::{
     attach, backup,
+    bank::{Bank, Outage},
     control::{self, Request},
     project::Project,
     services::{self, SERVICES},
@@ -43,6 +44,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports), LOOKED_AT).ok(),
         _ => None,
     };
+    let outage = state.as_ref().and_then(|state| Bank::new(&state.ports).outage().ok()).unwrap_or_default();
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
@@ -50,7 +52,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["transfers_running"] = json!(found.map(|found| found.running));
         say!("{status}");
     } else {
-        print(stage, state.as_ref(), &status, found.as_ref());
+        print(stage, state.as_ref(), &status, outage, found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +72,7 @@ fn temporal_runs(status: &Value) -> bool {
         .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
 }
 
-fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, found: Option<&Found>) {
+fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, outage: Outage, found: Option<&Found>) {
     say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     let Some(state) = state else {
         say!("the lab does not run; start it with: cargo xtask lab start --detach");
@@ -86,6 +88,9 @@ fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, found: Optio
         }
         Some("building") => say!("  a build is under way: cargo xtask lab logs build -f"),
         _ => {}
+    }
+    if outage.is_any() {
+        say!("  the bank takes no {}; how to end that: cargo xtask outage --help", outage.what());
     }
     if status["watch"] == false {
         say!("  saved files are not watched");

@@ -1,0 +1,37 @@
+//! `temporal ARGS`: the Temporal CLI, on the lab's server.
+
+use std::process::{self, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command};
+
+use super::example;
+use crate::{attach, ports, project::Project, temporal_cli};
+
+pub(crate) fn command() -> Command {
+    Command::new("temporal")
+        .about("Runs the Temporal CLI on the lab's server: the one that the lab uses, at the right address")
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("arguments")
+                .value_name("ARGS")
+                .num_args(1..)
+                .required(true)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("What to hand on to it"),
+        )
+        .after_help(example(&["cargo xtask temporal workflow list", "cargo xtask temporal workflow --help"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let state = attach::attach_running(project)?;
+    let cli = temporal_cli::provide(project)?;
+    let mut command = process::Command::new(&cli);
+    command.args(arguments.get_many::<String>("arguments").into_iter().flatten());
+    temporal_cli::forget_settings(&mut command);
+    command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
+    command.env("TEMPORAL_NAMESPACE", "default");
+    let status = command.status().with_context(|| format!("could not run {}", cli.display()))?;
+    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
+}
