@@ -137,7 +137,11 @@ rec {
     clippy = rustCheck "clippy" [
       pkgs.clippy
     ] "cargo clippy --workspace --all-targets --locked -- --deny warnings";
-    tests = rustCheck "tests" [ pkgs.procps temporal-cli ] "cargo test --workspace --locked";
+    tests = rustCheck "tests" [
+      pkgs.procps
+      pkgs.rustfmt
+      temporal-cli
+    ] "cargo test --workspace --locked";
     nix =
       pkgs.runCommand "temporal-bug-lab-nix"
         {

@@ -3,46 +3,188 @@
 //! A stage copies one file of each folder over `crates/worker/src`, byte for byte. So a variant names only
 //! external crates, `contract` and `transfer-kit`, never `crate::` or `super::`.
 
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use lab::{STAGES, Stage, Variant};
 use temporalio_sdk::WorkerOptions;
 use transfer_kit::{Bank, host};
 
-/// The Workflow module's versions.
-pub mod workflow {
-    #[allow(missing_docs, reason = "the macros' items")]
-    pub mod fixed;
-    #[allow(missing_docs, reason = "the macros' items")]
-    pub mod jerry;
+/// Declares the variants, and finds them by their names. A new variant is one word here.
+macro_rules! modules {
+    (workflow: $($workflow:ident),+; activities: $($activities:ident),+;) => {
+        /// The Workflow module's versions.
+        #[allow(missing_docs, reason = "the macros' items")]
+        pub mod workflow {
+            $(pub mod $workflow;)+
+        }
+
+        /// The activities module's versions.
+        #[allow(missing_docs, reason = "the macros' items")]
+        pub mod activities {
+            $(pub mod $activities;)+
+        }
+
+        /// The names of the Workflow module's versions: the files of `src/workflow`.
+        pub const WORKFLOWS: &[&str] = &[$(stringify!($workflow)),+];
+        /// The names of the activities module's versions: the files of `src/activities`.
+        pub const ACTIVITIES: &[&str] = &[$(stringify!($activities)),+];
+
+        /// Registers each module by itself: the compiler builds the sum of them, not every pair.
+        fn register(options: &mut WorkerOptions, modules: Modules, bank: Bank) -> anyhow::Result<()> {
+            match modules.workflow {
+                $(name if name == stringify!($workflow) => {
+                    options.register_workflow::<workflow::$workflow::MoneyTransferWorkflow>()?;
+                })+
+                name => anyhow::bail!("workflow/{name}.rs is not listed in crates/stages/src/lib.rs"),
+            }
+            match modules.activities {
+                $(name if name == stringify!($activities) => {
+                    options.register_activities(activities::$activities::MoneyActivities::new(bank));
+                })+
+                name => anyhow::bail!("activities/{name}.rs is not listed in crates/stages/src/lib.rs"),
+            }
+            Ok(())
+        }
+    };
 }
 
-/// The activities module's versions.
-pub mod activities {
-    #[allow(missing_docs, reason = "the macros' items")]
-    pub mod fixed;
-    #[allow(missing_docs, reason = "the macros' items")]
-    pub mod jerry;
+modules! {
+    workflow: added_step, fixed, jerry, limited, versioned;
+    activities: fixed, jerry;
 }
 
-/// The options of a worker that runs this stage's pair of modules, as they were compiled in.
+/// A version of each live module, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modules {
+    /// One of [`WORKFLOWS`].
+    pub workflow: &'static str,
+    /// One of [`ACTIVITIES`].
+    pub activities: &'static str,
+}
+
+impl Modules {
+    /// The modules of a stage.
+    pub fn of(stage: &Stage) -> Modules {
+        Modules { workflow: stage.workflow.name, activities: stage.activities.name }
+    }
+
+    /// The modules whose byte copies this folder has, as `workflow.rs` and `activities.rs`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is no copy of a version that a stage has: what somebody edited is not compiled here.
+    pub fn in_folder(folder: &Path) -> anyhow::Result<Modules> {
+        Ok(Modules {
+            workflow: variant_in(&folder.join("workflow.rs"), |stage| &stage.workflow)?,
+            activities: variant_in(&folder.join("activities.rs"), |stage| &stage.activities)?,
+        })
+    }
+
+    /// The options of a worker that runs these modules.
+    ///
+    /// # Errors
+    /// One of them is not compiled here.
+    pub fn worker_options(self, bank: Bank) -> anyhow::Result<WorkerOptions> {
+        let mut options = host::base_options();
+        register(&mut options, self, bank)?;
+        Ok(options)
+    }
+}
+
+/// The name of the variant that this file is a byte copy of.
+fn variant_in(file: &Path, module: impl Fn(&Stage) -> &Variant) -> anyhow::Result<&'static str> {
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let variants = STAGES.iter().map(module);
+    let copied = variants.into_iter().find(|variant| variant.source.as_bytes() == text);
+    copied.map(|variant| variant.name).with_context(|| {
+        format!("{} is a copy of no stage's module, and only those are compiled here", file.display())
+    })
+}
+
+/// The options of a worker that runs this stage's modules, as they were compiled in.
 ///
 /// # Errors
-/// A module of the stage is not among those compiled here: a new variant needs its line below.
-pub fn worker_options(stage: &lab::Stage, bank: Bank) -> anyhow::Result<WorkerOptions> {
-    use activities as a;
-    use workflow as w;
-    match (stage.workflow.name, stage.activities.name) {
-        ("jerry", "jerry") => {
-            host::options::<w::jerry::MoneyTransferWorkflow, _>(a::jerry::MoneyActivities::new(bank))
+/// A module of the stage is not compiled here.
+pub fn worker_options(stage: &Stage, bank: Bank) -> anyhow::Result<WorkerOptions> {
+    Modules::of(stage).worker_options(bank)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, process::Command};
+
+    use super::*;
+
+    fn folder(kind: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(kind)
+    }
+
+    fn files(kind: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder(kind)).expect("the folder of the variants");
+        let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn the_variants_are_the_files_of_their_folders() {
+        for (kind, names) in [("workflow", WORKFLOWS), ("activities", ACTIVITIES)] {
+            let listed: Vec<_> = names.iter().map(|name| folder(kind).join(format!("{name}.rs"))).collect();
+            assert_eq!(files(kind), listed, "in this order, too");
         }
-        ("fixed", "jerry") => {
-            host::options::<w::fixed::MoneyTransferWorkflow, _>(a::jerry::MoneyActivities::new(bank))
+    }
+
+    /// `cargo fmt` does not see modules that a macro declares.
+    #[test]
+    fn the_variants_are_formatted() {
+        for kind in ["workflow", "activities"] {
+            let check =
+                Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(files(kind)).output();
+            let check = check.expect("rustfmt, of rust-toolchain.toml, can be run");
+            let differences = String::from_utf8_lossy(&check.stdout);
+            assert!(check.status.success(), "run rustfmt on crates/stages/src/{kind}/*.rs:\n{differences}");
         }
-        ("fixed", "fixed") => {
-            host::options::<w::fixed::MoneyTransferWorkflow, _>(a::fixed::MoneyActivities::new(bank))
+    }
+
+    #[test]
+    fn every_pair_of_modules_makes_a_worker() {
+        for &workflow in WORKFLOWS {
+            for &activities in ACTIVITIES {
+                let options = Modules { workflow, activities }.worker_options(Bank::at("http://127.0.0.1:1"));
+                assert!(options.is_ok(), "{workflow}, {activities}: {:?}", options.err());
+            }
         }
-        (workflow, activities) => anyhow::bail!(
-            "stage {} runs workflow/{workflow}.rs with activities/{activities}.rs, a pair that crates/stages/src/lib.rs \
-             does not know",
-            stage.name
-        ),
+    }
+
+    #[test]
+    fn a_name_that_is_not_listed_is_an_error_that_says_where_to_list_it() {
+        let modules = Modules { workflow: "fixed", activities: "new" };
+        let error = modules.worker_options(Bank::at("http://127.0.0.1:1")).err().expect("an error");
+        assert_eq!(error.to_string(), "activities/new.rs is not listed in crates/stages/src/lib.rs");
+    }
+
+    #[test]
+    fn the_modules_in_a_folder_are_known_by_their_text() {
+        let live = tempfile::tempdir().expect("a temporary folder");
+        for stage in STAGES {
+            fs::write(live.path().join("workflow.rs"), stage.workflow.source).expect("a writable folder");
+            fs::write(live.path().join("activities.rs"), stage.activities.source).expect("a writable folder");
+            assert_eq!(Modules::in_folder(live.path()).expect("copies"), Modules::of(stage));
+        }
+    }
+
+    #[test]
+    fn an_edited_module_or_none_is_an_error_that_names_the_file() {
+        let live = tempfile::tempdir().expect("a temporary folder");
+        let stage = &STAGES[0];
+        let error = || format!("{:#}", Modules::in_folder(live.path()).expect_err("no pair of copies"));
+        let file = live.path().join("workflow.rs").display().to_string();
+        assert!(error().starts_with(&format!("cannot read {file}: ")), "{}", error());
+
+        fs::write(live.path().join("workflow.rs"), stage.workflow.source).expect("a writable folder");
+        let edited = format!("{}\n", stage.activities.source);
+        fs::write(live.path().join("activities.rs"), edited).expect("a writable folder");
+        let file = live.path().join("activities.rs").display().to_string();
+        assert!(error().starts_with(&format!("{file} is a copy of no stage's module")), "{}", error());
     }
 }

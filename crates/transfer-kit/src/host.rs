@@ -56,6 +56,22 @@ fn is_loopback(target: &Url) -> bool {
     matches!(target.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
+/// The options of the lab's worker, with nothing registered yet.
+pub fn base_options() -> WorkerOptions {
+    panic_location::install_hook();
+    WorkerOptions::new(TASK_QUEUE)
+        .workflow_interceptor(panic_location::for_workflows())
+        .activity_inbound_interceptor(PanicLocation)
+        // The default is a checksum of the whole executable, at every start.
+        .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
+        .client_identity_override(format!("worker-{}", process::id()))
+        // A Workflow Task for a worker that was killed waits this long before another gets it.
+        .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
+        // On shutdown, what an attempt has begun may end; then it is tried again by the next worker.
+        .graceful_shutdown_period(Duration::from_secs(2))
+        .build()
+}
+
 /// The options of a worker that runs this Workflow and these activities.
 ///
 /// # Errors
@@ -66,20 +82,8 @@ where
     <W::Run as WorkflowDefinition>::Input: Send,
     A: ActivityImplementer,
 {
-    panic_location::install_hook();
-    let options = WorkerOptions::new(TASK_QUEUE)
-        .register_workflow::<W>()?
-        .register_activities(activities)
-        .workflow_interceptor(panic_location::for_workflows())
-        .activity_inbound_interceptor(PanicLocation)
-        // The default is a checksum of the whole executable, at every start.
-        .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
-        .client_identity_override(format!("worker-{}", process::id()))
-        // A Workflow Task for a worker that was killed waits this long before another gets it.
-        .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
-        // On shutdown, what an attempt has begun may end; then it is tried again by the next worker.
-        .graceful_shutdown_period(Duration::from_secs(2))
-        .build();
+    let mut options = base_options();
+    options.register_workflow::<W>()?.register_activities(activities);
     Ok(options)
 }
 
