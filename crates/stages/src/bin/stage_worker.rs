@@ -1,25 +1,56 @@
-//! `stage_worker`: a worker with a stage's modules as they were compiled in, for tests and rehearsals that
-//! leave a learner's files alone.
+//! `stage_worker`: a worker with shipped modules as they were compiled in, for tests and rehearsals that need
+//! no build.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Arg, Command};
+use clap::{Arg, Command, value_parser};
+use contract::TASK_QUEUE;
+use stages::Modules;
 use transfer_kit::{Bank, host};
 
 fn main() -> ExitCode {
     let matches = Command::new("stage_worker")
-        .about("Runs transfers with a stage's own modules, until Ctrl-C or TERM")
-        .after_help("Example:\n  stage_worker fix-workflow")
-        .arg(Arg::new("stage").value_name("STAGE").required(true).help("A stage, such as jerry"))
+        .about("Runs transfers with modules that were compiled in, until Ctrl-C or TERM")
+        .after_help("Examples:\n  stage_worker fix-workflow\n  stage_worker --modules crates/worker/src")
+        .arg(Arg::new("stage").value_name("STAGE").help("The stage whose modules to run, such as jerry"))
+        .arg(
+            Arg::new("modules")
+                .long("modules")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .default_value("crates/worker/src")
+                .conflicts_with("stage")
+                .help("Without a stage: run the versions that DIR/workflow.rs and DIR/activities.rs are copies of"),
+        )
+        .arg(
+            Arg::new("ready-file")
+                .long("ready-file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Written once the server tells that this worker polls"),
+        )
         .get_matches();
-    let name = matches.get_one::<String>("stage").cloned().unwrap_or_default();
 
     host::block_on(async move {
-        let stage = lab::stage(&name).with_context(|| format!("there is no stage {name}"))?;
+        let modules = match (matches.get_one::<String>("stage"), matches.get_one::<PathBuf>("modules")) {
+            (Some(name), _) => {
+                Modules::of(lab::stage(name).with_context(|| format!("there is no stage {name}"))?)
+            }
+            (None, Some(folder)) => Modules::in_folder(folder)?,
+            (None, None) => unreachable!("--modules has a default"),
+        };
+        let ready_file = matches.get_one::<PathBuf>("ready-file");
         let client = host::connect().await?;
-        let options = stages::worker_options(stage, Bank::from_env())?;
-        let polls = || host::say(format_args!("stage_worker polls as {name}"));
-        host::run(client, options, host::termination(), polls).await
+        let Modules { workflow, activities } = modules;
+        let mut announced = Ok(());
+        host::run(client, modules.worker_options(Bank::from_env())?, host::termination(), || {
+            host::say(format_args!(
+                "stage_worker polls with workflow/{workflow}.rs and activities/{activities}.rs"
+            ));
+            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, TASK_QUEUE));
+        })
+        .await?;
+        announced
     })
 }
