@@ -15,7 +15,7 @@ use temporalio_sdk::{
 };
 use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, give_up, refused, request};
 
-/// One more look at the account, right before its money is taken.
+/// The balance right before the money is taken, for the record.
 const CONFIRM_BALANCE: &str = "confirm_balance";
 
 /// A transfer from one account to another.
@@ -45,7 +45,7 @@ impl MoneyTransferWorkflow {
         let to_balance = Self::check_balance(ctx, step::CHECK_BALANCE_TO, &transfer.to_account).await?;
         ctx.state_mut(|this| this.state.to_account_starting_balance = Some(to_balance));
 
-        // The account may have been emptied since the first look.
+        // A transfer may have waited since the first look. What Temporal records is what the auditors see.
         ctx.state_mut(|this| this.state.steps.insert(2, CONFIRM_BALANCE.to_owned()));
         Self::check_balance(ctx, CONFIRM_BALANCE, &transfer.from_account).await?;
 
