@@ -42,7 +42,19 @@ pub(crate) fn build(project: &Project, binaries: &[&str]) -> Result<Executables>
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
 }
 
-/// The same build in a process group of its own, so that a stop can end the compilers too. It waits until
+/// Builds these binaries of whichever package, for a rehearsal: without the live modules, which may not even
+/// compile now, and with the same features of what all share.
+pub(crate) fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executables> {
+    let mut command = cargo();
+    command.args(["build", "--message-format=json-render-diagnostics", "--workspace", "--exclude", "xtask"]);
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    command.current_dir(&project.root);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
+}
+
+/// A lab's build in a process group of its own, so that a stop can end the compilers too. It waits until
 /// a line is written to its standard input; see [`process::gated`].
 pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Result<Child> {
     let mut gate = process::gated(&cargo_build(project, binaries));

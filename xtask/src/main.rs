@@ -14,6 +14,7 @@ mod control;
 mod facts;
 mod http;
 mod logs;
+mod play;
 mod ports;
 mod process;
 mod progress;

@@ -6,6 +6,7 @@ mod doctor;
 mod hint;
 mod lab;
 mod outage;
+mod play;
 mod prefetch;
 mod reset;
 mod retry;
@@ -49,6 +50,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(outage::command())
         .subcommand(run_workflow::command())
         .subcommand(temporal::command())
+        .subcommand(play::command())
         .subcommand(doctor::command())
         .subcommand(prefetch::command())
         .subcommand(test::command())
@@ -69,6 +71,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("retry", arguments)) => retry::run(&project, arguments),
         Some(("run-workflow", arguments)) => run_workflow::run(&project, arguments),
         Some(("temporal", arguments)) => temporal::run(&project, arguments),
+        Some(("play", arguments)) => play::run(&project, arguments),
         Some(("doctor", arguments)) => doctor::run(&project, arguments),
         Some(("prefetch", arguments)) => prefetch::run(&project, arguments),
         Some(("test", arguments)) => test::run(&project, arguments),

@@ -240,7 +240,8 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn unknown(name: &str) -> Usage {
+/// What is said of a stage that there is not.
+pub(super) fn unknown(name: &str) -> Usage {
     let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
     let nearest = names.iter().map(|known| (distance(name, known), *known)).min();
     let guess = match nearest {

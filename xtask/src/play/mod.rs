@@ -1,0 +1,228 @@
+//! Following the texts of the stages in a shadow of the checkout, as a learner would who types every command.
+
+mod compare;
+mod shadow;
+mod words;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use lab::{Block, Command, Stage};
+use serde_json::Value;
+
+use self::{compare::Ids, shadow::Printed};
+pub(crate) use self::{
+    shadow::{BROKEN_OFF, STAGE_WORKER, Shadow},
+    words::{Program, Typed},
+};
+use crate::{
+    control::{self, Request},
+    services,
+};
+
+/// How long a lab has to come to what a text says of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked meanwhile.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Where and how the lab is not as its text says.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The file of the text, relative to the project's folder.
+    pub(crate) file: &'static str,
+    /// The line in it; none where it is about the stage as a whole.
+    pub(crate) line: Option<usize>,
+    /// What was typed, if anything was.
+    pub(crate) typed: Option<String>,
+    /// What is wrong.
+    pub(crate) says: String,
+    /// What the text says is printed; none where it does not matter.
+    pub(crate) expected: Vec<String>,
+    /// What was printed.
+    pub(crate) printed: Vec<String>,
+}
+
+/// Does what the text of a stage says. The inner result tells whether the lab is as the text says.
+pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
+    let blocks = stage.text.blocks();
+    let commands = || {
+        blocks.iter().flat_map(|block| match block {
+            Block::Commands(commands) => &commands[..],
+            Block::Mend => &[],
+        })
+    };
+    let enters = |command: &Command| {
+        Typed::parse(&command.typed).is_ok_and(|typed| typed.enters() == Some(stage.name))
+    };
+    // A fresh lab is at the first.
+    if stage != &lab::STAGES[0] && !commands().any(enters) {
+        enter(shadow, stage).map_err(|error| about(stage, format!("{error:#}")))?;
+    }
+    let mut ids = Ids::default();
+    for block in &blocks {
+        match block {
+            Block::Commands(commands) => {
+                for command in commands {
+                    follow_command(shadow, stage, command, &mut ids)?;
+                }
+            }
+            Block::Mend => mend(shadow, stage)?,
+        }
+    }
+    reach(shadow, stage, "its goals are not reached at the end of its text", |check| check["reached"] == true)
+}
+
+/// A failure that no line of the text stands for.
+fn about(stage: &Stage, says: String) -> Failure {
+    let file = stage.text.file;
+    Failure { file, line: None, typed: None, says, expected: Vec::new(), printed: Vec::new() }
+}
+
+fn enter(shadow: &Shadow, stage: &Stage) -> Result<()> {
+    let entered = shadow.xtask(&["stage", stage.name])?;
+    if !entered.ok {
+        bail!("it could not be entered:\n{}", entered.lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// Types a command; one that only tells how things are, until they are as the text says.
+fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Result<(), Failure> {
+    let fails = |says: String, ids: &Ids, printed: Vec<String>| Failure {
+        file: stage.text.file,
+        line: Some(command.line),
+        typed: Some(command.typed.clone()),
+        says,
+        expected: command.prints.iter().map(|line| ids.in_line(line)).collect(),
+        printed,
+    };
+    let typed =
+        this_times(&command.typed, ids).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
+    let begin = Instant::now();
+    loop {
+        let printed = shadow.run(&typed).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
+        let shown = command.prints.iter().any(|line| !line.trim().is_empty());
+        let says = match shown {
+            true if ids.compare(&command.prints, &printed.lines) => return Ok(()),
+            true => "it does not print what the text says",
+            // Nothing else tells whether it has worked.
+            false if printed.ok => return Ok(()),
+            false => "it fails, and the text does not show that",
+        };
+        if !typed.only_reads() || begin.elapsed() > PATIENCE {
+            return Err(fails(says.to_owned(), ids, printed.lines));
+        }
+        shadow.pause(PERIOD).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
+    }
+}
+
+/// The command with the ids that this time's are, in place of the text's.
+fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
+    let mut typed = Typed::parse(typed)?;
+    for word in &mut typed.words {
+        if typed.program == Program::Kill && word.parse::<u32>().is_ok() {
+            let pid = ids.pid(word).with_context(|| format!("nothing before has printed: pid {word}"))?;
+            *word = pid.to_owned();
+            continue;
+        }
+        *word = ids.in_command(word).map_err(|id| {
+            anyhow::anyhow!("nothing before has printed the id {id}, so it is not known here")
+        })?;
+    }
+    Ok(typed)
+}
+
+/// Mends the code as the shipped fix does, once its failure is seen.
+fn mend(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
+    let Some(mended) = stage.mended_by.and_then(lab::stage) else {
+        return Err(about(
+            stage,
+            "it says where to mend the code, and no stage has the fix: see mended_by".to_owned(),
+        ));
+    };
+    let is_seen = |check: &Value| {
+        let failures = stage.goals.iter().filter(|goal| goal.is_failure);
+        failures.into_iter().all(|failure| is_reached(check, failure.name))
+    };
+    reach(shadow, stage, "what is to be mended is not seen to fail", |check| {
+        is_seen(check) && check["reached"] == false
+    })?;
+    place(shadow, mended).map_err(|error| about(stage, format!("{error:#}")))
+}
+
+fn is_reached(check: &Value, goal: &str) -> bool {
+    let goals = check["goals"].as_array();
+    goals.into_iter().flatten().any(|entry| entry["name"] == goal && entry["reached"] == true)
+}
+
+/// Saves the modules of that stage, and waits until the lab's worker runs them.
+fn place(shadow: &Shadow, mended: &Stage) -> Result<()> {
+    let before = worker(shadow)?;
+    if !shadow.put_in_place(mended).context("could not write the live modules")? {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    loop {
+        let now = worker(shadow)?;
+        if now["state"] == "running" && now["pid"] != before["pid"] {
+            return Ok(());
+        }
+        if begin.elapsed() > PATIENCE {
+            let log =
+                std::fs::read_to_string(shadow.project.log(crate::logs::SUPERVISOR)).unwrap_or_default();
+            bail!("the mended modules are saved, and the lab's worker does not run them; its log:\n{log}");
+        }
+        shadow.pause(PERIOD)?;
+    }
+}
+
+/// What the supervisor says of the worker.
+fn worker(shadow: &Shadow) -> Result<Value> {
+    let status = control::ask(&shadow.state()?, &Request::Status)?;
+    let mut services = status["services"].as_array().into_iter().flatten();
+    let worker = services.find(|service| service["name"] == services::WORKER);
+    worker.cloned().context("the lab has no worker")
+}
+
+/// Waits until `check` tells that.
+fn reach(
+    shadow: &Shadow,
+    stage: &Stage,
+    else_says: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<(), Failure> {
+    let words = ["check", "--json"];
+    let begin = Instant::now();
+    loop {
+        let looked = shadow.xtask(&words).and_then(|printed| shadow.pause(PERIOD).map(|()| printed));
+        let printed = looked.map_err(|error| about(stage, format!("{error:#}")))?;
+        if printed.json().is_some_and(|check| is_so(&check)) {
+            return Ok(());
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err(Failure {
+                typed: Some("cargo xtask check --json".to_owned()),
+                printed: told(&printed),
+                ..about(stage, else_says.to_owned())
+            });
+        }
+    }
+}
+
+/// What a person wants to know of it: the goals, one a line.
+fn told(printed: &Printed) -> Vec<String> {
+    let check = printed.json().unwrap_or_default();
+    let Some(goals) = check["goals"].as_array() else { return printed.lines.clone() };
+    let line = |goal: &Value| {
+        let mark = if goal["reached"] == true { "reached" } else { "open" };
+        let text = |name: &str| goal[name].as_str().unwrap_or_default().to_owned();
+        format!("{mark:<8} {}: {} {}", text("name"), text("goal"), text("next")).trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = goals.iter().map(line).collect();
+    // What else it says, such as a fix that is wrong.
+    if let Value::Object(mut rest) = check.clone() {
+        rest.remove("goals");
+        lines.push(Value::Object(rest).to_string());
+    }
+    lines
+}

@@ -1,0 +1,387 @@
+//! A shadow of the checkout, with a lab of its own: what is rehearsed in it leaves a learner's files and a running
+//! lab alone.
+//!
+//! The lab in it is a real one, started and asked by this very program. Only nothing is compiled: what its
+//! supervisor calls as cargo names executables that are there already, and its worker is `stage_worker`, which
+//! runs whichever stage's modules are in place.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    net::Ipv4Addr,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use lab::Stage;
+use serde_json::{Value, json};
+
+use super::words::{Program, Typed};
+use crate::{
+    build::Executables,
+    ports::{self, PORTS},
+    process::{self, Ending, Identity},
+    project::{self, Project},
+    services::{BINARIES, WORKER},
+    signals,
+    state::State,
+    temporal_cli,
+    ui::tell,
+};
+
+/// The worker of a shadow: it runs the variants of which the live modules are copies.
+pub(crate) const STAGE_WORKER: &str = "stage_worker";
+/// In a shadow: whose it is.
+const OWNER: &str = "owner.json";
+/// What the lab in a shadow calls as cargo. It knows one answer.
+const CARGO: &str = r#"#!/bin/sh
+# Stands in for cargo where a lab is rehearsed: everything is built already.
+[ "$1" = build ] && exec cat "$(dirname "$0")/built.json"
+echo "in a rehearsal of the lab nothing is compiled, so this is not to be had: cargo $*" >&2
+exit 1
+"#;
+
+/// How long a command has to end by itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one has that is told to.
+const GRACE: Duration = Duration::from_secs(15);
+/// How often is looked whether one has ended.
+const PERIOD: Duration = Duration::from_millis(5);
+/// Its output is read to its end soon after, unless something that it has left running holds it open.
+const REST: Duration = Duration::from_secs(2);
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    /// Its lines, of standard output and standard error as they came.
+    pub(crate) lines: Vec<String>,
+    /// Whether its exit code says that it worked.
+    pub(crate) ok: bool,
+}
+
+impl Printed {
+    /// The JSON that it reported.
+    pub(crate) fn json(&self) -> Option<Value> {
+        let objects = self.lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        objects.into_iter().find(Value::is_object)
+    }
+}
+
+/// A shadow and its lab, which is stopped with it.
+pub(crate) struct Shadow {
+    /// Where things are in it.
+    pub(crate) project: Project,
+    /// This program.
+    program: PathBuf,
+    temporal_cli: PathBuf,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Shadow {
+    /// Makes one of this checkout, with the executables that its lab is to run. Shadows that earlier plays have
+    /// left are taken away.
+    pub(crate) fn make(
+        original: &Project,
+        executables: &Executables,
+        temporal_cli: PathBuf,
+    ) -> Result<Shadow> {
+        let all = original.in_lab("play");
+        project::make_private(&all)
+            .with_context(|| format!("could not make the folder {}", all.display()))?;
+        let interrupted = Arc::<AtomicBool>::default();
+        let shadow = |root: PathBuf| -> Result<Shadow> {
+            Ok(Shadow {
+                project: Project { lab: root.join(".lab"), root },
+                program: std::env::current_exe().context("could not tell where this program is")?,
+                temporal_cli: temporal_cli.clone(),
+                interrupted: Arc::clone(&interrupted),
+            })
+        };
+        // One takes away and makes at a time: a folder without its owner's name is not taken for a left one.
+        let lock = File::create(all.join("lock")).context("could not make the lock file of plays")?;
+        lock.lock().context("could not lock the folder of plays")?;
+        for left in left_over(&all) {
+            shadow(left)?.remove()?;
+        }
+        let shadow = shadow(all.join(std::process::id().to_string()))?;
+        let root = &shadow.project.root;
+        shadow.fill(original, executables).with_context(|| format!("could not write {}", root.display()))?;
+        let seen = Arc::clone(&shadow.interrupted);
+        signals::listen(move || seen.store(true, Ordering::Relaxed))?;
+        Ok(shadow)
+    }
+
+    /// The least that a checkout is: the folders that it is known by, the live modules, and a cargo.
+    fn fill(&self, original: &Project, executables: &Executables) -> io::Result<()> {
+        let root = &self.project.root;
+        project::make_private(root)?;
+        let owner = Identity::of(std::process::id()).map(|owner| owner.to_json());
+        fs::write(root.join(OWNER), owner.unwrap_or_default().to_string())?;
+        fs::create_dir_all(root.join("xtask"))?;
+        fs::create_dir_all(root.join("crates/worker/src"))?;
+        self.put_in_place(&lab::STAGES[0])?;
+        // For rustc, whose version a start looks at.
+        let toolchain = "rust-toolchain.toml";
+        if original.root.join(toolchain).is_file() {
+            fs::copy(original.root.join(toolchain), root.join(toolchain))?;
+        }
+        fs::write(root.join("built.json"), messages(executables))?;
+        let cargo = root.join("cargo");
+        fs::write(&cargo, CARGO)?;
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
+    }
+
+    /// Starts the lab, on ports that are free.
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut arguments = vec!["lab".to_owned(), "start".to_owned(), "--detach".to_owned()];
+        for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports()) {
+            arguments.extend([format!("--{flag}"), port.to_string()]);
+        }
+        let started = self.xtask(&arguments)?;
+        if !started.ok {
+            bail!("the lab did not start:\n  {}", started.lines.join("\n  "));
+        }
+        Ok(())
+    }
+
+    /// `cargo xtask` in the shadow.
+    pub(crate) fn xtask<S: AsRef<str>>(&self, words: &[S]) -> Result<Printed> {
+        let mut command = Command::new(&self.program);
+        command.args(words.iter().map(AsRef::as_ref));
+        self.output(command, &|| self.interrupted.load(Ordering::Relaxed))
+    }
+
+    /// A command of a text, whose ids are this time's.
+    pub(crate) fn run(&self, typed: &Typed) -> Result<Printed> {
+        let mut command = match typed.program {
+            Program::Xtask => Command::new(&self.program),
+            Program::Temporal => Command::new(&self.temporal_cli),
+            Program::Curl => {
+                let curl =
+                    temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;
+                let mut command = Command::new(curl);
+                // It shows one only where its answer does not go to a terminal.
+                command.arg("--no-progress-meter");
+                command
+            }
+            Program::Kill => {
+                self.check_kill(&typed.words)?;
+                // A shell always has it.
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", r#"kill "$@""#, "kill"]);
+                command
+            }
+        };
+        match typed.program {
+            Program::Xtask | Program::Kill => command.args(&typed.words),
+            Program::Temporal | Program::Curl => {
+                let state = self.state()?;
+                command.args(typed.words.iter().map(|word| with_ports(word, &state)))
+            }
+        };
+        self.output(command, &|| self.interrupted.load(Ordering::Relaxed))
+    }
+
+    /// The lab that runs in the shadow.
+    pub(crate) fn state(&self) -> Result<State> {
+        State::read(&self.project).context("the lab of the rehearsal does not run any more")
+    }
+
+    /// Puts the modules of that stage over the live ones, as an editor saves a file. Returns whether that changes
+    /// anything.
+    pub(crate) fn put_in_place(&self, stage: &Stage) -> io::Result<bool> {
+        let mut changed = false;
+        for (path, variant) in
+            [(lab::LIVE_WORKFLOW, &stage.workflow), (lab::LIVE_ACTIVITIES, &stage.activities)]
+        {
+            let path = self.project.root.join(path);
+            if fs::read(&path).is_ok_and(|content| content == variant.source.as_bytes()) {
+                continue;
+            }
+            fs::write(&path, variant.source)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Sleeps, or says that the play is to end.
+    pub(crate) fn pause(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            if self.interrupted.load(Ordering::Relaxed) {
+                bail!("{BROKEN_OFF}");
+            }
+            thread::sleep(PERIOD.min(time));
+        }
+        Ok(())
+    }
+
+    /// Whether the play is to end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Stops the lab and takes the shadow away.
+    pub(crate) fn remove(self) -> Result<()> {
+        self.stop()?;
+        let root = &self.project.root;
+        fs::remove_dir_all(root).with_context(|| format!("could not delete {}", root.display()))
+    }
+
+    /// Stops the lab, whatever else has happened: not even an interruption keeps it from that.
+    pub(crate) fn stop(&self) -> Result<()> {
+        if State::read(&self.project).is_none() {
+            return Ok(());
+        }
+        let mut command = Command::new(&self.program);
+        command.args(["lab", "stop"]);
+        let stopped = self.output(command, &|| false)?;
+        if !stopped.ok {
+            bail!("the lab of the rehearsal was not stopped:\n  {}", stopped.lines.join("\n  "));
+        }
+        Ok(())
+    }
+
+    /// Runs a command in the shadow to its end, or until it has taken too long or the play is to end.
+    fn output(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
+        temporal_cli::forget_settings(&mut command);
+        if let Some(state) = State::read(&self.project) {
+            command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
+        }
+        let root = &self.project.root;
+        command
+            .current_dir(root)
+            .env("CARGO_MANIFEST_DIR", root.join("xtask"))
+            .env("CARGO", root.join("cargo"));
+        command
+            .env(temporal_cli::CLI_VARIABLE, &self.temporal_cli)
+            .env(project::LAB_VARIABLE, &self.project.lab);
+        // As it is for a learner: a failure without a stack of calls. Without colours, as texts are.
+        command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
+        let (reader, writer) = io::pipe().context("could not make a pipe")?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        // A Ctrl-C is for the play, which then ends what it has started.
+        command.process_group(0);
+        let name = command.get_program().display().to_string();
+        let mut child = command.spawn().with_context(|| format!("could not run {name}"))?;
+        // With it the writing ends of the pipe are closed here.
+        drop(command);
+        let output = read(reader);
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().context("could not wait for a command")? {
+                let bytes = output.recv_timeout(REST).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes);
+                return Ok(Printed {
+                    lines: text.lines().map(str::to_owned).collect(),
+                    ok: status.success(),
+                });
+            }
+            let late = begin.elapsed() > PATIENCE;
+            if late || is_over() {
+                let ending = Ending { grace: GRACE, hurry: &|| false };
+                process::end_group(child.id(), Some(&mut child), &ending);
+                let _ = child.wait();
+                if !late {
+                    bail!("{BROKEN_OFF}");
+                }
+                let bytes = output.recv_timeout(REST).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes);
+                bail!("it did not end within {} s; until then it printed:\n{text}", PATIENCE.as_secs());
+            }
+            thread::sleep(PERIOD);
+        }
+    }
+
+    /// Only what the lab of the shadow runs may be killed.
+    fn check_kill(&self, words: &[String]) -> Result<()> {
+        let state = self.state()?;
+        let ours: Vec<String> = state
+            .services
+            .iter()
+            .map(|(_, service)| service)
+            .chain([&state.supervisor])
+            .map(|process| process.pid.to_string())
+            .collect();
+        let mut pids = words.iter().filter(|word| !word.starts_with('-')).peekable();
+        if pids.peek().is_none() {
+            bail!("it names no process");
+        }
+        match pids.find(|pid| !ours.contains(pid)) {
+            Some(pid) => bail!("{pid} is no process of the rehearsal's lab, so it is not killed"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tell!("error: {error:#}");
+        }
+    }
+}
+
+/// Said when the play was told to end.
+pub(crate) const BROKEN_OFF: &str = "the play was broken off";
+
+/// The shadows whose plays do not run any more.
+fn left_over(all: &Path) -> Vec<PathBuf> {
+    let is_in_use = |shadow: &Path| {
+        let owner = fs::read_to_string(shadow.join(OWNER)).unwrap_or_default();
+        let owner = serde_json::from_str(&owner).ok().as_ref().and_then(Identity::from_json);
+        owner.is_some_and(|owner| owner.is_alive())
+    };
+    let entries = fs::read_dir(all).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_in_use(path)).collect()
+}
+
+/// What cargo would say after a build: where each executable of a lab is.
+fn messages(executables: &Executables) -> String {
+    let message = |name: &str| {
+        let built = if name == WORKER { STAGE_WORKER } else { name };
+        let executable = executables.get(built);
+        let message =
+            json!({ "reason": "compiler-artifact", "target": { "name": name }, "executable": executable });
+        format!("{message}\n")
+    };
+    BINARIES.iter().map(|&name| message(name)).collect()
+}
+
+/// Free ports, not of those that the system gives away by itself, and others than those of a play beside this one.
+fn free_ports() -> impl Iterator<Item = u16> {
+    let first = 30_000 + u16::try_from(std::process::id() % 130).unwrap_or_default() * 20;
+    (first..32_768).filter(|&port| ports::is_free(port))
+}
+
+/// A word with the lab's own ports in place of those that a text goes by.
+fn with_ports(word: &str, state: &State) -> String {
+    let mut word = word.to_owned();
+    for row in PORTS {
+        let Some(default) = row.default else { continue };
+        for host in ["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()] {
+            word = word.replace(&format!("{host}:{default}"), &state.ports.address(row.name));
+        }
+    }
+    word
+}
+
+/// Reads all of it, on a thread of its own.
+fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
