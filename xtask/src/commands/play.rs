@@ -109,17 +109,21 @@ fn report(stage: &Stage, took: Duration, failure: Option<&Failure>) {
     }
     if !failure.expected.is_empty() {
         say!("  the text says:");
-        lines(&failure.expected);
+        lines(&failure.expected, failure.differ.map(|(line, _)| line));
     }
     if !failure.printed.is_empty() {
         say!("  it printed:");
-        lines(&failure.printed);
+        lines(&failure.printed, failure.differ.map(|(_, line)| line));
     }
 }
 
-fn lines(lines: &[String]) {
-    for line in lines {
-        say!("    {line}");
+/// Prints them, with a mark where they begin to differ.
+fn lines(lines: &[String], differ: Option<usize>) {
+    for (at, line) in lines.iter().enumerate() {
+        say!("  {} {line}", if differ == Some(at) { '>' } else { ' ' });
+    }
+    if differ == Some(lines.len()) {
+        say!("  > (nothing more)");
     }
 }
 
@@ -132,6 +136,7 @@ fn to_json((stage, took, failure): &(&Stage, Duration, Option<Failure>)) -> Valu
             "says": failure.says,
             "expected": failure.expected,
             "printed": failure.printed,
+            "differ": failure.differ.map(|(expected, printed)| json!({ "expected": expected, "printed": printed })),
         })
     });
     json!({ "name": stage.name, "ok": failure.is_none(), "seconds": took.as_secs_f64(), "failure": failure })

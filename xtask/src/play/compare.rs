@@ -80,17 +80,19 @@ fn regex(pattern: &str) -> Regex {
 pub(crate) struct Ids(BTreeMap<String, String>);
 
 impl Ids {
-    /// Whether this was printed, going by the text. What is learned of its ids is kept then, and only then.
-    pub(crate) fn compare(&mut self, expected: &[String], printed: &[String]) -> bool {
-        let expected: Vec<&str> = without_blank_ends(expected);
-        let printed: Vec<String> =
-            without_blank_ends(printed).into_iter().map(|line| as_live(line.trim_end())).collect();
-        match lines_match(&expected, &printed, self) {
+    /// Whether this was printed, going by the text; else from which line of each on it was not. What is learned
+    /// of the text's ids is kept if it was, and only then.
+    pub(crate) fn compare(&mut self, expected: &[String], printed: &[String]) -> Result<(), (usize, usize)> {
+        let (blank, expected) = without_blank_ends(expected);
+        let (blank_here, printed) = without_blank_ends(printed);
+        let printed: Vec<String> = printed.iter().map(|line| as_live(line.trim_end())).collect();
+        let mut furthest = (0, 0);
+        match lines_match(expected, &printed, (0, 0), self, &mut furthest) {
             Some(learned) => {
                 *self = learned;
-                true
+                Ok(())
             }
-            None => false,
+            None => Err((blank + furthest.0, blank_here + furthest.1)),
         }
     }
 
@@ -130,15 +132,24 @@ impl Ids {
     }
 }
 
-/// The ids, after these lines were found to match.
-fn lines_match(expected: &[&str], printed: &[String], ids: &Ids) -> Option<Ids> {
-    match (expected, printed) {
-        ([], []) => Some(ids.clone()),
-        ([any, rest @ ..], _) if any.trim() == "…" => {
-            (0..=printed.len()).find_map(|skipped| lines_match(rest, &printed[skipped..], ids))
+/// The ids, after the lines from there on were found to match.
+fn lines_match(
+    expected: &[String],
+    printed: &[String],
+    at: (usize, usize),
+    ids: &Ids,
+    furthest: &mut (usize, usize),
+) -> Option<Ids> {
+    *furthest = (*furthest).max(at);
+    match (expected.get(at.0), printed.get(at.1)) {
+        (None, None) => Some(ids.clone()),
+        (Some(any), _) if any.trim() == "…" => {
+            let mut rests = at.1..=printed.len();
+            rests.find_map(|rest| lines_match(expected, printed, (at.0 + 1, rest), ids, furthest))
         }
-        ([line, expected @ ..], [here, printed @ ..]) => {
-            lines_match(expected, printed, &line_matches(line, here, ids)?)
+        (Some(line), Some(here)) => {
+            let ids = line_matches(line, here, ids)?;
+            lines_match(expected, printed, (at.0 + 1, at.1 + 1), &ids, furthest)
         }
         _ => None,
     }
@@ -190,13 +201,12 @@ fn as_live(line: &str) -> String {
     VARIANT.replace_all(line, "crates/worker/src/$1.rs").into_owned()
 }
 
-fn without_blank_ends(lines: &[String]) -> Vec<&str> {
-    let is_blank = |line: &&str| line.trim().is_empty();
-    let mut lines: Vec<&str> = lines.iter().map(String::as_str).skip_while(is_blank).collect();
-    while lines.last().is_some_and(is_blank) {
-        lines.pop();
-    }
-    lines
+/// The lines without the blank ones at both ends, and how many were left out before them.
+fn without_blank_ends(lines: &[String]) -> (usize, &[String]) {
+    let says = |line: &String| !line.trim().is_empty();
+    let first = lines.iter().position(says).unwrap_or(lines.len());
+    let end = lines.iter().rposition(says).map_or(first, |last| last + 1);
+    (first, &lines[first..end])
 }
 
 #[cfg(test)]
@@ -208,7 +218,7 @@ mod tests {
     }
 
     fn matches(expected: &str, printed: &str) -> bool {
-        Ids::default().compare(&lines(expected), &lines(printed))
+        Ids::default().compare(&lines(expected), &lines(printed)).is_ok()
     }
 
     #[test]
@@ -276,6 +286,16 @@ mod tests {
         assert!(matches("\nready\n\n", "ready") && matches("ready", "\n\nready\n \n"));
     }
 
+    #[test]
+    fn the_first_lines_that_differ_are_told() {
+        let differ =
+            |expected: &str, printed: &str| Ids::default().compare(&lines(expected), &lines(printed));
+        assert_eq!(differ("one\ntwo\nend", "\none\n2\nend"), Err((1, 2)));
+        assert_eq!(differ("one", "one\ntwo"), Err((1, 1)));
+        assert_eq!(differ("one\ntwo", "one"), Err((1, 1)));
+        assert_eq!(differ("one\n…\nthree\nend", "one\n2\nthree\n4"), Err((3, 3)));
+    }
+
     const FIRST: &str = "transfer-1000000000-00000001";
     const SECOND: &str = "transfer-1000000000-00000002";
     const HERE: &str = "transfer-1795354341-55a2c253";
@@ -284,41 +304,43 @@ mod tests {
     #[test]
     fn an_id_is_the_same_one_wherever_the_text_names_it() {
         let mut ids = Ids::default();
-        assert!(ids.compare(&lines(&format!("started {FIRST}")), &lines(&format!("started {HERE}"))));
+        assert!(ids.compare(&lines(&format!("started {FIRST}")), &lines(&format!("started {HERE}"))).is_ok());
         assert_eq!(ids.in_command(&format!("WorkflowId='{FIRST}'")), Ok(format!("WorkflowId='{HERE}'")));
         assert_eq!(ids.in_command("account_A"), Ok("account_A".to_owned()));
         assert_eq!(ids.in_command(SECOND), Err(SECOND.to_owned()));
         assert_eq!(ids.in_line(&format!("  {FIRST}: …")), format!("  {HERE}: …"));
 
-        assert!(!ids.compare(&lines(FIRST), &lines(ELSEWHERE)));
+        assert!(ids.compare(&lines(FIRST), &lines(ELSEWHERE)).is_err());
         // Two transfers of the text are not one here.
-        assert!(!ids.compare(&lines(SECOND), &lines(HERE)));
-        assert!(ids.compare(&lines(SECOND), &lines(ELSEWHERE)));
+        assert!(ids.compare(&lines(SECOND), &lines(HERE)).is_err());
+        assert!(ids.compare(&lines(SECOND), &lines(ELSEWHERE)).is_ok());
     }
 
     #[test]
     fn what_does_not_match_teaches_nothing() {
         let mut ids = Ids::default();
-        assert!(!ids.compare(&lines(&format!("{FIRST}\nend")), &lines(&format!("{HERE}\nother end"))));
-        assert!(ids.compare(&lines(FIRST), &lines(ELSEWHERE)));
+        assert!(
+            ids.compare(&lines(&format!("{FIRST}\nend")), &lines(&format!("{HERE}\nother end"))).is_err()
+        );
+        assert!(ids.compare(&lines(FIRST), &lines(ELSEWHERE)).is_ok());
     }
 
     #[test]
     fn ids_among_lines_that_the_text_leaves_out_are_found() {
         let mut ids = Ids::default();
         let expected = lines(&format!("{SECOND} stuck\n…\n{FIRST} stuck\n…"));
-        assert!(ids.compare(&lines(FIRST), &lines(HERE)));
+        assert!(ids.compare(&lines(FIRST), &lines(HERE)).is_ok());
         let printed = lines(&format!("{ELSEWHERE} stuck\n  why\n{HERE} stuck\n  why"));
-        assert!(ids.compare(&expected, &printed));
+        assert!(ids.compare(&expected, &printed).is_ok());
         assert_eq!(ids.in_command(SECOND), Ok(ELSEWHERE.to_owned()));
     }
 
     #[test]
     fn a_process_id_is_known_however_it_is_written() {
         let mut ids = Ids::default();
-        assert!(ids.compare(&lines("worker pid 12273"), &lines("worker pid 99")));
+        assert!(ids.compare(&lines("worker pid 12273"), &lines("worker pid 99")).is_ok());
         assert_eq!((ids.pid("12273"), ids.pid("1")), (Some("99"), None));
-        assert!(ids.compare(&lines(r#"{"pid": 12273}"#), &lines(r#"{"pid": 99}"#)));
-        assert!(!ids.compare(&lines("worker pid 12273"), &lines("worker pid 100")));
+        assert!(ids.compare(&lines(r#"{"pid": 12273}"#), &lines(r#"{"pid": 99}"#)).is_ok());
+        assert!(ids.compare(&lines("worker pid 12273"), &lines("worker pid 100")).is_err());
     }
 }

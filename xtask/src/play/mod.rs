@@ -6,7 +6,7 @@ mod words;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Block, Command, Stage};
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub(crate) struct Failure {
     pub(crate) expected: Vec<String>,
     /// What was printed.
     pub(crate) printed: Vec<String>,
+    /// From which line of each on they differ.
+    pub(crate) differ: Option<(usize, usize)>,
 }
 
 /// Does what the text of a stage says. The inner result tells whether the lab is as the text says.
@@ -75,7 +77,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
 /// A failure that no line of the text stands for.
 fn about(stage: &Stage, says: String) -> Failure {
     let file = stage.text.file;
-    Failure { file, line: None, typed: None, says, expected: Vec::new(), printed: Vec::new() }
+    Failure { file, line: None, typed: None, says, expected: Vec::new(), printed: Vec::new(), differ: None }
 }
 
 fn enter(shadow: &Shadow, stage: &Stage) -> Result<()> {
@@ -88,31 +90,36 @@ fn enter(shadow: &Shadow, stage: &Stage) -> Result<()> {
 
 /// Types a command; one that only tells how things are, until they are as the text says.
 fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Result<(), Failure> {
-    let fails = |says: String, ids: &Ids, printed: Vec<String>| Failure {
+    let failure = |ids: &Ids, says: String, printed: Vec<String>, differ: Option<(usize, usize)>| Failure {
         file: stage.text.file,
         line: Some(command.line),
         typed: Some(command.typed.clone()),
         says,
         expected: command.prints.iter().map(|line| ids.in_line(line)).collect(),
         printed,
+        differ,
     };
-    let typed =
-        this_times(&command.typed, ids).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
+    let breaks = |ids: &Ids, error: Error| failure(ids, format!("{error:#}"), Vec::new(), None);
+    let typed = this_times(&command.typed, ids).map_err(|error| breaks(ids, error))?;
+    let shown = command.prints.iter().any(|line| !line.trim().is_empty());
     let begin = Instant::now();
     loop {
-        let printed = shadow.run(&typed).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
-        let shown = command.prints.iter().any(|line| !line.trim().is_empty());
-        let says = match shown {
-            true if ids.compare(&command.prints, &printed.lines) => return Ok(()),
-            true => "it does not print what the text says",
-            // Nothing else tells whether it has worked.
-            false if printed.ok => return Ok(()),
-            false => "it fails, and the text does not show that",
+        let printed = shadow.run(&typed).map_err(|error| breaks(ids, error))?;
+        let (says, differ) = if shown {
+            match ids.compare(&command.prints, &printed.lines) {
+                Ok(()) => return Ok(()),
+                Err(differ) => ("it does not print what the text says", Some(differ)),
+            }
+        } else if printed.ok {
+            return Ok(());
+        } else {
+            // Where a text shows nothing of it, it is to work.
+            ("it fails, and the text does not show that", None)
         };
         if !typed.only_reads() || begin.elapsed() > PATIENCE {
-            return Err(fails(says.to_owned(), ids, printed.lines));
+            return Err(failure(ids, says.to_owned(), printed.lines, differ));
         }
-        shadow.pause(PERIOD).map_err(|error| fails(format!("{error:#}"), ids, Vec::new()))?;
+        shadow.pause(PERIOD).map_err(|error| breaks(ids, error))?;
     }
 }
 
@@ -125,9 +132,9 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
             *word = pid.to_owned();
             continue;
         }
-        *word = ids.in_command(word).map_err(|id| {
-            anyhow::anyhow!("nothing before has printed the id {id}, so it is not known here")
-        })?;
+        *word = ids
+            .in_command(word)
+            .map_err(|id| anyhow!("nothing before has printed the id {id}, so it is not known here"))?;
     }
     Ok(typed)
 }
