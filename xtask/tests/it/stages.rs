@@ -93,7 +93,7 @@ fn a_running_lab_uses_a_stage_at_once_and_a_reset_empties_it() {
     let checkout = Checkout::new("up-stage");
     checkout.start();
     let first = pid_in(service(&checkout.status(), "worker"));
-    checkout.run(&["stage", "fix-workflow"]).ok();
+    checkout.run(&["stage", "fix-workflow", "--bare"]).ok();
     let status = checkout.status();
     assert_eq!(status["stage"], "fix-workflow");
     assert_eq!(service(&status, "worker")["state"], "running");
