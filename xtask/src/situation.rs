@@ -163,7 +163,7 @@ impl<'a> Entrance<'a> {
         // At once, and not when their next attempt is due.
         for stuck in self.stuck_on_deposit()? {
             if let Some((id, _)) = &stuck.activity {
-                self.server.reset_activity(&stuck.run, id).or_else(gone)?;
+                self.server.retry_activity(&stuck.run, id).or_else(gone)?;
             }
         }
         Ok(())

@@ -159,11 +159,15 @@ impl Server {
         }
     }
 
-    /// Runs a pending activity now, as if it were its first attempt.
-    pub(crate) fn reset_activity(&self, run: &Run, activity_id: &str) -> Result<()> {
+    /// Has the next attempt of a pending activity made now.
+    ///
+    /// By a pause and its end, since a reset of the activity would begin anew with its first attempt, and its history
+    /// would not tell of the others. A pause that is not ended, as this was killed in between, the next retry ends.
+    pub(crate) fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<()> {
         let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
         let order = json!({ "execution": which, "id": activity_id });
-        match post_json(&self.api("activities-deprecated/reset"), &order) {
+        let ask = |what: &str| post_json(&self.api(&format!("activities-deprecated/{what}")), &order);
+        match ask("pause").and_then(|_| ask("unpause")) {
             // A server of another version knows it by another path, which the CLI knows.
             Err(error) if [404, 405, 501].contains(&status_of(&error)) => {
                 let (id, run_id) = (&*run.workflow_id, &*run.run_id);

@@ -12,15 +12,19 @@ use contract::{
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use transfer_kit::{Bank, activities};
 
+/// Withdrawals have a host of their own since the bank split its services.
+const WITHDRAWALS: &str = "http://127.0.0.1:5005";
+
 /// What the Activities share: the bank, and the connections to it.
 pub struct MoneyActivities {
     bank: Bank,
+    withdrawals: Bank,
 }
 
 impl MoneyActivities {
     /// The Activities at this bank.
     pub fn new(bank: Bank) -> Self {
-        Self { bank }
+        Self { bank, withdrawals: Bank::at(WITHDRAWALS) }
     }
 }
 
@@ -42,7 +46,7 @@ impl MoneyActivities {
         ctx: ActivityContext,
         Movement { account_id, amount }: Movement,
     ) -> Result<MovementAnswer, ActivityError> {
-        let done: Withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await?;
+        let done: Withdrawn = self.withdrawals.post(&ctx, &account_id, "withdraw", amount).await?;
         Ok(MovementAnswer {
             account_id: done.account_number,
             previous_balance: done.previous_balance,

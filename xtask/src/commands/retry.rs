@@ -37,7 +37,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .iter()
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
-    let retry = |&(stuck, id, _): &(&Stuck, &str, &str)| server.reset_activity(&stuck.run, id);
+    let retry = |&(stuck, id, _): &(&Stuck, &str, &str)| server.retry_activity(&stuck.run, id);
     let mut results = Vec::new();
     for some in waiting.chunks(SIDE_BY_SIDE) {
         thread::scope(|scope| {

@@ -33,7 +33,7 @@ fn stuck_ones_complete(facts: &Facts) -> Verdict {
         facts,
         stuck,
         "completed",
-        why_not_complete,
+        |transfer| why_not_complete(facts, transfer),
         "none was stuck: cargo xtask stage fix-activity starts one",
     )
 }

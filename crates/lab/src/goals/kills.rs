@@ -79,5 +79,11 @@ fn restarted(facts: &Facts, name: &str) -> Verdict {
 }
 
 fn nothing_is_lost(facts: &Facts) -> Verdict {
-    all_complete(facts, &facts.transfers, "completed", why_not_complete, START_SOME)
+    all_complete(
+        facts,
+        &facts.transfers,
+        "completed",
+        |transfer| why_not_complete(facts, transfer),
+        START_SOME,
+    )
 }

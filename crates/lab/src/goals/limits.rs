@@ -62,7 +62,7 @@ fn new_ones_complete(facts: &Facts) -> Verdict {
         }
     }
     let next = match last {
-        Some(transfer) => why_not_complete(transfer),
+        Some(transfer) => why_not_complete(facts, transfer),
         None => "mend the address and the limit, save, and start another: \
                  cargo xtask transfer account_A account_B 25.50 --wait"
             .to_owned(),

@@ -80,7 +80,7 @@ fn all_complete<'a>(
 }
 
 /// What keeps a transfer from completing, and what to do.
-fn why_not_complete(transfer: &Transfer) -> String {
+fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
     let id = &transfer.workflow_id;
     let run = transfer.last();
     match run.status {
@@ -91,7 +91,12 @@ fn why_not_complete(transfer: &Transfer) -> String {
             format!("an Activity of {id} waits for its next attempt; to not wait: cargo xtask retry")
         }
         Status::Running => format!("{id} is under way: cargo xtask lab status"),
-        Status::Completed => format!("{id} has completed, but not rightly: see what is wrong below"),
+        Status::Completed if !honesty::wrong_with(facts, transfer).is_empty() => {
+            format!("{id} has completed, but not rightly: see what is wrong below")
+        }
+        Status::Completed => {
+            format!("{id} has completed; start another: cargo xtask transfer account_A account_B 10")
+        }
         Status::Failed => format!("{id} has failed: its last event in the Temporal UI says why"),
         Status::Otherwise => format!("{id} was ended, and not mended: start another and let it complete"),
     }

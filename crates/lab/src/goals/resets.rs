@@ -61,7 +61,7 @@ fn one_is_reset(facts: &Facts) -> Verdict {
 fn all_are_reset(facts: &Facts) -> Verdict {
     let next = |transfer: &Transfer| match reset(transfer.last()) {
         None => format!("{} is still failed: reset it with the others, in a batch", transfer.workflow_id),
-        Some(_) => why_not_complete(transfer),
+        Some(_) => why_not_complete(facts, transfer),
     };
     all_complete(facts, failed_ones(facts), "completed", next, NONE_FAILED)
 }

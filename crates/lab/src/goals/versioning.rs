@@ -110,7 +110,7 @@ fn old_ones_complete(facts: &Facts) -> Verdict {
              cargo xtask hint",
             transfer.workflow_id
         ),
-        None => why_not_complete(transfer),
+        None => why_not_complete(facts, transfer),
         Some(_) => format!("{} has made the step that it should not have", transfer.workflow_id),
     };
     let none = "no broken transfer is there: cargo xtask stage jerry-adds-step makes some";
@@ -143,7 +143,7 @@ fn marker_recorded(facts: &Facts) -> Verdict {
 
 fn none_is_stuck(facts: &Facts) -> Verdict {
     match facts.runs().find(|(_, run)| fails_now(run)) {
-        Some((transfer, _)) => Verdict::Open(why_not_complete(transfer)),
+        Some((transfer, _)) => Verdict::Open(why_not_complete(facts, transfer)),
         None => {
             let completed = facts.transfers.iter().filter_map(|transfer| {
                 let close = completed_exactly(facts, transfer)?;

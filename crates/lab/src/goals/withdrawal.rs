@@ -54,7 +54,7 @@ fn waiting(transfer: &Transfer, run: &Run) -> Option<Evidence> {
 
 fn withdraw_fails(facts: &Facts) -> Verdict {
     let next = match facts.transfers.last() {
-        Some(transfer) => why_not_complete(transfer),
+        Some(transfer) => why_not_complete(facts, transfer),
         None => START_ONE.to_owned(),
     };
     Verdict::by(failed_before(facts).map(|(_, _, evidence)| evidence).collect(), next)
@@ -85,5 +85,5 @@ fn transfer_completes(facts: &Facts) -> Verdict {
             None => still = still.or(Some(transfer)),
         }
     }
-    Verdict::by(evidence, still.map_or(START_ONE.to_owned(), why_not_complete))
+    Verdict::by(evidence, still.map_or(START_ONE.to_owned(), |transfer| why_not_complete(facts, transfer)))
 }

@@ -58,7 +58,7 @@ fn goes_on(facts: &Facts) -> Verdict {
 
 fn none_is_stuck(facts: &Facts) -> Verdict {
     if let Some((transfer, _)) = facts.runs().find(|(_, run)| fails_now(run)) {
-        return Verdict::Open(why_not_complete(transfer));
+        return Verdict::Open(why_not_complete(facts, transfer));
     }
     goes_on(facts)
 }
