@@ -72,7 +72,7 @@ impl Modules {
     /// The modules whose byte copies this folder has, as `workflow.rs` and `activities.rs`.
     ///
     /// # Errors
-    /// A file cannot be read, or is no copy of a version that a stage has: what somebody edited is not compiled here.
+    /// A file cannot be read, or is no copy of a version that a stage has, as one that was edited.
     pub fn in_folder(folder: &Path) -> anyhow::Result<Modules> {
         Ok(Modules {
             workflow: variant_in(&folder.join("workflow.rs"), |stage| &stage.workflow)?,

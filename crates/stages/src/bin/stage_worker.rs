@@ -21,7 +21,7 @@ fn main() -> ExitCode {
                 .value_parser(value_parser!(PathBuf))
                 .default_value("crates/worker/src")
                 .conflicts_with("stage")
-                .help("Without a stage: run the versions that DIR/workflow.rs and DIR/activities.rs are copies of"),
+                .help("Without a stage: run what DIR/workflow.rs and DIR/activities.rs are copies of"),
         )
         .arg(
             Arg::new("ready-file")

@@ -46,8 +46,8 @@ impl MoneyTransferWorkflow {
         ctx.state_mut(|this| this.state.to_account_starting_balance = Some(to_balance));
 
         // A transfer may have waited since the first look. What Temporal records is what the auditors see.
-        // Transfers that were past this point before this step was made go on without it: `patched` tells them
-        // by their Event History, and writes a marker into that of the others.
+        // A transfer that was past this point before there was this step goes on without it: there, `patched`
+        // is false. In all others it is true, and leaves a marker in the Event History.
         if ctx.patched("confirm-balance") {
             ctx.state_mut(|this| this.state.steps.insert(2, CONFIRM_BALANCE.to_owned()));
             Self::check_balance(ctx, CONFIRM_BALANCE, &transfer.from_account).await?;
