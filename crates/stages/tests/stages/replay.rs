@@ -1,11 +1,11 @@
-//! Saved Event Histories against today's Workflow code: a change that would break transfers under way fails here.
+//! Saved Event Histories against today's code: a change that would break transfers under way fails here.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use stages::workflow::{fixed, jerry};
+use stages::workflow::{added_step, fixed, jerry, versioned};
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
 use temporalio_common::WorkflowDefinition;
 use temporalio_sdk::{
@@ -32,17 +32,51 @@ fn histories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories")
 }
 
+/// The saved histories of transfers that made the step behind the patch.
+const PATCHED: &[&str] = &["completed-with-the-patch.json"];
+
+/// Those whose file's name is picked.
+fn saved(picked: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = fs::read_dir(histories()).expect("the folder of histories");
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    let name = |file: &PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();
+    let picked: Vec<_> = files.filter(|file| picked(&name(file))).collect();
+    assert!(!picked.is_empty(), "no history in {}", histories().display());
+    picked
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fixed_workflow_replays_every_saved_history() {
-    let folder = histories();
-    let mut replayed = 0;
-    for file in fs::read_dir(&folder).expect("the folder of histories") {
-        let path = file.expect("an entry").path();
-        let outcome = replay::<fixed::MoneyTransferWorkflow>(&path).await;
-        assert_eq!(outcome, Ok(()), "{}", path.display());
-        replayed += 1;
+async fn the_fixed_workflow_replays_every_history_from_before_the_patch() {
+    for file in saved(|name| !PATCHED.contains(&name)) {
+        let outcome = replay::<fixed::MoneyTransferWorkflow>(&file).await;
+        assert_eq!(outcome, Ok(()), "{}", file.display());
     }
-    assert!(replayed >= 3, "only {replayed} histories in {}", folder.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_versioned_workflow_replays_every_saved_history() {
+    for file in saved(|_| true) {
+        let outcome = replay::<versioned::MoneyTransferWorkflow>(&file).await;
+        assert_eq!(outcome, Ok(()), "{}", file.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fixed_workflow_does_not_replay_what_a_patch_has_marked() {
+    for file in saved(|name| PATCHED.contains(&name)) {
+        let outcome = replay::<fixed::MoneyTransferWorkflow>(&file).await;
+        let failure = outcome.expect_err("it knows neither the step nor the patch");
+        assert!(failure.contains("Nondeterminism"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_without_a_patch_does_not_replay_what_is_past_it() {
+    let outcome = replay::<added_step::MoneyTransferWorkflow>(&histories().join("completed.json")).await;
+    let failure = outcome.expect_err("the history has no such step");
+    for part in ["Nondeterminism", "withdraw", "confirm_balance"] {
+        assert!(failure.contains(part), "{failure}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,4 +123,16 @@ async fn renew_the_saved_histories() {
     crate::events::failure(&transfer).await;
     save("insufficient-funds", &transfer).await;
     fixed.stop().await;
+
+    let versioned = worker(&testbed, "version-workflow").await;
+    let transfer = testbed.start_transfer("patched", example()).await;
+    result(&transfer).await;
+    save("completed-with-the-patch", &transfer).await;
+    versioned.stop().await;
+
+    let limited = worker(&testbed, "jerry-limits-retries").await;
+    let transfer = testbed.start_transfer("limited", example()).await;
+    crate::events::failure(&transfer).await;
+    save("out-of-attempts", &transfer).await;
+    limited.stop().await;
 }
