@@ -1,13 +1,11 @@
 //! Lost answers, cancellations and workers that are killed: the money moves once or goes back.
 
-use std::process::{Child, Command, Stdio};
-
 use serde_json::json;
 use temporalio_client::{WorkflowCancelOptions, WorkflowGetResultOptions, errors::WorkflowGetResultError};
 use testbed::{Testbed, until};
 use transfer_kit::stuck;
 
-use crate::{Handle, events, example, result, worker};
+use crate::{Handle, events, example, process::Process, result, worker};
 
 async fn until_deposit_fails(testbed: &Testbed, transfer: &Handle) {
     until("the deposit to fail", || async {
@@ -84,35 +82,6 @@ async fn until_balances(testbed: &Testbed, expected: (i64, i64)) {
     .await;
 }
 
-/// A worker in a process of its own, to be ended by a signal.
-struct Process(Child);
-
-impl Process {
-    fn start(testbed: &Testbed, stage: &str) -> Process {
-        let child = Command::new(env!("CARGO_BIN_EXE_stage_worker"))
-            .arg(stage)
-            .env("TEMPORAL_ADDRESS", testbed.server_address())
-            .env("ACCOUNT_API_URL", &testbed.bank_url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        Process(child.expect("the worker can be run"))
-    }
-
-    fn signal(&mut self, signal: &str) {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("kill can be run");
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 async fn completes_though_its_worker_ends_by(signal: &str) {
     let testbed = Testbed::start().await;
     testbed.put("/outage", json!({"deposits": true})).await;
@@ -121,8 +90,8 @@ async fn completes_though_its_worker_ends_by(signal: &str) {
     until_deposit_fails(&testbed, &transfer).await;
     first.signal(signal);
     until("the worker to end", || {
-        let ended = first.0.try_wait().expect("a child can be asked");
-        async move { ended.ok_or("it runs") }
+        let ended = first.has_ended();
+        async move { if ended { Ok(()) } else { Err("it runs") } }
     })
     .await;
     testbed.put("/outage", json!({"deposits": false})).await;

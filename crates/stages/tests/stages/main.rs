@@ -4,12 +4,20 @@ mod business_errors;
 mod events;
 mod idempotency;
 mod interruptions;
+mod modules;
+mod process;
 mod replay;
 mod story;
 
-use temporalio_client::{Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowHandle};
-use testbed::{TestWorker, Testbed};
-use transfer_kit::Bank;
+use temporalio_client::{
+    Client, UntypedQuery, UntypedWorkflow, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,
+};
+use temporalio_common::data_converters::RawValue;
+use testbed::{TestWorker, Testbed, until};
+use transfer_kit::{
+    Bank,
+    stuck::{self, Stuck, Task},
+};
 
 type Handle = WorkflowHandle<Client, UntypedWorkflow>;
 
@@ -31,4 +39,36 @@ async fn result(handle: &Handle) -> serde_json::Value {
     let options = WorkflowGetResultOptions::default();
     let result = handle.get_result(options).await.expect("the transfer completes");
     serde_json::from_slice(&result.payloads[0].data).expect("the result is JSON")
+}
+
+/// What a transfer tells of itself.
+async fn state(handle: &Handle) -> serde_json::Value {
+    let query = UntypedQuery::new(contract::STATE_QUERY);
+    let answer = handle.query(query, RawValue::new(Vec::new()), WorkflowQueryOptions::default()).await;
+    let answer = answer.expect("a worker answers for the transfer");
+    serde_json::from_slice(&answer.payloads[0].data).expect("the state is JSON")
+}
+
+/// Waits until the transfer is stuck at `task` for at least `attempts` attempts.
+async fn stuck(testbed: &Testbed, handle: &Handle, task: Task, attempts: i32) -> Stuck {
+    let run_id = handle.run_id().expect("a started transfer has a run");
+    until("the transfer to be stuck", || async {
+        let workflow_id = &handle.info().workflow_id;
+        let stuck = stuck::why(&testbed.client, workflow_id, run_id).await.expect("the server answers");
+        match stuck {
+            Some(stuck) if stuck.task == task && stuck.attempt >= attempts => Ok(stuck),
+            other => Err(other),
+        }
+    })
+    .await
+}
+
+/// What account_A and account_B hold, in cents.
+async fn balances(testbed: &Testbed) -> (i64, i64) {
+    (testbed.balance("account_A").await, testbed.balance("account_B").await)
+}
+
+/// What both hold once this many of [`example`]'s transfers have moved their money.
+fn balances_after(transfers: i64) -> (i64, i64) {
+    (100_000 - transfers * 2_550, 50_000 + transfers * 2_550)
 }

@@ -1,24 +1,9 @@
 //! The first story: Jerry's two bugs, mended one after the other, under a transfer that is under way.
 
-use temporalio_client::{UntypedQuery, WorkflowQueryOptions};
 use testbed::{Testbed, until};
-use transfer_kit::stuck::{self, Stuck, Task};
+use transfer_kit::stuck::Task;
 
-use crate::{Handle, events, example, result, worker};
-
-/// Waits until the transfer is stuck at `task` for at least `attempts` attempts.
-async fn stuck(testbed: &Testbed, handle: &Handle, task: Task, attempts: i32) -> Stuck {
-    let run_id = handle.run_id().expect("a started transfer has a run");
-    until("the transfer to be stuck", || async {
-        let workflow_id = &handle.info().workflow_id;
-        let stuck = stuck::why(&testbed.client, workflow_id, run_id).await.expect("the server answers");
-        match stuck {
-            Some(stuck) if stuck.task == task && stuck.attempt >= attempts => Ok(stuck),
-            other => Err(other),
-        }
-    })
-    .await
-}
+use crate::{events, example, result, state, stuck, worker};
 
 #[tokio::test]
 async fn a_transfer_survives_both_of_jerrys_bugs_and_moves_the_money_once() {
@@ -72,30 +57,22 @@ async fn a_transfer_tells_how_far_it_is_when_asked() {
     testbed.put("/outage", serde_json::json!({"deposits": true})).await;
     let worker = worker(&testbed, "fix-activity").await;
     let transfer = testbed.start_transfer("asked", example()).await;
-    let ask = || async {
-        let nothing = temporalio_common::data_converters::RawValue::new(Vec::new());
-        let options = WorkflowQueryOptions::default();
-        let answer = transfer.query(UntypedQuery::new(contract::STATE_QUERY), nothing, options).await;
-        let answer = answer.expect("a running transfer answers");
-        serde_json::from_slice::<serde_json::Value>(&answer.payloads[0].data).expect("the state is JSON")
-    };
-
     stuck(&testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
-    let state = ask().await;
-    assert_eq!(state["input"], example());
-    assert_eq!(state["status"], "RUNNING");
-    assert_eq!(state["current_step"], "deposit");
+    let told = state(&transfer).await;
+    assert_eq!(told["input"], example());
+    assert_eq!(told["status"], "RUNNING");
+    assert_eq!(told["current_step"], "deposit");
     let done = serde_json::json!(["check_balance_from", "check_balance_to", "withdraw"]);
-    assert_eq!(state["completed_steps"], done);
-    assert_eq!(state["from_account_starting_balance"], 1000);
-    assert!(state["result"].is_null());
+    assert_eq!(told["completed_steps"], done);
+    assert_eq!(told["from_account_starting_balance"], 1000);
+    assert!(told["result"].is_null());
 
     testbed.put("/outage", serde_json::json!({"deposits": false})).await;
     let result = result(&transfer).await;
-    let state = ask().await;
-    assert_eq!(state["status"], "COMPLETED");
-    assert_eq!(state["result"], result);
-    assert!(state["current_step"].is_null());
+    let told = state(&transfer).await;
+    assert_eq!(told["status"], "COMPLETED");
+    assert_eq!(told["result"], result);
+    assert!(told["current_step"].is_null());
     worker.stop().await;
 }
 
