@@ -5,6 +5,7 @@ use temporalio_client::{
     WorkflowFetchHistoryOptions, WorkflowGetResultOptions, errors::WorkflowGetResultError,
 };
 use temporalio_common::protos::temporal::api::{
+    enums::v1::EventType,
     failure::v1::Failure,
     history::v1::{HistoryEvent, history_event::Attributes},
 };
@@ -41,6 +42,23 @@ pub(crate) async fn scheduled_activities(handle: &Handle) -> Vec<String> {
         })
         .map(|activity_type| activity_type.name)
         .collect()
+}
+
+/// The steps whose Activities were scheduled, in order: an Activity's id is its step.
+pub(crate) async fn steps(handle: &Handle) -> Vec<String> {
+    of(handle)
+        .await
+        .into_iter()
+        .filter_map(|event| match event.attributes {
+            Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => Some(scheduled.activity_id),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether the Event History has a marker, as a patch leaves one.
+pub(crate) async fn has_marker(handle: &Handle) -> bool {
+    of(handle).await.iter().any(|event| event.event_type() == EventType::MarkerRecorded)
 }
 
 /// How a transfer failed that has to: the message and the type of the Application Failure at the bottom.

@@ -4,10 +4,13 @@ mod business_errors;
 mod events;
 mod idempotency;
 mod interruptions;
+mod limits;
 mod modules;
 mod process;
 mod replay;
+mod resets;
 mod story;
+mod versioning;
 
 use temporalio_client::{
     Client, UntypedQuery, UntypedWorkflow, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,
