@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let as_json = arguments.get_flag("json");
-    let stages: Vec<&Stage> = match text(arguments, "stage") {
+    let stages: Vec<&'static Stage> = match text(arguments, "stage") {
         Some(name) => vec![lab::stage(name).ok_or_else(|| stage::unknown(name))?],
         None => STAGES.iter().collect(),
     };
@@ -44,52 +44,77 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, &executables, cli)?;
-    shadow.start()?;
-    let started = begin.elapsed();
+    let started = shadow.start().map(|()| begin.elapsed());
     let mut results = Vec::new();
-    for stage in stages {
+    for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
         let begin = Instant::now();
-        let result = play::follow(&shadow, stage);
-        if shadow.is_interrupted() {
-            break;
+        let failure = play::follow(&shadow, stage).err();
+        let result = Played { stage, took: begin.elapsed(), failure };
+        if !as_json && !shadow.is_interrupted() {
+            report(&result);
         }
-        if !as_json {
-            report(stage, begin.elapsed(), result.as_ref().err());
-        }
-        results.push((stage, begin.elapsed(), result.err()));
+        results.push(result);
     }
-    let interrupted = shadow.is_interrupted();
-    let failed = results.iter().filter(|(_, _, failure)| failure.is_some()).count();
+    if shadow.is_interrupted() {
+        shadow.remove()?;
+        bail!("{BROKEN_OFF}; nothing of it is left running");
+    }
+    let failed = results.iter().filter(|played| played.failure.is_some()).count();
     let folder = project.display(&shadow.project.root);
-    let keep = arguments.get_flag("keep") || failed > 0;
+    let keep = arguments.get_flag("keep") || started.is_err() || failed > 0;
     if keep {
         shadow.stop()?;
+        tell!("its folder, with the logs of its lab in .lab/logs, stays until the next play: {folder}");
     } else {
         shadow.remove()?;
     }
+    let started = started?;
     let total = begin.elapsed();
-    if interrupted {
-        bail!("{BROKEN_OFF}; nothing of it is left running");
-    }
     if as_json {
-        let stages: Vec<Value> = results.iter().map(to_json).collect();
+        let stages: Vec<Value> = results.iter().map(Played::to_json).collect();
+        let folder = keep.then_some(folder);
         say!(
             "{}",
-            json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages,
-                    "folder": keep.then_some(&folder) })
+            json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages, "folder": folder })
         );
     } else {
         let count = results.len();
-        let outcome = if failed == 0 { "played".to_owned() } else { format!("played, {failed} failed") };
         let stages = if count == 1 { "stage" } else { "stages" };
-        say!("{count} {stages} {outcome}, in {} with the lab's start ({})", seconds(total), seconds(started));
-    }
-    if keep {
-        tell!(
-            "what was played is in {folder}, with the lab's logs in {folder}/.lab/logs, until the next play"
-        );
+        let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+        let (total, started) = (seconds(total), seconds(started));
+        say!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// How a stage went.
+struct Played {
+    stage: &'static Stage,
+    took: Duration,
+    failure: Option<Box<Failure>>,
+}
+
+impl Played {
+    fn to_json(&self) -> Value {
+        let lines = |(expected, printed)| json!({ "expected": expected, "printed": printed });
+        let failure = self.failure.as_ref().map(|failure| {
+            json!({
+                "file": failure.file,
+                "line": failure.line,
+                "command": failure.typed,
+                "says": failure.says,
+                "expected": failure.expected,
+                "printed": failure.printed,
+                "differ": failure.differ.map(lines),
+            })
+        });
+        json!({
+            "name": self.stage.name,
+            "ok": failure.is_none(),
+            "seconds": self.took.as_secs_f64(),
+            "failure": failure,
+        })
+    }
 }
 
 /// What a lab runs, with the worker that has every stage's modules in place of the learner's.
@@ -97,10 +122,10 @@ pub(super) fn binaries() -> Vec<&'static str> {
     BINARIES.iter().map(|&name| if name == WORKER { STAGE_WORKER } else { name }).collect()
 }
 
-fn report(stage: &Stage, took: Duration, failure: Option<&Failure>) {
+fn report(Played { stage, took, failure }: &Played) {
     let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
     let mark = if failure.is_some() { "FAIL" } else { "ok" };
-    say!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(took));
+    say!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(*took));
     let Some(failure) = failure else { return };
     let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
     say!("  {}{line}: {}", failure.file, failure.says);
@@ -125,21 +150,6 @@ fn lines(lines: &[String], differ: Option<usize>) {
     if differ == Some(lines.len()) {
         say!("  > (nothing more)");
     }
-}
-
-fn to_json((stage, took, failure): &(&Stage, Duration, Option<Failure>)) -> Value {
-    let failure = failure.as_ref().map(|failure| {
-        json!({
-            "file": failure.file,
-            "line": failure.line,
-            "command": failure.typed,
-            "says": failure.says,
-            "expected": failure.expected,
-            "printed": failure.printed,
-            "differ": failure.differ.map(|(expected, printed)| json!({ "expected": expected, "printed": printed })),
-        })
-    });
-    json!({ "name": stage.name, "ok": failure.is_none(), "seconds": took.as_secs_f64(), "failure": failure })
 }
 
 /// With a tenth, also where it is more than ten.

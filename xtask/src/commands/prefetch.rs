@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Command};
 
-use super::{example, test};
+use super::{example, play, test};
 use crate::{build, project::Project, services::BINARIES, temporal_cli, ui};
 
 pub(crate) fn command() -> Command {
@@ -28,6 +28,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(3, "a first build of the lab");
     build::build(project, BINARIES)?;
     build::build(project, &["run_workflow"])?;
+    build::build_for_play(project, &play::binaries())?;
     step(4, "a first build of the tests");
     for packages in test::ROUNDS {
         let mut compile = build::cargo();

@@ -57,7 +57,7 @@ const ROWS: [Row; 13] = [
     varies(LOOPBACK, LOOPBACK),
     varies(ATTEMPT, ATTEMPT),
     varies("…", ".*"),
-    // Columns are as wide as what is in them.
+    // Columns are as wide as what is in them, and the Temporal CLI puts their heads in the middle.
     varies(r" +", r" +"),
 ];
 
@@ -158,18 +158,17 @@ fn lines_match(
 /// The ids, after this line was found to match.
 fn line_matches(expected: &str, here: &str, ids: &Ids) -> Option<Ids> {
     let expected = as_live(expected.trim_end());
-    let indent = expected.len() - expected.trim_start().len();
-    let mut pattern = format!("^{}", escape(&expected[..indent]));
+    let mut pattern = "^".to_owned();
     // The text's ids that are captured, in order.
     let mut captured = Vec::new();
-    let mut end = indent;
-    for found in VARYING.captures_iter(&expected[indent..]) {
+    let mut end = 0;
+    for found in VARYING.captures_iter(&expected) {
         let Some((row, part)) = (0..ROWS.len()).find_map(|row| Some((&ROWS[row], found.get(row + 1)?)))
         else {
             continue;
         };
-        pattern.push_str(&escape(&expected[end..indent + part.start()]));
-        end = indent + part.end();
+        pattern.push_str(&escape(&expected[end..part.start()]));
+        end = part.end();
         if row.is_id {
             captured.push(name(part.as_str()));
             pattern.push_str(&format!("({})", row.output));
@@ -237,6 +236,7 @@ mod tests {
             ("attempt 4, in 2.6 s", "attempt 12, in 0.1 s"),
             (r#"{"pid":12,"attempt":3}"#, r#"{"pid":99999,"attempt":1}"#),
             ("built after 2 h 5 min", "built after 42 s"),
+            (" Status   WorkflowId", "   Status               WorkflowId   "),
             ("at crates/worker/src/workflow.rs:128:24", "at crates/stages/src/workflow/added_step.rs:128:24"),
         ] {
             let printed = if printed.is_empty() {

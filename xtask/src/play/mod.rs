@@ -44,8 +44,11 @@ pub(crate) struct Failure {
     pub(crate) differ: Option<(usize, usize)>,
 }
 
-/// Does what the text of a stage says. The inner result tells whether the lab is as the text says.
-pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
+/// Whether the lab is as its text says.
+type Followed = Result<(), Box<Failure>>;
+
+/// Does what the text of a stage says, and compares.
+pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Followed {
     let blocks = stage.text.blocks();
     let commands = || {
         blocks.iter().flat_map(|block| match block {
@@ -58,7 +61,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
     };
     // A fresh lab is at the first.
     if stage != &lab::STAGES[0] && !commands().any(enters) {
-        enter(shadow, stage).map_err(|error| about(stage, format!("{error:#}")))?;
+        enter(shadow, stage)?;
     }
     let mut ids = Ids::default();
     for block in &blocks {
@@ -75,29 +78,35 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
 }
 
 /// A failure that no line of the text stands for.
-fn about(stage: &Stage, says: String) -> Failure {
+fn about(stage: &Stage, says: String) -> Box<Failure> {
     let file = stage.text.file;
-    Failure { file, line: None, typed: None, says, expected: Vec::new(), printed: Vec::new(), differ: None }
+    let (expected, printed) = Default::default();
+    Box::new(Failure { file, line: None, typed: None, says, expected, printed, differ: None })
 }
 
-fn enter(shadow: &Shadow, stage: &Stage) -> Result<()> {
-    let entered = shadow.xtask(&["stage", stage.name])?;
-    if !entered.ok {
-        bail!("it could not be entered:\n{}", entered.lines.join("\n"));
+/// Enters a stage whose text does not say to.
+fn enter(shadow: &Shadow, stage: &Stage) -> Followed {
+    let entered = shadow.xtask(&["stage", stage.name]).map_err(|error| about(stage, format!("{error:#}")))?;
+    if entered.ok {
+        return Ok(());
     }
-    Ok(())
+    let typed = format!("cargo xtask stage {}", stage.name);
+    let failure = about(stage, "it could not be entered".to_owned());
+    Err(Box::new(Failure { typed: Some(typed), printed: entered.lines, ..*failure }))
 }
 
 /// Types a command; one that only tells how things are, until they are as the text says.
-fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Result<(), Failure> {
-    let failure = |ids: &Ids, says: String, printed: Vec<String>, differ: Option<(usize, usize)>| Failure {
-        file: stage.text.file,
-        line: Some(command.line),
-        typed: Some(command.typed.clone()),
-        says,
-        expected: command.prints.iter().map(|line| ids.in_line(line)).collect(),
-        printed,
-        differ,
+fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Followed {
+    let failure = |ids: &Ids, says: String, printed: Vec<String>, differ: Option<(usize, usize)>| {
+        Box::new(Failure {
+            file: stage.text.file,
+            line: Some(command.line),
+            typed: Some(command.typed.clone()),
+            says,
+            expected: command.prints.iter().map(|line| ids.in_line(line)).collect(),
+            printed,
+            differ,
+        })
     };
     let breaks = |ids: &Ids, error: Error| failure(ids, format!("{error:#}"), Vec::new(), None);
     let typed = this_times(&command.typed, ids).map_err(|error| breaks(ids, error))?;
@@ -126,6 +135,7 @@ fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut I
 /// The command with the ids that this time's are, in place of the text's.
 fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
     let mut typed = Typed::parse(typed)?;
+    typed.check()?;
     for word in &mut typed.words {
         if typed.program == Program::Kill && word.parse::<u32>().is_ok() {
             let pid = ids.pid(word).with_context(|| format!("nothing before has printed: pid {word}"))?;
@@ -140,7 +150,7 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
 }
 
 /// Mends the code as the shipped fix does, once its failure is seen.
-fn mend(shadow: &Shadow, stage: &Stage) -> Result<(), Failure> {
+fn mend(shadow: &Shadow, stage: &Stage) -> Followed {
     let Some(mended) = stage.mended_by.and_then(lab::stage) else {
         return Err(about(
             stage,
@@ -192,12 +202,7 @@ fn worker(shadow: &Shadow) -> Result<Value> {
 }
 
 /// Waits until `check` tells that.
-fn reach(
-    shadow: &Shadow,
-    stage: &Stage,
-    else_says: &str,
-    is_so: impl Fn(&Value) -> bool,
-) -> Result<(), Failure> {
+fn reach(shadow: &Shadow, stage: &Stage, else_says: &str, is_so: impl Fn(&Value) -> bool) -> Followed {
     let words = ["check", "--json"];
     let begin = Instant::now();
     loop {
@@ -207,11 +212,9 @@ fn reach(
             return Ok(());
         }
         if begin.elapsed() > PATIENCE {
-            return Err(Failure {
-                typed: Some("cargo xtask check --json".to_owned()),
-                printed: told(&printed),
-                ..about(stage, else_says.to_owned())
-            });
+            let failure = about(stage, else_says.to_owned());
+            let typed = Some("cargo xtask check --json".to_owned());
+            return Err(Box::new(Failure { typed, printed: told(&printed), ..*failure }));
         }
     }
 }

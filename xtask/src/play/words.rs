@@ -30,6 +30,9 @@ pub(crate) struct Typed {
 /// What a shell would act on.
 const SHELL_ONLY: [&str; 8] = ["|", "||", "&", "&&", ";", ">", ">>", "<"];
 
+/// The commands that compile, of which a rehearsal has none.
+const COMPILING: [&str; 5] = ["bench", "play", "prefetch", "run-workflow", "test"];
+
 /// The commands that only tell something; a word that begins so goes on.
 const READING: [(Program, &[&str]); 8] = [
     (Program::Xtask, &["lab", "status"]),
@@ -62,6 +65,18 @@ impl Typed {
             ),
         };
         Ok(Typed { program, words: words.iter().map(|&word| word.to_owned()).collect() })
+    }
+
+    /// Says so where it cannot be rehearsed.
+    pub(crate) fn check(&self) -> Result<()> {
+        let compiles = |word: &&String| self.program == Program::Xtask && COMPILING.contains(&word.as_str());
+        if let Some(word) = self.words.first().filter(compiles) {
+            bail!(
+                "cargo xtask {word} compiles, which a rehearsal does not; show it in a ```sh block, which is not \
+                 followed"
+            );
+        }
+        Ok(())
     }
 
     /// Whether it only tells how things are, so that it may be typed again until they are.
@@ -122,6 +137,12 @@ mod tests {
         }
         // Within a word it is for the program.
         parse(r#"temporal workflow list --query "StartTime > '2026' & x""#);
+    }
+
+    #[test]
+    fn what_compiles_is_not_followed() {
+        assert!(parse("cargo xtask run-workflow").check().is_err());
+        assert!(parse("cargo xtask check").check().is_ok() && parse("curl test").check().is_ok());
     }
 
     #[test]

@@ -23,6 +23,7 @@ fn help_goes_to_standard_output_with_an_example_and_code_zero() {
         "doctor",
         "test",
         "bench",
+        "play",
     ] {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = checkout.run(&arguments).ok();
@@ -53,10 +54,12 @@ fn wrong_usage_is_code_two() {
 #[test]
 fn an_unknown_stage_is_code_two_and_lists_the_stages() {
     let checkout = Checkout::without_server("unknown-stage");
-    let error = checkout.run(&["stage", "fix-worklow"]).fails_with(2);
-    assert!(error.contains("did you mean fix-workflow?"), "{error}");
-    for stage in lab::STAGES {
-        assert!(error.contains(stage.name), "{error}");
+    for arguments in [["stage", "fix-worklow"].as_slice(), &["play", "--stage", "fix-worklow"]] {
+        let error = checkout.run(arguments).fails_with(2);
+        assert!(error.contains("did you mean fix-workflow?"), "{error}");
+        for stage in lab::STAGES {
+            assert!(error.contains(stage.name), "{error}");
+        }
     }
 }
 

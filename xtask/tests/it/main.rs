@@ -7,6 +7,7 @@ mod bench;
 mod help_and_usage;
 mod lifecycle;
 mod offline;
+mod play;
 mod ports;
 mod provisioning;
 mod stages;
