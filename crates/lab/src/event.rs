@@ -46,6 +46,11 @@ impl<'a> Event<'a> {
         self.kind() == kind
     }
 
+    /// Whether it is the mark that a Workflow Reset leaves: a Workflow Task that counts as failed.
+    pub fn is_reset(self) -> bool {
+        self.is("WorkflowTaskFailed") && self.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
+    }
+
     /// What it says: the one field whose name ends with `EventAttributes`.
     pub fn attributes(self) -> &'a Value {
         const NOTHING: &Value = &Value::Null;

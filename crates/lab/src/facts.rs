@@ -1,6 +1,8 @@
 //! What a check goes by: the Event Histories of the transfers of a stage, and the bank's ledger.
 
-use contract::Money;
+use std::collections::BTreeMap;
+
+use contract::{Amount, Money};
 use serde_json::Value;
 
 use crate::{Event, moment::Moment};
@@ -80,6 +82,35 @@ pub struct Service {
 }
 
 impl Facts {
+    /// The facts that these answers hold.
+    ///
+    /// `runs` are all runs of the stage's transfers with their Workflow Ids, in any order; `entries` are the bank's ledger
+    /// entries of those transfers, as `GET /entries` answers.
+    pub fn new(
+        runs: Vec<(String, Run)>,
+        entries: &[Value],
+        books_since: String,
+        services: Vec<Service>,
+    ) -> Facts {
+        let mut transfers: BTreeMap<String, Transfer> = BTreeMap::new();
+        for (workflow_id, run) in runs {
+            let original_run = run.original().to_owned();
+            let transfer = transfers.entry(original_run.clone()).or_insert_with(|| Transfer {
+                workflow_id,
+                original_run,
+                runs: Vec::new(),
+            });
+            transfer.runs.push(run);
+        }
+        let mut transfers: Vec<Transfer> = transfers.into_values().collect();
+        for transfer in &mut transfers {
+            transfer.runs.sort_by(|a, b| a.began().cmp(&b.began()));
+        }
+        transfers.sort_by(|a, b| a.start().cmp(&b.start()));
+        let entries = entries.iter().filter_map(Entry::from_json).collect();
+        Facts { transfers, entries, books_since, services }
+    }
+
     /// Every run of every transfer.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&Transfer, &Run)> {
         self.transfers.iter().flat_map(|transfer| transfer.runs.iter().map(move |run| (transfer, run)))
@@ -93,13 +124,28 @@ impl Facts {
 
 impl Status {
     /// The status of a run whose history so far ends with this event.
-    pub fn after(last: Event<'_>) -> Status {
+    fn after(last: Event<'_>) -> Status {
         match last.kind().strip_prefix("WorkflowExecution") {
             Some("Completed") => Status::Completed,
             Some("Failed") => Status::Failed,
             Some("Canceled" | "Terminated" | "TimedOut" | "ContinuedAsNew") => Status::Otherwise,
             _ => Status::Running,
         }
+    }
+}
+
+impl Entry {
+    /// An entry in the bank's JSON; none where it is of no transfer.
+    fn from_json(json: &Value) -> Option<Entry> {
+        let text = |name: &str| json[name].as_str().map(str::to_owned);
+        let amount = Amount::from_json(&json["amount"].to_string()).ok()?;
+        Some(Entry {
+            id: json["id"].as_u64()?,
+            account: text("account_number")?,
+            kind: text("kind")?,
+            amount: Money::from(amount),
+            transfer: text("transfer")?,
+        })
     }
 }
 
@@ -129,6 +175,25 @@ impl Transfer {
 }
 
 impl Run {
+    /// The run with this history, and what the server said of its present just before.
+    pub fn new(run_id: String, events: Vec<Value>, description: Value) -> Run {
+        let status = events.last().map_or(Status::Running, |last| Status::after(Event::new(last)));
+        let description = if status == Status::Running { description } else { Value::Null };
+        Run { run_id, status, events, description }
+    }
+
+    /// The id of the first run of its transfer, which a Workflow Reset hands on.
+    pub fn original(&self) -> &str {
+        let first = self.events().next().map(|started| started.text("originalExecutionRunId"));
+        first.filter(|id| !id.is_empty()).unwrap_or(&self.run_id)
+    }
+
+    /// When it began: where a reset has copied the first events, with the first that is its own.
+    fn began(&self) -> Moment<'_> {
+        let own = self.events().rfind(|event| event.is_reset()).or(self.events().next());
+        own.map_or(Moment::of(""), Event::moment)
+    }
+
     /// Its Event History.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = Event<'_>> {
         self.events.iter().map(Event::new)
@@ -155,5 +220,40 @@ impl Run {
     /// The event that closed it, if it has ended.
     pub fn close(&self) -> Option<Event<'_>> {
         self.events().next_back().filter(|_| self.status != Status::Running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_that_is_of_no_transfer_is_left_out() {
+        let opened = json!({ "id": 1, "account_number": "account_A", "kind": "open", "amount": 1000, "transfer": null });
+        assert_eq!(Entry::from_json(&opened), None);
+        let withdrawn = json!({ "id": 11, "account_number": "account_A", "kind": "withdraw", "amount": 25.5, "transfer": "r" });
+        let withdrawn = Entry::from_json(&withdrawn).expect("it is one");
+        assert_eq!((withdrawn.amount.cents(), withdrawn.id), (2550, 11));
+    }
+
+    #[test]
+    fn a_run_that_a_reset_began_is_of_the_transfer_it_was_copied_from() {
+        let started = json!({ "eventId": "1", "eventTime": "2026-11-22T12:00:00Z",
+            "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED",
+            "workflowExecutionStartedEventAttributes": { "originalExecutionRunId": "first" } });
+        let reset = json!({ "eventId": "4", "eventTime": "2026-11-22T12:09:00Z",
+            "eventType": "EVENT_TYPE_WORKFLOW_TASK_FAILED", "workflowTaskFailedEventAttributes":
+            { "cause": "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW" } });
+        let completed = json!({ "eventId": "5", "eventTime": "2026-11-22T12:05:00Z",
+            "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED", "workflowExecutionCompletedEventAttributes": {} });
+        let first = Run::new("first".to_owned(), vec![started.clone(), completed], Value::Null);
+        let second = Run::new("second".to_owned(), vec![started, reset], Value::Null);
+        let runs = vec![("transfer-1".to_owned(), second), ("transfer-1".to_owned(), first)];
+        let facts = Facts::new(runs, &[], String::new(), Vec::new());
+        let [transfer] = &facts.transfers[..] else { panic!("{facts:?}") };
+        let runs: Vec<_> = transfer.runs.iter().map(|run| (&*run.run_id, run.status)).collect();
+        assert_eq!(runs, [("first", Status::Completed), ("second", Status::Running)]);
     }
 }

@@ -17,9 +17,7 @@ const START_ONE: &str = "start a transfer: cargo xtask transfer account_A accoun
 
 /// The Workflow Tasks of a run that its code failed. A Workflow Reset books itself as a failed one, too: not these.
 fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
-    run.events().filter(|event| {
-        event.is("WorkflowTaskFailed") && event.text("cause") != "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
-    })
+    run.events().filter(|event| event.is("WorkflowTaskFailed") && !event.is_reset())
 }
 
 /// Whether a run's Workflow Task fails over and over at this moment.

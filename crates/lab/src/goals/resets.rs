@@ -28,9 +28,7 @@ const NONE_FAILED: &str = "no failed transfer is there: cargo xtask stage reset-
 
 /// The event by which a Workflow Reset began the run.
 fn reset(run: &Run) -> Option<Event<'_>> {
-    run.events().find(|event| {
-        event.is("WorkflowTaskFailed") && event.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
-    })
+    run.events().rfind(|event| event.is_reset())
 }
 
 fn failed_ones(facts: &Facts) -> impl Iterator<Item = &Transfer> {
