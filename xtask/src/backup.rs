@@ -15,12 +15,17 @@ use lab::{STAGES, Stage};
 use serde_json::{Value, json};
 
 use crate::{
-    project::{Project, make_private, replace_file},
+    project::{Project, clear_scratch, make_private, replace_file},
     time,
+    ui::tell,
 };
 
 /// The live modules, relative to the project's folder.
 const LIVE: [&str; 2] = [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES];
+/// Where, in the lab's folder, the files are that were replaced last.
+const REPLACED: &str = "backup/.replaced";
+/// How the name of a backup begins while it is made.
+const UNFINISHED: &str = ".new.";
 /// How long another command may take to change them before this one gives up on it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -56,7 +61,7 @@ impl Backup {
     }
 }
 
-/// The backups, the newest last.
+/// The backups, the oldest first.
 pub(crate) fn list(project: &Project) -> Vec<Backup> {
     let Ok(entries) = fs::read_dir(project.in_lab("backup")) else { return Vec::new() };
     let mut backups: Vec<Backup> = entries
@@ -70,7 +75,7 @@ pub(crate) fn list(project: &Project) -> Vec<Backup> {
 
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
 pub(crate) fn enter(project: &Project, stage: &Stage) -> Result<Option<Backup>> {
-    let _lock = lock(project)?;
+    let _lock = begin(project)?;
     swap(project, stage.name, sources(stage))
 }
 
@@ -98,9 +103,9 @@ pub(crate) fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
 
 /// Brings a backup back; what is live is saved before.
 pub(crate) fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
-    let _lock = lock(project)?;
+    let _lock = begin(project)?;
     let stage = lab::stage(backup.stage()).unwrap_or(current_stage(project));
-    let live = read_live(project)?;
+    let live = read_all(&live_paths(project))?;
     let mut modules = Vec::new();
     for ((path, live), shipped) in LIVE.iter().zip(&live).zip(sources(stage)) {
         let path = backup.folder.join(file_name(path));
@@ -113,9 +118,43 @@ pub(crate) fn restore(project: &Project, backup: &Backup) -> Result<Option<Backu
     swap(project, stage.name, [&modules[0], &modules[1]])
 }
 
+/// Makes backups of what only this program's own files hold yet, so that [`list`] has everything.
+pub(crate) fn complete(project: &Project) -> Result<()> {
+    begin(project).map(drop)
+}
+
 /// The modules of a stage, as shipped.
 fn sources(stage: &Stage) -> [&'static [u8]; 2] {
     [stage.workflow.source.as_bytes(), stage.activities.source.as_bytes()]
+}
+
+/// Takes the lock, and sees to what the command before has left: for longer than that ran, an editor may
+/// have written to the files that it replaced; and it may have been killed.
+fn begin(project: &Project) -> Result<File> {
+    let lock = lock(project)?;
+    project.make_lab()?;
+    let beside = [beside(project, "new"), beside(project, "old")];
+    beside.iter().flatten().for_each(|path| clear_scratch(path));
+    clear_scratch(&project.in_lab("stage.json"));
+    for entry in fs::read_dir(project.in_lab("backup")).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    for files in [&beside[0], &beside[1], &replaced(project)] {
+        if let Some(backup) = save_lost(project, files).context("nothing was touched")? {
+            tell!(
+                "what was written while another command replaced it is saved in {}; bring it back with: \
+                 cargo xtask stage restore {}",
+                project.display(&backup.folder),
+                backup.id
+            );
+        }
+        for file in files {
+            let _ = fs::remove_file(file);
+        }
+    }
+    Ok(lock)
 }
 
 /// Takes the lock of all commands that change the live modules: of this checkout, whichever lab they are for.
@@ -151,13 +190,16 @@ fn lock(project: &Project) -> Result<File> {
 
 /// Puts these modules in place of the live ones, after a backup if those were edited.
 ///
-/// The order is backup, then one file after the other, each by a rename: a crash in between leaves old
+/// The order is backup, then one file after the other, each in one step: a crash in between leaves old
 /// or new files, and the backup.
 fn swap(project: &Project, stage: &str, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
-    project.make_lab()?;
-    let live = read_live(project)?;
+    let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
-    let backup = if unchanged || !is_edited(&live) { None } else { Some(save(project, &live)?) };
+    let backup = if unchanged || !is_edited(&live) {
+        None
+    } else {
+        Some(save(project, &live).context("nothing was touched")?)
+    };
     let rest = match &backup {
         None => "nothing is lost".to_owned(),
         Some(backup) => format!(
@@ -166,57 +208,107 @@ fn swap(project: &Project, stage: &str, modules: [&[u8]; 2]) -> Result<Option<Ba
             backup.id
         ),
     };
-    let later = place(project, &live, modules).context(rest)?;
-    set_stage(project, stage)?;
-    Ok(later.or(backup))
+    let placed = place(project, modules).and_then(|later| set_stage(project, stage).map(|()| later));
+    Ok(placed.context(rest)?.or(backup))
 }
 
-/// Puts these modules in place. What has been saved since `known` was read gets a backup of its own.
-fn place(project: &Project, known: &Contents, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
-    let paths = LIVE.map(|path| project.root.join(path));
-    let asides = LIVE.map(|path| {
-        let aside = format!(".{}.before.{}", file_name(path), std::process::id());
-        project.root.join(path).with_file_name(aside)
+/// Puts these modules in place. What an editor has saved since the backup gets a backup of its own.
+fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+    let (live, new) = (live_paths(project), beside(project, "new"));
+    // Both are written before one is put in place: where the disk is full, nothing is.
+    let written = live.iter().zip(&new).zip(modules).try_for_each(|((live, new), module)| {
+        let mode = fs::metadata(live).map_or(0o644, |file| file.permissions().mode() & 0o777);
+        replace_file(new, module, mode).with_context(|| format!("could not write {}", live.display()))
     });
-    let mut places = paths.iter().zip(&asides).zip(modules);
-    let placed = places.try_for_each(|((path, aside), module)| replace(path, aside, module));
-    let replaced = [read(&asides[0])?, read(&asides[1])?];
-    let later = replaced.iter().zip(known).any(|(replaced, known)| replaced.is_some() && replaced != known);
-    let backup = if later && is_edited(&replaced) {
-        let beside = || format!("what was saved just now is in {} and beside it", asides[0].display());
-        Some(save(project, &replaced).with_context(beside)?)
-    } else {
-        None
-    };
-    for aside in &asides {
-        let _ = fs::remove_file(aside);
+    if written.is_err() {
+        for new in &new {
+            let _ = fs::remove_file(new);
+        }
     }
-    placed.map(|()| backup)
+    written?;
+    let placed = live.iter().zip(&new).try_for_each(|(live, new)| {
+        exchange(live, new).with_context(|| format!("could not replace {}", live.display()))
+    });
+    // From here on the new names are those of the old files.
+    let beside = || format!("what was saved just now is in {} and beside it", new[0].display());
+    let later = save_lost(project, &new).with_context(beside)?;
+    let _ = make_private(&project.in_lab(REPLACED));
+    for (old, kept) in new.iter().zip(replaced(project)) {
+        // On another disk they cannot be kept. Then only an editor that takes this long would lose something.
+        if fs::rename(old, kept).is_err() {
+            let _ = fs::remove_file(old);
+        }
+    }
+    placed.map(|()| later)
 }
 
-/// Puts a module in place. The old file goes on under the other name, with what an editor writes to it
-/// in the meantime.
-fn replace(path: &Path, aside: &Path, module: &[u8]) -> Result<()> {
-    let mode = fs::metadata(path).map_or(0o644, |file| file.permissions().mode() & 0o777);
-    let _ = fs::remove_file(aside);
-    // Where a disk has no links, there is no file for a moment, and never a lost one.
-    let moved = match fs::hard_link(path, aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            fs::rename(path, aside).with_context(|| format!("could not rename {}", path.display()))?;
-            true
+/// Exchanges a live module with the file beside it. Whatever an editor has saved until then is that other
+/// file afterwards, and what it still writes to the old one goes there as well.
+fn exchange(live: &Path, new: &Path) -> io::Result<()> {
+    loop {
+        match exchange_at_once(live, new) {
+            // Deleted; or an editor has moved it away, to write another in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::hard_link(new, live) {
+                Ok(()) => return fs::remove_file(new),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return fs::rename(new, live),
+            },
+            Err(_) => return exchange_in_steps(live, new),
+            Ok(()) => return Ok(()),
         }
-        _ => false,
-    };
-    let replaced = replace_file(path, module, mode);
-    if replaced.is_err() && moved {
-        let _ = fs::rename(aside, path);
     }
-    replaced.with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Exchanges two files, where the system and the disk can do so.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn exchange_at_once(live: &Path, new: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+    Ok(renameat2(AT_FDCWD, new, AT_FDCWD, live, RenameFlags::RENAME_EXCHANGE)?)
+}
+
+/// Exchanges two files, where the system and the disk can do so.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn exchange_at_once(live: &Path, _new: &Path) -> io::Result<()> {
+    fs::symlink_metadata(live)?;
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The same for other disks. Only a file that an editor renames to the live one between two of these
+/// system calls is lost.
+fn exchange_in_steps(live: &Path, new: &Path) -> io::Result<()> {
+    let old = new.with_extension("old");
+    // Where a disk has no links, there is no file for a moment.
+    let moved = fs::hard_link(live, &old).is_err();
+    if moved {
+        fs::rename(live, &old)?;
+    }
+    let placed = fs::rename(new, live);
+    if placed.is_err() && moved {
+        let _ = fs::rename(&old, live);
+    }
+    placed?;
+    fs::rename(old, new)
 }
 
 /// The live modules.
-fn read_live(project: &Project) -> Result<Contents> {
-    Ok([read(&project.root.join(LIVE[0]))?, read(&project.root.join(LIVE[1]))?])
+fn live_paths(project: &Project) -> [PathBuf; 2] {
+    LIVE.map(|path| project.root.join(path))
+}
+
+/// A file beside each live module, and so on the same disk.
+fn beside(project: &Project, name: &str) -> [PathBuf; 2] {
+    LIVE.map(|path| project.root.join(path).with_file_name(format!(".{}.{name}", file_name(path))))
+}
+
+/// Where the files that the last command has replaced are until the next one.
+fn replaced(project: &Project) -> [PathBuf; 2] {
+    LIVE.map(|path| project.in_lab(REPLACED).join(file_name(path)))
+}
+
+/// What these two files hold.
+fn read_all(paths: &[PathBuf; 2]) -> Result<Contents> {
+    Ok([read(&paths[0])?, read(&paths[1])?])
 }
 
 /// The content of a file, if there is one.
@@ -230,26 +322,44 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// Whether one of them is not, byte for byte, a variant that the project has anyway.
 fn is_edited(live: &Contents) -> bool {
-    let known = |content: &[u8]| {
-        STAGES.iter().any(|stage| {
-            [&stage.workflow, &stage.activities].iter().any(|variant| variant.source.as_bytes() == content)
-        })
-    };
-    live.iter().flatten().any(|content| !known(content))
+    live.iter().flatten().any(|content| !is_shipped(content))
+}
+
+/// Whether this is, byte for byte, a variant that the project has anyway.
+fn is_shipped(content: &[u8]) -> bool {
+    STAGES
+        .iter()
+        .flat_map(|stage| [&stage.workflow, &stage.activities])
+        .any(|variant| variant.source.as_bytes() == content)
+}
+
+/// Makes a backup of what only these files hold: no variant, no live module, no backup.
+fn save_lost(project: &Project, files: &[PathBuf; 2]) -> Result<Option<Backup>> {
+    let mut lost = [None, None];
+    for ((lost, path), file) in lost.iter_mut().zip(LIVE).zip(files) {
+        // An empty one is an editor's that has not written to it yet.
+        let Some(content) = read(file)?.filter(|content| !content.is_empty()) else { continue };
+        let others = list(project).into_iter().map(|backup| backup.folder.join(file_name(path)));
+        let mut others = others.chain([project.root.join(path)]);
+        if !is_shipped(&content) && !others.any(|other| fs::read(other).is_ok_and(|other| other == content)) {
+            *lost = Some(content);
+        }
+    }
+    if lost == [None, None] { Ok(None) } else { save(project, &lost).map(Some) }
 }
 
 /// Writes both modules to a new backup, which appears complete or not at all.
 fn save(project: &Project, live: &Contents) -> Result<Backup> {
     let all = project.in_lab("backup");
+    let scratch = all.join(format!("{UNFINISHED}{}", std::process::id()));
     let write = || -> io::Result<Backup> {
-        let scratch = all.join(format!(".new.{}", std::process::id()));
-        let _ = fs::remove_dir_all(&scratch);
         fs::create_dir(&scratch)?;
         for (path, content) in LIVE.iter().zip(live) {
             if let Some(content) = content {
                 replace_file(&scratch.join(file_name(path)), content, 0o600)?;
             }
         }
+        File::open(&scratch)?.sync_all()?;
         let name = format!("{}-{}", time::compact(time::unix_now()), current_stage(project).name);
         // Several in one second, or from two commands at once: a rename never replaces a full folder.
         for number in 1.. {
@@ -257,7 +367,7 @@ fn save(project: &Project, live: &Contents) -> Result<Backup> {
             let folder = all.join(&id);
             match fs::rename(&scratch, &folder) {
                 Ok(()) => {
-                    fs::File::open(&all)?.sync_all()?;
+                    File::open(&all)?.sync_all()?;
                     return Ok(Backup { id, folder });
                 }
                 Err(_) if folder.exists() => {}
@@ -266,7 +376,11 @@ fn save(project: &Project, live: &Contents) -> Result<Backup> {
         }
         unreachable!("the numbers do not end")
     };
-    write().with_context(|| format!("could not save your changes in {}; nothing was touched", all.display()))
+    let written = write();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&scratch);
+    }
+    written.with_context(|| format!("could not save your changes in {}", all.display()))
 }
 
 fn file_name(path: &str) -> &str {
@@ -344,14 +458,14 @@ mod tests {
         assert_eq!(live(&project)[0], STAGES[0].workflow.source.as_bytes());
         fs::remove_dir_all(project.root).expect("it is there");
     }
+
     #[test]
     fn a_save_between_the_reading_and_the_renaming_is_saved_too() {
         let project = checkout("late");
-        let known = read_live(&project).expect("they can be read");
         for (path, late) in LIVE.iter().zip(["in place", "by a rename"]) {
             replace_file(&project.root.join(path), late.as_bytes(), 0o644).expect("it can be written");
         }
-        let backup = place(&project, &known, sources(&STAGES[1])).expect("they can be replaced");
+        let backup = place(&project, sources(&STAGES[1])).expect("they can be replaced");
         let backup = backup.expect("there is a backup of the late save");
         assert_eq!(fs::read_to_string(backup.folder.join("workflow.rs")).expect("it was saved"), "in place");
         assert_eq!(
@@ -361,6 +475,44 @@ mod tests {
         assert_eq!(live(&project)[0], STAGES[1].workflow.source.as_bytes());
         let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
         assert_eq!(beside, 2, "nothing is left beside the modules");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn files_are_exchanged_also_in_steps_and_where_one_is_not_there() {
+        let project = checkout("exchange");
+        let [live, _] = live_paths(&project);
+        let [new, _] = beside(&project, "new");
+        for exchange in [exchange, exchange_in_steps] {
+            fs::write(&live, "old").expect("it can be written");
+            let mut editor = OpenOptions::new().append(true).open(&live).expect("it is there");
+            fs::write(&new, "new").expect("it can be written");
+            exchange(&live, &new).expect("they can be exchanged");
+            editor.write_all(b", and more").expect("it can be written");
+            assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
+            assert_eq!(fs::read_to_string(&new).expect("it is there"), "old, and more");
+            fs::remove_file(&new).expect("it is there");
+        }
+        fs::rename(&live, &new).expect("it is there");
+        exchange(&live, &new).expect("it can be put there");
+        assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
+        let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
+        assert_eq!(beside, 2, "nothing is left beside the modules");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn what_a_killed_command_left_beside_the_modules_is_saved_if_it_is_nowhere_else() {
+        let project = checkout("left");
+        let [[new, _], [_, old]] = [beside(&project, "new"), beside(&project, "old")];
+        fs::write(&new, STAGES[1].workflow.source).expect("it can be written");
+        fs::write(&old, "mine").expect("it can be written");
+        complete(&project).expect("it can be saved");
+        complete(&project).expect("there is nothing left to do");
+        let [backup] = &list(&project)[..] else { panic!("one backup is enough") };
+        assert_eq!(fs::read_to_string(backup.folder.join("activities.rs")).expect("it was saved"), "mine");
+        assert!(!backup.folder.join("workflow.rs").exists(), "the project has that one anyway");
+        assert!(!new.exists() && !old.exists());
         fs::remove_dir_all(project.root).expect("it is there");
     }
 
@@ -404,7 +556,7 @@ mod tests {
         let path = project.root.join(lab::LIVE_ACTIVITIES);
         fs::write(&path, "mine").expect("it can be written");
         // In the way of the file that would be renamed.
-        let in_the_way = path.with_file_name(format!(".activities.rs.{}", std::process::id()));
+        let in_the_way = path.with_file_name(format!("..activities.rs.new.{}", std::process::id()));
         fs::create_dir(&in_the_way).expect("it can be made");
         let error = format!("{:#}", enter(&project, &STAGES[1]).expect_err("there is no way"));
         let backup = list(&project).pop().expect("an edit is saved");

@@ -148,7 +148,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
 }
 
 fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
-    let backups = backup::list(project);
+    let backups = complete_list(project);
     let Some(wanted) = backups.iter().find(|backup| backup.id == id) else {
         let known = backups.iter().map(|backup| backup.id.as_str()).collect::<Vec<_>>().join(", ");
         let known =
@@ -220,9 +220,18 @@ fn tell_saved(project: &Project, saved: Option<&Backup>) {
     }
 }
 
+/// All backups, with one of what an editor has saved just now.
+fn complete_list(project: &Project) -> Vec<Backup> {
+    // Also where nothing can be written there is something to see.
+    if let Err(error) = backup::complete(project) {
+        tell!("warning: {error:#}");
+    }
+    backup::list(project)
+}
+
 fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
     attach::attach(project)?;
-    let backups = backup::list(project);
+    let backups = complete_list(project);
     if as_json {
         let list: Vec<_> =
             backups.iter().map(|backup| json!({ "id": backup.id, "folder": backup.folder })).collect();

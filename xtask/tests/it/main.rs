@@ -10,6 +10,7 @@ mod offline;
 mod play;
 mod ports;
 mod provisioning;
+mod sacred;
 mod stages;
 mod story;
 mod support;
