@@ -56,8 +56,20 @@ pub(crate) struct Backup {
 
 impl Backup {
     /// The stage it was saved at.
-    fn stage(&self) -> &str {
+    pub(crate) fn stage(&self) -> &str {
         self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())
+    }
+
+    /// When it was saved, as RFC 3339 has it; `None` for a folder that somebody else has named.
+    pub(crate) fn time(&self) -> Option<String> {
+        time::from_compact(self.id.split('-').next()?)
+    }
+
+    /// The names of its files that are, byte for byte, no variant that the project has anyway.
+    pub(crate) fn changed(&self) -> Vec<&'static str> {
+        let is_changed =
+            |name: &&str| fs::read(self.folder.join(name)).is_ok_and(|content| !is_shipped(&content));
+        LIVE.into_iter().map(file_name).filter(is_changed).collect()
     }
 }
 

@@ -31,6 +31,16 @@ pub(crate) fn compact(unix: u64) -> String {
     rfc3339(unix).replace(['-', ':'], "")
 }
 
+/// Such a name as the time it stands for: `20261122T120501Z` as `2026-11-22T12:05:01Z`.
+pub(crate) fn from_compact(name: &str) -> Option<String> {
+    let parts = [0..4, 4..6, 6..8, 8..9, 9..11, 11..13, 13..15, 15..16].map(|range| name.get(range));
+    let [year, month, day, "T", hour, minute, second, "Z"] = parts.map(Option::unwrap_or_default) else {
+        return None;
+    };
+    let time = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
+    (name.len() == 16 && parse_rfc3339(&time).is_some()).then_some(time)
+}
+
 /// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<f64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
@@ -87,12 +97,18 @@ mod tests {
         let exact = rfc3339_exact(Duration::from_millis(1_795_349_101_050));
         assert_eq!(exact, "2026-11-22T12:05:01.050Z");
         assert_eq!(parse_rfc3339(&exact), Some(1_795_349_101.05));
+        assert_eq!(from_compact("20261122T120501Z").as_deref(), Some("2026-11-22T12:05:01Z"));
     }
 
     #[test]
     fn what_is_no_time_is_none() {
         for text in ["", "soon", "0001-01-01T00:00:00Z", "2026-13-01T00:00:00Z"] {
             assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+        for name in
+            ["", "mine", "20261122T120501", "20261122T120501Z2", "20261322T120501Z", "2026112üT120501Z"]
+        {
+            assert_eq!(from_compact(name), None, "{name}");
         }
     }
 }

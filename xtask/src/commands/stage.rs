@@ -233,18 +233,34 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
     attach::attach(project)?;
     let backups = complete_list(project);
     if as_json {
-        let list: Vec<_> =
-            backups.iter().map(|backup| json!({ "id": backup.id, "folder": backup.folder })).collect();
+        let list: Vec<_> = backups
+            .iter()
+            .map(|backup| {
+                json!({
+                    "id": backup.id,
+                    "folder": backup.folder,
+                    "time": backup.time(),
+                    "stage": backup.stage(),
+                    "changed": backup.changed(),
+                })
+            })
+            .collect();
         say!("{}", json!({ "backups": list }));
         return Ok(ExitCode::SUCCESS);
     }
+    let width = |of: fn(&Backup) -> &str| backups.iter().map(|backup| of(backup).len()).max().unwrap_or(0);
+    let (id_width, stage_width) = (width(|backup| &backup.id), width(Backup::stage));
     for backup in &backups {
-        say!("{:<36} {}", backup.id, project.display(&backup.folder));
+        let time = backup.time().unwrap_or_default().replace('T', " ").replace('Z', " UTC");
+        let changed = backup.changed().join(", ");
+        say!("{:<id_width$}  {time:<23}  {:<stage_width$}  {changed}", backup.id, backup.stage());
     }
     if backups.is_empty() {
         say!("nothing was saved so far: no command has replaced a change of yours");
     } else {
-        say!("bring one back with: cargo xtask stage restore ID");
+        say!("bring one back with: cargo xtask stage restore ID; they are the folders in {}", {
+            project.display(&project.in_lab("backup"))
+        });
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! Changing stages without losing what a learner wrote.
 
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
+use serde_json::json;
 
 use crate::support::{Checkout, eventually, pid_in, service};
 
@@ -48,6 +49,35 @@ fn an_edit_is_saved_before_a_stage_replaces_it_and_can_be_brought_back() {
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
     assert_eq!(checkout.read(LIVE_ACTIVITIES), STAGES[0].activities.source.as_bytes());
     assert_eq!(checkout.run(&["stage", "--json"]).json()["stage"], "jerry");
+}
+
+#[test]
+fn a_backup_is_listed_with_its_time_its_stage_and_what_was_changed() {
+    let checkout = Checkout::without_server("list-backups");
+    checkout.write(LIVE_ACTIVITIES, EDIT);
+    checkout.run(&["stage", "fix-activity"]).ok();
+    checkout.write(LIVE_WORKFLOW, EDIT);
+    checkout.write(LIVE_ACTIVITIES, "mine");
+    checkout.run(&["stage", "jerry"]).ok();
+    checkout.write(".lab/backup/a folder of mine/workflow.rs", "mine");
+
+    let list = checkout.run(&["stage", "restore", "--json"]).json()["backups"].clone();
+    let at = |stage: &str| {
+        let mut list = list.as_array().expect("there is a list").iter();
+        list.find(|backup| backup["stage"] == stage).unwrap_or_else(|| panic!("{stage}: {list:?}"))
+    };
+    assert_eq!(at("jerry")["changed"], json!(["activities.rs"]));
+    let both = at("fix-activity");
+    assert_eq!(both["changed"], json!(["workflow.rs", "activities.rs"]));
+    assert_eq!(at("")["time"], json!(null));
+    let id = both["id"].as_str().expect("it has an id");
+    let time = both["time"].as_str().expect("it has a time");
+    assert!(both["folder"].as_str().is_some_and(|folder| folder.ends_with(id)), "{list}");
+
+    let text = checkout.run(&["stage", "restore"]).ok();
+    let time = time.replace('T', " ").replace('Z', " UTC");
+    let line = text.lines().find(|line| line.starts_with(id)).expect("it is listed");
+    assert!(line.ends_with(&format!("  {time}  fix-activity  workflow.rs, activities.rs")), "{text}");
 }
 
 #[test]
