@@ -30,8 +30,10 @@ pub(crate) struct Typed {
 /// What a shell would act on.
 const SHELL_ONLY: [&str; 8] = ["|", "||", "&", "&&", ";", ">", ">>", "<"];
 
-/// The commands that compile, of which a rehearsal has none.
+/// The commands that compile what a rehearsal has not.
 const COMPILING: [&str; 5] = ["bench", "play", "prefetch", "run-workflow", "test"];
+/// With this flag a test compiles only what a lab runs anyway.
+const MINE: &str = "--mine";
 
 /// The commands that only tell something; a word that begins so goes on.
 const READING: [(Program, &[&str]); 8] = [
@@ -70,7 +72,8 @@ impl Typed {
     /// Says so where it cannot be rehearsed.
     pub(crate) fn check(&self) -> Result<()> {
         let compiles = |word: &&String| self.program == Program::Xtask && COMPILING.contains(&word.as_str());
-        if let Some(word) = self.words.first().filter(compiles) {
+        let mine = self.words.iter().any(|word| word == MINE);
+        if let Some(word) = self.words.first().filter(compiles).filter(|_| !mine) {
             bail!(
                 "cargo xtask {word} compiles, which a rehearsal does not; show it in a ```sh block, which is not \
                  followed"
@@ -81,6 +84,9 @@ impl Typed {
 
     /// Whether it only tells how things are, so that it may be typed again until they are.
     pub(crate) fn only_reads(&self) -> bool {
+        if self.is_temporal_by_xtask() {
+            return Typed { program: Program::Temporal, words: self.words[1..].to_vec() }.only_reads();
+        }
         let begins = |begin: &[&str]| {
             self.words.len() >= begin.len() && self.words.iter().zip(begin).all(|(word, begin)| word == begin)
         };
@@ -88,8 +94,14 @@ impl Typed {
             Program::Xtask if self.enters().is_none() && begins(&["stage"]) => !begins(&["stage", "restore"]),
             // Without a flag that sends something or names a method it is a GET.
             Program::Curl => !self.words.iter().any(|word| is_sending(word)),
+            Program::Xtask if begins(&["outage"]) => self.words[1..].iter().all(|word| word.starts_with('-')),
             program => READING.iter().any(|(reading, begin)| *reading == program && begins(begin)),
         }
+    }
+
+    /// Whether it is the Temporal CLI by way of `cargo xtask temporal`.
+    fn is_temporal_by_xtask(&self) -> bool {
+        self.program == Program::Xtask && self.words.first().is_some_and(|word| word == "temporal")
     }
 
     /// The stage that it enters, if it does.
@@ -141,7 +153,10 @@ mod tests {
 
     #[test]
     fn what_compiles_is_not_followed() {
-        assert!(parse("cargo xtask run-workflow").check().is_err());
+        assert!(
+            parse("cargo xtask run-workflow").check().is_err() && parse("cargo xtask test").check().is_err()
+        );
+        assert!(parse("cargo xtask test --mine --replay").check().is_ok());
         assert!(parse("cargo xtask check").check().is_ok() && parse("curl test").check().is_ok());
     }
 
@@ -154,6 +169,8 @@ mod tests {
             "cargo xtask stage",
             "cargo xtask stage --json",
             "temporal workflow list --limit 3",
+            "cargo xtask temporal workflow list --limit 3",
+            "cargo xtask outage",
             "curl localhost:5050/accounts/account_A",
         ] {
             assert!(parse(typed).only_reads(), "{typed}");
@@ -165,6 +182,8 @@ mod tests {
             "cargo xtask transfer account_A account_B 1",
             "cargo xtask hint",
             "temporal workflow reset --workflow-id x",
+            "cargo xtask temporal workflow reset --workflow-id x",
+            "cargo xtask outage deposits down",
             "curl -X PUT localhost:5050/outage",
             "curl -XPOST localhost:5050/reset",
             "curl localhost:5050/outage -d '{}'",
