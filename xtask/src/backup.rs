@@ -93,7 +93,7 @@ pub(crate) fn enter(project: &Project, stage: &Stage) -> Result<Option<Backup>> 
 
 /// Whether the stage was entered last, and its modules are in place as shipped.
 pub(crate) fn is_in_place(project: &Project, stage: &Stage) -> bool {
-    let live = read_live(project).unwrap_or_default();
+    let live = read_all(&live_paths(project)).unwrap_or_default();
     current_stage(project) == stage
         && live.iter().zip(sources(stage)).all(|(live, source)| live.as_deref() == Some(source))
 }
@@ -102,7 +102,7 @@ pub(crate) fn is_in_place(project: &Project, stage: &Stage) -> bool {
 pub(crate) fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for ((path, live), source) in
-        LIVE.iter().zip(read_live(project)?).zip([&stage.workflow, &stage.activities])
+        LIVE.iter().zip(read_all(&live_paths(project))?).zip([&stage.workflow, &stage.activities])
     {
         let live = live.unwrap_or_default();
         let live = String::from_utf8_lossy(&live);

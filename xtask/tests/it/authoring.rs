@@ -39,7 +39,8 @@ fn steps(page: &str) -> Vec<Step> {
         if fence.len() < 3 {
             continue;
         }
-        let text: String = lines.by_ref().take_while(|line| *line != fence).map(|line| format!("{line}\n")).collect();
+        let text: String =
+            lines.by_ref().take_while(|line| *line != fence).map(|line| format!("{line}\n")).collect();
         match comment.take() {
             None if line == "```sh" => steps.push(Step::Type(text)),
             None => {}

@@ -3,6 +3,7 @@
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
 //! worker in it are stand-ins with the same command line, so that building them takes a second.
 
+mod authoring;
 mod bench;
 mod help_and_usage;
 mod lifecycle;

@@ -14,7 +14,7 @@ use crate::support::{Checkout, eventually, is_alive, pid_in, send_signal, servic
 
 #[test]
 fn a_learner_mends_both_bugs_under_a_running_transfer() {
-    let checkout = real_checkout();
+    let checkout = real_checkout("story");
     let before = checkout.read(lab::LIVE_WORKFLOW);
     checkout.start();
 
@@ -120,11 +120,23 @@ fn find_id(value: &Value) -> Option<String> {
 }
 
 /// A copy of this checkout, with what cargo has compiled here as hard links.
-fn real_checkout() -> Checkout {
+pub(crate) fn real_checkout(name: &str) -> Checkout {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
-    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("story {}", std::process::id()));
+    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name} {}", std::process::id()));
     let _ = fs::remove_dir_all(&copy);
-    for name in [".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "xtask"] {
+    let parts = [
+        ".cargo",
+        "Cargo.lock",
+        "Cargo.toml",
+        "README.md",
+        "crates",
+        "docs",
+        "lab",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+        "xtask",
+    ];
+    for name in parts {
         copy_tree(&project.join(name), &copy.join(name), &|from, to| fs::copy(from, to).map(drop))
             .expect("the project can be copied");
     }

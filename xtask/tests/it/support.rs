@@ -108,15 +108,21 @@ impl Checkout {
     /// `cargo xtask` with these arguments, as cargo would run it.
     pub(crate) fn xtask(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(arguments).current_dir(&self.root).stdin(Stdio::null());
-        command.env("CARGO_MANIFEST_DIR", self.root.join("xtask")).env("NO_COLOR", "1");
+        command.args(arguments);
+        self.prepare(&mut command);
+        command.env("CARGO_MANIFEST_DIR", self.root.join("xtask"));
+        command
+    }
+
+    /// Has a command run in this checkout, as a person would.
+    pub(crate) fn prepare(&self, command: &mut Command) {
+        command.current_dir(&self.root).stdin(Stdio::null()).env("NO_COLOR", "1");
         for name in ["BUGLAB_DIR", "BUGLAB_TEMPORAL_CLI", "CARGO_TARGET_DIR"] {
             command.env_remove(name);
         }
         if let Some(cli) = &self.temporal_cli {
             command.env("BUGLAB_TEMPORAL_CLI", cli);
         }
-        command
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
