@@ -27,6 +27,7 @@ mod stuck;
 mod supervisor;
 mod temporal;
 mod temporal_cli;
+mod tidy;
 mod time;
 mod toolchain;
 mod ui;

@@ -14,6 +14,7 @@ mod run_workflow;
 mod stage;
 mod temporal;
 mod test;
+mod tidy;
 mod transfer;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(prefetch::command())
         .subcommand(test::command())
         .subcommand(bench::command())
+        .subcommand(tidy::command())
 }
 
 /// Does what was typed.
@@ -76,6 +78,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("prefetch", arguments)) => prefetch::run(&project, arguments),
         Some(("test", arguments)) => test::run(&project, arguments),
         Some(("bench", arguments)) => bench::run(&project, arguments),
+        Some(("tidy", arguments)) => tidy::run(&project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
     }
 }

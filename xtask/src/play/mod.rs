@@ -10,10 +10,10 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Block, Command, Stage};
 use serde_json::Value;
 
-use self::{compare::Ids, shadow::Printed};
+use self::{compare::Ids, shadow::Printed, words::Program};
 pub(crate) use self::{
     shadow::{BROKEN_OFF, STAGE_WORKER, Shadow},
-    words::{Program, Typed},
+    words::Typed,
 };
 use crate::{
     control::{self, Request},

@@ -24,6 +24,7 @@ fn help_goes_to_standard_output_with_an_example_and_code_zero() {
         "test",
         "bench",
         "play",
+        "tidy",
     ] {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = checkout.run(&arguments).ok();

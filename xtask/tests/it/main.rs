@@ -15,5 +15,6 @@ mod sacred;
 mod stages;
 mod story;
 mod support;
+mod tidy;
 mod transfers;
 mod watching;

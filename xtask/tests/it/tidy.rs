@@ -1,0 +1,49 @@
+//! What authors are told is missing.
+
+use std::{path::Path, process::Command};
+
+use crate::support::{Checkout, outcome};
+
+#[test]
+fn nothing_is_missing_in_this_project() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("tidy").env("CARGO_MANIFEST_DIR", here).current_dir(Path::new(here).join(".."));
+    let told = outcome(command);
+    assert_eq!(told.code, Some(0), "{}{}", told.stdout, told.stderr);
+}
+
+#[test]
+fn what_is_missing_is_told_with_its_line_and_fails() {
+    let checkout = Checkout::without_server("tidy");
+    checkout.write("crates/stages/src/lib.rs", "modules! { workflow: jerry; activities: fixed, jerry; }");
+    checkout.write("README.md", "# The lab\n\n```sh\ncargo xtask lab strat\n```\n[more](docs/more.md)\n");
+    checkout.write(lab::LIVE_WORKFLOW, "// mine");
+
+    let told = checkout.run(&["tidy"]);
+    assert_eq!(told.code, Some(1), "{told:#?}");
+    for expected in [
+        "README.md:4: `cargo xtask lab strat` does not work",
+        "README.md:6: its link to docs/more.md leads to no file",
+        "crates/stages/src/lib.rs: workflow/fixed.rs is a stage's",
+    ] {
+        assert!(told.stdout.contains(expected), "{expected} in {}", told.stdout);
+    }
+    assert!(told.stdout.lines().next_back().is_some_and(|last| last.ends_with("things are to be done")));
+
+    // Whose lab is in use may have changed the modules, but in CI nobody may.
+    let json = |variable: Option<&str>| {
+        let mut command = checkout.xtask(&["tidy", "--json"]);
+        command.env_remove("CI").envs(variable.map(|name| (name, "true")));
+        let told = outcome(command);
+        let report: serde_json::Value = serde_json::from_str(&told.stdout).expect("it is JSON");
+        let is_there = |list: &str| {
+            let list = report[list].as_array().expect("there is a list").iter();
+            list.clone().any(|complaint| complaint["file"] == lab::LIVE_WORKFLOW)
+        };
+        (is_there("complaints"), is_there("remarks"))
+    };
+    assert_eq!(json(None), (true, false));
+    checkout.write(".lab/stage.json", r#"{"stage":"jerry"}"#);
+    assert_eq!((json(None), json(Some("CI"))), ((false, true), (true, false)));
+}
