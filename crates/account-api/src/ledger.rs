@@ -87,12 +87,14 @@ CREATE TABLE closed_runs (
 ";
 
 /// A page of all entries: `?1` is the last one before it, `?2` how many there may be.
-const ENTRIES: &str = "SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time \
-                       FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ENTRIES: &str = "
+    SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time
+    FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2";
 
 /// The same of the transfer `?3`.
-const ENTRIES_OF_TRANSFER: &str = "SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time \
-     FROM entries WHERE transfer = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
+const ENTRIES_OF_TRANSFER: &str = "
+    SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time
+    FROM entries WHERE transfer = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
 
 /// Which way a movement goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
