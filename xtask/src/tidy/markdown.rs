@@ -25,12 +25,16 @@ impl Markdown {
 
     /// Its lines but for the fences.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut block = None;
+        // The fence that opened a block, and the words after it. Only one as long closes it.
+        let mut open: Option<(usize, &str)> = None;
         self.source.lines().enumerate().filter_map(move |(at, text)| {
-            match (block, text.trim_start().strip_prefix("```")) {
-                (None, Some(kind)) => block = Some(kind.trim()),
-                (Some(_), Some(_)) => block = None,
-                (_, None) => return Some(Line { number: at + 1, block, text }),
+            let begin = text.trim_start();
+            let words = begin.trim_start_matches('`');
+            let fence = begin.len() - words.len();
+            match open {
+                None if fence >= 3 => open = Some((fence, words.trim())),
+                Some((length, _)) if fence >= length && words.trim().is_empty() => open = None,
+                _ => return Some(Line { number: at + 1, block: open.map(|(_, words)| words), text }),
             }
             None
         })
