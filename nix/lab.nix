@@ -43,6 +43,7 @@ let
     "Cargo.lock"
     "Cargo.toml"
     "clippy.toml"
+    "LICENSE"
     "README.md"
     "crates"
     "docs"

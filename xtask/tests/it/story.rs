@@ -128,6 +128,7 @@ pub(crate) fn real_checkout(name: &str) -> Checkout {
         ".cargo",
         "Cargo.lock",
         "Cargo.toml",
+        "LICENSE",
         "README.md",
         "crates",
         "docs",
