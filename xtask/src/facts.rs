@@ -7,8 +7,9 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use lab::{Facts, Service, Status};
+use serde_json::Value;
 
 use crate::{
     bank::Bank,
@@ -116,6 +117,6 @@ impl Reader {
 fn read_run(server: &Server, run: &Run) -> Result<lab::Run> {
     // The present first: what happens between the two is in the history then.
     let description = server.describe(run)?;
-    let events = server.events(run)?;
+    let Value::Array(events) = server.history(run)?["events"].take() else { bail!("its events are no list") };
     Ok(lab::Run::new(run.run_id.clone(), events, description))
 }

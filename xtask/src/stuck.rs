@@ -193,7 +193,7 @@ fn time_of(value: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// A server that answers these requests, by how they begin.
-    fn server(answers: &'static [(&str, &str, &str)]) -> Server {
+    pub(crate) fn server(answers: &'static [(&str, &str, &str)]) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         thread::spawn(move || {

@@ -95,20 +95,22 @@ impl Server {
         }
     }
 
-    /// All events of a run's history.
-    pub(crate) fn events(&self, run: &Run) -> Result<Vec<Value>> {
+    /// A run's whole Event History, as `{"events": […]}`, with payloads of JSON in short: `[{"balance": 1000}]`.
+    pub(crate) fn history(&self, run: &Run) -> Result<Value> {
         let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
-        let first = self.api(&format!("workflows/{id}/history?execution.runId={run_id}"));
+        let path = format!("workflows/{id}/history?execution.runId={run_id}&maximumPageSize={PAGE}");
+        let first = self.api(&path);
         let (mut events, mut page) = (Vec::new(), first.clone());
         loop {
-            let mut history = get_json(&page)?;
-            match history["history"]["events"].take() {
-                Value::Array(some) => events.extend(some),
-                _ => bail!("the server sent no history of {}", run.workflow_id),
+            let mut answer = get_json(&page)?;
+            // The last page of several may be empty.
+            if let Value::Array(some) = answer["history"]["events"].take() {
+                events.extend(some);
             }
-            match history["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
+            match answer["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
                 Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
-                None => return Ok(events),
+                None if events.is_empty() => bail!("the server sent no history of {}", run.workflow_id),
+                None => return Ok(json!({ "events": events })),
             }
         }
     }
@@ -217,4 +219,39 @@ pub(crate) fn status_of(error: &Error) -> u16 {
 fn sentence(stderr: &str) -> String {
     let line = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("the Temporal CLI failed");
     line.trim().trim_start_matches("Error: ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stuck::tests::server;
+
+    #[test]
+    fn a_history_is_read_to_its_last_page() {
+        let server = server(&[
+            ("workflows/none/", "200", r#"{"history":{}}"#),
+            ("nextPageToken=three", "200", r#"{"history":{},"nextPageToken":null}"#),
+            (
+                "nextPageToken=two%3D",
+                "200",
+                r#"{"history":{"events":[{"eventId":"3"}]},"nextPageToken":"three"}"#,
+            ),
+            (
+                "workflows/a%2Fb/history?execution.runId=r&",
+                "200",
+                r#"{"history":{"events":[{"eventId":"1"},{"eventId":"2"}]},"nextPageToken":"two="}"#,
+            ),
+        ]);
+        let run = |id: &str| Run { workflow_id: id.to_owned(), run_id: "r".to_owned() };
+        let ids = |history: Value| {
+            let events = history["events"].as_array().expect("a list").clone();
+            events
+                .iter()
+                .map(|event| event["eventId"].as_str().unwrap_or("none").to_owned())
+                .collect::<String>()
+        };
+        assert_eq!(ids(server.history(&run("a/b")).expect("a history")), "123");
+        let error = server.history(&run("none")).expect_err("no events");
+        assert_eq!(error.to_string(), "the server sent no history of none");
+    }
 }
