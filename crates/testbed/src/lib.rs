@@ -3,6 +3,7 @@
 //! Nothing here panics on purpose but what a test wants to panic on: a part that cannot be had.
 
 mod dev_server;
+pub mod replay;
 mod wait;
 mod worker;
 
@@ -75,6 +76,14 @@ impl Testbed {
         let answer =
             self.http.get(format!("{}{path}", self.bank_url)).send().await.expect("the bank answers");
         answer.json().await.expect("the bank answers with what was asked for")
+    }
+
+    /// Gives an account so many dollars.
+    pub async fn give(&self, account: &str, dollars: u32) {
+        let body = serde_json::json!({ "amount": dollars });
+        let answer = self.http.post(format!("{}/accounts/{account}/deposit", self.bank_url)).json(&body);
+        let answer = answer.send().await.expect("the bank answers");
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
     /// A PUT of a setting of the bank.

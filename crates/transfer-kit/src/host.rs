@@ -5,14 +5,15 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::{self, ExitCode},
+    sync::PoisonError,
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use contract::TASK_QUEUE;
 use temporalio_client::{
-    Client, ClientOptions, Connection, GrpcCompression, Url, envconfig::LoadClientConfigProfileOptions,
-    tonic::IntoRequest as _,
+    Client, ClientOptions, Connection, GrpcCompression, Url, WorkflowHistory,
+    envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
 };
 use temporalio_common::{
     WorkflowDefinition,
@@ -22,10 +23,13 @@ use temporalio_common::{
     worker::WorkerDeploymentOptions,
 };
 use temporalio_sdk::{
-    Runtime, Worker, WorkerOptions, activities::ActivityImplementer, workflows::WorkflowImplementation,
+    Runtime, Worker, WorkerOptions,
+    activities::ActivityImplementer,
+    workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
+    workflows::WorkflowImplementation,
 };
 
-use crate::panic_location::{self, PanicLocation};
+use crate::panic_location::{self, LastPanic, PanicLocation};
 
 /// Connects as every Temporal tool does: by `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_PROFILE`,
 /// the TLS and API key variables, and `temporal.toml`.
@@ -60,8 +64,8 @@ fn is_loopback(target: &Url) -> bool {
 pub fn base_options() -> WorkerOptions {
     panic_location::install_hook();
     WorkerOptions::new(TASK_QUEUE)
-        .workflow_interceptor(panic_location::for_workflows())
-        .activity_inbound_interceptor(PanicLocation)
+        .workflow_interceptor(panic_location::for_workflows(LastPanic::default()))
+        .activity_inbound_interceptor(PanicLocation::default())
         // The default is a checksum of the whole executable, at every start.
         .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
         .client_identity_override(format!("worker-{}", process::id()))
@@ -85,6 +89,29 @@ where
     let mut options = base_options();
     options.register_workflow::<W>()?.register_activities(activities);
     Ok(options)
+}
+
+/// Runs this Workflow's code along a recorded Event History, as a worker does that takes a transfer over.
+///
+/// # Errors
+/// The code does not fit the history, or panics; a panic is told with its place, as a worker's is.
+pub async fn replay<W>(history: WorkflowHistory) -> anyhow::Result<()>
+where
+    W: WorkflowImplementation,
+    <W::Run as WorkflowDefinition>::Input: Send,
+{
+    panic_location::install_hook();
+    let panicked = LastPanic::default();
+    let options = WorkflowReplayerOptions::new()
+        .register_workflow::<W>()?
+        .workflow_interceptor(panic_location::for_workflows(panicked.clone()))
+        .build();
+    let replayed = WorkflowReplayer::new(options)?.replay_workflow(history).await;
+    // The SDK does not tell of a panic in the history's last Workflow Task.
+    if let Some(message) = panicked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        bail!("Workflow function panicked: {message}");
+    }
+    Ok(replayed?)
 }
 
 /// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks under way

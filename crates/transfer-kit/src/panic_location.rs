@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     panic::{self, AssertUnwindSafe},
     pin::Pin,
-    sync::Once,
+    sync::{Arc, Mutex, Once, PoisonError},
     task::{Context, Poll},
 };
 
@@ -79,12 +79,25 @@ fn with_location(payload: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
 }
 
 /// The Workflow interceptor, one for each Workflow.
-pub(crate) fn for_workflows() -> WorkflowInterceptorConstructor {
-    WorkflowInterceptorConstructor::new(|_: &WorkflowContextView| PanicLocation)
+pub(crate) fn for_workflows(noted: LastPanic) -> WorkflowInterceptorConstructor {
+    WorkflowInterceptorConstructor::new(move |_: &WorkflowContextView| PanicLocation(noted.clone()))
 }
 
-/// Adds the place to a panic's message and lets it go on.
-pub(crate) struct PanicLocation;
+/// The message of the last panic, with its place; for whoever does not hear of it from the server.
+pub(crate) type LastPanic = Arc<Mutex<Option<String>>>;
+
+/// Adds the place to a panic's message, notes it and lets it go on.
+#[derive(Default)]
+pub(crate) struct PanicLocation(LastPanic);
+
+impl PanicLocation {
+    fn go_on(&self, payload: Box<dyn Any + Send>) -> ! {
+        if let Some(message) = payload.downcast_ref::<String>() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        }
+        panic::resume_unwind(payload)
+    }
+}
 
 impl WorkflowInterceptor for PanicLocation {
     fn execute<'a>(
@@ -94,7 +107,7 @@ impl WorkflowInterceptor for PanicLocation {
         next: WorkflowNext<'a, ExecuteWorkflowInput, WorkflowInterceptorFuture<'a, ExecuteWorkflowResult>>,
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
         WorkflowInterceptorFuture::new(async move {
-            Watched(next.run(input)).await.unwrap_or_else(|payload| panic::resume_unwind(payload))
+            Watched(next.run(input)).await.unwrap_or_else(|payload| self.go_on(payload))
         })
     }
 }
@@ -105,8 +118,7 @@ impl ActivityInboundInterceptor for PanicLocation {
         input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
-        async move { Watched(next.run(input)).await.unwrap_or_else(|payload| panic::resume_unwind(payload)) }
-            .boxed()
+        async move { Watched(next.run(input)).await.unwrap_or_else(|payload| self.go_on(payload)) }.boxed()
     }
 }
 

@@ -7,25 +7,15 @@ use std::{
 
 use stages::workflow::{added_step, fixed, jerry, versioned};
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
-use temporalio_common::WorkflowDefinition;
-use temporalio_sdk::{
-    workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
-    workflows::WorkflowImplementation,
-};
-use testbed::Testbed;
+use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
+use testbed::{Testbed, replay::replay};
 
 use crate::{example, result, worker};
 
-async fn replay<W>(file: &Path) -> Result<(), String>
-where
-    W: WorkflowImplementation,
-    <W::Run as WorkflowDefinition>::Input: Send,
-{
-    let options = WorkflowReplayerOptions::new().register_workflow::<W>().expect("one workflow").build();
-    let replayer = WorkflowReplayer::new(options).expect("a replayer");
+async fn saved(file: &Path) -> Vec<HistoryEvent> {
     let json = fs::read(file).expect("a history");
     let history = WorkflowHistory::from_json(&json).expect("a history's JSON");
-    replayer.replay_workflow(history).await.map_err(|error| error.to_string())
+    history.into_events().await.expect("it is all here")
 }
 
 fn histories() -> PathBuf {
@@ -36,7 +26,7 @@ fn histories() -> PathBuf {
 const PATCHED: &[&str] = &["completed-with-the-patch.json"];
 
 /// Those whose file's name is picked.
-fn saved(picked: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+fn files(picked: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(histories()).expect("the folder of histories");
     let files = entries.map(|entry| entry.expect("an entry").path());
     let name = |file: &PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();
@@ -47,24 +37,24 @@ fn saved(picked: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fixed_workflow_replays_every_history_from_before_the_patch() {
-    for file in saved(|name| !PATCHED.contains(&name)) {
-        let outcome = replay::<fixed::MoneyTransferWorkflow>(&file).await;
+    for file in files(|name| !PATCHED.contains(&name)) {
+        let outcome = replay::<fixed::MoneyTransferWorkflow>(saved(&file).await).await;
         assert_eq!(outcome, Ok(()), "{}", file.display());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_versioned_workflow_replays_every_saved_history() {
-    for file in saved(|_| true) {
-        let outcome = replay::<versioned::MoneyTransferWorkflow>(&file).await;
+    for file in files(|_| true) {
+        let outcome = replay::<versioned::MoneyTransferWorkflow>(saved(&file).await).await;
         assert_eq!(outcome, Ok(()), "{}", file.display());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fixed_workflow_does_not_replay_what_a_patch_has_marked() {
-    for file in saved(|name| PATCHED.contains(&name)) {
-        let outcome = replay::<fixed::MoneyTransferWorkflow>(&file).await;
+    for file in files(|name| PATCHED.contains(&name)) {
+        let outcome = replay::<fixed::MoneyTransferWorkflow>(saved(&file).await).await;
         let failure = outcome.expect_err("it knows neither the step nor the patch");
         assert!(failure.contains("Nondeterminism"), "{failure}");
     }
@@ -72,7 +62,8 @@ async fn the_fixed_workflow_does_not_replay_what_a_patch_has_marked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_without_a_patch_does_not_replay_what_is_past_it() {
-    let outcome = replay::<added_step::MoneyTransferWorkflow>(&histories().join("completed.json")).await;
+    let outcome =
+        replay::<added_step::MoneyTransferWorkflow>(saved(&histories().join("completed.json")).await).await;
     let failure = outcome.expect_err("the history has no such step");
     for part in ["Nondeterminism", "withdraw", "confirm_balance"] {
         assert!(failure.contains(part), "{failure}");
@@ -81,9 +72,98 @@ async fn a_step_without_a_patch_does_not_replay_what_is_past_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jerrys_workflow_does_not_replay_what_the_fixed_one_did() {
-    let outcome = replay::<jerry::MoneyTransferWorkflow>(&histories().join("completed.json")).await;
+    let history = saved(&histories().join("completed.json")).await;
+    let outcome = replay::<jerry::MoneyTransferWorkflow>(history).await;
     let failure = outcome.expect_err("it divides by zero where the history goes on");
     assert!(failure.contains("divide by zero"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_breaks_the_transfers_that_are_past_it_and_no_others() {
+    let history = saved(&histories().join("through-the-workflow-bug.json")).await;
+    let has = |events: &[HistoryEvent], kind| events.iter().any(|event| event.event_type() == kind);
+    let scheduled = |events: &[HistoryEvent]| {
+        events.iter().filter(|event| event.event_type() == EventType::ActivityTaskScheduled).count()
+    };
+    for length in 2..=history.len() {
+        let begun = &history[..length];
+        let kind = begun[length - 1].event_type();
+        // The server tells of these two together with what follows from them.
+        if matches!(kind, EventType::ActivityTaskStarted | EventType::ActivityTaskCompleted) {
+            continue;
+        }
+        let moment = format!("{length} events, the last {kind:?}");
+        assert_eq!(replay::<fixed::MoneyTransferWorkflow>(begun.to_vec()).await, Ok(()), "{moment}");
+
+        let jerry = replay::<jerry::MoneyTransferWorkflow>(begun.to_vec()).await;
+        match has(begun, EventType::ActivityTaskCompleted) {
+            false => assert_eq!(jerry, Ok(()), "{moment}"),
+            true => {
+                let failure = jerry.expect_err(&moment);
+                let place = "attempt to divide by zero, at crates/stages/src/workflow/jerry.rs:";
+                assert!(failure.contains(place), "{moment}: {failure}");
+            }
+        }
+        let added_step = replay::<added_step::MoneyTransferWorkflow>(begun.to_vec()).await;
+        match scheduled(begun) < 3 {
+            true => assert_eq!(added_step, Ok(()), "{moment}"),
+            false => {
+                let failure = added_step.expect_err(&moment);
+                assert!(failure.starts_with("[TMPRL1100] Nondeterminism error"), "{moment}: {failure}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_under_way_are_found_with_their_histories_and_replay() {
+    let testbed = Testbed::start().await;
+    testbed.put("/outage", serde_json::json!({"deposits": true})).await;
+    let jerry = worker(&testbed, "jerry").await;
+    let stuck = testbed.start_transfer("stuck", example()).await;
+    testbed::until("a failed Workflow Task", || async {
+        let failures = crate::events::workflow_task_failures(&stuck).await;
+        if failures.is_empty() { Err("none") } else { Ok(()) }
+    })
+    .await;
+    jerry.stop().await;
+    let (found, count) = until_under_way(&testbed, 1).await;
+    assert_eq!((&*found[0].workflow_id, Some(&*found[0].run_id), count), ("stuck", stuck.run_id(), 1));
+    let outcome = replay::<jerry::MoneyTransferWorkflow>(found[0].events.clone()).await;
+    assert!(outcome.is_err_and(|failure| failure.contains("divide by zero")));
+    assert_eq!(replay::<fixed::MoneyTransferWorkflow>(found[0].events.clone()).await, Ok(()));
+
+    let fixed = worker(&testbed, "fix-activity").await;
+    let held = testbed.start_transfer("held", example()).await;
+    for transfer in [&stuck, &held] {
+        testbed::until("the deposit to be tried", || async {
+            let scheduled = crate::events::scheduled_activities(transfer).await;
+            if scheduled.contains(&"deposit".to_owned()) { Ok(()) } else { Err(scheduled) }
+        })
+        .await;
+    }
+    for transfer in until_under_way(&testbed, 2).await.0 {
+        assert_eq!(replay::<fixed::MoneyTransferWorkflow>(transfer.events.clone()).await, Ok(()));
+        let outcome = replay::<added_step::MoneyTransferWorkflow>(transfer.events).await;
+        assert!(outcome.is_err_and(|failure| failure.contains("Nondeterminism")), "{}", transfer.workflow_id);
+    }
+    let (found, count) = testbed::replay::under_way(&testbed.client, 1).await.expect("the server answers");
+    assert_eq!((found.len(), count), (1, 2));
+
+    testbed.put("/outage", serde_json::json!({"deposits": false})).await;
+    for transfer in [&stuck, &held] {
+        result(transfer).await;
+    }
+    fixed.stop().await;
+}
+
+/// Waits until the server lists so many transfers under way: a list follows what happens, a moment later.
+async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<testbed::replay::UnderWay>, usize) {
+    testbed::until("the transfers to be listed", || async {
+        let found = testbed::replay::under_way(&testbed.client, 500).await.expect("the server answers");
+        if found.0.len() == count { Ok(found) } else { Err(found.0.len()) }
+    })
+    .await
 }
 
 /// Renews the saved histories. By hand: `cargo test -p stages --test stages renew -- --ignored`.

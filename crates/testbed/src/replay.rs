@@ -1,0 +1,125 @@
+//! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
+use temporalio_client::{
+    Client, UntypedWorkflow, WorkflowExecutionInfo, WorkflowFetchHistoryOptions, WorkflowHandle,
+    WorkflowHistory, WorkflowListOptions,
+};
+use temporalio_common::{
+    WorkflowDefinition,
+    protos::temporal::api::{
+        enums::v1::EventType,
+        history::v1::{
+            History, HistoryEvent, WorkflowTaskScheduledEventAttributes, WorkflowTaskStartedEventAttributes,
+            history_event::Attributes,
+        },
+    },
+};
+use temporalio_sdk::workflows::WorkflowImplementation;
+use transfer_kit::host;
+
+/// Code that waits for something that never comes is given up on after this.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A transfer that has begun.
+#[derive(Clone, Debug)]
+pub struct UnderWay {
+    /// Its Workflow Id.
+    pub workflow_id: String,
+    /// Its Run Id.
+    pub run_id: String,
+    /// Its Event History so far.
+    pub events: Vec<HistoryEvent>,
+}
+
+/// The transfers that are under way on this server, at most so many, and how many there are in all.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn under_way(client: &Client, most: usize) -> anyhow::Result<(Vec<UnderWay>, usize)> {
+    let query = format!("WorkflowType = '{}' AND ExecutionStatus = 'Running'", contract::WORKFLOW_TYPE);
+    let listed: Vec<_> = client.list_workflows(query, WorkflowListOptions::default()).try_collect().await?;
+    let mut found = Vec::new();
+    for execution in listed.iter().take(most) {
+        let (workflow_id, run_id) = (execution.id().to_owned(), execution.run_id().to_owned());
+        let info = WorkflowExecutionInfo::builder()
+            .namespace(client.options().namespace.clone())
+            .workflow_id(&workflow_id)
+            .run_id(&run_id)
+            .build();
+        let handle = WorkflowHandle::<Client, UntypedWorkflow>::new(client.clone(), info);
+        let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+        let events = history.into_events().await.with_context(|| format!("no history of {workflow_id}"))?;
+        found.push(UnderWay { workflow_id, run_id, events });
+    }
+    // A list is a moment old: what has ended since is under way no more.
+    let looked_at = found.len();
+    found.retain(|transfer| transfer.events.last().is_some_and(|event| !event.is_final_wf_execution_event()));
+    let ended = looked_at - found.len();
+    Ok((found, listed.len() - ended))
+}
+
+/// Runs the Workflow's code along this history, as a worker with that code would at the next Workflow Task.
+///
+/// # Errors
+/// The code does not fit the history, or fails where the history ends: why, in a line.
+pub async fn replay<W>(mut events: Vec<HistoryEvent>) -> Result<(), String>
+where
+    W: WorkflowImplementation,
+    <W::Run as WorkflowDefinition>::Input: Send,
+{
+    begin_next_task(&mut events);
+    let replayed = host::replay::<W>(WorkflowHistory::from(History { events }));
+    match tokio::time::timeout(PATIENCE, replayed).await {
+        Ok(replayed) => replayed.map_err(|error| reason(&format!("{error:#}"))),
+        Err(_) => Err(format!("its replay did not end within {PATIENCE:?}")),
+    }
+}
+
+/// Begins another attempt of a Workflow Task that failed or waits, as the server would: the SDK replays the
+/// tasks that completed and the one that has begun.
+fn begin_next_task(events: &mut Vec<HistoryEvent>) {
+    let Some(last) = events.last() else { return };
+    let mut next = last.clone();
+    if matches!(last.event_type(), EventType::WorkflowTaskFailed | EventType::WorkflowTaskTimedOut) {
+        next.event_id += 1;
+        next.set_event_type(EventType::WorkflowTaskScheduled);
+        let scheduled = WorkflowTaskScheduledEventAttributes::default();
+        next.attributes = Some(Attributes::WorkflowTaskScheduledEventAttributes(scheduled));
+        events.push(next.clone());
+    }
+    if next.event_type() == EventType::WorkflowTaskScheduled {
+        let started = WorkflowTaskStartedEventAttributes {
+            scheduled_event_id: next.event_id,
+            ..WorkflowTaskStartedEventAttributes::default()
+        };
+        next.event_id += 1;
+        next.set_event_type(EventType::WorkflowTaskStarted);
+        next.attributes = Some(Attributes::WorkflowTaskStartedEventAttributes(started));
+        events.push(next);
+    }
+}
+
+/// The sentence in what the SDK says of a failed replay, which is a whole failure in Rust's own notation.
+fn reason(said: &str) -> String {
+    let inside = said.split_once("message: \"").and_then(|(_, rest)| rest.split_once("\", source: "));
+    let sentence = inside.map_or(said, |(sentence, _)| sentence);
+    sentence.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_failed_replay_is_one_sentence() {
+        let said = "workflow replay was nondeterministic: Workflow activation completion failed: Failure { \
+                    failure: Some(Failure { message: \"[TMPRL1100] Nondeterminism error: Activity 'a'\", \
+                    source: \"\", stack_trace: \"\" }) }";
+        assert_eq!(reason(said), "[TMPRL1100] Nondeterminism error: Activity 'a'");
+        assert_eq!(reason("one line\nand another"), "one line");
+    }
+}
