@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod hint;
 mod lab;
+mod mine;
 mod outage;
 mod play;
 mod prefetch;

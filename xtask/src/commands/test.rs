@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 
-use super::example;
+use super::{example, flag, json_flag, mine};
 use crate::{build, project::Project, temporal_cli};
 
 /// The packages of each call of `cargo test`. Two calls, as this crate's dependencies would otherwise choose
@@ -16,6 +16,18 @@ pub(crate) fn command() -> Command {
     Command::new("test")
         .about("Runs all tests of the project, on Temporal servers of their own")
         .arg(
+            flag(
+                "mine",
+                "Only what tests the modules that you edit, and a replay of the lab's transfers under way",
+            )
+            .conflicts_with("arguments"),
+        )
+        .arg(
+            flag("replay", "Only the replay: whether your change breaks a transfer under way")
+                .requires("mine"),
+        )
+        .arg(json_flag().requires("mine"))
+        .arg(
             Arg::new("arguments")
                 .value_name("ARGS")
                 .num_args(0..)
@@ -23,10 +35,18 @@ pub(crate) fn command() -> Command {
                 .allow_hyphen_values(true)
                 .help("What to hand on to cargo test"),
         )
-        .after_help(example(&["cargo xtask test", "cargo xtask test -p xtask -- --nocapture"]))
+        .after_help(example(&[
+            "cargo xtask test",
+            "cargo xtask test -p xtask -- --nocapture",
+            "cargo xtask test --mine",
+            "cargo xtask test --mine --replay",
+        ]))
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    if arguments.get_flag("mine") {
+        return mine::run(project, arguments.get_flag("replay"), arguments.get_flag("json"));
+    }
     let cli = temporal_cli::provide(project)?;
     let arguments: Vec<&String> = arguments.get_many("arguments").into_iter().flatten().collect();
     let picks = |argument: &&String| ["-p", "--package"].iter().any(|flag| argument.starts_with(flag));

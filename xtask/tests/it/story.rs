@@ -26,6 +26,28 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     assert_eq!(stuck["workflow_id"], workflow_id.as_str());
     assert!(failure.contains("divide by zero, at crates/worker/src/workflow.rs:"), "{failure}");
 
+    // The learner's tests find both bugs, each in its module, and the transfer that the first one breaks.
+    let tested = checkout.run(&["test", "--mine", "--json"]);
+    assert_eq!(tested.code, Some(1), "{tested:#?}");
+    let report: Value = serde_json::from_str(&tested.stdout).expect("it is JSON");
+    assert_eq!((&report["ok"], &report["replay"]["replayed"]), (&false.into(), &1.into()), "{report}");
+    let broken = &report["replay"]["broken"][0];
+    assert_eq!(broken["workflow_id"], workflow_id.as_str());
+    let why = broken["why"].as_str().expect("it says why");
+    assert!(why.contains("divide by zero, at crates/worker/src/workflow.rs:"), "{why}");
+    let result = |test: &str| {
+        let line = tested.stderr.lines().find(|line| line.starts_with(&format!("test {test} ... ")));
+        line.and_then(|line| line.rsplit(' ').next()).unwrap_or("missing").to_owned()
+    };
+    for (test, expected) in [
+        ("activities::deposit_gives_the_money_once", "ok"),
+        ("activities::withdraw_takes_the_money_once", "FAILED"),
+        ("workflow::a_transfer_completes_and_moves_the_money_once", "FAILED"),
+        ("replay::this_change_breaks_no_transfer_under_way", "FAILED"),
+    ] {
+        assert_eq!(result(test), expected, "{test}: {}", tested.stderr);
+    }
+
     // A typing mistake: the old worker goes on.
     let source = String::from_utf8(before).expect("it is text");
     let worker = pid_in(service(&checkout.status(), "worker"));
@@ -42,6 +64,8 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     assert!(failure.contains("crates/worker/src/activities.rs:"), "{failure}");
     assert!(failure.contains("Connection refused"), "{failure}");
     assert_eq!(balances(&checkout), (1000.0, 500.0));
+    let told = checkout.run(&["test", "--mine", "--replay"]).ok();
+    assert!(told.ends_with("breaks nothing that is under way: 1 transfer under way replays\n"), "{told}");
 
     // The worker is killed: the transfer waits, and another worker is there at once.
     let worker = pid_in(service(&checkout.status(), "worker"));
@@ -58,6 +82,13 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     checkout.run(&["retry"]).ok();
     eventually("the transfer completes", || checkout.status()["stuck"] == Value::Array(Vec::new()));
     eventually("the money has moved", || balances(&checkout) == (974.5, 525.5));
+    let told = checkout.run(&["test", "--mine"]).ok();
+    assert!(
+        told.contains("your change is fit to deploy")
+            && told.ends_with("tests passed, no transfer is under way\n"),
+        "{told}"
+    );
+    assert_eq!(balances(&checkout), (974.5, 525.5));
 
     // What can never work fails at once, and says why.
     let refused = checkout.run(&["transfer", "account_A", "account_B", "5000", "--wait"]);
