@@ -23,8 +23,8 @@ use crate::{
 pub(crate) fn command() -> Command {
     Command::new("play")
         .about(
-            "Plays the whole lab by its texts, every command and every fix, in a lab of its own: yours and your files \
-             stay as they are",
+            "Plays the whole lab by its texts, every command and every fix, in a lab of its own: yours and \
+             your files stay as they are",
         )
         .arg(Arg::new("stage").long("stage").value_name("NAME").help("Only this stage"))
         .arg(flag("keep", "Keep the folder in which it was played, until the next play"))

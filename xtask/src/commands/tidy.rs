@@ -15,7 +15,9 @@ use crate::{
 
 pub(crate) fn command() -> Command {
     Command::new("tidy")
-        .about("Tells authors what is missing: of a stage, its text and its modules, or in a command or link of a text")
+        .about(
+            "Tells authors what is missing of a stage, its text and its modules, and what is wrong in a text",
+        )
         .arg(json_flag())
         .after_help(example(&["cargo xtask tidy"]))
 }

@@ -1,8 +1,8 @@
 //! What a text says that a command prints, against what it printed.
 //!
-//! Ids, times, durations, ports, process ids and numbers of attempts are others each time: in a text they stand
-//! for whatever they are now. An id that a text names again has to be the same one again, in what is printed
-//! and in what is typed: [`Ids`] knows which is which.
+//! Ids, times, durations, ports, process ids and numbers of attempts are others each time: in a text they
+//! stand for whatever they are now. An id that a text names again has to be the same one again, in what is
+//! printed and in what is typed: [`Ids`] knows which is which.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -81,8 +81,8 @@ fn regex(pattern: &str) -> Regex {
 pub(crate) struct Ids(BTreeMap<String, String>);
 
 impl Ids {
-    /// Whether this was printed, going by the text; else from which line of each on it was not. What is learned
-    /// of the text's ids is kept if it was, and only then.
+    /// Whether this was printed, going by the text; else from which line of each on it was not. What is
+    /// learned of the text's ids is kept if it was, and only then.
     pub(crate) fn compare(&mut self, expected: &[String], printed: &[String]) -> Result<(), (usize, usize)> {
         let (blank, expected) = without_blank_ends(expected);
         let (blank_here, printed) = without_blank_ends(printed);

@@ -1,15 +1,18 @@
-//! A shadow of the checkout, with a lab of its own: what is rehearsed in it leaves a learner's files and a running
-//! lab alone.
+//! A shadow of the checkout, with a lab of its own: what is rehearsed in it leaves a learner's files and a
+//! running lab alone.
 //!
 //! The lab in it is a real one, started and asked by this very program. Only nothing is compiled: what its
-//! supervisor calls as cargo names executables that are there already, and its worker is `stage_worker`, which
-//! runs whichever stage's modules are in place.
+//! supervisor calls as cargo names executables that are there already, and its worker is `stage_worker`,
+//! which runs whichever stage's modules are in place.
 
 use std::{
     fs::{self, File},
     io::{self, Read},
     net::Ipv4Addr,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -42,10 +45,16 @@ use crate::{
 pub(crate) const STAGE_WORKER: &str = "stage_worker";
 /// In a shadow: whose it is.
 const OWNER: &str = "owner.json";
-/// What the lab in a shadow calls as cargo. It knows one answer.
+/// What the lab in a shadow calls as cargo. It knows two answers: a build, and the replay of `test --mine
+/// --replay`, whose words end with that name.
 const CARGO: &str = r#"#!/bin/sh
 # Stands in for cargo where a lab is rehearsed: everything is built already.
-[ "$1" = build ] && exec cat "$(dirname "$0")/built.json"
+here=$(dirname "$0")
+for last; do :; done
+case "$1 $last" in
+  build\ *) exec cat "$here/built.json" ;;
+  "test replay::") exec "$here/stage_worker" --replay ;;
+esac
 echo "in a rehearsal of the lab nothing is compiled, so this is not to be had: cargo $*" >&2
 exit 1
 "#;
@@ -87,8 +96,8 @@ pub(crate) struct Shadow {
 }
 
 impl Shadow {
-    /// Makes one of this checkout, with the executables that its lab is to run. Shadows that earlier plays have
-    /// left are taken away.
+    /// Makes one of this checkout, with the executables that its lab is to run. Shadows that earlier plays
+    /// have left are taken away.
     pub(crate) fn make(
         original: &Project,
         executables: &Executables,
@@ -135,6 +144,9 @@ impl Shadow {
             fs::copy(original.root.join(toolchain), root.join(toolchain))?;
         }
         fs::write(root.join("built.json"), messages(executables))?;
+        if let Some(worker) = executables.get(STAGE_WORKER) {
+            symlink(worker, root.join(STAGE_WORKER))?;
+        }
         let cargo = root.join("cargo");
         fs::write(&cargo, CARGO)?;
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
@@ -196,8 +208,8 @@ impl Shadow {
         State::read(&self.project).context("the lab of the rehearsal does not run any more")
     }
 
-    /// Puts the modules of that stage over the live ones, as an editor saves a file. Returns whether that changes
-    /// anything.
+    /// Puts the modules of that stage over the live ones, as an editor saves a file. Returns whether that
+    /// changes anything.
     pub(crate) fn put_in_place(&self, stage: &Stage) -> io::Result<bool> {
         let mut changed = false;
         for (path, variant) in
@@ -357,7 +369,8 @@ fn messages(executables: &Executables) -> String {
     BINARIES.iter().map(|&name| message(name)).collect()
 }
 
-/// Free ports, not of those that the system gives away by itself, and others than those of a play beside this one.
+/// Free ports, not of those that the system gives away by itself, and others than those of a play beside
+/// this one.
 fn free_ports() -> impl Iterator<Item = u16> {
     let first = 30_000 + u16::try_from(std::process::id() % 130).unwrap_or_default() * 20;
     (first..32_768).filter(|&port| ports::is_free(port))
@@ -384,4 +397,33 @@ fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
         let _ = sender.send(bytes);
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stand_in_for_cargo_knows_two_answers() {
+        let folder = std::env::temp_dir().join(format!("xtask shadow {}", std::process::id()));
+        fs::create_dir_all(&folder).expect("temporary files can be written");
+        let cargo = folder.join("cargo");
+        let program = |path: &Path, text: &str| {
+            fs::write(path, text).expect("it can be written");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("it is there");
+        };
+        program(&cargo, CARGO);
+        program(&folder.join(STAGE_WORKER), "#!/bin/sh\necho \"replays: $*\"\n");
+        fs::write(folder.join("built.json"), "what was built\n").expect("it can be written");
+        let says = |words: &[&str]| {
+            let output = Command::new(&cargo).args(words).output().expect("it is there");
+            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        assert_eq!(says(&["build", "--bin", "worker"]), (true, "what was built\n".to_owned()));
+        assert_eq!(says(&["test", "--", "replay::"]), (true, "replays: --replay\n".to_owned()));
+        for words in [&["test"][..], &["--version"], &["clippy", "replay::"], &[]] {
+            assert_eq!(says(words), (false, String::new()), "{words:?}");
+        }
+        fs::remove_dir_all(folder).expect("it is there");
+    }
 }

@@ -32,8 +32,8 @@ const SHELL_ONLY: [&str; 8] = ["|", "||", "&", "&&", ";", ">", ">>", "<"];
 
 /// The commands that compile what a rehearsal has not.
 const COMPILING: [&str; 5] = ["bench", "play", "prefetch", "run-workflow", "test"];
-/// With this flag a test compiles only what a lab runs anyway.
-const MINE: &str = "--mine";
+/// With this flag a test does what the worker of a rehearsal can do, too.
+const REPLAY: &str = "--replay";
 
 /// The commands that only tell something; a word that begins so goes on.
 const READING: [(Program, &[&str]); 8] = [
@@ -53,7 +53,8 @@ impl Typed {
         let words = shlex::split(typed).context("a quote in it is not closed")?;
         if let Some(word) = words.iter().find(|word| SHELL_ONLY.contains(&word.as_str())) {
             bail!(
-                "{word} is for a shell, and a text is followed without one; give each command a line of its own"
+                "{word} is for a shell, and a text is followed without one; give each command a line of its \
+                 own"
             );
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -72,11 +73,11 @@ impl Typed {
     /// Says so where it cannot be rehearsed.
     pub(crate) fn check(&self) -> Result<()> {
         let compiles = |word: &&String| self.program == Program::Xtask && COMPILING.contains(&word.as_str());
-        let mine = self.words.iter().any(|word| word == MINE);
-        if let Some(word) = self.words.first().filter(compiles).filter(|_| !mine) {
+        let replays = self.words.iter().any(|word| word == REPLAY);
+        if let Some(word) = self.words.first().filter(compiles).filter(|_| !replays) {
             bail!(
-                "cargo xtask {word} compiles, which a rehearsal does not; show it in a ```sh block, which is not \
-                 followed"
+                "cargo xtask {word} compiles, which a rehearsal does not; show it in a ```sh block, which is \
+                 not followed"
             );
         }
         Ok(())
@@ -157,6 +158,7 @@ mod tests {
             parse("cargo xtask run-workflow").check().is_err() && parse("cargo xtask test").check().is_err()
         );
         assert!(parse("cargo xtask test --mine --replay").check().is_ok());
+        assert!(parse("cargo xtask test --mine").check().is_err());
         assert!(parse("cargo xtask check").check().is_ok() && parse("curl test").check().is_ok());
     }
 

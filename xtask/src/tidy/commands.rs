@@ -1,7 +1,7 @@
 //! The commands in a text: each has to be one.
 //!
-//! Looked at are the lines after `$ ` of a ```` ```console ```` block, every `cargo xtask` in a ```` ```sh ```` block,
-//! and spans of code that begin with `cargo xtask`.
+//! Looked at are the lines after `$ ` of a `console` block, every `cargo xtask` in an `sh` block, and spans of
+//! code that begin with `cargo xtask`.
 
 use clap::{ArgMatches, error::ErrorKind};
 
