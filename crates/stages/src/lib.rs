@@ -7,8 +7,9 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use lab::{STAGES, Stage, Variant};
+use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
-use transfer_kit::{Bank, host};
+use transfer_kit::{Bank, host, replay};
 
 /// Declares the variants, and finds them by their names. A new variant is one word here.
 macro_rules! modules {
@@ -45,6 +46,16 @@ macro_rules! modules {
                 name => anyhow::bail!("activities/{name}.rs is not listed in crates/stages/src/lib.rs"),
             }
             Ok(())
+        }
+
+        /// Replays the transfers under way with this version of the Workflow.
+        async fn replay_with(name: &str, client: &Client) -> anyhow::Result<replay::Report> {
+            match name {
+                $(name if name == stringify!($workflow) => {
+                    replay::all::<workflow::$workflow::MoneyTransferWorkflow>(client).await
+                })+
+                name => anyhow::bail!("workflow/{name}.rs is not listed in crates/stages/src/lib.rs"),
+            }
         }
     };
 }
@@ -88,6 +99,16 @@ impl Modules {
         let mut options = host::base_options();
         register(&mut options, self, bank)?;
         Ok(options)
+    }
+}
+
+impl Modules {
+    /// Replays the transfers that are under way on this server with the Workflow module.
+    ///
+    /// # Errors
+    /// The server does not answer, or the module is not compiled here.
+    pub async fn replay(self, client: &Client) -> anyhow::Result<replay::Report> {
+        replay_with(self.workflow, client).await
     }
 }
 

@@ -3,7 +3,6 @@
 //! Nothing here panics on purpose but what a test wants to panic on: a part that cannot be had.
 
 mod dev_server;
-pub mod replay;
 mod wait;
 mod worker;
 
@@ -14,10 +13,7 @@ pub use worker::TestWorker;
 use std::collections::BTreeMap;
 
 use contract::{Money, TASK_QUEUE, WORKFLOW_TYPE, bank};
-use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, UntypedWorkflow, WorkflowHandle,
-    WorkflowStartOptions,
-};
+use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle, WorkflowStartOptions};
 use temporalio_common::data_converters::RawValue;
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -96,10 +92,7 @@ impl Testbed {
 
 /// A client of the server at this address.
 pub async fn connect(address: &str) -> Client {
-    let url = reqwest::Url::parse(&format!("http://{address}")).expect("an address makes a URL");
-    let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
-    let connection = Connection::connect(options).await.expect("the dev server answers");
-    Client::new(connection, ClientOptions::new("default").build()).expect("no plugin can fail")
+    transfer_kit::host::connect_at(address).await.expect("the dev server answers")
 }
 
 /// A bank of the test's own, in this process and in memory; it closes when the sender is dropped.

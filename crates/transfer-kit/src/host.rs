@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use contract::TASK_QUEUE;
 use temporalio_client::{
-    Client, ClientOptions, Connection, GrpcCompression, Url, WorkflowHistory,
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url, WorkflowHistory,
     envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
 };
 use temporalio_common::{
@@ -54,6 +54,20 @@ pub async fn connect() -> anyhow::Result<Client> {
         )
     })?;
     Client::new(connection, client).context("the Temporal client could not be made")
+}
+
+/// Connects to the Temporal Service at this address, `host:port`, without TLS, in the namespace `default`.
+///
+/// # Errors
+/// None answers there.
+pub async fn connect_at(address: &str) -> anyhow::Result<Client> {
+    let url = Url::parse(&format!("http://{address}")).with_context(|| format!("{address} is no address"))?;
+    let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
+    let connection = Connection::connect(options)
+        .await
+        .with_context(|| format!("no Temporal Service answers at {address}"))?;
+    Client::new(connection, ClientOptions::new("default").build())
+        .context("the Temporal client could not be made")
 }
 
 fn is_loopback(target: &Url) -> bool {

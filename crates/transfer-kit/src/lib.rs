@@ -4,6 +4,7 @@
 //! - [`Bank`]: one HTTP call to the bank, with the idempotency key that makes it count once;
 //! - [`refused`]: a final no, in Temporal's terms;
 //! - [`host`]: the worker around the two modules;
+//! - [`replay`]: whether code can go on with the transfers that are under way;
 //! - [`stuck`]: why a transfer does not move on.
 //!
 //! **Architecture invariant:** this crate knows neither the live modules nor any variant of them. Both
@@ -16,6 +17,7 @@ pub mod host;
 mod idempotency;
 mod input;
 mod panic_location;
+pub mod replay;
 pub mod stuck;
 
 pub use bank::Bank;

@@ -1,13 +1,17 @@
 //! `stage_worker`: a worker with shipped modules as they were compiled in, for tests and rehearsals that need
 //! no build.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::Context as _;
-use clap::{Arg, Command, value_parser};
+use anyhow::{Context as _, ensure};
+use clap::{Arg, ArgAction, Command, value_parser};
 use contract::TASK_QUEUE;
 use stages::Modules;
-use transfer_kit::{Bank, host};
+use transfer_kit::{Bank, host, replay};
 
 fn main() -> ExitCode {
     let matches = Command::new("stage_worker")
@@ -22,6 +26,12 @@ fn main() -> ExitCode {
                 .default_value("crates/worker/src")
                 .conflicts_with("stage")
                 .help("Without a stage: run what DIR/workflow.rs and DIR/activities.rs are copies of"),
+        )
+        .arg(
+            Arg::new("replay")
+                .long("replay")
+                .action(ArgAction::SetTrue)
+                .help("Instead, replay the transfers under way, and answer as the learner's tests do"),
         )
         .arg(
             Arg::new("ready-file")
@@ -40,6 +50,9 @@ fn main() -> ExitCode {
             (None, Some(folder)) => Modules::in_folder(folder)?,
             (None, None) => unreachable!("--modules has a default"),
         };
+        if matches.get_flag("replay") {
+            return replay_under_way(modules).await;
+        }
         let ready_file = matches.get_one::<PathBuf>("ready-file");
         let client = host::connect().await?;
         let Modules { workflow, activities } = modules;
@@ -53,4 +66,19 @@ fn main() -> ExitCode {
         .await?;
         announced
     })
+}
+
+/// What the test of `crates/worker/tests/mine/replay.rs` does, with modules that are compiled in.
+async fn replay_under_way(modules: Modules) -> anyhow::Result<()> {
+    let server = env::var(replay::SERVER_VARIABLE)
+        .with_context(|| format!("{} names no server", replay::SERVER_VARIABLE))?;
+    let report = modules.replay(&host::connect_at(&server).await?).await?;
+    if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
+        report.write(Path::new(&file))?;
+    }
+    let failed = usize::from(!report.broken.is_empty());
+    let outcome = if failed == 0 { "ok" } else { "FAILED" };
+    host::say(format_args!("test result: {outcome}. {} passed; {failed} failed", 1 - failed));
+    ensure!(report.broken.is_empty(), "{report}");
+    Ok(())
 }

@@ -8,7 +8,8 @@ use std::{
 use stages::workflow::{added_step, fixed, jerry, versioned};
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
 use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
-use testbed::{Testbed, replay::replay};
+use testbed::Testbed;
+use transfer_kit::replay::{UnderWay, replay, under_way};
 
 use crate::{example, result, worker};
 
@@ -147,7 +148,7 @@ async fn transfers_under_way_are_found_with_their_histories_and_replay() {
         let outcome = replay::<added_step::MoneyTransferWorkflow>(transfer.events).await;
         assert!(outcome.is_err_and(|failure| failure.contains("Nondeterminism")), "{}", transfer.workflow_id);
     }
-    let (found, count) = testbed::replay::under_way(&testbed.client, 1).await.expect("the server answers");
+    let (found, count) = under_way(&testbed.client, 1).await.expect("the server answers");
     assert_eq!((found.len(), count), (1, 2));
 
     testbed.put("/outage", serde_json::json!({"deposits": false})).await;
@@ -158,9 +159,9 @@ async fn transfers_under_way_are_found_with_their_histories_and_replay() {
 }
 
 /// Waits until the server lists so many transfers under way: a list follows what happens, a moment later.
-async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<testbed::replay::UnderWay>, usize) {
+async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<UnderWay>, usize) {
     testbed::until("the transfers to be listed", || async {
-        let found = testbed::replay::under_way(&testbed.client, 500).await.expect("the server answers");
+        let found = under_way(&testbed.client, 500).await.expect("the server answers");
         if found.0.len() == count { Ok(found) } else { Err(found.0.len()) }
     })
     .await

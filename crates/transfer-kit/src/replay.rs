@@ -1,9 +1,11 @@
 //! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
 
-use std::time::Duration;
+use std::{fmt, io::Write as _, path::Path, time::Duration};
 
+use crate::host;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
+use serde::Serialize;
 use temporalio_client::{
     Client, UntypedWorkflow, WorkflowExecutionInfo, WorkflowFetchHistoryOptions, WorkflowHandle,
     WorkflowHistory, WorkflowListOptions,
@@ -19,8 +21,14 @@ use temporalio_common::{
     },
 };
 use temporalio_sdk::workflows::WorkflowImplementation;
-use transfer_kit::host;
 
+/// Names the Temporal server whose transfers are replayed, as `host:port`.
+pub const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
+/// Names a file for a report that programs can read.
+pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
+
+/// More than so many transfers are not replayed: one in 500 tells what the others would.
+const MOST: usize = 500;
 /// Code that waits for something that never comes is given up on after this.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,6 +41,69 @@ pub struct UnderWay {
     pub run_id: String,
     /// Its Event History so far.
     pub events: Vec<HistoryEvent>,
+}
+
+/// What came of replaying the transfers under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// How many were replayed.
+    pub replayed: usize,
+    /// How many there are.
+    pub under_way: usize,
+    /// Those that the code cannot go on with.
+    pub broken: Vec<Broken>,
+}
+
+/// A transfer that the code cannot go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Its Workflow Id.
+    pub workflow_id: String,
+    /// Its Run Id.
+    pub run_id: String,
+    /// Why, in a line.
+    pub why: String,
+}
+
+impl Report {
+    /// Writes it as JSON beside the file and renames it, so that nobody reads half of it.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(&self, file: &Path) -> anyhow::Result<()> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+        writeln!(beside, "{}", serde_json::to_string(self)?)?;
+        beside.persist(file)?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, s) = (self.broken.len(), if self.broken.len() == 1 { "" } else { "s" });
+        write!(f, "this change breaks {count} transfer{s} under way:")?;
+        self.broken.iter().try_for_each(|broken| write!(f, "\n  {}: {}", broken.workflow_id, broken.why))
+    }
+}
+
+/// Replays the transfers that are under way on this server with the Workflow's code.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn all<W>(client: &Client) -> anyhow::Result<Report>
+where
+    W: WorkflowImplementation,
+    <W::Run as WorkflowDefinition>::Input: Send,
+{
+    let (transfers, under_way) = under_way(client, MOST).await?;
+    let mut report = Report { replayed: transfers.len(), under_way, broken: Vec::new() };
+    for UnderWay { workflow_id, run_id, events } in transfers {
+        if let Err(why) = replay::<W>(events).await {
+            report.broken.push(Broken { workflow_id, run_id, why });
+        }
+    }
+    Ok(report)
 }
 
 /// The transfers that are under way on this server, at most so many, and how many there are in all.
