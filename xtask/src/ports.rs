@@ -1,11 +1,11 @@
 //! The ports of a lab: which it uses, and who holds one that is taken.
 
-use std::{collections::BTreeMap, net::TcpListener, process::Command};
+use std::{collections::BTreeMap, net::TcpListener, ops::Range, process::Command};
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::project::Project;
+use crate::{control, project::Project};
 
 /// A port that a lab listens on.
 pub(crate) struct PortRow {
@@ -43,6 +43,9 @@ pub(crate) const ACCOUNT_API: &str = "account-api";
 
 /// How far from its default a port may move.
 const REACH: u16 = 200;
+
+/// Where a port is that has no default.
+const ANYWHERE: Range<u16> = 10_000..20_000;
 
 /// A number for each of [`PORTS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,8 +144,17 @@ pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
+/// A free port, by chance: labs that start at one moment hardly choose the same. Not from the range out of which
+/// systems give ports to whoever connects (32768 and up, or 49152), since while the server restarts its port is free.
 fn any_free() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    for _ in 0..100 {
+        let by_chance = u16::from_str_radix(&control::random_hex(2)?, 16)?;
+        let port = ANYWHERE.start + by_chance % (ANYWHERE.end - ANYWHERE.start);
+        if is_free(port) {
+            return Ok(port);
+        }
+    }
+    bail!("there is hardly a free port between {} and {}", ANYWHERE.start, ANYWHERE.end)
 }
 
 /// Who listens there, for a sentence.

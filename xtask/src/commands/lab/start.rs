@@ -199,6 +199,9 @@ fn summarize(project: &Project, ports: &Ports, took: Duration, print: &mut dyn F
     }
     print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));
     print(&format!("  {:<16} {}", "note", services::SHORT_RETRIES_NOTE));
-    print(&format!("  {:<16} cargo xtask transfer account_A account_B 25.50", "next"));
+    print(&format!(
+        "  {:<16} read {}, and type: cargo xtask transfer account_A account_B 25.50",
+        "next", stage.text.file
+    ));
     print("");
 }
