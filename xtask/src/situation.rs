@@ -5,6 +5,7 @@
 //! other, and typing the command again does the rest.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
@@ -149,6 +150,21 @@ impl<'a> Entrance<'a> {
         Ok(())
     }
 
+    /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
+    /// be able to go on with. What has failed before is not waited for, nor anything for long.
+    fn let_settle(&self) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(5) {
+            let found = stuck::find(&self.server, usize::MAX)?;
+            let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
+            if stuck.len() >= found.running {
+                return Ok(());
+            }
+            thread::sleep(PERIOD);
+        }
+        Ok(())
+    }
+
     fn set_outage(&self, outage: Outage) -> Result<()> {
         let before = self.bank.outage()?;
         if before == outage {
@@ -177,6 +193,7 @@ impl<'a> Entrance<'a> {
 
     /// Puts a stage's modules in place and has the lab run them.
     fn place(&self, stage: &Stage, entered: &mut Entered) -> Result<()> {
+        self.let_settle()?;
         let running = backup::is_in_place(self.project, stage)
             && control::ask(self.state, &Request::Status)?["build"] == "ok";
         entered.saved.extend(backup::enter(self.project, stage)?);
