@@ -33,7 +33,8 @@ fn a_lab_that_does_not_watch_says_so_and_builds_when_told() {
     assert_eq!(checkout.status()["watch"], false);
     let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));
-    checkout.run(&["stage", "fix-workflow", "--bare"]).ok();
+    checkout.run(&["lab", "restart", "--build"]).fails_with(2);
+    checkout.run(&["lab", "restart", "worker", "--build"]).ok();
     assert!(checkout.log("worker").contains("stand-in worker, version two"), "{}", checkout.log("worker"));
     assert!(!checkout.log("supervisor").contains("has changed"), "{}", checkout.log("supervisor"));
 }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, Command};
 
-use super::{chosen, example, service_argument};
+use super::{chosen, example, flag, service_argument};
 use crate::{
-    attach,
+    Usage, attach,
     control::{self, Request},
     project::Project,
-    services::{self, SERVICES},
+    services::{self, SERVICES, WORKER},
     ui::say,
 };
 
@@ -18,12 +18,23 @@ pub(crate) fn command() -> Command {
     Command::new("restart")
         .about("Ends a service gracefully and starts it again; all of them when none is named")
         .arg(service_argument("temporal, account-api or worker"))
-        .after_help(example(&["cargo xtask lab restart worker"]))
+        .arg(flag("build", "Build the worker first: for a lab that was started with --no-watch"))
+        .after_help(example(&["cargo xtask lab restart worker", "cargo xtask lab restart worker --build"]))
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let service = chosen(arguments, SERVICES.iter().map(|service| service.name))?;
     let state = attach::attach_running(project)?;
+    if arguments.get_flag("build") {
+        if service != Some(WORKER) {
+            return Err(
+                Usage("only the worker is built: cargo xtask lab restart worker --build".to_owned()).into()
+            );
+        }
+        super::follow(project, || control::ask(&state, &Request::Rebuild))?;
+        say!("worker runs again");
+        return Ok(ExitCode::SUCCESS);
+    }
     control::ask(&state, &Request::Restart(service.map(str::to_owned)))?;
     match service {
         Some(service) => say!("{service} runs again"),
