@@ -33,6 +33,8 @@ pub fn temporal_cli() -> PathBuf {
 pub struct DevServer {
     /// Where it answers, `host:port`.
     pub address: String,
+    /// Where its HTTP API answers, a URL without a path.
+    pub http_url: String,
     child: Child,
     _folder: TempDir,
 }
@@ -55,10 +57,10 @@ impl DevServer {
     async fn try_start() -> Option<DevServer> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = fs::File::create(folder.path().join("log")).expect("a log file");
-        let port = free_port();
+        let (port, http_port) = (free_port(), free_port());
         let child = Command::new(temporal_cli())
             .args(["server", "start-dev", "--ip", "127.0.0.1", "--headless", "--log-level", "warn"])
-            .args(["--port", &port.to_string(), "--http-port", &free_port().to_string()])
+            .args(["--port", &port.to_string(), "--http-port", &http_port.to_string()])
             .args(["--search-attribute", "from_account=Keyword", "--search-attribute", "to_account=Keyword"])
             .args(["--dynamic-config-value", "history.workflowTaskRetryMaxInterval=\"1s\""])
             .args(["--dynamic-config-value", "history.defaultWorkflowTaskTimeout=\"2s\""])
@@ -68,7 +70,12 @@ impl DevServer {
             .stderr(log)
             .spawn()
             .expect("the Temporal CLI can be run");
-        let mut server = DevServer { address: format!("127.0.0.1:{port}"), child, _folder: folder };
+        let mut server = DevServer {
+            address: format!("127.0.0.1:{port}"),
+            http_url: format!("http://127.0.0.1:{http_port}"),
+            child,
+            _folder: folder,
+        };
         let answers = until("the dev server", || {
             let ended = server.child.try_wait().expect("a child can be asked").is_some();
             let healthy = !ended && server.is_healthy();

@@ -43,6 +43,11 @@ impl Testbed {
         &self.server.address
     }
 
+    /// A GET of the server's HTTP API: what comes after the namespace in the path.
+    pub async fn ask_server(&self, path: &str) -> serde_json::Value {
+        self.get_from(&format!("{}/api/v1/namespaces/default/{path}", self.server.http_url)).await
+    }
+
     /// Starts a transfer under this id, with any JSON as its input.
     pub async fn start_transfer(
         &self,
@@ -69,9 +74,13 @@ impl Testbed {
 
     /// A GET of the bank.
     pub async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
-        let answer =
-            self.http.get(format!("{}{path}", self.bank_url)).send().await.expect("the bank answers");
-        answer.json().await.expect("the bank answers with what was asked for")
+        self.get_from(&format!("{}{path}", self.bank_url)).await
+    }
+
+    async fn get_from<T: serde::de::DeserializeOwned>(&self, url: &str) -> T {
+        let answer = self.http.get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert!(answer.status().is_success(), "{url}: {:?}", answer.text().await);
+        answer.json().await.unwrap_or_else(|error| panic!("{url} answers with something else: {error}"))
     }
 
     /// Gives an account so many dollars.
