@@ -31,19 +31,28 @@ impl<'a> Event<'a> {
 
     /// What happened, such as `ActivityTaskScheduled`.
     pub fn kind(self) -> String {
-        let name = self.0["eventType"].as_str().unwrap_or_default();
-        let words = name.trim_start_matches("EVENT_TYPE_").split('_');
+        let words = self.name().split('_');
         words
             .map(|word| {
-                let (first, rest) = word.split_at(word.len().min(1));
-                format!("{first}{}", rest.to_ascii_lowercase())
+                let mut letters = word.chars();
+                let first = letters.next().map(String::from).unwrap_or_default();
+                first + &letters.as_str().to_ascii_lowercase()
             })
             .collect()
     }
 
-    /// Whether it is of this kind, such as `ActivityTaskScheduled`.
+    /// Whether it is of this kind, such as `ActivityTaskScheduled`. Asked very often, so it allocates nothing.
     pub fn is(self, kind: &str) -> bool {
-        self.kind() == kind
+        let letters = self.name().bytes().filter(|letter| *letter != b'_');
+        letters
+            .map(|letter| letter.to_ascii_lowercase())
+            .eq(kind.bytes().map(|letter| letter.to_ascii_lowercase()))
+    }
+
+    /// The server's word for its kind, such as `ACTIVITY_TASK_SCHEDULED`.
+    fn name(self) -> &'a str {
+        let name = self.0["eventType"].as_str().unwrap_or_default();
+        name.strip_prefix("EVENT_TYPE_").unwrap_or(name)
     }
 
     /// Whether it is the mark that a Workflow Reset leaves: a Workflow Task that counts as failed.
@@ -68,9 +77,11 @@ impl<'a> Event<'a> {
         number(&self.attributes()[name])
     }
 
-    /// The only payload of an attribute, such as `input` or `result`.
+    /// The first payload of an attribute, such as `input` or `result`. Where the server cannot read it, as when
+    /// it is encrypted, it is an object of `metadata` and `data`.
     pub fn payload(self, name: &str) -> &'a Value {
         let payloads = &self.attributes()[name];
+        let payloads = payloads.get("payloads").unwrap_or(payloads);
         payloads.get(0).unwrap_or(payloads)
     }
 

@@ -70,6 +70,8 @@ pub struct Entry {
     pub amount: Money,
     /// The transfer it was made for: the [original run](Transfer::original_run).
     pub transfer: String,
+    /// The run of that transfer, if the bank was told.
+    pub run: Option<String>,
 }
 
 /// A part of the lab that runs.
@@ -116,9 +118,13 @@ impl Facts {
         self.transfers.iter().flat_map(|transfer| transfer.runs.iter().map(move |run| (transfer, run)))
     }
 
-    /// The ledger's entries of this transfer, in their order.
+    /// The ledger's entries of this transfer, in their order. Not those of a run that was started after the
+    /// runs were asked for: of what came of it, nothing is known yet.
     pub(crate) fn entries_of<'a>(&'a self, transfer: &'a Transfer) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(|entry| entry.transfer == transfer.original_run)
+        let is_known = |run: &String| transfer.runs.iter().any(|known| known.run_id == *run);
+        self.entries.iter().filter(move |entry| {
+            entry.transfer == transfer.original_run && entry.run.as_ref().is_none_or(is_known)
+        })
     }
 }
 
@@ -145,6 +151,7 @@ impl Entry {
             kind: text("kind")?,
             amount: Money::from(amount),
             transfer: text("transfer")?,
+            run: text("run"),
         })
     }
 }

@@ -188,6 +188,13 @@ impl Report {
                 self.wrong.len() - SHOWN
             ));
         }
+        if !self.wrong.is_empty() {
+            lines.push(format!(
+                "what a transfer has done stays done: once the code is right, begin again by \
+                 cargo xtask stage {}",
+                self.stage.name
+            ));
+        }
         if self.transfers >= MOST {
             lines.push(format!("only the last {MOST} transfers were looked at"));
         }
