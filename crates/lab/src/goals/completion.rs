@@ -1,7 +1,7 @@
 //! What was stuck completes; what can never work fails at once.
 
-use super::{START_ONE, all_complete, failed_tasks, waits_for_attempt, why_not_complete};
-use crate::{Evidence, Facts, Goal, Run, Status, Verdict};
+use super::{START_ONE, all_complete, failed_tasks, refusal, waits_for_attempt, why_not_complete};
+use crate::{Evidence, Facts, Goal, Run, Verdict};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -39,12 +39,9 @@ fn stuck_ones_complete(facts: &Facts) -> Verdict {
 }
 
 fn refusal_is_final(facts: &Facts) -> Verdict {
-    let refused = facts.transfers.iter().filter(|transfer| transfer.last().status == Status::Failed);
-    let evidence = refused.filter_map(|transfer| {
+    let evidence = facts.transfers.iter().filter_map(|transfer| {
         let run = transfer.last();
-        let failed = run.events().find(|event| {
-            event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
-        })?;
+        let failed = refusal(run)?;
         let started = run.event(failed.refers_to("startedEventId"))?;
         let moved = facts.entries_of(transfer).next().is_some();
         let at_once = started.refers_to("attempt") <= 1 && !moved;

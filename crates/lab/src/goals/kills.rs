@@ -1,7 +1,7 @@
 //! Kills: whatever dies in the middle of a transfer, the transfer goes on.
 
-use super::{all_complete, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Verdict, moment::Moment};
+use super::{all_complete, refusal, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -65,25 +65,24 @@ fn restarted(facts: &Facts, name: &str) -> Verdict {
     };
     let evidence = facts.transfers.iter().filter_map(|transfer| {
         let run = transfer.last();
-        let began = transfer.runs[0].events().next()?;
+        let began = transfer.runs.first()?.events().next()?;
         let since = Moment::of(&service.since);
         let between = began.moment() < since && run.close().is_none_or(|close| since < close.moment());
         between
             .then(|| Evidence::event(transfer, run, began, format!("begun before this {name} was started")))
     });
-    let next = match facts.transfers.is_empty() {
-        true => START_SOME.to_owned(),
-        false => format!("kill {name}, by its pid in: cargo xtask lab status"),
+    let under_way = facts.transfers.iter().any(|transfer| transfer.last().status == Status::Running);
+    let next = match under_way {
+        false => format!("no transfer is under way; {START_SOME}"),
+        true => format!("kill {name}, by its pid in: cargo xtask lab status"),
     };
     Verdict::by(evidence.collect(), next)
 }
 
 fn nothing_is_lost(facts: &Facts) -> Verdict {
-    all_complete(
-        facts,
-        &facts.transfers,
-        "completed",
-        |transfer| why_not_complete(facts, transfer),
-        START_SOME,
-    )
+    // What the bank has refused had nothing to lose.
+    let meant = facts.transfers.iter().filter(|transfer| {
+        refusal(transfer.last()).is_none() || !honesty::wrong_with(facts, transfer).is_empty()
+    });
+    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer), START_SOME)
 }

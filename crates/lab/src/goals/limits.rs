@@ -1,7 +1,7 @@
 //! A limit on attempts: a fault that lasts longer ends the transfer for good.
 
 use super::{completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Verdict, honesty};
+use crate::{Event, Evidence, Facts, Goal, Run, Verdict, honesty};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -18,12 +18,14 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "new-ones-complete",
-        says: "a transfer that was started after that has completed, and the failed ones are still failed",
+        says: "a transfer that was started after that has completed, without Jerry's limit on attempts",
         is_failure: false,
         check: new_ones_complete,
     },
 ];
 
+/// Jerry's limit on attempts.
+const LIMIT: u64 = 3;
 const START_SOME: &str =
     "cargo xtask stage jerry-limits-retries starts four; each takes three seconds to fail";
 
@@ -49,6 +51,14 @@ fn no_money_lost(facts: &Facts) -> Verdict {
     Verdict::by(evidence, START_SOME)
 }
 
+/// Whether an Activity of the run may be tried so few times.
+fn is_limited(run: &Run) -> bool {
+    let attempts = |event: Event<'_>| event.attributes()["retryPolicy"]["maximumAttempts"].as_u64();
+    let scheduled = run.events().filter(|event| event.is("ActivityTaskScheduled"));
+    // No limit is zero.
+    scheduled.filter_map(attempts).any(|attempts| (1..=LIMIT).contains(&attempts))
+}
+
 fn new_ones_complete(facts: &Facts) -> Verdict {
     let failed_at = facts.runs().filter_map(|(_, run)| out_of_attempts(run)).map(Event::moment).min();
     let Some(failed_at) = failed_at else { return Verdict::Open(START_SOME.to_owned()) };
@@ -57,15 +67,21 @@ fn new_ones_complete(facts: &Facts) -> Verdict {
     let mut evidence = Vec::new();
     for transfer in new {
         match completed_exactly(facts, transfer) {
-            Some(close) => evidence.push(Evidence::event(transfer, transfer.last(), close, "completed")),
-            None => last = Some(transfer),
+            Some(close) if !is_limited(transfer.last()) => {
+                evidence.push(Evidence::event(transfer, transfer.last(), close, "completed"));
+            }
+            _ => last = Some(transfer),
         }
     }
+    let another = "save, and start another: cargo xtask transfer account_A account_B 25.50 --wait";
     let next = match last {
+        Some(transfer) if completed_exactly(facts, transfer).is_some() => format!(
+            "{} has completed, but on its next failure it would have been given up: mend the limit as well, \
+             {another}",
+            transfer.workflow_id
+        ),
         Some(transfer) => why_not_complete(facts, transfer),
-        None => "mend the address and the limit, save, and start another: \
-                 cargo xtask transfer account_A account_B 25.50 --wait"
-            .to_owned(),
+        None => format!("mend the address and the limit, {another}"),
     };
     Verdict::by(evidence, next)
 }

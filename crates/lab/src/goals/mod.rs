@@ -77,11 +77,22 @@ fn all_complete<'a>(
     Verdict::by(evidence, none)
 }
 
+/// The activity whose failure was final at once: a no that no other attempt could change.
+fn refusal(run: &Run) -> Option<Event<'_>> {
+    let refused = |event: &Event<'_>| {
+        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
+    };
+    run.events().find(refused).filter(|_| run.status == Status::Failed)
+}
+
 /// What keeps a transfer from completing, and what to do.
 fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
     let id = &transfer.workflow_id;
     let run = transfer.last();
     match run.status {
+        _ if !honesty::wrong_with(facts, transfer).is_empty() => {
+            format!("{id} did what it should not: see what is wrong below")
+        }
         Status::Running if fails_now(run) => {
             format!("{id} is stuck on its Workflow Task: cargo xtask lab status says why")
         }
@@ -89,13 +100,16 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
             format!("an Activity of {id} waits for its next attempt; to not wait: cargo xtask retry")
         }
         Status::Running => format!("{id} is under way: cargo xtask lab status"),
-        Status::Completed if !honesty::wrong_with(facts, transfer).is_empty() => {
-            format!("{id} has completed, but not rightly: see what is wrong below")
-        }
         Status::Completed => {
             format!("{id} has completed; start another: cargo xtask transfer account_A account_B 10")
         }
-        Status::Failed => format!("{id} has failed: its last event in the Temporal UI says why"),
-        Status::Otherwise => format!("{id} was ended, and not mended: start another and let it complete"),
+        Status::Failed => {
+            format!("{id} has failed; why: cargo xtask temporal workflow show --workflow-id {id}")
+        }
+        Status::Otherwise => {
+            format!(
+                "{id} was ended, and not mended: enter the stage again, by cargo xtask stage and its name"
+            )
+        }
     }
 }

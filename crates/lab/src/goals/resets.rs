@@ -1,7 +1,7 @@
 //! Workflow Reset: a run that has ended is taken up again from an earlier point of its history.
 
 use super::{all_complete, completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Transfer, Verdict};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -47,12 +47,14 @@ fn one_is_reset(facts: &Facts) -> Verdict {
             None => failed = failed.or(Some(transfer)),
         }
     }
-    let next = failed.map_or(NONE_FAILED.to_owned(), |transfer| {
-        format!(
+    let next = match failed {
+        None => NONE_FAILED.to_owned(),
+        Some(transfer) if transfer.last().status == Status::Running => why_not_complete(facts, transfer),
+        Some(transfer) => format!(
             "reset it: cargo xtask temporal workflow reset --workflow-id {} …; see lab/07-reset-workflows.md",
             transfer.workflow_id
-        )
-    });
+        ),
+    };
     Verdict::by(evidence, next)
 }
 

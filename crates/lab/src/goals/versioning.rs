@@ -64,8 +64,13 @@ fn broken(run: &Run) -> Option<Event<'_>> {
     })
 }
 
+/// The transfers that were past the place of the new step when they broke. Not those that had made the step:
+/// a patch that comes after it breaks them, and that is another story.
 fn broken_ones(facts: &Facts) -> impl Iterator<Item = &Transfer> {
-    facts.transfers.iter().filter(|transfer| transfer.runs.iter().any(|run| broken(run).is_some()))
+    let past_it = |run: &Run| {
+        broken(run).is_some_and(|broken| added_step(run).is_none_or(|step| step.id() > broken.id()))
+    };
+    facts.transfers.iter().filter(move |transfer| transfer.runs.iter().any(past_it))
 }
 
 /// The event that scheduled the added step, if the run has made one.
@@ -111,7 +116,10 @@ fn old_ones_complete(facts: &Facts) -> Verdict {
             transfer.workflow_id
         ),
         None => why_not_complete(facts, transfer),
-        Some(_) => format!("{} has made the step that it should not have", transfer.workflow_id),
+        Some(_) => format!(
+            "{} has made the step that it should not have: begin again, by cargo xtask stage jerry-adds-step",
+            transfer.workflow_id
+        ),
     };
     let none = "no broken transfer is there: cargo xtask stage jerry-adds-step makes some";
     if let Some(transfer) = broken_ones(facts).find(|transfer| added_step(transfer.last()).is_some()) {

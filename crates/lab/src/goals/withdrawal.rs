@@ -1,7 +1,7 @@
 //! A bug in an Activity: it fails attempt after attempt, and the same transfer completes once it is mended.
 
 use super::{START_ONE, later_attempts, why_not_complete};
-use crate::{Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly};
+use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly};
 
 /// The activity that is broken.
 const WITHDRAW: &str = "withdraw";
@@ -27,29 +27,41 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// The transfers whose withdrawal has failed at least once.
-fn failed_before(facts: &Facts) -> impl Iterator<Item = (&Transfer, &Run, Evidence)> {
+/// The transfers whose withdrawal has failed at least once, with the event that scheduled it.
+fn failed_before(facts: &Facts) -> impl Iterator<Item = (&Transfer, Event<'_>, Evidence)> {
     facts.runs().filter_map(|(transfer, run)| {
-        let evidence = waiting(transfer, run).or_else(|| {
+        waiting(transfer, run).or_else(|| {
             let attempt = later_attempts(run, WITHDRAW).next()?;
+            let scheduled = run.event(attempt.refers_to("scheduledEventId"))?;
             let before =
                 attempt.attributes()["lastFailure"]["message"].as_str().unwrap_or("an attempt failed");
-            Some(Evidence::event(transfer, run, attempt, before))
-        })?;
-        Some((transfer, run, evidence))
+            Some((transfer, scheduled, Evidence::event(transfer, run, attempt, before)))
+        })
     })
 }
 
 /// That it waits for its next attempt at this moment.
-fn waiting(transfer: &Transfer, run: &Run) -> Option<Evidence> {
+fn waiting<'a>(transfer: &'a Transfer, run: &'a Run) -> Option<(&'a Transfer, Event<'a>, Evidence)> {
     let pending = run.description["pendingActivities"].as_array()?;
     let withdraw = pending
         .iter()
         .find(|pending| pending["activityType"]["name"] == WITHDRAW && pending["lastFailure"].is_object())?;
-    let (scheduled, _) = run.calls(WITHDRAW).last()?;
+    let is_it = |call: &Event<'_>| withdraw["activityId"] == call.text("activityId");
+    let scheduled = run.calls(WITHDRAW).map(|(call, _)| call).find(is_it)?;
     let failure = withdraw["lastFailure"]["message"].as_str().unwrap_or_default();
     let attempt = withdraw["attempt"].as_u64().unwrap_or(1);
-    Some(Evidence::event(transfer, run, scheduled, format!("attempt {attempt}: {failure}")))
+    let evidence = Evidence::event(transfer, run, scheduled, format!("attempt {attempt}: {failure}"));
+    Some((transfer, scheduled, evidence))
+}
+
+/// The answer to that same withdrawal, maybe in a run that a reset has started: to the bank, an Activity of
+/// this id is the same there.
+fn answer<'a>(transfer: &'a Transfer, failed: Event<'_>) -> Option<(&'a Run, Event<'a>)> {
+    transfer.runs.iter().find_map(|run| {
+        let same = |call: &Event<'_>| call.text("activityId") == failed.text("activityId");
+        let answer = run.calls(WITHDRAW).filter(|(call, _)| same(call)).find_map(|(_, answer)| answer)?;
+        Some((run, answer))
+    })
 }
 
 fn withdraw_fails(facts: &Facts) -> Verdict {
@@ -61,8 +73,8 @@ fn withdraw_fails(facts: &Facts) -> Verdict {
 }
 
 fn withdraw_succeeds(facts: &Facts) -> Verdict {
-    let evidence = failed_before(facts).filter_map(|(transfer, run, _)| {
-        let completed = run.calls(WITHDRAW).find_map(|(_, completed)| completed)?;
+    let evidence = failed_before(facts).filter_map(|(transfer, failed, _)| {
+        let (run, completed) = answer(transfer, failed)?;
         let balance = &completed.payload("result")["new_balance"];
         Some(Evidence::event(
             transfer,

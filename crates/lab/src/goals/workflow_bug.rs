@@ -1,7 +1,7 @@
 //! A bug in Workflow code: the Workflow Task fails and is tried again until the code is mended.
 
 use super::{START_ONE, failed_tasks, fails_now, why_not_complete};
-use crate::{Evidence, Facts, Goal, Verdict};
+use crate::{Evidence, Facts, Goal, Status, Verdict, honesty};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -33,26 +33,30 @@ fn workflow_task_fails(facts: &Facts) -> Verdict {
 }
 
 fn goes_on(facts: &Facts) -> Verdict {
+    let is_wrong = |transfer| !honesty::wrong_with(facts, transfer).is_empty();
     let mut stuck = None;
     let mut evidence = Vec::new();
     for (transfer, run) in facts.runs() {
         let Some(failed) = failed_tasks(run).next() else { continue };
         let next = run.events().find(|event| event.id() > failed.id() && event.is("ActivityTaskScheduled"));
-        match next {
+        // What has gone on around a step has not gone on from where it was stuck.
+        match next.filter(|_| !is_wrong(transfer)) {
             Some(next) => {
                 let activity = next.attributes()["activityType"]["name"].as_str().unwrap_or_default();
                 evidence.push(Evidence::event(transfer, run, next, format!("{activity} comes next")));
             }
-            None => stuck = stuck.or(Some(transfer)),
+            None => stuck = Some((transfer, run)),
         }
     }
-    let next = stuck.map_or(START_ONE.to_owned(), |transfer| {
-        format!(
+    let next = match stuck {
+        None => START_ONE.to_owned(),
+        Some((transfer, run)) if run.status == Status::Running && !is_wrong(transfer) => format!(
             "find the file and line that cargo xtask lab status names for {}, mend it and save; a hint: \
              cargo xtask hint",
             transfer.workflow_id
-        )
-    });
+        ),
+        Some((transfer, _)) => why_not_complete(facts, transfer),
+    };
     Verdict::by(evidence, next)
 }
 
