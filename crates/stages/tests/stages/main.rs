@@ -1,6 +1,7 @@
 //! What each stage does on a real server: the failures a learner sees, and the money.
 
 mod business_errors;
+mod checks;
 mod events;
 mod idempotency;
 mod interruptions;

@@ -13,10 +13,10 @@ const STEPS: [&str; 4] = ["check_balance_from", "check_balance_to", "withdraw", 
 /// The event that ends the Workflow Task which schedules the withdrawal. A reset takes the end of
 /// a Workflow Task; this one has the same number in every transfer here: five events come before the first
 /// balance check is scheduled, and six from each balance check to what follows it.
-const BEFORE_THE_WITHDRAWAL: &str = "17";
+pub(crate) const BEFORE_THE_WITHDRAWAL: &str = "17";
 
 /// What the Temporal CLI prints.
-fn temporal(testbed: &Testbed, arguments: &[&str]) -> String {
+pub(crate) fn temporal(testbed: &Testbed, arguments: &[&str]) -> String {
     let ended = Command::new(temporal_cli())
         .args(arguments)
         .env("TEMPORAL_ADDRESS", testbed.server_address())

@@ -12,7 +12,11 @@ const STEPS_WITH_NEW: [&str; 5] =
 
 /// Transfers that have withdrawn under a stage's worker, which has left, while the bank took no deposits.
 /// It takes them again.
-async fn withdrawn_under<const N: usize>(testbed: &Testbed, stage: &str, ids: [&str; N]) -> [Handle; N] {
+pub(crate) async fn withdrawn_under<const N: usize>(
+    testbed: &Testbed,
+    stage: &str,
+    ids: [&str; N],
+) -> [Handle; N] {
     testbed.put("/outage", json!({"deposits": true})).await;
     let worker = worker(testbed, stage).await;
     let transfers = start(testbed, ids).await;

@@ -1,0 +1,125 @@
+//! The shipped story reaches every goal of every stage: the failures first, the others once they are mended.
+
+use lab::Service;
+use testbed::until;
+
+use super::{Lab, assert_beginnings_are_good};
+use crate::{
+    example,
+    process::Process,
+    resets::{BEFORE_THE_WITHDRAWAL, temporal},
+    stuck,
+    versioning::withdrawn_under,
+};
+use transfer_kit::stuck::Task;
+
+#[tokio::test]
+async fn both_of_jerrys_bugs_and_their_fixes() {
+    let lab = Lab::start().await;
+    for stage in lab::STAGES {
+        lab.until_reached("", stage.name, &[]).await;
+    }
+
+    let jerry = lab.worker("jerry").await;
+    lab.transfer(&["transfer-1"]).await;
+    lab.until_reached("", "jerry", &["workflow-task-fails"]).await;
+    jerry.stop().await;
+
+    let worker = lab.worker("fix-workflow").await;
+    lab.until_all_reached("", "jerry").await;
+    lab.until_reached("", "fix-workflow", &["withdraw-fails"]).await;
+    worker.stop().await;
+
+    let worker = lab.worker("fix-activity").await;
+    lab.until_all_reached("", "fix-workflow").await;
+    lab.until_reached("", "fix-activity", &["stuck-ones-complete"]).await;
+    let too_much =
+        serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": 5000});
+    lab.testbed.start_transfer("too-much", too_much).await;
+    let facts = lab.until_all_reached("", "fix-activity").await;
+    worker.stop().await;
+    assert_beginnings_are_good(&facts);
+}
+
+#[tokio::test]
+async fn jerrys_step_and_its_patch() {
+    let lab = Lab::start().await;
+    withdrawn_under(&lab.testbed, "fix-activity", ["old-1", "old-2"]).await;
+    let added_step = lab.worker("jerry-adds-step").await;
+    lab.until_reached("", "jerry-adds-step", &["history-does-not-fit"]).await;
+    lab.transfer(&["new-1"]).await;
+    let broken = ["history-does-not-fit", "new-ones-make-the-step"];
+    lab.until_reached("", "jerry-adds-step", &broken).await;
+    lab.until_reached("", "version-workflow", &[]).await;
+    added_step.stop().await;
+
+    let versioned = lab.worker("version-workflow").await;
+    lab.until_reached("", "jerry-adds-step", &[&broken[..], &["old-ones-complete"]].concat()).await;
+    lab.until_reached("", "version-workflow", &["old-ones-complete", "none-is-stuck"]).await;
+    lab.transfer(&["new-2"]).await;
+    lab.until_all_reached("", "jerry-adds-step").await;
+    let facts = lab.until_all_reached("", "version-workflow").await;
+    versioned.stop().await;
+    assert_beginnings_are_good(&facts);
+}
+
+#[tokio::test]
+async fn jerrys_limit_and_the_resets() {
+    let lab = Lab::start().await;
+    let limited = lab.worker("jerry-limits-retries").await;
+    lab.transfer(&["failed-1", "failed-2"]).await;
+    for id in ["failed-1", "failed-2"] {
+        lab.until_reached(id, "jerry-limits-retries", &["out-of-attempts", "no-money-lost"]).await;
+    }
+    limited.stop().await;
+
+    let worker = lab.worker("reset-workflows").await;
+    lab.transfer(&["new"]).await;
+    lab.until_all_reached("", "jerry-limits-retries").await;
+    lab.until_reached("", "reset-workflows", &[]).await;
+
+    let reset = |id, place: [&str; 2]| {
+        let reset = ["workflow", "reset", "--workflow-id", id, "--reason", "the address is mended"];
+        temporal(&lab.testbed, &[&reset[..], &place].concat());
+    };
+    reset("failed-1", ["--event-id", BEFORE_THE_WITHDRAWAL]);
+    lab.until_reached("", "reset-workflows", &["one-is-reset"]).await;
+    reset("failed-2", ["--type", "FirstWorkflowTask"]);
+    lab.until_reached("", "reset-workflows", &["one-is-reset", "all-are-reset"]).await;
+    reset("failed-1", ["--type", "FirstWorkflowTask"]);
+    let facts = lab.until_all_reached("", "reset-workflows").await;
+    worker.stop().await;
+    assert_beginnings_are_good(&facts);
+}
+
+#[tokio::test]
+async fn kills() {
+    let mut lab = Lab::start().await;
+    lab.deposits_down(true).await;
+    let mut first = Process::start(&lab.testbed, "pull-the-plug");
+    let transfer = lab.testbed.start_transfer("transfer-1", example()).await;
+    stuck(&lab.testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
+    lab.services = ["temporal", "account-api"]
+        .map(|name| Service { name: name.to_owned(), since: "2026-01-01T00:00:00Z".to_owned() })
+        .to_vec();
+    lab.until_reached("", "pull-the-plug", &[]).await;
+
+    // A testbed's server and bank go on: that they were killed while the transfer was under way is told here.
+    let facts = lab.facts("").await;
+    let withdrawn = facts.transfers[0].last().events().find(|event| event.is("ActivityTaskCompleted"));
+    for service in &mut lab.services {
+        service.since = withdrawn.expect("an answer").time().to_owned();
+    }
+    lab.until_reached("", "pull-the-plug", &["server-killed", "bank-killed"]).await;
+
+    first.signal("KILL");
+    until("the worker to end", || {
+        let ended = first.has_ended();
+        async move { if ended { Ok(()) } else { Err("it runs") } }
+    })
+    .await;
+    let _second = Process::start(&lab.testbed, "pull-the-plug");
+    lab.deposits_down(false).await;
+    let facts = lab.until_all_reached("", "pull-the-plug").await;
+    assert_beginnings_are_good(&facts);
+}
