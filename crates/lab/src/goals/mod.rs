@@ -104,7 +104,9 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
             format!("{id} has completed; start another: cargo xtask transfer account_A account_B 10")
         }
         Status::Failed => {
-            format!("{id} has failed; why: cargo xtask temporal workflow show --workflow-id {id}")
+            format!(
+                "{id} has failed, which is final; why: cargo xtask temporal workflow show --workflow-id {id}"
+            )
         }
         Status::Otherwise => {
             format!(

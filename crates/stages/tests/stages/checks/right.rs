@@ -8,7 +8,7 @@ use super::{Lab, fixes::workflow::STEP_SINCE, verdicts};
 use crate::versioning::withdrawn_under;
 
 /// What is next at a goal that is open.
-fn next(facts: &lab::Facts, stage: &str, goal: &str) -> String {
+pub(super) fn next(facts: &lab::Facts, stage: &str, goal: &str) -> String {
     let goals = lab::stage(stage).expect("a stage").goals;
     match verdicts(goals, facts).into_iter().find(|(name, _)| *name == goal) {
         Some((_, Verdict::Open(next))) => next,

@@ -3,7 +3,7 @@
 use lab::{STAGES, Status};
 use testbed::until;
 
-use super::{Lab, reached};
+use super::{Lab, reached, right::next};
 
 /// A wrong fix, and a part of what is told of it: what can be seen, and what it means.
 type Case = (&'static str, &'static str, &'static str);
@@ -90,6 +90,25 @@ async fn a_step_that_was_gone_around_by_a_transfer_that_is_still_under_way() {
     assert_eq!(reached(goals, &facts), ["workflow-task-fails"]);
     let lab::Verdict::Open(next) = (goals[1].check)(&facts) else { panic!("reached") };
     assert!(next.contains("see what is wrong below"), "{next}");
+    worker.stop().await;
+}
+
+/// No money was lost by it, so it is not called wrong; but it is no mend either.
+#[tokio::test]
+async fn a_panic_that_became_a_failure_of_the_transfer() {
+    let lab = Lab::start().await;
+    let jerry = lab.worker("jerry").await;
+    lab.transfer(&["fails-instead"]).await;
+    lab.until_reached("", "jerry", &["workflow-task-fails"]).await;
+    jerry.stop().await;
+    let worker = lab.other_worker().await;
+    let next = until("the transfer to fail", || async {
+        let facts = lab.until_reached("", "jerry", &["workflow-task-fails"]).await;
+        let next = next(&facts, "jerry", "goes-on");
+        if facts.transfers[0].last().status == Status::Failed { Ok(next) } else { Err(next) }
+    })
+    .await;
+    assert!(next.starts_with("fails-instead has failed, which is final"), "{next}");
     worker.stop().await;
 }
 

@@ -58,6 +58,9 @@ impl OtherWorkflow {
             to_account: transfer.to_account.clone(),
             amount: transfer.amount,
         };
+        if fix == "fails-instead" {
+            return Err(ApplicationFailure::builder("no estimate").non_retryable(true).build().into());
+        }
         if fix == "claims-a-success" {
             return Ok(result);
         }
