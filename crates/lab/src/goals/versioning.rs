@@ -1,7 +1,7 @@
 //! A change of Workflow code under transfers that are past the changed place.
 
 use super::{all_complete, completed_exactly, failed_tasks, fails_now, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, moment::Moment};
+use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict};
 
 /// The activities that a transfer makes before it withdraws, without the added step.
 const BEFORE_WITHDRAW: usize = 2;
@@ -29,7 +29,7 @@ pub(crate) const STEP_GOALS: &[Goal] = &[
     },
     Goal {
         name: "both-at-once",
-        says: "by the same code, a new transfer has made the new step and completed",
+        says: "a transfer that was started after that has made the new step, too",
         is_failure: false,
         check: both_at_once,
     },
@@ -128,27 +128,13 @@ fn old_ones_complete(facts: &Facts) -> Verdict {
     all_complete(facts, broken_ones(facts), "completed", next, none)
 }
 
-/// The worker whose Workflow Task decided this event.
-fn decided_by<'a>(run: &'a Run, event: Event<'a>) -> &'a str {
-    run.event(event.refers_to("workflowTaskCompletedEventId")).map_or("", |task| task.text("identity"))
-}
-
 fn both_at_once(facts: &Facts) -> Verdict {
-    let mended: Vec<(&str, Moment<'_>)> = broken_ones(facts)
-        .filter_map(|transfer| {
-            let close = completed_exactly(facts, transfer)?;
-            Some((decided_by(transfer.last(), close), close.moment()))
-        })
-        .collect();
-    if mended.is_empty() {
+    let mended =
+        broken_ones(facts).filter_map(|transfer| completed_exactly(facts, transfer)).map(Event::moment).min();
+    let Some(mended) = mended else {
         return Verdict::Open("first let the broken transfers complete".to_owned());
-    }
-    // One worker process has one code.
-    let same_code = |transfer: &Transfer, step| {
-        let worker = decided_by(transfer.last(), step);
-        mended.iter().any(|&(same, since)| worker == same || transfer.start() > since)
     };
-    let both = with_the_step(facts).filter(|&(transfer, step)| same_code(transfer, step));
+    let both = with_the_step(facts).filter(|(transfer, _)| transfer.start() > mended);
     let next = "start a transfer with the mended code: cargo xtask transfer account_C account_D 10 --wait; it has to \
                 make the new step, before withdraw";
     Verdict::by(both.map(step_evidence).collect(), next)
