@@ -227,8 +227,11 @@ fn swap(project: &Project, stage: &str, modules: [&[u8]; 2]) -> Result<Option<Ba
 /// Puts these modules in place. What an editor has saved since the backup gets a backup of its own.
 fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     let (live, new) = (live_paths(project), beside(project, "new"));
-    // Both are written before one is put in place: where the disk is full, nothing is.
-    let written = live.iter().zip(&new).zip(modules).try_for_each(|((live, new), module)| {
+    // A file that is right already is left alone, as cargo goes by its time.
+    let mut places: Vec<_> = live.iter().zip(&new).zip(modules).collect();
+    places.retain(|((live, _), module)| fs::read(live).ok().as_deref() != Some(*module));
+    // All are written before one is put in place: where the disk is full, nothing is.
+    let written = places.iter().try_for_each(|((live, new), module)| {
         let mode = fs::metadata(live).map_or(0o644, |file| file.permissions().mode() & 0o777);
         replace_file(new, module, mode).with_context(|| format!("could not write {}", live.display()))
     });
@@ -238,7 +241,7 @@ fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
         }
     }
     written?;
-    let placed = live.iter().zip(&new).try_for_each(|(live, new)| {
+    let placed = places.iter().try_for_each(|((live, new), _)| {
         exchange(live, new).with_context(|| format!("could not replace {}", live.display()))
     });
     // From here on the new names are those of the old files.
