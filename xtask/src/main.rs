@@ -11,6 +11,7 @@ mod bank;
 mod build;
 mod commands;
 mod control;
+mod copy;
 mod facts;
 mod http;
 mod logs;

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use super::{example, flag, json_flag};
 use crate::{
-    attach, build, control,
+    attach, build, control, copy,
     ports::{self, Ports},
     process::{self, Ending, Identity},
     project::{LAB_VARIABLE, Project, make_private},
@@ -49,9 +49,6 @@ const STUCK: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a command that is broken off may take to end what it has started.
 const GRACE: Duration = Duration::from_secs(40);
-
-/// What of the checkout is measured.
-const COPIED: [&str; 6] = [".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "xtask"];
 
 pub(crate) fn command() -> Command {
     Command::new("bench")
@@ -175,7 +172,7 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
     }
 
     tell!("starting a lab for the measurements");
-    bench.xtask(&["stage", "fix-activity"])?;
+    bench.xtask(&["stage", "fix-activity", "--bare"])?;
     bench.start(&["--fresh"])?;
     let mut starts = Vec::new();
     for _ in 0..3 {
@@ -217,10 +214,10 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
     })?;
     add("edit of workflow.rs to the new worker polling", edited, "s", "under 5");
 
-    bench.xtask(&["stage", "jerry"])?;
+    bench.xtask(&["stage", "jerry", "--bare"])?;
     let runs = (0..STUCK).map(|_| bench.begin(&server)).collect::<Result<Vec<Run>>>()?;
     until("the workflow bug shows", || attempts(&server, &runs).iter().all(|&attempt| attempt > 3))?;
-    bench.xtask(&["stage", "fix-workflow"])?;
+    bench.xtask(&["stage", "fix-workflow", "--bare"])?;
     until("the activity bug shows", || {
         runs.iter().all(|run| {
             stuck::look(&server, run).unwrap_or_default().iter().any(|stuck| stuck.activity.is_some())
@@ -238,7 +235,7 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
     add("mended worker polls to a stuck transfer moving on", median(&mut moved), "s", "under 1.5");
 
     until("the activity bug goes on", || attempts(&server, &runs).iter().all(|&attempt| attempt > 4))?;
-    bench.xtask(&["stage", "fix-activity"])?;
+    bench.xtask(&["stage", "fix-activity", "--bare"])?;
     let begin = now();
     bench.xtask(&["retry"])?;
     let mut done = Vec::new();
@@ -270,24 +267,14 @@ impl Bench {
     /// Copies the checkout, with what cargo has compiled in it.
     fn copy(&self, project: &Project, compile: Compile) -> Result<()> {
         let _not_broken_off_midway = self.child();
-        let copy = &self.lab.root;
-        make_private(copy).with_context(|| format!("could not make {}", copy.display()))?;
-        for name in COPIED.iter().filter(|name| project.root.join(name).exists()) {
-            copy_tree(&project.root.join(name), &copy.join(name), &|from, to| fs::copy(from, to).map(drop))
-                .with_context(|| format!("could not copy {name} to {}", copy.display()))?;
-        }
+        let to = &self.lab.root;
+        make_private(to).with_context(|| format!("could not make {}", to.display()))?;
+        copy::sources(&project.root, to)
+            .with_context(|| format!("could not copy the project to {}", to.display()))?;
         let compiled = self.program.parent().unwrap_or(Path::new("target/debug"));
-        let target = copy.join("target/debug");
-        let link = |from: &Path, to: &Path| fs::hard_link(from, to);
-        // Cargo writes to some of these in place.
-        let copied = || -> io::Result<()> {
-            copy_tree(&compiled.join("build"), &target.join("build"), &link)?;
-            copy_tree(&compiled.join("deps"), &target.join("deps"), &link)?;
-            copy_tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &copy_with_time)
-        };
-        if compile != Compile::Everything && copied().is_err() {
+        if compile != Compile::Everything && copy::compiled(compiled, to).is_err() {
             tell!("what is compiled already cannot be linked to, so everything is compiled anew");
-            let _ = fs::remove_dir_all(copy.join("target"));
+            let _ = fs::remove_dir_all(to.join("target"));
         }
         Ok(())
     }
@@ -505,25 +492,6 @@ fn client_of_the_bank(port: u16, client: usize, begin: Instant, answered: &Atomi
 fn command_line(command: &Process) -> String {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     arguments.join(" ")
-}
-
-fn copy_tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
-    if !from.is_dir() {
-        return file(from, to);
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy_tree(&entry.path(), &to.join(entry.file_name()), file)?;
-    }
-    Ok(())
-}
-
-/// Cargo goes by the times of these files.
-fn copy_with_time(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    let modified = fs::metadata(from)?.modified()?;
-    File::options().write(true).open(to)?.set_modified(modified)
 }
 
 /// The attempts that these transfers are stuck at.

@@ -5,6 +5,8 @@
 
 mod authoring;
 mod bench;
+#[path = "../../src/copy.rs"]
+mod copy;
 mod help_and_usage;
 mod lifecycle;
 mod offline;

@@ -4,13 +4,16 @@
 //! The copy starts from what cargo has already compiled here, so only the project's own crates are built again.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
-use crate::support::{Checkout, eventually, is_alive, pid_in, send_signal, service};
+use crate::{
+    copy,
+    support::{Checkout, eventually, is_alive, pid_in, send_signal, service},
+};
 
 #[test]
 fn a_learner_mends_both_bugs_under_a_running_transfer() {
@@ -153,58 +156,14 @@ fn find_id(value: &Value) -> Option<String> {
 /// A copy of this checkout, with what cargo has compiled here as hard links.
 pub(crate) fn real_checkout(name: &str) -> Checkout {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
-    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name} {}", std::process::id()));
-    let _ = fs::remove_dir_all(&copy);
-    let parts = [
-        ".cargo",
-        "Cargo.lock",
-        "Cargo.toml",
-        "LICENSE",
-        "README.md",
-        "crates",
-        "docs",
-        "lab",
-        "rust-toolchain.toml",
-        "rustfmt.toml",
-        "xtask",
-    ];
-    for name in parts {
-        copy_tree(&project.join(name), &copy.join(name), &|from, to| fs::copy(from, to).map(drop))
-            .expect("the project can be copied");
-    }
+    let to = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name} {}", std::process::id()));
+    let _ = fs::remove_dir_all(&to);
+    copy::sources(project, &to).expect("the project can be copied");
     let compiled = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().expect("it is in a folder");
-    for name in ["build", "deps"] {
-        copy_tree(&compiled.join(name), &copy.join("target/debug").join(name), &|from, to| {
-            fs::hard_link(from, to)
-        })
-        .expect("what is compiled can be linked");
-    }
-    // Cargo writes to these in place.
-    let name = ".fingerprint";
-    copy_tree(&compiled.join(name), &copy.join("target/debug").join(name), &copy_with_time)
-        .expect("what cargo noted can be copied");
+    copy::compiled(compiled, &to).expect("what is compiled can be taken along");
     // The live modules as they are shipped, whatever is edited here.
     let jerry = &lab::STAGES[0];
-    fs::write(copy.join(lab::LIVE_WORKFLOW), jerry.workflow.source).expect("a copy can be written");
-    fs::write(copy.join(lab::LIVE_ACTIVITIES), jerry.activities.source).expect("a copy can be written");
-    Checkout::of(copy)
-}
-
-fn copy_tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
-    if !from.is_dir() {
-        return file(from, to);
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy_tree(&entry.path(), &to.join(entry.file_name()), file)?;
-    }
-    Ok(())
-}
-
-/// Cargo goes by the times of these files.
-fn copy_with_time(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    let modified = fs::metadata(from)?.modified()?;
-    fs::File::options().write(true).open(to)?.set_modified(modified)
+    fs::write(to.join(lab::LIVE_WORKFLOW), jerry.workflow.source).expect("a copy can be written");
+    fs::write(to.join(lab::LIVE_ACTIVITIES), jerry.activities.source).expect("a copy can be written");
+    Checkout::of(to)
 }
