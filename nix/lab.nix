@@ -38,20 +38,28 @@ let
           root: path == toString ../. + "/${root}" || lib.hasPrefix (toString ../. + "/${root}/") path
         ) roots;
     };
-  rustSource = only "temporal-bug-lab-source" [
+  sources = [
     ".cargo"
     "Cargo.lock"
     "Cargo.toml"
     "clippy.toml"
-    "LICENSE"
-    "README.md"
     "crates"
-    "docs"
+    # The stages' texts are in the programs.
     "lab"
     "rust-toolchain.toml"
     "rustfmt.toml"
     "xtask"
   ];
+  rustSource = only "temporal-bug-lab-source" sources;
+  # The tests read the other texts, too.
+  testSource = only "temporal-bug-lab-tests" (
+    sources
+    ++ [
+      "LICENSE"
+      "README.md"
+      "docs"
+    ]
+  );
   nixSource = only "temporal-bug-lab-nix" [
     "flake.nix"
     "nix"
@@ -71,8 +79,9 @@ let
       // attributes
     );
   rustCheck =
-    name: inputs: command:
+    name: src: inputs: command:
     rustPackage {
+      inherit src;
       pname = "temporal-bug-lab-${name}";
       nativeBuildInputs = inputs;
       # Its wrapper of cargo is made for `cargo build`.
@@ -137,11 +146,11 @@ rec {
 
   checks = {
     inherit package;
-    format = rustCheck "format" [ pkgs.rustfmt ] "cargo fmt --all --check";
-    clippy = rustCheck "clippy" [
+    format = rustCheck "format" rustSource [ pkgs.rustfmt ] "cargo fmt --all --check";
+    clippy = rustCheck "clippy" rustSource [
       pkgs.clippy
     ] "cargo clippy --workspace --all-targets --locked -- --deny warnings";
-    tests = rustCheck "tests" [
+    tests = rustCheck "tests" testSource [
       pkgs.procps
       pkgs.rustfmt
       temporal-cli
