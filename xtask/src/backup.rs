@@ -12,9 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lab::{STAGES, Stage};
-use serde_json::{Value, json};
 
 use crate::{
+    progress::Progress,
     project::{Project, clear_scratch, make_private, replace_file},
     time,
     ui::tell,
@@ -34,15 +34,7 @@ type Contents = [Option<Vec<u8>>; 2];
 
 /// The stage that was entered last.
 pub(crate) fn current_stage(project: &Project) -> &'static Stage {
-    let text = fs::read_to_string(project.in_lab("stage.json")).unwrap_or_default();
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0])
-}
-
-fn set_stage(project: &Project, name: &str) -> Result<()> {
-    let path = project.in_lab("stage.json");
-    replace_file(&path, json!({ "stage": name }).to_string().as_bytes(), 0o600)
-        .with_context(|| format!("could not write {}", path.display()))
+    Progress::read(project).stage
 }
 
 /// What was saved, kept under its id in `.lab/backup`.
@@ -55,6 +47,12 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
+    /// Tells the learner where it is.
+    pub(crate) fn tell(&self, project: &Project) {
+        tell!("your changes are saved in {}", project.display(&self.folder));
+        tell!("bring them back with: cargo xtask stage restore {}", self.id);
+    }
+
     /// The stage it was saved at.
     pub(crate) fn stage(&self) -> &str {
         self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())
@@ -86,9 +84,9 @@ pub(crate) fn list(project: &Project) -> Vec<Backup> {
 }
 
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
-pub(crate) fn enter(project: &Project, stage: &Stage) -> Result<Option<Backup>> {
+pub(crate) fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
     let _lock = begin(project)?;
-    swap(project, stage.name, sources(stage))
+    swap(project, stage, sources(stage))
 }
 
 /// Whether the stage was entered last, and its modules are in place as shipped.
@@ -127,7 +125,7 @@ pub(crate) fn restore(project: &Project, backup: &Backup) -> Result<Option<Backu
             None => live.as_deref().map_or(Cow::Borrowed(shipped), Cow::Borrowed),
         });
     }
-    swap(project, stage.name, [&modules[0], &modules[1]])
+    swap(project, stage, [&modules[0], &modules[1]])
 }
 
 /// Makes backups of what only this program's own files hold yet, so that [`list`] has everything.
@@ -204,7 +202,7 @@ fn lock(project: &Project) -> Result<File> {
 ///
 /// The order is backup, then one file after the other, each in one step: a crash in between leaves old
 /// or new files, and the backup.
-fn swap(project: &Project, stage: &str, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+fn swap(project: &Project, stage: &'static Stage, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
     let backup = if unchanged || !is_edited(&live) {
@@ -220,7 +218,8 @@ fn swap(project: &Project, stage: &str, modules: [&[u8]; 2]) -> Result<Option<Ba
             backup.id
         ),
     };
-    let placed = place(project, modules).and_then(|later| set_stage(project, stage).map(|()| later));
+    let placed =
+        place(project, modules).and_then(|later| Progress::begin(stage).write(project).map(|()| later));
     Ok(placed.context(rest)?.or(backup))
 }
 

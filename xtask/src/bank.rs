@@ -39,14 +39,18 @@ impl Bank {
         put_json(&format!("{}/outage", self.url), &order).map(drop).context(NO_ANSWER)
     }
 
-    /// Switches Real World Mode off; whether it was on.
-    pub(crate) fn end_real_world_mode(&self) -> Result<bool> {
-        let url = format!("{}/real-world-mode", self.url);
-        let was_on = get_json(&url).context(NO_ANSWER)?["enabled"] == true;
-        if was_on {
-            put_json(&url, &json!({ "enabled": false })).context(NO_ANSWER)?;
-        }
-        Ok(was_on)
+    /// Whether Real World Mode is on.
+    pub(crate) fn real_world_mode(&self) -> Result<bool> {
+        get_json(&self.real_world_mode_url()).map(|answer| answer["enabled"] == true).context(NO_ANSWER)
+    }
+
+    /// Switches Real World Mode on or off.
+    pub(crate) fn set_real_world_mode(&self, on: bool) -> Result<()> {
+        put_json(&self.real_world_mode_url(), &json!({ "enabled": on })).map(drop).context(NO_ANSWER)
+    }
+
+    fn real_world_mode_url(&self) -> String {
+        format!("{}/real-world-mode", self.url)
     }
 
     /// A page of the ledger, by this query.

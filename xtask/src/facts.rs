@@ -42,7 +42,12 @@ impl Reader {
 
     /// The facts of a stage: of the transfers that it began with, that were under way then or were started since.
     pub(crate) fn read(&mut self, progress: &Progress, services: Vec<Service>) -> Result<Facts> {
-        let runs = self.histories(&self.runs_of(progress)?)?;
+        let closed = match progress.entered.as_str() {
+            "" => "ExecutionStatus!=\"Running\"".to_owned(),
+            entered => format!("CloseTime>=\"{entered}\""),
+        };
+        let runs = self.runs(&closed, &progress.transfers)?;
+        let runs = self.histories(&runs)?;
         let transfers: BTreeSet<&str> = runs.iter().map(|(_, run)| run.original()).collect();
         let opened = self.bank.entries("limit=1")?["entries"][0]["time"].as_u64().unwrap_or_default();
         let mut entries = Vec::new();
@@ -50,29 +55,27 @@ impl Reader {
             let mut page = self.bank.entries(&format!("transfer={}", encode(transfer)))?;
             entries.extend(page["entries"].as_array_mut().map(std::mem::take).unwrap_or_default());
         }
-        Ok(Facts::new(runs, &entries, time::rfc3339(opened), services))
+        // The bank notes whole seconds: what was started in that one may have been before.
+        let facts = Facts::new(runs, &entries, time::rfc3339(opened + 1), services);
+        Ok(Facts { entered: progress.entered.clone(), ..facts })
     }
 
-    /// Every run of the transfers that belong to the stage.
-    fn runs_of(&self, progress: &Progress) -> Result<Vec<Run>> {
-        let mut query = "ExecutionStatus=\"Running\"".to_owned();
-        match progress.entered.as_str() {
-            "" => query.push_str(" OR ExecutionStatus!=\"Running\""),
-            entered => query.push_str(&format!(" OR CloseTime>=\"{entered}\"")),
-        }
-        let transfers = format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE);
-        let of_now = self.server.list(&format!("{transfers} AND ({query})"), MOST)?;
-        let ids: BTreeSet<&str> = of_now
-            .iter()
-            .map(|run| &*run.workflow_id)
-            .chain(progress.transfers.iter().map(|id| &**id))
-            .collect();
-        let ids: Vec<&str> = ids.into_iter().collect();
-        let mut runs = of_now.clone();
+    /// Every run of the transfers that are under way or ended last.
+    pub(crate) fn latest(&mut self) -> Result<Vec<(String, lab::Run)>> {
+        let runs = self.runs("ExecutionStatus!=\"Running\"", &[])?;
+        self.histories(&runs)
+    }
+
+    /// Every run of these transfers, of those under way, and of those that have closed in this way.
+    fn runs(&self, closed: &str, transfers: &[String]) -> Result<Vec<Run>> {
+        let all = format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE);
+        let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\""), MOST)?;
+        runs.extend(self.server.list(&format!("{all} AND {closed}"), MOST)?);
+        let ids: BTreeSet<String> =
+            runs.iter().map(|run| &run.workflow_id).chain(transfers).map(|id| quoted(id)).collect();
+        let ids: Vec<String> = ids.into_iter().collect();
         for ids in ids.chunks(IDS) {
-            let names: Vec<String> =
-                ids.iter().map(|id| format!("\"{}\"", id.replace('"', "\\\""))).collect();
-            let query = format!("{transfers} AND WorkflowId IN ({})", names.join(","));
+            let query = format!("{all} AND WorkflowId IN ({})", ids.join(","));
             runs.extend(self.server.list(&query, 4 * MOST)?);
         }
         runs.sort_by(|a, b| a.run_id.cmp(&b.run_id));
@@ -113,10 +116,24 @@ impl Reader {
     }
 }
 
+/// A text in a query: any text is a Workflow Id.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// A run's history, and what the server says of its present.
 fn read_run(server: &Server, run: &Run) -> Result<lab::Run> {
     // The present first: what happens between the two is in the history then.
     let description = server.describe(run)?;
     let Value::Array(events) = server.history(run)?["events"].take() else { bail!("its events are no list") };
     Ok(lab::Run::new(run.run_id.clone(), events, description))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn any_workflow_id_can_be_asked_for() {
+        assert_eq!(super::quoted("transfer-1"), r#""transfer-1""#);
+        assert_eq!(super::quoted(r#"a"b\"#), r#""a\"b\\""#);
+    }
 }

@@ -5,36 +5,41 @@
 //! other, and typing the command again does the rest.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
+    fs::{OpenOptions, TryLockError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use contract::Amount;
-use lab::{Before, Came, Stage};
-use serde_json::{Value, json};
+use lab::{Before, Came, Facts, Stage};
+use serde_json::json;
 
 use crate::{
     backup::{self, Backup},
     bank::{Bank, Outage},
     commands::follow,
     control::{self, Request},
+    facts::Reader,
     progress::Progress,
     project::Project,
     state::State,
-    stuck::{self, Kind, Stuck},
-    temporal::{Run, Server},
+    stuck::{self, Stuck},
+    temporal::Server,
     time,
     ui::tell,
 };
 
 /// How long transfers may take to come where a stage needs them: many attempts of an Activity.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a stage's transfers may take to come to a rest.
+const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// How often they are looked at.
 const PERIOD: Duration = Duration::from_millis(100);
-/// So many transfers that have failed are looked at for those that were out of attempts.
-const FAILED: usize = 50;
+/// How long transfers that get on may take until they have.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What each transfer that a stage starts moves, in dollars.
 const AMOUNT: &str = "5";
@@ -48,6 +53,8 @@ pub(crate) struct Entered {
     pub(crate) saved: Vec<Backup>,
     /// The Workflow Ids of the transfers that the stage begins with.
     pub(crate) transfers: Vec<String>,
+    /// Whether the worker was built and restarted.
+    pub(crate) worker_restarted: bool,
 }
 
 /// The lab whose stage is entered.
@@ -55,6 +62,7 @@ pub(crate) struct Entrance<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
+    reader: RefCell<Reader>,
     bank: Bank,
     quiet: bool,
 }
@@ -63,14 +71,28 @@ impl<'a> Entrance<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> Entrance<'a> {
         let server = Server::with_cli(project, &state.ports);
-        Entrance { project, state, server, bank: Bank::new(&state.ports), quiet }
+        let reader = RefCell::new(Reader::new(&state.ports));
+        Entrance { project, state, server, reader, bank: Bank::new(&state.ports), quiet }
     }
 
-    /// Puts the stage's modules in place and prepares its situation.
-    pub(crate) fn enter(&self, stage: &Stage) -> Result<Entered> {
-        let began = time::rfc3339_exact(time::now());
+    /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
+    pub(crate) fn enter(&self, stage: &'static Stage) -> Result<Entered> {
+        let path = self.project.in_lab("entering.lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("could not write {}", path.display()))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            bail!("another command is entering a stage at this moment; wait for it and try again");
+        }
+        self.enter_alone(stage)
+    }
+
+    fn enter_alone(&self, stage: &'static Stage) -> Result<Entered> {
         let mut entered = Entered::default();
-        self.end_faults()?;
+        self.end_faults(&mut entered)?;
         let before = match &stage.before {
             Some(before) => self.prepare(before, &mut entered),
             None => Ok(()),
@@ -79,23 +101,42 @@ impl<'a> Entrance<'a> {
         before.with_context(|| {
             format!("the modules of {} are in place, but not what it begins with", stage.name)
         })?;
+        self.note(&entered)?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
         if stage.starts > 0 {
             let started = self.start(stage.starts)?;
             entered.transfers.extend(started.iter().cloned());
+            self.note(&entered)?;
             if stage.deposits_down {
                 self.wait_for(Came::HeldAtDeposit, &started, started.len())?;
             }
         }
-        let progress = Progress {
-            stage: stage.name.to_owned(),
-            entered: began,
-            transfers: entered.transfers.clone(),
-            hints: 0,
-        };
-        progress.write(self.project)?;
+        self.let_rest(stage, &entered.transfers)?;
         Ok(entered)
+    }
+
+    /// Waits for the stage's transfers, so that what is told of them next stays true; but for no longer than is bearable:
+    /// the learner can wait as well.
+    fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < RESTED_WITHIN {
+            let runs = self.reader.borrow_mut().latest()?;
+            let facts = Facts::new(runs, &[], String::new(), Vec::new());
+            let mut those =
+                facts.transfers.iter().filter(|transfer| transfers.contains(&transfer.workflow_id));
+            if those.all(|transfer| stage.is_at_rest(transfer)) {
+                break;
+            }
+            thread::sleep(PERIOD);
+        }
+        Ok(())
+    }
+
+    /// Writes down with which transfers the stage begins.
+    fn note(&self, entered: &Entered) -> Result<()> {
+        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::read(self.project) };
+        progress.write(self.project)
     }
 
     /// Sees to it that the transfers are there that the stage begins with.
@@ -113,11 +154,12 @@ impl<'a> Entrance<'a> {
         match came {
             // That stage's own transfers come so far by themselves.
             Came::Broken | Came::OutOfAttempts => {
-                let there = self.enter(base)?;
+                let there = self.enter_alone(base)?;
                 entered.saved.extend(there.saved);
+                entered.worker_restarted |= there.worker_restarted;
                 started = there.transfers;
             }
-            Came::Stuck | Came::HeldAtDeposit => {
+            Came::Stuck | Came::FailsToWithdraw | Came::HeldAtDeposit => {
                 self.place(base, entered)?;
                 if came == Came::HeldAtDeposit {
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
@@ -132,19 +174,23 @@ impl<'a> Entrance<'a> {
         Ok(())
     }
 
-    /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up: the code
-    /// that runs now knows how to go on with it.
-    fn end_faults(&self) -> Result<()> {
-        if self.bank.end_real_world_mode()? {
+    /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up, by code that
+    /// knows how to go on with it: that of the stage which is left, as shipped.
+    fn end_faults(&self, entered: &mut Entered) -> Result<()> {
+        if self.bank.real_world_mode()? {
+            self.bank.set_real_world_mode(false)?;
             self.tell(format_args!("Real World Mode is switched off: a stage begins in an orderly world"));
         }
         if !self.bank.outage()?.is_any() {
             return Ok(());
         }
+        if !self.those_that(Came::HeldAtDeposit)?.is_empty() {
+            self.place(backup::current_stage(self.project), entered)?;
+        }
         self.set_outage(Outage::default())?;
         let begin = Instant::now();
         // What does not get through under this code is not lost: it waits for code with which it does.
-        while begin.elapsed() < Duration::from_secs(5) && !self.stuck_on_deposit()?.is_empty() {
+        while begin.elapsed() < SETTLED_WITHIN && !self.stuck_on_deposit()?.is_empty() {
             thread::sleep(PERIOD);
         }
         Ok(())
@@ -154,7 +200,7 @@ impl<'a> Entrance<'a> {
     /// be able to go on with. What has failed before is not waited for, nor anything for long.
     fn let_settle(&self) -> Result<()> {
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(5) {
+        while begin.elapsed() < SETTLED_WITHIN {
             let found = stuck::find(&self.server, usize::MAX)?;
             let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
             if stuck.len() >= found.running {
@@ -179,7 +225,7 @@ impl<'a> Entrance<'a> {
         // At once, and not when their next attempt is due.
         for stuck in self.stuck_on_deposit()? {
             if let Some((id, _)) = &stuck.activity {
-                self.server.retry_activity(&stuck.run, id).or_else(gone)?;
+                self.server.retry_activity(&stuck.run, id)?;
             }
         }
         Ok(())
@@ -187,16 +233,21 @@ impl<'a> Entrance<'a> {
 
     fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
         let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
-        stuck.retain(is_held);
+        stuck.retain(|stuck| stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit"));
         Ok(stuck)
     }
 
     /// Puts a stage's modules in place and has the lab run them.
-    fn place(&self, stage: &Stage, entered: &mut Entered) -> Result<()> {
+    fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
         self.let_settle()?;
         let running = backup::is_in_place(self.project, stage)
             && control::ask(self.state, &Request::Status)?["build"] == "ok";
-        entered.saved.extend(backup::enter(self.project, stage)?);
+        let saved = backup::enter(self.project, stage)?;
+        // At once: whatever comes next may fail or be broken off.
+        if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
+            saved.tell(self.project);
+        }
+        entered.saved.extend(saved);
         if running {
             return Ok(());
         }
@@ -206,14 +257,9 @@ impl<'a> Entrance<'a> {
             lab::LIVE_WORKFLOW,
             lab::LIVE_ACTIVITIES
         ));
-        let rebuild = || control::ask(self.state, &Request::Rebuild);
-        let built = if self.quiet {
-            rebuild()
-        } else {
-            tell!("building and restarting the worker");
-            follow(self.project, rebuild)
-        };
-        built.map(drop).context("the modules are in place, but the worker was not restarted")
+        rebuild(self.project, self.state, self.quiet)?;
+        entered.worker_restarted = true;
+        Ok(())
     }
 
     /// Starts transfers, and returns their Workflow Ids.
@@ -240,7 +286,11 @@ impl<'a> Entrance<'a> {
             let mut there = self.those_that(came)?;
             there.retain(|id| among.contains(id));
             if there.len() >= number {
-                let which = if there.len() == 1 { "it".to_owned() } else { format!("all {}", there.len()) };
+                let which = match there.len() {
+                    1 => "it".to_owned(),
+                    all if all == among.len() => format!("all {all}"),
+                    some => some.to_string(),
+                };
                 self.tell(format_args!("{which} {}", words(came, there.len() == 1)));
                 return Ok(there);
             }
@@ -257,34 +307,10 @@ impl<'a> Entrance<'a> {
 
     /// The transfers that have come so far, by Workflow Id.
     fn those_that(&self, came: Came) -> Result<Vec<String>> {
-        if came == Came::OutOfAttempts {
-            return self.out_of_attempts();
-        }
-        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
-        stuck.retain(|stuck| match came {
-            Came::HeldAtDeposit => is_held(stuck),
-            Came::Broken => stuck.kind == Kind::WorkflowTask && stuck.failure.contains("TMPRL1100"),
-            _ => true,
-        });
-        let mut ids: Vec<String> = stuck.into_iter().map(|stuck| stuck.run.workflow_id).collect();
-        ids.sort();
-        ids.dedup();
-        Ok(ids)
-    }
-
-    /// The transfers whose last run has failed as an Activity was out of attempts.
-    fn out_of_attempts(&self) -> Result<Vec<String>> {
-        let mut ids = Vec::new();
-        for run in self.server.list(r#"ExecutionStatus="Failed""#, FAILED)? {
-            // A run that a reset has taken up again is not the last.
-            let last = self.server.describe(&Run { run_id: String::new(), ..run.clone() })?;
-            let is_last = last["workflowExecutionInfo"]["execution"]["runId"] == run.run_id.as_str();
-            if is_last && self.server.last_events(&run)?.iter().any(was_out_of_attempts) {
-                ids.push(run.workflow_id);
-            }
-        }
-        ids.sort();
-        Ok(ids)
+        let runs = self.reader.borrow_mut().latest()?;
+        let facts = Facts::new(runs, &[], String::new(), Vec::new());
+        let those = facts.transfers.into_iter().filter(|transfer| came.is_so(transfer));
+        Ok(those.map(|transfer| transfer.workflow_id).collect())
     }
 
     fn tell(&self, words: std::fmt::Arguments<'_>) {
@@ -294,18 +320,23 @@ impl<'a> Entrance<'a> {
     }
 }
 
-fn was_out_of_attempts(event: &Value) -> bool {
-    event["activityTaskFailedEventAttributes"]["retryState"] == "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED"
-}
-
-/// Whether it waits for the bank to take deposits again.
-fn is_held(stuck: &Stuck) -> bool {
-    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
+/// Has the lab build and restart the worker, and shows how it gets on.
+pub(crate) fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
+    let ask = || control::ask(state, &Request::Rebuild);
+    let built = if quiet {
+        ask()
+    } else {
+        tell!("building and restarting the worker");
+        follow(project, ask)
+    };
+    built.map(drop).context("the modules are in place, but the worker was not restarted")
 }
 
 /// What has become of one or of several transfers that have come so far.
 fn words(came: Came, one: bool) -> &'static str {
     match (came, one) {
+        (Came::FailsToWithdraw, true) => "fails to withdraw",
+        (Came::FailsToWithdraw, false) => "fail to withdraw",
         (Came::Stuck, true) => "fails and is tried again",
         (Came::Stuck, false) => "fail and are tried again",
         (Came::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
@@ -315,9 +346,4 @@ fn words(came: Came, one: bool) -> &'static str {
         (Came::OutOfAttempts, true) => "has failed for good",
         (Came::OutOfAttempts, false) => "have failed for good",
     }
-}
-
-/// An Activity that has been done meanwhile needs no other attempt.
-fn gone(error: anyhow::Error) -> Result<()> {
-    if crate::temporal::status_of(&error) == 404 { Ok(()) } else { Err(error) }
 }

@@ -47,7 +47,8 @@ impl Server {
 
     /// The transfers that have not ended.
     pub(crate) fn running(&self) -> Result<Vec<Run>> {
-        self.list(r#"ExecutionStatus="Running""#, usize::MAX)
+        let query = format!("WorkflowType=\"{}\" AND ExecutionStatus=\"Running\"", contract::WORKFLOW_TYPE);
+        self.list(&query, usize::MAX)
     }
 
     /// The runs that match, at most so many: those that run first, then those that ended last.
@@ -161,22 +162,33 @@ impl Server {
         }
     }
 
-    /// Has the next attempt of a pending activity made now.
+    /// Has the next attempt of a pending activity made now. Returns whether it is still pending.
     ///
     /// By a pause and its end, since a reset of the activity would begin anew with its first attempt, and its history
     /// would not tell of the others. A pause that is not ended, as this was killed in between, the next retry ends.
-    pub(crate) fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<()> {
+    pub(crate) fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<bool> {
         let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
         let order = json!({ "execution": which, "id": activity_id });
         let ask = |what: &str| post_json(&self.api(&format!("activities-deprecated/{what}")), &order);
         match ask("pause").and_then(|_| ask("unpause")) {
             // A server of another version knows it by another path, which the CLI knows.
-            Err(error) if [404, 405, 501].contains(&status_of(&error)) => {
+            Err(error) if [404, 405, 501].contains(&status_of(&error)) && !self.knows_how_to_pause()? => {
                 let (id, run_id) = (&*run.workflow_id, &*run.run_id);
                 let flags = [("--workflow-id", id), ("--run-id", run_id), ("--activity-id", activity_id)];
-                self.call(&["activity", "reset"], &flags).map(drop)
+                self.call(&["activity", "reset"], &flags).map(|_| true)
             }
-            answer => answer.map(drop),
+            // It has been done, or its transfer has ended, meanwhile.
+            Err(error) if status_of(&error) == 404 => Ok(false),
+            answer => answer.map(|_| true),
+        }
+    }
+
+    /// Whether the path is there by which an activity is paused: then it has more to say of nothing than that it is not
+    /// found.
+    fn knows_how_to_pause(&self) -> Result<bool> {
+        match post_json(&self.api("activities-deprecated/pause"), &json!({})) {
+            Err(error) => Ok(![404, 405, 501].contains(&status_of(&error))),
+            Ok(_) => Ok(true),
         }
     }
 

@@ -3,10 +3,9 @@
 use std::{
     env, fmt,
     io::{self, IsTerminal, Write},
-    process,
 };
 
-/// Prints a line on standard output, as `println!` does, but ends quietly when nobody reads it.
+/// Prints a line on standard output, as `println!` does, but goes on when nobody reads it.
 macro_rules! say {
     ($($words:tt)*) => { $crate::ui::say_line(format_args!($($words)*)) };
 }
@@ -18,12 +17,9 @@ macro_rules! tell {
 
 pub(crate) use {say, tell};
 
-/// See [`say!`].
+/// See [`say!`]. That the reader has gone, as in `lab logs | head`, ends no command that is about to do something.
 pub(crate) fn say_line(words: fmt::Arguments<'_>) {
-    if try_say(words).is_err() {
-        // The reader has gone, as in `lab logs | head`. There is nobody to tell.
-        process::exit(0);
-    }
+    let _ = try_say(words);
 }
 
 /// Prints a line on standard output, and reports when nobody reads it.

@@ -18,6 +18,8 @@ pub struct Facts {
     pub books_since: String,
     /// What runs, and since when.
     pub services: Vec<Service>,
+    /// When the stage was entered, in the server's format; empty for as long as the lab exists.
+    pub entered: String,
 }
 
 /// A transfer, over all runs that a Workflow Reset has started.
@@ -110,7 +112,7 @@ impl Facts {
         }
         transfers.sort_by(|a, b| a.start().cmp(&b.start()));
         let entries = entries.iter().filter_map(Entry::from_json).collect();
-        Facts { transfers, entries, books_since, services }
+        Facts { transfers, entries, books_since, services, entered: String::new() }
     }
 
     /// Every run of every transfer.

@@ -4,6 +4,7 @@
 //! **Architecture invariant:** nothing here asks anybody: no file, no server, no clock. Whoever has a stage
 //! checked hands in [`Facts`]. So the command line and the page tell the same, and a test needs neither.
 
+mod came;
 mod event;
 mod facts;
 mod goal;

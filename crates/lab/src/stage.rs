@@ -42,6 +42,8 @@ pub struct Stage {
     pub before: Option<Before>,
     /// How many transfers are started once its modules run.
     pub starts: u32,
+    /// Where its transfers come to a rest, if not at their end, until a learner does something.
+    pub rests: Option<Came>,
     /// Whether the bank's deposits are out of service while a learner is here.
     pub deposits_down: bool,
     /// What to look at once the stage is entered; a paragraph each.
@@ -66,8 +68,10 @@ pub struct Before {
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// It fails and is tried again, on whatever.
+    /// It is stuck on the Workflow's own code, or on its withdrawal: mended code brings it further.
     Stuck,
+    /// Its withdrawal fails and is tried again, without limit.
+    FailsToWithdraw,
     /// It has withdrawn, and waits for a bank that takes no deposits.
     HeldAtDeposit,
     /// Its Event History does not fit the Workflow code any more.
@@ -87,6 +91,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: false,
         before: None,
         starts: 0,
+        rests: None,
         deposits_down: false,
         look: &[
             "Start a transfer and see where it stops: cargo xtask transfer account_A account_B 25.50",
@@ -106,6 +111,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: Some(Before { stage: "jerry", transfers: 1, came: Came::Stuck }),
         starts: 0,
+        rests: Some(Came::FailsToWithdraw),
         deposits_down: false,
         look: &[
             "The stuck transfers move on by themselves, as far as withdraw, which now fails attempt after \
@@ -124,6 +130,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: Some(Before { stage: "fix-workflow", transfers: 1, came: Came::Stuck }),
         starts: 0,
+        rests: Some(Came::FailsToWithdraw),
         deposits_down: false,
         look: &[
             "Every transfer completes by itself at its next attempt. To not wait for it: cargo xtask retry",
@@ -141,6 +148,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: false,
         before: Some(Before { stage: "fix-activity", transfers: 3, came: Came::HeldAtDeposit }),
         starts: 1,
+        rests: Some(Came::Broken),
         deposits_down: false,
         look: &[
             "The transfers that had withdrawn before the change are stuck, the one that was started since completes: \
@@ -159,6 +167,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: Some(Before { stage: "jerry-adds-step", transfers: 1, came: Came::Broken }),
         starts: 1,
+        rests: None,
         deposits_down: false,
         look: &[
             "The broken transfers go on without the new step, and the one that was started since makes it: compare the \
@@ -177,6 +186,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: false,
         before: None,
         starts: 4,
+        rests: None,
         deposits_down: false,
         look: &[
             "Four transfers were started. Each makes three attempts and then fails for good: cargo xtask check",
@@ -194,6 +204,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: Some(Before { stage: "jerry-limits-retries", transfers: 3, came: Came::OutOfAttempts }),
         starts: 0,
+        rests: None,
         deposits_down: false,
         look: &[
             "The failed transfers stay failed: mended code alone does not bring back what has ended.",
@@ -211,6 +222,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: None,
         starts: 5,
+        rests: Some(Came::HeldAtDeposit),
         deposits_down: true,
         look: &[
             "Five transfers are under way: their money is withdrawn, and the bank takes no deposits.",

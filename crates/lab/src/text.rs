@@ -4,6 +4,7 @@
 //!   and compare. In an expected output a line of only `…` stands for any lines, and `…` inside a line for any text;
 //!   Workflow Ids, Run Ids, times, pids and ports stand for whatever they are this time.
 //! - The comment `<!-- mend -->` stands where a learner mends the code. Tests put the shipped fix in place there.
+//! - The comment `<!-- write: workflow/NAME -->` stands where a learner writes what that variant has.
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
 
 /// The text of a stage.
@@ -22,6 +23,8 @@ pub enum Block {
     Commands(Vec<Command>),
     /// Here a learner mends the code.
     Mend,
+    /// Here a learner writes what this variant has: its module, `workflow` or `activities`, and its name.
+    Write(String, String),
 }
 
 /// A command of a text, and what it prints.
@@ -38,6 +41,16 @@ pub struct Command {
 /// Stands where a learner mends the code.
 const MEND: &str = "<!-- mend -->";
 
+/// Stands where a learner writes what a variant has.
+const WRITE: &str = "<!-- write: ";
+
+/// The variant that a learner writes there.
+fn written(line: &str) -> Option<Block> {
+    let variant = line.strip_prefix(WRITE)?.strip_suffix(" -->")?;
+    let (module, name) = variant.split_once('/')?;
+    Some(Block::Write(module.to_owned(), name.to_owned()))
+}
+
 impl Text {
     /// What is to be done, in the order of the text.
     pub fn blocks(&self) -> Vec<Block> {
@@ -47,6 +60,7 @@ impl Text {
             match &mut console {
                 None if line.trim() == "```console" => console = Some(Vec::new()),
                 None if line.trim() == MEND => blocks.push(Block::Mend),
+                None if line.starts_with(WRITE) => blocks.extend(written(line)),
                 None => {}
                 Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
                 Some(commands) => match (line.strip_prefix("$ "), commands.last_mut()) {
@@ -96,19 +110,22 @@ mod tests {
     const TEXT: Text = Text {
         file: "lab/00-example.md",
         source: "# Example\n\n```console\n$ cargo xtask transfer a b 1\nstarted …\n\n  see it\n$ temporal workflow reset \\\n    \
-                 --event-id 4\n```\n\n<!-- mend -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
+                 --event-id 4\n```\n\n<!-- mend -->\n<!-- write: workflow/fixed -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
                  1. Why?\n",
     };
 
     #[test]
     fn the_commands_of_a_text_are_found_with_what_they_print() {
         let blocks = TEXT.blocks();
-        let [Block::Commands(commands), Block::Mend] = &blocks[..] else { panic!("{blocks:?}") };
+        let [Block::Commands(commands), Block::Mend, Block::Write(module, name)] = &blocks[..] else {
+            panic!("{blocks:?}")
+        };
         let [transfer, reset] = &commands[..] else { panic!("{commands:?}") };
         assert_eq!((transfer.typed.as_str(), transfer.line), ("cargo xtask transfer a b 1", 4));
         assert_eq!(transfer.prints, ["started …", "", "  see it"]);
         assert_eq!(reset.typed, "temporal workflow reset --event-id 4");
         assert!(reset.prints.is_empty());
+        assert_eq!((module.as_str(), name.as_str()), ("workflow", "fixed"));
     }
 
     #[test]

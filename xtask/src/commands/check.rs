@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    process::ExitCode,
+    process::{self, ExitCode},
     thread,
     time::Duration,
 };
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use super::{example, flag, json_flag};
 use crate::{
-    attach, backup,
+    attach,
     control::{self, Request},
     facts::{MOST, Reader},
     progress::Progress,
     project::Project,
     state::State,
-    ui::{bold, say, shorten},
+    ui::{self, bold, say, shorten},
 };
 
 /// How often `--watch` looks.
@@ -61,7 +61,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 lines
             }
             // A part of the lab that is down comes back by itself, if the lab is there still.
-            Err(error) if state.is_recorded(project) => vec![format!("not known at this moment: {error:#}")],
+            Err(error) if state.is_recorded(project) && state.supervisor.is_alive() => {
+                let error = format!("{error:#}");
+                vec![if as_json {
+                    json!({ "error": error }).to_string()
+                } else {
+                    format!("not known at this moment: {error}")
+                }]
+            }
             Err(_) => bail!("the lab has ended; start it with: cargo xtask lab start --detach"),
         };
         show(&lines, &shown, in_place);
@@ -77,7 +84,10 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
     }
     // To the top of the screen, and away with what was there.
     let top = if in_place { "\x1b[H\x1b[J" } else { "" };
-    say!("{top}{}", lines.join("\n"));
+    if ui::try_say(format_args!("{top}{}", lines.join("\n"))).is_err() {
+        // Nobody reads it any more.
+        process::exit(0);
+    }
 }
 
 fn print(report: &Report, as_json: bool) {
@@ -93,15 +103,16 @@ struct Report {
     verdicts: Vec<Verdict>,
     wrong: Vec<Wrong>,
     transfers: usize,
+    /// Whether the code that was saved last could not be built.
+    build_failed: bool,
 }
 
 /// Asks the server and the bank, and judges.
 fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report> {
-    let stage = backup::current_stage(project);
-    let progress = Progress::read(project, stage.name);
-    let services = services(&control::ask(state, &Request::Status)?);
-    let facts = reader.read(&progress, services)?;
-    Ok(Report::of(stage, &facts))
+    let progress = Progress::read(project);
+    let status = control::ask(state, &Request::Status)?;
+    let facts = reader.read(&progress, services(&status))?;
+    Ok(Report { build_failed: status["build"] == "failed", ..Report::of(progress.stage, &facts) })
 }
 
 fn services(status: &Value) -> Vec<lab::Service> {
@@ -120,6 +131,7 @@ impl Report {
             verdicts: stage.goals.iter().map(|goal| (goal.check)(facts)).collect(),
             wrong: lab::wrong(facts),
             transfers: facts.transfers.len(),
+            build_failed: false,
         }
     }
 
@@ -152,12 +164,19 @@ impl Report {
             "goals": goals.collect::<Vec<_>>(),
             "wrong": wrong.collect::<Vec<_>>(),
             "transfers": self.transfers,
+            "build_failed": self.build_failed,
         })
     }
 
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{} {}: {}", bold("stage"), self.stage.name, self.stage.summary)];
-        let mut open = false;
+        if self.build_failed {
+            lines.push(
+                "the last build failed, so the worker from before runs: cargo xtask lab logs build"
+                    .to_owned(),
+            );
+        }
+        let mut said = "";
         for (goal, verdict) in self.stage.goals.iter().zip(&self.verdicts) {
             let mark = if verdict.is_reached() { 'x' } else { ' ' };
             lines.push(format!("[{mark}] {}", goal.says));
@@ -170,11 +189,11 @@ impl Report {
                         lines.push(format!("    and {} more", evidence.len() - SHOWN));
                     }
                 }
-                // One thing after the other.
-                Verdict::Open(_) if open => {}
+                // What is next for several is said once.
+                Verdict::Open(next) if next == said => {}
                 Verdict::Open(next) => {
                     lines.push(format!("    next: {next}"));
-                    open = true;
+                    said = next;
                 }
             }
         }

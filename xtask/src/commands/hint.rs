@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use serde_json::json;
 
 use super::{example, flag, json_flag};
-use crate::{attach, backup, progress::Progress, project::Project, ui::say};
+use crate::{attach, progress::Progress, project::Project, ui::say};
 
 pub(crate) fn command() -> Command {
     Command::new("hint")
@@ -19,9 +19,9 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     attach::attach(project)?;
-    let stage = backup::current_stage(project);
+    let mut progress = Progress::read(project);
+    let stage = progress.stage;
     let hints = stage.text.hints();
-    let mut progress = Progress::read(project, stage.name);
     if arguments.get_flag("again") {
         progress.hints = 0;
     }

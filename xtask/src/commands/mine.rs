@@ -65,6 +65,8 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     command.args(["test", "--workspace", "--exclude", "xtask", "--test", "mine"]);
     command.args(["--", "--include-ignored"]).args(replay_only.then_some("replay::"));
     command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+    // What the tests say is to be read, and a panic names its place anyway.
+    command.env("RUST_BACKTRACE", "0");
     command.env_remove(SERVER_VARIABLE).env_remove(REPORT_VARIABLE);
     if let Some(lab) = &lab {
         command.env(SERVER_VARIABLE, lab.ports.address(ports::TEMPORAL)).env(REPORT_VARIABLE, &report);

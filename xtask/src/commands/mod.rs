@@ -9,6 +9,7 @@ mod mine;
 mod outage;
 mod play;
 mod prefetch;
+mod real_world_mode;
 mod reset;
 mod retry;
 mod run_workflow;
@@ -50,6 +51,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(transfer::command())
         .subcommand(retry::command())
         .subcommand(outage::command())
+        .subcommand(real_world_mode::command())
         .subcommand(run_workflow::command())
         .subcommand(temporal::command())
         .subcommand(play::command())
@@ -69,6 +71,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("check", arguments)) => check::run(&project, arguments),
         Some(("hint", arguments)) => hint::run(&project, arguments),
         Some(("outage", arguments)) => outage::run(&project, arguments),
+        Some(("real-world-mode", arguments)) => real_world_mode::run(&project, arguments),
         Some(("reset", arguments)) => reset::run(&project, arguments),
         Some(("transfer", arguments)) => transfer::run(&project, arguments),
         Some(("retry", arguments)) => retry::run(&project, arguments),

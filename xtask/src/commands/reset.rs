@@ -13,7 +13,6 @@ use super::{example, flag};
 use crate::{
     Usage, attach, backup,
     control::{self, Request},
-    progress::Progress,
     project::Project,
     supervisor,
     ui::{confirm, say, tell},
@@ -46,10 +45,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     let running = attach::attach(project)?;
     if let Some(saved) = backup::enter(project, stage)? {
-        tell!("your changes are saved in {}", project.display(&saved.folder));
-        tell!("bring them back with: cargo xtask stage restore {}", saved.id);
+        saved.tell(project);
     }
-    Progress::forget(project);
     match &running {
         Some(state) => {
             super::lab::follow(project, || control::ask(state, &Request::Empty))

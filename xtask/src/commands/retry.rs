@@ -54,7 +54,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut failed = found.unknown.len();
     for ((stuck, id, name), result) in waiting.iter().zip(results) {
         match result {
-            Ok(()) => retried.push((stuck, id, name)),
+            Ok(true) => retried.push((stuck, id, name)),
+            // Nothing of it is left to be retried.
+            Ok(false) => {}
             Err(error) => {
                 failed += 1;
                 tell!("could not retry {name} of {}: {error:#}", stuck.run.workflow_id);

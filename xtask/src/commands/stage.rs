@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 use lab::{STAGES, Stage};
 use serde_json::{Value, json};
@@ -11,12 +11,9 @@ use super::{example, flag, json_flag, text};
 use crate::{
     Usage, attach,
     backup::{self, Backup},
-    control::{self, Request},
-    progress::Progress,
     project::Project,
-    situation::Entrance,
+    situation::{self, Entrance},
     state::State,
-    time,
     ui::{bold, green, red, say, tell},
 };
 
@@ -24,7 +21,11 @@ pub(crate) fn command() -> Command {
     Command::new("stage")
         .about("Lists the stages of the story, or enters one: its modules, built and running")
         .arg(Arg::new("name").value_name("NAME").help("The stage to enter"))
-        .arg(flag("diff", "Only show how its modules differ from those in place").requires("name"))
+        .arg(
+            flag("diff", "Only show how its modules differ from those in place")
+                .requires("name")
+                .conflicts_with("json"),
+        )
         .arg(
             flag("bare", "Only its modules: start no transfers, and leave the bank as it is")
                 .requires("name"),
@@ -111,12 +112,9 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
         diff(project, stage)?;
     }
     let Some(state) = running.as_ref().filter(|_| !bare) else {
-        let began = time::rfc3339_exact(time::now());
         let saved = backup::enter(project, stage)?;
-        let progress = Progress { stage: stage.name.to_owned(), entered: began, ..Progress::default() };
-        progress.write(project)?;
         if !as_json {
-            tell_saved(project, saved.as_ref());
+            saved.iter().for_each(|saved| saved.tell(project));
             tell!(
                 "the modules of {} are in place: {} and {}",
                 stage.name,
@@ -128,20 +126,16 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
     };
     let entered = Entrance::new(project, state, as_json).enter(stage)?;
     if as_json {
-        let saved: Vec<_> = entered.saved.iter().map(backup_json).collect();
         say!(
             "{}",
             json!({
                 "stage": stage.name,
-                "saved": saved.first(),
-                "worker_restarted": true,
+                "saved": entered.saved.first().map(backup_json),
+                "worker_restarted": entered.worker_restarted,
                 "transfers": entered.transfers,
             })
         );
         return Ok(ExitCode::SUCCESS);
-    }
-    for saved in &entered.saved {
-        tell_saved(project, Some(saved));
     }
     tell_look(stage);
     Ok(ExitCode::SUCCESS)
@@ -158,7 +152,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
     let running = attach::attach(project)?;
     let saved = backup::restore(project, wanted)?;
     if !as_json {
-        tell_saved(project, saved.as_ref());
+        saved.iter().for_each(|saved| saved.tell(project));
         tell!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
     finish(backup::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
@@ -173,7 +167,7 @@ fn finish(
     as_json: bool,
 ) -> Result<ExitCode> {
     if let Some(state) = running {
-        rebuild(project, state)?;
+        situation::rebuild(project, state, as_json)?;
     }
     if as_json {
         let saved = saved.map(backup_json);
@@ -203,21 +197,6 @@ fn tell_look(stage: &Stage) {
         say!("  {paragraph}");
     }
     say!("  All about it: {}. How far you are: cargo xtask check. Lost? cargo xtask hint", stage.text.file);
-}
-
-/// Has the lab build and restart the worker, and shows how it gets on.
-fn rebuild(project: &Project, state: &State) -> Result<()> {
-    tell!("building and restarting the worker");
-    super::lab::follow(project, || control::ask(state, &Request::Rebuild))
-        .context("the modules are in place, but the worker was not restarted")?;
-    Ok(())
-}
-
-fn tell_saved(project: &Project, saved: Option<&Backup>) {
-    if let Some(backup) = saved {
-        tell!("your changes are saved in {}", project.display(&backup.folder));
-        tell!("bring them back with: cargo xtask stage restore {}", backup.id);
-    }
 }
 
 /// All backups, with one of what an editor has saved just now.

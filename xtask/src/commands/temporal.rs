@@ -11,7 +11,6 @@ use crate::{attach, ports, project::Project, temporal_cli};
 pub(crate) fn command() -> Command {
     Command::new("temporal")
         .about("Runs the Temporal CLI on the lab's server: the one that the lab uses, at the right address")
-        .disable_help_flag(true)
         .arg(
             Arg::new("arguments")
                 .value_name("ARGS")

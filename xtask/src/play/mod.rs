@@ -53,7 +53,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Followed {
     let commands = || {
         blocks.iter().flat_map(|block| match block {
             Block::Commands(commands) => &commands[..],
-            Block::Mend => &[],
+            Block::Mend | Block::Write(..) => &[],
         })
     };
     let enters = |command: &Command| {
@@ -72,6 +72,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage) -> Followed {
                 }
             }
             Block::Mend => mend(shadow, stage)?,
+            Block::Write(module, name) => write(shadow, stage, module, name)?,
         }
     }
     reach(shadow, stage, "its goals are not reached at the end of its text", |check| check["reached"] == true)
@@ -114,15 +115,18 @@ fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut I
     let begin = Instant::now();
     loop {
         let printed = shadow.run(&typed).map_err(|error| breaks(ids, error))?;
+        // Where a text shows nothing in particular, it is to work.
         let (says, differ) = if shown {
             match ids.compare(&command.prints, &printed.lines) {
+                Ok(()) if !printed.ok && command.prints.iter().all(|line| line.trim() == "…") => {
+                    ("it fails, and the text does not show that", None)
+                }
                 Ok(()) => return Ok(()),
                 Err(differ) => ("it does not print what the text says", Some(differ)),
             }
         } else if printed.ok {
             return Ok(());
         } else {
-            // Where a text shows nothing of it, it is to work.
             ("it fails, and the text does not show that", None)
         };
         if !typed.only_reads() || begin.elapsed() > PATIENCE {
@@ -164,7 +168,21 @@ fn mend(shadow: &Shadow, stage: &Stage) -> Followed {
     reach(shadow, stage, "what is to be mended is not seen to fail", |check| {
         is_seen(check) && check["reached"] == false
     })?;
-    place(shadow, mended).map_err(|error| about(stage, format!("{error:#}")))
+    let modules =
+        [(lab::LIVE_WORKFLOW, mended.workflow.source), (lab::LIVE_ACTIVITIES, mended.activities.source)];
+    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))
+}
+
+/// Writes what a variant has, as the text says that the learner does.
+fn write(shadow: &Shadow, stage: &Stage, module: &str, name: &str) -> Followed {
+    let variants = lab::STAGES.iter().map(|row| match module {
+        "workflow" => (lab::LIVE_WORKFLOW, &row.workflow),
+        _ => (lab::LIVE_ACTIVITIES, &row.activities),
+    });
+    let Some((path, variant)) = variants.into_iter().find(|(_, variant)| variant.name == name) else {
+        return Err(about(stage, format!("it has the learner write {module}/{name}, which no stage has")));
+    };
+    place(shadow, &[(path, variant.source)]).map_err(|error| about(stage, format!("{error:#}")))
 }
 
 fn is_reached(check: &Value, goal: &str) -> bool {
@@ -172,10 +190,10 @@ fn is_reached(check: &Value, goal: &str) -> bool {
     goals.into_iter().flatten().any(|entry| entry["name"] == goal && entry["reached"] == true)
 }
 
-/// Saves the modules of that stage, and waits until the lab's worker runs them.
-fn place(shadow: &Shadow, mended: &Stage) -> Result<()> {
+/// Saves these modules, and waits until the lab's worker runs them.
+fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
     let before = worker(shadow)?;
-    if !shadow.put_in_place(mended).context("could not write the live modules")? {
+    if !shadow.put_in_place(modules).context("could not write the live modules")? {
         return Ok(());
     }
     let begin = Instant::now();

@@ -25,7 +25,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab::Stage;
 use serde_json::{Value, json};
 
 use super::words::{Program, Typed};
@@ -137,7 +136,11 @@ impl Shadow {
         fs::write(root.join(OWNER), owner.unwrap_or_default().to_string())?;
         fs::create_dir_all(root.join("xtask"))?;
         fs::create_dir_all(root.join("crates/worker/src"))?;
-        self.put_in_place(&lab::STAGES[0])?;
+        let first = &lab::STAGES[0];
+        self.put_in_place(&[
+            (lab::LIVE_WORKFLOW, first.workflow.source),
+            (lab::LIVE_ACTIVITIES, first.activities.source),
+        ])?;
         // For rustc, whose version a start looks at.
         let toolchain = "rust-toolchain.toml";
         if original.root.join(toolchain).is_file() {
@@ -208,18 +211,15 @@ impl Shadow {
         State::read(&self.project).context("the lab of the rehearsal does not run any more")
     }
 
-    /// Puts the modules of that stage over the live ones, as an editor saves a file. Returns whether that
-    /// changes anything.
-    pub(crate) fn put_in_place(&self, stage: &Stage) -> io::Result<bool> {
+    /// Puts these texts over the live modules, as an editor saves a file. Returns whether that changes anything.
+    pub(crate) fn put_in_place(&self, modules: &[(&str, &str)]) -> io::Result<bool> {
         let mut changed = false;
-        for (path, variant) in
-            [(lab::LIVE_WORKFLOW, &stage.workflow), (lab::LIVE_ACTIVITIES, &stage.activities)]
-        {
+        for (path, source) in modules {
             let path = self.project.root.join(path);
-            if fs::read(&path).is_ok_and(|content| content == variant.source.as_bytes()) {
+            if fs::read(&path).is_ok_and(|content| content == source.as_bytes()) {
                 continue;
             }
-            fs::write(&path, variant.source)?;
+            fs::write(&path, source)?;
             changed = true;
         }
         Ok(changed)

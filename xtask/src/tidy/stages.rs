@@ -134,6 +134,7 @@ mod tests {
             shows_diff: false,
             before: None,
             starts: 0,
+            rests: None,
             deposits_down: false,
             look: &[],
             goals: &[],

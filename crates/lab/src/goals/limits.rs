@@ -1,7 +1,7 @@
 //! A limit on attempts: a fault that lasts longer ends the transfer for good.
 
 use super::{completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Verdict, honesty};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -34,7 +34,13 @@ fn failed_for_good(facts: &Facts) -> Verdict {
         let event = out_of_attempts(run)?;
         Some(Evidence::event(transfer, run, event, event.failure()))
     });
-    Verdict::by(failed.collect(), START_SOME)
+    let under_way =
+        facts.transfers.iter().filter(|transfer| transfer.last().status == Status::Running).count();
+    let next = match under_way {
+        0 => START_SOME.to_owned(),
+        _ => format!("wait: {under_way} are under way, and each takes three seconds to fail"),
+    };
+    Verdict::by(failed.collect(), next)
 }
 
 fn no_money_lost(facts: &Facts) -> Verdict {

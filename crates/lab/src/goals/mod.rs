@@ -16,12 +16,12 @@ use crate::{Event, Evidence, Facts, Run, Status, Transfer, Verdict, honesty};
 const START_ONE: &str = "start a transfer: cargo xtask transfer account_A account_B 25.50";
 
 /// The Workflow Tasks of a run that its code failed. A Workflow Reset books itself as a failed one, too: not these.
-fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
+pub(crate) fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
     run.events().filter(|event| event.is("WorkflowTaskFailed") && !event.is_reset())
 }
 
 /// Whether a run's Workflow Task fails over and over at this moment.
-fn fails_now(run: &Run) -> bool {
+pub(crate) fn fails_now(run: &Run) -> bool {
     run.status == Status::Running
         && run.description["pendingWorkflowTask"]["attempt"].as_u64().unwrap_or(1) > 1
 }
@@ -45,7 +45,7 @@ fn later_attempts<'a>(run: &'a Run, activity: &'a str) -> impl Iterator<Item = E
 }
 
 /// The activity that failed for good as it was out of attempts.
-fn out_of_attempts(run: &Run) -> Option<Event<'_>> {
+pub(crate) fn out_of_attempts(run: &Run) -> Option<Event<'_>> {
     let failed = |event: &Event<'_>| {
         event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED"
     };

@@ -57,20 +57,21 @@ pub(crate) const PATCH_GOALS: &[Goal] = &[
 ];
 
 /// The failed Workflow Task that says that history and code do not fit.
-fn broken(run: &Run) -> Option<Event<'_>> {
+pub(crate) fn broken(run: &Run) -> Option<Event<'_>> {
     failed_tasks(run).find(|event| {
         event.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR"
             || event.failure().contains("TMPRL1100")
     })
 }
 
-/// The transfers that were past the place of the new step when they broke. Not those that had made the step:
-/// a patch that comes after it breaks them, and that is another story.
+/// Whether the run was past the place of the new step when it broke. Not one that had made the step: a patch that
+/// comes after it breaks that, and that is another story.
+pub(crate) fn is_past_the_step(run: &Run) -> bool {
+    broken(run).is_some_and(|broken| added_step(run).is_none_or(|step| step.id() > broken.id()))
+}
+
 fn broken_ones(facts: &Facts) -> impl Iterator<Item = &Transfer> {
-    let past_it = |run: &Run| {
-        broken(run).is_some_and(|broken| added_step(run).is_none_or(|step| step.id() > broken.id()))
-    };
-    facts.transfers.iter().filter(move |transfer| transfer.runs.iter().any(past_it))
+    facts.transfers.iter().filter(|transfer| transfer.runs.iter().any(is_past_the_step))
 }
 
 /// The event that scheduled the added step, if the run has made one.
@@ -135,8 +136,20 @@ fn both_at_once(facts: &Facts) -> Verdict {
         return Verdict::Open("first let the broken transfers complete".to_owned());
     };
     let both = with_the_step(facts).filter(|(transfer, _)| transfer.start() > mended);
-    let next = "start a transfer with the mended code: cargo xtask transfer account_C account_D 10 --wait; it has to \
-                make the new step, before withdraw";
+    let without = facts.transfers.iter().find(|transfer| {
+        let completed = completed_exactly(facts, transfer).is_some();
+        completed && transfer.start() > mended && added_step(transfer.last()).is_none()
+    });
+    let next = match without {
+        Some(transfer) => format!(
+            "{} was started after that and has completed without the new step: the code has to make it for new \
+             transfers; a hint: cargo xtask hint",
+            transfer.workflow_id
+        ),
+        None => "start a transfer with the mended code: cargo xtask transfer account_C account_D 10 --wait; it has \
+                 to make the new step, before withdraw"
+            .to_owned(),
+    };
     Verdict::by(both.map(step_evidence).collect(), next)
 }
 

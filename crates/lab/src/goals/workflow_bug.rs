@@ -1,7 +1,7 @@
 //! A bug in Workflow code: the Workflow Task fails and is tried again until the code is mended.
 
 use super::{START_ONE, failed_tasks, fails_now, why_not_complete};
-use crate::{Evidence, Facts, Goal, Status, Verdict, honesty};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -24,9 +24,15 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
+/// A Workflow Task of the run that failed at this stage. What failed when it was entered before does not count.
+fn failed_here<'a>(facts: &Facts, run: &'a Run) -> Option<Event<'a>> {
+    let entered = Moment::of(&facts.entered);
+    failed_tasks(run).find(|failed| failed.moment() >= entered)
+}
+
 fn workflow_task_fails(facts: &Facts) -> Verdict {
     let seen = facts.runs().filter_map(|(transfer, run)| {
-        let failed = failed_tasks(run).next()?;
+        let failed = failed_here(facts, run)?;
         Some(Evidence::event(transfer, run, failed, failed.failure()))
     });
     Verdict::by(seen.collect(), START_ONE)
@@ -37,7 +43,7 @@ fn goes_on(facts: &Facts) -> Verdict {
     let mut stuck = None;
     let mut evidence = Vec::new();
     for (transfer, run) in facts.runs() {
-        let Some(failed) = failed_tasks(run).next() else { continue };
+        let Some(failed) = failed_here(facts, run) else { continue };
         let next = run.events().find(|event| event.id() > failed.id() && event.is("ActivityTaskScheduled"));
         // What has gone on around a step has not gone on from where it was stuck.
         match next.filter(|_| !is_wrong(transfer)) {

@@ -44,7 +44,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports), LOOKED_AT).ok(),
         _ => None,
     };
-    let outage = state.as_ref().and_then(|state| Bank::new(&state.ports).outage().ok()).unwrap_or_default();
+    let bank = state.as_ref().map(|state| Bank::new(&state.ports));
+    let outage = bank.as_ref().and_then(|bank| bank.outage().ok()).unwrap_or_default();
+    let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
@@ -52,7 +54,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["transfers_running"] = json!(found.map(|found| found.running));
         say!("{status}");
     } else {
-        print(stage, state.as_ref(), &status, outage, found.as_ref());
+        print(stage, state.as_ref(), &status, &trouble(outage, real_world), found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,7 +74,13 @@ fn temporal_runs(status: &Value) -> bool {
         .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
 }
 
-fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, outage: Outage, found: Option<&Found>) {
+fn print(
+    stage: &lab::Stage,
+    state: Option<&State>,
+    status: &Value,
+    trouble: &[String],
+    found: Option<&Found>,
+) {
     say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     let Some(state) = state else {
         say!("the lab does not run; start it with: cargo xtask lab start --detach");
@@ -89,11 +97,11 @@ fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, outage: Outa
         Some("building") => say!("  a build is under way: cargo xtask lab logs build -f"),
         _ => {}
     }
-    if outage.is_any() {
-        say!("  the bank takes no {}; how to end that: cargo xtask outage --help", outage.what());
+    for trouble in trouble {
+        say!("  {trouble}");
     }
     if status["watch"] == false {
-        say!("  saved files are not watched");
+        say!("  saved files are not watched: cargo xtask lab restart worker --build");
     }
     let Some(Found { stuck, running, looked_at, unknown }) = found else {
         say!(
@@ -117,6 +125,16 @@ fn print(stage: &lab::Stage, state: Option<&State>, status: &Value, outage: Outa
     if stuck.len() > LISTED {
         say!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
     }
+}
+
+/// What somebody has switched on in the bank.
+fn trouble(outage: Outage, real_world: bool) -> Vec<String> {
+    let outage = outage
+        .is_any()
+        .then(|| format!("the bank takes no {}; how to end that: cargo xtask outage --help", outage.what()));
+    let real_world =
+        real_world.then(|| "Real World Mode is on; to end it: cargo xtask real-world-mode off".to_owned());
+    outage.into_iter().chain(real_world).collect()
 }
 
 fn line(service: &Value) -> String {

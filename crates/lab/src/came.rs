@@ -1,0 +1,94 @@
+//! How far a transfer has come, as a stage asks for it before it begins.
+
+use crate::{
+    Came, Run, Stage, Status, Transfer,
+    goals::{failed_tasks, fails_now, out_of_attempts, versioning},
+};
+
+impl Came {
+    /// Whether the transfer has come so far, and is still there.
+    pub fn is_so(self, transfer: &Transfer) -> bool {
+        let run = transfer.last();
+        match self {
+            Came::Stuck => {
+                let broken = versioning::broken(run).is_some();
+                (fails_now(run) && failed_tasks(run).next().is_some() && !broken)
+                    || Came::FailsToWithdraw.is_so(transfer)
+            }
+            Came::FailsToWithdraw => waits_for(run, "withdraw", Attempts::Unlimited),
+            Came::HeldAtDeposit => waits_for(run, "deposit", Attempts::Any),
+            Came::Broken => fails_now(run) && versioning::is_past_the_step(run),
+            Came::OutOfAttempts => out_of_attempts(run).is_some(),
+        }
+    }
+}
+
+impl Stage {
+    /// Whether a transfer has come to where it stays for as long as a learner does nothing.
+    pub fn is_at_rest(&self, transfer: &Transfer) -> bool {
+        transfer.last().status != Status::Running || self.rests.is_some_and(|came| came.is_so(transfer))
+    }
+}
+
+/// How often an activity may be tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    Any,
+    Unlimited,
+}
+
+/// Whether a run waits for another attempt of this activity.
+fn waits_for(run: &Run, activity: &str, attempts: Attempts) -> bool {
+    let pending = run.description["pendingActivities"].as_array();
+    pending.into_iter().flatten().any(|pending| {
+        let limit = pending["maximumAttempts"].as_u64().unwrap_or_default();
+        pending["activityType"]["name"] == activity
+            && pending["lastFailure"].is_object()
+            && (attempts == Attempts::Any || limit == 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn transfer(description: Value, events: Vec<Value>) -> Transfer {
+        let run = Run::new("r".to_owned(), events, description);
+        Transfer { workflow_id: "t".to_owned(), original_run: "r".to_owned(), runs: vec![run] }
+    }
+
+    fn pending(activity: &str, limit: u64) -> Value {
+        json!({ "pendingActivities": [{ "activityType": { "name": activity }, "maximumAttempts": limit,
+            "lastFailure": { "message": "no" } }] })
+    }
+
+    fn failed(message: &str) -> Vec<Value> {
+        let started = json!({ "eventId": "1", "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED" });
+        let failed = json!({ "eventId": "4", "eventType": "EVENT_TYPE_WORKFLOW_TASK_FAILED",
+            "workflowTaskFailedEventAttributes": { "failure": { "message": message } } });
+        vec![started, failed]
+    }
+
+    #[test]
+    fn a_stage_is_not_content_with_a_transfer_that_is_stuck_on_something_else() {
+        let again = json!({ "pendingWorkflowTask": { "attempt": 3 } });
+        let panicked = transfer(again.clone(), failed("attempt to divide by zero"));
+        let broken = transfer(again, failed("[TMPRL1100] Nondeterminism error"));
+        let withdraws = transfer(pending("withdraw", 0), Vec::new());
+        let will_fail = transfer(pending("withdraw", 3), Vec::new());
+        let held = transfer(pending("deposit", 0), Vec::new());
+        for (came, those) in [
+            (Came::Stuck, [true, false, true, false, false]),
+            (Came::FailsToWithdraw, [false, false, true, false, false]),
+            (Came::HeldAtDeposit, [false, false, false, false, true]),
+            (Came::Broken, [false, true, false, false, false]),
+            (Came::OutOfAttempts, [false; 5]),
+        ] {
+            let found =
+                [&panicked, &broken, &withdraws, &will_fail, &held].map(|transfer| came.is_so(transfer));
+            assert_eq!(found, those, "{came:?}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `real-world-mode [STATE]`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+
+use super::{example, json_flag, text};
+use crate::{attach, bank::Bank, project::Project, ui::say};
+
+pub(crate) fn command() -> Command {
+    Command::new("real-world-mode")
+        .about(
+            "Makes half of the bank's withdrawals and deposits fail or time out, or none; alone, tells which",
+        )
+        .arg(Arg::new("state").value_name("STATE").value_parser(["on", "off"]).help("Whether they do"))
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask real-world-mode on", "cargo xtask real-world-mode off"]))
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let state = attach::attach_running(project)?;
+    let bank = Bank::new(&state.ports);
+    if let Some(state) = text(arguments, "state") {
+        bank.set_real_world_mode(state == "on")?;
+    }
+    let on = bank.real_world_mode()?;
+    match (arguments.get_flag("json"), on) {
+        (true, _) => say!("{}", json!({ "enabled": on })),
+        (false, true) => say!("Real World Mode is on: half of all withdrawals and deposits fail or time out"),
+        (false, false) => say!("Real World Mode is off"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
