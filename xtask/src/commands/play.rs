@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::{STAGES, Stage};
 use serde_json::{Value, json};
 
@@ -27,6 +27,14 @@ pub(crate) fn command() -> Command {
              your files stay as they are",
         )
         .arg(Arg::new("stage").long("stage").value_name("NAME").help("Only this stage"))
+        .arg(
+            Arg::new("shuffle")
+                .long("shuffle")
+                .value_name("SEED")
+                .value_parser(value_parser!(u64))
+                .conflicts_with("stage")
+                .help("In another order than the story's: the one that this number stands for"),
+        )
         .arg(flag("keep", "Keep the folder in which it was played, until the next play"))
         .arg(json_flag())
         .after_help(example(&["cargo xtask play", "cargo xtask play --stage fix-workflow"]))
@@ -38,6 +46,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(name) => vec![lab::stage(name).ok_or_else(|| stage::unknown(name))?],
         None => STAGES.iter().collect(),
     };
+    let stages = match arguments.get_one::<u64>("shuffle") {
+        Some(&seed) => shuffled(stages, seed),
+        None => stages,
+    };
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &binaries())?;
@@ -48,7 +60,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut results = Vec::new();
     for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
         let begin = Instant::now();
-        let failure = play::follow(&shadow, stage).err();
+        let failure = play::follow(&shadow, stage, results.is_empty()).err();
         let result = Played { stage, took: begin.elapsed(), failure };
         if !as_json && !shadow.is_interrupted() {
             report(&result);
@@ -85,6 +97,18 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         say!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// The stages in the order that a seed stands for: by a step of SplitMix64 each, as the play is to be the same again.
+fn shuffled(mut stages: Vec<&'static Stage>, seed: u64) -> Vec<&'static Stage> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed ^ (mixed >> 31)
+    };
+    stages.sort_by_cached_key(|_| next());
+    stages
 }
 
 /// How a stage went.
