@@ -24,10 +24,14 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// A Workflow Task of the run that failed at this stage. What failed when it was entered before does not count.
+/// A Workflow Task of the run that failed at this stage, or was failing when it was entered. What somebody had mended
+/// before does not count. Only the first failures are in a history: it fails until a task completes.
 fn failed_here<'a>(facts: &Facts, run: &'a Run) -> Option<Event<'a>> {
     let entered = Moment::of(&facts.entered);
-    failed_tasks(run).find(|failed| failed.moment() >= entered)
+    failed_tasks(run).find(|failed| {
+        let mended = run.events().find(|event| event.id() > failed.id() && event.is("WorkflowTaskCompleted"));
+        mended.is_none_or(|mended| mended.moment() >= entered)
+    })
 }
 
 fn workflow_task_fails(facts: &Facts) -> Verdict {
@@ -71,4 +75,46 @@ fn none_is_stuck(facts: &Facts) -> Verdict {
         return Verdict::Open(why_not_complete(facts, transfer));
     }
     goes_on(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Transfer;
+
+    /// A transfer whose Workflow Task failed at 12:01 and completed at 12:05.
+    fn facts(entered: &str) -> Facts {
+        let event = |id: u64, minute: u64, kind: &str| {
+            json!({ "eventId": id, "eventTime": format!("2026-11-22T12:{minute:02}:00Z"), "eventType": kind,
+                    "xEventAttributes": { "activityType": { "name": "check_balance" } } })
+        };
+        let events = vec![
+            event(1, 0, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"),
+            event(4, 1, "EVENT_TYPE_WORKFLOW_TASK_FAILED"),
+            event(7, 5, "EVENT_TYPE_WORKFLOW_TASK_COMPLETED"),
+            event(8, 5, "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED"),
+        ];
+        let run = Run::new("r".to_owned(), events, Value::Null);
+        let transfer =
+            Transfer { workflow_id: "t".to_owned(), original_run: "r".to_owned(), runs: vec![run] };
+        Facts { transfers: vec![transfer], entered: entered.to_owned(), ..Facts::default() }
+    }
+
+    #[test]
+    fn what_was_mended_before_the_stage_was_entered_does_not_count() {
+        for (entered, counts) in [
+            ("", true),
+            ("2026-11-22T12:00:30Z", true),
+            // It was failing then.
+            ("2026-11-22T12:03:00Z", true),
+            ("2026-11-22T12:06:00Z", false),
+        ] {
+            let facts = facts(entered);
+            for goal in GOALS {
+                assert_eq!((goal.check)(&facts).is_reached(), counts, "{} {entered}", goal.name);
+            }
+        }
+    }
 }
