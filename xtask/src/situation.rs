@@ -101,7 +101,9 @@ impl<'a> Entrance<'a> {
         before.with_context(|| {
             format!("the modules of {} are in place, but not what it begins with", stage.name)
         })?;
-        self.note(&entered)?;
+        // From now on: until its worker ran, the one from before did.
+        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
+        progress.write(self.project)?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
         if stage.starts > 0 {
@@ -162,6 +164,11 @@ impl<'a> Entrance<'a> {
             Came::Stuck | Came::FailsToWithdraw | Came::HeldAtDeposit => {
                 self.place(base, entered)?;
                 if came == Came::HeldAtDeposit {
+                    // What an earlier change has broken, this code can complete: it is not to be mended later.
+                    let begin = Instant::now();
+                    while begin.elapsed() < SETTLED_WITHIN && !self.those_that(Came::Broken)?.is_empty() {
+                        thread::sleep(PERIOD);
+                    }
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
