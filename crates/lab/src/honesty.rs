@@ -243,7 +243,7 @@ fn ledger(found: &mut Found<'_>, facts: &Facts) {
 }
 
 /// An amount of money in JSON.
-fn money(value: &Value) -> Option<Money> {
+pub(crate) fn money(value: &Value) -> Option<Money> {
     match value {
         Value::Number(number) if number.as_f64() == Some(0.0) => Some(Money::ZERO),
         Value::Number(number) => Amount::from_json(&number.to_string()).ok().map(Money::from),

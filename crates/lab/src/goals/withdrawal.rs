@@ -1,7 +1,7 @@
 //! A bug in an Activity: it fails attempt after attempt, and the same transfer completes once it is mended.
 
 use super::{START_ONE, later_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly};
+use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly, honesty};
 
 /// The activity that is broken.
 const WITHDRAW: &str = "withdraw";
@@ -33,9 +33,11 @@ fn failed_before(facts: &Facts) -> impl Iterator<Item = (&Transfer, Event<'_>, E
         waiting(transfer, run).or_else(|| {
             let attempt = later_attempts(run, WITHDRAW).next()?;
             let scheduled = run.event(attempt.refers_to("scheduledEventId"))?;
-            let before =
-                attempt.attributes()["lastFailure"]["message"].as_str().unwrap_or("an attempt failed");
-            Some((transfer, scheduled, Evidence::event(transfer, run, attempt, before)))
+            // A retry that was asked for leaves no failure behind, only the count.
+            let number = attempt.refers_to("attempt");
+            let before = attempt.attributes()["lastFailure"]["message"].as_str();
+            let what = format!("attempt {number}, after {}", before.unwrap_or("others that failed"));
+            Some((transfer, scheduled, Evidence::event(transfer, run, attempt, what)))
         })
     })
 }
@@ -75,13 +77,9 @@ fn withdraw_fails(facts: &Facts) -> Verdict {
 fn withdraw_succeeds(facts: &Facts) -> Verdict {
     let evidence = failed_before(facts).filter_map(|(transfer, failed, _)| {
         let (run, completed) = answer(transfer, failed)?;
-        let balance = &completed.payload("result")["new_balance"];
-        Some(Evidence::event(
-            transfer,
-            run,
-            completed,
-            format!("withdrawn; the account holds {balance} since"),
-        ))
+        let balance = honesty::money(&completed.payload("result")["new_balance"]);
+        let since = balance.map_or(String::new(), |balance| format!("; the account holds {balance} since"));
+        Some(Evidence::event(transfer, run, completed, format!("withdrawn{since}")))
     });
     let next = "find the address that withdraw calls, mend it and save; then wait for the next attempt, or type: \
                 cargo xtask retry";
