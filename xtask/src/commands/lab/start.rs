@@ -86,9 +86,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     toolchain::check(project)?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
-        tell!(
-            "the first build takes some minutes; until the lab is ready, other cargo xtask commands wait for it"
-        );
+        tell!("the first build takes some minutes, and other cargo xtask commands wait for it");
     }
     if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
 }
