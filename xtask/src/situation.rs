@@ -218,10 +218,31 @@ impl<'a> Entrance<'a> {
         Ok(())
     }
 
+    /// Lets the transfers of other stages through that waited for code like that which runs now: an outage is to hold up
+    /// the stage's own.
+    fn let_through(&self) -> Result<()> {
+        let activities = |stuck: Vec<Stuck>| stuck.into_iter().filter(|stuck| stuck.activity.is_some());
+        for stuck in activities(stuck::find(&self.server, usize::MAX)?.stuck) {
+            if let Some((id, _)) = &stuck.activity {
+                self.server.retry_activity(&stuck.run, id)?;
+            }
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < SETTLED_WITHIN
+            && activities(stuck::find(&self.server, usize::MAX)?.stuck).next().is_some()
+        {
+            thread::sleep(PERIOD);
+        }
+        self.let_settle()
+    }
+
     fn set_outage(&self, outage: Outage) -> Result<()> {
         let before = self.bank.outage()?;
         if before == outage {
             return Ok(());
+        }
+        if outage.is_any() {
+            self.let_through()?;
         }
         self.bank.set_outage(outage)?;
         if outage.is_any() {
