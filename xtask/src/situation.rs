@@ -98,14 +98,14 @@ impl<'a> Entrance<'a> {
             None => Ok(()),
         };
         self.place(stage, &mut entered)?;
-        before.with_context(|| {
-            format!("the modules of {} are in place, but not what it begins with", stage.name)
-        })?;
         // From now on: until its worker ran, the one from before did.
         let progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
         progress.write(self.project)?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
+        before.with_context(|| {
+            format!("the modules of {} are in place, but not what it begins with", stage.name)
+        })?;
         if stage.starts > 0 {
             let started = self.start(stage.starts)?;
             entered.transfers.extend(started.iter().cloned());
@@ -145,7 +145,8 @@ impl<'a> Entrance<'a> {
     fn prepare(&self, before: &Before, entered: &mut Entered) -> Result<()> {
         let Before { stage, transfers, came } = *before;
         let wanted = transfers as usize;
-        let there = self.those_that(came)?;
+        // No outage holds anything up by now: what waits at its deposit is about to get through.
+        let there = if came == Came::HeldAtDeposit { Vec::new() } else { self.those_that(came)? };
         if there.len() >= wanted {
             entered.transfers.extend(there);
             return Ok(());
