@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use contract::Amount;
-use lab::{Before, Came, Facts, Stage};
+use lab::{Before, Came, Facts, Stage, Transfer};
 use serde_json::json;
 
 use crate::{
@@ -121,18 +121,14 @@ impl<'a> Entrance<'a> {
     /// Waits for the stage's transfers, so that what is told of them next stays true; but for no longer than is bearable:
     /// the learner can wait as well.
     fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
-        let begin = Instant::now();
-        while begin.elapsed() < RESTED_WITHIN {
-            let runs = self.reader.borrow_mut().latest()?;
-            let facts = Facts::new(runs, &[], String::new(), Vec::new());
-            let mut those =
-                facts.transfers.iter().filter(|transfer| transfers.contains(&transfer.workflow_id));
-            if those.all(|transfer| stage.is_at_rest(transfer)) {
-                break;
-            }
-            thread::sleep(PERIOD);
-        }
-        Ok(())
+        wait_until(RESTED_WITHIN, || {
+            let at_rest = self
+                .transfers()?
+                .into_iter()
+                .filter(|transfer| transfers.contains(&transfer.workflow_id) && stage.is_at_rest(transfer));
+            // One that was started just now is not listed yet.
+            Ok(at_rest.count() >= transfers.len())
+        })
     }
 
     /// Writes down with which transfers the stage begins.
@@ -166,10 +162,7 @@ impl<'a> Entrance<'a> {
                 self.place(base, entered)?;
                 if came == Came::HeldAtDeposit {
                     // What an earlier change has broken, this code can complete: it is not to be mended later.
-                    let begin = Instant::now();
-                    while begin.elapsed() < SETTLED_WITHIN && !self.those_that(Came::Broken)?.is_empty() {
-                        thread::sleep(PERIOD);
-                    }
+                    wait_until(SETTLED_WITHIN, || Ok(self.those_that(Came::Broken)?.is_empty()))?;
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
@@ -196,44 +189,25 @@ impl<'a> Entrance<'a> {
             self.place(backup::current_stage(self.project), entered)?;
         }
         self.set_outage(Outage::default())?;
-        let begin = Instant::now();
         // What does not get through under this code is not lost: it waits for code with which it does.
-        while begin.elapsed() < SETTLED_WITHIN && !self.stuck_on_deposit()?.is_empty() {
-            thread::sleep(PERIOD);
-        }
-        Ok(())
+        wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_deposit()?.is_empty()))
     }
 
     /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
     /// be able to go on with. What has failed before is not waited for, nor anything for long.
     fn let_settle(&self) -> Result<()> {
-        let begin = Instant::now();
-        while begin.elapsed() < SETTLED_WITHIN {
+        wait_until(SETTLED_WITHIN, || {
             let found = stuck::find(&self.server, usize::MAX)?;
             let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
-            if stuck.len() >= found.running {
-                return Ok(());
-            }
-            thread::sleep(PERIOD);
-        }
-        Ok(())
+            Ok(stuck.len() >= found.running)
+        })
     }
 
     /// Lets the transfers of other stages through that waited for code like that which runs now: an outage is to hold up
     /// the stage's own.
     fn let_through(&self) -> Result<()> {
-        let activities = |stuck: Vec<Stuck>| stuck.into_iter().filter(|stuck| stuck.activity.is_some());
-        for stuck in activities(stuck::find(&self.server, usize::MAX)?.stuck) {
-            if let Some((id, _)) = &stuck.activity {
-                self.server.retry_activity(&stuck.run, id)?;
-            }
-        }
-        let begin = Instant::now();
-        while begin.elapsed() < SETTLED_WITHIN
-            && activities(stuck::find(&self.server, usize::MAX)?.stuck).next().is_some()
-        {
-            thread::sleep(PERIOD);
-        }
+        self.retry(&self.stuck_on_activities()?)?;
+        wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_activities()?.is_empty()))?;
         self.let_settle()
     }
 
@@ -252,7 +226,12 @@ impl<'a> Entrance<'a> {
         }
         self.tell(format_args!("the bank takes {} again", before.what()));
         // At once, and not when their next attempt is due.
-        for stuck in self.stuck_on_deposit()? {
+        self.retry(&self.stuck_on_deposit()?)
+    }
+
+    /// Has the next attempt of these Activities made now.
+    fn retry(&self, stuck: &[Stuck]) -> Result<()> {
+        for stuck in stuck {
             if let Some((id, _)) = &stuck.activity {
                 self.server.retry_activity(&stuck.run, id)?;
             }
@@ -260,8 +239,14 @@ impl<'a> Entrance<'a> {
         Ok(())
     }
 
-    fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
+    fn stuck_on_activities(&self) -> Result<Vec<Stuck>> {
         let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(|stuck| stuck.activity.is_some());
+        Ok(stuck)
+    }
+
+    fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
+        let mut stuck = self.stuck_on_activities()?;
         stuck.retain(|stuck| stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit"));
         Ok(stuck)
     }
@@ -336,10 +321,14 @@ impl<'a> Entrance<'a> {
 
     /// The transfers that have come so far, by Workflow Id.
     fn those_that(&self, came: Came) -> Result<Vec<String>> {
-        let runs = self.reader.borrow_mut().latest()?;
-        let facts = Facts::new(runs, &[], String::new(), Vec::new());
-        let those = facts.transfers.into_iter().filter(|transfer| came.is_so(transfer));
+        let those = self.transfers()?.into_iter().filter(|transfer| came.is_so(transfer));
         Ok(those.map(|transfer| transfer.workflow_id).collect())
+    }
+
+    /// The transfers that are under way or ended last.
+    fn transfers(&self) -> Result<Vec<Transfer>> {
+        let runs = self.reader.borrow_mut().latest()?;
+        Ok(Facts::new(runs, &[], String::new(), Vec::new()).transfers)
     }
 
     fn tell(&self, words: std::fmt::Arguments<'_>) {
@@ -347,6 +336,15 @@ impl<'a> Entrance<'a> {
             tell!("{words}");
         }
     }
+}
+
+/// Asks until it is so, but for no longer than this.
+fn wait_until(within: Duration, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < within && !is_so()? {
+        thread::sleep(PERIOD);
+    }
+    Ok(())
 }
 
 /// Has the lab build and restart the worker, and shows how it gets on.
