@@ -1,13 +1,8 @@
 //! Asking the server and the bank for what the checks go by.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lab::{Facts, Service, Status};
 use serde_json::Value;
 
@@ -16,14 +11,13 @@ use crate::{
     http::encode,
     ports::Ports,
     progress::Progress,
+    side_by_side,
     temporal::{Run, Server},
     time,
 };
 
 /// So many transfers are looked at: those under way first, then those that ended last.
 pub(crate) const MOST: usize = 200;
-/// So many are asked for side by side.
-const SIDE_BY_SIDE: usize = 8;
 /// So many Workflow Ids one query names.
 const IDS: usize = 50;
 
@@ -85,32 +79,18 @@ impl Reader {
 
     /// The history of each of these runs, and what the server says of those that have not ended.
     fn histories(&mut self, runs: &[Run]) -> Result<Vec<(String, lab::Run)>> {
-        let next = AtomicUsize::new(0);
         let (server, ended) = (&self.server, &self.ended);
-        let read_some = || {
-            let next = || runs.get(next.fetch_add(1, Ordering::Relaxed));
-            let read = |run: &Run| match ended.get(&run.run_id) {
-                Some(known) => Ok(known.clone()),
-                None => read_run(server, run),
-            };
-            iter::from_fn(next).map(|run| (run.workflow_id.clone(), read(run))).collect::<Vec<_>>()
-        };
-        let read: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(read_some)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().map_err(|_| anyhow!("reading a history broke off")))
-                .collect()
+        let read = side_by_side::map(runs, |run| match ended.get(&run.run_id) {
+            Some(known) => Ok(known.clone()),
+            None => read_run(server, run),
         });
         let mut histories = Vec::new();
-        for some in read {
-            for (workflow_id, run) in some? {
-                let run = run.with_context(|| format!("the history of {workflow_id} cannot be read"))?;
-                if run.status != Status::Running {
-                    self.ended.insert(run.run_id.clone(), run.clone());
-                }
-                histories.push((workflow_id, run));
+        for (Run { workflow_id, .. }, run) in runs.iter().zip(read) {
+            let run = run.with_context(|| format!("the history of {workflow_id} cannot be read"))?;
+            if run.status != Status::Running {
+                self.ended.insert(run.run_id.clone(), run.clone());
             }
+            histories.push((workflow_id.clone(), run));
         }
         Ok(histories)
     }

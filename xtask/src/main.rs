@@ -21,6 +21,7 @@ mod process;
 mod progress;
 mod project;
 mod services;
+mod side_by_side;
 mod signals;
 mod situation;
 mod state;

@@ -1,18 +1,12 @@
 //! Which transfers do not get on, and on what.
 
-use std::{
-    iter,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-};
-
 use anyhow::{Error, Result};
 use serde_json::{Value, json};
 
-use crate::temporal::{Run, Server};
-
-/// So many are looked at side by side.
-const SIDE_BY_SIDE: usize = 8;
+use crate::{
+    side_by_side,
+    temporal::{Run, Server},
+};
 
 /// What a transfer is stuck on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,21 +77,13 @@ pub(crate) fn find(server: &Server, most: usize) -> Result<Found> {
     let running = server.running()?;
     let looked_at = &running[..running.len().min(most)];
     let mut found = Found { running: running.len(), looked_at: looked_at.len(), ..Found::default() };
-    let next = AtomicUsize::new(0);
-    let look_at_some = || {
-        let next = || looked_at.get(next.fetch_add(1, Ordering::Relaxed));
-        iter::from_fn(next).map(|run| (run, look(server, run))).collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(look_at_some)).collect();
-        // One that panicked has already said so.
-        for (run, result) in threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()) {
-            match result {
-                Ok(stuck) => found.stuck.extend(stuck),
-                Err(error) => found.unknown.push((run.clone(), error)),
-            }
+    let looks = side_by_side::map(looked_at, |run| look(server, run));
+    for (run, result) in looked_at.iter().zip(looks) {
+        match result {
+            Ok(stuck) => found.stuck.extend(stuck),
+            Err(error) => found.unknown.push((run.clone(), error)),
         }
-    });
+    }
     Ok(found)
 }
 
@@ -197,6 +183,7 @@ pub(crate) mod tests {
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,
+        thread,
     };
 
     use super::*;

@@ -1,8 +1,8 @@
 //! `retry`.
 
-use std::{process::ExitCode, thread};
+use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{ArgMatches, Command};
 use serde_json::json;
 
@@ -10,13 +10,11 @@ use super::{example, json_flag};
 use crate::{
     attach,
     project::Project,
+    side_by_side,
     stuck::{self, Stuck},
     temporal::Server,
     ui::{say, tell},
 };
-
-/// So many are retried side by side.
-const SIDE_BY_SIDE: usize = 8;
 
 pub(crate) fn command() -> Command {
     Command::new("retry")
@@ -37,18 +35,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .iter()
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
-    let retry = |&(stuck, id, _): &(&Stuck, &str, &str)| server.retry_activity(&stuck.run, id);
-    let mut results = Vec::new();
-    for some in waiting.chunks(SIDE_BY_SIDE) {
-        thread::scope(|scope| {
-            let threads: Vec<_> = some.iter().map(|one| scope.spawn(move || retry(one))).collect();
-            results.extend(
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("the retry broke off")))),
-            );
-        });
-    }
+    let results = side_by_side::map(&waiting, |(stuck, id, _)| server.retry_activity(&stuck.run, id));
 
     let mut retried = Vec::new();
     let mut failed = found.unknown.len();
