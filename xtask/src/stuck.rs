@@ -1,6 +1,7 @@
 //! Which transfers do not get on, and on what.
 
 use anyhow::{Error, Result};
+use lab::failure_chain;
 use serde_json::{Value, json};
 
 use crate::{
@@ -129,7 +130,7 @@ fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
                 activity: Some((text(&activity["activityId"]), text(&activity["activityType"]["name"]))),
                 trying,
                 attempt: activity["attempt"].as_u64().unwrap_or(1),
-                failure: chain(&activity["lastFailure"]),
+                failure: failure_chain(&activity["lastFailure"]),
                 next_attempt: (!trying)
                     .then(|| {
                         time_of(&activity["nextAttemptScheduleTime"])
@@ -147,7 +148,7 @@ fn task_failure(newest_first: &[Value]) -> String {
     for event in newest_first {
         match event["eventType"].as_str() {
             Some("EVENT_TYPE_WORKFLOW_TASK_FAILED") => {
-                return chain(&event["workflowTaskFailedEventAttributes"]["failure"]);
+                return failure_chain(&event["workflowTaskFailedEventAttributes"]["failure"]);
             }
             Some("EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT") => timed_out = true,
             Some("EVENT_TYPE_WORKFLOW_TASK_COMPLETED") => break,
@@ -155,22 +156,6 @@ fn task_failure(newest_first: &[Value]) -> String {
         }
     }
     if timed_out { "no worker answered in time".to_owned() } else { "not known yet".to_owned() }
-}
-
-/// A failure and its causes in one line: from the first words to the last, without what only repeats
-/// or only names a layer in between.
-pub(crate) fn chain(failure: &Value) -> String {
-    const LAYERS: [&str; 2] = ["client error (Connect)", "tcp connect error"];
-    let mut said: Vec<&str> = Vec::new();
-    let mut next = failure;
-    while let Some(message) = next["message"].as_str() {
-        let repeats = said.iter().any(|before| before.contains(message));
-        if !message.is_empty() && !repeats && !LAYERS.contains(&message) {
-            said.push(message);
-        }
-        next = &next["cause"];
-    }
-    said.join(": ")
 }
 
 /// A point in time; Go's zero time stands for none.

@@ -87,16 +87,24 @@ impl<'a> Event<'a> {
 
     /// Its failure's message and the messages of the causes behind it.
     pub fn failure(self) -> String {
-        let mut said: Vec<&str> = Vec::new();
-        let mut next = &self.attributes()["failure"];
-        while let Some(message) = next["message"].as_str() {
-            if !said.contains(&message) {
-                said.push(message);
-            }
-            next = &next["cause"];
-        }
-        said.join(": ")
+        failure_chain(&self.attributes()["failure"])
     }
+}
+
+/// A failure and its causes in one line: from the first words to the last, without what only repeats or only
+/// names a layer in between.
+pub fn failure_chain(failure: &Value) -> String {
+    const LAYERS: [&str; 2] = ["client error (Connect)", "tcp connect error"];
+    let mut said: Vec<&str> = Vec::new();
+    let mut next = failure;
+    while let Some(message) = next["message"].as_str() {
+        let repeats = said.iter().any(|before| before.contains(message));
+        if !message.is_empty() && !repeats && !LAYERS.contains(&message) {
+            said.push(message);
+        }
+        next = &next["cause"];
+    }
+    said.join(": ")
 }
 
 /// Protobuf's JSON has 64-bit numbers as text.

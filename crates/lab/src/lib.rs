@@ -15,7 +15,7 @@ mod stage;
 mod text;
 mod variant;
 
-pub use event::Event;
+pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
 pub use goal::{Evidence, Goal, Verdict};
 pub use honesty::{Wrong, wrong};

@@ -141,7 +141,7 @@ fn outcome(event: &Value, status: &str) -> (Value, Option<String>) {
         // One value, as the server's HTTP API writes payloads of JSON.
         return (result.get(0).unwrap_or(result).clone(), None);
     }
-    let failure = stuck::chain(&event["workflowExecutionFailedEventAttributes"]["failure"]);
+    let failure = lab::failure_chain(&event["workflowExecutionFailedEventAttributes"]["failure"]);
     let failure = if failure.is_empty() { format!("the transfer ended as {status}") } else { failure };
     (Value::Null, Some(failure))
 }
