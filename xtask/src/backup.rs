@@ -12,11 +12,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lab::{STAGES, Stage};
+use lab_client::{progress::Progress, time};
 
 use crate::{
-    progress::Progress,
+    progress,
     project::{Project, clear_scratch, make_private, replace_file},
-    time,
     ui::tell,
 };
 
@@ -34,7 +34,7 @@ type Contents = [Option<Vec<u8>>; 2];
 
 /// The stage that was entered last.
 pub(crate) fn current_stage(project: &Project) -> &'static Stage {
-    Progress::read(project).stage
+    Progress::read(&project.lab).stage
 }
 
 /// What was saved, kept under its id in `.lab/backup`.
@@ -218,8 +218,8 @@ fn swap(project: &Project, stage: &'static Stage, modules: [&[u8]; 2]) -> Result
             backup.id
         ),
     };
-    let placed =
-        place(project, modules).and_then(|later| Progress::begin(stage).write(project).map(|()| later));
+    let placed = place(project, modules)
+        .and_then(|later| progress::write(project, &Progress::begin(stage)).map(|()| later));
     Ok(placed.context(rest)?.or(backup))
 }
 

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
+use lab_client::supervisor::Supervisor;
 use serde_json::{Value, json};
 
 use crate::state::State;
@@ -59,20 +60,10 @@ pub(crate) type Reply = Sender<Result<Value, String>>;
 
 /// Asks the supervisor and waits for its answer, however long it takes.
 pub(crate) fn ask(state: &State, request: &Request) -> Result<Value> {
-    let mut message = request.to_json();
-    message["token"] = json!(state.token);
-    let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
-    let mut stream = TcpStream::connect(("127.0.0.1", state.control_port)).context(silent)?;
-    writeln!(stream, "{message}").context(silent)?;
-    if *request == Request::Status {
-        stream.set_read_timeout(Some(Duration::from_secs(5))).context(silent)?;
-    }
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).context(silent)?;
-    let answer: Value = serde_json::from_str(&line).context("the lab ended while it was asked")?;
-    match answer["error"].as_str() {
-        Some(error) => Err(anyhow!("{error}")),
-        None => Ok(answer),
+    let supervisor = Supervisor { port: state.control_port, token: state.token.clone() };
+    match request {
+        Request::Status => supervisor.status(),
+        _ => supervisor.exchange(request.to_json(), None),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::TcpListener, ops::Range, process::Command};
 
 use anyhow::{Result, bail};
+use lab_client::Endpoints;
 use serde_json::{Value, json};
 
 use crate::{control, project::Project};
@@ -65,6 +66,15 @@ impl Ports {
     /// The URL of the port of that name.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("http://127.0.0.1:{}", self.get(name))
+    }
+
+    /// Where to ask the parts of the lab.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            temporal_http: self.url(TEMPORAL_HTTP),
+            temporal_ui: self.url(TEMPORAL_UI),
+            bank: self.url(ACCOUNT_API),
+        }
     }
 
     /// As they stand in a file.

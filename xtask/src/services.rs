@@ -2,9 +2,10 @@
 
 use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
+use lab_client::http;
+
 use crate::{
     build::Executables,
-    http,
     ports::{self, Ports},
     project::Project,
 };

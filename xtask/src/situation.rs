@@ -15,20 +15,24 @@ use std::{
 use anyhow::{Context, Result, bail};
 use contract::Amount;
 use lab::{Before, Came, Facts, Stage, Transfer};
+use lab_client::{
+    bank::{Bank, Outage},
+    facts::Reader,
+    progress::Progress,
+    stuck::{self, Stuck},
+    temporal::Server,
+    time,
+};
 use serde_json::json;
 
 use crate::{
     backup::{self, Backup},
-    bank::{Bank, Outage},
     commands::follow,
     control::{self, Request},
-    facts::Reader,
-    progress::Progress,
+    progress,
     project::Project,
     state::State,
-    stuck::{self, Stuck},
-    temporal::Server,
-    time,
+    temporal::Cli,
     ui::tell,
 };
 
@@ -62,6 +66,7 @@ pub(crate) struct Entrance<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
+    cli: Cli,
     reader: RefCell<Reader>,
     bank: Bank,
     quiet: bool,
@@ -70,9 +75,10 @@ pub(crate) struct Entrance<'a> {
 impl<'a> Entrance<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> Entrance<'a> {
-        let server = Server::with_cli(project, &state.ports);
-        let reader = RefCell::new(Reader::new(&state.ports));
-        Entrance { project, state, server, reader, bank: Bank::new(&state.ports), quiet }
+        let server = Server::new(&state.ports.endpoints());
+        let cli = Cli::new(project, &state.ports);
+        let reader = RefCell::new(Reader::new(&state.ports.endpoints()));
+        Entrance { project, state, server, cli, reader, bank: Bank::new(&state.ports.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
@@ -100,7 +106,7 @@ impl<'a> Entrance<'a> {
         self.place(stage, &mut entered)?;
         // From now on: until its worker ran, the one from before did.
         let progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
-        progress.write(self.project)?;
+        progress::write(self.project, &progress)?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
         before.with_context(|| {
@@ -133,8 +139,8 @@ impl<'a> Entrance<'a> {
 
     /// Writes down with which transfers the stage begins.
     fn note(&self, entered: &Entered) -> Result<()> {
-        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::read(self.project) };
-        progress.write(self.project)
+        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::read(&self.project.lab) };
+        progress::write(self.project, &progress)
     }
 
     /// Sees to it that the transfers are there that the stage begins with.
@@ -233,7 +239,7 @@ impl<'a> Entrance<'a> {
     fn retry(&self, stuck: &[Stuck]) -> Result<()> {
         for stuck in stuck {
             if let Some((id, _)) = &stuck.activity {
-                self.server.retry_activity(&stuck.run, id)?;
+                self.cli.retry_activity(&self.server, &stuck.run, id)?;
             }
         }
         Ok(())

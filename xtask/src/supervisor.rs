@@ -21,6 +21,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use lab_client::time;
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     services::{self, BINARIES, SERVICES, Service, Setup},
     signals,
     state::State,
-    temporal_cli, time, ui, watch,
+    temporal_cli, ui, watch,
 };
 
 /// The first delay before a service that has died is started again; it doubles.

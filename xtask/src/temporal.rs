@@ -1,125 +1,27 @@
-//! Questions to the lab's Temporal server, and the two things that the lab asks it to do.
-//!
-//! Over the server's own HTTP API, whose JSON is that of the CLI: an answer takes a few milliseconds, where
-//! each call of the CLI takes 60. A transfer is started by the CLI, as a learner's is.
+//! What the lab asks its Temporal server to do by the pinned CLI, as a learner would.
 
 use std::process::Command;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
+use lab_client::temporal::{Run, Server};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Refused, encode, get_json, get_news, post_json},
     ports::{self, Ports},
     project::Project,
     services, temporal_cli,
 };
 
-/// So many a page of a list has; the server gives no more.
-const PAGE: usize = 1000;
-
-/// The lab's server.
-pub(crate) struct Server {
+/// The CLI of a lab, and its server.
+pub(crate) struct Cli {
+    project: Project,
     ports: Ports,
-    /// Whose CLI is called.
-    project: Option<Project>,
 }
 
-/// A run of a Workflow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// Its Workflow Id.
-    pub(crate) workflow_id: String,
-    /// Its Run Id.
-    pub(crate) run_id: String,
-}
-
-impl Server {
-    /// The server on these ports.
-    pub(crate) fn new(ports: &Ports) -> Server {
-        Server { ports: ports.clone(), project: None }
-    }
-
-    /// The server on these ports, to be asked to do something as well.
-    pub(crate) fn with_cli(project: &Project, ports: &Ports) -> Server {
-        Server { ports: ports.clone(), project: Some(project.clone()) }
-    }
-
-    /// The transfers that have not ended.
-    pub(crate) fn running(&self) -> Result<Vec<Run>> {
-        let query = format!("WorkflowType=\"{}\" AND ExecutionStatus=\"Running\"", contract::WORKFLOW_TYPE);
-        self.list(&query, usize::MAX)
-    }
-
-    /// The runs that match, at most so many: those that run first, then those that ended last.
-    pub(crate) fn list(&self, query: &str, most: usize) -> Result<Vec<Run>> {
-        let first = self.api(&format!("workflows?pageSize={}&query={}", PAGE.min(most), encode(query)));
-        let (mut runs, mut page) = (Vec::new(), first.clone());
-        loop {
-            let list = get_json(&page)?;
-            let entries = list["executions"].as_array().into_iter().flatten();
-            runs.extend(entries.filter_map(|entry| Run::from_json(&entry["execution"])));
-            match list["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
-                Some(token) if runs.len() < most => {
-                    page = format!("{first}&nextPageToken={}", encode(token));
-                }
-                _ => {
-                    runs.truncate(most);
-                    return Ok(runs);
-                }
-            }
-        }
-    }
-
-    /// Everything that the server knows of a run's present; nothing of one that was deleted.
-    pub(crate) fn describe_if_there(&self, run: &Run) -> Result<Option<Value>> {
-        match self.describe(run) {
-            Err(error) if status_of(&error) == 404 => Ok(None),
-            answer => answer.map(Some),
-        }
-    }
-
-    /// Everything that the server knows of a run's present.
-    pub(crate) fn describe(&self, run: &Run) -> Result<Value> {
-        let id = encode(&run.workflow_id);
-        get_json(&self.api(&format!("workflows/{id}?execution.runId={}", encode(&run.run_id))))
-    }
-
-    /// The last events of a run's history, the newest first.
-    pub(crate) fn last_events(&self, run: &Run) -> Result<Vec<Value>> {
-        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
-        let path = format!("workflows/{id}/history-reverse?execution.runId={run_id}&maximumPageSize=20");
-        let mut history = get_json(&self.api(&path))?;
-        match history["history"]["events"].take() {
-            Value::Array(events) => Ok(events),
-            _ => bail!("the server sent no history of {}", run.workflow_id),
-        }
-    }
-
-    /// A run's whole Event History, as `{"events": […]}`, with payloads of JSON in short: `[{"balance": 1000}]`.
-    pub(crate) fn history(&self, run: &Run) -> Result<Value> {
-        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
-        let path = format!("workflows/{id}/history?execution.runId={run_id}&maximumPageSize={PAGE}");
-        let first = self.api(&path);
-        let (mut events, mut page) = (Vec::new(), first.clone());
-        loop {
-            let mut answer = get_json(&page)?;
-            // The last page of several may be empty.
-            if let Value::Array(some) = answer["history"]["events"].take() {
-                events.extend(some);
-            }
-            match answer["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
-                Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
-                None if events.is_empty() => bail!("the server sent no history of {}", run.workflow_id),
-                None => return Ok(json!({ "events": events })),
-            }
-        }
-    }
-
-    /// The page of a run in the Temporal UI.
-    pub(crate) fn ui_link(&self, run: &Run) -> String {
-        let ui = self.ports.url(ports::TEMPORAL_UI);
-        format!("{ui}/namespaces/default/workflows/{}/{}/history", encode(&run.workflow_id), run.run_id)
+impl Cli {
+    /// The CLI of this lab.
+    pub(crate) fn new(project: &Project, ports: &Ports) -> Cli {
+        Cli { project: project.clone(), ports: ports.clone() }
     }
 
     /// Starts a transfer.
@@ -137,68 +39,22 @@ impl Server {
         Run::from_json(&answer).context("the Temporal CLI did not say what it started")
     }
 
-    /// Starts a transfer over HTTP, without the 60 ms that the CLI takes.
-    pub(crate) fn start_quickly(&self, workflow_id: &str, input: &Value) -> Result<Run> {
-        let order = json!({
-            "workflowType": { "name": contract::WORKFLOW_TYPE },
-            "taskQueue": { "name": contract::TASK_QUEUE },
-            "input": [input],
-        });
-        let answer = post_json(&self.api(&format!("workflows/{}", encode(workflow_id))), &order)?;
-        let run_id = answer["runId"].as_str().context("the server did not say what it started")?;
-        Ok(Run { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
-    }
-
-    /// Returns once the run has ended.
-    pub(crate) fn wait_closed(&self, run: &Run) -> Result<()> {
-        let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
-        let filter = "waitNewEvent=true&historyEventFilterType=HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT";
-        let path = self.api(&format!("workflows/{id}/history?execution.runId={run_id}&{filter}"));
-        loop {
-            let history = get_news(&path)?;
-            if history["history"]["events"].as_array().is_some_and(|events| !events.is_empty()) {
-                return Ok(());
-            }
-        }
-    }
-
     /// Has the next attempt of a pending activity made now. Returns whether it is still pending.
     ///
-    /// By a pause and its end, since a reset of the activity would begin anew with its first attempt, and its history
-    /// would not tell of the others. A pause that is not ended, as this was killed in between, the next retry ends.
-    pub(crate) fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<bool> {
-        let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
-        let order = json!({ "execution": which, "id": activity_id });
-        let ask = |what: &str| post_json(&self.api(&format!("activities-deprecated/{what}")), &order);
-        match ask("pause").and_then(|_| ask("unpause")) {
-            // A server of another version knows it by another path, which the CLI knows.
-            Err(error) if [404, 405, 501].contains(&status_of(&error)) && !self.knows_how_to_pause()? => {
+    /// A server of another version may not know how to pause an activity by the path that this one has; the CLI does.
+    pub(crate) fn retry_activity(&self, server: &Server, run: &Run, activity_id: &str) -> Result<bool> {
+        match server.retry_activity(run, activity_id) {
+            Err(_) if !server.knows_how_to_pause()? => {
                 let (id, run_id) = (&*run.workflow_id, &*run.run_id);
                 let flags = [("--workflow-id", id), ("--run-id", run_id), ("--activity-id", activity_id)];
                 self.call(&["activity", "reset"], &flags).map(|_| true)
             }
-            // It has been done, or its transfer has ended, meanwhile.
-            Err(error) if status_of(&error) == 404 => Ok(false),
-            answer => answer.map(|_| true),
+            answer => answer,
         }
-    }
-
-    /// Whether the path is there by which an activity is paused: then it has more to say of nothing than that it is not
-    /// found.
-    fn knows_how_to_pause(&self) -> Result<bool> {
-        match post_json(&self.api("activities-deprecated/pause"), &json!({})) {
-            Err(error) => Ok(![404, 405, 501].contains(&status_of(&error))),
-            Ok(_) => Ok(true),
-        }
-    }
-
-    fn api(&self, path: &str) -> String {
-        format!("{}/api/v1/namespaces/default/{path}", self.ports.url(ports::TEMPORAL_HTTP))
     }
 
     fn call(&self, words: &[&str], flags: &[(&str, &str)]) -> Result<Value> {
-        let project = self.project.as_ref().context("there is no Temporal CLI to call")?;
-        let cli = temporal_cli::provide(project)?;
+        let cli = temporal_cli::provide(&self.project)?;
         let mut command = Command::new(&cli);
         command.args(words).args(["--namespace", "default", "--output", "json"]);
         command.args(["--address", &self.ports.address(ports::TEMPORAL)]);
@@ -215,55 +71,8 @@ impl Server {
     }
 }
 
-impl Run {
-    fn from_json(value: &Value) -> Option<Run> {
-        let text = |name: &str| value[name].as_str().map(str::to_owned);
-        Some(Run { workflow_id: text("workflowId")?, run_id: text("runId")? })
-    }
-}
-
-/// The HTTP status of a refusal; zero for any other error.
-pub(crate) fn status_of(error: &Error) -> u16 {
-    error.downcast_ref::<Refused>().map_or(0, |refused| refused.status)
-}
-
 /// The CLI's last line of error without its decoration.
 fn sentence(stderr: &str) -> String {
     let line = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("the Temporal CLI failed");
     line.trim().trim_start_matches("Error: ").trim_start_matches("error: ").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stuck::tests::server;
-
-    #[test]
-    fn a_history_is_read_to_its_last_page() {
-        let server = server(&[
-            ("workflows/none/", "200", r#"{"history":{}}"#),
-            ("nextPageToken=three", "200", r#"{"history":{},"nextPageToken":null}"#),
-            (
-                "nextPageToken=two%3D",
-                "200",
-                r#"{"history":{"events":[{"eventId":"3"}]},"nextPageToken":"three"}"#,
-            ),
-            (
-                "workflows/a%2Fb/history?execution.runId=r&",
-                "200",
-                r#"{"history":{"events":[{"eventId":"1"},{"eventId":"2"}]},"nextPageToken":"two="}"#,
-            ),
-        ]);
-        let run = |id: &str| Run { workflow_id: id.to_owned(), run_id: "r".to_owned() };
-        let ids = |history: Value| {
-            let events = history["events"].as_array().expect("a list").clone();
-            events
-                .iter()
-                .map(|event| event["eventId"].as_str().unwrap_or("none").to_owned())
-                .collect::<String>()
-        };
-        assert_eq!(ids(server.history(&run("a/b")).expect("a history")), "123");
-        let error = server.history(&run("none")).expect_err("no events");
-        assert_eq!(error.to_string(), "the server sent no history of none");
-    }
 }

@@ -22,6 +22,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use lab_client::{
+    stuck::{self, Stuck},
+    temporal::{Run, Server},
+    time,
+};
 use serde_json::{Value, json};
 
 use super::{example, flag, json_flag};
@@ -30,10 +35,7 @@ use crate::{
     ports::{self, Ports},
     process::{self, Ending, Identity},
     project::{LAB_VARIABLE, Project, make_private},
-    services, signals,
-    stuck::{self, Stuck},
-    temporal::{Run, Server},
-    temporal_cli, time,
+    services, signals, temporal_cli,
     ui::{say, tell},
 };
 
@@ -363,7 +365,7 @@ impl Bench {
     }
 
     fn server(&self) -> Result<Server> {
-        Ok(Server::new(&self.ports()?))
+        Ok(Server::new(&self.ports()?.endpoints()))
     }
 
     /// Compiles this program into an empty folder.

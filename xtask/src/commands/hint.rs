@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
+use lab_client::progress::Progress;
 use serde_json::json;
 
 use super::{example, flag, json_flag};
-use crate::{attach, progress::Progress, project::Project, ui::say};
+use crate::{attach, progress, project::Project, ui::say};
 
 pub(crate) fn command() -> Command {
     Command::new("hint")
@@ -19,7 +20,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     attach::attach(project)?;
-    let mut progress = Progress::read(project);
+    let mut progress = Progress::read(&project.lab);
     let stage = progress.stage;
     let hints = stage.text.hints();
     if arguments.get_flag("again") {
@@ -29,7 +30,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let at = progress.hints.min(hints.len().saturating_sub(1));
     let is_last = at + 1 >= hints.len();
     progress.hints = at + 1;
-    progress.write(project)?;
+    progress::write(project, &progress)?;
     let hint = hints.get(at).map_or("there is none for this stage", String::as_str);
     if arguments.get_flag("json") {
         say!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));

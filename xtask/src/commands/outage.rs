@@ -4,15 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
+use lab_client::bank::{Bank, Outage};
 use serde_json::json;
 
 use super::{example, json_flag, text};
-use crate::{
-    attach,
-    bank::{Bank, Outage},
-    project::Project,
-    ui::say,
-};
+use crate::{attach, project::Project, ui::say};
 
 pub(crate) fn command() -> Command {
     Command::new("outage")
@@ -38,7 +34,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let bank = Bank::new(&state.ports);
+    let bank = Bank::new(&state.ports.endpoints());
     let mut outage = bank.outage()?;
     if let Some(what) = text(arguments, "what") {
         let down = text(arguments, "state") == Some("down");

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
+use lab_client::bank::Bank;
 use serde_json::json;
 
 use super::{example, json_flag, text};
-use crate::{attach, bank::Bank, project::Project, ui::say};
+use crate::{attach, project::Project, ui::say};
 
 pub(crate) fn command() -> Command {
     Command::new("real-world-mode")
@@ -21,7 +22,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let bank = Bank::new(&state.ports);
+    let bank = Bank::new(&state.ports.endpoints());
     if let Some(state) = text(arguments, "state") {
         bank.set_real_world_mode(state == "on")?;
     }

@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
+use lab_client::{
+    side_by_side,
+    stuck::{self, Stuck},
+    temporal::Server,
+};
 use serde_json::json;
 
 use super::{example, json_flag};
 use crate::{
     attach,
     project::Project,
-    side_by_side,
-    stuck::{self, Stuck},
-    temporal::Server,
+    temporal::Cli,
     ui::{say, tell},
 };
 
@@ -25,7 +28,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let server = Server::with_cli(project, &state.ports);
+    let server = Server::new(&state.ports.endpoints());
+    let cli = Cli::new(project, &state.ports);
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {
         tell!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
@@ -35,7 +39,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .iter()
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
-    let results = side_by_side::map(&waiting, |(stuck, id, _)| server.retry_activity(&stuck.run, id));
+    let results = side_by_side::map(&waiting, |(stuck, id, _)| cli.retry_activity(&server, &stuck.run, id));
 
     let mut retried = Vec::new();
     let mut failed = found.unknown.len();

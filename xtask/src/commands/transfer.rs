@@ -5,15 +5,18 @@ use std::{process::ExitCode, thread, time::Duration};
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 use contract::Amount;
+use lab_client::{
+    stuck::{self, Stuck},
+    temporal::{Run, Server},
+    time,
+};
 use serde_json::{Value, json};
 
 use super::{example, flag, json_flag, text};
 use crate::{
     Usage, attach, control,
     project::Project,
-    stuck::{self, Stuck},
-    temporal::{Run, Server},
-    time,
+    temporal::Cli,
     ui::{say, shorten, tell},
 };
 
@@ -65,9 +68,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let as_json = arguments.get_flag("json");
 
     let state = attach::attach_running(project)?;
-    let server = Server::with_cli(project, &state.ports);
+    let server = Server::new(&state.ports.endpoints());
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
-    let run = server
+    let run = Cli::new(project, &state.ports)
         .start(&workflow_id, &input.to_string())
         .with_context(|| format!("the transfer {workflow_id} was not started"))?;
     let link = server.ui_link(&run);

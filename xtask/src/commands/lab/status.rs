@@ -4,19 +4,21 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
+use lab_client::{
+    bank::{Bank, Outage},
+    stuck::{self, Found, Stuck},
+    temporal::Server,
+    time,
+};
 use serde_json::{Value, json};
 
 use super::{example, json_flag};
 use crate::{
     attach, backup,
-    bank::{Bank, Outage},
     control::{self, Request},
     project::Project,
     services::{self, SERVICES},
     state::State,
-    stuck::{self, Found, Stuck},
-    temporal::Server,
-    time,
     ui::{bold, duration, say, shorten},
 };
 
@@ -41,10 +43,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     };
     // Without an answer of the server, nothing is known of them.
     let found = match &state {
-        Some(state) if temporal_runs(&status) => stuck::find(&Server::new(&state.ports), LOOKED_AT).ok(),
+        Some(state) if temporal_runs(&status) => {
+            stuck::find(&Server::new(&state.ports.endpoints()), LOOKED_AT).ok()
+        }
         _ => None,
     };
-    let bank = state.as_ref().map(|state| Bank::new(&state.ports));
+    let bank = state.as_ref().map(|state| Bank::new(&state.ports.endpoints()));
     let outage = bank.as_ref().and_then(|bank| bank.outage().ok()).unwrap_or_default();
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {

@@ -11,7 +11,7 @@ use crate::{
 
 /// What a transfer is stuck on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The Workflow code itself fails.
     WorkflowTask,
     /// An activity of it fails.
@@ -20,26 +20,26 @@ pub(crate) enum Kind {
 
 /// A transfer that has failed to get on at least once, and is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stuck {
+pub struct Stuck {
     /// Which.
-    pub(crate) run: Run,
+    pub run: Run,
     /// On what.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// The failing activity: its id and its type.
-    pub(crate) activity: Option<(String, String)>,
+    pub activity: Option<(String, String)>,
     /// Whether an attempt is under way at this moment.
-    pub(crate) trying: bool,
+    pub trying: bool,
     /// The number of the attempt that is under way or comes next.
-    pub(crate) attempt: u64,
+    pub attempt: u64,
     /// What went wrong last.
-    pub(crate) failure: String,
+    pub failure: String,
     /// When it is tried again, in the server's words.
-    pub(crate) next_attempt: Option<String>,
+    pub next_attempt: Option<String>,
 }
 
 impl Stuck {
     /// As `lab status --json` has it.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({
             "workflow_id": self.run.workflow_id,
             "run_id": self.run.run_id,
@@ -52,7 +52,7 @@ impl Stuck {
     }
 
     /// What it is stuck on, for a sentence.
-    pub(crate) fn what(&self) -> String {
+    pub fn what(&self) -> String {
         match &self.activity {
             Some((_, name)) => format!("the Activity {name}"),
             None => "its Workflow Task".to_owned(),
@@ -62,19 +62,19 @@ impl Stuck {
 
 /// What was found out about the transfers that run.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub struct Found {
     /// Those that do not get on.
-    pub(crate) stuck: Vec<Stuck>,
+    pub stuck: Vec<Stuck>,
     /// How many run.
-    pub(crate) running: usize,
+    pub running: usize,
     /// How many of them were looked at, whether the server answered or not.
-    pub(crate) looked_at: usize,
+    pub looked_at: usize,
     /// Those of which the server did not tell, and why.
-    pub(crate) unknown: Vec<(Run, Error)>,
+    pub unknown: Vec<(Run, Error)>,
 }
 
 /// Looks for stuck transfers among those that run, at no more than so many of them.
-pub(crate) fn find(server: &Server, most: usize) -> Result<Found> {
+pub fn find(server: &Server, most: usize) -> Result<Found> {
     let running = server.running()?;
     let looked_at = &running[..running.len().min(most)];
     let mut found = Found { running: running.len(), looked_at: looked_at.len(), ..Found::default() };
@@ -89,7 +89,7 @@ pub(crate) fn find(server: &Server, most: usize) -> Result<Found> {
 }
 
 /// What this transfer is stuck on. Nothing when it has ended in the meantime.
-pub(crate) fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
+pub fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
     let Some(description) = server.describe_if_there(run)? else { return Ok(Vec::new()) };
     let mut stuck = from_activities(run, &description);
     if let Some(attempt) = failing_task(&description) {
@@ -172,7 +172,7 @@ pub(crate) mod tests {
     };
 
     use super::*;
-    use crate::ports::Ports;
+    use crate::Endpoints;
 
     fn run() -> Run {
         Run { workflow_id: "transfer-1".to_owned(), run_id: "r".to_owned() }
@@ -248,7 +248,8 @@ pub(crate) mod tests {
                 stream.write_all(format!("{head}{body}").as_bytes()).expect("a reader");
             }
         });
-        Server::new(&Ports::from_json(&json!({ "temporal-http": port })))
+        let temporal_http = format!("http://127.0.0.1:{port}");
+        Server::new(&Endpoints { temporal_http, temporal_ui: String::new(), bank: String::new() })
     }
 
     #[test]

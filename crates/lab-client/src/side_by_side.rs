@@ -11,7 +11,7 @@ use std::{
 const THREADS: usize = 8;
 
 /// What the work on each of these comes to, in their order.
-pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work_on_some = || {
         let next = || {

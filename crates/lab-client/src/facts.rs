@@ -7,9 +7,9 @@ use lab::{Facts, Service, Status};
 use serde_json::Value;
 
 use crate::{
+    Endpoints,
     bank::Bank,
     http::encode,
-    ports::Ports,
     progress::Progress,
     side_by_side,
     temporal::{Run, Server},
@@ -17,25 +17,25 @@ use crate::{
 };
 
 /// So many transfers are looked at: those under way first, then those that ended last.
-pub(crate) const MOST: usize = 200;
+pub const MOST: usize = 200;
 /// So many Workflow Ids one query names.
 const IDS: usize = 50;
 
 /// Reads facts, again and again; the history of a run that has ended is read once.
-pub(crate) struct Reader {
+pub struct Reader {
     server: Server,
     bank: Bank,
     ended: BTreeMap<String, lab::Run>,
 }
 
 impl Reader {
-    /// Reads from the server and the bank on these ports.
-    pub(crate) fn new(ports: &Ports) -> Reader {
-        Reader { server: Server::new(ports), bank: Bank::new(ports), ended: BTreeMap::new() }
+    /// Reads from the server and the bank that answer there.
+    pub fn new(endpoints: &Endpoints) -> Reader {
+        Reader { server: Server::new(endpoints), bank: Bank::new(endpoints), ended: BTreeMap::new() }
     }
 
     /// The facts of a stage: of the transfers that it began with, that were under way then or were started since.
-    pub(crate) fn read(&mut self, progress: &Progress, services: Vec<Service>) -> Result<Facts> {
+    pub fn read(&mut self, progress: &Progress, services: Vec<Service>) -> Result<Facts> {
         let closed = match progress.entered.as_str() {
             "" => "ExecutionStatus!=\"Running\"".to_owned(),
             entered => format!("CloseTime>=\"{entered}\""),
@@ -55,7 +55,7 @@ impl Reader {
     }
 
     /// Every run of the transfers that are under way or ended last.
-    pub(crate) fn latest(&mut self) -> Result<Vec<(String, lab::Run)>> {
+    pub fn latest(&mut self) -> Result<Vec<(String, lab::Run)>> {
         let runs = self.runs("ExecutionStatus!=\"Running\"", &[])?;
         self.histories(&runs)
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Whether that address answers with a 200.
-pub(crate) fn answers(url: &str) -> bool {
+pub fn answers(url: &str) -> bool {
     minreq::get(url).with_timeout(1).send().is_ok_and(|response| response.status_code == 200)
 }
 
@@ -15,9 +15,9 @@ const LATE: u64 = 30;
 
 /// An answer that is a refusal.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// Its HTTP status.
-    pub(crate) status: u16,
+    pub status: u16,
     says: String,
 }
 
@@ -30,22 +30,22 @@ impl std::fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// The JSON at that address.
-pub(crate) fn get_json(url: &str) -> Result<Value> {
+pub fn get_json(url: &str) -> Result<Value> {
     json_of(minreq::get(url).with_timeout(SOON), url)
 }
 
 /// The JSON at that address, once there is news.
-pub(crate) fn get_news(url: &str) -> Result<Value> {
+pub fn get_news(url: &str) -> Result<Value> {
     json_of(minreq::get(url).with_timeout(LATE), url)
 }
 
 /// The answer to that JSON, sent to that address.
-pub(crate) fn post_json(url: &str, body: &Value) -> Result<Value> {
+pub fn post_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::post(url).with_timeout(LATE).with_body(body.to_string()), url)
 }
 
 /// The answer to that JSON, put at that address.
-pub(crate) fn put_json(url: &str, body: &Value) -> Result<Value> {
+pub fn put_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::put(url).with_timeout(SOON).with_body(body.to_string()), url)
 }
 
@@ -62,7 +62,7 @@ fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
 }
 
 /// The text as a part of a URL.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

@@ -4,48 +4,48 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::{
+    Endpoints,
     http::{get_json, put_json},
-    ports::{self, Ports},
 };
 
 /// The lab's bank.
-pub(crate) struct Bank {
+pub struct Bank {
     url: String,
 }
 
 /// What of the bank is out of service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outage {
+pub struct Outage {
     /// Its withdrawals.
-    pub(crate) withdrawals: bool,
+    pub withdrawals: bool,
     /// Its deposits.
-    pub(crate) deposits: bool,
+    pub deposits: bool,
 }
 
 impl Bank {
-    /// The bank on these ports.
-    pub(crate) fn new(ports: &Ports) -> Bank {
-        Bank { url: ports.url(ports::ACCOUNT_API) }
+    /// The bank that answers there.
+    pub fn new(endpoints: &Endpoints) -> Bank {
+        Bank { url: endpoints.bank.clone() }
     }
 
     /// What is out of service.
-    pub(crate) fn outage(&self) -> Result<Outage> {
+    pub fn outage(&self) -> Result<Outage> {
         get_json(&format!("{}/outage", self.url)).map(|answer| Outage::of(&answer)).context(NO_ANSWER)
     }
 
     /// Takes these out of service, and the others back into it.
-    pub(crate) fn set_outage(&self, outage: Outage) -> Result<()> {
+    pub fn set_outage(&self, outage: Outage) -> Result<()> {
         let order = json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits });
         put_json(&format!("{}/outage", self.url), &order).map(drop).context(NO_ANSWER)
     }
 
     /// Whether Real World Mode is on.
-    pub(crate) fn real_world_mode(&self) -> Result<bool> {
+    pub fn real_world_mode(&self) -> Result<bool> {
         get_json(&self.real_world_mode_url()).map(|answer| answer["enabled"] == true).context(NO_ANSWER)
     }
 
     /// Switches Real World Mode on or off.
-    pub(crate) fn set_real_world_mode(&self, on: bool) -> Result<()> {
+    pub fn set_real_world_mode(&self, on: bool) -> Result<()> {
         put_json(&self.real_world_mode_url(), &json!({ "enabled": on })).map(drop).context(NO_ANSWER)
     }
 
@@ -54,7 +54,7 @@ impl Bank {
     }
 
     /// A page of the ledger, by this query.
-    pub(crate) fn entries(&self, query: &str) -> Result<Value> {
+    pub fn entries(&self, query: &str) -> Result<Value> {
         get_json(&format!("{}/entries?{query}", self.url)).context(NO_ANSWER)
     }
 }
@@ -67,12 +67,12 @@ impl Outage {
     }
 
     /// Whether anything is out of service.
-    pub(crate) fn is_any(self) -> bool {
+    pub fn is_any(self) -> bool {
         self.withdrawals || self.deposits
     }
 
     /// What is out of service, for a sentence.
-    pub(crate) fn what(self) -> &'static str {
+    pub fn what(self) -> &'static str {
         match (self.withdrawals, self.deposits) {
             (true, true) => "withdrawals and deposits",
             (true, false) => "withdrawals",

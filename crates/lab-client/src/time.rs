@@ -3,23 +3,23 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970.
-pub(crate) fn unix_now() -> u64 {
+pub fn unix_now() -> u64 {
     now().as_secs()
 }
 
 /// The time since 1970.
-pub(crate) fn now() -> Duration {
+pub fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Such as `2026-11-22T12:05:01.250Z`.
-pub(crate) fn rfc3339_exact(since_1970: Duration) -> String {
+pub fn rfc3339_exact(since_1970: Duration) -> String {
     let seconds = rfc3339(since_1970.as_secs());
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since_1970.subsec_millis())
 }
 
 /// Such as `2026-11-22T12:05:01Z`.
-pub(crate) fn rfc3339(unix: u64) -> String {
+pub fn rfc3339(unix: u64) -> String {
     let (days, seconds) = (unix / 86_400, unix % 86_400);
     let (year, month, day) = date_of(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -27,12 +27,12 @@ pub(crate) fn rfc3339(unix: u64) -> String {
 }
 
 /// The same without punctuation, for names of folders.
-pub(crate) fn compact(unix: u64) -> String {
+pub fn compact(unix: u64) -> String {
     rfc3339(unix).replace(['-', ':'], "")
 }
 
 /// Such a name as the time it stands for: `20261122T120501Z` as `2026-11-22T12:05:01Z`.
-pub(crate) fn from_compact(name: &str) -> Option<String> {
+pub fn from_compact(name: &str) -> Option<String> {
     let parts = [0..4, 4..6, 6..8, 8..9, 9..11, 11..13, 13..15, 15..16].map(|range| name.get(range));
     let [year, month, day, "T", hour, minute, second, "Z"] = parts.map(Option::unwrap_or_default) else {
         return None;
@@ -42,7 +42,7 @@ pub(crate) fn from_compact(name: &str) -> Option<String> {
 }
 
 /// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970.
-pub(crate) fn parse_rfc3339(text: &str) -> Option<f64> {
+pub fn parse_rfc3339(text: &str) -> Option<f64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(str::parse::<u64>);
     let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);

@@ -1,0 +1,74 @@
+//! `stage.json` in the lab's folder: the stage that was entered last, since when, with which transfers, and the hints that
+//! were shown.
+
+use std::{fs, path::Path};
+
+use lab::{STAGES, Stage};
+use serde_json::{Value, json};
+
+use crate::time;
+
+/// The name of the file.
+pub const FILE: &str = "stage.json";
+
+/// How far a learner is at the stage that was entered last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The stage.
+    pub stage: &'static Stage,
+    /// When it was entered, in the server's format; empty for as long as the lab exists.
+    pub entered: String,
+    /// The Workflow Ids of the transfers that it began with.
+    pub transfers: Vec<String>,
+    /// How many hints were shown.
+    pub hints: usize,
+}
+
+impl Progress {
+    /// At this stage since now, with nothing done.
+    pub fn begin(stage: &'static Stage) -> Progress {
+        let entered = time::rfc3339_exact(time::now());
+        Progress { stage, entered, transfers: Vec::new(), hints: 0 }
+    }
+
+    /// What was written down last; the first stage, where nothing was.
+    pub fn read(lab: &Path) -> Progress {
+        let text = fs::read_to_string(lab.join(FILE)).unwrap_or_default();
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let transfers = value["transfers"].as_array().into_iter().flatten();
+        Progress {
+            stage: value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0]),
+            entered: value["entered"].as_str().unwrap_or_default().to_owned(),
+            transfers: transfers.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            hints: value["hints"].as_u64().and_then(|hints| usize::try_from(hints).ok()).unwrap_or_default(),
+        }
+    }
+
+    /// What is written down.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "stage": self.stage.name,
+            "entered": self.entered,
+            "transfers": self.transfers,
+            "hints": self.hints,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_as_it_was_written_and_survives_a_damaged_file() {
+        let lab = std::env::temp_dir().join(format!("lab-client-progress-{}", std::process::id()));
+        fs::create_dir(&lab).expect("temporary folders can be made");
+        let progress = Progress { transfers: vec!["a".to_owned()], hints: 2, ..Progress::begin(&STAGES[1]) };
+        fs::write(lab.join(FILE), progress.to_json().to_string()).expect("it can be written");
+        assert_eq!(Progress::read(&lab), progress);
+        fs::write(lab.join(FILE), "{").expect("it can be written");
+        let begun = Progress::read(&lab);
+        assert_eq!((begun.stage, begun.entered.as_str(), begun.hints), (&STAGES[0], "", 0));
+        fs::remove_dir_all(lab).expect("it is there");
+    }
+}

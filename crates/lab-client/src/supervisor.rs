@@ -1,0 +1,65 @@
+//! Requests to the supervisor of a running lab: one line of JSON each way, over loopback.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+
+/// The file in the lab's folder that tells where its supervisor takes requests.
+pub const FILE: &str = "lab.json";
+
+/// How long an answer may take that is there already.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Where a supervisor takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervisor {
+    /// Its port on loopback.
+    pub port: u16,
+    /// What a request must bring.
+    pub token: String,
+}
+
+impl Supervisor {
+    /// The supervisor that this folder of a lab names. Whether it lives, an answer tells.
+    pub fn of(lab: &Path) -> Option<Supervisor> {
+        let state: Value = serde_json::from_str(&fs::read_to_string(lab.join(FILE)).ok()?).ok()?;
+        Some(Supervisor {
+            port: u16::try_from(state["control_port"].as_u64()?).ok()?,
+            token: state["token"].as_str()?.to_owned(),
+        })
+    }
+
+    /// What runs, and since when.
+    ///
+    /// # Errors
+    /// It does not answer within seconds.
+    pub fn status(&self) -> Result<Value> {
+        self.exchange(json!({ "request": "status" }), Some(SOON))
+    }
+
+    /// Asks and waits for the answer, for so long, or however long it takes.
+    ///
+    /// # Errors
+    /// There is no answer, or it is one: in the supervisor's own words then.
+    pub fn exchange(&self, mut message: Value, patience: Option<Duration>) -> Result<Value> {
+        message["token"] = json!(self.token);
+        let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).context(silent)?;
+        writeln!(stream, "{message}").context(silent)?;
+        stream.set_read_timeout(patience).context(silent)?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).context(silent)?;
+        let answer: Value = serde_json::from_str(&line).context("the lab ended while it was asked")?;
+        match answer["error"].as_str() {
+            Some(error) => Err(anyhow!("{error}")),
+            None => Ok(answer),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How far a learner is at a stage: what `check` and the page tell.
+
+use serde_json::{Value, json};
+
+use crate::{Evidence, Facts, STAGES, Stage, Verdict, Wrong, wrong};
+
+/// A stage, judged.
+#[derive(Debug)]
+pub struct Report {
+    /// The stage.
+    pub stage: &'static Stage,
+    /// Of each of its goals, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// What is wrong at any stage.
+    pub wrong: Vec<Wrong>,
+    /// How many transfers were looked at.
+    pub transfers: usize,
+    /// Whether the code that was saved last could not be built.
+    pub build_failed: bool,
+}
+
+impl Report {
+    /// Judges by these facts; of a build, they tell nothing.
+    pub fn of(stage: &'static Stage, facts: &Facts) -> Report {
+        Report {
+            stage,
+            verdicts: stage.goals.iter().map(|goal| (goal.check)(facts)).collect(),
+            wrong: wrong(facts),
+            transfers: facts.transfers.len(),
+            build_failed: false,
+        }
+    }
+
+    /// Whether every goal is reached, and nothing is wrong.
+    pub fn is_reached(&self) -> bool {
+        self.wrong.is_empty() && self.verdicts.iter().all(Verdict::is_reached)
+    }
+
+    /// The stage that comes after this one in the story.
+    pub fn next_stage(&self) -> Option<&'static Stage> {
+        let at = STAGES.iter().position(|stage| stage == self.stage)?;
+        STAGES.get(at + 1)
+    }
+
+    /// As `check --json` has it.
+    pub fn to_json(&self) -> Value {
+        let goals = self.stage.goals.iter().zip(&self.verdicts).map(|(goal, verdict)| {
+            let (evidence, next) = match verdict {
+                Verdict::Reached(evidence) => (evidence.iter().map(evidence_json).collect(), Value::Null),
+                Verdict::Open(next) => (Vec::new(), json!(next)),
+            };
+            json!({
+                "name": goal.name,
+                "goal": goal.says,
+                "reached": verdict.is_reached(),
+                "evidence": evidence,
+                "next": next,
+            })
+        });
+        let wrong = self.wrong.iter().map(|wrong| {
+            let mut json = evidence_json(&wrong.evidence);
+            json["meaning"] = json!(wrong.meaning);
+            json
+        });
+        json!({
+            "stage": self.stage.name,
+            "reached": self.is_reached(),
+            "goals": goals.collect::<Vec<_>>(),
+            "wrong": wrong.collect::<Vec<_>>(),
+            "transfers": self.transfers,
+            "build_failed": self.build_failed,
+        })
+    }
+}
+
+fn evidence_json(evidence: &Evidence) -> Value {
+    json!({
+        "workflow_id": evidence.workflow_id,
+        "run_id": evidence.run_id,
+        "event_id": evidence.event_id,
+        "time": evidence.time,
+        "what": evidence.what,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_transfer_no_goal_is_reached_and_each_says_what_is_next() {
+        for stage in STAGES {
+            let report = Report::of(stage, &Facts::default());
+            assert!(!report.is_reached(), "{}", stage.name);
+            assert!(report.verdicts.iter().all(|verdict| !verdict.is_reached()), "{}", stage.name);
+            let json = report.to_json();
+            assert_eq!(json["goals"].as_array().map(Vec::len), Some(stage.goals.len()));
+            assert!(
+                json["goals"][0]["next"].as_str().is_some_and(|next| next.contains("cargo xtask")),
+                "{json}"
+            );
+        }
+    }
+}
