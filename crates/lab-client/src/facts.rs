@@ -21,17 +21,17 @@ pub const MOST: usize = 200;
 /// So many Workflow Ids one query names.
 const IDS: usize = 50;
 
-/// Reads facts, again and again; the history of a run that has ended is read once.
+/// Reads facts, again and again; a history is read again only when there is more of it.
 pub struct Reader {
     server: Server,
     bank: Bank,
-    ended: BTreeMap<String, lab::Run>,
+    known: BTreeMap<String, lab::Run>,
 }
 
 impl Reader {
     /// Reads from the server and the bank that answer there.
     pub fn new(endpoints: &Endpoints) -> Reader {
-        Reader { server: Server::new(endpoints), bank: Bank::new(endpoints), ended: BTreeMap::new() }
+        Reader { server: Server::new(endpoints), bank: Bank::new(endpoints), known: BTreeMap::new() }
     }
 
     /// The facts of a stage: of the transfers that it began with, that were under way then or were started since.
@@ -79,19 +79,15 @@ impl Reader {
 
     /// The history of each of these runs, and what the server says of those that have not ended.
     fn histories(&mut self, runs: &[Run]) -> Result<Vec<(String, lab::Run)>> {
-        let (server, ended) = (&self.server, &self.ended);
-        let read = side_by_side::map(runs, |run| match ended.get(&run.run_id) {
-            Some(known) => Ok(known.clone()),
-            None => read_run(server, run),
-        });
+        let (server, known) = (&self.server, &self.known);
+        let read = side_by_side::map(runs, |run| read_run(server, run, known.get(&run.run_id)));
         let mut histories = Vec::new();
         for (Run { workflow_id, .. }, run) in runs.iter().zip(read) {
             let run = run.with_context(|| format!("the history of {workflow_id} cannot be read"))?;
-            if run.status != Status::Running {
-                self.ended.insert(run.run_id.clone(), run.clone());
-            }
             histories.push((workflow_id.clone(), run));
         }
+        // What was not asked for this time, nobody may ever ask for again.
+        self.known = histories.iter().map(|(_, run)| (run.run_id.clone(), run.clone())).collect();
         Ok(histories)
     }
 }
@@ -101,10 +97,17 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A run's history, and what the server says of its present.
-fn read_run(server: &Server, run: &Run) -> Result<lab::Run> {
+/// A run's history, and what the server says of its present. What was known before is not asked for again.
+pub fn read_run(server: &Server, run: &Run, before: Option<&lab::Run>) -> Result<lab::Run> {
+    if let Some(ended) = before.filter(|run| run.status != Status::Running) {
+        return Ok(ended.clone());
+    }
     // The present first: what happens between the two is in the history then.
     let description = server.describe(run)?;
+    let length = description["workflowExecutionInfo"]["historyLength"].as_str().and_then(|n| n.parse().ok());
+    if let Some(before) = before.filter(|before| Some(before.events.len()) == length) {
+        return Ok(lab::Run::new(run.run_id.clone(), before.events.clone(), description));
+    }
     let Value::Array(events) = server.history(run)?["events"].take() else { bail!("its events are no list") };
     Ok(lab::Run::new(run.run_id.clone(), events, description))
 }

@@ -91,11 +91,16 @@ pub fn find(server: &Server, most: usize) -> Result<Found> {
 /// What this transfer is stuck on. Nothing when it has ended in the meantime.
 pub fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
     let Some(description) = server.describe_if_there(run)? else { return Ok(Vec::new()) };
-    let mut stuck = from_activities(run, &description);
-    if let Some(attempt) = failing_task(&description) {
+    Ok(of(run, &description, || server.last_events(run).unwrap_or_default()))
+}
+
+/// What a transfer of this description is stuck on. Its last events, the newest first, are asked for if they matter.
+pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Value>) -> Vec<Stuck> {
+    let mut stuck = from_activities(run, description);
+    if let Some(attempt) = failing_task(description) {
         let task = &description["pendingWorkflowTask"];
         let trying = task["state"] == "PENDING_WORKFLOW_TASK_STATE_STARTED";
-        let events = server.last_events(run).unwrap_or_default();
+        let events = newest_first();
         stuck.push(Stuck {
             run: run.clone(),
             kind: Kind::WorkflowTask,
@@ -106,7 +111,7 @@ pub fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
         });
     }
-    Ok(stuck)
+    stuck
 }
 
 /// The attempt of a Workflow Task that has failed before.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Endpoints,
     http::{Refused, encode, get_json, get_news, post_json},
+    time,
 };
 
 /// So many a page of a list has; the server gives no more.
@@ -30,6 +31,19 @@ pub struct Run {
     pub run_id: String,
 }
 
+/// A run as a list of runs has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Which.
+    pub run: Run,
+    /// Its [status](status_name) when the list was made, which lags behind by a fraction of a second.
+    pub status: String,
+    /// When it was started, in seconds since 1970.
+    pub start: f64,
+    /// When it ended, if it has.
+    pub close: Option<f64>,
+}
+
 impl Server {
     /// The server that answers there.
     pub fn new(endpoints: &Endpoints) -> Server {
@@ -44,12 +58,16 @@ impl Server {
 
     /// The runs that match, at most so many: those that run first, then those that ended last.
     pub fn list(&self, query: &str, most: usize) -> Result<Vec<Run>> {
+        Ok(self.listed(query, most)?.into_iter().map(|listed| listed.run).collect())
+    }
+
+    /// The same, with what a list tells of each.
+    pub fn listed(&self, query: &str, most: usize) -> Result<Vec<Listed>> {
         let first = self.api(&format!("workflows?pageSize={}&query={}", PAGE.min(most), encode(query)));
         let (mut runs, mut page) = (Vec::new(), first.clone());
         loop {
             let list = get_json(&page)?;
-            let entries = list["executions"].as_array().into_iter().flatten();
-            runs.extend(entries.filter_map(|entry| Run::from_json(&entry["execution"])));
+            runs.extend(list["executions"].as_array().into_iter().flatten().filter_map(Listed::from_json));
             match list["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
                 Some(token) if runs.len() < most => {
                     page = format!("{first}&nextPageToken={}", encode(token));
@@ -60,6 +78,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// How many runs match, in all and by status, as the server puts it: another answer means that something has changed.
+    pub fn counts(&self, query: &str) -> Result<Value> {
+        let query = format!("{query} GROUP BY ExecutionStatus");
+        get_json(&self.api(&format!("workflow-count?query={}", encode(&query))))
     }
 
     /// Everything that the server knows of a run's present; nothing of one that was deleted.
@@ -119,10 +143,24 @@ impl Server {
             "workflowType": { "name": contract::WORKFLOW_TYPE },
             "taskQueue": { "name": contract::TASK_QUEUE },
             "input": [input],
+            // By a name that was used before it is an error, and not a second transfer.
+            "workflowIdReusePolicy": "WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE",
         });
         let answer = post_json(&self.api(&format!("workflows/{}", encode(workflow_id))), &order)?;
         let run_id = answer["runId"].as_str().context("the server did not say what it started")?;
         Ok(Run { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
+    }
+
+    /// Ends a run where it stands. Returns whether it was under way.
+    pub fn terminate(&self, run: &Run, reason: &str) -> Result<bool> {
+        let order = json!({
+            "workflowExecution": { "workflowId": run.workflow_id, "runId": run.run_id },
+            "reason": reason,
+        });
+        match post_json(&self.api(&format!("workflows/{}/terminate", encode(&run.workflow_id))), &order) {
+            Err(error) if status_of(&error) == 404 => Ok(false),
+            answer => answer.map(|_| true),
+        }
     }
 
     /// Returns once the run has ended.
@@ -173,6 +211,24 @@ impl Run {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(Run { workflow_id: text("workflowId")?, run_id: text("runId")? })
     }
+}
+
+impl Listed {
+    fn from_json(value: &Value) -> Option<Listed> {
+        let time = |name: &str| value[name].as_str().and_then(time::parse_rfc3339);
+        Some(Listed {
+            run: Run::from_json(&value["execution"])?,
+            status: status_name(&value["status"]).to_owned(),
+            start: time("startTime").unwrap_or_default(),
+            close: time("closeTime"),
+        })
+    }
+}
+
+/// A run's status in one word, such as `RUNNING`.
+pub fn status_name(value: &Value) -> &str {
+    let name = value.as_str().unwrap_or_default();
+    name.strip_prefix("WORKFLOW_EXECUTION_STATUS_").unwrap_or(name)
 }
 
 /// The HTTP status of a refusal; zero for any other error.
