@@ -1,0 +1,67 @@
+//! A service to ask, and connections that send just what a test says.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+/// How long an answer may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A free port.
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// A connection.
+pub(crate) struct Connection(TcpStream);
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: String,
+}
+
+impl Connection {
+    pub(crate) fn to(address: SocketAddr) -> Connection {
+        let stream = TcpStream::connect(address).expect("a connection");
+        Connection(stream)
+    }
+
+    /// Sends a request, or a part of one.
+    pub(crate) fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).expect("a connection");
+    }
+
+    /// The next answer; `None` if the service hangs up instead.
+    pub(crate) fn answer(&mut self) -> Option<Answer> {
+        self.0.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            match self.0.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                Err(error) if is_late(&error) => panic!("no answer in {PATIENCE:?}"),
+                _ => return None,
+            }
+        }
+        let head = String::from_utf8(head).expect("ASCII").to_lowercase();
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let mut body = vec![0; length.expect("a length").parse().expect("a number")];
+        self.0.read_exact(&mut body).expect("the body");
+        Some(Answer { body: String::from_utf8(body).expect("UTF-8") })
+    }
+
+    /// Whether there is neither an answer nor an end within this time.
+    pub(crate) fn is_silent_for(&self, time: Duration) -> bool {
+        self.0.set_read_timeout(Some(time)).expect("a time limit");
+        self.0.peek(&mut [0]).is_err_and(|error| is_late(&error))
+    }
+}
+
+fn is_late(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
