@@ -17,7 +17,6 @@
 //! touches the ledger. This crate knows nothing of Temporal.
 
 mod ledger;
-mod local_only;
 mod outage;
 mod problem;
 mod real_world_mode;

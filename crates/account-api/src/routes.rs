@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::Bank;
 use crate::ledger::{Direction, Moved, Movement, Page, Provenance, Refund};
-use crate::local_only;
 use crate::outage::{self, Outage};
 use crate::problem::Failure;
 use crate::real_world_mode::{self, Fault, RealWorldMode};
@@ -48,14 +47,14 @@ pub(crate) fn open_to_all(bank: Bank) -> Router {
             let error = "this path does not take this method: see the Allow header";
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
         })
-        .layer(middleware::from_fn(local_only::check_origin))
+        .layer(middleware::from_fn(loopback::local_origin))
         .with_state(bank)
 }
 
 /// The bank as a web application, for this machine: requests to any other host name are refused, so
 /// that no web page elsewhere can move money.
 pub fn app(bank: Bank) -> Router {
-    open_to_all(bank).layer(middleware::from_fn(local_only::check_host))
+    open_to_all(bank).layer(middleware::from_fn(loopback::local_host))
 }
 
 async fn accounts(State(bank): State<Bank>) -> Answer<Accounts> {

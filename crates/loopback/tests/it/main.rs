@@ -1,4 +1,5 @@
 //! The parts of a service as a client meets them: on a socket, byte for byte.
 
+mod local_only;
 mod serve;
 mod support;

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 
 /// How long an answer may take on a slow machine.
@@ -16,12 +17,21 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Puts an application on a free port, for as long as the test lives.
+pub(crate) async fn serve(app: Router) -> SocketAddr {
+    let (listener, address) = listener().await;
+    tokio::spawn(loopback::serve(listener, app, std::future::pending()));
+    address
+}
+
 /// A connection.
 pub(crate) struct Connection(TcpStream);
 
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -49,10 +59,11 @@ impl Connection {
             }
         }
         let head = String::from_utf8(head).expect("ASCII").to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
         let mut body = vec![0; length.expect("a length").parse().expect("a number")];
         self.0.read_exact(&mut body).expect("the body");
-        Some(Answer { body: String::from_utf8(body).expect("UTF-8") })
+        Some(Answer { status, head, body: String::from_utf8(body).expect("UTF-8") })
     }
 
     /// Whether there is neither an answer nor an end within this time.
@@ -64,4 +75,17 @@ impl Connection {
 
 fn is_late(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Asks once: with this request line, these headers and this body.
+pub(crate) fn ask(address: SocketAddr, request_line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = format!("{request_line} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += "\r\n";
+    request += body;
+    let mut connection = Connection::to(address);
+    connection.send(&request);
+    connection.answer().expect("an answer")
 }

@@ -1,0 +1,115 @@
+//! Keeps web pages of elsewhere from using a service of this machine.
+//!
+//! A browser sends requests to `127.0.0.1` for any page. What a foreign page sends carries its
+//! `Origin`, or at least `Sec-Fetch-Site`; and a page whose name was made to point at this machine
+//! carries that name as its `Host`.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::Failure;
+
+/// A middleware that refuses, with a 421, what was sent to a name that is not this machine's own.
+pub async fn local_host(request: Request, next: Next) -> Response {
+    let local = |host: &HeaderValue| {
+        let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+        host.is_some_and(|host| is_local(host.host()))
+    };
+    if request.headers().get_all(header::HOST).iter().all(local) && request.uri().host().is_none_or(is_local)
+    {
+        return next.run(request).await;
+    }
+    Failure::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this service answers only to localhost and 127.0.0.1, not to the name in the Host header",
+    )
+    .into_response()
+}
+
+/// A middleware that refuses, with a 403, what a page of another machine sends. Every page of this
+/// machine may ask, whatever its port.
+pub async fn local_origin(request: Request, next: Next) -> Response {
+    let local = |origin: &HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        origin.is_some_and(|origin| origin.host().is_some_and(is_local))
+    };
+    if request.headers().get_all(header::ORIGIN).iter().all(local) {
+        return next.run(request).await;
+    }
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "the Origin header names a web page of another site, and only pages of this machine may \
+         ask this service",
+    )
+    .into_response()
+}
+
+/// A middleware that refuses, with a 403, what any page but the service's own sends. Other pages may
+/// link to it, and programs that are no browsers may ask.
+///
+/// It believes the `Host` header; [`local_host`] is to look at that first.
+pub async fn same_origin(request: Request, next: Next) -> Response {
+    let of_this_page =
+        has_own_origin(request.headers()) && (!is_from_elsewhere(request.headers()) || is_link(&request));
+    if of_this_page {
+        return next.run(request).await;
+    }
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "another web page sent this, and only this service's own page may ask it: open that in a \
+         browser tab of its own",
+    )
+    .into_response()
+}
+
+/// Whether the request's origin, if it names one, is where it was sent to. These services speak plain
+/// HTTP, so an origin of `https` is another.
+fn has_own_origin(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let own = |origin: &HeaderValue| {
+        let authority = origin.as_bytes().strip_prefix(b"http://");
+        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    };
+    headers.get_all(header::ORIGIN).iter().all(own)
+}
+
+/// Whether a browser says that a page of another origin made it send this. It says so also where it
+/// sends no `Origin`, as for an image. `same-site` is another port of this machine.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get_all("sec-fetch-site").iter().any(|site| site == "cross-site" || site == "same-site")
+}
+
+/// Whether a browser opens what it asks for as a page of its own, and not in a frame: so nothing of it
+/// is for the page that links to it.
+fn is_link(request: &Request) -> bool {
+    let headers = request.headers();
+    request.method() == Method::GET
+        && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+        && headers.get("sec-fetch-dest").is_none_or(|destination| destination == "document")
+}
+
+/// Whether a host's name or address always means this machine.
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_loopback_is_local() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["", "example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1"] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Who may ask: by the name a request was sent to, and by the page that made a browser send it.
+
+use std::net::SocketAddr;
+
+use axum::{Router, middleware, routing::get};
+
+use crate::support::{Answer, ask, serve};
+
+fn app() -> Router {
+    Router::new().route("/", get(async || "a page").post(async || "done").put(async || "done"))
+}
+
+/// That this is a refusal, and in the form of all errors.
+fn assert_refused(answer: &Answer, status: u16, what: impl std::fmt::Debug) {
+    assert_eq!(answer.status, status, "{what:?}: {answer:?}");
+    assert!(answer.head.contains("\r\ncontent-type: application/json\r\n"), "{what:?}: {answer:?}");
+    assert!(answer.body.starts_with("{\"error\":\"") && answer.body.ends_with("\"}"), "{what:?}: {answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_only_points_to_this_machine_is_misdirected() {
+    let service = serve(app().layer(middleware::from_fn(loopback::local_host))).await;
+    for host in ["rebound.example.com", "rebound.example.com:80", "0.0.0.0", "localhost.evil", "a b", ""] {
+        assert_refused(&ask(service, "POST /", &[("Host", host)], ""), 421, host);
+        assert_refused(&ask(service, "GET /nowhere", &[("Host", host)], ""), 421, host);
+    }
+    for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
+        assert_eq!(ask(service, "POST /", &[("Host", host)], "").status, 200, "{host}");
+    }
+    let one_of_two = [("Host", "localhost"), ("Host", "example.com")];
+    assert_refused(&ask(service, "POST /", &one_of_two, ""), 421, one_of_two);
+    let whole = "POST http://example.com/";
+    assert_refused(&ask(service, whole, &[("Host", "localhost")], ""), 421, whole);
+    assert_eq!(ask(service, "POST http://localhost/", &[("Host", "localhost")], "").status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_page_of_this_machine_has_a_local_origin() {
+    let service = serve(app().layer(middleware::from_fn(loopback::local_origin))).await;
+    let ask = |origin| ask(service, "POST /", &[("Host", "localhost:80"), ("Origin", origin)], "");
+    for origin in ["https://example.com", "http://127.0.0.1.example.com", "null", "nonsense", ""] {
+        assert_refused(&ask(origin), 403, origin);
+    }
+    for origin in ["http://localhost:5051", "http://127.0.0.1:5051", "http://[::1]:1", "https://localhost"] {
+        assert_eq!(ask(origin).status, 200, "{origin}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_services_own_page_has_the_same_origin() {
+    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let ask = |host, origin| ask(service, "POST /", &[("Host", host), ("Origin", origin)], "");
+    for (host, origin) in [
+        ("localhost:5060", "http://localhost:5060"),
+        ("LOCALHOST:5060", "http://localhost:5060"),
+        ("127.0.0.1:5060", "http://127.0.0.1:5060"),
+        ("[::1]:5060", "http://[::1]:5060"),
+        ("localhost", "http://localhost"),
+    ] {
+        assert_eq!(ask(host, origin).status, 200, "{origin}");
+    }
+    for origin in [
+        "null",
+        "",
+        "nonsense",
+        "https://example.com",
+        "http://localhost:5060.example.com",
+        // Other services of this machine.
+        "http://localhost:5050",
+        "http://localhost",
+        "http://127.0.0.1:5060",
+        "https://localhost:5060",
+        "localhost:5060",
+    ] {
+        assert_refused(&ask("localhost:5060", origin), 403, origin);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_is_refused_if_any_of_two_is_foreign_or_no_host_is_there_to_be_the_same() {
+    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let own = ("Origin", "http://localhost:5060");
+    let both = [("Host", "localhost:5060"), own, ("Origin", "http://example.com")];
+    assert_refused(&ask(service, "POST /", &both, ""), 403, both);
+    assert_refused(&ask(service, "POST /", &[own], ""), 403, own);
+}
+
+/// Asks as a browser does that says where a request comes from.
+fn fetch(service: SocketAddr, request_line: &str, site: &str, mode: &str, destination: &str) -> Answer {
+    let headers = [
+        ("Host", "localhost:5060"),
+        ("Sec-Fetch-Site", site),
+        ("Sec-Fetch-Mode", mode),
+        ("Sec-Fetch-Dest", destination),
+    ];
+    ask(service, request_line, &headers, "")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_elsewhere_may_link_to_a_service_and_not_use_it() {
+    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    for site in ["cross-site", "same-site"] {
+        // A link, an address that a program opens in the browser.
+        assert_eq!(fetch(service, "GET /", site, "navigate", "document").status, 200, "{site}");
+        for (request_line, mode, destination) in [
+            // An image, a script, a fetch.
+            ("GET /", "no-cors", "image"),
+            ("GET /", "no-cors", "script"),
+            ("GET /", "cors", "empty"),
+            ("POST /", "no-cors", "empty"),
+            ("PUT /", "cors", "empty"),
+            // A form that is sent.
+            ("POST /", "navigate", "document"),
+            // A frame.
+            ("GET /", "navigate", "iframe"),
+            ("GET /", "navigate", "object"),
+        ] {
+            let answer = fetch(service, request_line, site, mode, destination);
+            assert_refused(&answer, 403, (site, request_line, mode, destination));
+        }
+        let bare = [("Host", "localhost:5060"), ("Sec-Fetch-Site", site)];
+        assert_refused(&ask(service, "GET /", &bare, ""), 403, bare);
+        let without_destination = [bare[0], bare[1], ("Sec-Fetch-Mode", "navigate")];
+        assert_eq!(ask(service, "GET /", &without_destination, "").status, 200, "{site}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_services_own_page_the_address_bar_and_programs_may_ask() {
+    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    for (request_line, site, mode, destination) in [
+        ("GET /", "same-origin", "cors", "empty"),
+        ("POST /", "same-origin", "cors", "empty"),
+        ("GET /", "same-origin", "no-cors", "script"),
+        ("GET /", "none", "navigate", "document"),
+    ] {
+        let answer = fetch(service, request_line, site, mode, destination);
+        assert_eq!(answer.status, 200, "{request_line} {site} {mode} {destination}");
+    }
+    assert_eq!(ask(service, "POST /", &[("Host", "localhost:5060")], "").status, 200);
+    // A foreign origin stays one, whatever else the request says.
+    let liar = [
+        ("Host", "localhost:5060"),
+        ("Origin", "http://example.com"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Mode", "navigate"),
+    ];
+    assert_refused(&ask(service, "GET /", &liar, ""), 403, liar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_checks_refuse_a_page_whose_name_was_made_to_point_here() {
+    let app = app()
+        .layer(middleware::from_fn(loopback::same_origin))
+        .layer(middleware::from_fn(loopback::local_host));
+    let service = serve(app).await;
+    // To itself, it has the same origin.
+    let rebound = [("Host", "rebound.example.com"), ("Origin", "http://rebound.example.com")];
+    assert_refused(&ask(service, "POST /", &rebound, ""), 421, rebound);
+}
