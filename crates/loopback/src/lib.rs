@@ -1,12 +1,30 @@
-//! What a web service of the lab needs to run on loopback.
+//! What a web service of the lab needs to run on loopback: the port and its connections, and the
+//! checks that keep web pages of elsewhere out.
+//!
+//! ```no_run
+//! use axum::{Router, middleware, routing::get};
+//!
+//! # async fn run() -> anyhow::Result<()> {
+//! let app = Router::new()
+//!     .route("/", get(async || "hello"))
+//!     .layer(middleware::from_fn(loopback::same_origin))
+//!     .layer(middleware::from_fn(loopback::local_host));
+//! let shutdown = loopback::shutdown_signal()?;
+//! let listener = loopback::listen("127.0.0.1", 8080, "greeter").await?;
+//! loopback::serve(listener, app, shutdown).await;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! **Architecture invariant:** this crate knows nothing of what the services are for, and of no other
 //! crate of the lab.
 
 mod failure;
 mod local_only;
+mod program;
 mod serve;
 
 pub use failure::Failure;
 pub use local_only::{local_host, local_origin, same_origin};
+pub use program::{listen, shutdown_signal, warn_if_reachable, write_ready_file};
 pub use serve::{CONNECTIONS, serve, serve_at_most};

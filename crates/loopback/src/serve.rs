@@ -31,14 +31,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// at the end of `shutdown`:
 ///
 /// ```no_run
-/// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) {
+/// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) -> anyhow::Result<()> {
 /// let streams = tokio::sync::watch::Sender::new("go on");
-/// let asked_to_end = std::future::pending::<()>();
+/// let asked_to_end = loopback::shutdown_signal()?;
 /// let shutdown = async {
 ///     asked_to_end.await;
 ///     streams.send_replace("end");
 /// };
 /// loopback::serve(listener, app, shutdown).await;
+/// # Ok(())
 /// # }
 /// ```
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
