@@ -41,6 +41,17 @@ impl IntoResponse for Failure {
     }
 }
 
+impl From<loopback::Failure> for Failure {
+    /// What is wrong with a body. The same body may be in time at another attempt; else the refusal is
+    /// final.
+    fn from(loopback::Failure { status, error }: loopback::Failure) -> Failure {
+        match status {
+            StatusCode::REQUEST_TIMEOUT => Failure::new(status, error),
+            _ => Failure::refusal(status, RefusalKind::BadRequest, error),
+        }
+    }
+}
+
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         match refused {

@@ -2,30 +2,17 @@
 //! is answered with a sentence.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use contract::{Amount, RefusalKind, bank};
-use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::ledger::{Page, Provenance, Refused};
 use crate::problem::Failure;
-
-/// How large a body may be.
-const BODY_LIMIT: usize = 16 * 1024;
-
-/// How much of a body beyond the limit is read and dropped: a client that is cut off in the middle
-/// of sending may never see the answer.
-const DRAIN_LIMIT: usize = 1024 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest key, in characters.
 const KEY_LIMIT: usize = 255;
@@ -153,55 +140,21 @@ fn idempotency_key(value: &[u8]) -> Result<String, String> {
     }
 }
 
-/// A body, whatever its content type: `curl -d` calls everything a form.
-pub(crate) struct JsonText(Bytes);
+/// A body, as [`loopback::JsonText`] reads it.
+pub(crate) struct JsonText(loopback::JsonText);
 
 impl<S: Send + Sync> FromRequest<S> for JsonText {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
-        let late = || {
-            let error = format!("the body took longer than {} seconds", BODY_TIMEOUT.as_secs());
-            Failure::new(StatusCode::REQUEST_TIMEOUT, error)
-        };
-        let text = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body()));
-        Ok(JsonText(text.await.map_err(|_| late())??))
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        Ok(JsonText(loopback::JsonText::from_request(request, state).await?))
     }
-}
-
-/// All of a body, up to its limit.
-async fn read(mut body: Body) -> Result<Bytes, Failure> {
-    let mut text = Vec::new();
-    let mut length = 0;
-    while length <= DRAIN_LIMIT
-        && let Some(frame) = body.frame().await
-    {
-        let frame = frame.map_err(|error| Failure::bad_request(format!("the body breaks off: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length <= BODY_LIMIT {
-            text.extend_from_slice(&data);
-        }
-    }
-    if length > BODY_LIMIT {
-        return Err(Failure::refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            RefusalKind::BadRequest,
-            format!("the body is larger than {BODY_LIMIT} bytes"),
-        ));
-    }
-    Ok(text.into())
 }
 
 impl JsonText {
     /// The JSON object. Fields that nobody asked for are ignored.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        // Serde would take an array for the fields in their order.
-        if !self.0.trim_ascii_start().starts_with(b"{") {
-            return Err(Failure::bad_request("the body must be a JSON object"));
-        }
-        serde_json::from_slice(&self.0)
-            .map_err(|error| Failure::bad_request(format!("the body is not as it must be: {error}")))
+        Ok(self.0.parse()?)
     }
 
     /// The amount of `{"amount": …}`, to the cent.

@@ -1,5 +1,5 @@
-//! What a web service of the lab needs to run on loopback: the port and its connections, and the
-//! checks that keep web pages of elsewhere out.
+//! What a web service of the lab needs to run on loopback: the port and its connections, the checks
+//! that keep web pages of elsewhere out, and bodies of JSON.
 //!
 //! ```no_run
 //! use axum::{Router, middleware, routing::get};
@@ -20,11 +20,13 @@
 //! crate of the lab.
 
 mod failure;
+mod json_text;
 mod local_only;
 mod program;
 mod serve;
 
 pub use failure::Failure;
+pub use json_text::JsonText;
 pub use local_only::{local_host, local_origin, same_origin};
 pub use program::{listen, shutdown_signal, warn_if_reachable, write_ready_file};
 pub use serve::{CONNECTIONS, serve, serve_at_most};

@@ -46,6 +46,11 @@ impl Connection {
         self.0.write_all(text.as_bytes()).expect("a connection");
     }
 
+    /// Sends nothing more.
+    pub(crate) fn break_off(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).expect("a connection");
+    }
+
     /// The next answer; `None` if the service hangs up instead.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
         self.0.set_read_timeout(Some(PATIENCE)).expect("a time limit");
