@@ -1,0 +1,49 @@
+// @ts-check
+/** The accounts with their balances. Choosing one opens its history. */
+import { byId, html, reconcile, setAttribute, setText, show } from './dom.js';
+import { openHistory } from './history.js';
+import { money } from './money.js';
+import { list, number, record, text } from './outside.js';
+import { watch } from './store.js';
+
+function account() {
+  const name = html('span', { class: 'account-name' });
+  const balance = html('span', { class: 'balance' });
+  const button = html('button', { type: 'button', class: 'account', 'aria-haspopup': 'dialog' }, name, ' ', balance);
+  const element = html('li', {}, button);
+  /** @type {number | null} */
+  let before = null;
+  button.addEventListener('click', () => openHistory(button.dataset.account ?? ''));
+  // The mark of a change fades by itself and is taken off, so that the next change shows again.
+  balance.addEventListener('animationend', () => balance.classList.remove('changed'));
+  return {
+    element,
+    /** @param {any} value */
+    update(value) {
+      const holds = number(value.balance);
+      setAttribute(button, 'data-account', text(value.account_number, 200));
+      setText(name, text(value.account_number, 200));
+      setText(balance, money(holds) || 'not known');
+      if (before !== null && holds !== before) balance.classList.add('changed');
+      before = holds;
+    },
+  };
+}
+
+/** @param {unknown} value */
+function draw(value) {
+  const bank = record(value);
+  const accounts = list(bank.accounts).map(record);
+  show(byId('accounts-empty'), accounts.length === 0);
+  reconcile(byId('accounts'), accounts, (one) => one.account_number, account);
+  const total = money(bank.total);
+  const onItsWay = money(bank.in_transit);
+  show(byId('sums'), Boolean(total || onItsWay));
+  setText(byId('total'), total);
+  setText(byId('in-transit'), onItsWay);
+  setAttribute(byId('in-transit'), 'data-some', Boolean(number(bank.in_transit)));
+}
+
+export function startAccounts() {
+  watch('bank', draw);
+}

@@ -1,0 +1,153 @@
+// @ts-check
+/**
+ * The attempts of a stuck transfer on a line of time, so that backoff is something to be seen: every failed attempt is a
+ * dot, filled when it was observed and hollow when it was worked out from the retry policy; the ring at the end is the next
+ * one, and the line grows towards it.
+ */
+import { html, setAttribute, svg } from './dom.js';
+import { list, number, record, text } from './outside.js';
+import { now, span } from './time.js';
+
+/** More attempts than this the server does not send, and the line would not hold. */
+const MOST = 40;
+/** A gap narrower than this, in percent of the line, has no room for its number of seconds. */
+const ROOM = 8;
+/** How many gaps the text alternative tells. */
+const TOLD = 6;
+/** Where the line is, from the top, in pixels. */
+const LINE = 12;
+const LABELS = 33;
+
+/** @typedef {{number: number | null, time: number, seen: boolean}} Attempt */
+
+/**
+ * @param {Record<string, any>} stuck
+ * @returns {Attempt[]} oldest first
+ */
+function attemptsOf(stuck) {
+  return list(stuck.attempts)
+    .map(record)
+    .map((attempt) => ({ number: number(attempt.number), time: number(attempt.time) ?? NaN, seen: attempt.seen !== false }))
+    .filter((attempt) => Number.isFinite(attempt.time))
+    .sort((a, b) => a.time - b.time)
+    .slice(-MOST);
+}
+
+/**
+ * What the picture shows, in words. It does not count down: nobody wants to hear that.
+ * @param {Attempt[]} attempts
+ * @param {number | null} next
+ */
+function inWords(attempts, next) {
+  const gaps = attempts.slice(1).map((attempt, index) => span(attempt.time - attempts[index].time));
+  if (next !== null) gaps.push(span(next - attempts[attempts.length - 1].time));
+  const told = gaps.slice(-TOLD);
+  const unseen = attempts.filter((attempt) => !attempt.seen).length;
+  const count = attempts.length === 1 ? '1 failed attempt' : `${attempts.length} failed attempts`;
+  return [
+    `Attempts over time: ${count}`,
+    told.length > 0 ? `, the ${gaps.length > told.length ? 'last ' : ''}gaps are ${told.join(', ')}` : '',
+    next !== null ? '; the last of them ends with the next attempt' : '',
+    unseen > 0 ? `; ${unseen} of them worked out from the retry policy, not observed` : '',
+    '.',
+  ].join('');
+}
+
+export function attemptsPicture() {
+  const picture = svg('svg', { role: 'img', height: 40, width: '100%', focusable: 'false' });
+  const legend = html('p', { class: 'legend' });
+  const element = html('div', { class: 'attempts' }, picture, legend);
+  /** @type {Attempt[]} */
+  let attempts = [];
+  /** @type {number | null} */
+  let next = null;
+  let trying = false;
+  let end = 0;
+  /** @type {Element | null} */
+  let elapsed = null;
+  /** @type {Element | null} */
+  let cursor = null;
+
+  /** @param {number} time */
+  function x(time) {
+    const begin = attempts[0].time;
+    const part = end > begin ? (time - begin) / (end - begin) : 0;
+    return `${(2 + 95 * Math.min(1, Math.max(0, part))).toFixed(3)}%`;
+  }
+
+  /** The line up to now, and the mark of now at its end. */
+  function grow() {
+    if (!elapsed || !cursor) return;
+    setAttribute(elapsed, 'x2', x(now()));
+    setAttribute(cursor, 'x1', x(now()));
+    setAttribute(cursor, 'x2', x(now()));
+  }
+
+  function draw() {
+    const last = attempts[attempts.length - 1].time;
+    const ahead = next !== null && next > last ? next : null;
+    // With no next attempt to look forward to, the line ends a little after now.
+    end = Math.max(ahead ?? 0, now() + (ahead === null ? 2 : 0), last + 1);
+    const marks = ahead === null ? attempts.map((a) => a.time) : [...attempts.map((a) => a.time), ahead];
+    elapsed = svg('line', { class: 'elapsed', x1: x(attempts[0].time), x2: x(now()), y1: LINE, y2: LINE });
+    cursor = svg('line', { class: 'cursor', x1: x(now()), x2: x(now()), y1: LINE - 7, y2: LINE + 7 });
+    const gaps = marks.slice(1).flatMap((time, index) => {
+      const from = marks[index];
+      if ((95 * (time - from)) / (end - attempts[0].time) < ROOM) return [];
+      return [svg('text', { class: 'gap', x: x((from + time) / 2), y: LABELS, 'text-anchor': 'middle' }, span(time - from))];
+    });
+    picture.replaceChildren(
+      svg('line', { class: 'to-come', x1: x(attempts[0].time), x2: x(ahead ?? now()), y1: LINE, y2: LINE }),
+      elapsed,
+      cursor,
+      ...attempts.map((attempt) =>
+        svg('circle', { class: attempt.seen ? 'seen' : 'unseen', cx: x(attempt.time), cy: LINE, r: 4 }),
+      ),
+      ...(ahead === null ? [] : [svg('circle', { class: trying ? 'next trying' : 'next', cx: x(ahead), cy: LINE, r: 6 })]),
+      ...gaps,
+    );
+    setAttribute(picture, 'aria-label', inWords(attempts, ahead));
+  }
+
+  return {
+    element,
+    /** @param {Record<string, any>} stuck */
+    update(stuck) {
+      attempts = attemptsOf(stuck);
+      next = number(stuck.next_attempt);
+      trying = stuck.trying === true;
+      element.hidden = attempts.length === 0;
+      if (attempts.length === 0) return;
+      legend.textContent = attempts.some((a) => !a.seen) ? 'Hollow: worked out from the retry policy, not observed.' : '';
+      draw();
+    },
+    tick() {
+      if (attempts.length === 0) return;
+      if (now() > end) draw();
+      else grow();
+    },
+  };
+}
+
+/**
+ * `Attempt 4 of 5`, or less where less is known.
+ * @param {Record<string, any>} stuck
+ */
+export function attemptNumber(stuck) {
+  const attempt = number(stuck.attempt);
+  const most = number(stuck.max_attempts);
+  if (attempt === null) return text(stuck.attempt, 20) && `Attempt ${text(stuck.attempt, 20)}`;
+  return most !== null && most > 0 ? `Attempt ${attempt} of ${most}` : `Attempt ${attempt}`;
+}
+
+/**
+ * When the next attempt comes, counted down.
+ * @param {Record<string, any>} stuck
+ */
+export function countdown(stuck) {
+  if (stuck.trying === true) return 'under way now';
+  const next = number(stuck.next_attempt);
+  if (next === null) return '';
+  const left = Math.ceil(next - now());
+  return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due';
+}

@@ -1,0 +1,183 @@
+// @ts-check
+/**
+ * The few things that this page does to the document, each in one place.
+ * All text goes in by textContent; the one exception is `setServerHtml` in guide.js.
+ */
+import { text, webAddress } from './outside.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/**
+ * The element with this id. The page's own HTML has it, so it is there.
+ * @param {string} id
+ * @returns {any}
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html has no #${id}`);
+  return found;
+}
+
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {Record<string, string | number | boolean | null>} attributes
+ * @param {(Node | string)[]} children
+ * @returns {E}
+ */
+function furnish(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) setAttribute(element, name, value);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * A new HTML element.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | null>} [attributes]
+ * @param {(Node | string)[]} children texts become text nodes, never markup
+ * @returns {any}
+ */
+export function html(tag, attributes = {}, ...children) {
+  return furnish(document.createElement(tag), attributes, children);
+}
+
+/**
+ * A new SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | null>} [attributes]
+ * @param {(Node | string)[]} children
+ * @returns {any}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  return furnish(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/**
+ * Sets an attribute unless it is so already; false and null take it away.
+ * @param {Element} element
+ * @param {string} name
+ * @param {string | number | boolean | null} value
+ */
+export function setAttribute(element, name, value) {
+  if (value === null || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+    return;
+  }
+  const wanted = value === true ? '' : String(value);
+  if (element.getAttribute(name) !== wanted) element.setAttribute(name, wanted);
+}
+
+/**
+ * Sets a text unless it is so already: what is not touched does not flicker, keeps its selection and is not read again.
+ * @param {Node} node
+ * @param {string} wanted
+ */
+export function setText(node, wanted) {
+  if (node.textContent !== wanted) node.textContent = wanted;
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {boolean} visible
+ */
+export function show(element, visible) {
+  if (element.hidden === visible) element.hidden = !visible;
+}
+
+/**
+ * One of the pictures in index.html: done, now, failing, failed, ended, todo.
+ * @param {string} name
+ * @returns {SVGSVGElement}
+ */
+export function glyph(name) {
+  return svg('svg', { class: 'glyph', 'aria-hidden': 'true', focusable: 'false' }, svg('use', { href: `#glyph-${name}` }));
+}
+
+/**
+ * @param {Element} picture made by `glyph`
+ * @param {string} name
+ */
+export function setGlyph(picture, name) {
+  if (picture.firstElementChild) setAttribute(picture.firstElementChild, 'href', `#glyph-${name}`);
+}
+
+/**
+ * A link that opens elsewhere, without telling there where it came from.
+ * @param {string} label
+ * @param {string} className
+ * @returns {HTMLAnchorElement}
+ */
+export function outLink(label, className) {
+  const link = html('a', { class: className, target: '_blank', rel: 'noopener noreferrer' });
+  link.append(label, html('span', { class: 'visually-hidden' }, ' (opens in a new tab)'));
+  return link;
+}
+
+/**
+ * Points a link somewhere, or hides it when there is nowhere to point.
+ * @param {HTMLAnchorElement} link
+ * @param {unknown} address
+ */
+export function pointLink(link, address) {
+  const href = webAddress(address);
+  setAttribute(link, 'href', href);
+  show(link, href !== null);
+}
+
+/**
+ * Tells whether `value` differs from the one of the last call for this node, so that what has not changed is left alone.
+ * @param {object} node
+ * @param {unknown} value
+ */
+export function changed(node, value) {
+  const key = JSON.stringify(value) ?? '';
+  if (lastSeen.get(node) === key) return false;
+  lastSeen.set(node, key);
+  return true;
+}
+/** @type {WeakMap<object, string>} */
+const lastSeen = new WeakMap();
+
+/**
+ * Makes the children of `parent` show `items`, in their order. A child stays the same element for as long as its key is
+ * there, so focus, selection and what is folded open survive; and what is in its place already is not moved.
+ *
+ * @template T
+ * @param {HTMLElement} parent
+ * @param {T[]} items
+ * @param {(item: T, index: number) => unknown} keyOf what tells one item from another
+ * @param {(item: T) => {element: HTMLElement, update: (item: T) => void}} create
+ * @param {HTMLElement} [refuge] gets the focus when the child that had it goes away
+ */
+export function reconcile(parent, items, keyOf, create, refuge) {
+  const children = childrenOf.get(parent) ?? new Map();
+  childrenOf.set(parent, children);
+  /** @type {Map<string, T>} */
+  const wanted = new Map();
+  items.forEach((item, index) => {
+    let key = text(keyOf(item, index), 300);
+    while (wanted.has(key)) key += '#';
+    wanted.set(key, item);
+  });
+  for (const [key, child] of children) {
+    if (wanted.has(key)) continue;
+    const hadFocus = child.element.contains(document.activeElement);
+    child.element.remove();
+    children.delete(key);
+    if (hadFocus) refuge?.focus({ preventScroll: true });
+  }
+  let place = parent.firstElementChild;
+  for (const [key, item] of wanted) {
+    let child = children.get(key);
+    if (!child) {
+      child = create(item);
+      children.set(key, child);
+    }
+    if (child.element === place) place = place.nextElementSibling;
+    else parent.insertBefore(child.element, place);
+    child.update(item);
+  }
+}
+/** @type {WeakMap<HTMLElement, Map<string, {element: HTMLElement, update: (item: any) => void}>>} */
+const childrenOf = new WeakMap();

@@ -1,0 +1,101 @@
+// @ts-check
+/** The form that starts a transfer, and the daily batch. */
+import { byId, changed, html, outLink, pointLink, setAttribute, setText } from './dom.js';
+import { parseAmount } from './money.js';
+import { once, order, say, sentence } from './orders.js';
+import { list, number, record, text } from './outside.js';
+import { watch } from './store.js';
+import { showFrom } from './stream.js';
+
+/**
+ * Shows or takes away the error of one field.
+ * @param {HTMLElement} field
+ * @param {string} error empty when the field is in order
+ */
+function setError(field, error) {
+  setText(byId(`${field.id}-error`), error);
+  setAttribute(field, 'aria-invalid', error ? 'true' : null);
+}
+
+/**
+ * Checks what can be checked here. The server checks it again, and has the last word.
+ * @returns {{from_account: string, to_account: string, amount: number} | null} null after showing what is wrong
+ */
+function check() {
+  const from = byId('from');
+  const to = byId('to');
+  const amount = byId('amount');
+  const parsed = parseAmount(amount.value);
+  setError(from, from.value ? '' : 'The accounts are not known yet: the bank has not answered.');
+  setError(to, from.value && from.value === to.value ? 'Choose two different accounts.' : '');
+  setError(amount, 'error' in parsed ? parsed.error : '');
+  const wrong = [from, to, amount].find((field) => field.hasAttribute('aria-invalid'));
+  if (wrong) {
+    wrong.focus();
+    return null;
+  }
+  return { from_account: from.value, to_account: to.value, amount: 'error' in parsed ? 0 : parsed.amount };
+}
+
+/** Starts the transfer that the form describes. */
+async function start() {
+  const message = byId('form-message');
+  const wish = check();
+  say(message, '');
+  if (!wish) return;
+  try {
+    const started = await order('/api/transfer', wish);
+    const link = outLink('Open in Temporal UI', 'inline-link');
+    pointLink(link, started.ui_url);
+    say(message, 'ok', 'Started ', html('code', {}, text(started.workflow_id, 200)), '. ', link);
+    showFrom(0);
+  } catch (error) {
+    say(message, 'bad', sentence(error));
+  }
+}
+
+/** Starts a dozen transfers at once. */
+async function startBatch() {
+  const message = byId('form-message');
+  say(message, '', 'Starting…');
+  try {
+    const count = number((await order('/api/batch', {})).started);
+    say(message, 'ok', count === null ? 'The batch is started.' : `${count} transfers started.`);
+    showFrom(0);
+  } catch (error) {
+    say(message, 'bad', sentence(error));
+  }
+}
+
+/**
+ * Fills the two lists of accounts. They are touched only when the accounts differ, so that an open list stays as it is.
+ * @param {unknown} bank
+ */
+function drawAccounts(bank) {
+  const names = list(record(bank).accounts).map((account) => text(record(account).account_number, 200)).filter(Boolean);
+  [byId('from'), byId('to')].forEach((select, index) => {
+    if (!changed(select, names)) return;
+    const before = select.value;
+    select.replaceChildren(...names.map((name) => html('option', { value: name }, name)));
+    select.value = names.includes(before) ? before : (names[index] ?? names[0] ?? '');
+    if (names.length > 0) setError(select, '');
+  });
+}
+
+export function startForm() {
+  const form = byId('transfer-form');
+  const submit = byId('submit');
+  const batch = byId('batch');
+  form.addEventListener('submit', (/** @type {Event} */ event) => {
+    event.preventDefault();
+    once(submit, start);
+  });
+  // An error goes away as soon as somebody sees to it, and comes back only when asked.
+  form.addEventListener('input', (/** @type {Event} */ event) => {
+    const field = /** @type {HTMLElement} */ (event.target);
+    setError(field, '');
+    if (field.id === 'from') setError(byId('to'), '');
+  });
+  batch.addEventListener('click', () => once(batch, startBatch));
+  watch('bank', drawAccounts);
+}

@@ -1,0 +1,75 @@
+// @ts-check
+/**
+ * What comes from outside may be missing, of a strange type, huge or hostile: other clients start transfers
+ * too, with any JSON as their input. These functions make something harmless of it. None of them throws.
+ */
+
+/** Longer texts are cut here, so that one row cannot slow the page down; CSS clips what is still too long. */
+const LONGEST = 2000;
+
+/**
+ * Anything as text. What is no text is shown as JSON, because that is what it was.
+ * @param {unknown} value
+ * @param {number} [longest]
+ * @returns {string}
+ */
+export function text(value, longest = LONGEST) {
+  if (value === null || value === undefined) return '';
+  let said;
+  if (typeof value === 'string') said = value;
+  else {
+    try {
+      said = JSON.stringify(value) ?? '';
+    } catch {
+      said = '';
+    }
+  }
+  return said.length > longest ? `${said.slice(0, longest)}…` : said;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {any[]} the list, or an empty one
+ */
+export function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Record<string, any>} the object, or an empty one
+ */
+export function record(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? /** @type {any} */ (value) : {};
+}
+
+/**
+ * @param {unknown} value
+ * @returns {boolean}
+ */
+export function isRecord(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {number | null} a finite number, or null
+ */
+export function number(value) {
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}
+
+/**
+ * An address that a link may have. Anything but http and https (`javascript:`, say) is none.
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function webAddress(value) {
+  if (typeof value !== 'string' || value.length > LONGEST) return null;
+  try {
+    const url = new URL(value, location.href);
+    return url.protocol === 'http:' || url.protocol === 'https:' ? url.href : null;
+  } catch {
+    return null;
+  }
+}

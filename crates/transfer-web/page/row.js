@@ -1,0 +1,241 @@
+// @ts-check
+/** One transfer in the list. Its elements are made once and then only brought up to date. */
+import { announce } from './announce.js';
+import { attemptNumber, attemptsPicture, countdown } from './attempts.js';
+import { copyButton, setCopy } from './copy.js';
+import { changed, html, outLink, pointLink, setAttribute, setText, show } from './dom.js';
+import { money } from './money.js';
+import { once, order, say, sentence } from './orders.js';
+import { isRecord, number, record, text } from './outside.js';
+import { statusOf, statusPill } from './state.js';
+import { drawSteps } from './steps.js';
+import { ago, clock, machineTime, span } from './time.js';
+
+/** A failure longer than this is shown in full among the details only. */
+const LONGEST_FAILURE = 600;
+/** A result has few fields; anything else's are cut here. */
+const MOST_FIELDS = 12;
+
+/** @typedef {ReturnType<typeof transferRow>} TransferRow */
+
+/** Why a transfer does not get on, when it next tries, and what can be done about it. */
+function stuckPart() {
+  const what = html('strong', { class: 'what' });
+  const attempt = html('span', { class: 'attempt' });
+  const wait = html('span', { class: 'countdown' });
+  const retry = html('button', { type: 'button', class: 'retry' }, 'Retry now');
+  const failure = html('p', { class: 'failure mono' });
+  const place = html('code', { class: 'place' });
+  const placeCopy = copyButton('');
+  const placeLine = html('div', { class: 'place-line' }, place, placeCopy);
+  const note = html('p', { class: 'note' });
+  const message = html('p', { class: 'message', role: 'status' });
+  const picture = attemptsPicture();
+  const element = html(
+    'div',
+    { class: 'stuck' },
+    html('div', { class: 'why' }, html('p', {}, what, ' ', html('span', { class: 'when' }, attempt, ' ', wait)), retry),
+    failure,
+    placeLine,
+    picture.element,
+    note,
+    message,
+  );
+  let workflow = '';
+  /** @type {Record<string, any>} */
+  let stuck = {};
+
+  retry.addEventListener('click', () =>
+    once(retry, async () => {
+      say(message, '');
+      try {
+        await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
+        announce('The next attempt is made now.');
+      } catch (error) {
+        say(message, 'bad', sentence(error));
+      }
+    }),
+  );
+
+  function tick() {
+    const when = countdown(stuck);
+    setText(wait, when && attempt.textContent ? `· ${when}` : when);
+    picture.tick();
+  }
+
+  return {
+    element,
+    tick,
+    /**
+     * @param {Record<string, any>} row
+     * @param {HTMLElement} refuge gets the focus when the button that had it goes away
+     */
+    update(row, refuge) {
+      const hadFocus = element.contains(document.activeElement);
+      workflow = text(row.workflow_id);
+      stuck = record(row.stuck);
+      const isStuck = row.status === 'RUNNING' && isRecord(row.stuck);
+      show(element, isStuck);
+      if (!isStuck) {
+        say(message, '');
+        if (hadFocus) refuge.focus({ preventScroll: true });
+        return;
+      }
+      const activity = text(stuck.activity, 80) || text(stuck.step, 80);
+      const task = stuck.kind === 'workflow_task';
+      setText(what, task ? 'Its Workflow Task fails.' : activity ? `The Activity ${activity} fails.` : 'It does not get on.');
+      setText(attempt, attemptNumber(stuck));
+      setText(failure, text(stuck.failure, LONGEST_FAILURE));
+      show(failure, failure.textContent !== '');
+      const where = text(stuck.place, 300);
+      setText(place, where);
+      if (where) setCopy(placeCopy, where);
+      show(placeLine, where !== '');
+      const canRetry = stuck.can_retry === true && !task;
+      if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
+      show(retry, canRetry);
+      setText(note, task ? 'Temporal retries by itself, every 2 s or so here. Mend the code, and this transfer goes on.' : '');
+      if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
+      tick();
+    },
+  };
+}
+
+/**
+ * What is only of interest to who looks closer.
+ * @param {Record<string, any>} row
+ * @returns {[string, string][]}
+ */
+function detailsOf(row) {
+  const input = record(row.input);
+  const result = record(row.result);
+  /** @type {[string, string][]} */
+  const lines = [
+    ['Workflow Id', text(row.workflow_id)],
+    ['Run Id', text(row.run_id)],
+    ['Status', text(row.status, 60)],
+    ['Started', clock(row.start_time)],
+    ['Ended', clock(row.close_time)],
+  ];
+  if (!knownShape(input)) lines.push(['Input', text(row.input)]);
+  if (isRecord(row.result)) {
+    for (const [name, value] of Object.entries(result).slice(0, MOST_FIELDS)) {
+      if (name in input) continue;
+      const label = name.slice(0, 60).replaceAll('_', ' ');
+      lines.push([label, (name.endsWith('balance') && money(value)) || text(value)]);
+    }
+  } else lines.push(['Result', text(row.result)]);
+  lines.push(['Failure', text(record(row.stuck).failure) || text(row.failure)]);
+  return lines.filter(([, value]) => value !== '');
+}
+
+/** @param {Record<string, any>} input */
+function knownShape(input) {
+  return typeof input.from_account === 'string' && typeof input.to_account === 'string' && number(input.amount) !== null;
+}
+
+/**
+ * How it ended, in a sentence.
+ * @param {Record<string, any>} row
+ */
+function endOf(row) {
+  if (row.failure) return text(row.failure, LONGEST_FAILURE);
+  if (row.status !== 'COMPLETED') return '';
+  const started = number(row.start_time);
+  const closed = number(row.close_time);
+  const took = started !== null && closed !== null ? ` after ${span(closed - started)}` : '';
+  return isRecord(row.result) && row.result.success === false ? `Completed${took}, without success.` : `The money has arrived${took}.`;
+}
+
+/** A transfer, ready to be shown. */
+export function transferRow() {
+  const status = statusPill();
+  const from = html('span', { class: 'clip' });
+  const to = html('span', { class: 'clip' });
+  const arrow = html('span', { class: 'arrow', 'aria-hidden': 'true' }, '→');
+  const route = html('h3', { class: 'route' }, from, html('span', { class: 'visually-hidden' }, ' to '), arrow, to);
+  const amount = html('span', { class: 'amount' });
+  const steps = html('ol', { class: 'steps', 'aria-label': 'Steps' });
+  const stuck = stuckPart();
+  const ended = html('p', { class: 'ended' });
+  const id = html('code', { class: 'workflow-id clip' });
+  const age = html('time', { class: 'age nowrap' });
+  const runs = html('span', { class: 'runs nowrap' });
+  const link = outLink('Open in Temporal UI', 'ui-link out-link');
+  const facts = html('dl', {});
+  const idCopy = copyButton('');
+  const details = html('details', { class: 'details' }, html('summary', {}, 'Details'), facts);
+  const element = html(
+    'li',
+    { class: 'transfer', tabindex: -1 },
+    html('div', { class: 'transfer-head' }, status.element, route, amount),
+    steps,
+    stuck.element,
+    ended,
+    html('div', { class: 'meta' }, id, age, runs, link, details),
+  );
+  /** @type {Record<string, any>} */
+  let row = {};
+
+  function drawDetails() {
+    if (!details.open || !changed(facts, row)) return;
+    const hadFocus = document.activeElement === idCopy;
+    if (row.workflow_id) setCopy(idCopy, text(row.workflow_id));
+    facts.replaceChildren(
+      ...detailsOf(row).map(([name, value]) =>
+        html(
+          'div',
+          {},
+          html('dt', {}, name),
+          html('dd', { class: 'mono' }, value, ...(name === 'Workflow Id' ? [' ', idCopy] : [])),
+        ),
+      ),
+    );
+    if (hadFocus) idCopy.focus({ preventScroll: true });
+  }
+  details.addEventListener('toggle', drawDetails);
+
+  function tick() {
+    const started = number(row.start_time);
+    setText(age, started === null ? '' : ago(started));
+    if (!stuck.element.hidden) stuck.tick();
+  }
+
+  return {
+    element,
+    tick,
+    /** @param {Record<string, any>} value */
+    update(value) {
+      row = value;
+      const input = record(row.input);
+      const workflow = text(row.workflow_id, 300);
+      const isStuck = row.status === 'RUNNING' && isRecord(row.stuck);
+      const kind = text(record(row.stuck).kind, 40);
+      setAttribute(element, 'data-workflow-id', workflow);
+      setAttribute(element, 'data-status', text(row.status, 60));
+      setAttribute(element, 'data-stuck', isStuck ? (['workflow_task', 'activity'].includes(kind) ? kind : 'other') : '');
+      status.update(statusOf(row));
+      setAttribute(element, 'data-tone', statusOf(row).tone);
+      const known = isRecord(row.input) && (input.from_account !== undefined || input.to_account !== undefined);
+      setText(from, known ? text(input.from_account, 120) || 'no account' : row.input == null ? 'input not known yet' : 'input of another shape');
+      setText(to, known ? text(input.to_account, 120) || 'no account' : '');
+      show(arrow, known);
+      setText(amount, money(input.amount) || text(input.amount, 40));
+      drawSteps(steps, row);
+      stuck.update(row, link.hidden ? element : link);
+      const end = endOf(row);
+      setText(ended, end);
+      setAttribute(ended, 'data-tone', row.failure ? 'bad' : 'ok');
+      show(ended, end !== '');
+      setText(id, workflow);
+      setAttribute(id, 'title', workflow);
+      const started = number(row.start_time);
+      setAttribute(age, 'datetime', started === null ? null : machineTime(started));
+      const count = number(row.runs) ?? 1;
+      setText(runs, count > 1 ? `reset ${count === 2 ? 'once' : `${count - 1} times`}` : '');
+      pointLink(link, row.ui_url);
+      drawDetails();
+      tick();
+    },
+  };
+}

@@ -1,0 +1,149 @@
+// @ts-check
+/** The list of transfers, newest first, a page at a time. */
+import { announce } from './announce.js';
+import { byId, reconcile, setAttribute, setText, show } from './dom.js';
+import { list, number, record, text } from './outside.js';
+import { transferRow } from './row.js';
+import { statusOf } from './state.js';
+import { get, watch } from './store.js';
+import { PAGE, showFrom } from './stream.js';
+import { everySecond } from './time.js';
+
+/** Changes within this many milliseconds are told in one sentence. */
+const GATHER = 1500;
+
+/** The rows on the page. @type {Map<Element, import('./row.js').TransferRow>} */
+const rows = new Map();
+
+/** The status that each transfer on the page had last. @type {Map<string, string>} */
+let before = new Map();
+/** @type {Map<string, string>} */
+const news = new Map();
+/** @type {number | undefined} */
+let telling;
+
+/** @param {unknown} value */
+function count(value) {
+  return (number(value) ?? 0).toLocaleString('en-US');
+}
+
+/** Tells in one sentence which transfers got stuck or ended. Each step of each would be too much to listen to. */
+function tell() {
+  /** @type {Map<string, number>} */
+  const words = new Map();
+  for (const word of news.values()) words.set(word, (words.get(word) ?? 0) + 1);
+  news.clear();
+  const parts = [...words].map(([word, times]) => `${times} ${word.toLowerCase()}`);
+  if (parts.length > 0) announce(`Transfers: ${parts.join(', ')}.`);
+}
+
+/** @param {Record<string, any>[]} shown */
+function gatherNews(shown) {
+  const after = new Map();
+  for (const row of shown) {
+    const id = text(row.workflow_id, 300);
+    const word = statusOf(row).word;
+    const last = before.get(id);
+    if (last !== undefined && last !== word) {
+      if (word === 'Running') news.delete(id);
+      else news.set(id, word);
+    }
+    after.set(id, word);
+  }
+  before = after;
+  if (news.size > 0) {
+    clearTimeout(telling);
+    telling = setTimeout(tell, GATHER);
+  }
+}
+
+/** @param {Record<string, any>} transfers */
+function drawCounts(transfers) {
+  const parts = [
+    `${count(transfers.running)} under way`,
+    `${count(transfers.completed)} completed`,
+    `${count(transfers.failed)} failed`,
+  ];
+  const stuck = number(transfers.stuck_in_window) ?? 0;
+  if (stuck > 0) parts.unshift(`${stuck} stuck here`);
+  setText(byId('counts'), number(transfers.total) ? parts.join(', ') : '');
+}
+
+/** @param {Record<string, any>} transfers */
+function drawPager(transfers) {
+  const total = number(transfers.total) ?? 0;
+  const offset = number(transfers.offset) ?? 0;
+  const shown = list(transfers.rows).length;
+  show(byId('pager'), total > PAGE || offset > 0);
+  setText(byId('range'), shown > 0 ? `${count(offset + 1)}–${count(offset + shown)} of ${count(total)}` : `0 of ${count(total)}`);
+  // Not disabled but said to be: a button that is disabled under the finger loses the focus.
+  setAttribute(byId('newer'), 'aria-disabled', offset <= 0 ? 'true' : null);
+  setAttribute(byId('older'), 'aria-disabled', offset + shown >= total ? 'true' : null);
+}
+
+function drawEmpty() {
+  const transfers = get('transfers');
+  const empty = list(record(transfers).rows).length === 0;
+  show(byId('transfers-empty'), empty);
+  if (!empty) return;
+  const lost = record(get('connection')).state === 'lost';
+  const known = transfers !== undefined && !lost;
+  setText(byId('empty-title'), known ? 'No transfers yet' : lost ? 'Nothing to show' : 'Waiting for the lab');
+  setText(
+    byId('empty-text'),
+    known
+      ? 'Start one with the form under New transfer, and watch it take its steps here. The daily batch starts a dozen at once.'
+      : 'Transfers show here as soon as the lab answers.',
+  );
+}
+
+/** @param {unknown} value */
+function draw(value) {
+  const transfers = record(value);
+  const shown = list(transfers.rows).map(record);
+  const total = number(transfers.total) ?? 0;
+  const offset = number(transfers.offset) ?? 0;
+  // After a reset, the page that was looked at may be past the end.
+  if (shown.length === 0 && offset > 0) {
+    showFrom(Math.min(offset - PAGE, Math.floor(Math.max(0, total - 1) / PAGE) * PAGE));
+    return;
+  }
+  reconcile(
+    byId('transfers'),
+    shown,
+    (row) => row.workflow_id,
+    () => {
+      const row = transferRow();
+      rows.set(row.element, row);
+      return row;
+    },
+    byId('transfers-panel'),
+  );
+  for (const element of rows.keys()) if (!element.isConnected) rows.delete(element);
+  show(byId('transfers'), shown.length > 0);
+  drawCounts(transfers);
+  drawPager(transfers);
+  drawEmpty();
+  gatherNews(shown);
+}
+
+/**
+ * Goes to another page of the list.
+ * @param {HTMLElement} button
+ * @param {number} by
+ */
+function turn(button, by) {
+  if (button.getAttribute('aria-disabled') === 'true') return;
+  showFrom((number(record(get('transfers')).offset) ?? 0) + by);
+  byId('transfers-panel').scrollTop = 0;
+}
+
+export function startTransfers() {
+  byId('newer').addEventListener('click', () => turn(byId('newer'), -PAGE));
+  byId('older').addEventListener('click', () => turn(byId('older'), PAGE));
+  watch('transfers', draw);
+  watch('connection', drawEmpty);
+  everySecond(() => {
+    for (const row of rows.values()) row.tick();
+  });
+}
