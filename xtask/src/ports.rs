@@ -31,6 +31,12 @@ pub(crate) const PORTS: &[PortRow] = &[
         flag: Some("account-api-port"),
         what: "the account API",
     },
+    PortRow {
+        name: TRANSFER_WEB,
+        default: Some(5051),
+        flag: Some("page-port"),
+        what: "the page and the Money Transfer API",
+    },
 ];
 
 /// The Temporal server's gRPC port.
@@ -41,6 +47,8 @@ pub(crate) const TEMPORAL_UI: &str = "temporal-ui";
 pub(crate) const TEMPORAL_HTTP: &str = "temporal-http";
 /// The bank.
 pub(crate) const ACCOUNT_API: &str = "account-api";
+/// The page and its API.
+pub(crate) const TRANSFER_WEB: &str = "transfer-web";
 
 /// How far from its default a port may move.
 const REACH: u16 = 200;

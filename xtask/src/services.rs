@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
-use lab_client::http;
+use lab_client::{Endpoints, http};
 
 use crate::{
     build::Executables,
@@ -58,12 +58,15 @@ pub(crate) const ACCOUNT_API: &str = "account-api";
 /// The worker that a learner edits.
 pub(crate) const WORKER: &str = "worker";
 
+/// The page and its API.
+pub(crate) const TRANSFER_WEB: &str = "transfer-web";
+
 /// The packages that cargo builds for a lab. Always all in one call: another selection could choose
 /// other features of what they share, and build that again.
-pub(crate) const PACKAGES: &[&str] = &["account-api", "worker"];
+pub(crate) const PACKAGES: &[&str] = &["account-api", "transfer-web", "worker"];
 
 /// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
-pub(crate) const BINARIES: &[&str] = &["account-api", "worker"];
+pub(crate) const BINARIES: &[&str] = &["account-api", "transfer-web", "worker"];
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
 pub(crate) const SERVICES: &[Service] = &[
@@ -112,6 +115,18 @@ pub(crate) const SERVICES: &[Service] = &[
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
         address: |_| None,
         url: |_| None,
+        grace: Duration::from_secs(5),
+    },
+    Service {
+        name: TRANSFER_WEB,
+        program: |setup| setup.executables.as_ref()?.get("transfer-web"),
+        arguments: transfer_web_arguments,
+        environment: |_| Vec::new(),
+        // It waits for nobody: a page that is open tells what is down.
+        after: &[],
+        is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::TRANSFER_WEB))),
+        address: |ports| Some(ports.address(ports::TRANSFER_WEB)),
+        url: |ports| Some(ports.url(ports::TRANSFER_WEB)),
         grace: Duration::from_secs(5),
     },
 ];
@@ -168,6 +183,19 @@ fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
         arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
     }
     arguments
+}
+
+fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
+    let Endpoints { temporal_http, temporal_ui, bank } = setup.ports.endpoints();
+    let flags: [(&str, OsString); 6] = [
+        ("--port", setup.ports.get(ports::TRANSFER_WEB).to_string().into()),
+        ("--temporal-http", temporal_http.into()),
+        ("--temporal-ui", temporal_ui.into()),
+        ("--bank", bank.into()),
+        ("--lab", setup.project.lab.clone().into()),
+        ("--ready-file", setup.ready_file(TRANSFER_WEB).into()),
+    ];
+    flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
 /// How long a Workflow Task may take here before the server gives it to another worker. The CLI asks

@@ -799,6 +799,7 @@ fn describe(status: ExitStatus) -> String {
 /// The addresses, as a start and a status print them.
 pub(crate) fn addresses(ports: &Ports) -> Vec<(&'static str, String)> {
     vec![
+        ("the page", ports.url(ports::TRANSFER_WEB)),
         ("Temporal UI", ports.url(ports::TEMPORAL_UI)),
         ("Temporal server", ports.address(ports::TEMPORAL)),
         ("account API", ports.url(ports::ACCOUNT_API)),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoints,
-    http::{get_json, put_json},
+    http::{get_json, post_json, put_json},
 };
 
 /// The lab's bank.
@@ -51,6 +51,11 @@ impl Bank {
 
     fn real_world_mode_url(&self) -> String {
         format!("{}/real-world-mode", self.url)
+    }
+
+    /// Has it open its books anew: the first balances, no history, nothing out of order.
+    pub fn reset(&self) -> Result<()> {
+        post_json(&format!("{}/reset", self.url), &json!({})).map(drop).context(NO_ANSWER)
     }
 
     /// A page of the ledger, by this query.

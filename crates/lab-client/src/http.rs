@@ -18,12 +18,21 @@ const LATE: u64 = 30;
 pub struct Refused {
     /// Its HTTP status.
     pub status: u16,
-    says: String,
+    /// Whose it is.
+    url: String,
+    why: String,
+}
+
+impl Refused {
+    /// The reason that was given.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.says)
+        write!(f, "{} answered {}: {}", self.url, self.status, self.why)
     }
 }
 
@@ -55,8 +64,8 @@ fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
     let status = response.status_code;
     if status != 200 {
         let said = answer["message"].as_str().or(answer["error"].as_str());
-        let why = said.unwrap_or("no reason given");
-        return Err(Refused { status, says: format!("{url} answered {status}: {why}") }.into());
+        let why = said.unwrap_or("no reason given").to_owned();
+        return Err(Refused { status, url: url.to_owned(), why }.into());
     }
     Ok(answer)
 }

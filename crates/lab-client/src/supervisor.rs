@@ -63,3 +63,13 @@ impl Supervisor {
         }
     }
 }
+
+/// The services of a [status](Supervisor::status), for the goals.
+pub fn services(status: &Value) -> Vec<lab::Service> {
+    let services = status["services"].as_array().into_iter().flatten();
+    let service = |service: &Value| {
+        let text = |name: &str| service[name].as_str().map(str::to_owned);
+        Some(lab::Service { name: text("name")?, since: text("since")? })
+    };
+    services.filter_map(service).collect()
+}

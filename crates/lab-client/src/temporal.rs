@@ -214,7 +214,8 @@ impl Run {
 }
 
 impl Listed {
-    fn from_json(value: &Value) -> Option<Listed> {
+    /// The run that this part of the server's JSON tells of.
+    pub fn from_json(value: &Value) -> Option<Listed> {
         let time = |name: &str| value[name].as_str().and_then(time::parse_rfc3339);
         Some(Listed {
             run: Run::from_json(&value["execution"])?,

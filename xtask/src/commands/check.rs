@@ -13,8 +13,9 @@ use lab::{Evidence, Report, Verdict};
 use lab_client::{
     facts::{MOST, Reader},
     progress::Progress,
+    supervisor,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{example, flag, json_flag};
 use crate::{
@@ -103,17 +104,8 @@ fn print(report: &Report, as_json: bool) {
 fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report> {
     let progress = Progress::read(&project.lab);
     let status = control::ask(state, &Request::Status)?;
-    let facts = reader.read(&progress, services(&status))?;
+    let facts = reader.read(&progress, supervisor::services(&status))?;
     Ok(Report { build_failed: status["build"] == "failed", ..Report::of(progress.stage, &facts) })
-}
-
-fn services(status: &Value) -> Vec<lab::Service> {
-    let services = status["services"].as_array().into_iter().flatten();
-    let service = |service: &Value| {
-        let text = |name: &str| service[name].as_str().map(str::to_owned);
-        Some(lab::Service { name: text("name")?, since: text("since")? })
-    };
-    services.filter_map(service).collect()
 }
 
 /// The report for a person.

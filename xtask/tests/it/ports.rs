@@ -9,7 +9,7 @@ fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
     let checkout = Checkout::new("moves");
     // Taken by this test, or by somebody else already.
     let held = TcpListener::bind(("127.0.0.1", 5050));
-    let [temporal, ui, _] = checkout.ports.map(|port| port.to_string());
+    let [temporal, ui, ..] = checkout.ports.map(|port| port.to_string());
     let flags = ["lab", "start", "--detach", "--temporal-port", &temporal, "--ui-port", &ui];
     let start = checkout.run(&flags);
     assert!(start.stderr.contains("port 5050 is taken by "), "{start:?}");

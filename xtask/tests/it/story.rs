@@ -132,7 +132,7 @@ fn stuck(checkout: &Checkout, kind: &str) -> Value {
 
 /// What account_A and account_B hold.
 fn balances(checkout: &Checkout) -> (f64, f64) {
-    let [_, _, bank] = checkout.ports;
+    let [_, _, bank, _] = checkout.ports;
     let balance = |account| {
         let url = format!("http://127.0.0.1:{bank}/accounts/{account}");
         let answer = minreq::get(url).send().expect("the bank answers");

@@ -52,18 +52,19 @@ pub(crate) struct Checkout {
     /// Its folder.
     pub(crate) root: PathBuf,
     /// The ports its lab is given: Temporal server, Temporal UI, bank.
-    pub(crate) ports: [u16; 3],
+    pub(crate) ports: [u16; 4],
     temporal_cli: Option<PathBuf>,
 }
 
 impl Checkout {
-    /// A checkout whose bank and worker are stand-ins.
+    /// A checkout whose bank, worker and page are stand-ins.
     pub(crate) fn new(name: &str) -> Checkout {
         let mut checkout = Checkout::without_server(name);
         checkout.temporal_cli = Some(temporal_cli());
         checkout.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
         for (package, source) in [
-            ("account-api", include_str!("stand_in/account_api.rs")),
+            ("account-api", include_str!("stand_in/web_service.rs")),
+            ("transfer-web", include_str!("stand_in/web_service.rs")),
             ("worker", include_str!("stand_in/worker.rs")),
         ] {
             let manifest =
@@ -78,7 +79,7 @@ impl Checkout {
     pub(crate) fn without_server(name: &str) -> Checkout {
         let root = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        let checkout = Checkout { root, ports: [free_port(), free_port(), free_port()], temporal_cli: None };
+        let checkout = Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: None };
         fs::create_dir_all(checkout.root.join("xtask")).expect("temporary files can be written");
         let first = &lab::STAGES[0];
         checkout.write(lab::LIVE_WORKFLOW, first.workflow.source);
@@ -88,7 +89,7 @@ impl Checkout {
 
     /// A checkout that is there already; removed with the rest.
     pub(crate) fn of(root: PathBuf) -> Checkout {
-        Checkout { root, ports: [free_port(), free_port(), free_port()], temporal_cli: Some(temporal_cli()) }
+        Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: Some(temporal_cli()) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -131,7 +132,7 @@ impl Checkout {
 
     /// The flags that give the lab its ports.
     pub(crate) fn port_flags(&self) -> Vec<String> {
-        let flags = ["--temporal-port", "--ui-port", "--account-api-port"];
+        let flags = ["--temporal-port", "--ui-port", "--account-api-port", "--page-port"];
         flags.iter().zip(self.ports).flat_map(|(flag, port)| [(*flag).to_owned(), port.to_string()]).collect()
     }
 

@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(crate) fn command() -> Command {
     Command::new("logs")
         .about("Shows what a service has written; all of them when none is named")
-        .arg(service_argument("temporal, account-api, worker, build or supervisor"))
+        .arg(service_argument("temporal, account-api, worker, transfer-web, build or supervisor"))
         .arg(
             Arg::new("follow")
                 .short('f')

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn command() -> Command {
     Command::new("restart")
         .about("Ends a service gracefully and starts it again; all of them when none is named")
-        .arg(service_argument("temporal, account-api or worker"))
+        .arg(service_argument("temporal, account-api, worker or transfer-web"))
         .arg(flag("build", "Build the worker first: for a lab that was started with --no-watch"))
         .after_help(example(&["cargo xtask lab restart worker", "cargo xtask lab restart worker --build"]))
 }

@@ -1,0 +1,227 @@
+//! The routes of the Money Transfer API, and what they ask for on their way.
+
+use std::time::Duration;
+
+use anyhow::Error;
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::{MethodRouter, get, post},
+};
+use contract::TransferRequest;
+use lab_client::{
+    bank::Bank,
+    http::{Refused, encode, get_json, put_json},
+};
+use loopback::{Failure, JsonText};
+use serde_json::{Map, Value, json};
+
+use crate::{accounts, events::events, orders, page, watch::Watched};
+
+/// The description of all routes.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+/// So many transfers an answer has at most, the newest.
+const MOST: usize = 2_000;
+/// So many histories are read at one go, before others have their turn.
+const AT_ONCE: usize = 100;
+/// How long others have their turn.
+const TURN: Duration = Duration::from_millis(1);
+
+/// What a route answers.
+type Answer = Result<Json<Value>, Failure>;
+
+/// The routes of the API, by the paths that openapi.json has.
+fn api() -> [(&'static str, MethodRouter<Watched>); 12] {
+    [
+        ("/api/accounts", get(accounts)),
+        ("/api/accounts/{account_id}/workflows", get(account_workflows)),
+        ("/api/transfer", post(transfer)),
+        ("/api/batch", post(batch)),
+        ("/api/workflows", get(workflows)),
+        ("/api/workflows/{workflow_id}", get(workflow)),
+        ("/api/workflows/{workflow_id}/retry", post(retry)),
+        ("/api/real-world-mode", get(real_world_mode).post(set_real_world_mode)),
+        ("/api/outage", get(outage).post(set_outage)),
+        ("/api/reset", post(reset)),
+        ("/api/events", get(events)),
+        ("/openapi.json", get(openapi)),
+    ]
+}
+
+/// All routes.
+pub(crate) fn routes(watched: Watched) -> Router {
+    api()
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(path, route))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .route("/health", get(async || Json(json!({ "status": "healthy" }))))
+        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "there is nothing here: see /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            let error = "this path does not take this method: see the Allow header";
+            Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
+        })
+        .with_state(watched)
+}
+
+/// Asks on a thread that may block.
+async fn ask<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        let error = "the service has made a mistake with this request, which its log tells of";
+        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+    })
+}
+
+/// Temporal gives no answer, or one that nobody expects.
+pub(crate) fn temporal_down(error: &Error) -> Failure {
+    let error = format!("the Temporal server does not answer, try again when it does: {error:#}");
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+/// What the bank refuses is refused in its words; else it does not answer.
+fn bank_down(error: &Error) -> Failure {
+    match error
+        .downcast_ref::<Refused>()
+        .and_then(|refused| Some((StatusCode::from_u16(refused.status).ok()?, refused)))
+    {
+        Some((status, refused)) if status.is_client_error() => Failure::new(status, refused.why()),
+        _ => {
+            let error = format!("the bank does not answer, try again when it does: {error:#}");
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        }
+    }
+}
+
+async fn accounts(State(watched): State<Watched>) -> Answer {
+    ask(move || {
+        let bank = &watched.endpoints.bank;
+        let answer = get_json(&format!("{bank}/accounts")).map_err(|error| bank_down(&error))?;
+        let accounts = answer["accounts"].as_array().into_iter().flatten().filter_map(|account| {
+            let balance = json!({ "balance": account["balance"] });
+            Some((account["account_number"].as_str()?.to_owned(), balance))
+        });
+        Ok(Json(Value::Object(accounts.collect())))
+    })
+    .await
+}
+
+/// The rows of the newest transfers, each read to its present.
+fn rows(watched: &Watched) -> Result<Vec<Value>, Failure> {
+    let opened = watched.ask_opened();
+    watched.transfers().sync().map_err(|error| temporal_down(&error))?;
+    loop {
+        let mut transfers = watched.transfers();
+        if transfers.read_some(MOST, AT_ONCE, opened).map_err(|error| temporal_down(&error))? {
+            transfers.read_running(MOST, opened).map_err(|error| temporal_down(&error))?;
+            return Ok(transfers.rows(MOST, opened));
+        }
+        drop(transfers);
+        std::thread::sleep(TURN);
+    }
+}
+
+async fn workflows(State(watched): State<Watched>) -> Answer {
+    ask(move || Ok(Json(Value::Array(rows(&watched)?)))).await
+}
+
+async fn workflow(State(watched): State<Watched>, Path(workflow_id): Path<String>) -> Answer {
+    ask(move || {
+        let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
+        row.map(Json).ok_or_else(|| unknown(&workflow_id))
+    })
+    .await
+}
+
+fn unknown(workflow_id: &str) -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, format!("there is no transfer with the Workflow Id {workflow_id}"))
+}
+
+async fn account_workflows(State(watched): State<Watched>, Path(account): Path<String>) -> Answer {
+    ask(move || {
+        let bank = &watched.endpoints.bank;
+        match get_json(&format!("{bank}/accounts/{}", encode(&account))).map_err(|error| bank_down(&error)) {
+            // Without the bank there is a history all the same.
+            Ok(_) => {}
+            Err(failure) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(Json(accounts::history(&account, rows(&watched)?)))
+    })
+    .await
+}
+
+async fn transfer(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let request: TransferRequest = body.parse()?;
+    let transfer = request.validate().map_err(|refusal| Failure::bad_request(refusal.message))?;
+    ask(move || orders::start(&watched, &transfer).map(Json)).await
+}
+
+async fn batch(State(watched): State<Watched>) -> Answer {
+    ask(move || orders::batch(&watched).map(Json)).await
+}
+
+async fn retry(State(watched): State<Watched>, Path(workflow_id): Path<String>) -> Answer {
+    ask(move || {
+        let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
+        orders::retry(&watched, &row.ok_or_else(|| unknown(&workflow_id))?).map(Json)
+    })
+    .await
+}
+
+async fn real_world_mode(State(watched): State<Watched>) -> Answer {
+    ask(move || from_bank(&watched, "real-world-mode")).await
+}
+
+async fn set_real_world_mode(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let change: Map<String, Value> = body.parse()?;
+    ask(move || to_bank(&watched, "real-world-mode", change)).await
+}
+
+async fn outage(State(watched): State<Watched>) -> Answer {
+    ask(move || from_bank(&watched, "outage")).await
+}
+
+async fn set_outage(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let change: Map<String, Value> = body.parse()?;
+    ask(move || to_bank(&watched, "outage", change)).await
+}
+
+/// Hands a question on to the bank.
+fn from_bank(watched: &Watched, what: &str) -> Answer {
+    let url = format!("{}/{what}", watched.endpoints.bank);
+    get_json(&url).map(Json).map_err(|error| bank_down(&error))
+}
+
+/// Hands a change on to the bank, which checks it.
+fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer {
+    let url = format!("{}/{what}", watched.endpoints.bank);
+    put_json(&url, &Value::Object(change)).map(Json).map_err(|error| bank_down(&error))
+}
+
+async fn reset(State(watched): State<Watched>) -> Answer {
+    ask(move || orders::reset(&watched, &Bank::new(&watched.endpoints)).map(Json)).await
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let openapi: Value = serde_json::from_str(OPENAPI).expect("openapi.json is JSON");
+        let described = openapi["paths"].as_object().expect("paths").keys().map(String::as_str);
+        let served = api().map(|(path, _)| path);
+        assert_eq!(described.collect::<BTreeSet<_>>(), BTreeSet::from(served));
+    }
+}

@@ -1,0 +1,165 @@
+//! When the attempts of a failing task were made, so that the growing gaps between them can be seen.
+//!
+//! The server tells of the present only: the attempt that comes next, and when the one before it ended. Each look at it adds
+//! what is new. What was before the first look, or between two, is worked out from the retry policy, and marked as such.
+
+use std::collections::BTreeMap;
+
+use lab_client::time::parse_rfc3339;
+use serde_json::{Value, json};
+
+/// So many attempts are told of, the last ones.
+const MOST: usize = 40;
+
+/// The failed attempts of one task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Attempts {
+    /// What is tried: an Activity's id and when it was scheduled, or the Workflow Task after that event.
+    subject: String,
+    /// When each attempt failed, by its number, in seconds since 1970; as it was seen.
+    seen: BTreeMap<u64, f64>,
+}
+
+/// How the gaps between the attempts of an Activity grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Backoff {
+    first: f64,
+    coefficient: f64,
+    longest: f64,
+}
+
+impl Attempts {
+    /// Begins anew where it is another task that is tried now.
+    pub(crate) fn of(&mut self, subject: &str) {
+        if self.subject != subject {
+            *self = Attempts { subject: subject.to_owned(), seen: BTreeMap::new() };
+        }
+    }
+
+    /// Attempt `number` failed then.
+    pub(crate) fn failed(&mut self, number: u64, time: f64) {
+        if number > 0 {
+            self.seen.entry(number).or_insert(time);
+        }
+    }
+
+    /// Every failed attempt up to this one, none of which was before `begin`.
+    pub(crate) fn all(&self, last: u64, begin: f64, backoff: Option<Backoff>) -> Value {
+        let from = last.saturating_sub(MOST as u64 - 1).max(1);
+        let mut times: BTreeMap<u64, (f64, bool)> =
+            self.seen.range(from..).map(|(&number, &time)| (number, (time, true))).collect();
+        for number in (from..=last).rev() {
+            if times.contains_key(&number) {
+                continue;
+            }
+            // From the nearest that is known: backwards by the policy, or evenly where there is none.
+            let after = times.range(number..).next().map(|(&n, &(time, _))| (n, time));
+            let before = self.seen.range(..number).next_back().map(|(&n, &time)| (n, time));
+            let time = match (after, backoff) {
+                (Some((next, time)), Some(backoff)) => time - backoff.gap_after(next - 1),
+                (Some((next, time)), None) => {
+                    let (n, start) = before.unwrap_or((0, begin));
+                    start + (time - start) * (number - n) as f64 / (next - n) as f64
+                }
+                (None, _) => continue,
+            };
+            times.insert(number, (time.max(begin), false));
+        }
+        let attempts = times.into_iter().filter(|(number, _)| *number <= last);
+        attempts
+            .map(|(number, (time, seen))| json!({ "number": number, "time": time, "seen": seen }))
+            .collect()
+    }
+}
+
+impl Backoff {
+    /// What the event that scheduled an Activity says of it.
+    pub(crate) fn of(policy: &Value) -> Option<Backoff> {
+        Some(Backoff {
+            first: seconds(&policy["initialInterval"])?,
+            coefficient: policy["backoffCoefficient"].as_f64()?,
+            longest: seconds(&policy["maximumInterval"])?,
+        })
+    }
+
+    /// The gap between this attempt and the next.
+    fn gap_after(self, number: u64) -> f64 {
+        let power = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
+        (self.first * self.coefficient.powi(power)).min(self.longest)
+    }
+}
+
+/// A duration as protobuf's JSON has it, such as `1.5s`.
+fn seconds(value: &Value) -> Option<f64> {
+    value.as_str()?.strip_suffix('s')?.parse().ok()
+}
+
+/// A point in time in seconds since 1970.
+pub(crate) fn time_of(value: &Value) -> Option<f64> {
+    value.as_str().and_then(parse_rfc3339)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(attempts: &Value) -> Vec<(u64, f64, bool)> {
+        let attempts = attempts.as_array().expect("a list");
+        let one = |a: &Value| (a["number"].as_u64(), a["time"].as_f64(), a["seen"].as_bool());
+        attempts
+            .iter()
+            .map(|a| match one(a) {
+                (Some(number), Some(time), Some(seen)) => (number, time, seen),
+                odd => panic!("{odd:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_not_seen_is_worked_out_from_the_policy() {
+        let policy = json!({ "initialInterval": "1s", "backoffCoefficient": 2, "maximumInterval": "100s" });
+        let backoff = Backoff::of(&policy);
+        let mut attempts = Attempts::default();
+        attempts.of("withdraw");
+        attempts.failed(4, 107.0);
+        attempts.failed(5, 115.1);
+        let all = times(&attempts.all(5, 99.0, backoff));
+        assert_eq!(
+            all,
+            [(1, 100.0, false), (2, 101.0, false), (3, 103.0, false), (4, 107.0, true), (5, 115.1, true)]
+        );
+        // Another task's attempts are its own.
+        attempts.of("deposit");
+        assert_eq!(times(&attempts.all(5, 99.0, backoff)), []);
+    }
+
+    #[test]
+    fn no_gap_is_longer_than_the_policy_has_it_and_nothing_was_before_the_beginning() {
+        let backoff = Some(Backoff { first: 1.0, coefficient: 10.0, longest: 20.0 });
+        let mut attempts = Attempts::default();
+        attempts.failed(4, 50.0);
+        assert_eq!(
+            times(&attempts.all(4, 25.0, backoff)),
+            [(1, 25.0, false), (2, 25.0, false), (3, 30.0, false), (4, 50.0, true)]
+        );
+    }
+
+    #[test]
+    fn without_a_policy_the_unseen_are_spread_evenly() {
+        let mut attempts = Attempts::default();
+        attempts.failed(1, 10.0);
+        attempts.failed(4, 16.0);
+        assert_eq!(
+            times(&attempts.all(4, 9.0, None)),
+            [(1, 10.0, true), (2, 12.0, false), (3, 14.0, false), (4, 16.0, true)]
+        );
+    }
+
+    #[test]
+    fn of_many_attempts_the_last_are_told() {
+        let mut attempts = Attempts::default();
+        (1..=1000).for_each(|number| attempts.failed(number, number as f64));
+        let all = times(&attempts.all(1000, 0.0, None));
+        assert_eq!((all.len(), all[0].0, all[39].0), (MOST, 961, 1000));
+    }
+}

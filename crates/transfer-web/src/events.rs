@@ -1,0 +1,84 @@
+//! The stream of events for a page.
+
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+
+use axum::{
+    extract::{RawQuery, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::stream;
+use loopback::Failure;
+
+use crate::{
+    board::{Look, Subject},
+    transfers::Window,
+    watch::Watched,
+};
+
+/// So many streams there may be: a class looks at one lab, and no more.
+const STREAMS: usize = 200;
+/// So many rows a window has at most.
+const LONGEST: usize = 50;
+/// So many it has unless it says how many.
+const USUAL: usize = 10;
+/// How long nothing may be sent.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// `GET /api/events?offset=&limit=`.
+pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQuery) -> Response {
+    let query: BTreeMap<_, _> =
+        form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    let number = |name: &str, usual: usize| match query.get(name) {
+        None => Ok(usual),
+        Some(text) => {
+            text.parse::<usize>().map_err(|_| Failure::bad_request(format!("{name} must be a number")))
+        }
+    };
+    let window = match (number("offset", 0), number("limit", USUAL)) {
+        (Ok(offset), Ok(limit)) => Window { offset: offset.min(1_000_000), limit: limit.clamp(1, LONGEST) },
+        (Err(failure), _) | (_, Err(failure)) => return failure.into_response(),
+    };
+    if watched.board.audience() >= STREAMS {
+        let error = "too many pages are open on this lab: close one, then reload this one";
+        return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
+    }
+    let look = watched.board.look_at(window);
+    Sse::new(stream::unfold(Told::nothing(watched, look), next))
+        .keep_alive(KeepAlive::new().interval(SILENCE))
+        .into_response()
+}
+
+/// A stream, and what it was told.
+struct Told {
+    watched: Watched,
+    look: Look,
+    changes: tokio::sync::watch::Receiver<u64>,
+    versions: BTreeMap<Subject, u64>,
+    waiting: Vec<(Subject, crate::board::Event)>,
+}
+
+impl Told {
+    fn nothing(watched: Watched, look: Look) -> Told {
+        let mut changes = watched.board.changes();
+        changes.mark_changed();
+        Told { watched, look, changes, versions: BTreeMap::new(), waiting: Vec::new() }
+    }
+}
+
+/// The next event, once there is one; none when the service ends.
+async fn next(mut told: Told) -> Option<(Result<Event, Infallible>, Told)> {
+    while told.waiting.is_empty() {
+        told.changes.changed().await.ok()?;
+        if told.watched.board.is_closed() {
+            return None;
+        }
+        told.waiting = told.watched.board.news(&told.versions, told.look.window);
+    }
+    let (subject, event) = told.waiting.remove(0);
+    told.versions.insert(subject, event.version);
+    Some((Ok(Event::default().event(subject.name()).data(&*event.text)), told))
+}

@@ -1,0 +1,50 @@
+//! The guide beside the transfers: the stage's text, its goals and its hints.
+
+use lab::{Report, Stage};
+use lab_client::temporal::{Run, Server};
+use serde_json::{Value, json};
+
+use crate::markdown;
+
+/// What the page is told of the stage that was entered last.
+pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Option<String>) -> Value {
+    let text = markdown::to_html(stage.text.source);
+    let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
+    let number = lab::STAGES.iter().position(|other| other.name == stage.name).map(|at| at + 1);
+    let mut event = report.clone();
+    let fields = json!({
+        "stage": stage.name,
+        "number": number,
+        "of": lab::STAGES.len(),
+        "summary": stage.summary,
+        "title": text.title,
+        "html": text.html,
+        "hints": hints,
+        "hints_shown": hints_shown,
+        "mended_by": stage.mended_by,
+        "error": error,
+    });
+    if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
+        event.extend(fields);
+    }
+    event
+}
+
+/// A report as `check --json` has it, with links into the Temporal UI and the command of the next stage.
+pub(crate) fn report_json(report: &Report, server: &Server) -> Value {
+    let mut json = report.to_json();
+    let link = |evidence: &mut Value| {
+        let text = |name: &str| evidence[name].as_str().unwrap_or_default().to_owned();
+        let run = Run { workflow_id: text("workflow_id"), run_id: text("run_id") };
+        evidence["ui_url"] = json!(server.ui_link(&run));
+    };
+    for goal in json["goals"].as_array_mut().into_iter().flatten() {
+        goal["evidence"].as_array_mut().into_iter().flatten().for_each(link);
+    }
+    json["wrong"].as_array_mut().into_iter().flatten().for_each(link);
+    json["next_stage"] = report.next_stage().map_or(
+        Value::Null,
+        |next| json!({ "name": next.name, "command": format!("cargo xtask stage {}", next.name) }),
+    );
+    json
+}

@@ -1,0 +1,172 @@
+//! A stage's text as HTML for the page.
+//!
+//! Only what Markdown itself means gets through: HTML in a text is shown as text, and a link leads to another site or is only its
+//! words. Commands get a button that copies them.
+
+use std::fmt::Write;
+
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+/// A text, ready to be shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Html {
+    /// The text of its first heading, without the number before it.
+    pub(crate) title: String,
+    /// The rest, without its hints.
+    pub(crate) html: String,
+}
+
+/// Reads Markdown.
+pub(crate) fn to_html(source: &str) -> Html {
+    let without_hints = source.split("\n## Hints\n").next().unwrap_or_default();
+    let mut title = String::new();
+    let mut events = Vec::new();
+    let mut parser = Parser::new_ext(without_hints, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH);
+    while let Some(event) = parser.next() {
+        match event {
+            Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }) => {
+                title = words_until(&mut parser, |end| matches!(end, TagEnd::Heading(_)));
+            }
+            // The page has headings of its own above these.
+            Event::Start(Tag::Heading { level, id, classes, attrs }) => {
+                events.push(Event::Start(Tag::Heading { level: below(level), id, classes, attrs }));
+            }
+            Event::End(TagEnd::Heading(level)) => events.push(Event::End(TagEnd::Heading(below(level)))),
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
+                let block = words_until(&mut parser, |end| matches!(end, TagEnd::CodeBlock));
+                events.push(Event::Html(commands(&block).into()));
+            }
+            // The texts' marks for programs are comments; other HTML there is none.
+            Event::Html(html) | Event::InlineHtml(html) => {
+                if !html.trim_start().starts_with("<!--") {
+                    events.push(Event::Text(html));
+                }
+            }
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
+            Event::Start(Tag::Link { ref dest_url, .. }) if !is_elsewhere(dest_url) => {
+                // Another file of the project, which the page does not have.
+                let words = words_until(&mut parser, |end| matches!(end, TagEnd::Link));
+                events.push(Event::Text(words.into()));
+            }
+            other => events.push(other),
+        }
+    }
+    let mut text = String::new();
+    html::push_html(&mut text, events.into_iter());
+    // What leads away opens beside the page.
+    let text = text.replace("<a href=", "<a target=\"_blank\" rel=\"noopener noreferrer\" href=");
+    let number = title.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+    let title = number.map_or(title.clone(), |(_, title)| title.to_owned());
+    Html { title, html: text }
+}
+
+fn is_elsewhere(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
+fn below(level: HeadingLevel) -> HeadingLevel {
+    match level {
+        HeadingLevel::H1 | HeadingLevel::H2 => HeadingLevel::H3,
+        _ => HeadingLevel::H4,
+    }
+}
+
+/// The plain words up to this end.
+fn words_until<'a>(parser: &mut impl Iterator<Item = Event<'a>>, is_end: fn(&TagEnd) -> bool) -> String {
+    let mut words = String::new();
+    for event in parser {
+        match event {
+            Event::End(end) if is_end(&end) => break,
+            Event::Text(text) | Event::Code(text) => words.push_str(&text),
+            Event::SoftBreak | Event::HardBreak => words.push(' '),
+            _ => {}
+        }
+    }
+    words
+}
+
+/// A block of commands and what they print.
+fn commands(block: &str) -> String {
+    let mut html = "<div class=\"commands\">\n".to_owned();
+    let mut lines = block.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(typed) = line.strip_prefix("$ ") {
+            let mut typed = typed.to_owned();
+            // A long command goes on after a backslash.
+            while typed.ends_with('\\') {
+                let Some(rest) = lines.next() else { break };
+                typed.pop();
+                typed.push_str(rest.trim_start());
+            }
+            let typed = escape(&typed);
+            // Writing to a String does not fail.
+            let _ = writeln!(
+                html,
+                "<div class=\"command\"><code>{typed}</code><button type=\"button\" class=\"copy\" \
+                 data-copy=\"{typed}\">Copy</button></div>"
+            );
+        } else {
+            let mut output = escape(line);
+            while let Some(more) = lines.next_if(|line| !line.starts_with("$ ")) {
+                output.push('\n');
+                output.push_str(&escape(more));
+            }
+            let _ = writeln!(html, "<pre class=\"output\">{output}</pre>");
+        }
+    }
+    html.push_str("</div>\n");
+    html
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_get_a_button_and_their_output_is_apart() {
+        let html = to_html(
+            "# 1. A bug\n\n```console\n$ temporal a \\\n    --b \"c\"\nprints <1>\nand 2\n$ next\n```\n",
+        );
+        assert_eq!(html.title, "A bug");
+        let command = "<code>temporal a --b &quot;c&quot;</code><button type=\"button\" class=\"copy\" \
+                       data-copy=\"temporal a --b &quot;c&quot;\">";
+        assert!(html.html.contains(command), "{}", html.html);
+        assert!(html.html.contains("<pre class=\"output\">prints &lt;1&gt;\nand 2</pre>"), "{}", html.html);
+        assert!(html.html.contains("<code>next</code>"), "{}", html.html);
+    }
+
+    #[test]
+    fn html_in_a_text_is_text_and_its_marks_are_not_shown() {
+        let html =
+            to_html("a <script>alert(1)</script>\n\n<!-- mend -->\n\n<img src=x onerror=alert(1)>\n").html;
+        assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("mend"), "{html}");
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+    }
+
+    #[test]
+    fn a_link_leads_to_another_site_or_nowhere() {
+        let html = to_html("[docs](https://example.com/a) [file](../docs/x.md) [bad](javascript:alert(1)) ![i](http://x/y.png)").html;
+        assert!(html.contains("rel=\"noopener noreferrer\" href=\"https://example.com/a\""), "{html}");
+        for part in ["x.md", "javascript", "<img"] {
+            assert!(!html.contains(part), "{html}");
+        }
+        assert!(html.contains("file"), "{html}");
+    }
+
+    #[test]
+    fn every_text_of_the_lab_is_shown_without_its_hints() {
+        for stage in lab::STAGES {
+            let Html { title, html } = to_html(stage.text.source);
+            assert!(!title.is_empty() && !title.contains('.'), "{title}");
+            assert!(html.contains("class=\"command\""), "{}", stage.name);
+            assert!(!html.contains("Hints") && !html.contains("<!--"), "{}", stage.name);
+            for hint in stage.text.hints() {
+                assert!(!to_html(&hint).html.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What somebody has done to the transfers: starting, retrying, sweeping away.
+
+use anyhow::Error;
+use axum::http::StatusCode;
+use contract::{Amount, Transfer};
+use lab_client::{
+    bank::Bank,
+    http::get_json,
+    side_by_side,
+    temporal::{Run, Server, status_of},
+    time,
+};
+use loopback::Failure;
+use serde_json::{Value, json};
+
+use crate::{api::temporal_down, watch::Watched};
+
+/// The daily batch: a dozen transfers among the lab's accounts, in cents. No account is asked for more than it holds.
+const BATCH: [(&str, &str, i64); 12] = [
+    ("account_A", "account_B", 12_50),
+    ("account_B", "account_C", 8_00),
+    ("account_C", "account_D", 19_99),
+    ("account_D", "account_E", 45_00),
+    ("account_E", "account_F", 3_25),
+    ("account_F", "account_G", 27_10),
+    ("account_G", "account_H", 5_05),
+    ("account_H", "account_I", 60_00),
+    ("account_I", "account_J", 14_75),
+    ("account_J", "account_A", 31_40),
+    ("account_H", "account_B", 22_22),
+    ("account_D", "account_A", 9_90),
+];
+
+/// Starts a transfer.
+pub(crate) fn start(watched: &Watched, transfer: &Transfer) -> Result<Value, Failure> {
+    if let Some(account) = unknown_account(watched, transfer) {
+        return Err(Failure::bad_request(format!("there is no account {account}")));
+    }
+    let server = Server::new(&watched.endpoints);
+    let run = started(watched, &server, transfer)?;
+    Ok(json!({
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "status": "started",
+        "ui_url": server.ui_link(&run),
+    }))
+}
+
+/// An account of the transfer that the bank does not have. A bank that does not answer is the transfer's to wait for.
+fn unknown_account<'a>(watched: &Watched, transfer: &'a Transfer) -> Option<&'a str> {
+    let answer = get_json(&format!("{}/accounts", watched.endpoints.bank)).ok()?;
+    let accounts = answer["accounts"].as_array()?;
+    let is_known = |account: &str| accounts.iter().any(|known| known["account_number"] == account);
+    [&*transfer.from_account, &*transfer.to_account].into_iter().find(|account| !is_known(account))
+}
+
+fn started(watched: &Watched, server: &Server, transfer: &Transfer) -> Result<Run, Failure> {
+    let workflow_id = contract::workflow_id(time::unix_now(), random());
+    let input = serde_json::to_value(transfer).map_err(|error| temporal_down(&error.into()))?;
+    let run =
+        server.start_quickly(&workflow_id, &input).map_err(|error| not_started(&workflow_id, &error))?;
+    watched.transfers().note_started(run.clone());
+    Ok(run)
+}
+
+fn not_started(workflow_id: &str, error: &Error) -> Failure {
+    let error = match status_of(error) {
+        // No answer: it may have arrived all the same.
+        0 => format!(
+            "the Temporal server does not answer, so it is not known whether a transfer was started; when it is back, look \
+             for {workflow_id}: {error:#}"
+        ),
+        _ => format!("the Temporal server does not start a transfer at this moment: {error:#}"),
+    };
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+/// Thirty-two bits that no other moment or process has: a name needs no more.
+fn random() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    // Keyed by the system's randomness, anew for each.
+    let bits = RandomState::new().hash_one(std::process::id());
+    (bits >> 32) as u32
+}
+
+/// Starts the daily batch.
+pub(crate) fn batch(watched: &Watched) -> Result<Value, Failure> {
+    let server = Server::new(&watched.endpoints);
+    let results = side_by_side::map(&BATCH, |&(from, to, cents)| {
+        let amount = Amount::from_cents(cents).map_err(|error| Failure::bad_request(error.to_string()))?;
+        let transfer = Transfer { from_account: from.to_owned(), to_account: to.to_owned(), amount };
+        started(watched, &server, &transfer).map(|run| run.workflow_id)
+    });
+    let number = results.len();
+    let (ids, failures): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    let ids: Vec<String> = ids.into_iter().flatten().collect();
+    match failures.into_iter().find_map(Result::err) {
+        None => Ok(json!({ "started": ids.len(), "workflow_ids": ids })),
+        Some(Failure { status, error }) if ids.is_empty() => Err(Failure { status, error }),
+        Some(Failure { status, error }) => {
+            Err(Failure::new(status, format!("only {} of {number} were started: {error}", ids.len())))
+        }
+    }
+}
+
+/// Has the Activity that this transfer waits for tried now.
+pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
+    let Some(activity) = row["stuck"]["activity_id"].as_str() else {
+        let error = match row["stuck"]["kind"].as_str() {
+            Some(_) => "a Workflow Task is tried again by Temporal itself, every few seconds",
+            None => "no Activity of this transfer waits for its next attempt",
+        };
+        return Err(Failure::new(StatusCode::CONFLICT, error));
+    };
+    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let run = Run { workflow_id: text("workflow_id"), run_id: text("run_id") };
+    let server = Server::new(&watched.endpoints);
+    let is_pending = server.retry_activity(&run, activity).map_err(|error| temporal_down(&error))?;
+    Ok(json!({ "retried": u8::from(is_pending) }))
+}
+
+/// Ends every transfer that is under way, and then has the bank begin anew.
+pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
+    let server = Server::new(&watched.endpoints);
+    let running = server.running().map_err(|error| temporal_down(&error))?;
+    let ended = side_by_side::map(&running, |run| server.terminate(run, "the lab was reset from its page"));
+    if let Some(error) = ended.into_iter().find_map(Result::err) {
+        return Err(temporal_down(&error));
+    }
+    bank.reset().map_err(|error| {
+        let error = format!("every transfer was ended, but the bank does not answer: {error:#}");
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    })?;
+    watched.ask_opened();
+    watched.transfers().forget_running();
+    let message = "every account holds what it held at the start, and every transfer is gone; the code and the stage are as they \
+                   were";
+    Ok(json!({ "message": message, "ended": running.len() }))
+}

@@ -1,0 +1,108 @@
+//! The page's files, and what guards them and the API.
+
+use axum::{
+    Router,
+    extract::{Path, Request},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use loopback::Failure;
+
+/// The page itself.
+const INDEX: &str = include_str!("../page/index.html");
+
+/// A file of the page, by its name in `/assets/`.
+macro_rules! assets {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../page/", $name)))),*]
+    };
+}
+
+/// The files of the page. A test holds this list to the folder.
+const ASSETS: &[(&str, &str)] = assets! {
+    "icon.svg" "style.css"
+    "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
+    "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
+    "outside.js" "row.js" "state.js" "status.js" "steps.js" "store.js"
+    "stream.js" "switches.js" "time.js" "transfers.js"
+};
+
+/// What a browser may do with the page: ask this service, and nobody else.
+const HEADERS: [(HeaderName, &str); 8] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    // Another version of the lab may serve this address tomorrow.
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// `GET /`.
+pub(crate) async fn index() -> Response {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], INDEX).into_response()
+}
+
+/// `GET /assets/{name}`.
+pub(crate) async fn asset(Path(name): Path<String>) -> Response {
+    let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
+        return Failure::new(StatusCode::NOT_FOUND, "the page has no such file").into_response();
+    };
+    let kind = match name.rsplit_once('.') {
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "css")) => "text/css; charset=utf-8",
+        _ => "image/svg+xml",
+    };
+    ([(header::CONTENT_TYPE, kind)], *text).into_response()
+}
+
+/// The routes behind the checks of who asks, and with the headers that every answer has.
+pub(crate) fn guarded(routes: Router, is_loopback: bool) -> Router {
+    let routes = routes.layer(middleware::from_fn(loopback::same_origin));
+    let routes = if is_loopback { routes.layer(middleware::from_fn(loopback::local_host)) } else { routes };
+    routes.layer(middleware::from_fn(with_headers))
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/page");
+        let files: BTreeSet<String> = fs::read_dir(folder)
+            .expect("the page has a folder")
+            .map(|file| file.expect("it can be listed").file_name().to_string_lossy().into_owned())
+            .collect();
+        let mut served: BTreeSet<String> = ASSETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        served.insert("index.html".to_owned());
+        assert_eq!(files, served);
+    }
+
+    #[test]
+    fn the_page_has_nothing_that_its_policy_forbids() {
+        for part in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
+            assert!(!INDEX.contains(part), "index.html has {part}");
+        }
+        let scripts = INDEX.matches("<script").count();
+        let files = INDEX.matches("<script type=\"module\" src=\"/assets/").count();
+        assert_eq!(scripts, files, "every script is a file");
+    }
+}

@@ -1,0 +1,215 @@
+//! A transfer as the API and the page have it, from its Event History and what the server says of its present.
+
+use contract::step;
+use lab::{Event, Run as History};
+use lab_client::{
+    stuck::{self, Kind, Stuck},
+    temporal::{Listed, Server, status_name},
+};
+use serde_json::{Value, json};
+
+use crate::attempts::{Attempts, Backoff, time_of};
+
+/// The row of a run whose history was read. `attempts` is what is known of its attempts, and learns from this look.
+pub(crate) fn row(
+    listed: &Listed,
+    runs: usize,
+    history: &History,
+    attempts: &mut Attempts,
+    server: &Server,
+) -> Value {
+    let run = &listed.run;
+    let info = &history.description["workflowExecutionInfo"];
+    let mut row = outline(listed, runs, server);
+    if let Some(status) = Some(status_of(info, history)).filter(|status| !status.is_empty()) {
+        row["status"] = json!(status);
+    }
+    row["close_time"] =
+        json!(history.close().and_then(|event| time_of(&json!(event.time()))).or(listed.close));
+    let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
+    row["input"] = started.map_or(Value::Null, |event| event.payload("input").clone());
+
+    let (steps, completed, current) = steps(history);
+    row["steps"] = json!(steps);
+    row["completed_steps"] = json!(completed);
+    row["current_step"] = json!(current);
+
+    if let Some(close) = history.close() {
+        if close.is("WorkflowExecutionCompleted") {
+            row["result"] = close.payload("result").clone();
+        } else {
+            row["failure"] = json!(ending(close));
+        }
+        return row;
+    }
+    let newest_first = || history.events.iter().rev().cloned().collect();
+    if let Some(stuck) = stuck::of(run, &history.description, newest_first).into_iter().next() {
+        row["stuck"] = stuck_json(&stuck, history, attempts);
+    }
+    row
+}
+
+/// The row of a run of which only a list has told.
+pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
+    json!({
+        "workflow_id": listed.run.workflow_id,
+        "run_id": listed.run.run_id,
+        "status": listed.status,
+        "start_time": listed.start,
+        "close_time": listed.close,
+        "input": null,
+        "result": null,
+        "steps": step::ALL,
+        "current_step": null,
+        "completed_steps": [],
+        "runs": runs,
+        "failure": null,
+        "ui_url": server.ui_link(&listed.run),
+        "stuck": null,
+    })
+}
+
+/// The status: as the history tells, which may have gone on since the description.
+fn status_of<'a>(info: &'a Value, history: &History) -> &'a str {
+    let Some(close) = history.close() else { return status_name(&info["status"]) };
+    match &*close.kind() {
+        "WorkflowExecutionCompleted" => "COMPLETED",
+        "WorkflowExecutionFailed" => "FAILED",
+        "WorkflowExecutionCanceled" => "CANCELED",
+        "WorkflowExecutionTerminated" => "TERMINATED",
+        "WorkflowExecutionTimedOut" => "TIMED_OUT",
+        _ => "CONTINUED_AS_NEW",
+    }
+}
+
+/// Why a run has ended without a result.
+fn ending(close: Event<'_>) -> String {
+    let failure = close.failure();
+    if !failure.is_empty() {
+        return failure;
+    }
+    match &*close.kind() {
+        "WorkflowExecutionTerminated" => match close.text("reason") {
+            "" => "it was terminated".to_owned(),
+            reason => format!("it was terminated: {reason}"),
+        },
+        "WorkflowExecutionCanceled" => "it was cancelled".to_owned(),
+        "WorkflowExecutionTimedOut" => "it ran into the time-out of the Workflow Execution".to_owned(),
+        _ => "it goes on in another run".to_owned(),
+    }
+}
+
+/// All steps in order, those that are done, and the one under way.
+fn steps(history: &History) -> (Vec<String>, Vec<String>, Option<String>) {
+    let mut steps: Vec<String> = step::ALL.iter().map(|&step| step.to_owned()).collect();
+    let (mut done, mut current) = (Vec::new(), None);
+    let scheduled: Vec<(Event<'_>, String)> = {
+        let mut checks = 0;
+        let activities = history.events().filter(|event| event.is("ActivityTaskScheduled"));
+        activities.map(|event| (event, step_name(event, &mut checks))).collect()
+    };
+    let mut after = 0;
+    for (event, name) in scheduled {
+        match steps.iter().position(|step| *step == name) {
+            Some(at) => after = at + 1,
+            // A step that the story's transfers do not have stands where it was made.
+            None => {
+                steps.insert(after, name.clone());
+                after += 1;
+            }
+        }
+        let outcome = history.events().find(|other| {
+            other.kind().starts_with("ActivityTask")
+                && other.refers_to("scheduledEventId") == event.id()
+                && !other.is("ActivityTaskStarted")
+                && !other.is("ActivityTaskCancelRequested")
+        });
+        match outcome {
+            Some(outcome) if outcome.is("ActivityTaskCompleted") => done.push(name),
+            Some(_) => {}
+            None if history.close().is_none() => current = Some(name),
+            None => {}
+        }
+    }
+    (steps, done, current)
+}
+
+/// The name of the step that an Activity is: its id, or what its type is to a transfer where another SDK numbered them.
+fn step_name(scheduled: Event<'_>, checks: &mut usize) -> String {
+    let kind = scheduled.attributes()["activityType"]["name"].as_str().unwrap_or_default();
+    let id = scheduled.text("activityId");
+    if kind == "check_balance" {
+        *checks += 1;
+    }
+    let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    match (kind, *checks) {
+        _ if !is_number => id.to_owned(),
+        ("check_balance", 1) => step::CHECK_BALANCE_FROM.to_owned(),
+        ("check_balance", _) => step::CHECK_BALANCE_TO.to_owned(),
+        (kind, _) => kind.to_owned(),
+    }
+}
+
+/// What it is stuck on, with its attempts.
+fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Value {
+    let failed = stuck.attempt.saturating_sub(1);
+    let (begin, backoff, most) = match &stuck.activity {
+        Some((id, _)) => {
+            let pending = history.description["pendingActivities"].as_array();
+            let pending = pending.into_iter().flatten().find(|pending| pending["activityId"] == **id);
+            let pending = pending.unwrap_or(&Value::Null);
+            let scheduled = history
+                .events()
+                .rfind(|event| event.is("ActivityTaskScheduled") && event.text("activityId") == id);
+            attempts.of(&format!("activity {id} {}", scheduled.map_or(0, Event::id)));
+            if let Some(time) = time_of(&pending["lastAttemptCompleteTime"]) {
+                attempts.failed(failed, time);
+            }
+            let policy = scheduled.map(|event| &event.attributes()["retryPolicy"]);
+            let begin = scheduled.and_then(|event| time_of(&json!(event.time())));
+            (begin, policy.and_then(Backoff::of), pending["maximumAttempts"].as_u64().unwrap_or_default())
+        }
+        None => {
+            let is_failure =
+                |event: &Event<'_>| event.is("WorkflowTaskFailed") || event.is("WorkflowTaskTimedOut");
+            let completed = history.events().rfind(|event| event.is("WorkflowTaskCompleted"));
+            let completed = completed.map_or(0, Event::id);
+            attempts.of(&format!("workflow task {completed}"));
+            let failures = history.events().filter(|event| event.id() > completed && is_failure(event));
+            for (number, failure) in (1..).zip(failures) {
+                if let Some(time) = time_of(&json!(failure.time())) {
+                    attempts.failed(number, time);
+                }
+            }
+            // The next attempt is scheduled when the one before it has failed.
+            if let Some(time) = time_of(&history.description["pendingWorkflowTask"]["scheduledTime"]) {
+                attempts.failed(failed, time);
+            }
+            let begin = history.events().find(|event| event.id() > completed);
+            (begin.and_then(|event| time_of(&json!(event.time()))), None, 0)
+        }
+    };
+    json!({
+        "kind": match stuck.kind { Kind::WorkflowTask => "workflow_task", Kind::Activity => "activity" },
+        "activity": stuck.activity.as_ref().map(|(_, name)| name),
+        "activity_id": stuck.activity.as_ref().map(|(id, _)| id),
+        "step": stuck.activity.as_ref().map(|(id, _)| id),
+        "attempt": stuck.attempt,
+        "trying": stuck.trying,
+        "failure": stuck.failure,
+        "place": place(&stuck.failure),
+        "next_attempt": stuck.next_attempt.as_ref().and_then(|time| time_of(&json!(time))),
+        "max_attempts": most,
+        "can_retry": stuck.activity.is_some(),
+        "attempts": attempts.all(failed, begin.unwrap_or_default(), backoff),
+    })
+}
+
+/// The file, line and column that a failure names, such as `crates/worker/src/workflow.rs:126:24`.
+fn place(failure: &str) -> Option<&str> {
+    failure.split([' ', ',', '(', ')']).find(|word| {
+        let mut parts = word.split(':');
+        let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+        parts.next().is_some_and(|file| file.ends_with(".rs")) && is_number(parts.next())
+    })
+}

@@ -1,0 +1,344 @@
+//! All transfers that the server knows, newest first, and of those that somebody looks at, how far they are.
+//!
+//! The server is asked for no more than that needs. Two numbers tell whether a transfer has begun or ended at all; then what
+//! is new is listed. A history is read when its transfer comes into view, and again only when it has grown.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use contract::WORKFLOW_TYPE;
+use lab::Status;
+use lab_client::{
+    facts::read_run,
+    side_by_side,
+    temporal::{Listed, Run, Server, status_of},
+    time,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    attempts::Attempts,
+    row::{outline, row},
+};
+
+/// So many runs are listed, the newest; older ones are only counted.
+const MOST: usize = 10_000;
+/// A list lags behind the truth by less than this, in seconds.
+const LAG: f64 = 5.0;
+/// So many transfers that are under way are looked at for one question.
+const RUNNING_AT_ONCE: usize = 200;
+/// Who asks again within this time is told the same.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// A part of the list, counted from the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Window {
+    /// How many newer ones there are.
+    pub(crate) offset: usize,
+    /// How many there are in it at most.
+    pub(crate) limit: usize,
+}
+
+/// What is known of the transfers.
+pub(crate) struct Transfers {
+    server: Server,
+    listed: HashMap<String, Listed>,
+    read: HashMap<String, Read>,
+    /// The transfers, newest first: the Run Ids of each, newest first.
+    order: Vec<Vec<String>>,
+    /// The server's counts when it was last listed.
+    counts: Value,
+    synced: Option<Instant>,
+}
+
+/// A run whose history was read.
+struct Read {
+    /// Its history, for as long as it may grow.
+    history: Option<lab::Run>,
+    attempts: Attempts,
+    row: Value,
+    /// When it was read.
+    at: Instant,
+}
+
+impl Transfers {
+    /// Nothing is known yet of this server's.
+    pub(crate) fn new(server: Server) -> Transfers {
+        Transfers {
+            server,
+            listed: HashMap::new(),
+            read: HashMap::new(),
+            order: Vec::new(),
+            counts: Value::Null,
+            synced: None,
+        }
+    }
+
+    /// Finds out which transfers there are.
+    ///
+    /// # Errors
+    /// The server does not answer. What was known stays.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        if self.synced.is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let all = format!("WorkflowType=\"{WORKFLOW_TYPE}\"");
+        let counts = self.server.counts(&all)?;
+        if self.counts != counts || !self.agrees_with(&counts) {
+            if self.listed.is_empty() || !self.take_news(&all)? || !self.agrees_with(&counts) {
+                self.take_all(&all)?;
+            }
+            self.counts = counts;
+            self.put_in_order();
+        }
+        self.synced = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Whether so many runs are known as the server counts.
+    fn agrees_with(&self, counts: &Value) -> bool {
+        let count =
+            counts["count"].as_str().and_then(|count| count.parse::<usize>().ok()).unwrap_or_default();
+        self.listed.len() == count || self.listed.len() >= MOST
+    }
+
+    /// Lists what has begun or ended since the last time. Returns whether there was anything to begin from.
+    fn take_news(&mut self, all: &str) -> Result<bool> {
+        let latest = |time: fn(&Listed) -> f64| self.listed.values().map(time).fold(0.0, f64::max);
+        let started = latest(|listed| listed.start);
+        let closed = latest(|listed| listed.close.unwrap_or_default()).max(started);
+        if started <= LAG {
+            return Ok(false);
+        }
+        let since = |seconds: f64| time::rfc3339_exact(Duration::from_secs_f64(seconds - LAG));
+        let (started, closed) = (since(started), since(closed));
+        let query = format!("{all} AND (StartTime >= \"{started}\" OR CloseTime >= \"{closed}\")");
+        for listed in self.server.listed(&query, MOST)? {
+            self.take(listed);
+        }
+        Ok(true)
+    }
+
+    fn take_all(&mut self, all: &str) -> Result<()> {
+        let list = self.server.listed(all, MOST)?;
+        let now = time::now().as_secs_f64();
+        let there: BTreeSet<String> = list.iter().map(|listed| listed.run.run_id.clone()).collect();
+        // What was started this moment may not be on the list yet.
+        self.listed.retain(|id, listed| there.contains(id) || listed.start > now - LAG);
+        let listed = &self.listed;
+        self.read.retain(|id, _| listed.contains_key(id));
+        for listed in list {
+            self.take(listed);
+        }
+        Ok(())
+    }
+
+    /// Takes what a list says, unless the history has told more already.
+    fn take(&mut self, listed: Listed) {
+        let has_ended = self.listed.get(&listed.run.run_id).is_some_and(|known| known.status != "RUNNING");
+        if !has_ended {
+            self.listed.insert(listed.run.run_id.clone(), listed);
+        }
+    }
+
+    /// A transfer that was started this moment.
+    pub(crate) fn note_started(&mut self, run: Run) {
+        let start = time::now().as_secs_f64();
+        self.take(Listed { run, status: "RUNNING".to_owned(), start, close: None });
+        self.put_in_order();
+    }
+
+    fn put_in_order(&mut self) {
+        let mut transfers: HashMap<&str, Vec<&Listed>> = HashMap::new();
+        for listed in self.listed.values() {
+            transfers.entry(&listed.run.workflow_id).or_default().push(listed);
+        }
+        let newer =
+            |a: &&Listed, b: &&Listed| b.start.total_cmp(&a.start).then(a.run.run_id.cmp(&b.run.run_id));
+        let mut transfers: Vec<Vec<&Listed>> = transfers.into_values().collect();
+        transfers.iter_mut().for_each(|runs| runs.sort_by(newer));
+        transfers.sort_by(|a, b| newer(&a[0], &b[0]));
+        let ids = |runs: Vec<&Listed>| runs.into_iter().map(|listed| listed.run.run_id.clone()).collect();
+        self.order = transfers.into_iter().map(ids).collect();
+    }
+
+    /// The transfers that the bank has books of, newest first.
+    fn shown(&self, opened: f64) -> impl Iterator<Item = (&Listed, usize)> {
+        self.order.iter().filter_map(move |runs| {
+            let listed = self.listed.get(runs.first()?)?;
+            let first = runs.last().and_then(|first| self.listed.get(first))?;
+            // The bank notes whole seconds: in that one, only what was swept away with the old books is from before.
+            let is_swept =
+                listed.status == "TERMINATED" && listed.close.is_some_and(|close| close < opened + 1.0);
+            (first.start >= opened && !is_swept).then_some((listed, runs.len()))
+        })
+    }
+
+    /// Reads how far the transfers of these windows are.
+    ///
+    /// # Errors
+    /// The server does not answer. What was read stays.
+    pub(crate) fn look(&mut self, windows: &BTreeSet<Window>, opened: f64) -> Result<()> {
+        let shown: Vec<(Listed, usize)> =
+            self.shown(opened).map(|(listed, runs)| (listed.clone(), runs)).collect();
+        let mut wanted: BTreeSet<usize> = BTreeSet::new();
+        for window in windows {
+            wanted.extend((window.offset..window.offset + window.limit).take_while(|&at| at < shown.len()));
+        }
+        let wanted = wanted.into_iter().map(|at| shown[at].clone());
+        let wanted = wanted.filter(|(listed, _)| self.may_have_changed(listed)).collect();
+        self.read(wanted)
+    }
+
+    /// Reads the next so many of these newest transfers that were not read at all. Returns whether all are.
+    ///
+    /// # Errors
+    /// The server does not answer. What was read stays.
+    pub(crate) fn read_some(&mut self, newest: usize, at_most: usize, opened: f64) -> Result<bool> {
+        let unread = self.shown(opened).take(newest).filter(|(listed, _)| {
+            self.read.get(&listed.run.run_id).is_none_or(|read| {
+                // Its end was listed, but not read.
+                read.history.is_some() && listed.status != "RUNNING"
+            })
+        });
+        let wanted: Vec<_> = unread.take(at_most).map(|(listed, runs)| (listed.clone(), runs)).collect();
+        let is_all = wanted.len() < at_most;
+        self.read(wanted)?;
+        Ok(is_all)
+    }
+
+    /// Looks again at those of these newest transfers that are under way; of very many, at those not looked at for longest.
+    ///
+    /// # Errors
+    /// The server does not answer. What was read stays.
+    pub(crate) fn read_running(&mut self, newest: usize, opened: f64) -> Result<()> {
+        let mut running: Vec<_> = self
+            .shown(opened)
+            .take(newest)
+            .filter_map(|(listed, runs)| {
+                let read = self.read.get(&listed.run.run_id)?;
+                read.history.is_some().then(|| (read.at, (listed.clone(), runs)))
+            })
+            .collect();
+        running.sort_by_key(|(at, _)| *at);
+        self.read(running.into_iter().take(RUNNING_AT_ONCE).map(|(_, wanted)| wanted).collect())
+    }
+
+    /// What was under way is not any more, as all of it was ended.
+    pub(crate) fn forget_running(&mut self) {
+        self.listed.retain(|_, listed| listed.status != "RUNNING");
+        self.read.retain(|_, read| read.history.is_none());
+        self.counts = Value::Null;
+        self.synced = None;
+        self.put_in_order();
+    }
+
+    fn may_have_changed(&self, listed: &Listed) -> bool {
+        self.read.get(&listed.run.run_id).is_none_or(|read| read.history.is_some())
+    }
+
+    fn read(&mut self, wanted: Vec<(Listed, usize)>) -> Result<()> {
+        let (server, read) = (&self.server, &self.read);
+        let answers = side_by_side::map(&wanted, |(listed, _)| {
+            let before = read.get(&listed.run.run_id).and_then(|read| read.history.as_ref());
+            read_run(server, &listed.run, before)
+        });
+        let mut failure = None;
+        for ((listed, runs), answer) in wanted.into_iter().zip(answers) {
+            match answer {
+                Ok(history) => self.note(listed, runs, history),
+                Err(error) if status_of(&error) == 404 => {
+                    // It is gone, as after the lab was emptied: what else is, the next list tells.
+                    self.listed.remove(&listed.run.run_id);
+                    self.read.remove(&listed.run.run_id);
+                    self.counts = Value::Null;
+                    self.put_in_order();
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, listed: Listed, runs: usize, history: lab::Run) {
+        let id = listed.run.run_id.clone();
+        let mut attempts = self.read.remove(&id).map(|read| read.attempts).unwrap_or_default();
+        let row = row(&listed, runs, &history, &mut attempts, &self.server);
+        if let Some(known) = self.listed.get_mut(&id) {
+            row["status"].as_str().unwrap_or_default().clone_into(&mut known.status);
+            known.close = row["close_time"].as_f64();
+        }
+        let history = (history.status == Status::Running).then_some(history);
+        self.read.insert(id, Read { history, attempts, row, at: Instant::now() });
+    }
+
+    /// The row of a transfer, as far as it is known.
+    fn row(&self, listed: &Listed, runs: usize) -> Value {
+        match self.read.get(&listed.run.run_id) {
+            Some(read) => {
+                let mut row = read.row.clone();
+                row["runs"] = json!(runs);
+                row
+            }
+            None => outline(listed, runs, &self.server),
+        }
+    }
+
+    /// The rows of the newest transfers.
+    pub(crate) fn rows(&self, newest: usize, opened: f64) -> Vec<Value> {
+        self.shown(opened).take(newest).map(|(listed, runs)| self.row(listed, runs)).collect()
+    }
+
+    /// The row of this transfer, as the server tells now; none where it knows no such one.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) fn one(&mut self, workflow_id: &str) -> Result<Option<Value>> {
+        let latest = Run { workflow_id: workflow_id.to_owned(), run_id: String::new() };
+        let Some(description) = self.server.describe_if_there(&latest)? else { return Ok(None) };
+        let info = &description["workflowExecutionInfo"];
+        if info["type"]["name"] != WORKFLOW_TYPE {
+            return Ok(None);
+        }
+        let Some(listed) = Listed::from_json(info) else { return Ok(None) };
+        let id = listed.run.run_id.clone();
+        if !self.listed.contains_key(&id) {
+            self.take(listed.clone());
+            self.put_in_order();
+        }
+        let runs = self.order.iter().find(|runs| runs.first() == Some(&id)).map_or(1, Vec::len);
+        if self.may_have_changed(&listed) {
+            self.read(vec![(listed.clone(), runs)])?;
+        }
+        Ok(Some(self.row(&listed, runs)))
+    }
+
+    /// What the page is told of a window.
+    pub(crate) fn event(&self, window: Window, opened: f64) -> Value {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let shown: Vec<(&Listed, usize)> = self.shown(opened).collect();
+        for (listed, _) in &shown {
+            *counts.entry(&listed.status).or_default() += 1;
+        }
+        let count = |status: &str| counts.get(status).copied().unwrap_or_default();
+        let rows: Vec<Value> = shown
+            .iter()
+            .skip(window.offset)
+            .take(window.limit)
+            .map(|(listed, runs)| self.row(listed, *runs))
+            .collect();
+        json!({
+            "offset": window.offset,
+            "limit": window.limit,
+            "total": shown.len(),
+            "running": count("RUNNING"),
+            "completed": count("COMPLETED"),
+            "failed": shown.len() - count("RUNNING") - count("COMPLETED"),
+            "stuck_in_window": rows.iter().filter(|row| row["stuck"].is_object()).count(),
+            "rows": rows,
+        })
+    }
+}
