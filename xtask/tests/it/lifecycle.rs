@@ -39,7 +39,7 @@ fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
     }
 
     let pids = checkout.pids();
-    assert_eq!(pids.len(), 4);
+    assert_eq!(pids.len(), 5);
     checkout.run(&["lab", "stop"]).ok();
     checkout.assert_nothing_is_left(&pids);
     assert_eq!(service(&checkout.status(), "worker")["state"], "stopped");
@@ -105,7 +105,7 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
     let mut lab = Foreground::start(&checkout);
     let pids = checkout.pids();
     eventually("the stream has the worker's words", || {
-        lab.output().contains("worker      | stand-in worker")
+        lab.output().contains("worker       | stand-in worker")
     });
     send_signal(lab.process.id(), "INT");
     let status = lab.process.wait().expect("it is this test's own");
