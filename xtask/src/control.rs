@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Rebuild,
     /// End everything, empty the databases and start again.
     Empty,
+    /// Enter this stage as `cargo xtask stage` does, for the page.
+    Enter(String),
 }
 
 impl Request {
@@ -40,6 +42,7 @@ impl Request {
             Request::Restart(service) => json!({ "request": "restart", "service": service }),
             Request::Rebuild => json!({ "request": "rebuild" }),
             Request::Empty => json!({ "request": "empty" }),
+            Request::Enter(stage) => json!({ "request": "enter", "stage": stage }),
         }
     }
 
@@ -50,6 +53,7 @@ impl Request {
             "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
             "rebuild" => Request::Rebuild,
             "empty" => Request::Empty,
+            "enter" => Request::Enter(value["stage"].as_str()?.to_owned()),
             _ => return None,
         })
     }

@@ -31,7 +31,7 @@ use crate::{
     logs,
     ports::{self, Ports},
     process::{self, Ending, Identity},
-    project::Project,
+    project::{LAB_VARIABLE, Project},
     services::{self, BINARIES, SERVICES, Service, Setup},
     signals,
     state::State,
@@ -395,6 +395,15 @@ impl Supervisor {
                 } else {
                     self.begin_build(Output::Log);
                 }
+            }
+            // It asks this loop to build, so it must not be waited for here.
+            Request::Enter(stage) => {
+                self.journal.note(&format!("entering the stage {stage}"));
+                let project = self.setup.project.clone();
+                thread::spawn(move || {
+                    let entered = enter(&project, &stage).map_err(|error| format!("{error:#}"));
+                    let _ = reply.send(entered);
+                });
             }
             Request::Empty => {
                 self.journal.note("emptying the databases");
@@ -770,6 +779,24 @@ impl Supervisor {
         let lines = logs::last_lines(&log, 12);
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
     }
+}
+
+/// Enters a stage by the command that a learner would type. Should the lab end meanwhile, so does the command: it finds nobody
+/// to ask any more.
+fn enter(project: &Project, stage: &str) -> Result<Value> {
+    let name = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?.name;
+    let program = std::env::current_exe().context("could not find this program")?;
+    let mut command = Command::new(program);
+    command.args(["stage", name, "--json"]).current_dir(&project.root).stdin(Stdio::null());
+    command.env("CARGO_MANIFEST_DIR", project.root.join("xtask")).env(LAB_VARIABLE, &project.lab);
+    let output = command.output().context("could not run cargo xtask stage")?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last =
+            errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
+        bail!("{}", last.trim_start_matches("error: "));
+    }
+    serde_json::from_slice(&output.stdout).context("cargo xtask stage did not say what it did")
 }
 
 /// Opens the gate of a process; see [`process::gated`].

@@ -14,6 +14,7 @@ use contract::TransferRequest;
 use lab_client::{
     bank::Bank,
     http::{Refused, encode, get_json, put_json},
+    progress::Progress,
 };
 use loopback::{Failure, JsonText};
 use serde_json::{Map, Value, json};
@@ -34,7 +35,7 @@ const TURN: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, by the paths that openapi.json has.
-fn api() -> [(&'static str, MethodRouter<Watched>); 12] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 13] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -46,6 +47,7 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 12] {
         ("/api/real-world-mode", get(real_world_mode).post(set_real_world_mode)),
         ("/api/outage", get(outage).post(set_outage)),
         ("/api/reset", post(reset)),
+        ("/api/stage", get(stages).post(enter_stage)),
         ("/api/events", get(events)),
         ("/openapi.json", get(openapi)),
     ]
@@ -205,6 +207,22 @@ fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer 
 
 async fn reset(State(watched): State<Watched>) -> Answer {
     ask(move || orders::reset(&watched, &Bank::new(&watched.endpoints)).map(Json)).await
+}
+
+async fn stages(State(watched): State<Watched>) -> Answer {
+    let current = watched.lab.as_deref().map(|lab| Progress::read(lab).stage.name);
+    let stages = lab::STAGES.iter().map(|stage| json!({ "name": stage.name, "summary": stage.summary }));
+    Ok(Json(json!({ "stage": current, "stages": stages.collect::<Vec<_>>() })))
+}
+
+async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let order: Map<String, Value> = body.parse()?;
+    let name = order.get("name").and_then(Value::as_str).unwrap_or_default();
+    let Some(stage) = lab::stage(name) else {
+        let names: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
+        return Err(Failure::bad_request(format!("name must be one of {}", names.join(", "))));
+    };
+    ask(move || orders::enter_stage(&watched, stage).map(Json)).await
 }
 
 async fn openapi() -> impl IntoResponse {

@@ -7,6 +7,7 @@ use lab_client::{
     bank::Bank,
     http::get_json,
     side_by_side,
+    supervisor::Supervisor,
     temporal::{Run, Server, status_of},
     time,
 };
@@ -117,6 +118,22 @@ pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
     let server = Server::new(&watched.endpoints);
     let is_pending = server.retry_activity(&run, activity).map_err(|error| temporal_down(&error))?;
     Ok(json!({ "retried": u8::from(is_pending) }))
+}
+
+/// Enters a stage as `cargo xtask stage` does, which takes as long as a build.
+pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value, Failure> {
+    let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
+        let error = format!(
+            "there is no lab around this page to enter a stage of; type: cargo xtask stage {}",
+            stage.name
+        );
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
+    };
+    let order = json!({ "request": "enter", "stage": stage.name });
+    supervisor.exchange(order, None).map_err(|error| {
+        let error = format!("the stage {} was not entered: {error:#}", stage.name);
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    })
 }
 
 /// Ends every transfer that is under way, and then has the bank begin anew.

@@ -153,3 +153,23 @@ fn a_reset_whose_build_fails_says_so_although_the_worker_from_before_runs() {
         eventually("what ran before runs again", || service(&checkout.status(), name)["state"] == "running");
     }
 }
+
+#[test]
+fn the_page_can_have_a_stage_entered_and_an_edit_is_saved_first() {
+    let checkout = Checkout::new("enter-stage");
+    checkout.start();
+    checkout.write(LIVE_WORKFLOW, EDIT);
+    let supervisor =
+        lab_client::supervisor::Supervisor::of(&checkout.path(".lab")).expect("it is written down");
+    let enter = |stage: &str| supervisor.exchange(json!({ "request": "enter", "stage": stage }), None);
+    let error = enter("jerry; rm -rf .").expect_err("there is no such stage").to_string();
+    assert!(error.contains("there is no stage"), "{error}");
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+
+    let entered = enter("jerry").expect("it is entered");
+    assert_eq!(entered["stage"], "jerry");
+    assert_at(&checkout, &STAGES[0]);
+    let id = backup(&checkout);
+    assert_eq!(checkout.read(&format!(".lab/backup/{id}/workflow.rs")), EDIT);
+    assert_eq!(entered["saved"]["id"], id, "{entered}");
+}
