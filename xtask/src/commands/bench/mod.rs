@@ -4,6 +4,8 @@
 //! learner writes is only read; the copy and its lab go at the end, also when that comes by Ctrl-C. What
 //! a killed measurement has left goes when the next one begins.
 
+mod page;
+
 use std::{
     env,
     fs::{self, File},
@@ -41,6 +43,8 @@ use crate::{
 
 /// So many transfers are under way at a time.
 const IN_FLIGHT: usize = 50;
+/// So many transfers are in the list when the page is measured.
+const LISTED: usize = 2_000;
 /// So many clients ask the bank at a time.
 const CLIENTS: usize = 50;
 /// How long the bank is asked.
@@ -205,6 +209,11 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
     {
         add(what, seconds * 1000.0 / transfers as f64, "ms", "");
     }
+    if LISTED > transfers {
+        tell!("making {LISTED} transfers for the page's list");
+        bench.many(&server, LISTED - transfers)?;
+    }
+    page::measure(bench, &server, &mut add)?;
     add("deposits and withdrawals, 50 clients", bench.load()?, "/s", "over 5000");
 
     let source = bench.lab.root.join(lab::LIVE_WORKFLOW);
@@ -421,6 +430,18 @@ impl Bench {
             Some(ticks / 100.0)
         };
         services::names().map(|name| used(name).unwrap_or_default()).collect()
+    }
+
+    /// The memory that a service holds, in MB; zero where the system does not tell.
+    fn memory(&self, name: &str) -> f64 {
+        let held = || {
+            let services = attach::attach(&self.lab).ok()??.services;
+            let (_, identity) = services.into_iter().find(|(service, _)| service == name)?;
+            let status = fs::read_to_string(format!("/proc/{}/status", identity.pid)).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
+        };
+        held().unwrap_or_default()
     }
 
     /// When the worker wrote its ready file, in seconds since 1970.
