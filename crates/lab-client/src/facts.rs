@@ -108,6 +108,11 @@ pub fn read_run(server: &Server, run: &Run, before: Option<&lab::Run>) -> Result
     if let Some(before) = before.filter(|before| Some(before.events.len()) == length) {
         return Ok(lab::Run::new(run.run_id.clone(), before.events.clone(), description));
     }
+    read_history(server, run, description)
+}
+
+/// The run with its history; for one that has ended no description is needed.
+pub fn read_history(server: &Server, run: &Run, description: Value) -> Result<lab::Run> {
     let Value::Array(events) = server.history(run)?["events"].take() else { bail!("its events are no list") };
     Ok(lab::Run::new(run.run_id.clone(), events, description))
 }

@@ -12,7 +12,7 @@ use anyhow::Result;
 use contract::WORKFLOW_TYPE;
 use lab::Status;
 use lab_client::{
-    facts::read_run,
+    facts::{read_history, read_run},
     side_by_side,
     temporal::{Listed, Run, Server, status_of},
     time,
@@ -243,6 +243,9 @@ impl Transfers {
     fn read(&mut self, wanted: Vec<(Listed, usize)>) -> Result<()> {
         let (server, read) = (&self.server, &self.read);
         let answers = side_by_side::map(&wanted, |(listed, _)| {
+            if listed.status != "RUNNING" {
+                return read_history(server, &listed.run, Value::Null);
+            }
             let before = read.get(&listed.run.run_id).and_then(|read| read.history.as_ref());
             read_run(server, &listed.run, before)
         });

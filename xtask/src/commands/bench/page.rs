@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{http::get_json, temporal::Server};
+use lab_client::{http::get_news, temporal::Server};
 
 use super::{Bench, PATIENCE, median, timed};
 use crate::{
@@ -35,8 +35,8 @@ pub(super) fn measure(
     let all = format!("{}/api/workflows", ports.url(ports::TRANSFER_WEB));
     let [nobody, ..] = percent_of_a_core(bench);
     add("CPU of transfer-web, no page open", nobody, "%", "0");
-    add("GET /api/workflows, all histories to be read", timed(|| get_json(&all))?, "s", "");
-    add("GET /api/workflows again", timed(|| get_json(&all))?, "s", "");
+    add("GET /api/workflows, all histories to be read", timed(|| get_news(&all))?, "s", "");
+    add("GET /api/workflows again", timed(|| get_news(&all))?, "s", "");
 
     let page = Page::open(port)?;
     page.wait_for("\"rows\"")?;
