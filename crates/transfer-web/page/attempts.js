@@ -91,10 +91,14 @@ export function attemptsPicture() {
     const marks = ahead === null ? attempts.map((a) => a.time) : [...attempts.map((a) => a.time), ahead];
     elapsed = svg('line', { class: 'elapsed', x1: x(attempts[0].time), x2: x(now()), y1: LINE, y2: LINE });
     cursor = svg('line', { class: 'cursor', x1: x(now()), x2: x(now()), y1: LINE - 7, y2: LINE + 7 });
+    let said = '';
     const gaps = marks.slice(1).flatMap((time, index) => {
       const from = marks[index];
-      if ((95 * (time - from)) / (end - attempts[0].time) < ROOM) return [];
-      return [svg('text', { class: 'gap', x: x((from + time) / 2), y: LABELS, 'text-anchor': 'middle' }, span(time - from))];
+      const gap = span(time - from);
+      // A gap like the one before it need not say so again.
+      if (gap === said || (95 * (time - from)) / (end - attempts[0].time) < ROOM) return [];
+      said = gap;
+      return [svg('text', { class: 'gap', x: x((from + time) / 2), y: LABELS, 'text-anchor': 'middle' }, gap)];
     });
     picture.replaceChildren(
       svg('line', { class: 'to-come', x1: x(attempts[0].time), x2: x(ahead ?? now()), y1: LINE, y2: LINE }),
@@ -147,7 +151,8 @@ export function attemptNumber(stuck) {
 export function countdown(stuck) {
   if (stuck.trying === true) return 'under way now';
   const next = number(stuck.next_attempt);
-  if (next === null) return '';
+  // Nobody can ask for a Workflow Task's next attempt, and nobody has to.
+  if (next === null) return stuck.kind === 'workflow_task' ? 'Temporal retries by itself, every 2 s or so here' : '';
   const left = Math.ceil(next - now());
   return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due';
 }

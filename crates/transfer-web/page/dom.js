@@ -174,7 +174,7 @@ export function reconcile(parent, items, keyOf, create, refuge) {
       child = create(item);
       children.set(key, child);
     }
-    if (child.element === place) place = place.nextElementSibling;
+    if (place && child.element === place) place = place.nextElementSibling;
     else parent.insertBefore(child.element, place);
     child.update(item);
   }

@@ -34,7 +34,7 @@ function stuckPart() {
   const element = html(
     'div',
     { class: 'stuck' },
-    html('div', { class: 'why' }, html('p', {}, what, ' ', html('span', { class: 'when' }, attempt, ' ', wait)), retry),
+    html('div', { class: 'why' }, html('p', {}, what, html('span', { class: 'when' }, attempt, wait)), retry),
     failure,
     placeLine,
     picture.element,
@@ -59,7 +59,7 @@ function stuckPart() {
 
   function tick() {
     const when = countdown(stuck);
-    setText(wait, when && attempt.textContent ? `· ${when}` : when);
+    setText(wait, when && attempt.textContent ? ` · ${when}` : when);
     picture.tick();
   }
 
@@ -94,7 +94,7 @@ function stuckPart() {
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       show(retry, canRetry);
-      setText(note, task ? 'Temporal retries by itself, every 2 s or so here. Mend the code, and this transfer goes on.' : '');
+      setText(note, task ? 'Mend the code, and this same transfer goes on from here.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },

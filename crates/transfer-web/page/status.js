@@ -8,6 +8,8 @@ import { get, watch } from './store.js';
 import { clock } from './time.js';
 
 const STATES = ['running', 'starting', 'restarting', 'stopped'];
+/** More troubles than this at once the banner does not list: the rest of the page must stay in sight. */
+const MOST = 5;
 /** @type {Record<string, string>} */
 const BUILDS = {
   ok: '',
@@ -52,7 +54,7 @@ function troubles() {
     const more = `The page goes on by itself once the lab runs.${since ? ` What you see is from ${since}.` : ''}`;
     return [{ name: 'lost', says: 'This page has lost its server.', type: 'cargo xtask lab start', more, bad: true }];
   }
-  const found = list(lab.down).map(record).map((down) => ({
+  const found = list(lab.down).slice(0, MOST).map(record).map((down) => ({
     name: text(down.name, 60) || 'lab',
     says: asSentence(text(down.says, 300) || 'Something is down'),
     type: text(down.do, 200),

@@ -42,13 +42,15 @@ export function ago(time) {
 }
 
 /**
- * The time of day, as in `12:05:01`.
+ * The time of day, as in `12:05:01`; with the day unless that is today.
  * @param {unknown} time seconds since 1970, or a text such as `2026-11-22T12:05:01Z`
  */
 export function clock(time) {
   if (typeof time !== 'number' && typeof time !== 'string') return '';
   const date = new Date(typeof time === 'number' ? time * 1000 : time);
-  return Number.isNaN(date.getTime()) ? '' : date.toLocaleTimeString('en-GB', { hour12: false });
+  if (Number.isNaN(date.getTime())) return '';
+  const day = date.toDateString() === new Date().toDateString() ? '' : `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })}, `;
+  return `${day}${date.toLocaleTimeString('en-GB', { hour12: false })}`;
 }
 
 /**

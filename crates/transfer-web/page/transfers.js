@@ -59,13 +59,15 @@ function gatherNews(shown) {
 
 /** @param {Record<string, any>} transfers */
 function drawCounts(transfers) {
-  const parts = [
-    `${count(transfers.running)} under way`,
-    `${count(transfers.completed)} completed`,
-    `${count(transfers.failed)} failed`,
+  /** @type {[unknown, string][]} */
+  const all = [
+    [transfers.running, 'under way'],
+    [transfers.completed, 'completed'],
+    [transfers.failed, 'failed'],
   ];
+  const parts = all.filter(([some]) => (number(some) ?? 0) > 0).map(([some, word]) => `${count(some)} ${word}`);
   const stuck = number(transfers.stuck_in_window) ?? 0;
-  if (stuck > 0) parts.unshift(`${stuck} stuck here`);
+  if (stuck > 0) parts.unshift(`${stuck} stuck${(number(transfers.total) ?? 0) > PAGE ? ' on this page' : ''}`);
   setText(byId('counts'), number(transfers.total) ? parts.join(', ') : '');
 }
 
