@@ -86,6 +86,17 @@ export function show(element, visible) {
 }
 
 /**
+ * Puts an element right after another one, or takes it out of the document: a row has only the parts that it needs.
+ * @param {HTMLElement} element
+ * @param {boolean} wanted
+ * @param {HTMLElement} previous
+ */
+export function attach(element, wanted, previous) {
+  if (!wanted) element.remove();
+  else if (previous.nextElementSibling !== element) previous.after(element);
+}
+
+/**
  * One of the pictures in index.html: done, now, failing, failed, ended, todo.
  * @param {string} name
  * @returns {SVGSVGElement}

@@ -3,7 +3,7 @@
 import { announce } from './announce.js';
 import { attemptNumber, attemptsPicture, countdown } from './attempts.js';
 import { copyButton, setCopy } from './copy.js';
-import { changed, html, outLink, pointLink, setAttribute, setText, show } from './dom.js';
+import { attach, changed, html, outLink, pointLink, setAttribute, setText, show } from './dom.js';
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { isRecord, number, record, text } from './outside.js';
@@ -31,12 +31,12 @@ function stuckPart() {
   const note = html('p', { class: 'note' });
   const message = html('p', { class: 'message', role: 'status' });
   const picture = attemptsPicture();
+  const why = html('p', {}, what, html('span', { class: 'when' }, attempt, wait));
   const element = html(
     'div',
     { class: 'stuck' },
-    html('div', { class: 'why' }, html('p', {}, what, html('span', { class: 'when' }, attempt, wait)), retry),
+    html('div', { class: 'why' }, why),
     failure,
-    placeLine,
     picture.element,
     note,
     message,
@@ -68,14 +68,15 @@ function stuckPart() {
     tick,
     /**
      * @param {Record<string, any>} row
+     * @param {HTMLElement} previous what it comes after, in the row
      * @param {HTMLElement} refuge gets the focus when the button that had it goes away
      */
-    update(row, refuge) {
+    update(row, previous, refuge) {
       const hadFocus = element.contains(document.activeElement);
       workflow = text(row.workflow_id);
       stuck = record(row.stuck);
       const isStuck = row.status === 'RUNNING' && isRecord(row.stuck);
-      show(element, isStuck);
+      attach(element, isStuck, previous);
       if (!isStuck) {
         say(message, '');
         if (hadFocus) refuge.focus({ preventScroll: true });
@@ -90,10 +91,10 @@ function stuckPart() {
       const where = text(stuck.place, 300);
       setText(place, where);
       if (where) setCopy(placeCopy, where);
-      show(placeLine, where !== '');
+      attach(placeLine, where !== '', failure);
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
-      show(retry, canRetry);
+      attach(retry, canRetry, why);
       setText(note, task ? 'Mend the code, and this same transfer goes on from here.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
@@ -165,14 +166,13 @@ export function transferRow() {
   const facts = html('dl', {});
   const idCopy = copyButton('');
   const details = html('details', { class: 'details' }, html('summary', {}, 'Details'), facts);
+  const meta = html('div', { class: 'meta' }, id, age, runs, link, details);
   const element = html(
     'li',
     { class: 'transfer', tabindex: -1 },
     html('div', { class: 'transfer-head' }, status.element, route, amount),
     steps,
-    stuck.element,
-    ended,
-    html('div', { class: 'meta' }, id, age, runs, link, details),
+    meta,
   );
   /** @type {Record<string, any>} */
   let row = {};
@@ -198,7 +198,7 @@ export function transferRow() {
   function tick() {
     const started = number(row.start_time);
     setText(age, started === null ? '' : ago(started));
-    if (!stuck.element.hidden) stuck.tick();
+    if (stuck.element.isConnected) stuck.tick();
   }
 
   return {
@@ -222,11 +222,11 @@ export function transferRow() {
       show(arrow, known);
       setText(amount, money(input.amount) || text(input.amount, 40));
       drawSteps(steps, row);
-      stuck.update(row, link.hidden ? element : link);
+      stuck.update(row, steps, link.hidden ? element : link);
       const end = endOf(row);
       setText(ended, end);
       setAttribute(ended, 'data-tone', row.failure ? 'bad' : 'ok');
-      show(ended, end !== '');
+      attach(ended, end !== '', isStuck ? stuck.element : steps);
       setText(id, workflow);
       setAttribute(id, 'title', workflow);
       const started = number(row.start_time);
