@@ -13,7 +13,9 @@ function account() {
   const element = html('li', {}, button);
   /** @type {number | null} */
   let before = null;
-  button.addEventListener('click', () => openHistory(button.dataset.account ?? ''));
+  button.addEventListener('click', () => {
+    if (button.dataset.account) openHistory(button.dataset.account);
+  });
   // The mark of a change fades by itself and is taken off, so that the next change shows again.
   balance.addEventListener('animationend', () => balance.classList.remove('changed'));
   return {

@@ -48,9 +48,26 @@ function inWords(attempts, next) {
     `Attempts over time: ${count}`,
     told.length > 0 ? `, the ${gaps.length > told.length ? 'last ' : ''}gaps are ${told.join(', ')}` : '',
     next !== null ? '; the last of them ends with the next attempt' : '',
-    unseen > 0 ? `; ${unseen} of them worked out from the retry policy, not observed` : '',
+    unseen > 0 ? `; ${unseen === 1 ? 'one attempt was' : `${unseen} attempts were`} worked out from the retry policy, not observed` : '',
     '.',
   ].join('');
+}
+
+/**
+ * The gaps between marks, with what is written under each. Gaps in a row that are alike are written about once.
+ * @param {number[]} marks
+ */
+function gapsOf(marks) {
+  /** @type {{from: number, to: number, gap: string, said: string}[]} */
+  const gaps = [];
+  marks.slice(1).forEach((to, index) => {
+    const from = marks[index];
+    const gap = span(Math.round((to - from) * 2) / 2);
+    const last = gaps.at(-1);
+    if (last?.gap === gap) Object.assign(last, { to, said: `every ${gap}` });
+    else gaps.push({ from, to, gap, said: gap });
+  });
+  return gaps;
 }
 
 export function attemptsPicture() {
@@ -67,6 +84,8 @@ export function attemptsPicture() {
   let elapsed = null;
   /** @type {Element | null} */
   let cursor = null;
+  /** @type {Element | null} */
+  let ring = null;
 
   /** @param {number} time */
   function x(time) {
@@ -81,25 +100,24 @@ export function attemptsPicture() {
     setAttribute(elapsed, 'x2', x(now()));
     setAttribute(cursor, 'x1', x(now()));
     setAttribute(cursor, 'x2', x(now()));
+    if (trying && ring) setAttribute(ring, 'cx', x(now()));
   }
 
   function draw() {
     const last = attempts[attempts.length - 1].time;
-    const ahead = next !== null && next > last ? next : null;
+    const ahead = !trying && next !== null && next > last ? next : null;
     // With no next attempt to look forward to, the line ends a little after now.
     end = Math.max(ahead ?? 0, now() + (ahead === null ? 2 : 0), last + 1);
-    const marks = ahead === null ? attempts.map((a) => a.time) : [...attempts.map((a) => a.time), ahead];
+    const marks = attempts.map((attempt) => attempt.time);
+    if (ahead !== null) marks.push(ahead);
     elapsed = svg('line', { class: 'elapsed', x1: x(attempts[0].time), x2: x(now()), y1: LINE, y2: LINE });
     cursor = svg('line', { class: 'cursor', x1: x(now()), x2: x(now()), y1: LINE - 7, y2: LINE + 7 });
-    let said = '';
-    const gaps = marks.slice(1).flatMap((time, index) => {
-      const from = marks[index];
-      const gap = span(time - from);
-      // A gap like the one before it need not say so again.
-      if (gap === said || (95 * (time - from)) / (end - attempts[0].time) < ROOM) return [];
-      said = gap;
-      return [svg('text', { class: 'gap', x: x((from + time) / 2), y: LABELS, 'text-anchor': 'middle' }, gap)];
+    const gaps = gapsOf(marks).flatMap(({ from, to, said }) => {
+      if ((95 * (to - from)) / (end - attempts[0].time) < ROOM) return [];
+      return [svg('text', { class: 'gap', x: x((from + to) / 2), y: LABELS, 'text-anchor': 'middle' }, said)];
     });
+    // The ring is where the next attempt comes; while one is under way, it moves along with now.
+    ring = svg('circle', { class: trying ? 'next trying' : 'next', cx: x(ahead ?? now()), cy: LINE, r: 6 });
     picture.replaceChildren(
       svg('line', { class: 'to-come', x1: x(attempts[0].time), x2: x(ahead ?? now()), y1: LINE, y2: LINE }),
       elapsed,
@@ -107,7 +125,7 @@ export function attemptsPicture() {
       ...attempts.map((attempt) =>
         svg('circle', { class: attempt.seen ? 'seen' : 'unseen', cx: x(attempt.time), cy: LINE, r: 4 }),
       ),
-      ...(ahead === null ? [] : [svg('circle', { class: trying ? 'next trying' : 'next', cx: x(ahead), cy: LINE, r: 6 })]),
+      ...(ahead === null && !trying ? [] : [ring]),
       ...gaps,
     );
     setAttribute(picture, 'aria-label', inWords(attempts, ahead));

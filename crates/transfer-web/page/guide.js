@@ -68,12 +68,22 @@ function evidenceItem(evidence) {
   );
 }
 
+/**
+ * What to do next. A command at its end can be copied.
+ * @param {string} says
+ * @returns {(Node | string)[]}
+ */
+function nextParts(says) {
+  const parts = /^(.*): (cargo xtask [^:]+)$/s.exec(says);
+  return parts ? [`Next: ${parts[1]}`, command(parts[2])] : [`Next: ${says}`];
+}
+
 function goal() {
   const picture = glyph('todo');
   const label = html('span', { class: 'goal-text' });
   const state = html('span', { class: 'visually-hidden' });
   const evidence = html('ul', { class: 'evidences' });
-  const next = html('p', { class: 'goal-next' });
+  const next = html('div', { class: 'goal-next' });
   const element = html('li', { class: 'goal' }, picture, html('div', {}, html('p', {}, label, state), evidence, next));
   return {
     element,
@@ -88,8 +98,8 @@ function goal() {
       if (changed(evidence, value.evidence)) evidence.replaceChildren(...list(value.evidence).slice(0, 20).map(record).map(evidenceItem));
       show(evidence, evidence.childElementCount > 0);
       const nextText = reached ? '' : text(value.next, 600);
-      setText(next, nextText ? `Next: ${nextText}` : '');
       show(next, nextText !== '');
+      if (changed(next, nextText)) next.replaceChildren(...nextParts(nextText));
     },
   };
 }
@@ -98,7 +108,7 @@ function goal() {
 function drawHead(guide) {
   const stage = number(guide.number);
   const of = number(guide.of);
-  setText(byId('stage-number'), stage === null ? 'The guide' : of === null ? `Stage ${stage}` : `Stage ${stage} of ${of}`);
+  setText(byId('stage-number'), stage === null ? '' : of === null ? `Stage ${stage}` : `Stage ${stage} of ${of}`);
   setText(byId('guide-title'), text(guide.title, 200) || text(guide.stage, 200) || 'Guide');
   setText(byId('summary'), text(guide.summary, 400));
   const pips = byId('pips');

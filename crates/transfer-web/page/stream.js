@@ -50,7 +50,6 @@ function open() {
   opened.onerror = lost;
   opened.onopen = () => {
     clearTimeout(patience);
-    failures = 0;
     put('connection', { state: 'open', since: null });
   };
   for (const subject of /** @type {const} */ (['lab', 'bank', 'guide', 'transfers'])) {
@@ -65,6 +64,7 @@ function open() {
       }
       setClock(value.now);
       lastHeard = now();
+      failures = 0;
       put(subject, value);
     });
   }
