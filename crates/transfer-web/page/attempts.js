@@ -18,7 +18,7 @@ const TOLD = 6;
 const LINE = 12;
 const LABELS = 33;
 
-/** @typedef {{number: number | null, time: number, seen: boolean}} Attempt */
+/** @typedef {{time: number, seen: boolean}} Attempt */
 
 /**
  * @param {Record<string, any>} stuck
@@ -27,7 +27,7 @@ const LABELS = 33;
 function attemptsOf(stuck) {
   return list(stuck.attempts)
     .map(record)
-    .map((attempt) => ({ number: number(attempt.number), time: number(attempt.time) ?? NaN, seen: attempt.seen !== false }))
+    .map((attempt) => ({ time: number(attempt.time) ?? NaN, seen: attempt.seen !== false }))
     .filter((attempt) => Number.isFinite(attempt.time))
     .sort((a, b) => a.time - b.time)
     .slice(-MOST);
@@ -39,8 +39,9 @@ function attemptsOf(stuck) {
  * @param {number | null} next
  */
 function inWords(attempts, next) {
-  const gaps = attempts.slice(1).map((attempt, index) => span(attempt.time - attempts[index].time));
-  if (next !== null) gaps.push(span(next - attempts[attempts.length - 1].time));
+  const marks = attempts.map((attempt) => attempt.time);
+  if (next !== null) marks.push(next);
+  const gaps = gapsOf(marks).map((gap) => gap.said);
   const told = gaps.slice(-TOLD);
   const unseen = attempts.filter((attempt) => !attempt.seen).length;
   const count = attempts.length === 1 ? '1 failed attempt' : `${attempts.length} failed attempts`;
@@ -169,8 +170,7 @@ export function attemptNumber(stuck) {
 export function countdown(stuck) {
   if (stuck.trying === true) return 'under way now';
   const next = number(stuck.next_attempt);
-  // Nobody can ask for a Workflow Task's next attempt, and nobody has to.
-  if (next === null) return stuck.kind === 'workflow_task' ? 'Temporal retries by itself, every 2 s or so here' : '';
+  if (next === null) return '';
   const left = Math.ceil(next - now());
   return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due';
 }

@@ -95,7 +95,7 @@ function stuckPart() {
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
-      setText(note, task ? 'Mend the code, and this same transfer goes on from here.' : '');
+      setText(note, task ? 'Temporal retries by itself every 2 s or so here. Mend the code, and it goes on.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },
