@@ -93,7 +93,7 @@ impl Reader {
 }
 
 /// A text in a query: any text is a Workflow Id.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Error;
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{StatusCode, header},
     response::IntoResponse,
     routing::{MethodRouter, get, post},
@@ -19,12 +19,14 @@ use lab_client::{
 use loopback::{Failure, JsonText};
 use serde_json::{Map, Value, json};
 
-use crate::{accounts, events::events, orders, page, watch::Watched};
+use crate::{accounts, events::events, orders, page, transfers::Which, watch::Watched};
 
 /// The description of all routes.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// So many transfers an answer has at most, the newest.
+/// So many transfers an answer has unless it is asked for more.
+const USUAL: usize = 500;
+/// So many it has at most.
 const MOST: usize = 2_000;
 /// So many histories are read at one go, before others have their turn.
 const AT_ONCE: usize = 100;
@@ -112,23 +114,38 @@ async fn accounts(State(watched): State<Watched>) -> Answer {
     .await
 }
 
-/// The rows of the newest transfers, each read to its present.
-fn rows(watched: &Watched) -> Result<Vec<Value>, Failure> {
+/// The rows of these transfers, each read to its present.
+fn rows(watched: &Watched, which: &Which) -> anyhow::Result<Vec<Value>> {
     let opened = watched.ask_opened();
-    watched.transfers().sync().map_err(|error| temporal_down(&error))?;
+    watched.transfers().sync()?;
     loop {
         let mut transfers = watched.transfers();
-        if transfers.read_some(MOST, AT_ONCE, opened).map_err(|error| temporal_down(&error))? {
-            transfers.read_running(MOST, opened).map_err(|error| temporal_down(&error))?;
-            return Ok(transfers.rows(MOST, opened));
+        if transfers.read_some(which, AT_ONCE, opened)? {
+            transfers.read_running(which, opened)?;
+            return Ok(transfers.rows(which, opened));
         }
         drop(transfers);
         std::thread::sleep(TURN);
     }
 }
 
-async fn workflows(State(watched): State<Watched>) -> Answer {
-    ask(move || Ok(Json(Value::Array(rows(&watched)?)))).await
+async fn workflows(State(watched): State<Watched>, RawQuery(query): RawQuery) -> Answer {
+    let limit = number(query.as_deref(), "limit", USUAL)?.min(MOST);
+    ask(move || {
+        let rows = rows(&watched, &Which::Newest(limit)).map_err(|error| temporal_down(&error))?;
+        Ok(Json(Value::Array(rows)))
+    })
+    .await
+}
+
+/// A number of the query.
+pub(crate) fn number(query: Option<&str>, name: &str, usual: usize) -> Result<usize, Failure> {
+    match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(known, _)| known == name) {
+        None => Ok(usual),
+        Some((_, text)) => text
+            .parse()
+            .map_err(|_| Failure::bad_request(format!("{name} must be a whole number that is not negative"))),
+    }
 }
 
 async fn workflow(State(watched): State<Watched>, Path(workflow_id): Path<String>) -> Answer {
@@ -152,7 +169,8 @@ async fn account_workflows(State(watched): State<Watched>, Path(account): Path<S
             Err(failure) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {}
             Err(failure) => return Err(failure),
         }
-        Ok(Json(accounts::history(&account, rows(&watched)?)))
+        let rows = watched.transfers().of_account(&account).and_then(|which| rows(&watched, &which));
+        Ok(Json(accounts::history(&account, rows.map_err(|error| temporal_down(&error))?)))
     })
     .await
 }

@@ -97,6 +97,11 @@ impl Board {
         true
     }
 
+    /// Whether anything is told of this subject.
+    pub(crate) fn has(&self, subject: Subject) -> bool {
+        self.state().events.contains_key(&subject)
+    }
+
     /// What is true of these subjects and newer than what was told; each with its version.
     pub(crate) fn news(&self, told: &BTreeMap<Subject, u64>, window: Window) -> Vec<(Subject, Event)> {
         let state = self.state();

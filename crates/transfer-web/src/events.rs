@@ -14,6 +14,7 @@ use futures::stream;
 use loopback::Failure;
 
 use crate::{
+    api::number,
     board::{Look, Subject},
     transfers::Window,
     watch::Watched,
@@ -30,14 +31,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// `GET /api/events?offset=&limit=`.
 pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQuery) -> Response {
-    let query: BTreeMap<_, _> =
-        form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
-    let number = |name: &str, usual: usize| match query.get(name) {
-        None => Ok(usual),
-        Some(text) => {
-            text.parse::<usize>().map_err(|_| Failure::bad_request(format!("{name} must be a number")))
-        }
-    };
+    let number = |name: &str, usual: usize| number(query.as_deref(), name, usual);
     let window = match (number("offset", 0), number("limit", USUAL)) {
         (Ok(offset), Ok(limit)) => Window { offset: offset.min(1_000_000), limit: limit.clamp(1, LONGEST) },
         (Err(failure), _) | (_, Err(failure)) => return failure.into_response(),

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use anyhow::Result;
 use contract::WORKFLOW_TYPE;
 use lab::Status;
 use lab_client::{
-    facts::{read_history, read_run},
+    facts::{quoted, read_history, read_run},
     side_by_side,
     temporal::{Listed, Run, Server, status_of},
     time,
@@ -26,6 +27,8 @@ use crate::{
 
 /// So many runs are listed, the newest; older ones are only counted.
 const MOST: usize = 10_000;
+/// So many of the newest transfers may not have told the server yet which accounts they are of.
+const UNSORTED: usize = 50;
 /// A list lags behind the truth by less than this, in seconds.
 const LAG: f64 = 5.0;
 /// So many transfers that are under way are looked at for one question.
@@ -42,6 +45,31 @@ pub(crate) struct Window {
     pub(crate) limit: usize,
 }
 
+impl Window {
+    fn has(self, at: usize) -> bool {
+        (self.offset..self.offset + self.limit).contains(&at)
+    }
+}
+
+/// Which of the transfers a question is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    /// So many, the newest.
+    Newest(usize),
+    /// Those of an account, by their Run Ids; and the newest, of which the server may not know yet whose they are.
+    OfAccount(BTreeSet<String>),
+}
+
+impl Which {
+    /// Whether it is about the transfer at this place of the list.
+    fn has(&self, at: usize, listed: &Listed) -> bool {
+        match self {
+            Which::Newest(number) => at < *number,
+            Which::OfAccount(ids) => at < UNSORTED || ids.contains(&listed.run.run_id),
+        }
+    }
+}
+
 /// What is known of the transfers.
 pub(crate) struct Transfers {
     server: Server,
@@ -49,6 +77,8 @@ pub(crate) struct Transfers {
     read: HashMap<String, Read>,
     /// The transfers, newest first: the Run Ids of each, newest first.
     order: Vec<Vec<String>>,
+    /// Counts up whenever anything here has changed.
+    version: u64,
     /// The server's counts when it was last listed.
     counts: Value,
     synced: Option<Instant>,
@@ -72,6 +102,7 @@ impl Transfers {
             listed: HashMap::new(),
             read: HashMap::new(),
             order: Vec::new(),
+            version: 0,
             counts: Value::Null,
             synced: None,
         }
@@ -163,6 +194,7 @@ impl Transfers {
         transfers.sort_by(|a, b| newer(&a[0], &b[0]));
         let ids = |runs: Vec<&Listed>| runs.into_iter().map(|listed| listed.run.run_id.clone()).collect();
         self.order = transfers.into_iter().map(ids).collect();
+        self.version += 1;
     }
 
     /// The transfers that the bank has books of, newest first.
@@ -182,23 +214,42 @@ impl Transfers {
     /// # Errors
     /// The server does not answer. What was read stays.
     pub(crate) fn look(&mut self, windows: &BTreeSet<Window>, opened: f64) -> Result<()> {
-        let shown: Vec<(Listed, usize)> =
-            self.shown(opened).map(|(listed, runs)| (listed.clone(), runs)).collect();
-        let mut wanted: BTreeSet<usize> = BTreeSet::new();
-        for window in windows {
-            wanted.extend((window.offset..window.offset + window.limit).take_while(|&at| at < shown.len()));
-        }
-        let wanted = wanted.into_iter().map(|at| shown[at].clone());
-        let wanted = wanted.filter(|(listed, _)| self.may_have_changed(listed)).collect();
+        let is_in_view = |at: usize| windows.iter().any(|window| window.has(at));
+        let farthest = windows.iter().map(|window| window.offset + window.limit).max().unwrap_or_default();
+        let wanted = self
+            .shown(opened)
+            .take(farthest)
+            .enumerate()
+            .filter(|(at, (listed, _))| is_in_view(*at) && self.may_have_changed(listed))
+            .map(|(_, (listed, runs))| (listed.clone(), runs))
+            .collect();
         self.read(wanted)
     }
 
-    /// Reads the next so many of these newest transfers that were not read at all. Returns whether all are.
+    /// Those of this account.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) fn of_account(&self, account: &str) -> Result<Which> {
+        let account = quoted(account);
+        let query =
+            format!("WorkflowType=\"{WORKFLOW_TYPE}\" AND (from_account={account} OR to_account={account})");
+        let runs = self.server.list(&query, MOST)?;
+        Ok(Which::OfAccount(runs.into_iter().map(|run| run.run_id).collect()))
+    }
+
+    /// The transfers that the question is about, newest first.
+    fn asked<'a>(&'a self, which: &'a Which, opened: f64) -> impl Iterator<Item = (&'a Listed, usize)> {
+        let shown = self.shown(opened).enumerate();
+        shown.filter(|(at, (listed, _))| which.has(*at, listed)).map(|(_, listed)| listed)
+    }
+
+    /// Reads the next so many of these transfers that were not read at all. Returns whether all are.
     ///
     /// # Errors
     /// The server does not answer. What was read stays.
-    pub(crate) fn read_some(&mut self, newest: usize, at_most: usize, opened: f64) -> Result<bool> {
-        let unread = self.shown(opened).take(newest).filter(|(listed, _)| {
+    pub(crate) fn read_some(&mut self, which: &Which, at_most: usize, opened: f64) -> Result<bool> {
+        let unread = self.asked(which, opened).filter(|(listed, _)| {
             self.read.get(&listed.run.run_id).is_none_or(|read| {
                 // Its end was listed, but not read.
                 read.history.is_some() && listed.status != "RUNNING"
@@ -210,14 +261,13 @@ impl Transfers {
         Ok(is_all)
     }
 
-    /// Looks again at those of these newest transfers that are under way; of very many, at those not looked at for longest.
+    /// Looks again at those of these transfers that are under way; of very many, at those not looked at for longest.
     ///
     /// # Errors
     /// The server does not answer. What was read stays.
-    pub(crate) fn read_running(&mut self, newest: usize, opened: f64) -> Result<()> {
+    pub(crate) fn read_running(&mut self, which: &Which, opened: f64) -> Result<()> {
         let mut running: Vec<_> = self
-            .shown(opened)
-            .take(newest)
+            .asked(which, opened)
             .filter_map(|(listed, runs)| {
                 let read = self.read.get(&listed.run.run_id)?;
                 read.history.is_some().then(|| (read.at, (listed.clone(), runs)))
@@ -268,11 +318,15 @@ impl Transfers {
 
     fn note(&mut self, listed: Listed, runs: usize, history: lab::Run) {
         let id = listed.run.run_id.clone();
-        let mut attempts = self.read.remove(&id).map(|read| read.attempts).unwrap_or_default();
+        let mut attempts =
+            self.read.get_mut(&id).map(|read| mem::take(&mut read.attempts)).unwrap_or_default();
         let row = row(&listed, runs, &history, &mut attempts, &self.server);
         if let Some(known) = self.listed.get_mut(&id) {
             row["status"].as_str().unwrap_or_default().clone_into(&mut known.status);
             known.close = row["close_time"].as_f64();
+        }
+        if self.read.get(&id).is_none_or(|read| read.row != row) {
+            self.version += 1;
         }
         let history = (history.status == Status::Running).then_some(history);
         self.read.insert(id, Read { history, attempts, row, at: Instant::now() });
@@ -290,9 +344,9 @@ impl Transfers {
         }
     }
 
-    /// The rows of the newest transfers.
-    pub(crate) fn rows(&self, newest: usize, opened: f64) -> Vec<Value> {
-        self.shown(opened).take(newest).map(|(listed, runs)| self.row(listed, runs)).collect()
+    /// The rows of these transfers, newest first.
+    pub(crate) fn rows(&self, which: &Which, opened: f64) -> Vec<Value> {
+        self.asked(which, opened).map(|(listed, runs)| self.row(listed, runs)).collect()
     }
 
     /// The row of this transfer, as the server tells now; none where it knows no such one.
@@ -317,6 +371,11 @@ impl Transfers {
             self.read(vec![(listed.clone(), runs)])?;
         }
         Ok(Some(self.row(&listed, runs)))
+    }
+
+    /// Counts up whenever anything here has changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// What the page is told of a window.

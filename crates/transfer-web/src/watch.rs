@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::{
     board::{Board, Subject},
     guide,
-    transfers::Transfers,
+    transfers::{Transfers, Window},
 };
 
 /// How often the transfers are looked at.
@@ -37,7 +37,7 @@ const LAB: Duration = Duration::from_millis(500);
 /// How often the goals are judged at most; and not more than a fifth of the time.
 const GUIDE: Duration = Duration::from_millis(400);
 /// The goals are judged again after so long, also where no transfer in view has changed.
-const GUIDE_ANYWAY: Duration = Duration::from_secs(3);
+const GUIDE_ANYWAY: Duration = Duration::from_secs(10);
 
 /// What the watchers and the API share. Clones are the same.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ struct Seen {
     bank_silent: bool,
     /// The supervisor's last answer.
     status: Value,
-    /// Counts up whenever a transfer in view has changed.
+    /// Counts up whenever a transfer has changed, as far as that was seen.
     changes: u64,
 }
 
@@ -119,6 +119,8 @@ struct Memory {
     reader: Reader,
     judged: Option<(Instant, Basis)>,
     report: Value,
+    /// The windows that were told of, and as of which change.
+    told: (u64, f64, BTreeSet<Window>),
 }
 
 /// What the goals were judged by: where it is the same, so are they.
@@ -131,26 +133,32 @@ struct Basis {
 
 impl Memory {
     fn new(endpoints: &Endpoints) -> Memory {
-        Memory { reader: Reader::new(endpoints), judged: None, report: Value::Null }
+        Memory { reader: Reader::new(endpoints), judged: None, report: Value::Null, told: Default::default() }
     }
 }
 
-fn watch_transfers(watched: &Watched, _: &mut Memory) {
+fn watch_transfers(watched: &Watched, memory: &mut Memory) {
     let opened = watched.opened();
     let windows: BTreeSet<_> = watched.board.windows().into_iter().collect();
     let mut transfers = watched.transfers();
     let looked = transfers.sync().and_then(|()| transfers.look(&windows, opened));
-    watched.seen().temporal_silent = looked.is_err();
-    if looked.is_ok() {
-        let events: Vec<_> =
-            windows.iter().map(|&window| (window, transfers.event(window, opened))).collect();
-        drop(transfers);
-        for (window, event) in events {
-            if watched.board.tell(Subject::Transfers(window), event) {
-                watched.seen().changes += 1;
-            }
-        }
+    let now = (transfers.version(), opened, windows);
+    {
+        let mut seen = watched.seen();
+        seen.temporal_silent = looked.is_err();
+        seen.changes = now.0;
     }
+    let is_told =
+        memory.told == now && now.2.iter().all(|&window| watched.board.has(Subject::Transfers(window)));
+    if looked.is_err() || is_told {
+        return;
+    }
+    let events: Vec<_> = now.2.iter().map(|&window| (window, transfers.event(window, opened))).collect();
+    drop(transfers);
+    for (window, event) in events {
+        watched.board.tell(Subject::Transfers(window), event);
+    }
+    memory.told = now;
 }
 
 fn watch_lab(watched: &Watched, _: &mut Memory) {

@@ -32,9 +32,10 @@ pub(super) fn measure(
 ) -> Result<()> {
     let ports = bench.ports()?;
     let port = ports.get(ports::TRANSFER_WEB);
-    let all = format!("{}/api/workflows", ports.url(ports::TRANSFER_WEB));
-    let [nobody, ..] = percent_of_a_core(bench);
-    add("CPU of transfer-web, no page open", nobody, "%", "0");
+    let all = format!("{}/api/workflows?limit=2000", ports.url(ports::TRANSFER_WEB));
+    let [web, temporal, _] = percent_of_a_core(bench);
+    add("CPU of transfer-web, no page open", web, "%", "0");
+    add("CPU of temporal, no page open", temporal, "%", "");
     add("GET /api/workflows, all histories to be read", timed(|| get_news(&all))?, "s", "");
     add("GET /api/workflows again", timed(|| get_news(&all))?, "s", "");
 
