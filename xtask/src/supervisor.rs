@@ -785,8 +785,9 @@ impl Supervisor {
 /// to ask any more.
 fn enter(project: &Project, stage: &str) -> Result<Value> {
     let name = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?.name;
-    let program = std::env::current_exe().context("could not find this program")?;
-    let mut command = Command::new(program);
+    // Cargo may have replaced the file of this program meanwhile; Linux keeps what runs.
+    let program = std::env::current_exe().ok().filter(|program| program.exists());
+    let mut command = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()));
     command.args(["stage", name, "--json"]).current_dir(&project.root).stdin(Stdio::null());
     command.env("CARGO_MANIFEST_DIR", project.root.join("xtask")).env(LAB_VARIABLE, &project.lab);
     let output = command.output().context("could not run cargo xtask stage")?;

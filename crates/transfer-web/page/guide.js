@@ -4,6 +4,7 @@ import { announce } from './announce.js';
 import { command, setCopy } from './copy.js';
 import { byId, changed, glyph, html, outLink, pointLink, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
 import { list, number, record, text, webAddress } from './outside.js';
+import { beginButton } from './stages.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
 
@@ -168,7 +169,7 @@ function drawNext(guide, justNow) {
     glyph('done'),
     html('p', { class: 'reached-title' }, 'Every goal is reached.'),
     html('p', {}, line ? 'The next stage begins when you type' : 'That was the last stage. Nothing is left to mend: well done.'),
-    ...(line ? [command(line)] : []),
+    ...(line ? [command(line), html('p', {}, 'or press'), beginButton(text(next.name, 120), `Begin ${text(next.name, 120)}`)] : []),
   );
   if (justNow) byId('guide').scrollTop = 0;
 }

@@ -39,14 +39,15 @@ async function request(path, options) {
  * Sends an order.
  * @param {string} path
  * @param {object} body
+ * @param {number} [patience] seconds after which it is given up
  * @throws {OrderError} with the server's own sentence where it has one
  */
-export function order(path, body) {
+export function order(path, body, patience = PATIENCE) {
   return request(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(PATIENCE * 1000),
+    signal: AbortSignal.timeout(patience * 1000),
   });
 }
 

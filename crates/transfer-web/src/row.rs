@@ -207,9 +207,31 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
 
 /// The file, line and column that a failure names, such as `crates/worker/src/workflow.rs:126:24`.
 fn place(failure: &str) -> Option<&str> {
-    failure.split([' ', ',', '(', ')']).find(|word| {
+    let words = failure.split([' ', ',', '(', ')']).map(|word| word.trim_end_matches(':'));
+    words.into_iter().find(|word| {
         let mut parts = word.split(':');
         let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
         parts.next().is_some_and(|file| file.ends_with(".rs")) && is_number(parts.next())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn the_place_is_the_file_and_line_that_a_failure_names() {
+        for (failure, named) in [
+            (
+                "panicked: attempt to divide by zero, at crates/a/src/b.rs:126:24",
+                Some("crates/a/src/b.rs:126:24"),
+            ),
+            ("no answer, called at crates/a/src/b.rs:49:48: refused", Some("crates/a/src/b.rs:49:48")),
+            ("see (src/b.rs:7)", Some("src/b.rs:7")),
+            ("nothing of http://127.0.0.1:5005/b.rs", None),
+            ("", None),
+        ] {
+            assert_eq!(place(failure), named, "{failure}");
+        }
+    }
 }

@@ -94,7 +94,7 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
             format!("{id} did what it should not: see what is wrong below")
         }
         Status::Running if fails_now(run) => {
-            format!("{id} is stuck on its Workflow Task: cargo xtask lab status says why")
+            format!("{id} is stuck on its Workflow Task; why it is: cargo xtask lab status")
         }
         Status::Running if waits_for_attempt(run) => {
             format!("an Activity of {id} waits for its next attempt; to not wait: cargo xtask retry")
