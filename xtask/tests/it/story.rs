@@ -29,6 +29,16 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     assert_eq!(stuck["workflow_id"], workflow_id.as_str());
     assert!(failure.contains("divide by zero, at crates/worker/src/workflow.rs:"), "{failure}");
 
+    // The page shows the same.
+    let row = on_the_page(&checkout, &workflow_id);
+    assert_eq!(
+        (&row["status"], &row["stuck"]["kind"]),
+        (&"RUNNING".into(), &"workflow_task".into()),
+        "{row}"
+    );
+    let place = row["stuck"]["place"].as_str().expect("it names a file and a line");
+    assert!(place.starts_with("crates/worker/src/workflow.rs:"), "{place}");
+
     // The learner's tests find both bugs, each in its module, and the transfer that the first one breaks.
     let tested = checkout.run(&["test", "--mine", "--json"]);
     assert_eq!(tested.code, Some(1), "{tested:#?}");
@@ -85,6 +95,8 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     checkout.run(&["retry"]).ok();
     eventually("the transfer completes", || checkout.status()["stuck"] == Value::Array(Vec::new()));
     eventually("the money has moved", || balances(&checkout) == (974.5, 525.5));
+    let row = on_the_page(&checkout, &workflow_id);
+    assert_eq!((&row["status"], &row["result"]["success"]), (&"COMPLETED".into(), &true.into()), "{row}");
     let told = checkout.run(&["test", "--mine"]).ok();
     assert!(
         told.contains("your change is fit to deploy")
@@ -134,12 +146,21 @@ fn stuck(checkout: &Checkout, kind: &str) -> Value {
 fn balances(checkout: &Checkout) -> (f64, f64) {
     let [_, _, bank, _] = checkout.ports;
     let balance = |account| {
-        let url = format!("http://127.0.0.1:{bank}/accounts/{account}");
-        let answer = minreq::get(url).send().expect("the bank answers");
-        let account: Value = serde_json::from_slice(answer.as_bytes()).expect("it answers with JSON");
+        let account = get(bank, &format!("accounts/{account}"));
         account["balance"].as_f64().expect("a balance is a number")
     };
     (balance("account_A"), balance("account_B"))
+}
+
+/// What the page has of a transfer.
+fn on_the_page(checkout: &Checkout, workflow_id: &str) -> Value {
+    let [_, _, _, page] = checkout.ports;
+    get(page, &format!("api/workflows/{workflow_id}"))
+}
+
+fn get(port: u16, path: &str) -> Value {
+    let answer = minreq::get(format!("http://127.0.0.1:{port}/{path}")).send().expect("the service answers");
+    serde_json::from_slice(answer.as_bytes()).expect("it answers with JSON")
 }
 
 fn find_id(value: &Value) -> Option<String> {
