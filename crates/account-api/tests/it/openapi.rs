@@ -4,42 +4,22 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use webtest::{METHODS, Operation};
 
 use crate::support::{Client, OPENAPI, bank};
-
-const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "PATCH"];
-
-/// Every operation of openapi.json: its method, its path, its statuses.
-fn operations() -> Vec<(&'static str, &'static str, BTreeSet<u16>)> {
-    let paths = OPENAPI["paths"].as_object().expect("paths");
-    let mut operations = Vec::new();
-    for (path, item) in paths {
-        for method in METHODS {
-            if let Some(responses) = item[method.to_lowercase()]["responses"].as_object() {
-                let statuses = responses.keys().map(|status| status.parse().expect("a status"));
-                operations.push((method, path.as_str(), statuses.collect()));
-            }
-        }
-    }
-    operations
-}
 
 #[tokio::test]
 async fn the_bank_serves_its_description() {
     let answer = bank().await.get("/openapi.json").await;
-    assert_eq!((answer.status, &answer.json), (200, &*OPENAPI));
+    assert_eq!((answer.status, &answer.json), (200, OPENAPI.json()));
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
 #[tokio::test]
 async fn a_path_takes_exactly_the_methods_that_are_described() {
     let bank = bank().await;
-    for path in OPENAPI["paths"].as_object().expect("paths").keys() {
-        let described: BTreeSet<&str> = operations()
-            .iter()
-            .filter(|operation| operation.1 == path)
-            .map(|operation| operation.0)
-            .collect();
+    for path in OPENAPI.paths() {
+        let described = OPENAPI.methods(path);
         for method in METHODS {
             let concrete = path.replace("{account_number}", "account_A");
             let answer = bank.ask(method, &concrete).send().await;
@@ -57,13 +37,13 @@ async fn a_path_takes_exactly_the_methods_that_are_described() {
 
 #[tokio::test]
 async fn every_status_that_is_described_can_be_provoked() {
-    for (method, path, statuses) in operations() {
+    for Operation { method, path, statuses } in OPENAPI.operations() {
         for status in statuses {
             if status == 408 {
                 // Ten seconds for the one in program.rs are enough.
                 continue;
             }
-            let answer = provoke(method, path, status).await;
+            let answer = provoke(method, &path, status).await;
             assert_eq!(answer, Some(status), "{method} {path}");
         }
     }

@@ -7,10 +7,11 @@ use account_api::Bank;
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use webtest::OpenApi;
 
 /// The description that every answer must keep to.
-pub(crate) static OPENAPI: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../openapi.json")).expect("openapi.json is JSON"));
+pub(crate) static OPENAPI: LazyLock<OpenApi> =
+    LazyLock::new(|| OpenApi::parse(include_str!("../../openapi.json")));
 
 /// Starts a bank that lives as long as the test.
 pub(crate) async fn bank() -> Client {
@@ -143,7 +144,7 @@ impl Ask {
         let context = format!("{} {}: {status}", self.method, self.path);
         let json: Value =
             serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{context}: {error}: {text:?}"));
-        check(&context, &self.method, &self.path, status, &json);
+        OPENAPI.check(self.method.as_str(), &self.path, status, &json);
         Ok(Answer { status, json, headers })
     }
 }
@@ -157,86 +158,5 @@ impl Answer {
     /// The status and the code of an error.
     pub(crate) fn refusal(&self) -> (u16, Option<&str>) {
         (self.status, self.json["code"].as_str())
-    }
-}
-
-/// The operation that openapi.json has for this request.
-fn operation(method: &Method, path: &str) -> Option<&'static Value> {
-    let paths = OPENAPI["paths"].as_object().expect("paths");
-    let path = path.split('?').next().unwrap_or_default();
-    let matches = |template: &str| {
-        template.split('/').count() == path.split('/').count()
-            && template
-                .split('/')
-                .zip(path.split('/'))
-                .all(|(template, part)| template.starts_with('{') || template == part)
-    };
-    let (_, item) = paths.iter().find(|(template, _)| matches(template))?;
-    item.get(method.as_str().to_lowercase())
-}
-
-fn check(context: &str, method: &Method, path: &str, status: u16, json: &Value) {
-    let Some(operation) = operation(method, path) else {
-        assert!(matches!(status, 403 | 404 | 405 | 421), "{context} is not in openapi.json");
-        assert!(json["error"].is_string(), "{context}: {json}");
-        return;
-    };
-    let response = resolve(&operation["responses"][status.to_string()]);
-    assert!(response.is_object(), "{context} is not in openapi.json: {json}");
-    check_schema(context, &response["content"]["application/json"]["schema"], json);
-}
-
-fn resolve(value: &'static Value) -> &'static Value {
-    match value["$ref"].as_str() {
-        Some(reference) => OPENAPI.pointer(&reference[1..]).expect("what is referred to"),
-        None => value,
-    }
-}
-
-/// As much of JSON Schema as openapi.json uses for answers.
-fn check_schema(context: &str, schema: &'static Value, json: &Value) {
-    let schema = resolve(schema);
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        check_schema(context, part, json);
-    }
-    for name in schema["required"].as_array().into_iter().flatten() {
-        assert!(json.get(name.as_str().expect("a name")).is_some(), "{context}: no {name}: {json}");
-    }
-    let is = |kind: &Value| match kind.as_str() {
-        Some("object") => json.is_object(),
-        Some("array") => json.is_array(),
-        Some("string") => json.is_string(),
-        Some("boolean") => json.is_boolean(),
-        Some("null") => json.is_null(),
-        Some("integer") => json.is_u64(),
-        Some("number") => json.is_number(),
-        _ => panic!("{context}: {schema} has a type that nobody knows"),
-    };
-    let right = match &schema["type"] {
-        Value::Null => {
-            schema.get("const").is_none_or(|value| value == json)
-                && schema["enum"].as_array().is_none_or(|values| values.contains(json))
-        }
-        Value::Array(kinds) => kinds.iter().any(is),
-        kind => is(kind),
-    };
-    let in_range = json.as_f64().is_none_or(|number| {
-        schema["minimum"].as_f64().is_none_or(|least| number >= least)
-            && schema["maximum"].as_f64().is_none_or(|most| number <= most)
-    });
-    assert!(right && in_range, "{context}: {json} is not {schema}");
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        if let Some(value) = json.get(name) {
-            check_schema(context, property, value);
-        }
-    }
-    // An empty or referring schema describes no properties of its own.
-    if let Some(properties) = schema["properties"].as_object() {
-        for name in json.as_object().into_iter().flatten().map(|(name, _)| name) {
-            assert!(properties.contains_key(name), "{context}: {name} is not in openapi.json");
-        }
-    }
-    for item in json.as_array().into_iter().flatten() {
-        check_schema(context, &schema["items"], item);
     }
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use axum::{Router, routing::post};
 use loopback::{Failure, JsonText};
 use serde::Deserialize;
+use webtest::{Answer, Connection, ask};
 
-use crate::support::{Answer, Connection, ask, serve};
+use crate::support::serve;
 
 /// A service that says the word of `{"word": …}`.
 async fn echo() -> SocketAddr {

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::{Router, middleware, routing::get};
+use webtest::{Answer, ask};
 
-use crate::support::{Answer, ask, serve};
+use crate::support::serve;
 
 fn app() -> Router {
     Router::new().route("/", get(async || "a page").post(async || "done").put(async || "done"))

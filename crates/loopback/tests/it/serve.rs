@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
 use tokio::sync::{Notify, oneshot};
+use webtest::Connection;
 
-use crate::support::{Connection, listener};
+use crate::support::listener;
 
 const QUICK: &str = "GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";

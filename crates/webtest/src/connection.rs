@@ -1,0 +1,101 @@
+//! Connections that send just what a test says.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long an answer may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection.
+pub struct Connection(TcpStream);
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its status line and headers, in small letters.
+    pub head: String,
+    /// Its body.
+    pub body: String,
+}
+
+impl Connection {
+    /// A new one to this address.
+    ///
+    /// # Panics
+    /// Nobody listens there.
+    pub fn to(address: SocketAddr) -> Connection {
+        let stream = TcpStream::connect(address).expect("a connection");
+        Connection(stream)
+    }
+
+    /// Sends a request, or a part of one.
+    ///
+    /// # Panics
+    /// The service has hung up.
+    pub fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).expect("a connection");
+    }
+
+    /// Sends nothing more.
+    ///
+    /// # Panics
+    /// The service has hung up.
+    pub fn break_off(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).expect("a connection");
+    }
+
+    /// The next answer; `None` if the service hangs up instead.
+    ///
+    /// # Panics
+    /// There is none within a minute, or it is not of HTTP/1.1 with a length.
+    pub fn answer(&mut self) -> Option<Answer> {
+        self.0.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            match self.0.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                Err(error) if is_late(&error) => panic!("no answer in {PATIENCE:?}"),
+                _ => return None,
+            }
+        }
+        let head = String::from_utf8(head).expect("ASCII").to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let mut body = vec![0; length.expect("a length").parse().expect("a number")];
+        self.0.read_exact(&mut body).expect("the body");
+        Some(Answer { status, head, body: String::from_utf8(body).expect("UTF-8") })
+    }
+
+    /// Whether there is neither an answer nor an end within this time.
+    ///
+    /// # Panics
+    /// The system takes no time limits.
+    pub fn is_silent_for(&self, time: Duration) -> bool {
+        self.0.set_read_timeout(Some(time)).expect("a time limit");
+        self.0.peek(&mut [0]).is_err_and(|error| is_late(&error))
+    }
+}
+
+fn is_late(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Asks once: with this request line, these headers and this body.
+///
+/// # Panics
+/// There is no answer.
+pub fn ask(address: SocketAddr, request_line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = format!("{request_line} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += "\r\n";
+    request += body;
+    let mut connection = Connection::to(address);
+    connection.send(&request);
+    connection.answer().expect("an answer")
+}
