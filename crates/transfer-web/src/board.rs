@@ -118,16 +118,16 @@ impl Board {
         self.0.changed.subscribe()
     }
 
-    /// Somebody looks at this window, for as long as they hold what is returned.
-    pub(crate) fn look_at(&self, window: Window) -> Look {
-        *self.state().windows.entry(window).or_default() += 1;
+    /// Somebody looks at this window, for as long as they hold what is returned; nobody where so many look already.
+    pub(crate) fn look_at(&self, window: Window, most: usize) -> Option<Look> {
+        let mut state = self.state();
+        if state.windows.values().sum::<usize>() >= most {
+            return None;
+        }
+        *state.windows.entry(window).or_default() += 1;
+        drop(state);
         self.0.audience.notify_all();
-        Look { board: self.clone(), window }
-    }
-
-    /// How many streams there are.
-    pub(crate) fn audience(&self) -> usize {
-        self.state().windows.values().sum()
+        Some(Look { board: self.clone(), window })
     }
 
     /// The windows that somebody looks at.
@@ -202,13 +202,15 @@ mod tests {
     #[test]
     fn a_window_is_forgotten_with_the_last_who_looks_at_it() {
         let board = Board::new();
-        let (first, second) = (board.look_at(WINDOW), board.look_at(WINDOW));
+        let look = || board.look_at(WINDOW, 2);
+        let (Some(first), Some(second)) = (look(), look()) else { panic!("there is room for two") };
+        assert!(look().is_none(), "and for no more");
         board.tell(Subject::Transfers(WINDOW), json!({ "total": 1 }));
         drop(first);
-        assert_eq!((board.audience(), board.windows().len()), (1, 1));
+        assert_eq!(board.windows().len(), 1);
         assert_eq!(board.news(&BTreeMap::new(), second.window).len(), 1);
         drop(second);
-        assert_eq!((board.audience(), board.windows().len()), (0, 0));
+        assert_eq!(board.windows().len(), 0);
         assert!(board.news(&BTreeMap::new(), WINDOW).is_empty());
     }
 
@@ -219,7 +221,7 @@ mod tests {
             let board = board.clone();
             std::thread::spawn(move || (board.wait(Duration::ZERO), board.wait(Duration::ZERO)))
         };
-        let look = board.look_at(WINDOW);
+        let look = board.look_at(WINDOW, 1);
         // Both of its waits are over, or the second one ends with the board.
         drop(look);
         board.close();

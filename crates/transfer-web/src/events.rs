@@ -36,11 +36,10 @@ pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQ
         (Ok(offset), Ok(limit)) => Window { offset: offset.min(1_000_000), limit: limit.clamp(1, LONGEST) },
         (Err(failure), _) | (_, Err(failure)) => return failure.into_response(),
     };
-    if watched.board.audience() >= STREAMS {
+    let Some(look) = watched.board.look_at(window, STREAMS) else {
         let error = "too many pages are open on this lab: close one, then reload this one";
         return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
-    }
-    let look = watched.board.look_at(window);
+    };
     Sse::new(stream::unfold(Told::nothing(watched, look), next))
         .keep_alive(KeepAlive::new().interval(SILENCE))
         .into_response()
