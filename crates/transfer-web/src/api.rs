@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Error;
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State},
-    http::{StatusCode, header},
+    extract::{FromRequestParts, Path, RawQuery, State},
+    http::{StatusCode, header, request::Parts},
     response::IntoResponse,
     routing::{MethodRouter, get, post},
 };
@@ -69,6 +69,20 @@ pub(crate) fn routes(watched: Watched) -> Router {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
         })
         .with_state(watched)
+}
+
+/// What a path names.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Name, Failure> {
+        let name = Path::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Name(name)).map_err(|_| {
+            Failure::new(StatusCode::NOT_FOUND, "there is nothing of this name, since it is no text in UTF-8")
+        })
+    }
 }
 
 /// Asks on a thread that may block.
@@ -148,7 +162,7 @@ pub(crate) fn number(query: Option<&str>, name: &str, usual: usize) -> Result<us
     }
 }
 
-async fn workflow(State(watched): State<Watched>, Path(workflow_id): Path<String>) -> Answer {
+async fn workflow(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
     ask(move || {
         let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
         row.map(Json).ok_or_else(|| unknown(&workflow_id))
@@ -160,7 +174,7 @@ fn unknown(workflow_id: &str) -> Failure {
     Failure::new(StatusCode::NOT_FOUND, format!("there is no transfer with the Workflow Id {workflow_id}"))
 }
 
-async fn account_workflows(State(watched): State<Watched>, Path(account): Path<String>) -> Answer {
+async fn account_workflows(State(watched): State<Watched>, Name(account): Name) -> Answer {
     ask(move || {
         let bank = &watched.endpoints.bank;
         match get_json(&format!("{bank}/accounts/{}", encode(&account))).map_err(|error| bank_down(&error)) {
@@ -185,7 +199,7 @@ async fn batch(State(watched): State<Watched>) -> Answer {
     ask(move || orders::batch(&watched).map(Json)).await
 }
 
-async fn retry(State(watched): State<Watched>, Path(workflow_id): Path<String>) -> Answer {
+async fn retry(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
     ask(move || {
         let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
         orders::retry(&watched, &row.ok_or_else(|| unknown(&workflow_id))?).map(Json)

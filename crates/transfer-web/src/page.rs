@@ -2,12 +2,14 @@
 
 use axum::{
     Router,
-    extract::{Path, Request},
+    extract::Request,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use loopback::Failure;
+
+use crate::api::Name;
 
 /// The page itself.
 const INDEX: &str = include_str!("../page/index.html");
@@ -51,7 +53,7 @@ pub(crate) async fn index() -> Response {
 }
 
 /// `GET /assets/{name}`.
-pub(crate) async fn asset(Path(name): Path<String>) -> Response {
+pub(crate) async fn asset(Name(name): Name) -> Response {
     let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
         return Failure::new(StatusCode::NOT_FOUND, "the page has no such file").into_response();
     };
