@@ -138,7 +138,8 @@ impl Memory {
 }
 
 fn watch_transfers(watched: &Watched, memory: &mut Memory) {
-    let opened = watched.opened();
+    // Without it, what was swept away with older books would be shown for a moment.
+    let opened = if watched.opened() > 0.0 { watched.opened() } else { watched.ask_opened() };
     let windows: BTreeSet<_> = watched.board.windows().into_iter().collect();
     let mut transfers = watched.transfers();
     let looked = transfers.sync().and_then(|()| transfers.look(&windows, opened));
