@@ -1,5 +1,7 @@
 //! What somebody has done to the transfers: starting, retrying, sweeping away.
 
+use std::{thread, time::Duration};
+
 use anyhow::Error;
 use axum::http::StatusCode;
 use contract::{Amount, Transfer};
@@ -144,6 +146,8 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
     if let Some(error) = ended.into_iter().find_map(Result::err) {
         return Err(temporal_down(&error));
     }
+    // The bank notes whole seconds: what completed in this one would seem to belong to the new books.
+    thread::sleep(Duration::from_secs(1) - Duration::from_nanos(time::now().subsec_nanos().into()));
     bank.reset().map_err(|error| {
         let error = format!("every transfer was ended, but the bank does not answer: {error:#}");
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
