@@ -1,0 +1,249 @@
+//! The streams of events: what they tell, when, and what it costs those who are asked for it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{
+    proxy::Proxy,
+    stream::{Event, Stream},
+    support::{Folder, Lab, Service, endpoints, ids},
+};
+
+/// A service of its own for this lab, and proxies before what it asks: Temporal and the bank.
+async fn counted(lab: &Lab, folder: Option<Folder>) -> (Service, Proxy, Proxy) {
+    let temporal = Proxy::before(&lab.testbed.server.http_url).await;
+    let bank = Proxy::before(&lab.testbed.bank_url).await;
+    let endpoints = lab_client::Endpoints {
+        temporal_http: temporal.url.clone(),
+        bank: bank.url.clone(),
+        ..endpoints(&lab.testbed)
+    };
+    (Service::start(endpoints, folder).await, temporal, bank)
+}
+
+/// 25.50 from account_A to account_B.
+fn order() -> Value {
+    json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 })
+}
+
+fn count_by_name(events: &[Event]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    events.iter().for_each(|event| *counts.entry(&*event.name).or_default() += 1);
+    counts
+}
+
+/// What the service asks once each time it looks at the transfers, and at the bank.
+const LOOKS: (&str, &str) = ("workflow-count", "GET /accounts ");
+
+#[tokio::test]
+async fn each_subject_is_told_once_and_then_only_when_it_has_changed() {
+    let lab = Lab::start().await;
+    let (service, temporal, bank) = counted(&lab, Some(Folder::at("jerry"))).await;
+    let mut stream = Stream::of(&service.web, "").await;
+    let first = stream.each_of(&["lab", "bank", "guide", "transfers"]).await;
+    // It looks again and again, and there is nothing to tell.
+    temporal.more(LOOKS.0, 8).await;
+    bank.more(LOOKS.1, 5).await;
+    let told: Vec<Event> = first.into_iter().chain(stream.arrived()).collect();
+    let once = BTreeMap::from([("bank", 1), ("guide", 1), ("lab", 1), ("transfers", 1)]);
+    assert_eq!(count_by_name(&told), once, "{told:?}");
+
+    // Who comes later is told each subject once as well, at once.
+    let mut second = Stream::of(&service.web, "").await;
+    let first = second.each_of(&["lab", "bank", "guide", "transfers"]).await;
+    assert_eq!(count_by_name(&first), once);
+
+    // Another client starts a transfer, and another one sets the bank's mode.
+    lab.testbed.start_transfer("elsewhere", order()).await;
+    for stream in [&mut stream, &mut second] {
+        let event = stream.until("transfers", |event| event["total"] == 1).await;
+        assert_eq!(event["running"], 1);
+        assert_eq!(ids(&event["rows"]), ["elsewhere"]);
+    }
+    lab.testbed.put("/real-world-mode", json!({ "enabled": true })).await;
+    lab.testbed.give("account_J", 5).await;
+    for stream in [&mut stream, &mut second] {
+        let event = stream.until("bank", |event| event["total"] == 7955).await;
+        assert_eq!(event["real_world_mode"]["enabled"], true);
+        assert_eq!(event["in_transit"], -5);
+        assert_eq!(event["accounts"].as_array().map(Vec::len), Some(10));
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_is_seen_through_all_its_life() {
+    let lab = Lab::start().await;
+    let mut stream = Stream::of(lab.web(), "limit=5").await;
+    stream.until("transfers", |event| event["total"] == 0 && event["limit"] == 5).await;
+    lab.testbed.start_transfer("seen", order()).await;
+    stream.until("transfers", |event| event["running"] == 1).await;
+    let jerry = lab.worker("jerry").await;
+    stream
+        .until("transfers", |event| {
+            event["stuck_in_window"] == 1 && event["rows"][0]["stuck"]["kind"] == "workflow_task"
+        })
+        .await;
+    jerry.stop().await;
+    let worker = lab.worker("fix-activity").await;
+    let event = stream.until("transfers", |event| event["completed"] == 1).await;
+    assert_eq!(
+        (&event["running"], &event["failed"], &event["stuck_in_window"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    assert_eq!(event["rows"][0]["completed_steps"], event["rows"][0]["steps"]);
+    stream.until("bank", |event| event["accounts"][1]["balance"] == 525.5).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn each_stream_has_its_own_window_and_one_that_nobody_looks_at_is_not_asked_for() {
+    let lab = Lab::start().await;
+    let (service, temporal, _) = counted(&lab, None).await;
+    let web = &service.web;
+    // All under way, since there is no worker; the oldest is in the second window alone.
+    let mut newest_first = Vec::new();
+    for _ in 0..5 {
+        newest_first.insert(0, web.start("account_A", "account_B", 1.0).await);
+    }
+    let mut first = Stream::of(web, "offset=0&limit=2").await;
+    let mut second = Stream::of(web, "offset=3&limit=50").await;
+    let event = first.until("transfers", |event| event["total"] == 5).await;
+    assert_eq!(ids(&event["rows"]), newest_first[..2]);
+    let event = second.until("transfers", |event| event["total"] == 5).await;
+    assert_eq!(ids(&event["rows"]), newest_first[3..]);
+    assert_eq!((&event["offset"], &event["limit"]), (&json!(3), &json!(50)));
+
+    let oldest = format!("workflows/{}?", newest_first[4]);
+    temporal.more(&oldest, 3).await;
+    drop(second);
+    // That it is gone is noticed within a look or two; from then on it is not asked for.
+    let mut before = temporal.count(&oldest);
+    loop {
+        temporal.more(LOOKS.0, 5).await;
+        let now = temporal.count(&oldest);
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    let seen = temporal.count(&format!("workflows/{}?", newest_first[0]));
+    temporal.more(LOOKS.0, 5).await;
+    assert_eq!(temporal.count(&oldest), before);
+    assert!(temporal.count(&format!("workflows/{}?", newest_first[0])) > seen, "the other goes on");
+
+    // A window behind the end is empty, and tells how many there are.
+    let mut behind = Stream::of(web, "offset=100&limit=1").await;
+    let event = behind.until("transfers", |_| true).await;
+    assert_eq!((&event["total"], &event["rows"]), (&json!(5), &json!([])));
+}
+
+#[tokio::test]
+async fn a_window_is_no_larger_than_it_may_be_and_what_is_no_window_is_refused() {
+    let lab = Lab::start().await;
+    let web = lab.web();
+    for (query, offset, limit) in [
+        ("", 0, 10),
+        ("limit=1000000", 0, 50),
+        ("limit=0", 0, 1),
+        ("offset=99999999999", 1_000_000, 10),
+        ("other=1", 0, 10),
+    ] {
+        let mut stream = Stream::of(web, query).await;
+        let event = stream.until("transfers", |_| true).await;
+        assert_eq!((&event["offset"], &event["limit"]), (&json!(offset), &json!(limit)), "{query}");
+    }
+    for query in ["offset=-1", "limit=ten", "limit=1.5", "offset=", "offset=99999999999999999999999"] {
+        let answer = web.get(&format!("/api/events?{query}")).await;
+        let (status, error) = answer.error();
+        assert!(status == 400 && error.ends_with("must be a number"), "{query}: {status} {error}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_stream_nothing_is_asked_and_twenty_streams_ask_for_no_more_than_one() {
+    let lab = Lab::start().await;
+    for at in 0..3 {
+        lab.testbed.start_transfer(&format!("transfer-{at}"), order()).await;
+    }
+    // One service has a stream all the time: by its looks the time of the other is measured.
+    let (one, one_temporal, _) = counted(&lab, None).await;
+    let (many, many_temporal, many_bank) = counted(&lab, None).await;
+    let mut stream = Stream::of(&one.web, "").await;
+    stream.until("transfers", |event| event["total"] == 3).await;
+    one_temporal.more(LOOKS.0, 8).await;
+    assert_eq!((many_temporal.lines(), many_bank.lines()), (vec![], vec![]));
+
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Stream::of(&many.web, "").await;
+        stream.until("transfers", |event| event["total"] == 3).await;
+        streams.push(stream);
+    }
+    let count = |proxy: &Proxy| (proxy.count(LOOKS.0), proxy.count("GET /"));
+    let (one_before, many_before) = (count(&one_temporal), count(&many_temporal));
+    one_temporal.more(LOOKS.0, 15).await;
+    many_temporal.more(LOOKS.0, 2).await;
+    let (one_after, many_after) = (count(&one_temporal), count(&many_temporal));
+    let (one_looks, one_asked) = (one_after.0 - one_before.0, one_after.1 - one_before.1);
+    let (many_looks, many_asked) = (many_after.0 - many_before.0, many_after.1 - many_before.1);
+    // A look is one question for the list, and one for each transfer under way; the first and the last one may be cut.
+    let is_three_a_look = |looks: usize, asked: usize| asked <= 4 * looks + 4;
+    assert!(is_three_a_look(one_looks, one_asked), "{one_looks} looks, {one_asked} questions");
+    assert!(is_three_a_look(many_looks, many_asked), "{many_looks} looks, {many_asked} questions");
+    // Twenty times as many would be told from the unevenness of two threads.
+    assert!(many_looks < 4 * one_looks, "{many_looks} looks for twenty, {one_looks} for one");
+
+    // The last one goes, and soon nothing is asked any more.
+    drop(streams);
+    let mut before = many_temporal.lines().len();
+    loop {
+        one_temporal.more(LOOKS.0, 5).await;
+        let now = many_temporal.lines().len();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    let bank_before = many_bank.lines().len();
+    one_temporal.more(LOOKS.0, 8).await;
+    assert_eq!((many_temporal.lines().len(), many_bank.lines().len()), (before, bank_before));
+}
+
+#[tokio::test]
+async fn a_history_is_read_once_for_all_who_look() {
+    let lab = Lab::start().await;
+    let worker = lab.worker("fix-activity").await;
+    let (service, temporal, _) = counted(&lab, None).await;
+    let id = service.web.start("account_A", "account_B", 1.0).await;
+    service.web.completed(&id).await;
+    let history = format!("workflows/{id}/history?");
+    let read = temporal.count(&history);
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let mut stream = Stream::of(&service.web, "").await;
+        stream.until("transfers", |event| event["completed"] == 1).await;
+        streams.push(stream);
+    }
+    service.web.good("/api/workflows").await;
+    temporal.more(LOOKS.0, 3).await;
+    assert_eq!(temporal.count(&history), read, "it has ended, and was read to its end");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_streams_end_in_order_when_the_service_does() {
+    let lab = Lab::start().await;
+    let mut service = Service::start(endpoints(&lab.testbed), Some(Folder::at("jerry"))).await;
+    let mut streams = Vec::new();
+    for query in ["", "offset=5", "limit=50"] {
+        let mut stream = Stream::of(&service.web, query).await;
+        stream.until("guide", |_| true).await;
+        streams.push(stream);
+    }
+    service.close();
+    for stream in &mut streams {
+        while stream.next().await.is_some() {}
+    }
+    service.ended().await;
+}

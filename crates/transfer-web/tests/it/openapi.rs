@@ -1,0 +1,96 @@
+//! openapi.json against the service. That every answer is described is checked with each request of every test; here, that
+//! everything described is there.
+
+use serde_json::json;
+use webtest::{METHODS, Operation};
+
+use crate::support::{Lab, OPENAPI, Service, nowhere};
+
+/// A path with something in the place of its parameters.
+pub(crate) fn concrete(path: &str) -> String {
+    path.replace("{workflow_id}", "transfer-1").replace("{account_id}", "account_A")
+}
+
+#[tokio::test]
+async fn the_service_serves_its_description() {
+    let service = Service::start(nowhere(), None).await;
+    let answer = service.web.get("/openapi.json").await;
+    assert_eq!((answer.status, &answer.json), (200, OPENAPI.json()));
+}
+
+#[tokio::test]
+async fn a_path_takes_exactly_the_methods_that_are_described() {
+    let service = Service::start(nowhere(), None).await;
+    let web = &service.web;
+    for path in OPENAPI.paths() {
+        let described = OPENAPI.methods(path);
+        for method in METHODS {
+            if described.contains(method) {
+                if path == "/api/events" {
+                    assert!(crate::stream::Stream::open(web, "").await.is_ok());
+                    continue;
+                }
+                let answer = web.send(web.request(method, &concrete(path)).body("{}")).await;
+                assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.text);
+            } else {
+                let answer = web.send(web.request(method, &concrete(path))).await;
+                assert_eq!(answer.status, 405, "{method} {path}");
+                let allow = answer.headers["allow"].to_str().expect("an Allow header");
+                let mut allowed: Vec<&str> =
+                    allow.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
+                allowed.sort_unstable();
+                assert_eq!(allowed, described.iter().copied().collect::<Vec<_>>(), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_status_that_is_described_can_be_provoked() {
+    let lab = Lab::start().await;
+    let without = Service::start(nowhere(), None).await;
+    for Operation { method, path, statuses } in OPENAPI.operations() {
+        // Streams are the subject of other tests, and so are those late bodies that take ten seconds.
+        for status in statuses.into_iter().filter(|&status| status != 408 && path != "/api/events") {
+            let answer = provoke(&lab, &without, method, &path, status).await;
+            assert_eq!(answer, Some(status), "{method} {path}");
+        }
+    }
+}
+
+/// Asks so that this status is the answer; `None` where nobody knows how.
+async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status: u16) -> Option<u16> {
+    let web = if status == 503 { &without.web } else { lab.web() };
+    let mut concrete = concrete(path);
+    if status == 404 {
+        concrete = concrete.replace("account_A", "account_Z").replace("transfer-1", "transfer-2");
+    }
+    let order = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
+    if path.contains("{workflow_id}") && matches!(status, 200 | 409) {
+        let id = lab.web().start("account_A", "account_B", 1.0).await;
+        concrete = concrete.replace("transfer-1", &id);
+    }
+    if path.ends_with("/retry") && status == 200 {
+        let worker = lab.worker("fix-workflow").await;
+        let id = lab.web().start("account_A", "account_B", 1.0).await;
+        lab.web().stuck(&id, "activity", 2).await;
+        worker.stop().await;
+        concrete = format!("/api/workflows/{id}/retry");
+    }
+    let mut request = web.request(method, &concrete);
+    if method == "POST" {
+        request = request.body(match (status, path) {
+            (400, _) => "{".to_owned(),
+            (413, _) => " ".repeat(20_000),
+            (_, "/api/transfer") => order.to_string(),
+            _ => "{}".to_owned(),
+        });
+    }
+    request = match status {
+        200 | 400 | 404 | 409 | 413 | 503 => request,
+        403 => request.header("Origin", "https://example.com"),
+        421 => request.header("Host", "example.com"),
+        _ => return None,
+    };
+    Some(web.send(request).await.status)
+}

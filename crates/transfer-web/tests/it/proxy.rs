@@ -1,0 +1,99 @@
+//! A proxy before a server, which counts what is asked for, and can fall silent.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use testbed::until;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+
+/// The proxy. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    /// Its address, a URL without a path.
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// A proxy before the server of this URL.
+    pub(crate) async fn before(url: &str) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let proxy =
+            Proxy { url: format!("http://{address}"), asked: Arc::default(), is_silent: Arc::default() };
+        let (server, this) = (url.trim_start_matches("http://").to_owned(), proxy.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (server, this) = (server.clone(), this.clone());
+                tokio::spawn(async move { this.pass(stream, &server).await });
+            }
+        });
+        proxy
+    }
+
+    async fn pass(&self, mut client: TcpStream, server: &str) {
+        // The service asks once on each connection, so a connection's first line is a request.
+        let line = first_line(&client).await;
+        self.asked().push(line);
+        if self.is_silent.load(Ordering::SeqCst) {
+            // Held open until the client gives up.
+            let _ = client.readable().await;
+            let mut sink = tokio::io::sink();
+            let _ = tokio::io::copy(&mut client, &mut sink).await;
+            return;
+        }
+        if let Ok(mut server) = TcpStream::connect(server).await {
+            // Who hangs up is none of its business.
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Vec<String>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it takes connections and says nothing; or no more.
+    pub(crate) fn silence(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Ordering::SeqCst);
+    }
+
+    /// The request lines so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.asked().clone()
+    }
+
+    /// How many request lines have this part.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.asked().iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits for so many more requests with this part.
+    pub(crate) async fn more(&self, part: &str, more: usize) {
+        let goal = self.count(part) + more;
+        until(part, || async {
+            let count = self.count(part);
+            if count >= goal { Ok(()) } else { Err(count) }
+        })
+        .await;
+    }
+}
+
+async fn first_line(client: &TcpStream) -> String {
+    let mut head = [0; 4096];
+    loop {
+        let Ok(length) = client.peek(&mut head).await else { return String::new() };
+        if let Some(end) = head[..length].iter().position(|&byte| byte == b'\r') {
+            return String::from_utf8_lossy(&head[..end]).into_owned();
+        }
+        if length == 0 || length == head.len() {
+            return String::from_utf8_lossy(&head[..length]).into_owned();
+        }
+        tokio::task::yield_now().await;
+    }
+}

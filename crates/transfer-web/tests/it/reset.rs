@@ -1,0 +1,101 @@
+//! The reset of the lab from its page.
+
+use serde_json::json;
+use testbed::until;
+
+use crate::{
+    stream::Stream,
+    support::{Lab, Service, endpoints, ids},
+};
+
+#[tokio::test]
+async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
+    let lab = Lab::start().await;
+    let web = lab.web();
+    let worker = lab.worker("fix-activity").await;
+    let total = lab.total().await;
+    let completed = web.start("account_C", "account_D", 5.0).await;
+    web.completed(&completed).await;
+    // Withdrawn, and held at their deposits.
+    lab.testbed.put("/outage", json!({ "deposits": true })).await;
+    let mut under_way = Vec::new();
+    for _ in 0..3 {
+        under_way.push(web.start("account_A", "account_B", 10.0).await);
+    }
+    for id in &under_way {
+        let row = web.stuck(id, "activity", 2).await;
+        assert_eq!(row["stuck"]["step"], "deposit");
+    }
+    assert_eq!(lab.total().await, total - 3_000);
+    let mut stream = Stream::of(web, "").await;
+    stream.until("transfers", |event| event["total"] == 4).await;
+    stream.until("bank", |event| event["in_transit"] == 30).await;
+
+    let reset = web.post("/api/reset", json!({})).await;
+    assert_eq!((reset.status, &reset.json["ended"]), (200, &json!(3)));
+    assert_eq!(web.good("/api/workflows").await, json!([]));
+    assert_eq!(web.good("/api/accounts").await["account_A"], json!({ "balance": 1000 }));
+    // The bank's outage is over with it.
+    assert_eq!(web.good("/api/outage").await, json!({ "withdrawals": false, "deposits": false }));
+    stream.until("transfers", |event| event["total"] == 0 && event["rows"] == json!([])).await;
+    stream.until("bank", |event| event["in_transit"] == 0 && event["total"] == 7950).await;
+    for id in &under_way {
+        assert_eq!(web.good(&format!("/api/workflows/{id}")).await["status"], "TERMINATED");
+    }
+
+    let after = web.start("account_A", "account_B", 25.5).await;
+    web.completed(&after).await;
+    // Whatever was asked of the bank for the old ones is answered by now: the new one came after it.
+    let entries: serde_json::Value = lab.testbed.get("/entries?limit=1000").await;
+    let entries = entries["entries"].as_array().expect("entries");
+    let moved: Vec<_> = entries.iter().filter(|entry| entry["kind"] != "open").collect();
+    assert_eq!(moved.len(), 2, "{moved:?}");
+    assert!(moved.iter().all(|entry| entry["transfer"] == moved[0]["transfer"]), "{moved:?}");
+    assert_eq!(lab.testbed.balance("account_A").await, 97_450);
+    assert_eq!(lab.total().await, total);
+    assert_eq!(ids(&web.good("/api/workflows").await), [&*after]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
+    let lab = Lab::start().await;
+    let web = lab.web();
+    let worker = lab.worker("fix-activity").await;
+    for _ in 0..4 {
+        let id = web.start("account_A", "account_B", 1.0).await;
+        web.completed(&id).await;
+        assert_eq!(web.post("/api/reset", json!({})).await.status, 200);
+        assert_eq!(web.good("/api/workflows").await, json!([]));
+        // And what is started at once belongs to the new books.
+        let id = web.start("account_A", "account_B", 1.0).await;
+        assert_eq!(ids(&web.good("/api/workflows").await), [&*id]);
+        web.completed(&id).await;
+        let history = web.good("/api/accounts/account_A/workflows").await;
+        assert_eq!(history["summary"]["total_sent"], 1);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_started_after_a_reset_never_shows_what_was_before_it() {
+    let lab = Lab::start().await;
+    let web = lab.web();
+    let id = web.start("account_A", "account_B", 1.0).await;
+    assert_eq!(web.post("/api/reset", json!({})).await.status, 200);
+    web.row(&id, "its end", |row| row["status"] == "TERMINATED").await;
+    until("its end to be listed", || async {
+        let query = "ExecutionStatus = 'Terminated'";
+        let found = lab.testbed.client.count_workflows(query, Default::default()).await;
+        if found.expect("the server counts").count() == 1 { Ok(()) } else { Err(()) }
+    })
+    .await;
+    for _ in 0..3 {
+        let service = Service::start(endpoints(&lab.testbed), None).await;
+        let mut stream = Stream::of(&service.web, "").await;
+        let first = stream.until("transfers", |_| true).await;
+        assert_eq!((&first["total"], &first["rows"]), (&json!(0), &json!([])));
+        drop(stream);
+        service.ended().await;
+    }
+}

@@ -1,0 +1,121 @@
+//! A page's stream of events, as a browser reads it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinHandle,
+};
+
+use crate::support::{Client, OPENAPI, check_headers};
+
+/// Longer than anything here takes on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A stream. Dropped, it is closed.
+pub(crate) struct Stream {
+    events: UnboundedReceiver<Event>,
+    reader: JoinHandle<()>,
+}
+
+/// An event.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) json: Value,
+}
+
+impl Stream {
+    /// Opens one with this query. The status of its answer where it is none.
+    pub(crate) async fn open(web: &Client, query: &str) -> Result<Stream, u16> {
+        let request = web.request("GET", &format!("/api/events?{query}"));
+        // A stream has no end to wait for.
+        let request = request.timeout(Duration::from_secs(3600));
+        let mut response = request.send().await.expect("the service answers");
+        check_headers("a stream", response.headers());
+        if response.status() != 200 {
+            return Err(response.status().as_u16());
+        }
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let (tell, events) = unbounded_channel();
+        let reader = tokio::spawn(async move {
+            let mut text = Vec::new();
+            // It has ended in order, where this is `None`; what is cut off is an error.
+            while let Some(some) = response.chunk().await.expect("a stream that ends in order") {
+                text.extend_from_slice(&some);
+                while let Some(end) = text.windows(2).position(|end| end == b"\n\n") {
+                    let event: Vec<u8> = text.drain(..end + 2).collect();
+                    let event = event_of(std::str::from_utf8(&event).expect("UTF-8"));
+                    if event.is_some_and(|event| tell.send(event).is_err()) {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Stream { events, reader })
+    }
+
+    /// The same, where it has to open.
+    pub(crate) async fn of(web: &Client, query: &str) -> Stream {
+        Stream::open(web, query).await.expect("a stream")
+    }
+
+    /// The next event; none where the stream has ended in order.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        let next = self.events.recv();
+        let event = tokio::time::timeout(PATIENCE, next).await.expect("an event, or the end, in time");
+        if event.is_none() {
+            (&mut self.reader).await.expect("a stream that ends in order");
+        }
+        event
+    }
+
+    /// The next event of this name that is so.
+    pub(crate) async fn until(&mut self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        let mut last = Value::Null;
+        while start.elapsed() < PATIENCE {
+            let event = self.next().await.unwrap_or_else(|| panic!("the stream ends; {name} was {last}"));
+            if event.name == name {
+                if is_so(&event.json) {
+                    return event.json;
+                }
+                last = event.json;
+            }
+        }
+        panic!("waited in vain for {name}; still: {last}")
+    }
+
+    /// The events that have arrived and were not read.
+    pub(crate) fn arrived(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// Reads until each of these subjects has told something; the last that each has told.
+    pub(crate) async fn each_of(&mut self, names: &[&str]) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        while !names.iter().all(|name| events.iter().any(|event| event.name == **name)) {
+            events.push(self.next().await.expect("a stream that goes on"));
+        }
+        events
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// An event of this text; none where it is a comment.
+fn event_of(text: &str) -> Option<Event> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
+    let (name, data) = (field("event:")?, field("data:")?);
+    let json: Value = serde_json::from_str(data).expect("an event's data is JSON");
+    for row in json["rows"].as_array().into_iter().flatten() {
+        OPENAPI.check_as("Workflow", row);
+    }
+    assert!(json["now"].as_f64() > Some(1_700_000_000.0), "each tells the time: {json}");
+    Some(Event { name: name.to_owned(), json })
+}

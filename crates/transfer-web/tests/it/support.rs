@@ -1,0 +1,282 @@
+//! A lab to ask: a dev server, a bank, the lab's folder and the service before them. And a client that holds every answer
+//! against openapi.json and the headers that every answer has.
+
+use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
+
+use lab_client::{
+    Endpoints,
+    progress::{self, Progress},
+};
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testbed::{TestWorker, Testbed, until};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use transfer_kit::Bank;
+use transfer_web::Web;
+use webtest::OpenApi;
+
+/// The description that every answer must keep to.
+pub(crate) static OPENAPI: LazyLock<OpenApi> =
+    LazyLock::new(|| OpenApi::parse(include_str!("../../openapi.json")));
+
+/// What every answer says to a browser.
+const HEADERS: [(&str, &str); 8] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("cache-control", "no-store"),
+];
+
+/// A lab. Dropped, all of it is gone.
+pub(crate) struct Lab {
+    pub(crate) service: Service,
+    pub(crate) testbed: Testbed,
+}
+
+impl Lab {
+    /// At the first stage, with nobody who supervises it.
+    pub(crate) async fn start() -> Lab {
+        Lab::of(Testbed::start().await).await
+    }
+
+    /// The same, with a dev server and a bank that can be stopped and started again.
+    pub(crate) async fn keeping() -> Lab {
+        Lab::of(Testbed::start_keeping().await).await
+    }
+
+    async fn of(testbed: Testbed) -> Lab {
+        Lab { service: Service::start(endpoints(&testbed), None).await, testbed }
+    }
+
+    /// A client of the service.
+    pub(crate) fn web(&self) -> &Client {
+        &self.service.web
+    }
+
+    /// A worker that runs this stage's modules.
+    pub(crate) async fn worker(&self, stage: &str) -> TestWorker {
+        let options = stages::worker_options(stage_of(stage), Bank::at(&self.testbed.bank_url));
+        TestWorker::start(&self.testbed.client, options.expect("its modules are compiled")).await
+    }
+
+    /// All money that is in an account, in cents.
+    pub(crate) async fn total(&self) -> i64 {
+        self.testbed.balances().await.values().map(|balance| balance.cents()).sum()
+    }
+}
+
+/// Where the parts of a testbed answer.
+pub(crate) fn endpoints(testbed: &Testbed) -> Endpoints {
+    Endpoints {
+        temporal_http: testbed.server.http_url.clone(),
+        temporal_ui: "http://127.0.0.1:8233".to_owned(),
+        bank: testbed.bank_url.clone(),
+    }
+}
+
+/// Where nobody answers.
+pub(crate) fn nowhere() -> Endpoints {
+    // Port 1 is the system's: nothing that runs tests can listen there.
+    let url = "http://127.0.0.1:1".to_owned();
+    Endpoints { temporal_http: url.clone(), temporal_ui: url.clone(), bank: url }
+}
+
+fn stage_of(name: &str) -> &'static ::lab::Stage {
+    ::lab::stage(name).expect("a stage of the table")
+}
+
+/// A lab's folder.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    /// At this stage since now.
+    pub(crate) fn at(stage: &str) -> Folder {
+        let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
+        folder.write(progress::FILE, &Progress::begin(stage_of(stage)).to_json());
+        folder
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().to_owned()
+    }
+
+    /// Writes down what the lab writes down.
+    pub(crate) fn write(&self, file: &str, json: &Value) {
+        fs::write(self.0.path().join(file), json.to_string()).expect("a folder of the test's own");
+    }
+}
+
+/// The service, in this process.
+pub(crate) struct Service {
+    pub(crate) web: Client,
+    close: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    _folder: Option<Folder>,
+}
+
+impl Service {
+    /// Starts one for what answers there.
+    pub(crate) async fn start(endpoints: Endpoints, folder: Option<Folder>) -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        let web = Web::new(endpoints, folder.as_ref().map(Folder::path));
+        let (close, closed) = oneshot::channel::<()>();
+        let served = tokio::spawn(async move {
+            let closed = async {
+                // Sent or dropped, the service ends.
+                let _ = closed.await;
+            };
+            transfer_web::serve(listener, web, closed).await.expect("the service serves");
+        });
+        Service { web: Client::new(&url), close: Some(close), served, _folder: folder }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn close(&mut self) {
+        drop(self.close.take());
+    }
+
+    /// Returns when it has ended.
+    pub(crate) async fn ended(mut self) {
+        self.close();
+        self.served.await.expect("the service ends in order");
+    }
+}
+
+/// A client of the service.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    /// `null` where it is no JSON.
+    pub(crate) json: Value,
+}
+
+impl Client {
+    fn new(url: &str) -> Client {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
+        Client { url: url.to_owned(), http: http.expect("a client") }
+    }
+
+    /// The authority of the service.
+    pub(crate) fn host(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// A request, to be sent by [`Client::send`].
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method: Method = method.parse().expect("a method");
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// The answer, which must be one that openapi.json has, with all headers.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().expect("a request");
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let context = format!("{method} {path}");
+        let response =
+            self.http.execute(request).await.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        check_headers(&context, &headers);
+        let text = response.text().await.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        let is_json = headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        assert!(is_json || status < 400, "{context}: {status} with {text:?} for an error");
+        let json = if is_json { serde_json::from_str(&text).expect("JSON") } else { Value::Null };
+        if is_json && path != "/health" {
+            OPENAPI.check(&method, &path, status, &json);
+        }
+        Answer { status, headers, text, json }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request("POST", path).body(body.to_string())).await
+    }
+
+    /// The JSON of an answer that has to be good.
+    pub(crate) async fn good(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json
+    }
+
+    /// Starts a transfer through the API. Returns its Workflow Id.
+    pub(crate) async fn start(&self, from: &str, to: &str, amount: f64) -> String {
+        let transfer = json!({ "from_account": from, "to_account": to, "amount": amount });
+        let answer = self.post("/api/transfer", transfer).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json["workflow_id"].as_str().expect("a Workflow Id").to_owned()
+    }
+
+    /// The row of a transfer, once it is like this.
+    pub(crate) async fn row(&self, workflow_id: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        until(what, || async {
+            let row = self.good(&format!("/api/workflows/{workflow_id}")).await;
+            if is_so(&row) { Ok(row) } else { Err(row) }
+        })
+        .await
+    }
+
+    /// The row of a transfer that has to complete.
+    pub(crate) async fn completed(&self, workflow_id: &str) -> Value {
+        self.row(workflow_id, "the transfer to complete", |row| row["status"] == "COMPLETED").await
+    }
+
+    /// The row of a transfer that has failed to get on so often.
+    pub(crate) async fn stuck(&self, workflow_id: &str, kind: &str, attempt: u64) -> Value {
+        self.row(workflow_id, "the transfer to be stuck", |row| {
+            row["stuck"]["kind"] == kind && row["stuck"]["attempt"].as_u64() >= Some(attempt)
+        })
+        .await
+    }
+}
+
+impl Answer {
+    /// The status and the sentence of an error.
+    pub(crate) fn error(&self) -> (u16, &str) {
+        (self.status, self.json["error"].as_str().unwrap_or_default())
+    }
+}
+
+/// Every answer has these headers, whatever it says.
+pub(crate) fn check_headers(context: &str, headers: &HeaderMap) {
+    for (name, value) in HEADERS {
+        assert_eq!(
+            headers.get(name).map(|value| value.as_bytes()),
+            Some(value.as_bytes()),
+            "{context}: {name}"
+        );
+    }
+}
+
+/// The Workflow Ids of these rows.
+pub(crate) fn ids(rows: &Value) -> Vec<&str> {
+    let rows = rows.as_array().expect("a list");
+    rows.iter().map(|row| row["workflow_id"].as_str().expect("a Workflow Id")).collect()
+}
+
+/// The names of an object's fields.
+pub(crate) fn names(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
