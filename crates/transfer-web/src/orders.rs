@@ -140,14 +140,10 @@ pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value
 
 /// Ends every transfer that is under way, and then has the bank begin anew.
 pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
-    let server = Server::new(&watched.endpoints);
-    let running = server.running().map_err(|error| temporal_down(&error))?;
-    let ended = side_by_side::map(&running, |run| server.terminate(run, "the lab was reset from its page"));
-    if let Some(error) = ended.into_iter().find_map(Result::err) {
-        return Err(temporal_down(&error));
-    }
+    let ended = end_all(watched).map_err(|error| temporal_down(&error))?;
     // The bank notes whole seconds: what completed in this one would seem to belong to the new books.
     thread::sleep(Duration::from_secs(1) - Duration::from_nanos(time::now().subsec_nanos().into()));
+    let ended = ended + end_all(watched).map_err(|error| temporal_down(&error))?;
     bank.reset().map_err(|error| {
         let error = format!("every transfer was ended, but the bank does not answer: {error:#}");
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
@@ -156,5 +152,18 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
     watched.transfers().forget_running();
     let message = "every account holds what it held at the start, and every transfer is gone; the code and the stage are as they \
                    were";
-    Ok(json!({ "message": message, "ended": running.len() }))
+    Ok(json!({ "message": message, "ended": ended }))
+}
+
+/// Ends every transfer that is under way, and returns how many there were.
+fn end_all(watched: &Watched) -> Result<usize, Error> {
+    let server = Server::new(&watched.endpoints);
+    let mut running = server.running()?;
+    // The server's list lags behind: what was started this moment is on ours only.
+    running.extend(watched.transfers().running());
+    running.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+    running.dedup();
+    let ended = side_by_side::map(&running, |run| server.terminate(run, "the lab was reset from its page"));
+    let ended: Vec<bool> = ended.into_iter().collect::<Result<_, _>>()?;
+    Ok(ended.into_iter().filter(|&was_running| was_running).count())
 }

@@ -277,6 +277,12 @@ impl Transfers {
         self.read(running.into_iter().take(RUNNING_AT_ONCE).map(|(_, wanted)| wanted).collect())
     }
 
+    /// What is under way, as far as it is known.
+    pub(crate) fn running(&self) -> Vec<Run> {
+        let running = self.listed.values().filter(|listed| listed.status == "RUNNING");
+        running.map(|listed| listed.run.clone()).collect()
+    }
+
     /// What was under way is not any more, as all of it was ended.
     pub(crate) fn forget_running(&mut self) {
         self.listed.retain(|_, listed| listed.status != "RUNNING");

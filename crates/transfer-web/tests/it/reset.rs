@@ -58,6 +58,18 @@ async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
 }
 
 #[tokio::test]
+async fn a_transfer_that_was_started_a_moment_before_a_reset_is_ended_as_well() {
+    let lab = Lab::start().await;
+    let web = lab.web();
+    for _ in 0..3 {
+        let id = web.start("account_A", "account_B", 1.0).await;
+        let reset = web.post("/api/reset", json!({})).await;
+        assert_eq!((reset.status, &reset.json["ended"]), (200, &json!(1)));
+        assert_eq!(web.good(&format!("/api/workflows/{id}")).await["status"], "TERMINATED");
+    }
+}
+
+#[tokio::test]
 async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
     let lab = Lab::start().await;
     let web = lab.web();
