@@ -61,11 +61,11 @@ async fn each_subject_is_told_once_and_then_only_when_it_has_changed() {
         assert_eq!(event["running"], 1);
         assert_eq!(ids(&event["rows"]), ["elsewhere"]);
     }
-    lab.testbed.put("/real-world-mode", json!({ "enabled": true })).await;
     lab.testbed.give("account_J", 5).await;
+    lab.testbed.put("/real-world-mode", json!({ "enabled": true })).await;
     for stream in [&mut stream, &mut second] {
-        let event = stream.until("bank", |event| event["total"] == 7955).await;
-        assert_eq!(event["real_world_mode"]["enabled"], true);
+        let event = stream.until("bank", |event| event["real_world_mode"]["enabled"] == true).await;
+        assert_eq!(event["total"], 7955);
         assert_eq!(event["in_transit"], -5);
         assert_eq!(event["accounts"].as_array().map(Vec::len), Some(10));
     }

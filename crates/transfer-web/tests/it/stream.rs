@@ -1,6 +1,9 @@
 //! A page's stream of events, as a browser reads it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tokio::{
@@ -16,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A stream. Dropped, it is closed.
 pub(crate) struct Stream {
     events: UnboundedReceiver<Event>,
+    /// What each subject has told last.
+    last: BTreeMap<String, Value>,
     reader: JoinHandle<()>,
 }
 
@@ -53,7 +58,7 @@ impl Stream {
                 }
             }
         });
-        Ok(Stream { events, reader })
+        Ok(Stream { events, last: BTreeMap::new(), reader })
     }
 
     /// The same, where it has to open.
@@ -65,26 +70,23 @@ impl Stream {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let next = self.events.recv();
         let event = tokio::time::timeout(PATIENCE, next).await.expect("an event, or the end, in time");
-        if event.is_none() {
-            (&mut self.reader).await.expect("a stream that ends in order");
+        match &event {
+            Some(event) => drop(self.last.insert(event.name.clone(), event.json.clone())),
+            None => (&mut self.reader).await.expect("a stream that ends in order"),
         }
         event
     }
 
-    /// The next event of this name that is so.
+    /// What this subject tells, once it is so: each event is the whole truth of its subject.
     pub(crate) async fn until(&mut self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
-        let mut last = Value::Null;
         while start.elapsed() < PATIENCE {
-            let event = self.next().await.unwrap_or_else(|| panic!("the stream ends; {name} was {last}"));
-            if event.name == name {
-                if is_so(&event.json) {
-                    return event.json;
-                }
-                last = event.json;
-            }
+            match self.last.get(name) {
+                Some(last) if is_so(last) => return last.clone(),
+                _ => self.next().await.expect("a stream that goes on"),
+            };
         }
-        panic!("waited in vain for {name}; still: {last}")
+        panic!("waited in vain for {name}; still: {:?}", self.last.get(name))
     }
 
     /// The events that have arrived and were not read.
