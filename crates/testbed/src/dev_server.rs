@@ -29,37 +29,84 @@ pub fn temporal_cli() -> PathBuf {
         .expect("no Temporal CLI here; run the tests by `cargo xtask test`, which provides it")
 }
 
-/// A dev server with the lab's settings and its state in memory. Killed when dropped.
+/// A dev server with the lab's settings. Killed when dropped.
 pub struct DevServer {
     /// Where it answers, `host:port`.
     pub address: String,
     /// Where its HTTP API answers, a URL without a path.
     pub http_url: String,
+    ports: (u16, u16),
+    keeps: bool,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl DevServer {
-    /// Starts a server and waits until it answers.
+    /// Starts a server with its state in memory, and waits until it answers.
     ///
     /// # Panics
     /// Where none can be started; the panic has its log.
     pub async fn start() -> DevServer {
+        DevServer::start_one(false).await
+    }
+
+    /// The same with its state in a file, so that it can be stopped and started again.
+    ///
+    /// # Panics
+    /// Where none can be started.
+    pub async fn start_keeping() -> DevServer {
+        DevServer::start_one(true).await
+    }
+
+    async fn start_one(keeps: bool) -> DevServer {
         // A port that was free a moment ago may be another test's by now: then the server ends at once.
         for _ in 0..5 {
-            if let Some(server) = DevServer::try_start().await {
+            let ports = (free_port(), free_port());
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let child = DevServer::spawn(ports, folder.path(), keeps);
+            let mut server = DevServer {
+                address: format!("127.0.0.1:{}", ports.0),
+                http_url: format!("http://127.0.0.1:{}", ports.1),
+                ports,
+                keeps,
+                child,
+                folder,
+            };
+            if server.answers().await {
                 return server;
             }
         }
         panic!("five dev servers in a row did not start")
     }
 
-    async fn try_start() -> Option<DevServer> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = fs::File::create(folder.path().join("log")).expect("a log file");
-        let (port, http_port) = (free_port(), free_port());
-        let child = Command::new(temporal_cli())
-            .args(["server", "start-dev", "--ip", "127.0.0.1", "--headless", "--log-level", "warn"])
+    /// Ends it as a `kill -9` does.
+    pub fn stop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on its ports, with the state that it had, and waits until it answers.
+    ///
+    /// # Panics
+    /// It kept none, or it does not start.
+    pub async fn start_again(&mut self) {
+        assert!(self.keeps, "only a server that keeps its state can be started again");
+        self.stop();
+        self.child = DevServer::spawn(self.ports, self.folder.path(), true);
+        assert!(self.answers().await, "the dev server did not start again");
+    }
+
+    fn spawn((port, http_port): (u16, u16), folder: &Path, keeps: bool) -> Child {
+        let log = fs::File::create(folder.join("log")).expect("a log file");
+        let mut command = Command::new(temporal_cli());
+        command.args(["server", "start-dev"]);
+        if keeps {
+            command.arg("--db-filename").arg(folder.join("temporal.db"));
+            command.args(["--sqlite-pragma", "synchronous=OFF"]);
+        }
+        command
+            .args(["--ip", "127.0.0.1", "--headless", "--log-level", "warn"])
             .args(["--port", &port.to_string(), "--http-port", &http_port.to_string()])
             .args(["--search-attribute", "from_account=Keyword", "--search-attribute", "to_account=Keyword"])
             .args(["--dynamic-config-value", "history.workflowTaskRetryMaxInterval=\"1s\""])
@@ -69,19 +116,17 @@ impl DevServer {
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn()
-            .expect("the Temporal CLI can be run");
-        let mut server = DevServer {
-            address: format!("127.0.0.1:{port}"),
-            http_url: format!("http://127.0.0.1:{http_port}"),
-            child,
-            _folder: folder,
-        };
-        let answers = until("the dev server", || {
-            let ended = server.child.try_wait().expect("a child can be asked").is_some();
-            let healthy = !ended && server.is_healthy();
+            .expect("the Temporal CLI can be run")
+    }
+
+    /// Waits until it answers. Returns whether it does; else it has ended.
+    async fn answers(&mut self) -> bool {
+        until("the dev server", || {
+            let ended = self.child.try_wait().expect("a child can be asked").is_some();
+            let healthy = !ended && self.is_healthy();
             async move { if ended || healthy { Ok(healthy) } else { Err("it does not answer yet") } }
-        });
-        answers.await.then_some(server)
+        })
+        .await
     }
 
     fn is_healthy(&self) -> bool {
@@ -99,19 +144,19 @@ impl DevServer {
 
 impl Drop for DevServer {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 
 /// A port that is free and that no other test gets. Not from the range in which the system chooses ports by
 /// itself, since a dev server takes some of those.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (process::id() % 100) as u16 * 100;
+    // So many that none comes round again while its server is stopped for a moment.
+    const PORTS: u16 = 200;
+    let first = 10_000 + (process::id() % 100) as u16 * PORTS;
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

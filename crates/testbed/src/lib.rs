@@ -2,20 +2,21 @@
 //!
 //! Nothing here panics on purpose but what a test wants to panic on: a part that cannot be had.
 
+mod bank;
 mod dev_server;
 mod wait;
 mod worker;
 
+pub use bank::TestBank;
 pub use dev_server::{DevServer, temporal_cli};
 pub use wait::until;
 pub use worker::TestWorker;
 
 use std::collections::BTreeMap;
 
-use contract::{Money, TASK_QUEUE, WORKFLOW_TYPE, bank};
+use contract::{Money, TASK_QUEUE, WORKFLOW_TYPE};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle, WorkflowStartOptions};
 use temporalio_common::data_converters::RawValue;
-use tokio::{net::TcpListener, sync::oneshot};
 
 /// A dev server and a bank that belong together.
 pub struct Testbed {
@@ -23,19 +24,28 @@ pub struct Testbed {
     pub client: Client,
     /// The bank's address, a URL without a path.
     pub bank_url: String,
+    /// The server.
+    pub server: DevServer,
+    /// The bank.
+    pub bank: TestBank,
     http: reqwest::Client,
-    _close_bank: oneshot::Sender<()>,
-    server: DevServer,
 }
 
 impl Testbed {
-    /// Starts both and waits until they answer.
+    /// Starts both, with their state in memory, and waits until they answer.
     pub async fn start() -> Testbed {
-        let server = DevServer::start().await;
+        Testbed::of(DevServer::start().await, TestBank::open().await).await
+    }
+
+    /// The same with their state in files, so that each can be stopped and started again.
+    pub async fn start_keeping() -> Testbed {
+        Testbed::of(DevServer::start_keeping().await, TestBank::open_keeping().await).await
+    }
+
+    async fn of(server: DevServer, bank: TestBank) -> Testbed {
         let client = connect(&server.address).await;
-        let (bank_url, close_bank) = open_bank().await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Testbed { client, bank_url, http, _close_bank: close_bank, server }
+        Testbed { client, bank_url: bank.url.clone(), server, bank, http }
     }
 
     /// The server's address, `host:port`.
@@ -63,7 +73,7 @@ impl Testbed {
 
     /// All balances of the bank.
     pub async fn balances(&self) -> BTreeMap<String, Money> {
-        let answer: bank::Accounts = self.get("/accounts").await;
+        let answer: contract::bank::Accounts = self.get("/accounts").await;
         answer.accounts.into_iter().map(|account| (account.account_number, account.balance)).collect()
     }
 
@@ -102,22 +112,6 @@ impl Testbed {
 /// A client of the server at this address.
 pub async fn connect(address: &str) -> Client {
     transfer_kit::host::connect_at(address).await.expect("the dev server answers")
-}
-
-/// A bank of the test's own, in this process and in memory; it closes when the sender is dropped.
-async fn open_bank() -> (String, oneshot::Sender<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    let bank = account_api::Bank::in_memory().expect("a ledger in memory");
-    let (close, closed) = oneshot::channel::<()>();
-    tokio::spawn(async move {
-        let closed = async {
-            // Sent or dropped, the bank closes.
-            let _ = closed.await;
-        };
-        account_api::serve(listener, bank, closed).await.expect("the bank serves");
-    });
-    (format!("http://{address}"), close)
 }
 
 /// JSON as the payload that any SDK would send for it.
