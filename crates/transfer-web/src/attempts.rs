@@ -18,6 +18,8 @@ pub(crate) struct Attempts {
     subject: String,
     /// When each attempt failed, by its number, in seconds since 1970; as it was seen.
     seen: BTreeMap<u64, f64>,
+    /// The id of the Activity that has failed last, and how, as the server told.
+    failure: Option<(String, Value)>,
 }
 
 /// How the gaps between the attempts of an Activity grow.
@@ -32,7 +34,21 @@ impl Attempts {
     /// Begins anew where it is another task that is tried now.
     pub(crate) fn of(&mut self, subject: &str) {
         if self.subject != subject {
-            *self = Attempts { subject: subject.to_owned(), seen: BTreeMap::new() };
+            self.subject = subject.to_owned();
+            self.seen.clear();
+        }
+    }
+
+    /// Gives a pending Activity the failure that was seen last. A retry that was asked for takes it from the server's answer until
+    /// that attempt has failed as well; what fails has not stopped failing meanwhile.
+    pub(crate) fn recall_failure(&mut self, pending: &mut Value) {
+        let id = pending["activityId"].as_str().unwrap_or_default();
+        if pending["lastFailure"].is_object() {
+            self.failure = Some((id.to_owned(), pending["lastFailure"].clone()));
+        } else if pending["attempt"].as_u64() > Some(1)
+            && let Some((_, failure)) = self.failure.as_ref().filter(|(failed, _)| failed == id)
+        {
+            pending["lastFailure"] = failure.clone();
         }
     }
 
@@ -131,6 +147,22 @@ mod tests {
         // Another task's attempts are its own.
         attempts.of("deposit");
         assert_eq!(times(&attempts.all(5, 99.0, backoff)), []);
+    }
+
+    #[test]
+    fn an_activity_that_is_tried_again_on_request_still_fails_as_it_did() {
+        let mut attempts = Attempts::default();
+        let mut recalled = |id: &str, attempt: u64, failure: Value| {
+            let mut pending = json!({ "activityId": id, "attempt": attempt, "lastFailure": failure });
+            attempts.recall_failure(&mut pending);
+            pending["lastFailure"].take()
+        };
+        assert_eq!(recalled("withdraw", 2, Value::Null), Value::Null, "nobody has seen why");
+        assert_eq!(recalled("withdraw", 3, json!({ "message": "refused" })), json!({ "message": "refused" }));
+        assert_eq!(recalled("withdraw", 4, Value::Null), json!({ "message": "refused" }));
+        assert_eq!(recalled("withdraw", 4, json!({ "message": "late" })), json!({ "message": "late" }));
+        assert_eq!(recalled("deposit", 2, Value::Null), Value::Null, "that is another one");
+        assert_eq!(recalled("withdraw", 1, Value::Null), Value::Null, "this one begins anew");
     }
 
     #[test]

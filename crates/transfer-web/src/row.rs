@@ -43,7 +43,10 @@ pub(crate) fn row(
         return row;
     }
     let newest_first = || history.events.iter().rev().cloned().collect();
-    if let Some(stuck) = stuck::of(run, &history.description, newest_first).into_iter().next() {
+    let mut present = history.description.clone();
+    let pending = present["pendingActivities"].as_array_mut();
+    pending.into_iter().flatten().for_each(|pending| attempts.recall_failure(pending));
+    if let Some(stuck) = stuck::of(run, &present, newest_first).into_iter().next() {
         row["stuck"] = stuck_json(&stuck, history, attempts);
     }
     row
