@@ -41,7 +41,15 @@ struct Service {
 impl Lab {
     /// Starts everything but a worker, at this stage.
     pub(crate) async fn start(stage: &str) -> Lab {
-        let testbed = Testbed::start().await;
+        Lab::around(Testbed::start().await, stage).await
+    }
+
+    /// The same with parts that can be stopped and started again with their state.
+    pub(crate) async fn start_keeping(stage: &str) -> Lab {
+        Lab::around(Testbed::start_keeping().await, stage).await
+    }
+
+    async fn around(testbed: Testbed, stage: &str) -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let endpoints = Endpoints {
             temporal_http: testbed.server.http_url.clone(),

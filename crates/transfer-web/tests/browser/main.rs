@@ -27,7 +27,11 @@ use page::Page;
 /// says so and does nothing, unless in CI.
 async fn visit(stage: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
     let Some(browser) = Browser::open().await else { return };
-    let mut lab = Lab::start(stage).await;
+    visit_with(browser, Lab::start(stage).await, test).await;
+}
+
+/// The same for a lab that is there already.
+async fn visit_with(browser: Browser, mut lab: Lab, test: impl AsyncFnOnce(&mut Lab, &Page)) {
     let page = Page::open(browser, &lab.url).await;
     test(&mut lab, &page).await;
     page.was_quiet().await;

@@ -21,6 +21,14 @@ const SHORT: &str = "
     const shown = (what) => $(what)?.checkVisibility({ checkVisibilityCSS: true }) ?? false;
 ";
 
+/// Ends everything that moves, where it would end or as it was.
+pub(crate) const STILL: &str = "
+    for (const one of document.getAnimations()) {
+      if (one.effect.getComputedTiming().endTime === Infinity) one.cancel();
+      else one.finish();
+    }
+";
+
 /// The page, open in a browser.
 pub(crate) struct Page {
     /// The browser.
@@ -98,8 +106,10 @@ impl Page {
         found.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
-    /// Clicks on the middle of an element, where nothing may lie over it.
+    /// Clicks on the middle of an element, where nothing may lie over it; on a button once it takes clicks.
     pub(crate) async fn click(&self, selector: &str) {
+        let is_free = format!("return shown('{selector}') && !$('{selector}').hasAttribute('aria-disabled')");
+        self.see(&format!("{selector} to take clicks"), &is_free).await;
         let clicked = self.element(selector).await.click().await;
         clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error}"));
     }
@@ -111,10 +121,12 @@ impl Page {
         field.send_keys(text).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    /// Chooses what has this value in a list.
-    pub(crate) async fn choose(&self, selector: &str, value: &str) {
+    /// Chooses what has this name in a list, by typing it: a click of WebDriver's on one tells the page less than a user's does.
+    pub(crate) async fn choose(&self, selector: &str, name: &str) {
         let list = self.element(selector).await;
-        list.select_by_value(value).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        list.send_keys(name).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let chosen = format!("return $('{selector}').selectedOptions[0].label === '{name}'");
+        self.see(&format!("{name} to be chosen in {selector}"), &chosen).await;
     }
 
     /// Starts a transfer by the form, with the mouse, and returns its Workflow Id once it is on the list.
@@ -133,6 +145,11 @@ impl Page {
     pub(crate) async fn press(&self, keys: &[Key]) {
         let keys: Vec<char> = keys.iter().map(|&key| char::from(key)).collect();
         self.strike(&keys).await;
+    }
+
+    /// Selects all that is in the field that has the focus.
+    pub(crate) async fn select_all(&self) {
+        self.strike(&[char::from(Key::Control), 'a']).await;
     }
 
     /// Types a text with the keyboard, wherever the focus is.
