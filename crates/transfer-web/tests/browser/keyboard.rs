@@ -118,7 +118,7 @@ async fn a_transfer_is_started_and_retried_without_a_pointer_and_the_focus_stays
 
 #[tokio::test]
 async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
-    visit("jerry", async |lab, page| {
+    visit("jerry", async |_, page| {
         forward(page, "#batch").await;
         page.press(&[Key::Enter]).await;
         page.see_text("#range", "1–10 of 12").await;
