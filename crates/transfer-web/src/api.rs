@@ -183,8 +183,10 @@ async fn account_workflows(State(watched): State<Watched>, Name(account): Name) 
             Err(failure) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {}
             Err(failure) => return Err(failure),
         }
-        let rows = watched.transfers().of_account(&account).and_then(|which| rows(&watched, &which));
-        Ok(Json(accounts::history(&account, rows.map_err(|error| temporal_down(&error))?)))
+        // A statement of its own: the transfers are let go at its end, and to read the rows takes them again.
+        let which = watched.transfers().of_account(&account).map_err(|error| temporal_down(&error))?;
+        let rows = rows(&watched, &which).map_err(|error| temporal_down(&error))?;
+        Ok(Json(accounts::history(&account, rows)))
     })
     .await
 }

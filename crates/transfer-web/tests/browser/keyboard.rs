@@ -1,0 +1,174 @@
+//! The page by the keyboard alone: everything can be got at, the focus is always to be seen, and stays where it is.
+
+use fantoccini::key::Key;
+use serde_json::json;
+
+use crate::{
+    page::{Page, transfer},
+    visit,
+};
+
+/// More stops than any part of the page is away.
+const STOPS: usize = 150;
+
+/// Goes on with Tab, or back, until this has the focus. Wherever it is on the way, it has to be seen.
+async fn go_to(page: &Page, selector: &str, keys: &[Key]) {
+    let mut way = Vec::new();
+    for _ in 0..STOPS {
+        page.press(keys).await;
+        let stop = page
+            .js(&format!(
+                "const at = document.activeElement;
+                 const style = getComputedStyle(at);
+                 const box = [...at.getClientRects()].find((box) => box.width > 0 && box.height > 0);
+                 const within = box && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+                 const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+                 const name = at.tagName + '#' + at.id + '.' + at.className;
+                 return [at.matches('{selector}'), at === document.body, ring && Boolean(within), name]"
+            ))
+            .await;
+        let name = stop[3].as_str().unwrap_or_default().to_owned();
+        // Between the last stop and the first, the focus is with the browser.
+        assert!(stop[1] == true || stop[2] == true, "the focus cannot be seen on {name}");
+        way.push(name);
+        if stop[0] == true {
+            return;
+        }
+    }
+    panic!("{selector} is not to be reached: {way:#?}");
+}
+
+async fn forward(page: &Page, selector: &str) {
+    go_to(page, selector, &[Key::Tab]).await;
+}
+
+async fn back(page: &Page, selector: &str) {
+    go_to(page, selector, &[Key::Shift, Key::Tab]).await;
+}
+
+/// Holds the focus to being there.
+async fn has_focus(page: &Page, selector: &str, why: &str) {
+    let script = format!(
+        "const at = document.activeElement; return at.matches('{selector}') || at.outerHTML.slice(0, 200)"
+    );
+    assert_eq!(page.js(&script).await, true, "{why}");
+}
+
+#[tokio::test]
+async fn a_transfer_is_started_and_retried_without_a_pointer_and_the_focus_stays() {
+    visit("fix-workflow", async |lab, page| {
+        lab.work("fix-workflow").await;
+        forward(page, "#from").await;
+        page.type_text("account_C").await;
+        forward(page, "#to").await;
+        page.press(&[Key::Down]).await;
+        page.press(&[Key::Down]).await;
+        assert_eq!(
+            page.js("return [$('#from').value, $('#to').value]").await,
+            json!(["account_C", "account_D"])
+        );
+        forward(page, "#amount").await;
+        page.select_all().await;
+        page.type_text("no amount").await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#amount-error", "That is no amount.").await;
+        has_focus(page, "#amount", "whoever was wrong is there already").await;
+        page.see("the form to take another", "return !$('#submit').hasAttribute('aria-disabled')").await;
+        page.select_all().await;
+        page.type_text("12.5").await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#form-message", "Started").await;
+        let row = transfer(&page.string("return text('#form-message code')").await);
+        page.see_text(&format!("{row} .amount"), "$12.50").await;
+        has_focus(page, "#amount", "what comes over the stream takes no focus").await;
+
+        // The button keeps the focus while attempts come and go, and gives it to the row's link when it goes away.
+        page.see_element(&format!("{row}[data-stuck=activity] .retry")).await;
+        forward(page, &format!("{row} .retry")).await;
+        let number = format!("return Number(text('{row} .attempt').match(/\\d+/))");
+        let before = page.number(&number).await;
+        page.press(&[Key::Space]).await;
+        page.see("another attempt", &format!("return (() => {{ {number} }})() > {before}")).await;
+        has_focus(
+            page,
+            &format!("{row} .retry"),
+            "an attempt takes no focus from the button that asked for it",
+        )
+        .await;
+        forward(page, &format!("{row} .details summary")).await;
+        page.press(&[Key::Enter]).await;
+        page.see_text(&format!("{row} .details"), "Run Id").await;
+        let before = page.number(&number).await;
+        page.see("one more attempt", &format!("return (() => {{ {number} }})() > {before}")).await;
+        has_focus(page, &format!("{row} .details summary"), "open details stay open and looked at").await;
+        back(page, &format!("{row} .retry")).await;
+        lab.work("fix-activity").await;
+        page.press(&[Key::Space]).await;
+        page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
+        page.see(
+            "the focus on the row's link",
+            &format!("return document.activeElement.matches('{row} .ui-link')"),
+        )
+        .await;
+        assert_eq!(page.js(&format!("return $('{row} .details').open")).await, true);
+        lab.rest().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
+    visit("jerry", async |_, page| {
+        forward(page, "#batch").await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#range", "1–10 of 12").await;
+        has_focus(page, "#batch", "what was pressed keeps the focus").await;
+
+        // An account's history, which keeps the focus in it and gives it back.
+        forward(page, "[data-account=account_A]").await;
+        page.press(&[Key::Enter]).await;
+        page.see("its transfers", "return $$('#history-rows .movement').length === 3").await;
+        for _ in 0..12 {
+            page.press(&[Key::Tab]).await;
+            let within = "const at = document.activeElement; return at === document.body || $('#history-dialog').contains(at)";
+            assert_eq!(page.js(within).await, true, "nothing behind a dialog is to be reached");
+        }
+        page.press(&[Key::Escape]).await;
+        assert_eq!(page.js("return $('#history-dialog').open").await, false);
+        has_focus(page, "[data-account=account_A]", "a closed dialog gives the focus back").await;
+
+        // The reset is given up by the key that opened it, as Cancel has the focus.
+        forward(page, "#reset").await;
+        page.press(&[Key::Enter]).await;
+        page.see_element("#reset-dialog").await;
+        page.press(&[Key::Enter]).await;
+        assert_eq!(page.js("return $('#reset-dialog').open").await, false);
+        has_focus(page, "#reset", "a closed dialog gives the focus back").await;
+
+        forward(page, "#older").await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#range", "11–12 of 12").await;
+        has_focus(page, "#older", "a button that can do no more keeps the focus").await;
+        back(page, "#newer").await;
+        page.press(&[Key::Space]).await;
+        page.see_text("#range", "1–10 of 12").await;
+        has_focus(page, "#newer", "what was pressed keeps the focus").await;
+
+        forward(page, "#hint").await;
+        let hints = lab::stage("jerry").expect("a stage of the table").text.hints().len();
+        for shown in 1..=hints {
+            page.press(&[Key::Enter]).await;
+            page.see("one more hint", &format!("return $$('.hint').length === {shown}")).await;
+        }
+        has_focus(page, "#hints-done", "what was last is told to who asked").await;
+        page.see_text("#hints-done", "cargo xtask stage fix-workflow --diff").await;
+
+        // Both ways to skip what comes before.
+        page.js("document.activeElement.blur(); scrollTo(0, 0)").await;
+        forward(page, ".skip[href=\"#guide\"]").await;
+        page.press(&[Key::Enter]).await;
+        page.press(&[Key::Tab]).await;
+        assert_eq!(page.js("return $('#guide').contains(document.activeElement)").await, true);
+    })
+    .await;
+}

@@ -1,0 +1,177 @@
+//! A lab around the page: a Temporal server, a bank, a worker, the page's service, and the folder that tells of the stage.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use lab_client::{Endpoints, progress, progress::Progress, supervisor};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testbed::{TestWorker, Testbed};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+};
+use transfer_kit::Bank;
+use transfer_web::Web;
+
+/// A lab at a stage.
+pub(crate) struct Lab {
+    /// The server and the bank.
+    pub(crate) testbed: Testbed,
+    /// Where the page is, without a slash at its end.
+    pub(crate) url: String,
+    endpoints: Endpoints,
+    folder: TempDir,
+    service: Option<Service>,
+    worker: Option<TestWorker>,
+    supervisor: Supervisor,
+}
+
+/// The page's service, which runs until it is told not to.
+struct Service {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Lab {
+    /// Starts everything but a worker, at this stage.
+    pub(crate) async fn start(stage: &str) -> Lab {
+        Lab::around(Testbed::start().await, stage).await
+    }
+
+    /// The same with parts that can be stopped and started again with their state.
+    pub(crate) async fn start_keeping(stage: &str) -> Lab {
+        Lab::around(Testbed::start_keeping().await, stage).await
+    }
+
+    async fn around(testbed: Testbed, stage: &str) -> Lab {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let endpoints = Endpoints {
+            temporal_http: testbed.server.http_url.clone(),
+            // Nothing answers there: the tests look at the links, and follow none.
+            temporal_ui: "http://127.0.0.1:8233".to_owned(),
+            bank: testbed.bank_url.clone(),
+        };
+        let supervisor = Supervisor::start(&folder).await;
+        let mut lab =
+            Lab { testbed, url: String::new(), endpoints, folder, service: None, worker: None, supervisor };
+        lab.enter(stage);
+        let address = lab.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        lab.url = format!("http://{address}");
+        lab
+    }
+
+    /// Writes down that this stage is entered now.
+    pub(crate) fn enter(&self, stage: &str) {
+        let progress = Progress::begin(lab::stage(stage).expect("a stage of the table"));
+        self.write(progress::FILE, &progress.to_json());
+    }
+
+    fn write(&self, file: &str, json: &Value) {
+        fs::write(self.folder.path().join(file), json.to_string())
+            .expect("the lab's folder can be written to");
+    }
+
+    /// Has the worker of this stage run, and no other.
+    pub(crate) async fn work(&mut self, stage: &str) {
+        self.rest().await;
+        let stage = lab::stage(stage).expect("a stage of the table");
+        let options = stages::worker_options(stage, Bank::at(&self.testbed.bank_url));
+        let options = options.expect("its modules are compiled");
+        self.worker = Some(TestWorker::start(&self.testbed.client, options).await);
+    }
+
+    /// Lets the worker leave.
+    pub(crate) async fn rest(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.stop().await;
+        }
+    }
+
+    /// What the supervisor says of this service from now on.
+    pub(crate) fn say(&self, service: &str, state: &str) {
+        let mut status = self.supervisor.status.lock().expect("nobody panics with it");
+        let services = status["services"].as_array_mut().expect("a list");
+        let found = services.iter_mut().find(|known| known["name"] == service).expect("a service of the lab");
+        found["state"] = json!(state);
+    }
+
+    /// What the supervisor says of the worker's build from now on.
+    pub(crate) fn say_build(&self, build: &str) {
+        self.supervisor.status.lock().expect("nobody panics with it")["build"] = json!(build);
+    }
+
+    async fn serve(&mut self, address: SocketAddr) -> SocketAddr {
+        let listener = TcpListener::bind(address).await.expect("the port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let web = Web::new(self.endpoints.clone(), Some(self.folder.path().to_owned()));
+        let (end, ended) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let ended = async {
+                // Sent or dropped, the service ends.
+                let _ = ended.await;
+            };
+            transfer_web::serve(listener, web, ended).await.expect("the service runs");
+        });
+        self.service = Some(Service { end, task });
+        address
+    }
+
+    /// Ends the page's service.
+    pub(crate) async fn end_service(&mut self) {
+        let Service { end, task } = self.service.take().expect("it runs");
+        drop(end);
+        task.await.expect("it ends in order");
+    }
+
+    /// Starts the page's service again, where it was.
+    pub(crate) async fn serve_again(&mut self) {
+        let address = self.url.trim_start_matches("http://").parse().expect("an address");
+        self.serve(address).await;
+    }
+}
+
+/// A stand-in for the supervisor: it answers what is to be said of the services.
+struct Supervisor {
+    status: Arc<Mutex<Value>>,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    async fn start(folder: &TempDir) -> Supervisor {
+        let service = |name: &str| json!({ "name": name, "state": "running", "since": "2026-11-22T12:00:00.000Z", "restarts": 0 });
+        let services = ["temporal", "account-api", "worker", "transfer-web"].map(service);
+        let status = json!({ "services": services, "build": "ok", "watch": true });
+        let status = Arc::new(Mutex::new(status));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let state = json!({ "control_port": port, "token": "a token" });
+        fs::write(folder.path().join(supervisor::FILE), state.to_string()).expect("it can be written");
+        let said = status.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("somebody asks");
+                let mut question = String::new();
+                let asked = BufReader::new(&mut stream).read_line(&mut question).await;
+                let answer = format!("{}\n", said.lock().expect("nobody panics with it"));
+                // Who asked may be gone by now.
+                let _ = match asked {
+                    Ok(_) => stream.write_all(answer.as_bytes()).await,
+                    Err(error) => Err(error),
+                };
+            }
+        });
+        Supervisor { status, task }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,170 @@
+//! How the page fits: on one screen, on a phone, at twice the size, in the dark.
+
+use serde_json::{Value, json};
+
+use crate::{
+    browser::WINDOW,
+    lab::Lab,
+    page::{Page, STILL, transfer},
+    visit,
+};
+
+/// A phone's window.
+pub(crate) const PHONE: (u32, u32) = (390, 844);
+
+/// What somebody wants to get at, in every size.
+const PARTS: [&str; 20] = [
+    "#from",
+    "#to",
+    "#amount",
+    "#submit",
+    "#batch",
+    "#form-message a",
+    "[data-account=account_J]",
+    "#real-world",
+    "#rates summary",
+    "#outage-withdrawals",
+    "#outage-deposits",
+    "#reset",
+    "#older",
+    ".transfer .copy",
+    ".transfer .ui-link",
+    ".transfer .details summary",
+    ".goal .evidence a",
+    "#hint",
+    "#stage-text .copy",
+    "#services [data-service=worker]",
+];
+
+/// A lab with something in every part: two pages of transfers, one of them stuck and looked at.
+async fn full(lab: &mut Lab, page: &Page) {
+    lab.work("jerry").await;
+    page.click("#batch").await;
+    page.see_text("#range", "1–10 of 12").await;
+    let id = page.start_transfer("account_A", "account_B", "25.50").await;
+    page.see_element(&format!("{} .place-line .copy", transfer(&id))).await;
+    page.see_element(".goal[data-reached=true] .evidence a").await;
+    // Nothing in the list is to move any more.
+    lab.rest().await;
+}
+
+/// What sticks out of the window at its side, or lies under something else when it is scrolled to.
+async fn out_of_reach(page: &Page) -> Value {
+    let parts = json!(PARTS);
+    page.js(&format!(
+        "const wrong = [];
+         const root = document.documentElement;
+         if (root.scrollWidth > innerWidth) wrong.push(`the page is ${{root.scrollWidth}} wide in ${{innerWidth}}`);
+         // A piece of code may be longer than a line: then it scrolls inside its own box.
+         const scrolls = (element) => element !== root && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
+         for (const element of $$('body *')) {{
+           const box = element.getBoundingClientRect();
+           if (box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5) && element.checkVisibility() && !scrolls(element.parentElement) && !element.matches('.skip, .visually-hidden')) {{
+             wrong.push(`${{element.tagName}}.${{element.className}}#${{element.id}} from ${{box.left}} to ${{box.right}}`);
+           }}
+         }}
+         for (const part of {parts}) {{
+           const element = $(part);
+           if (!element?.checkVisibility()) {{ wrong.push(`${{part}} is not there`); continue; }}
+           element.scrollIntoView({{ block: 'center', inline: 'nearest', behavior: 'instant' }});
+           // Of a link in a text, the part on its first line.
+           const [box] = element.getClientRects();
+           const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+           const hit = document.elementFromPoint(x, y);
+           if (!hit || !(element.contains(hit) || hit.contains(element) && hit.matches('label, summary'))) {{
+             wrong.push(`${{part}} at ${{x}}, ${{y}} is covered by ${{hit?.outerHTML.slice(0, 80)}}`);
+           }}
+         }}
+         return wrong",
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn on_a_laptop_it_is_one_screen_and_everything_is_within_reach() {
+    visit("jerry", async |lab, page| {
+        full(lab, page).await;
+        assert_eq!(page.js("return [innerWidth, innerHeight]").await, json!([WINDOW.0, WINDOW.1]));
+        let root = page
+            .js("const root = document.documentElement; return [root.scrollWidth, root.scrollHeight]")
+            .await;
+        assert_eq!(root, json!([WINDOW.0, WINDOW.1]), "the page itself does not scroll");
+        assert_eq!(out_of_reach(page).await, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_a_phone_nothing_is_out_of_reach() {
+    visit("jerry", async |lab, page| {
+        full(lab, page).await;
+        page.browser.look_like(PHONE, 1.0).await;
+        page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
+        assert_eq!(out_of_reach(page).await, json!([]));
+        // And it can be used there: what is clicked is where it is seen.
+        page.click("[data-account=account_A]").await;
+        page.see_element("#history-dialog").await;
+        page.see("its transfers", "return $$('#history-rows .movement').length === 4").await;
+        assert_eq!(page.js("return document.documentElement.scrollWidth <= innerWidth").await, true);
+        page.click("#history-close").await;
+        page.click("#older").await;
+        page.see_text("#range", "11–13 of 13").await;
+        page.click("#hint").await;
+        page.see_element(".hint").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_twice_the_size_nothing_is_out_of_reach() {
+    visit("jerry", async |lab, page| {
+        full(lab, page).await;
+        // What a browser's zoom does: half as many of its pixels, each twice as large.
+        page.browser.look_like((WINDOW.0 / 2, WINDOW.1 / 2), 2.0).await;
+        page.see("the zoom", &format!("return innerWidth === {} && devicePixelRatio === 2", WINDOW.0 / 2))
+            .await;
+        assert_eq!(out_of_reach(page).await, json!([]));
+        page.click("#reset").await;
+        page.see_element("#reset-confirm").await;
+        page.click("#reset-cancel").await;
+        page.click("#older").await;
+        page.see_text("#range", "11–13 of 13").await;
+    })
+    .await;
+}
+
+/// How light the background and the text are, from 0 to 1, where colours are computed.
+const LIGHTNESS: &str = "
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const lightness = (colour) => {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+      const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+      return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+    };
+    const of = (what) => getComputedStyle($(what));
+    return ['body', '#guide', '#reset-dialog', '#amount', '#batch'].map((what) => [what, lightness(of(what).backgroundColor), lightness(of(what).color)]);
+";
+
+#[tokio::test]
+async fn it_is_dark_for_who_likes_it_dark_and_light_for_who_likes_it_light() {
+    visit("jerry", async |_, page| {
+        for dark in [true, false, true] {
+            page.browser.dark(dark).await;
+            page.see(
+                "the colours",
+                &format!("return matchMedia('(prefers-color-scheme: dark)').matches === {dark}"),
+            )
+            .await;
+            let looks = page.js(&format!("{STILL} {LIGHTNESS}")).await;
+            for part in looks.as_array().expect("a list") {
+                let (ground, text) =
+                    (part[1].as_f64().expect("a number"), part[2].as_f64().expect("a number"));
+                let right = if dark { ground < 0.25 && text > 0.6 } else { ground > 0.75 && text < 0.4 };
+                assert!(right, "dark: {dark}, {part}");
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,49 @@
+//! The page in a real browser, on a real server, a real bank and a real worker, as a learner has it before them.
+//!
+//! A test is a visit to a lab of its own; see [`visit`]. What a visit ends with is the same for all: the browser has nothing to
+//! complain of, and asked nobody but the page's own service.
+
+mod audit;
+mod browser;
+mod form;
+mod keyboard;
+mod lab;
+mod looks;
+mod many;
+mod outages;
+mod page;
+mod quiet;
+mod screenshots;
+mod story;
+mod switches;
+
+use std::env;
+
+use browser::Browser;
+use lab::Lab;
+use page::Page;
+
+/// Starts a lab at this stage and opens its page in a browser; at the end the page must have been quiet. Where there is no browser,
+/// says so and does nothing, unless in CI.
+async fn visit(stage: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
+    let Some(browser) = Browser::open().await else { return };
+    visit_with(browser, Lab::start(stage).await, test).await;
+}
+
+/// The same for a lab that is there already.
+async fn visit_with(browser: Browser, mut lab: Lab, test: impl AsyncFnOnce(&mut Lab, &Page)) {
+    let page = Page::open(browser, &lab.url).await;
+    test(&mut lab, &page).await;
+    page.was_quiet().await;
+}
+
+/// Whether a test must not be skipped.
+fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
+/// Says why a test is not run, which in CI is a failure.
+fn skip(why: &str) {
+    assert!(!is_ci(), "{why}");
+    println!("skipped: {why}");
+}

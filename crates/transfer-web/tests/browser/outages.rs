@@ -1,0 +1,128 @@
+//! A page that is left open: it says what is down, goes on when that is back, and is never reloaded.
+
+use crate::{
+    browser::Browser,
+    lab::Lab,
+    page::{Page, transfer},
+    visit, visit_with,
+};
+
+/// Something that a reload would lose.
+async fn mark(page: &Page) {
+    page.js("window.mark = 'left open'").await;
+}
+
+async fn was_not_reloaded(page: &Page) {
+    assert_eq!(page.js("return window.mark").await, "left open");
+}
+
+#[tokio::test]
+async fn a_page_left_open_survives_a_restart_of_its_own_service() {
+    visit("fix-activity", async |lab, page| {
+        lab.work("fix-activity").await;
+        let before = page.start_transfer("account_A", "account_B", "25.50").await;
+        page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&before))).await;
+        mark(page).await;
+
+        lab.end_service().await;
+        page.expects("/api/events?offset=0&limit=10 - Failed to load resource: net::ERR_CONNECTION_REFUSED");
+        page.see_text("#banner [data-name=lost]", "This page has lost its server.").await;
+        page.see_element("#services [data-service=worker][data-state=unknown]").await;
+        // What was known stays, and what is asked for meanwhile is told.
+        page.see_element(&transfer(&before)).await;
+        page.expects("/api/transfer - Failed to load resource: net::ERR_CONNECTION_REFUSED");
+        page.click("#submit").await;
+        page.see_text("#form-message[data-tone=bad]", "The server of this page does not answer.").await;
+
+        lab.serve_again().await;
+        page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
+        page.see_element("#services [data-service=worker][data-state=running]").await;
+        let after = page.start_transfer("account_A", "account_B", "1").await;
+        page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&after))).await;
+        was_not_reloaded(page).await;
+        lab.rest().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_left_open_survives_a_restart_of_temporal_and_of_the_bank() {
+    let Some(browser) = Browser::open().await else { return };
+    visit_with(browser, Lab::start_keeping("fix-activity").await, async |lab, page| {
+        let before = page.start_transfer("account_A", "account_B", "25.50").await;
+        mark(page).await;
+
+        lab.testbed.server.stop();
+        page.see_text("#banner [data-name=temporal]", "The Temporal server does not answer").await;
+        page.see_text("#banner [data-name=temporal] code", "cargo xtask lab status").await;
+        page.see_element(&transfer(&before)).await;
+        page.expects("/api/transfer - Failed to load resource: the server responded with a status of 503");
+        page.click("#submit").await;
+        page.see_text("#form-message[data-tone=bad]", "the Temporal server does not answer").await;
+        lab.testbed.server.start_again().await;
+        page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
+
+        lab.testbed.bank.close().await;
+        page.see_text("#banner [data-name=account-api]", "The bank does not answer").await;
+        page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
+        page.expects("/api/outage - Failed to load resource: the server responded with a status of 503");
+        page.click("#outage-deposits").await;
+        page.see_text("#bank-message[data-tone=bad]", "the bank does not answer").await;
+        page.see("the switch to be as it was", "return !$('#outage-deposits').checked").await;
+        // A transfer needs no bank to be started, only to get on.
+        let without_bank = page.start_transfer("account_C", "account_D", "1").await;
+        lab.testbed.bank.open_again().await;
+        page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
+
+        // Everything that was asked for comes true after all.
+        lab.work("fix-activity").await;
+        for id in [before, without_bank] {
+            page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&id))).await;
+        }
+        page.see_text("[data-account=account_A] .balance", "$974.50").await;
+        was_not_reloaded(page).await;
+        lab.rest().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_opened_without_a_bank_says_so_and_fills_in_when_there_is_one() {
+    let Some(browser) = Browser::open().await else { return };
+    let mut lab = Lab::start_keeping("jerry").await;
+    lab.testbed.bank.close().await;
+    visit_with(browser, lab, async |lab, page| {
+        page.see_text("#banner [data-name=account-api]", "The bank does not answer").await;
+        page.see_text("#accounts-empty", "as soon as the bank answers").await;
+        page.click("#submit").await;
+        page.see_text("#from-error", "The accounts are not known yet: the bank has not answered.").await;
+        lab.testbed.bank.open_again().await;
+        page.see_text("[data-account=account_J] .balance", "$800.00").await;
+        page.see(
+            "no error any more",
+            "return text('#from-error') === '' && $('#from').options.length === 10",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_supervisor_tells_is_said_in_the_banner() {
+    visit("jerry", async |lab, page| {
+        lab.say("worker", "stopped");
+        page.see_text("#banner [data-name=worker]", "No worker runs").await;
+        page.see_element("#services [data-service=worker][data-state=stopped]").await;
+        lab.say("worker", "restarting");
+        page.see_element("#services [data-service=worker][data-state=restarting]").await;
+        lab.say("worker", "running");
+        lab.say_build("building");
+        page.see_text("#build[data-build=building]", "building the worker").await;
+        lab.say_build("failed");
+        page.see_text("#banner [data-name=build]", "The worker does not build.").await;
+        page.see_text("#banner [data-name=build] code", "cargo xtask lab logs build").await;
+        lab.say_build("ok");
+        page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
+    })
+    .await;
+}

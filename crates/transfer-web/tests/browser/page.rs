@@ -1,0 +1,209 @@
+//! The page as a test sees it and uses it.
+
+use std::sync::Mutex;
+
+use fantoccini::{
+    Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+    elements::Element,
+    key::Key,
+};
+use serde_json::Value;
+use testbed::until;
+
+use crate::{browser::Browser, quiet};
+
+/// What every script can use: the first element, all elements, an element's text and whether it is to be seen.
+const SHORT: &str = "
+    const $ = (what, within = document) => within.querySelector(what);
+    const $$ = (what, within = document) => [...within.querySelectorAll(what)];
+    const text = (what) => $(what)?.textContent ?? '';
+    const shown = (what) => $(what)?.checkVisibility({ checkVisibilityCSS: true }) ?? false;
+";
+
+/// Ends everything that moves, where it would end or as it was.
+pub(crate) const STILL: &str = "
+    for (const one of document.getAnimations()) {
+      if (one.effect.getComputedTiming().endTime === Infinity) one.cancel();
+      else one.finish();
+    }
+";
+
+/// The page, open in a browser.
+pub(crate) struct Page {
+    /// The browser.
+    pub(crate) browser: Browser,
+    url: String,
+    /// What the browser has to complain of in this test, in parts of its words.
+    expected: Mutex<Vec<String>>,
+}
+
+impl Page {
+    /// Opens the page at this address and waits until it has heard from its server.
+    pub(crate) async fn open(browser: Browser, url: &str) -> Page {
+        let page = Page { browser, url: url.to_owned(), expected: Mutex::default() };
+        page.browser.client.goto(url).await.expect("the page opens");
+        page.see("the services", "return $('#services [data-service]')").await;
+        page.see(
+            "the guide and the transfers",
+            "return $('.goal') && text('#empty-title') !== 'Waiting for the lab'",
+        )
+        .await;
+        page
+    }
+
+    /// What a script returns; it has [`SHORT`] to say things with.
+    pub(crate) async fn js(&self, script: &str) -> Value {
+        let answer = self.browser.client.execute(&format!("{SHORT}{script}"), Vec::new()).await;
+        answer.unwrap_or_else(|error| panic!("{error} in {script}"))
+    }
+
+    /// What a script returns that returns a number.
+    pub(crate) async fn number(&self, script: &str) -> f64 {
+        let answer = self.js(script).await;
+        answer.as_f64().unwrap_or_else(|| panic!("{answer} is no number: {script}"))
+    }
+
+    /// What a script returns that returns a text.
+    pub(crate) async fn string(&self, script: &str) -> String {
+        let answer = self.js(script).await;
+        answer.as_str().unwrap_or_else(|| panic!("{answer} is no text: {script}")).to_owned()
+    }
+
+    /// Waits until a script returns something true, and returns that.
+    pub(crate) async fn see(&self, what: &str, script: &str) -> Value {
+        let script = format!(
+            "const found = (() => {{ {script} }})();
+             return found ? [found instanceof Element ? true : found] : [null, document.body.innerText];"
+        );
+        until(what, || async {
+            let mut answer = self.js(&script).await;
+            let found = answer[0].take();
+            if found.is_null() { Err(answer[1].as_str().unwrap_or_default().to_owned()) } else { Ok(found) }
+        })
+        .await
+    }
+
+    /// Waits until the text of an element has this part, and returns all of it.
+    pub(crate) async fn see_text(&self, selector: &str, part: &str) -> String {
+        let (selector, part) = (Value::from(selector), Value::from(part));
+        let script =
+            format!("return text({selector}).includes({part}) && shown({selector}) && text({selector})");
+        let found = self.see(&format!("{part} in {selector}"), &script).await;
+        found.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an element is there to be seen.
+    pub(crate) async fn see_element(&self, selector: &str) {
+        let script = format!("return shown({})", Value::from(selector));
+        self.see(selector, &script).await;
+    }
+
+    /// An element that is there to be seen.
+    pub(crate) async fn element(&self, selector: &str) -> Element {
+        self.see_element(selector).await;
+        let found = self.browser.client.find(Locator::Css(selector)).await;
+        found.unwrap_or_else(|error| panic!("{selector}: {error}"))
+    }
+
+    /// Clicks on the middle of an element, where nothing may lie over it; on a button once it takes clicks.
+    pub(crate) async fn click(&self, selector: &str) {
+        let is_free = format!("return shown('{selector}') && !$('{selector}').hasAttribute('aria-disabled')");
+        self.see(&format!("{selector} to take clicks"), &is_free).await;
+        let clicked = self.element(selector).await.click().await;
+        clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error}"));
+    }
+
+    /// Types a text into a field, in place of what is in it: as a user does, for WebDriver's way to empty one tells the page less.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let field = self.element(selector).await;
+        let keys = format!(
+            "{}a{}{}{text}",
+            char::from(Key::Control),
+            char::from(Key::Null),
+            char::from(Key::Backspace)
+        );
+        field.send_keys(&keys).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Chooses what has this name in a list, by typing it: a click of WebDriver's on one tells the page less than a user's does.
+    pub(crate) async fn choose(&self, selector: &str, name: &str) {
+        let list = self.element(selector).await;
+        list.send_keys(name).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let chosen = format!("return $('{selector}').selectedOptions[0].label === '{name}'");
+        self.see(&format!("{name} to be chosen in {selector}"), &chosen).await;
+    }
+
+    /// Starts a transfer by the form, with the mouse, and returns its Workflow Id once it is on the list.
+    pub(crate) async fn start_transfer(&self, from: &str, to: &str, amount: &str) -> String {
+        self.choose("#from", from).await;
+        self.choose("#to", to).await;
+        self.fill("#amount", amount).await;
+        self.click("#submit").await;
+        self.see_text("#form-message", "Started").await;
+        let id = self.string("return text('#form-message code')").await;
+        self.see_element(&transfer(&id)).await;
+        id
+    }
+
+    /// Presses and releases keys, the last while the ones before are held.
+    pub(crate) async fn press(&self, keys: &[Key]) {
+        let keys: Vec<char> = keys.iter().map(|&key| char::from(key)).collect();
+        self.strike(&keys).await;
+    }
+
+    /// Selects all that is in the field that has the focus.
+    pub(crate) async fn select_all(&self) {
+        self.strike(&[char::from(Key::Control), 'a']).await;
+    }
+
+    /// Types a text with the keyboard, wherever the focus is.
+    pub(crate) async fn type_text(&self, text: &str) {
+        for letter in text.chars() {
+            self.strike(&[letter]).await;
+        }
+    }
+
+    async fn strike(&self, keys: &[char]) {
+        let down = keys.iter().map(|&value| KeyAction::Down { value });
+        let up = keys.iter().rev().map(|&value| KeyAction::Up { value });
+        let actions = down
+            .chain(up)
+            .fold(KeyActions::new("keyboard".to_owned()), |actions, action| actions.then(action));
+        self.browser.client.perform_actions(actions).await.expect("keys can be pressed");
+    }
+
+    /// From now on the browser complains in words that have this part, and has to.
+    pub(crate) fn expects(&self, part: &str) {
+        self.expected.lock().expect("nobody panics with it").push(part.to_owned());
+    }
+
+    /// What the browser has complained of since it was asked last.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        quiet::complaints(
+            &self.url,
+            &self.browser.log("browser").await,
+            &self.browser.log("performance").await,
+        )
+    }
+
+    /// Holds the page to having been quiet, but for what was expected.
+    pub(crate) async fn was_quiet(&self) {
+        let complaints = self.complaints().await;
+        let expected = self.expected.lock().expect("nobody panics with it").clone();
+        let wrong: Vec<_> =
+            complaints.iter().filter(|said| !expected.iter().any(|part| said.contains(part))).collect();
+        assert!(wrong.is_empty(), "the browser complains: {wrong:#?}");
+        let unsaid: Vec<_> =
+            expected.iter().filter(|part| !complaints.iter().any(|said| said.contains(*part))).collect();
+        assert!(
+            unsaid.is_empty(),
+            "the browser was to complain of {unsaid:?}, and said only {complaints:#?}"
+        );
+    }
+}
+
+/// The selector of a transfer.
+pub(crate) fn transfer(workflow_id: &str) -> String {
+    format!(".transfer[data-workflow-id=\"{workflow_id}\"]")
+}

@@ -1,0 +1,60 @@
+//! The pictures in docs/screenshots, made where BUGLAB_SCREENSHOTS is set: no test run changes a checkout.
+
+use std::{env, fs, path::Path};
+
+use crate::{
+    browser::WINDOW,
+    looks::PHONE,
+    page::{Page, STILL, transfer},
+    visit,
+};
+
+async fn take(page: &Page, name: &str) {
+    // Nothing that blinks, and the pointer's and the focus's marks are no part of what is shown.
+    page.js(&format!("document.activeElement.blur(); {STILL}")).await;
+    let picture = page.browser.client.screenshot().await.expect("the browser takes a picture");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/screenshots");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    fs::write(folder.join(name), picture).expect("the picture can be written");
+}
+
+#[tokio::test]
+async fn the_pictures_of_the_page_are_taken_when_asked_for() {
+    if env::var_os("BUGLAB_SCREENSHOTS").is_none() {
+        println!("skipped: BUGLAB_SCREENSHOTS is not set, so no pictures are taken");
+        return;
+    }
+    visit("jerry", async |lab, page| {
+        lab.work("jerry").await;
+        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        page.see("a few attempts", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 4"))
+            .await;
+        page.see_element(".goal[data-reached=true]").await;
+        take(page, "stuck.png").await;
+
+        page.browser.look_like(PHONE, 1.0).await;
+        page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
+        page.js("$('#transfers-panel').scrollIntoView({ block: 'start', behavior: 'instant' })").await;
+        take(page, "narrow.png").await;
+        page.browser.look_like(WINDOW, 1.0).await;
+        page.js("scrollTo(0, 0)").await;
+
+        lab.work("fix-workflow").await;
+        lab.enter("fix-workflow");
+        page.see_text("#stage-number", "Stage 2").await;
+        page.see("backoff", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 5")).await;
+        page.see_element(".goal[data-name=withdraw-fails][data-reached=true]").await;
+        take(page, "failing.png").await;
+        page.browser.dark(true).await;
+        take(page, "dark.png").await;
+        page.browser.dark(false).await;
+
+        lab.work("fix-activity").await;
+        page.click(&format!("{row} .retry")).await;
+        page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
+        page.see_text("#next-stage", "Every goal is reached.").await;
+        take(page, "reached.png").await;
+        lab.rest().await;
+    })
+    .await;
+}

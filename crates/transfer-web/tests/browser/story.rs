@@ -1,0 +1,80 @@
+//! The first story by the page alone: stuck, mended, failing in the next step, mended, completed.
+
+use crate::{page::transfer, visit};
+
+#[tokio::test]
+async fn a_transfer_is_seen_stuck_and_mended_and_failing_and_mended_and_completed() {
+    visit("jerry", async |lab, page| {
+        lab.work("jerry").await;
+        page.see_text("#empty-title", "No transfers yet").await;
+        page.see_text("#guide-title", "A bug in the Workflow").await;
+        page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
+        let id = page.start_transfer("account_A", "account_B", "25.50").await;
+        let row = transfer(&id);
+        assert_eq!(page.string(&format!("return text('{row} .amount')")).await, "$25.50");
+        assert!(page.string("return text('#guide .goal-next')").await.starts_with("Next: "));
+
+        // Stuck on its Workflow Task: the failure, where it is, and one attempt after the other.
+        page.see_element(&format!("{row}[data-status=RUNNING][data-stuck=workflow_task]")).await;
+        page.see_text(&format!("{row} .failure"), "attempt to divide by zero").await;
+        page.see(
+            "the file and the line",
+            &format!("return /^crates\\/stages\\/src\\/workflow\\/jerry\\.rs:\\d+:\\d+$/.test(text('{row} .place'))"),
+        )
+        .await;
+        let attempt = format!("return Number(text('{row} .attempt').replace(/^Attempt /, ''))");
+        page.see("an attempt", &attempt).await;
+        let before = page.number(&attempt).await;
+        page.see("a later attempt", &format!("{attempt} > {before}")).await;
+        assert_eq!(page.js(&format!("return shown('{row} .retry')")).await, false, "Temporal retries by itself");
+        page.see_element(".goal[data-name=workflow-task-fails][data-reached=true]").await;
+        page.see_text(".goal[data-name=workflow-task-fails] .evidence a", &id).await;
+
+        // The first fix: it goes on, and fails in withdraw, at attempts that are further and further apart.
+        lab.work("fix-workflow").await;
+        page.see_element(&format!("{row}[data-stuck=activity] .step[data-step=withdraw][data-state=failing]")).await;
+        page.see_text(&format!("{row} .what"), "The Activity withdraw fails.").await;
+        page.see_text(&format!("{row} .failure"), "http://127.0.0.1:5005/accounts/account_A/withdraw").await;
+        page.see_text(&format!("{row} .place"), "crates/stages/src/activities/jerry.rs:").await;
+        for goal in ["workflow-task-fails", "goes-on", "none-is-stuck"] {
+            page.see_element(&format!(".goal[data-name={goal}][data-reached=true]")).await;
+        }
+        page.see_text("#next-stage .command code", "cargo xtask stage fix-workflow").await;
+        // From the fifth attempt on there are ten seconds between two, enough to swap the worker in.
+        page.see("the sixth attempt", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 6")).await;
+        assert_eq!(page.js(&format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length")).await, 5);
+        let dots = format!("return $$('{row} .attempts circle').map((dot) => parseFloat(dot.getAttribute('cx')))");
+        let dots: Vec<f64> = serde_json::from_value(page.js(&dots).await).expect("numbers");
+        let gaps: Vec<f64> = dots.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps[1] > 1.5 * gaps[0] && gaps[2] > 1.5 * gaps[1], "the gaps grow: {dots:?}");
+        let label = page.string(&format!("return $('{row} .attempts svg').getAttribute('aria-label')")).await;
+        assert!(label.starts_with("Attempts over time: 5 failed attempts, the gaps are "), "{label}");
+        let seconds = format!("return Number(text('{row} .countdown').match(/next attempt in (\\d+) s/)?.[1] ?? NaN)");
+        let first = page.number(&seconds).await;
+        page.see("the countdown to go on", &format!("return (() => {{ {seconds} }})() < {first}")).await;
+
+        // The second fix, and no waiting for the next attempt.
+        lab.enter("fix-activity");
+        lab.work("fix-activity").await;
+        page.see_text("#guide-title", "Everything completes").await;
+        let next = format!("return $('{row} .attempts svg').getAttribute('aria-label')");
+        assert!(page.string(&next).await.contains("ends with the next attempt"), "it still waits");
+        page.click(&format!("{row} .retry")).await;
+        page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
+        page.see_text(&format!("{row} .ended"), "The money has arrived").await;
+        assert_eq!(page.js(&format!("return $$('{row} .step[data-state=done]').length")).await, 4);
+        page.see_text("[data-account=account_A] .balance", "$974.50").await;
+        page.see_text("[data-account=account_B] .balance", "$525.50").await;
+        page.see_element(".goal[data-name=stuck-ones-complete][data-reached=true]").await;
+
+        // What can never work fails at once, and with it the last goal is reached.
+        let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
+        page.see_element(&format!("{refused}[data-status=FAILED] .step[data-step=withdraw]")).await;
+        page.see_text(&format!("{refused} .ended"), "nsufficient").await;
+        page.see_element(".goal[data-name=refusal-is-final][data-reached=true]").await;
+        page.see_text("#next-stage", "Every goal is reached.").await;
+        page.see_text("#goals-title", "Goals: 2 of 2 reached").await;
+        lab.rest().await;
+    })
+    .await;
+}
