@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     Endpoints,
     bank::Bank,
-    http::encode,
+    http::{encode, is_silence},
     progress::Progress,
     side_by_side,
     temporal::{Run, Server},
@@ -83,8 +83,12 @@ impl Reader {
         let read = side_by_side::map(runs, |run| read_run(server, run, known.get(&run.run_id)));
         let mut histories = Vec::new();
         for (Run { workflow_id, .. }, run) in runs.iter().zip(read) {
-            let run = run.with_context(|| format!("the history of {workflow_id} cannot be read"))?;
-            histories.push((workflow_id.clone(), run));
+            match run.with_context(|| format!("the history of {workflow_id} cannot be read")) {
+                Ok(run) => histories.push((workflow_id.clone(), run)),
+                Err(error) if is_silence(&error) => return Err(error),
+                // Another client can start what no JSON can tell of; nobody is judged by that.
+                Err(_) => {}
+            }
         }
         // What was not asked for this time, nobody may ever ask for again.
         self.known = histories.iter().map(|(_, run)| (run.run_id.clone(), run.clone())).collect();
@@ -104,8 +108,9 @@ pub fn read_run(server: &Server, run: &Run, before: Option<&lab::Run>) -> Result
     }
     // The present first: what happens between the two is in the history then.
     let description = server.describe(run)?;
-    let length = description["workflowExecutionInfo"]["historyLength"].as_str().and_then(|n| n.parse().ok());
-    if let Some(before) = before.filter(|before| Some(before.events.len()) == length) {
+    // Not by the number of events that were read: of a task that fails, the server adds some that it does not keep.
+    let length = |description: &Value| description["workflowExecutionInfo"]["historyLength"].clone();
+    if let Some(before) = before.filter(|before| length(&before.description) == length(&description)) {
         return Ok(lab::Run::new(run.run_id.clone(), before.events.clone(), description));
     }
     read_history(server, run, description)

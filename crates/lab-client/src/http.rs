@@ -1,6 +1,8 @@
 //! Questions over plain HTTP to what the lab runs on loopback.
 
-use anyhow::{Context, Result};
+use std::io::ErrorKind;
+
+use anyhow::{Error, Result};
 use serde_json::Value;
 
 /// Whether that address answers with a 200.
@@ -10,6 +12,8 @@ pub fn answers(url: &str) -> bool {
 
 /// How long an answer may take, in seconds.
 const SOON: u64 = 5;
+/// The same for what is to be done, which takes longer on a busy machine.
+const IN_A_WHILE: u64 = 10;
 /// The same where the server holds a question until there is news, which it does for up to 20 s.
 const LATE: u64 = 30;
 
@@ -18,9 +22,33 @@ const LATE: u64 = 30;
 pub struct Refused {
     /// Its HTTP status.
     pub status: u16,
-    /// Whose it is.
+    /// Whose it is, without its query.
     url: String,
     why: String,
+}
+
+/// No answer at all.
+#[derive(Debug)]
+pub struct NoAnswer {
+    /// Whether nobody listens there, so that nothing was asked or done.
+    pub nobody_listens: bool,
+    /// Whose it would be, without its query.
+    url: String,
+    why: String,
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no answer from {}: {}", self.url, self.why)
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// Whether an error means that the other side is down or hangs, and not that it does not like the question.
+pub fn is_silence(error: &Error) -> bool {
+    let is_gateway = |refused: &Refused| (502..=504).contains(&refused.status);
+    error.downcast_ref::<NoAnswer>().is_some() || error.downcast_ref::<Refused>().is_some_and(is_gateway)
 }
 
 impl Refused {
@@ -50,7 +78,7 @@ pub fn get_news(url: &str) -> Result<Value> {
 
 /// The answer to that JSON, sent to that address.
 pub fn post_json(url: &str, body: &Value) -> Result<Value> {
-    json_of(minreq::post(url).with_timeout(LATE).with_body(body.to_string()), url)
+    json_of(minreq::post(url).with_timeout(IN_A_WHILE).with_body(body.to_string()), url)
 }
 
 /// The answer to that JSON, put at that address.
@@ -59,13 +87,18 @@ pub fn put_json(url: &str, body: &Value) -> Result<Value> {
 }
 
 fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
-    let response = request.send().with_context(|| format!("no answer from {url}"))?;
+    let url = url.split_once('?').map_or(url, |(url, _)| url).to_owned();
+    let response = request.send().map_err(|error| NoAnswer {
+        nobody_listens: matches!(&error, minreq::Error::IoError(error) if error.kind() == ErrorKind::ConnectionRefused),
+        url: url.clone(),
+        why: error.to_string(),
+    })?;
     let answer = serde_json::from_slice::<Value>(response.as_bytes()).unwrap_or_default();
     let status = response.status_code;
     if status != 200 {
         let said = answer["message"].as_str().or(answer["error"].as_str());
         let why = said.unwrap_or("no reason given").to_owned();
-        return Err(Refused { status, url: url.to_owned(), why }.into());
+        return Err(Refused { status, url, why }.into());
     }
     Ok(answer)
 }

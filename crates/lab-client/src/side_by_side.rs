@@ -3,9 +3,11 @@
 use std::{
     iter,
     panic::resume_unwind,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
+
+use anyhow::Result;
 
 /// So many are asked about at a time.
 const THREADS: usize = 8;
@@ -31,8 +33,42 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// The same for work that may fail: after the first failure, nothing more is begun.
+///
+/// # Errors
+/// That of the first of these that failed.
+pub fn try_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let has_failed = AtomicBool::new(false);
+    let results = map(items, |item| {
+        if has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = work(item);
+        has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+        Some(result)
+    });
+    results.into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn after_a_failure_nothing_more_is_begun() {
+        let items: Vec<usize> = (0..10_000).collect();
+        let begun = AtomicUsize::new(0);
+        let result = try_map(&items, |item| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if *item == 3 { bail!("no") } else { Ok(*item) }
+        });
+        assert_eq!(result.expect_err("one fails").to_string(), "no");
+        assert!(begun.into_inner() < items.len());
+        assert_eq!(try_map(&items[..3], |item| Ok(item + 1)).expect("none fails"), [1, 2, 3]);
+    }
+
     #[test]
     fn results_are_in_the_order_of_what_they_are_of() {
         let items: Vec<usize> = (0..100).collect();

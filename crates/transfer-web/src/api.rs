@@ -13,7 +13,7 @@ use axum::{
 use contract::TransferRequest;
 use lab_client::{
     bank::Bank,
-    http::{Refused, encode, get_json, put_json},
+    http::{Refused, encode, get_json, is_silence, put_json},
     progress::Progress,
 };
 use loopback::{Failure, JsonText};
@@ -24,9 +24,7 @@ use crate::{accounts, events::events, orders, page, transfers::Which, watch::Wat
 /// The description of all routes.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// So many transfers an answer has unless it is asked for more.
-const USUAL: usize = 500;
-/// So many it has at most.
+/// So many transfers an answer has at most, the newest.
 const MOST: usize = 2_000;
 /// So many histories are read at one go, before others have their turn.
 const AT_ONCE: usize = 100;
@@ -97,7 +95,12 @@ async fn ask<T: Send + 'static>(
 
 /// Temporal gives no answer, or one that nobody expects.
 pub(crate) fn temporal_down(error: &Error) -> Failure {
-    let error = format!("the Temporal server does not answer, try again when it does: {error:#}");
+    let error = match error.downcast_ref::<Refused>() {
+        Some(refused) if !is_silence(error) => {
+            format!("the Temporal server cannot do that at this moment: {}", refused.why())
+        }
+        _ => format!("the Temporal server does not answer, try again when it does: {error:#}"),
+    };
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
 }
 
@@ -144,7 +147,7 @@ fn rows(watched: &Watched, which: &Which) -> anyhow::Result<Vec<Value>> {
 }
 
 async fn workflows(State(watched): State<Watched>, RawQuery(query): RawQuery) -> Answer {
-    let limit = number(query.as_deref(), "limit", USUAL)?.min(MOST);
+    let limit = number(query.as_deref(), "limit", MOST)?.min(MOST);
     ask(move || {
         let rows = rows(&watched, &Which::Newest(limit)).map_err(|error| temporal_down(&error))?;
         Ok(Json(Value::Array(rows)))

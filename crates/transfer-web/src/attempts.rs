@@ -56,6 +56,9 @@ impl Attempts {
     pub(crate) fn failed(&mut self, number: u64, time: f64) {
         if number > 0 {
             self.seen.entry(number).or_insert(time);
+            while self.seen.len() > MOST {
+                self.seen.pop_first();
+            }
         }
     }
 

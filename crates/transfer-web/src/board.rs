@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lab_client::time;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::transfers::Window;
@@ -79,22 +78,18 @@ impl Board {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down what is true of a subject. What is the same as before is no event; returns whether it is one.
-    pub(crate) fn tell(&self, subject: Subject, value: Value) -> bool {
+    /// Writes down what is true of a subject. What is the same as before is no event.
+    pub(crate) fn tell(&self, subject: Subject, value: Value) {
         let mut state = self.state();
         if state.events.get(&subject).is_some_and(|event| *event.value == value) {
-            return false;
+            return;
         }
         state.version += 1;
         let version = state.version;
-        let mut with_time = value.clone();
-        // The page's clock may be another one.
-        with_time["now"] = json!(time::now().as_secs_f64());
-        let event = Event { version, text: with_time.to_string().into(), value: value.into() };
+        let event = Event { version, text: value.to_string().into(), value: value.into() };
         state.events.insert(subject, event);
         drop(state);
         self.0.changed.send_replace(version);
-        true
     }
 
     /// Whether anything is told of this subject.
@@ -181,6 +176,8 @@ impl Drop for Look {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const WINDOW: Window = Window { offset: 0, limit: 10 };

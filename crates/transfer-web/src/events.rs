@@ -7,11 +7,14 @@ use axum::{
     http::StatusCode,
     response::{
         IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
+        sse::{Event, Sse},
     },
 };
 use futures::stream;
+use lab_client::time;
 use loopback::Failure;
+use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{
     api::number,
@@ -26,7 +29,7 @@ const STREAMS: usize = 200;
 const LONGEST: usize = 50;
 /// So many it has unless it says how many.
 const USUAL: usize = 10;
-/// How long nothing may be sent.
+/// How long nothing may be sent: then a beat is, by which a page knows that it is still heard.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// `GET /api/events?offset=&limit=`.
@@ -40,9 +43,7 @@ pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQ
         let error = "too many pages are open on this lab: close one, then reload this one";
         return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
     };
-    Sse::new(stream::unfold(Told::nothing(watched, look), next))
-        .keep_alive(KeepAlive::new().interval(SILENCE))
-        .into_response()
+    Sse::new(stream::unfold(Told::nothing(watched, look), next)).into_response()
 }
 
 /// A stream, and what it was told.
@@ -65,7 +66,10 @@ impl Told {
 /// The next event, once there is one; none when the service ends.
 async fn next(mut told: Told) -> Option<(Result<Event, Infallible>, Told)> {
     while told.waiting.is_empty() {
-        told.changes.changed().await.ok()?;
+        match timeout(SILENCE, told.changes.changed()).await {
+            Ok(changed) => changed.ok()?,
+            Err(_) => return Some((Ok(event("beat", "{}")), told)),
+        }
         if told.watched.board.is_closed() {
             return None;
         }
@@ -73,5 +77,13 @@ async fn next(mut told: Told) -> Option<(Result<Event, Infallible>, Told)> {
     }
     let (subject, event) = told.waiting.remove(0);
     told.versions.insert(subject, event.version);
-    Some((Ok(Event::default().event(subject.name()).data(&*event.text)), told))
+    Some((Ok(self::event(subject.name(), &event.text)), told))
+}
+
+/// An event with this JSON object, and with the time, since the page's clock may be another one.
+fn event(name: &str, text: &str) -> Event {
+    let now = json!(time::now().as_secs_f64());
+    let rest = text.strip_prefix('{').unwrap_or("}");
+    let comma = if rest == "}" { "" } else { "," };
+    Event::default().event(name).data(format!("{{\"now\":{now}{comma}{rest}"))
 }

@@ -12,9 +12,15 @@ use contract::{BANK_URL_VARIABLE, DEFAULT_BANK_URL};
 use lab_client::Endpoints;
 use transfer_web::Web;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(cli().get_matches_from(env::args_os())).await {
+fn main() -> ExitCode {
+    let arguments = cli().get_matches_from(env::args_os());
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let outcome = runtime.block_on(run(arguments));
+        // A question that is still under way, such as for a stage to be entered, is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");

@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use contract::{Amount, Transfer};
 use lab_client::{
     bank::Bank,
-    http::get_json,
+    http::{NoAnswer, get_json},
     side_by_side,
     supervisor::Supervisor,
-    temporal::{Run, Server, status_of},
+    temporal::{Run, Server},
     time,
 };
 use loopback::Failure;
@@ -67,13 +67,16 @@ fn started(watched: &Watched, server: &Server, transfer: &Transfer) -> Result<Ru
 }
 
 fn not_started(workflow_id: &str, error: &Error) -> Failure {
-    let error = match status_of(error) {
-        // No answer: it may have arrived all the same.
-        0 => format!(
+    let error = match error.downcast_ref::<NoAnswer>() {
+        Some(silence) if silence.nobody_listens => {
+            "the Temporal server does not answer, so nothing was started: try again when it does".to_owned()
+        }
+        // It may have arrived all the same.
+        Some(silence) => format!(
             "the Temporal server does not answer, so it is not known whether a transfer was started; when it is back, look \
-             for {workflow_id}: {error:#}"
+             for {workflow_id} ({silence})"
         ),
-        _ => format!("the Temporal server does not start a transfer at this moment: {error:#}"),
+        None => return temporal_down(error),
     };
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
 }
@@ -148,10 +151,12 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
         let error = format!("every transfer was ended, but the bank does not answer: {error:#}");
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })?;
+    // Whoever started one meanwhile did so on the old books.
+    let ended = ended + end_all(watched).map_err(|error| temporal_down(&error))?;
     watched.ask_opened();
     watched.transfers().forget_running();
     let message = "every account holds what it held at the start, and every transfer is gone; the code and the stage are as they \
-                   were";
+                   were, and to have the transfers and the outage that the stage begins with, enter it again";
     Ok(json!({ "message": message, "ended": ended }))
 }
 
@@ -163,7 +168,7 @@ fn end_all(watched: &Watched) -> Result<usize, Error> {
     running.extend(watched.transfers().running());
     running.sort_by(|a, b| a.run_id.cmp(&b.run_id));
     running.dedup();
-    let ended = side_by_side::map(&running, |run| server.terminate(run, "the lab was reset from its page"));
-    let ended: Vec<bool> = ended.into_iter().collect::<Result<_, _>>()?;
+    let ended =
+        side_by_side::try_map(&running, |run| server.terminate(run, "the lab was reset from its page"))?;
     Ok(ended.into_iter().filter(|&was_running| was_running).count())
 }

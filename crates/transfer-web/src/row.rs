@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::attempts::{Attempts, Backoff, time_of};
 
+/// No input or result is longer in a row, in bytes of JSON.
+const LONGEST: usize = 16 * 1024;
+
 /// The row of a run whose history was read. `attempts` is what is known of its attempts, and learns from this look.
 pub(crate) fn row(
     listed: &Listed,
@@ -27,7 +30,7 @@ pub(crate) fn row(
     row["close_time"] =
         json!(history.close().and_then(|event| time_of(&json!(event.time()))).or(listed.close));
     let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
-    row["input"] = started.map_or(Value::Null, |event| event.payload("input").clone());
+    row["input"] = started.map_or(Value::Null, |event| within_reason(event.payload("input")));
 
     let (steps, completed, current) = steps(history);
     row["steps"] = json!(steps);
@@ -36,7 +39,7 @@ pub(crate) fn row(
 
     if let Some(close) = history.close() {
         if close.is("WorkflowExecutionCompleted") {
-            row["result"] = close.payload("result").clone();
+            row["result"] = within_reason(close.payload("result"));
         } else {
             row["failure"] = json!(ending(close));
         }
@@ -70,6 +73,16 @@ pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
         "ui_url": server.ui_link(&listed.run),
         "stuck": null,
     })
+}
+
+/// A value of another client, which may be as large as the server takes: then only how large it is.
+fn within_reason(value: &Value) -> Value {
+    let size = value.to_string().len();
+    if size > LONGEST {
+        json!(format!("a value of {size} bytes, to be seen in the Temporal UI"))
+    } else {
+        value.clone()
+    }
 }
 
 /// The status: as the history tells, which may have gone on since the description.
@@ -173,8 +186,9 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
             (begin, policy.and_then(Backoff::of), pending["maximumAttempts"].as_u64().unwrap_or_default())
         }
         None => {
-            let is_failure =
-                |event: &Event<'_>| event.is("WorkflowTaskFailed") || event.is("WorkflowTaskTimedOut");
+            let is_failure = |event: &Event<'_>| {
+                (event.is("WorkflowTaskFailed") && !event.is_reset()) || event.is("WorkflowTaskTimedOut")
+            };
             let completed = history.events().rfind(|event| event.is("WorkflowTaskCompleted"));
             let completed = completed.map_or(0, Event::id);
             attempts.of(&format!("workflow task {completed}"));

@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Error, Result, bail};
 use contract::WORKFLOW_TYPE;
 use lab::Status;
 use lab_client::{
     facts::{quoted, read_history, read_run},
+    http::is_silence,
     side_by_side,
-    temporal::{Listed, Run, Server, status_of},
+    temporal::{Listed, Run, Server},
     time,
 };
 use serde_json::{Value, json};
@@ -25,10 +26,14 @@ use crate::{
     row::{outline, row},
 };
 
-/// So many runs are listed, the newest; older ones are only counted.
+/// So many runs are listed, the newest.
 const MOST: usize = 10_000;
 /// So many of the newest transfers may not have told the server yet which accounts they are of.
 const UNSORTED: usize = 50;
+/// How the server writes the status of those under way in its counts: a payload, so `"Running"` in base64.
+const RUNNING: &str = "IlJ1bm5pbmci";
+/// So soon after the server gave no answer, it is not asked again.
+const SILENCE: Duration = Duration::from_secs(1);
 /// A list lags behind the truth by less than this, in seconds.
 const LAG: f64 = 5.0;
 /// So many transfers that are under way are looked at for one question.
@@ -82,6 +87,8 @@ pub(crate) struct Transfers {
     /// The server's counts when it was last listed.
     counts: Value,
     synced: Option<Instant>,
+    /// When the server last gave no answer.
+    silent: Option<Instant>,
 }
 
 /// A run whose history was read.
@@ -105,6 +112,7 @@ impl Transfers {
             version: 0,
             counts: Value::Null,
             synced: None,
+            silent: None,
         }
     }
 
@@ -116,6 +124,16 @@ impl Transfers {
         if self.synced.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
+        // Of many who ask while the server hangs, each would wait for it in turn.
+        if self.silent.is_some_and(|at| at.elapsed() < SILENCE) {
+            bail!("it did not answer a moment ago");
+        }
+        let outcome = self.ask_for_list();
+        self.silent = outcome.as_ref().err().filter(|error| is_silence(error)).map(|_| Instant::now());
+        outcome
+    }
+
+    fn ask_for_list(&mut self) -> Result<()> {
         let all = format!("WorkflowType=\"{WORKFLOW_TYPE}\"");
         let counts = self.server.counts(&all)?;
         if self.counts != counts || !self.agrees_with(&counts) {
@@ -129,11 +147,14 @@ impl Transfers {
         Ok(())
     }
 
-    /// Whether so many runs are known as the server counts.
+    /// Whether so many runs are known as the server counts, and so many of them under way.
     fn agrees_with(&self, counts: &Value) -> bool {
-        let count =
-            counts["count"].as_str().and_then(|count| count.parse::<usize>().ok()).unwrap_or_default();
-        self.listed.len() == count || self.listed.len() >= MOST
+        let number = |count: &Value| count.as_str().and_then(|count| count.parse().ok()).unwrap_or(0_usize);
+        let groups = counts["groups"].as_array().into_iter().flatten();
+        let mut running = groups.filter(|group| group["groupValues"][0]["data"] == RUNNING);
+        let running = running.next().map_or(0, |group| number(&group["count"]));
+        let known = self.listed.values().filter(|listed| listed.status == "RUNNING").count();
+        (self.listed.len(), known) == (number(&counts["count"]), running) || self.listed.len() >= MOST
     }
 
     /// Lists what has begun or ended since the last time. Returns whether there was anything to begin from.
@@ -197,7 +218,7 @@ impl Transfers {
         self.version += 1;
     }
 
-    /// The transfers that the bank has books of, newest first.
+    /// The transfers that the bank has books of, and whatever is under way, newest first.
     fn shown(&self, opened: f64) -> impl Iterator<Item = (&Listed, usize)> {
         self.order.iter().filter_map(move |runs| {
             let listed = self.listed.get(runs.first()?)?;
@@ -205,7 +226,8 @@ impl Transfers {
             // The bank notes whole seconds: in that one, only what was swept away with the old books is from before.
             let is_swept =
                 listed.status == "TERMINATED" && listed.close.is_some_and(|close| close < opened + 1.0);
-            (first.start >= opened && !is_swept).then_some((listed, runs.len()))
+            let is_shown = listed.status == "RUNNING" || (first.start >= opened && !is_swept);
+            is_shown.then_some((listed, runs.len()))
         })
     }
 
@@ -270,7 +292,8 @@ impl Transfers {
             .asked(which, opened)
             .filter_map(|(listed, runs)| {
                 let read = self.read.get(&listed.run.run_id)?;
-                read.history.is_some().then(|| (read.at, (listed.clone(), runs)))
+                let is_due = read.history.is_some() && read.at.elapsed() > FRESH;
+                is_due.then(|| (read.at, (listed.clone(), runs)))
             })
             .collect();
         running.sort_by_key(|(at, _)| *at);
@@ -298,28 +321,35 @@ impl Transfers {
 
     fn read(&mut self, wanted: Vec<(Listed, usize)>) -> Result<()> {
         let (server, read) = (&self.server, &self.read);
-        let answers = side_by_side::map(&wanted, |(listed, _)| {
-            if listed.status != "RUNNING" {
-                return read_history(server, &listed.run, Value::Null);
+        let answers = side_by_side::try_map(&wanted, |(listed, _)| {
+            let history = if listed.status == "RUNNING" {
+                let before = read.get(&listed.run.run_id).and_then(|read| read.history.as_ref());
+                read_run(server, &listed.run, before)
+            } else {
+                read_history(server, &listed.run, Value::Null)
+            };
+            match history {
+                Err(error) if is_silence(&error) => Err(error),
+                // One of which the server cannot tell keeps nobody from seeing the others.
+                answer => Ok(answer),
             }
-            let before = read.get(&listed.run.run_id).and_then(|read| read.history.as_ref());
-            read_run(server, &listed.run, before)
-        });
-        let mut failure = None;
+        })?;
         for ((listed, runs), answer) in wanted.into_iter().zip(answers) {
             match answer {
                 Ok(history) => self.note(listed, runs, history),
-                Err(error) if status_of(&error) == 404 => {
-                    // It is gone, as after the lab was emptied: what else is, the next list tells.
-                    self.listed.remove(&listed.run.run_id);
-                    self.read.remove(&listed.run.run_id);
-                    self.counts = Value::Null;
-                    self.put_in_order();
-                }
-                Err(error) => failure = Some(error),
+                Err(error) => self.note_unreadable(listed, runs, &error),
             }
         }
-        failure.map_or(Ok(()), Err)
+        Ok(())
+    }
+
+    /// A run whose history cannot be read, as its input is no JSON that the server can write, or as it is gone by now.
+    fn note_unreadable(&mut self, listed: Listed, runs: usize, error: &Error) {
+        let mut row = outline(&listed, runs, &self.server);
+        row["failure"] = json!(format!("its history cannot be read here: {error:#}"));
+        let read = Read { history: None, attempts: Attempts::default(), row, at: Instant::now() };
+        self.read.insert(listed.run.run_id, read);
+        self.version += 1;
     }
 
     fn note(&mut self, listed: Listed, runs: usize, history: lab::Run) {
@@ -344,6 +374,8 @@ impl Transfers {
             Some(read) => {
                 let mut row = read.row.clone();
                 row["runs"] = json!(runs);
+                row["status"] = json!(listed.status);
+                row["close_time"] = json!(listed.close);
                 row
             }
             None => outline(listed, runs, &self.server),

@@ -34,7 +34,7 @@ use crate::{
 const TRANSFERS: Duration = Duration::from_millis(350);
 /// How often the bank and the supervisor are.
 const LAB: Duration = Duration::from_millis(500);
-/// How often the goals are judged at most; and not more than a fifth of the time.
+/// How often the goals are judged at most; where that takes long, there is a rest of up to four seconds.
 const GUIDE: Duration = Duration::from_millis(400);
 /// The goals are judged again after so long, also where no transfer in view has changed.
 const GUIDE_ANYWAY: Duration = Duration::from_secs(10);
@@ -88,10 +88,14 @@ impl Watched {
 
     /// Asks the bank when its books were opened. Where it does not answer, what was known stays.
     pub(crate) fn ask_opened(&self) -> f64 {
-        if let Ok(page) = Bank::new(&self.endpoints).entries("limit=1") {
-            self.seen().opened = page["entries"][0]["time"].as_f64().unwrap_or_default();
-        }
-        self.opened()
+        self.try_ask_opened().unwrap_or_else(|_| self.opened())
+    }
+
+    fn try_ask_opened(&self) -> Result<f64> {
+        let page = Bank::new(&self.endpoints).entries("limit=1")?;
+        let opened = page["entries"][0]["time"].as_f64().unwrap_or_default();
+        self.seen().opened = opened;
+        Ok(opened)
     }
 
     /// Starts the watchers. They end with the board.
@@ -163,17 +167,17 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
 }
 
 fn watch_lab(watched: &Watched, _: &mut Memory) {
-    watched.ask_opened();
-    let bank = bank_event(watched);
-    watched.seen().bank_silent = bank.is_err();
-    if let Ok(event) = bank {
-        watched.board.tell(Subject::Bank, event);
-    }
     let supervisor = watched.lab.as_deref().and_then(Supervisor::of);
     let status = supervisor.map(|supervisor| supervisor.status());
     let is_supervised = matches!(status, Some(Ok(_)));
     let status = status.and_then(Result::ok).unwrap_or_default();
     watched.seen().status = status.clone();
+    // A bank that hangs is asked one thing, and not all.
+    let bank = watched.try_ask_opened().and_then(|_| bank_event(watched));
+    watched.seen().bank_silent = bank.is_err();
+    if let Ok(event) = bank {
+        watched.board.tell(Subject::Bank, event);
+    }
     let (temporal_silent, bank_silent) = {
         let seen = watched.seen();
         (seen.temporal_silent, seen.bank_silent)

@@ -160,7 +160,10 @@ async fn a_window_is_no_larger_than_it_may_be_and_what_is_no_window_is_refused()
     for query in ["offset=-1", "limit=ten", "limit=1.5", "offset=", "offset=99999999999999999999999"] {
         let answer = web.get(&format!("/api/events?{query}")).await;
         let (status, error) = answer.error();
-        assert!(status == 400 && error.ends_with("must be a number"), "{query}: {status} {error}");
+        assert!(
+            status == 400 && error.ends_with("must be a whole number that is not negative"),
+            "{query}: {status} {error}"
+        );
     }
 }
 

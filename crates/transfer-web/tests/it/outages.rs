@@ -174,7 +174,7 @@ async fn one_that_takes_connections_and_says_nothing_holds_up_nobody_but_who_ask
     stream.until("lab", |event| event["down"] == json!([])).await;
 
     bank.silence(true);
-    bank.more("/accounts", 1).await;
+    bank.more("/entries", 1).await;
     // A start asks the bank whether it knows the accounts, and does not insist.
     let (accounts, id) = tokio::join!(web.get("/api/accounts"), web.start("account_A", "account_B", 1.0));
     assert_eq!(accounts.status, 503, "{}", accounts.text);

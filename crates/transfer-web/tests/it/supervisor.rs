@@ -11,10 +11,10 @@ use tokio::{
 
 use crate::{
     stream::Stream,
-    support::{Folder, Lab, Service, endpoints},
+    support::{Folder, Lab, Service, endpoints, nowhere},
 };
 
-/// What stands in for a supervisor: it answers `status`, one line each way.
+/// What stands in for a supervisor: it answers `status`, and `enter` for any stage but one, one line each way.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
     port: u16,
@@ -33,10 +33,19 @@ impl Supervisor {
                 let read = BufReader::new(&mut stream).read_line(&mut line).await;
                 read.expect("a request in a line");
                 let request: Value = serde_json::from_str(&line).expect("a request is JSON");
-                assert_eq!(request, json!({ "request": "status", "token": "secret" }));
-                let status = told.lock().unwrap_or_else(PoisonError::into_inner).to_string();
+                assert_eq!(request["token"], "secret");
+                let answer = match (&request["request"], &request["stage"]) {
+                    (asked, _) if asked == "status" => {
+                        told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+                    }
+                    (asked, stage) if asked == "enter" && stage == "fix-activity" => {
+                        json!({ "error": "the build failed" })
+                    }
+                    (asked, stage) if asked == "enter" => json!({ "stage": stage, "saved": null }),
+                    _ => panic!("{request}"),
+                };
                 // Who asked may have given up.
-                let _ = stream.write_all(format!("{status}\n").as_bytes()).await;
+                let _ = stream.write_all(format!("{answer}\n").as_bytes()).await;
             }
         });
         Supervisor { status, port, answers }
@@ -96,4 +105,32 @@ async fn a_build_that_has_failed_is_told_with_the_goals() {
     stream.until("guide", |event| event["build_failed"] == false).await;
     supervisor.says("running", "failed");
     stream.until("guide", |event| event["build_failed"] == true).await;
+}
+
+#[tokio::test]
+async fn a_stage_is_entered_by_the_supervisor_and_what_keeps_it_from_that_is_said() {
+    let supervisor = Supervisor::start().await;
+    supervisor.says("running", "ok");
+    let folder = Folder::at("fix-workflow");
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let service = Service::start(nowhere(), Some(folder)).await;
+    let web = &service.web;
+
+    let stages = web.get("/api/stage").await.json;
+    assert_eq!(stages["stage"], "fix-workflow");
+    let names: Vec<&Value> =
+        stages["stages"].as_array().expect("a list").iter().map(|stage| &stage["name"]).collect();
+    assert_eq!(names, lab::STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>());
+
+    let enter = async |name: &str| {
+        web.send(web.request("POST", "/api/stage").body(json!({ "name": name }).to_string())).await
+    };
+    let answer = enter("jerry").await;
+    assert_eq!((answer.status, &answer.json["stage"]), (200, &json!("jerry")), "{}", answer.text);
+    let answer = enter("fix-activity").await;
+    let (status, error) = answer.error();
+    assert!(status == 503 && error.contains("fix-activity was not entered: the build failed"), "{error}");
+    let answer = enter("../jerry").await;
+    let (status, error) = answer.error();
+    assert!(status == 400 && error.contains("jerry-adds-step"), "{error}");
 }
