@@ -37,7 +37,7 @@ async fn violations(page: &Page, axe: &str) -> Vec<Value> {
            .then((found) => done(found.violations.flatMap((one) => one.nodes.map((node) => ({{ rule: one.id, what: node.html.slice(0, 200), why: node.failureSummary }})))))
            .catch((error) => done([{{ rule: 'axe itself', why: String(error) }}]))"
     );
-    let found = page.browser.client.execute_async(&script, Vec::new()).await.expect("axe comes to an end");
+    let found = page.browser.client.execute_async(&script).await.expect("axe comes to an end");
     found.as_array().expect("a list").clone()
 }
 

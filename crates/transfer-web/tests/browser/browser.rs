@@ -11,8 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
-use hyper_util::client::legacy::connect::HttpConnector;
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -21,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::skip;
+use crate::{skip, webdriver::Client};
 
 /// A browser is work for a core, so there are no more of them at a time.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -77,13 +75,9 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "timeouts": { "script": 60_000 },
         });
-        let Value::Object(wishes) = wishes else { unreachable!("it is one above") };
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(wishes)
-            .connect(&format!("http://127.0.0.1:{}", driver.port))
-            .await
-            .expect("chromedriver opens a browser");
-        driver.session = client.session_id().await.expect("it answers").expect("a session has an id");
+        let (client, session) =
+            Client::open(driver.port, wishes).await.expect("chromedriver opens a browser");
+        driver.session = session;
         let browser = Browser { client, _driver: driver, _permit: permit };
         browser.look_like(WINDOW, 1.0).await;
         browser.forget_its_start().await;
@@ -99,18 +93,14 @@ impl Browser {
 
     /// A command of the DevTools protocol.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        let body = json!({ "cmd": command, "params": parameters });
-        let answer = self.client.issue_cmd(Extension { path: "goog/cdp/execute", body }).await;
-        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+        let answer = self.client.devtools(command, parameters).await;
+        answer.unwrap_or_else(|error| panic!("{command}: {error:#}"))
     }
 
     /// What is new in the log of this kind since it was read last.
     pub(crate) async fn log(&self, kind: &str) -> Vec<Value> {
-        let answer = self.client.issue_cmd(Extension { path: "se/log", body: json!({ "type": kind }) }).await;
-        match answer {
-            Ok(Value::Array(entries)) => entries,
-            other => panic!("no log of the {kind}: {other:?}"),
-        }
+        let entries = self.client.log(kind).await;
+        entries.unwrap_or_else(|error| panic!("no log of the {kind}: {error:#}"))
     }
 
     /// A window of this many CSS pixels, each of which is so many of the screen's.
@@ -131,23 +121,6 @@ impl Browser {
 fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
-/// What WebDriver's standard does not have and chromedriver does.
-#[derive(Debug)]
-struct Extension {
-    path: &'static str,
-    body: Value,
-}
-
-impl WebDriverCompatibleCommand for Extension {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(self.body.to_string()))
-    }
 }
 
 /// A chromedriver, in a process group of its own.

@@ -1,6 +1,5 @@
 //! The form that starts a transfer: what it says of what cannot be, and that it starts one for one wish.
 
-use fantoccini::actions::{Actions, InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use serde_json::json;
 
 use crate::{page::transfer, visit};
@@ -73,15 +72,8 @@ async fn a_double_click_starts_one_transfer() {
     visit("jerry", async |lab, page| {
         page.js("window.clicks = 0; $('#submit').addEventListener('click', () => { window.clicks += 1 })")
             .await;
-        let button = page.element("#submit").await;
-        let over = PointerAction::MoveToElement { element: button, duration: None, x: 0.0, y: 0.0 };
-        let (down, up) = (
-            PointerAction::Down { button: MOUSE_BUTTON_LEFT },
-            PointerAction::Up { button: MOUSE_BUTTON_LEFT },
-        );
-        let click = [over, down.clone(), up.clone(), down, up];
-        let double = click.into_iter().fold(MouseActions::new("mouse".to_owned()), MouseActions::then);
-        page.browser.client.perform_actions(Actions::from(double)).await.expect("the mouse can be clicked");
+        let double = page.element("#submit").await.double_click().await;
+        double.expect("the mouse can be clicked");
         page.see_text("#form-message", "Started").await;
         assert_eq!(page.js("return window.clicks").await, 2);
 

@@ -1,11 +1,11 @@
 //! The page by the keyboard alone: everything can be got at, the focus is always to be seen, and stays where it is.
 
-use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::{
     page::{Page, transfer},
     visit,
+    webdriver::Key,
 };
 
 /// More stops than any part of the page is away.

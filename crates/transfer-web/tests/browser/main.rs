@@ -16,6 +16,7 @@ mod quiet;
 mod screenshots;
 mod story;
 mod switches;
+mod webdriver;
 
 use std::env;
 

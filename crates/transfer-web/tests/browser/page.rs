@@ -2,16 +2,14 @@
 
 use std::sync::Mutex;
 
-use fantoccini::{
-    Locator,
-    actions::{InputSource, KeyAction, KeyActions},
-    elements::Element,
-    key::Key,
-};
 use serde_json::Value;
 use testbed::until;
 
-use crate::{browser::Browser, quiet};
+use crate::{
+    browser::Browser,
+    quiet,
+    webdriver::{Element, Key},
+};
 
 /// What every script can use: the first element, all elements, an element's text and whether it is to be seen.
 const SHORT: &str = "
@@ -54,8 +52,8 @@ impl Page {
 
     /// What a script returns; it has [`SHORT`] to say things with.
     pub(crate) async fn js(&self, script: &str) -> Value {
-        let answer = self.browser.client.execute(&format!("{SHORT}{script}"), Vec::new()).await;
-        answer.unwrap_or_else(|error| panic!("{error} in {script}"))
+        let answer = self.browser.client.execute(&format!("{SHORT}{script}")).await;
+        answer.unwrap_or_else(|error| panic!("{error:#} in {script}"))
     }
 
     /// What a script returns that returns a number.
@@ -102,8 +100,8 @@ impl Page {
     /// An element that is there to be seen.
     pub(crate) async fn element(&self, selector: &str) -> Element {
         self.see_element(selector).await;
-        let found = self.browser.client.find(Locator::Css(selector)).await;
-        found.unwrap_or_else(|error| panic!("{selector}: {error}"))
+        let found = self.browser.client.find(selector).await;
+        found.unwrap_or_else(|error| panic!("{selector}: {error:#}"))
     }
 
     /// Clicks on the middle of an element, where nothing may lie over it; on a button once it takes clicks.
@@ -111,7 +109,7 @@ impl Page {
         let is_free = format!("return shown('{selector}') && !$('{selector}').hasAttribute('aria-disabled')");
         self.see(&format!("{selector} to take clicks"), &is_free).await;
         let clicked = self.element(selector).await.click().await;
-        clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error}"));
+        clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error:#}"));
     }
 
     /// Types a text into a field, in place of what is in it: as a user does, for WebDriver's way to empty one tells the page less.
@@ -123,13 +121,13 @@ impl Page {
             char::from(Key::Null),
             char::from(Key::Backspace)
         );
-        field.send_keys(&keys).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        field.send_keys(&keys).await.unwrap_or_else(|error| panic!("{selector}: {error:#}"));
     }
 
     /// Chooses what has this name in a list, by typing it: a click of WebDriver's on one tells the page less than a user's does.
     pub(crate) async fn choose(&self, selector: &str, name: &str) {
         let list = self.element(selector).await;
-        list.send_keys(name).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        list.send_keys(name).await.unwrap_or_else(|error| panic!("{selector}: {error:#}"));
         let chosen = format!("return $('{selector}').selectedOptions[0].label === '{name}'");
         self.see(&format!("{name} to be chosen in {selector}"), &chosen).await;
     }
@@ -165,12 +163,7 @@ impl Page {
     }
 
     async fn strike(&self, keys: &[char]) {
-        let down = keys.iter().map(|&value| KeyAction::Down { value });
-        let up = keys.iter().rev().map(|&value| KeyAction::Up { value });
-        let actions = down
-            .chain(up)
-            .fold(KeyActions::new("keyboard".to_owned()), |actions, action| actions.then(action));
-        self.browser.client.perform_actions(actions).await.expect("keys can be pressed");
+        self.browser.client.chord(keys).await.expect("keys can be pressed");
     }
 
     /// From now on the browser complains in words that have this part, and has to.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::until;
 
-use crate::{lab::Lab, page::Page, visit};
+use crate::{lab::Lab, page::Page, visit, webdriver::Key};
 
 /// Waits until the bank answers so.
 async fn bank_has(lab: &Lab, path: &str, part: Value) {
@@ -123,7 +123,7 @@ async fn a_reset_that_is_confirmed_empties_the_lab_and_one_that_is_not_keeps_it(
         assert_eq!(page.js("return document.activeElement === $('#reset')").await, true);
         // Beside the dialog and by Escape it is given up as well.
         page.click("#reset").await;
-        page.press(&[fantoccini::key::Key::Escape]).await;
+        page.press(&[Key::Escape]).await;
         assert!(!dialog_is_open(page).await);
         assert_eq!(lab.testbed.balance("account_A").await, 90_000);
         assert_eq!(page.js("return $$('.transfer').length").await, 2);
