@@ -39,16 +39,7 @@ fn routes() -> [(&'static str, MethodRouter<Bank>); 11] {
 
 /// The bank as a web application, for whoever names the machine by whatever name.
 pub(crate) fn open_to_all(bank: Bank) -> Router {
-    routes()
-        .into_iter()
-        .fold(Router::new(), |router, (path, route)| router.route(path, route))
-        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "there is nothing here: see /openapi.json"))
-        .method_not_allowed_fallback(async || {
-            let error = "this path does not take this method: see the Allow header";
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
-        })
-        .layer(middleware::from_fn(loopback::local_origin))
-        .with_state(bank)
+    loopback::router(routes()).layer(middleware::from_fn(loopback::local_origin)).with_state(bank)
 }
 
 /// The bank as a web application, for this machine: requests to any other host name are refused, so

@@ -23,10 +23,12 @@ mod failure;
 mod json_text;
 mod local_only;
 mod program;
+mod router;
 mod serve;
 
 pub use failure::Failure;
 pub use json_text::JsonText;
 pub use local_only::{local_host, local_origin, same_origin};
 pub use program::{listen, shutdown_signal, warn_if_reachable, write_ready_file};
+pub use router::router;
 pub use serve::{CONNECTIONS, serve, serve_at_most};

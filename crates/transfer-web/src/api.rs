@@ -55,17 +55,10 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 13] {
 
 /// All routes.
 pub(crate) fn routes(watched: Watched) -> Router {
-    api()
-        .into_iter()
-        .fold(Router::new(), |router, (path, route)| router.route(path, route))
+    loopback::router(api())
         .route("/", get(page::index))
         .route("/assets/{name}", get(page::asset))
         .route("/health", get(async || Json(json!({ "status": "healthy" }))))
-        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "there is nothing here: see /openapi.json"))
-        .method_not_allowed_fallback(async || {
-            let error = "this path does not take this method: see the Allow header";
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
-        })
         .with_state(watched)
 }
 
