@@ -12,6 +12,11 @@ import { now, span } from './time.js';
 const MOST = 40;
 /** A gap narrower than this, in percent of the line, has no room for its number of seconds. */
 const ROOM = 8;
+/** Two dots closer than this, in percent of the line, would be one where it is narrow. */
+const APART = 3.4;
+/** Where the line begins and ends, in percent of the picture. */
+const BEGIN = 2;
+const END = 97;
 /** How many gaps the text alternative tells. */
 const TOLD = 6;
 /** Where the line is, from the top, in pixels. */
@@ -71,6 +76,29 @@ function gapsOf(marks) {
   return gaps;
 }
 
+/**
+ * Where times are on the line: in proportion, but for marks that would lie over each other, which are kept apart.
+ * @param {number[]} marks at least one, oldest first
+ * @param {number} end the time at the end of the line
+ * @returns {(time: number) => number} in percent of the picture
+ */
+function scale(marks, end) {
+  const times = end > marks[marks.length - 1] ? [...marks, end] : marks;
+  const whole = times[times.length - 1] - times[0] || 1;
+  const places = times.map((time) => BEGIN + ((END - BEGIN) * (time - times[0])) / whole);
+  const apart = Math.min(APART, (END - BEGIN) / times.length);
+  for (let i = 1; i < places.length; i += 1) places[i] = Math.max(places[i], places[i - 1] + apart);
+  // What was moved past the end moves back, and what it meets there with it.
+  for (let i = places.length - 1, most = END; i > 0; i -= 1, most = places[i + 1] - apart) places[i] = Math.min(places[i], most);
+  return (time) => {
+    const after = times.findIndex((mark) => mark > time);
+    if (after === 0) return BEGIN;
+    if (after === -1) return places[places.length - 1];
+    const part = (time - times[after - 1]) / (times[after] - times[after - 1]);
+    return places[after - 1] + part * (places[after] - places[after - 1]);
+  };
+}
+
 export function attemptsPicture() {
   const picture = svg('svg', { role: 'img', height: 40, width: '100%', focusable: 'false' });
   const legend = html('p', { class: 'legend' });
@@ -81,6 +109,8 @@ export function attemptsPicture() {
   let next = null;
   let trying = false;
   let end = 0;
+  /** @type {(time: number) => number} */
+  let place = () => BEGIN;
   /** @type {Element | null} */
   let elapsed = null;
   /** @type {Element | null} */
@@ -90,9 +120,7 @@ export function attemptsPicture() {
 
   /** @param {number} time */
   function x(time) {
-    const begin = attempts[0].time;
-    const part = end > begin ? (time - begin) / (end - begin) : 0;
-    return `${(2 + 95 * Math.min(1, Math.max(0, part))).toFixed(3)}%`;
+    return `${place(time).toFixed(3)}%`;
   }
 
   /** The line up to now, and the mark of now at its end. */
@@ -107,15 +135,17 @@ export function attemptsPicture() {
   function draw() {
     const last = attempts[attempts.length - 1].time;
     const ahead = !trying && next !== null && next > last ? next : null;
-    // With no next attempt to look forward to, the line ends a little after now.
-    end = Math.max(ahead ?? 0, now() + (ahead === null ? 2 : 0), last + 1);
+    // With no next attempt to look forward to, the line ends now.
+    end = Math.max(ahead ?? 0, now());
     const marks = attempts.map((attempt) => attempt.time);
     if (ahead !== null) marks.push(ahead);
+    place = scale(marks, end);
     elapsed = svg('line', { class: 'elapsed', x1: x(attempts[0].time), x2: x(now()), y1: LINE, y2: LINE });
     cursor = svg('line', { class: 'cursor', x1: x(now()), x2: x(now()), y1: LINE - 7, y2: LINE + 7 });
     const gaps = gapsOf(marks).flatMap(({ from, to, said }) => {
-      if ((95 * (to - from)) / (end - attempts[0].time) < ROOM) return [];
-      return [svg('text', { class: 'gap', x: x((from + to) / 2), y: LABELS, 'text-anchor': 'middle' }, said)];
+      const [left, right] = [place(from), place(to)];
+      if (right - left < ROOM) return [];
+      return [svg('text', { class: 'gap', x: `${((left + right) / 2).toFixed(3)}%`, y: LABELS, 'text-anchor': 'middle' }, said)];
     });
     // The ring is where the next attempt comes; while one is under way, it moves along with now.
     ring = svg('circle', { class: trying ? 'next trying' : 'next', cx: x(ahead ?? now()), cy: LINE, r: 6 });

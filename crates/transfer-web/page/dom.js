@@ -78,6 +78,24 @@ export function setText(node, wanted) {
 }
 
 /**
+ * Sets a text that has the names of files in it, unless it is so already: between folders, a line may break.
+ * @param {Element} element
+ * @param {string} wanted
+ */
+export function setPathText(element, wanted) {
+  if (element.textContent === wanted) return;
+  element.replaceChildren(...pathParts(wanted));
+}
+
+/**
+ * @param {string} said
+ * @returns {(Node | string)[]}
+ */
+export function pathParts(said) {
+  return said.split(/(?<=[/\\])(?=\w)/).flatMap((part, index) => (index === 0 ? [part] : [html('wbr'), part]));
+}
+
+/**
  * @param {HTMLElement} element
  * @param {boolean} visible
  */

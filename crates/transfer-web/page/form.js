@@ -37,12 +37,12 @@ function check() {
   return { from_account: from.value, to_account: to.value, amount: 'error' in parsed ? 0 : parsed.amount };
 }
 
-/** Starts the transfer that the form describes. */
+/** Starts the transfer that the form describes; false when there is something wrong with it. */
 async function start() {
   const message = byId('form-message');
   const wish = check();
   say(message, '');
-  if (!wish) return;
+  if (!wish) return false;
   try {
     const started = await order('/api/transfer', wish);
     const link = outLink('Open in Temporal UI', 'inline-link');
@@ -52,6 +52,7 @@ async function start() {
   } catch (error) {
     say(message, 'bad', sentence(error));
   }
+  return true;
 }
 
 /** Starts a dozen transfers at once. */

@@ -2,7 +2,7 @@
 /** The guide: the stage, its goals with their evidence, what is wrong, hints one at a time, and the stage's text. */
 import { announce } from './announce.js';
 import { command, setCopy } from './copy.js';
-import { byId, changed, glyph, html, outLink, pointLink, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
+import { byId, changed, glyph, html, outLink, pathParts, pointLink, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
 import { list, number, record, text, webAddress } from './outside.js';
 import { beginButton } from './stages.js';
 import { get, watch } from './store.js';
@@ -10,6 +10,8 @@ import { clock } from './time.js';
 
 /** How many stages have a mark of their own at the top; more would be crumbs. */
 const MOST_PIPS = 16;
+/** So many transfers of a stage the server looks at, and no more. */
+const LOOKED_AT = 200;
 
 /**
  * Puts in HTML that the server made from the lab's own texts, and made safe. The only place where markup from outside
@@ -29,6 +31,9 @@ function setServerHtml(place, markup) {
   }
   for (const button of template.content.querySelectorAll('button.copy')) {
     if (button instanceof HTMLElement) setCopy(button, button.dataset.copy ?? '');
+  }
+  for (const code of template.content.querySelectorAll(':not(pre, .command) > code')) {
+    if (code.childElementCount === 0) code.replaceChildren(...pathParts(code.textContent ?? ''));
   }
   place.replaceChildren(template.content);
 }
@@ -149,6 +154,15 @@ function drawWrong(guide) {
       }),
     );
   }
+  show(byId('wrong-some'), (number(guide.transfers) ?? 0) >= LOOKED_AT);
+  const stage = text(guide.stage, 120);
+  if (!changed(byId('remedy'), stage)) return;
+  byId('remedy').replaceChildren(
+    html('p', {}, 'What a transfer has done stays done: once the code is right, begin the stage again by'),
+    command(`cargo xtask stage ${stage}`),
+    html('p', {}, 'or press'),
+    beginButton(stage, `Begin ${stage} again`),
+  );
 }
 
 /**

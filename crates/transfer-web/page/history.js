@@ -1,21 +1,29 @@
 // @ts-check
 /** The history of one account, in a dialog: what it has sent and received. It stays current while it is open. */
 import { openDialog, prepareDialog } from './dialog.js';
-import { byId, html, outLink, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
+import { byId, changed, html, outLink, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
 import { money } from './money.js';
 import { ask, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
 import { statusOf, statusPill } from './state.js';
-import { watch } from './store.js';
+import { get, watch } from './store.js';
 import { ago, everySecond } from './time.js';
 
 /** At most one question in this many milliseconds, however often something changes. */
 const REST = 1500;
+/** Milliseconds after which a question is given up, and those until it is asked again when it failed. */
+const PATIENCE = 40_000;
+const AFTER_FAILURE = 10_000;
+
+/** The transfers that are shown. @type {Set<ReturnType<typeof movement>>} */
+const rows = new Set();
 
 /** Whose history is open. */
 let account = '';
-/** @type {AbortController | null} */
+/** The question that is under way. @type {AbortController | null} */
 let underWay = null;
+/** Whether something has changed since that was asked. */
+let outdated = false;
 let asked = 0;
 /** @type {number | undefined} */
 let later;
@@ -65,8 +73,16 @@ function movement() {
     html('td', {}, status.element),
     age,
   );
+  /** @type {number | null} */
+  let started = null;
+
+  function tick() {
+    setText(age, started === null ? '' : ago(started));
+  }
+
   return {
     element,
+    tick,
     /** @param {any} row */
     update(row) {
       const workflow = text(row.workflow_id, 200);
@@ -81,40 +97,90 @@ function movement() {
       const moved = money(record(row.input).amount);
       setText(amount, moved ? `${sent ? '−' : '+'}${moved}` : '');
       status.update(statusOf(row));
-      const started = number(row.start_time);
-      setText(age, started === null ? '' : ago(started));
+      started = number(row.start_time);
+      tick();
     },
   };
 }
 
-async function load() {
-  clearTimeout(later);
-  underWay?.abort();
-  const mine = new AbortController();
-  underWay = mine;
-  asked = performance.now();
-  const state = byId('history-state');
-  try {
-    const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, mine.signal);
-    if (underWay !== mine) return;
-    const rows = list(answer.workflows).map(record);
-    drawSummary(answer.summary);
-    reconcile(byId('history-rows'), rows, (row) => `${row.workflow_id} ${row.direction}`, movement, byId('history-scroll'));
-    show(byId('history-scroll'), rows.length > 0);
-    if (rows.length === 0) say(state, '', 'This account has sent and received nothing yet.');
-    else if (state.textContent !== '') say(state, '');
-  } catch (error) {
-    if (mine.signal.aborted || underWay !== mine) return;
-    say(state, 'bad', sentence(error));
-  }
-  if (underWay === mine) underWay = null;
+/** @param {Record<string, any>[]} found */
+function drawRows(found) {
+  reconcile(
+    byId('history-rows'),
+    found,
+    (row) => `${row.workflow_id} ${row.direction}`,
+    () => {
+      const row = movement();
+      rows.add(row);
+      return row;
+    },
+    byId('history-scroll'),
+  );
+  for (const row of rows) if (!row.element.isConnected) rows.delete(row);
 }
 
-/** Asks again, now or a little later, after something has changed. */
-function refresh() {
-  if (!byId('history-dialog').open) return;
+async function load() {
   clearTimeout(later);
-  later = setTimeout(load, Math.max(0, REST - (performance.now() - asked)));
+  const mine = new AbortController();
+  underWay = mine;
+  outdated = false;
+  asked = performance.now();
+  let rest = REST;
+  const state = byId('history-state');
+  try {
+    const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(PATIENCE)]));
+    if (underWay !== mine) return;
+    const found = list(answer.workflows).map(record);
+    drawSummary(answer.summary);
+    drawRows(found);
+    show(byId('history-scroll'), found.length > 0);
+    if (found.length === 0) say(state, '', 'This account has sent and received nothing yet.');
+    else if (state.textContent !== '') say(state, '');
+  } catch (error) {
+    if (underWay !== mine) return;
+    say(state, 'bad', sentence(error));
+    outdated = true;
+    rest = AFTER_FAILURE;
+  }
+  if (underWay !== mine) return;
+  underWay = null;
+  if (outdated) refresh(rest);
+}
+
+/**
+ * Asks again after something has changed: now, or when it has not been asked for so long, or once the answer that is under way
+ * is there.
+ * @param {number} [rest] in milliseconds
+ */
+function refresh(rest = REST) {
+  if (!byId('history-dialog').open) return;
+  if (underWay) {
+    outdated = true;
+    return;
+  }
+  clearTimeout(later);
+  later = setTimeout(load, Math.max(0, rest - (performance.now() - asked)));
+}
+
+/** Gives up what is asked or is to be asked. */
+function stop() {
+  clearTimeout(later);
+  underWay?.abort();
+  underWay = null;
+}
+
+/**
+ * Tells whether the list of transfers has changed in what a history shows: how many there are of which kind, and the account's
+ * own. The attempts of somebody else's transfer are none of it.
+ */
+function concerns() {
+  const transfers = record(get('transfers'));
+  const own = list(transfers.rows).map(record).filter((row) => {
+    const input = record(row.input);
+    return input.from_account === account || input.to_account === account;
+  });
+  const counts = [transfers.total, transfers.running, transfers.completed, transfers.failed];
+  return changed(byId('history-rows'), [account, counts, own.map((row) => [row.workflow_id, statusOf(row).word])]);
 }
 
 /**
@@ -126,26 +192,25 @@ export function openHistory(name) {
   setText(byId('history-title'), name);
   show(byId('history-summary'), false);
   show(byId('history-scroll'), false);
-  reconcile(byId('history-rows'), [], () => '', movement);
+  drawRows([]);
   say(byId('history-state'), '', 'Looking it up…');
   openDialog(byId('history-dialog'));
+  stop();
+  concerns();
   load();
 }
 
 export function startHistory() {
   const dialog = byId('history-dialog');
   prepareDialog(dialog, byId('history-close'));
-  dialog.addEventListener('close', () => {
-    clearTimeout(later);
-    underWay?.abort();
-    underWay = null;
+  dialog.addEventListener('close', stop);
+  watch('transfers', () => {
+    if (dialog.open && concerns()) refresh();
   });
-  watch('transfers', refresh);
   watch('connection', (connection) => {
     if (connection.state === 'open') refresh();
   });
-  // Ages go on; a question every half minute is all they need.
   everySecond(() => {
-    if (dialog.open && performance.now() - asked > 30_000) refresh();
+    if (dialog.open) for (const row of rows) row.tick();
   });
 }

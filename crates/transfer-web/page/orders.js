@@ -72,17 +72,19 @@ export function sentence(error) {
  * Does something for a button, and nothing more for it until that is done. The button is not disabled meanwhile: it would
  * lose the focus.
  * @param {HTMLElement} button
- * @param {() => Promise<void>} action
+ * @param {() => Promise<boolean | void>} action false when it ordered nothing, so that there is nothing to order twice
  */
 export async function once(button, action) {
   if (button.getAttribute('aria-disabled') === 'true') return;
   button.setAttribute('aria-disabled', 'true');
   const began = performance.now();
+  let hold = HOLD;
   try {
-    await action();
+    if ((await action()) === false) hold = 0;
   } finally {
-    const rest = HOLD - (performance.now() - began);
-    setTimeout(() => button.removeAttribute('aria-disabled'), Math.max(0, rest));
+    const rest = hold - (performance.now() - began);
+    if (rest <= 0) button.removeAttribute('aria-disabled');
+    else setTimeout(() => button.removeAttribute('aria-disabled'), rest);
   }
 }
 

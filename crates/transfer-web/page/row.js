@@ -3,7 +3,7 @@
 import { announce } from './announce.js';
 import { attemptNumber, attemptsPicture, countdown } from './attempts.js';
 import { copyButton, setCopy } from './copy.js';
-import { attach, changed, html, outLink, pointLink, setAttribute, setText, show } from './dom.js';
+import { attach, changed, html, outLink, pointLink, setAttribute, setPathText, setText, show } from './dom.js';
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { isRecord, number, record, text } from './outside.js';
@@ -49,8 +49,8 @@ function stuckPart() {
     once(retry, async () => {
       say(message, '');
       try {
-        await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
-        announce('The next attempt is made now.');
+        const answer = await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
+        announce((number(answer.retried) ?? 0) >= 1 ? 'The next attempt is made now.' : 'It went on by itself meanwhile.');
       } catch (error) {
         say(message, 'bad', sentence(error));
       }
@@ -86,16 +86,16 @@ function stuckPart() {
       const task = stuck.kind === 'workflow_task';
       setText(what, task ? 'Its Workflow Task fails.' : activity ? `The Activity ${activity} fails.` : 'It does not get on.');
       setText(attempt, attemptNumber(stuck));
-      setText(failure, text(stuck.failure, LONGEST_FAILURE));
+      setPathText(failure, text(stuck.failure, LONGEST_FAILURE));
       show(failure, failure.textContent !== '');
       const where = text(stuck.place, 300);
-      setText(place, where);
+      setPathText(place, where);
       if (where) setCopy(placeCopy, where);
       attach(placeLine, where !== '', failure);
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
-      setText(note, task ? 'Temporal retries by itself every 2 s or so here. Mend the code, and it goes on.' : '');
+      setText(note, task ? 'Temporal retries by itself every few seconds here. Mend the code, and it goes on.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },
@@ -224,7 +224,7 @@ export function transferRow() {
       drawSteps(steps, row);
       stuck.update(row, steps, link.hidden ? element : link);
       const end = endOf(row);
-      setText(ended, end);
+      setPathText(ended, end);
       setAttribute(ended, 'data-tone', row.failure ? 'bad' : 'ok');
       attach(ended, end !== '', isStuck ? stuck.element : steps);
       setText(id, workflow);

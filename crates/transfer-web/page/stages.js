@@ -1,7 +1,6 @@
 // @ts-check
 /** The stages of the story: which there are, and entering one, as `cargo xtask stage NAME` does in a terminal. */
-import { announce } from './announce.js';
-import { byId, changed, html } from './dom.js';
+import { byId, html, reconcile, setAttribute, setText } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
 import { list, record, text } from './outside.js';
 import { get, watch } from './store.js';
@@ -11,6 +10,7 @@ const PATIENCE = 600;
 
 /** @type {Record<string, any>[]} */
 let stages = [];
+let loading = false;
 
 /**
  * A button that enters a stage.
@@ -21,13 +21,24 @@ export function beginButton(name, label) {
   return html('button', { type: 'button', class: 'begin', 'data-stage': name }, label);
 }
 
+/** The stage that is being entered, and the button that was pressed for it. @type {string} */
+let entering = '';
+/** @type {HTMLElement | null} */
+let pressed = null;
+
 /** @param {HTMLElement} button */
 function enter(button) {
   const name = button.dataset.stage ?? '';
   const place = byId('stage-message');
-  return once(button, async () => {
-    say(place, '', `Entering ${name}: the worker is built and started, and the transfers are brought to where it begins.`);
+  if (entering) {
+    say(place, 'bad', `${entering} is being entered: wait until it is, then enter ${name === entering ? 'it again' : name}.`);
     place.scrollIntoView({ block: 'nearest' });
+    return;
+  }
+  once(button, async () => {
+    entering = name;
+    pressed = button;
+    say(place, '', `Entering ${name}: the worker is built and started, and the transfers are brought to where it begins.`);
     try {
       const entered = await order('/api/stage', { name }, PATIENCE);
       const saved = text(record(entered.saved).id, 120);
@@ -35,40 +46,62 @@ function enter(button) {
       say(place, 'ok', `${name} is entered.${kept}`);
     } catch (error) {
       say(place, 'bad', sentence(error));
-      announce(sentence(error));
     }
+    entering = '';
+    place.scrollIntoView({ block: 'nearest' });
   });
 }
 
-function draw() {
-  const current = text(record(get('guide')).stage, 120);
-  const place = byId('stages');
-  if (!changed(place, [stages, current])) return;
-  place.replaceChildren(
-    ...stages.map((stage) => {
-      const name = text(stage.name, 120);
-      const isCurrent = name === current;
-      const button = beginButton(name, isCurrent ? 'Begin again' : 'Begin');
-      button.setAttribute('aria-label', `${isCurrent ? 'Begin again' : 'Begin'}: ${name}`);
-      return html(
-        'li',
-        { 'data-stage': name, 'aria-current': isCurrent ? 'step' : null },
-        html('div', {}, html('strong', {}, name), html('span', { class: 'quiet' }, text(stage.summary, 300))),
-        button,
-      );
-    }),
-  );
+/** The button that was pressed may go away with the stage that it belonged to: then what came of it gets the focus. */
+function keepFocus() {
+  if (!pressed || pressed.checkVisibility()) return;
+  const nowhere = document.activeElement === pressed || document.activeElement === document.body;
+  pressed = null;
+  if (nowhere) byId('stage-message').focus();
 }
 
+/** One stage: its name, what it is about, and the button that enters it. */
+function stageItem() {
+  const name = html('strong');
+  const summary = html('span', { class: 'quiet' });
+  const button = beginButton('', '');
+  const element = html('li', {}, html('div', {}, name, summary), button);
+  return {
+    element,
+    /** @param {Record<string, any>} stage */
+    update(stage) {
+      const own = text(stage.name, 120);
+      const isCurrent = own === text(record(get('guide')).stage, 120);
+      const label = isCurrent ? 'Begin again' : 'Begin';
+      setAttribute(element, 'data-stage', own);
+      setAttribute(element, 'aria-current', isCurrent ? 'step' : null);
+      setText(name, own);
+      setText(summary, text(stage.summary, 300));
+      setAttribute(button, 'data-stage', own);
+      setAttribute(button, 'aria-label', `${label}: ${own}`);
+      setText(button, label);
+    },
+  };
+}
+
+function draw() {
+  reconcile(byId('stages'), stages, (stage) => stage.name, stageItem);
+  keepFocus();
+  load();
+}
+
+/** Asks which stages there are, when somebody wants to see them and it is not known. */
 async function load() {
-  if (stages.length > 0) return;
+  if (loading || stages.length > 0 || !byId('stages-section').open) return;
+  loading = true;
   try {
     const answer = await ask('/api/stage', AbortSignal.timeout(10_000));
     stages = list(answer.stages).map(record);
-    draw();
+    if (stages.length > 0) draw();
   } catch {
     // Folded open again, or with the next news of the guide, it is asked for again.
   }
+  loading = false;
 }
 
 export function startStages() {

@@ -52,7 +52,10 @@ function troubles() {
   if (connection.state === 'lost') {
     const since = clock(connection.since);
     const more = `The page goes on by itself once the lab runs.${since ? ` What you see is from ${since}.` : ''}`;
-    return [{ name: 'lost', says: 'This page has lost its server.', type: 'cargo xtask lab start', more, bad: true }];
+    const lost = { name: 'lost', more, bad: true };
+    return connection.silent
+      ? [{ ...lost, says: 'The server of this page does not answer.', type: 'cargo xtask lab restart transfer-web' }]
+      : [{ ...lost, says: 'This page has lost its server.', type: 'cargo xtask lab start' }];
   }
   const found = list(lab.down).slice(0, MOST).map(record).map((down) => ({
     name: text(down.name, 60) || 'lab',

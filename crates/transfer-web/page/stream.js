@@ -13,8 +13,15 @@ import { now, setClock } from './time.js';
 export const PAGE = 10;
 /** Seconds between two tries. The last one goes on for ever. */
 const WAITS = [0.2, 0.5, 1, 2];
-/** A server that takes a connection and then says nothing for this many seconds is taken for lost. */
+/** A server that takes a connection and then says nothing for this many seconds does not answer. */
 const PATIENCE = 10;
+/** The server says something every ten seconds, if only that it is there. This many without a word, and it does not answer. */
+const SILENCE = 25;
+/**
+ * A page that nobody has looked at for this many seconds lets go of its stream: a browser has six connections to a server for
+ * all of its tabs, and six streams would leave none for an order.
+ */
+const HIDDEN = 5;
 
 /** @type {EventSource | null} */
 let source = null;
@@ -26,6 +33,10 @@ let lastHeard = null;
 let again;
 /** @type {number | undefined} */
 let patience;
+/** Whether the stream is let go of because nobody looks. */
+let asleep = false;
+/** @type {number | undefined} */
+let drowsy;
 
 function close() {
   clearTimeout(again);
@@ -34,28 +45,42 @@ function close() {
   source = null;
 }
 
-/** Says that the server is gone, and sees to the next try. */
-function lost() {
+/**
+ * Says that the server is gone, or there and silent, and sees to the next try.
+ * @param {boolean} silent
+ */
+function lost(silent) {
   close();
-  put('connection', { state: 'lost', since: lastHeard });
+  put('connection', { state: 'lost', silent, since: lastHeard });
   again = setTimeout(open, (WAITS[failures] ?? 2) * 1000);
   failures = Math.min(failures + 1, WAITS.length);
 }
 
+/**
+ * Gives the server this many seconds for its next word.
+ * @param {number} seconds
+ */
+function expectWord(seconds) {
+  clearTimeout(patience);
+  patience = setTimeout(() => lost(true), seconds * 1000);
+}
+
 function open() {
   close();
+  if (asleep) return;
   const opened = new EventSource(`/api/events?offset=${offset}&limit=${PAGE}`);
   source = opened;
-  patience = setTimeout(lost, PATIENCE * 1000);
-  opened.onerror = lost;
+  expectWord(PATIENCE);
+  opened.onerror = () => lost(false);
   opened.onopen = () => {
-    clearTimeout(patience);
-    put('connection', { state: 'open', since: null });
+    expectWord(SILENCE);
+    put('connection', { state: 'open', silent: false, since: null });
   };
-  for (const subject of /** @type {const} */ (['lab', 'bank', 'guide', 'transfers'])) {
+  for (const subject of /** @type {const} */ (['beat', 'lab', 'bank', 'guide', 'transfers'])) {
     opened.addEventListener(subject, (event) => {
       // A stream that was closed for another page of the list has nothing more to say.
       if (source !== opened) return;
+      expectWord(SILENCE);
       let value;
       try {
         value = record(JSON.parse(event.data));
@@ -65,7 +90,7 @@ function open() {
       setClock(value.now);
       lastHeard = now();
       failures = 0;
-      put(subject, value);
+      if (subject !== 'beat') put(subject, value);
     });
   }
 }
@@ -81,14 +106,26 @@ export function showFrom(from) {
   open();
 }
 
+/** Lets go of the stream once nobody has looked for a while, and has it back at once when somebody does. */
+function sleepOrWake() {
+  clearTimeout(drowsy);
+  if (document.hidden) {
+    drowsy = setTimeout(() => {
+      asleep = true;
+      close();
+    }, HIDDEN * 1000);
+    return;
+  }
+  asleep = false;
+  if (!source) open();
+}
+
 /** Begins, and goes on for as long as the page is there. */
 export function startStream() {
-  put('connection', { state: 'opening', since: null });
+  put('connection', { state: 'opening', silent: false, since: null });
   open();
-  // Timers are slow in a tab that nobody looks at: do not let the one who comes back wait for them.
-  document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && !source) open();
-  });
+  sleepOrWake();
+  document.addEventListener('visibilitychange', sleepOrWake);
   // A page that the browser sets aside must not hold a connection; if it comes back, so does the stream.
   addEventListener('pagehide', close);
   addEventListener('pageshow', (event) => {

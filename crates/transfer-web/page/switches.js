@@ -110,7 +110,7 @@ async function turn(one, box) {
   if (box.checked !== wanted && message.dataset.tone === 'ok') await turn(one, box);
 }
 
-/** Sends the rates, after checking what would be refused anyway. */
+/** Sends the rates, after checking what would be refused anyway; false when something is. */
 async function useRates() {
   /** @type {Record<string, unknown>} */
   const wish = { strikes: byId('strikes').value };
@@ -123,7 +123,7 @@ async function useRates() {
     if (wrong) {
       setText(byId('rates-error'), error);
       field.focus();
-      return;
+      return false;
     }
     wish[name] = value / scale;
   }
@@ -131,7 +131,7 @@ async function useRates() {
     setText(byId('rates-error'), 'Errors and time-outs together must be at most 100 %.');
     setAttribute(byId('error-rate'), 'aria-invalid', 'true');
     byId('error-rate').focus();
-    return;
+    return false;
   }
   setText(byId('rates-error'), '');
   try {
@@ -142,6 +142,7 @@ async function useRates() {
   } catch (error) {
     setText(byId('rates-error'), sentence(error));
   }
+  return true;
 }
 
 async function reset() {

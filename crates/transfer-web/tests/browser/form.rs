@@ -26,6 +26,11 @@ async fn what_cannot_be_transferred_is_said_next_to_its_field_and_nothing_is_sta
                  return [amount.getAttribute('aria-invalid'), amount.getAttribute('aria-describedby'), document.activeElement === amount]",
             );
             assert_eq!(state.await, json!(["true", "amount-error", true]), "{typed}");
+            assert_eq!(
+                page.js("return $('#submit').hasAttribute('aria-disabled')").await,
+                false,
+                "nothing was ordered, so the button takes the next click"
+            );
             // Whoever sees to it is not told off any longer.
             page.type_text("1").await;
             page.see("no error any more", "return text('#amount-error') === '' && !$('#amount').ariaInvalid").await;

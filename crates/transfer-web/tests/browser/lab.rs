@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -13,8 +14,8 @@ use testbed::{TestWorker, Testbed};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
-    sync::oneshot,
-    task::JoinHandle,
+    sync::{Semaphore, oneshot},
+    task::{JoinHandle, JoinSet},
 };
 use transfer_kit::Bank;
 use transfer_web::Web;
@@ -68,13 +69,12 @@ impl Lab {
 
     /// Writes down that this stage is entered now.
     pub(crate) fn enter(&self, stage: &str) {
-        let progress = Progress::begin(lab::stage(stage).expect("a stage of the table"));
-        self.write(progress::FILE, &progress.to_json());
+        write_progress(self.folder.path(), lab::stage(stage).expect("a stage of the table"));
     }
 
-    fn write(&self, file: &str, json: &Value) {
-        fs::write(self.folder.path().join(file), json.to_string())
-            .expect("the lab's folder can be written to");
+    /// Lets the supervisor enter one stage that it was asked to, or will be.
+    pub(crate) fn let_enter(&self) {
+        self.supervisor.may_enter.add_permits(1);
     }
 
     /// Has the worker of this stage run, and no other.
@@ -136,9 +136,10 @@ impl Lab {
     }
 }
 
-/// A stand-in for the supervisor: it answers what is to be said of the services.
+/// A stand-in for the supervisor: it answers what is to be said of the services, and enters a stage when a test lets it.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
+    may_enter: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
 
@@ -148,26 +149,57 @@ impl Supervisor {
         let services = ["temporal", "account-api", "worker", "transfer-web"].map(service);
         let status = json!({ "services": services, "build": "ok", "watch": true });
         let status = Arc::new(Mutex::new(status));
+        let may_enter = Arc::new(Semaphore::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let state = json!({ "control_port": port, "token": "a token" });
-        fs::write(folder.path().join(supervisor::FILE), state.to_string()).expect("it can be written");
-        let said = status.clone();
+        let path = folder.path().to_owned();
+        fs::write(path.join(supervisor::FILE), state.to_string()).expect("it can be written");
+        let (said, permits) = (status.clone(), may_enter.clone());
         let task = tokio::spawn(async move {
+            // Dropped with this task, they end with it.
+            let mut asking = JoinSet::new();
             loop {
                 let (mut stream, _) = listener.accept().await.expect("somebody asks");
-                let mut question = String::new();
-                let asked = BufReader::new(&mut stream).read_line(&mut question).await;
-                let answer = format!("{}\n", said.lock().expect("nobody panics with it"));
-                // Who asked may be gone by now.
-                let _ = match asked {
-                    Ok(_) => stream.write_all(answer.as_bytes()).await,
-                    Err(error) => Err(error),
-                };
+                let (said, permits, path) = (said.clone(), permits.clone(), path.clone());
+                asking.spawn(async move {
+                    let mut line = String::new();
+                    // Who asked may be gone by now.
+                    let _ = BufReader::new(&mut stream).read_line(&mut line).await;
+                    let question: Value = serde_json::from_str(&line).unwrap_or_default();
+                    let answer = match question["request"].as_str() {
+                        Some("enter") => {
+                            permits.acquire().await.expect("it is never closed").forget();
+                            entered(&path, question["stage"].as_str().unwrap_or_default())
+                        }
+                        _ => said.lock().expect("nobody panics with it").clone(),
+                    };
+                    let _ = stream.write_all(format!("{answer}\n").as_bytes()).await;
+                });
             }
         });
-        Supervisor { status, task }
+        Supervisor { status, may_enter, task }
     }
+}
+
+/// Enters a stage, and answers as `cargo xtask stage NAME --json` does.
+fn entered(lab: &Path, stage: &str) -> Value {
+    let Some(stage) = lab::stage(stage) else {
+        return json!({ "error": format!("there is no stage {stage}") });
+    };
+    write_progress(lab, stage);
+    json!({
+        "stage": stage.name,
+        "saved": { "id": "2026-11-22-1" },
+        "worker_restarted": true,
+        "transfers": [],
+    })
+}
+
+/// Writes down that this stage is entered now.
+fn write_progress(lab: &Path, stage: &'static lab::Stage) {
+    fs::write(lab.join(progress::FILE), Progress::begin(stage).to_json().to_string())
+        .expect("the lab's folder can be written to");
 }
 
 impl Drop for Supervisor {

@@ -6,6 +6,7 @@
 mod audit;
 mod browser;
 mod form;
+mod history;
 mod keyboard;
 mod lab;
 mod looks;
@@ -13,10 +14,14 @@ mod many;
 mod outages;
 mod page;
 mod quiet;
+mod rows;
 mod screenshots;
+mod stages;
 mod story;
+mod stream;
 mod switches;
 mod webdriver;
+mod wire;
 
 use std::env;
 
@@ -32,8 +37,14 @@ async fn visit(stage: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
 }
 
 /// The same for a lab that is there already.
-async fn visit_with(browser: Browser, mut lab: Lab, test: impl AsyncFnOnce(&mut Lab, &Page)) {
-    let page = Page::open(browser, &lab.url).await;
+async fn visit_with(browser: Browser, lab: Lab, test: impl AsyncFnOnce(&mut Lab, &Page)) {
+    let url = lab.url.clone();
+    visit_at(browser, lab, &url, test).await;
+}
+
+/// The same by another address of its service.
+async fn visit_at(browser: Browser, mut lab: Lab, url: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
+    let page = Page::open(browser, url).await;
     test(&mut lab, &page).await;
     page.was_quiet().await;
 }

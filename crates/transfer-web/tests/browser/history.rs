@@ -1,0 +1,71 @@
+//! The history of an account while things happen.
+
+use serde_json::json;
+
+use crate::visit;
+
+/// Counts the questions for histories, and lets none be answered before a test says so.
+const HOLD: &str = "
+    const real = window.fetch;
+    window.asked = [];
+    window.held = true;
+    window.fetch = async (path, options) => {
+      if (!String(path).startsWith('/api/accounts/')) return real(path, options);
+      window.asked.push(options.signal);
+      const answer = await real(path, options);
+      while (window.held) await new Promise((resolve) => setTimeout(resolve, 20));
+      return answer;
+    }
+";
+
+#[tokio::test]
+async fn a_history_that_takes_long_is_waited_for_and_asked_for_again_once_there_is_news() {
+    visit("jerry", async |lab, page| {
+        page.js(HOLD).await;
+        page.click("[data-account=account_A]").await;
+        page.see("the question", "return window.asked.length === 1").await;
+        // More than what is waited between two questions goes by, with news all the time.
+        page.js("setTimeout(() => { window.later = true }, 2500)").await;
+        let mut number = 0;
+        while page.js("return window.later === true").await == false {
+            number += 1;
+            let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
+            lab.testbed.start_transfer(&format!("news-{number}"), input).await;
+            page.see_text("#counts", &format!("{number} under way")).await;
+        }
+        assert_eq!(page.js("return window.asked.map((signal) => signal.aborted)").await, json!([false]));
+        page.js("window.held = false").await;
+        page.see("every transfer", &format!("return $$('#history-rows .movement').length === {number}"))
+            .await;
+        assert_eq!(
+            page.js("return window.asked.map((signal) => signal.aborted)").await,
+            json!([false, false]),
+            "one question answers for all that came meanwhile"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_attempts_of_somebody_elses_transfer_ask_for_no_history() {
+    visit("jerry", async |lab, page| {
+        lab.work("jerry").await;
+        page.js(HOLD).await;
+        page.js("window.held = false").await;
+        page.start_transfer("account_C", "account_D", "1").await;
+        page.see_element(".transfer[data-stuck=workflow_task]").await;
+        page.click("[data-account=account_A]").await;
+        page.see("the answer", "return text('#history-state').includes('nothing yet')").await;
+        let attempt = "return Number(text('.attempt').replace(/^Attempt /, ''))";
+        let first = page.number(attempt).await;
+        page.see("two more attempts", &format!("return (() => {{ {attempt} }})() >= {first} + 2")).await;
+        assert_eq!(page.js("return window.asked.length").await, 1);
+
+        // One of its own does.
+        let input = json!({ "from_account": "account_B", "to_account": "account_A", "amount": 1 });
+        lab.testbed.start_transfer("its-own", input).await;
+        page.see_element("#history-rows [data-workflow-id=its-own]").await;
+        lab.rest().await;
+    })
+    .await;
+}

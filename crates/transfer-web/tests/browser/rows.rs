@@ -1,0 +1,81 @@
+//! The rows of stuck transfers: the picture of their attempts, and what comes of a retry.
+
+use crate::{looks::PHONE, page::transfer, visit};
+
+#[tokio::test]
+async fn the_attempts_of_a_workflow_task_use_the_whole_line_and_lie_apart() {
+    visit("jerry", async |lab, page| {
+        lab.work("jerry").await;
+        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        page.see_text(&format!("{row} .note"), "Temporal retries by itself every few seconds here.").await;
+        page.browser.look_like(PHONE, 1.0).await;
+        page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
+        page.see("three dots", &format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length >= 3")).await;
+        let picture = page
+            .js(&format!(
+                "const middle = (element) => {{ const box = element.getBoundingClientRect(); return box.left + box.width / 2; }};
+                 const dots = $$('{row} .attempts circle:is(.seen, .unseen)').map(middle);
+                 const box = $('{row} .attempts svg').getBoundingClientRect();
+                 const gaps = dots.slice(1).map((dot, index) => dot - dots[index]);
+                 return [Math.min(...gaps), (middle($('{row} .attempts .cursor')) - box.left) / box.width]"
+            ))
+            .await;
+        let (gap, end) = (picture[0].as_f64().expect("a number"), picture[1].as_f64().expect("a number"));
+        assert!(gap > 9.0, "two dots are {gap} pixels apart");
+        assert!(end > 0.9, "the line ends at {end} of its width");
+
+        // The name of the file breaks between folders, if at all, and a command not at all.
+        let lines = page
+            .js(&format!(
+                "const place = $('{row} .place');
+                 const range = document.createRange();
+                 const broken = [];
+                 for (const part of place.childNodes) {{
+                   if (part.nodeType !== Node.TEXT_NODE) continue;
+                   range.selectNodeContents(part);
+                   if (range.getClientRects().length > 1) broken.push(part.data);
+                 }}
+                 for (const code of $$('.command code')) {{
+                   if (code.checkVisibility() && code.getClientRects()[0].height > 30) broken.push(code.textContent);
+                 }}
+                 return broken"
+            ))
+            .await;
+        assert_eq!(lines, serde_json::json!([]));
+        lab.rest().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_retry_says_whether_there_was_anything_to_retry() {
+    visit("fix-workflow", async |lab, page| {
+        lab.work("fix-workflow").await;
+        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        page.js(
+            "window.said = [];
+             new MutationObserver(() => window.said.push(text('#announcer'))).observe($('#announcer'), { childList: true });
+             const real = window.fetch;
+             window.fetch = async (path, options) => {
+               const answer = await real(path, options);
+               return window.late && path.endsWith('/retry') ? Response.json({ retried: 0 }) : answer;
+             }",
+        )
+        .await;
+        for (late, says) in [(false, "The next attempt is made now."), (true, "It went on by itself meanwhile.")] {
+            page.see(
+                "a wait for the next attempt",
+                &format!("return text('{row} .countdown').includes('next attempt in')"),
+            )
+            .await;
+            page.js(&format!("window.late = {late}")).await;
+            page.click(&format!("{row} .retry")).await;
+            page.see(says, &format!("return window.said.some((said) => said.includes('{says}'))")).await;
+            let other = "It went on by itself meanwhile.";
+            let heard = page.js(&format!("return window.said.some((said) => said.includes('{other}'))")).await;
+            assert_eq!(heard, late);
+        }
+        lab.rest().await;
+    })
+    .await;
+}

@@ -1,0 +1,140 @@
+//! Entering a stage from the page, and beginning one again where something is wrong.
+
+use serde_json::{Value, json};
+
+use crate::{page::Page, visit, webdriver::Key};
+
+/// The selector of the button of a stage on the list.
+fn begin(stage: &str) -> String {
+    format!("#stages [data-stage={stage}] .begin")
+}
+
+async fn focus(page: &Page, selector: &str) {
+    page.see_element(selector).await;
+    page.js(&format!("$('{selector}').focus()")).await;
+}
+
+async fn has_focus(page: &Page, selector: &str) {
+    page.see(
+        &format!("the focus on {selector}"),
+        &format!("return document.activeElement.matches('{selector}')"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stage_is_entered_by_keyboard_one_at_a_time_and_the_focus_stays() {
+    visit("jerry", async |lab, page| {
+        page.click("#stages-section summary").await;
+        let button = begin("fix-workflow");
+        focus(page, &button).await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#stage-message", "Entering fix-workflow: the worker is built and started").await;
+        let busy = "return $$('.begin[aria-disabled]').map((button) => button.dataset.stage)";
+        assert_eq!(page.js(busy).await, json!(["fix-workflow"]));
+
+        // Another one has to wait, and says so.
+        focus(page, &begin("fix-activity")).await;
+        page.press(&[Key::Enter]).await;
+        page.see_text(
+            "#stage-message[data-tone=bad]",
+            "fix-workflow is being entered: wait until it is, then enter fix-activity.",
+        )
+        .await;
+        assert_eq!(page.js(busy).await, json!(["fix-workflow"]), "it was not asked for");
+
+        focus(page, &button).await;
+        // The guide tells of other things meanwhile, of which the list knows nothing.
+        page.js("window.button = document.activeElement").await;
+        lab.enter("fix-activity");
+        page.see_text("#guide-title", "Everything completes").await;
+        page.see_element("#stages [data-stage=fix-activity][aria-current=step]").await;
+        assert_eq!(page.js(busy).await, json!(["fix-workflow"]), "the button is busy as long as its order");
+        assert_eq!(page.js("return document.activeElement === window.button").await, true);
+
+        lab.let_enter();
+        page.see_text("#stage-message[data-tone=ok]", "fix-workflow is entered.").await;
+        page.see_text("#stage-message", "cargo xtask stage restore 2026-11-22-1").await;
+        page.see_element("#stages [data-stage=fix-workflow][aria-current=step]").await;
+        page.see("nothing to be busy", &format!("return (() => {{ {busy} }})().length === 0")).await;
+        assert_eq!(page.js("return document.activeElement === window.button").await, true);
+        assert_eq!(page.string(&format!("return text('{button}')")).await, "Begin again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_button_of_the_next_stage_gives_the_focus_to_what_came_of_it() {
+    visit("jerry", async |lab, page| {
+        lab.work("jerry").await;
+        page.start_transfer("account_A", "account_B", "25.50").await;
+        page.see_element(".goal[data-name=workflow-task-fails][data-reached=true]").await;
+        lab.work("fix-workflow").await;
+        focus(page, "#next-stage .begin").await;
+        page.press(&[Key::Space]).await;
+        page.see_text("#stage-message", "Entering fix-workflow").await;
+        has_focus(page, "#next-stage .begin").await;
+        lab.let_enter();
+        page.see_text("#stage-message[data-tone=ok]", "fix-workflow is entered.").await;
+        page.see_text("#stage-number", "Stage 2").await;
+        has_focus(page, "#stage-message").await;
+        page.see(
+            "it on the screen",
+            "const box = $('#stage-message').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight",
+        )
+        .await;
+        lab.rest().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_list_of_stages_is_asked_for_again_when_it_was_not_to_be_had() {
+    visit("jerry", async |lab, page| {
+        page.js("const real = window.fetch;
+             window.refused = 0;
+             window.fetch = (path, ...more) => {
+               if (path !== '/api/stage' || window.refused > 0) return real(path, ...more);
+               window.refused += 1;
+               return Promise.reject(new TypeError('a server that does not answer'));
+             }")
+            .await;
+        page.click("#stages-section summary").await;
+        page.see("the question to fail", "return window.refused === 1").await;
+        assert_eq!(page.js("return $$('#stages li').length").await, 0);
+        lab.enter("fix-workflow");
+        page.see("all stages", &format!("return $$('#stages li').length === {}", lab::STAGES.len())).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_comes_with_its_remedy_and_with_how_much_was_looked_at() {
+    visit("jerry", async |lab, page| {
+        let one = json!([{ "workflow_id": "transfer-1", "what": "withdraw was done twice", "meaning": "money is gone" }]);
+        let tell = |wrong: &Value, transfers: usize| {
+            "return import('/assets/store.js').then(({ get, put }) => put('guide', {
+                   ...get('guide'), wrong: WRONG, transfers: TRANSFERS
+                 }))"
+            .replace("WRONG", &wrong.to_string())
+            .replace("TRANSFERS", &transfers.to_string())
+        };
+        page.js(&tell(&one, 199)).await;
+        page.see_text("#wrong .wrong-item", "withdraw was done twice").await;
+        page.see_text("#remedy", "What a transfer has done stays done").await;
+        page.see_text("#remedy .command code", "cargo xtask stage jerry").await;
+        assert_eq!(page.js("return shown('#wrong-some')").await, false);
+        page.js(&tell(&one, 200)).await;
+        page.see_text("#wrong-some", "Only the last 200 transfers were looked at.").await;
+
+        focus(page, "#remedy .begin").await;
+        page.press(&[Key::Enter]).await;
+        page.see_text("#stage-message", "Entering jerry").await;
+        lab.let_enter();
+        page.see_text("#stage-message[data-tone=ok]", "jerry is entered.").await;
+        page.js(&tell(&json!([]), 0)).await;
+        assert_eq!(page.js("return shown('#wrong')").await, false);
+        has_focus(page, "#stage-message").await;
+    })
+    .await;
+}
