@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::WINDOW,
+    is_without_browser,
     looks::PHONE,
     page::{Page, STILL, transfer},
     skip, visit,
@@ -16,6 +17,9 @@ const RULES: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"
 
 /// The text of axe.min.js, or a word on why there is none.
 fn axe() -> Option<String> {
+    if is_without_browser() {
+        return None;
+    }
     let Some(file) = env::var_os("BUGLAB_AXE") else {
         skip("the accessibility audit needs axe-core: BUGLAB_AXE names its axe.min.js");
         return None;

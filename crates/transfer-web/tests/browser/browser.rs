@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{skip, webdriver::Client};
+use crate::{is_without_browser, skip, webdriver::Client};
 
 /// A browser is work for a core, so there are no more of them at a time.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -59,6 +59,9 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens one, or says why there is none.
     pub(crate) async fn open() -> Option<Browser> {
+        if is_without_browser() {
+            return None;
+        }
         let permit = AT_ONCE.acquire().await.expect("it is never closed");
         let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
             skip(

@@ -54,6 +54,13 @@ fn is_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
+/// Whether these tests were told to do without a browser; then it is said why, in CI as well.
+fn is_without_browser() -> bool {
+    let Some(why) = env::var("BUGLAB_NO_BROWSER").ok().filter(|why| !why.is_empty()) else { return false };
+    println!("skipped: {why}");
+    true
+}
+
 /// Says why a test is not run, which in CI is a failure.
 fn skip(why: &str) {
     assert!(!is_ci(), "{why}");
