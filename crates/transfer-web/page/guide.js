@@ -69,7 +69,7 @@ function evidenceItem(evidence) {
     'li',
     { class: 'evidence' },
     html('span', { class: 'where' }, place),
-    html('span', { class: 'what' }, text(evidence.what, 600)),
+    html('span', { class: 'what' }, ...pathParts(text(evidence.what, 600))),
     ...(meaning ? [html('span', { class: 'meaning' }, meaning)] : []),
   );
 }
