@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     proxy::Proxy,
     stream::{Event, Stream},
-    support::{Folder, Lab, Service, endpoints, ids},
+    support::{Folder, Lab, Service, endpoints, ids, nowhere},
 };
 
 /// A service of its own for this lab, and proxies before what it asks: Temporal and the bank.
@@ -245,4 +245,16 @@ async fn the_streams_end_in_order_when_the_service_does() {
         while stream.next().await.is_some() {}
     }
     service.ended().await;
+}
+
+#[tokio::test]
+async fn a_stream_without_news_beats_so_that_a_page_knows_it_is_heard() {
+    let service = Service::start(nowhere(), None).await;
+    let mut stream = Stream::of(&service.web, "").await;
+    let before = lab_client::time::now().as_secs_f64();
+    // Not once: it is the silence between two that a page goes by.
+    for _ in 0..2 {
+        let beat = stream.next_of("beat").await;
+        assert!(beat["now"].as_f64().is_some_and(|now| now >= before), "{beat}");
+    }
 }

@@ -89,6 +89,16 @@ impl Stream {
         panic!("waited in vain for {name}; still: {:?}", self.last.get(name))
     }
 
+    /// The next event of this name.
+    pub(crate) async fn next_of(&mut self, name: &str) -> Value {
+        loop {
+            let event = self.next().await.expect("a stream that goes on");
+            if event.name == name {
+                return event.json;
+            }
+        }
+    }
+
     /// The events that have arrived and were not read.
     pub(crate) fn arrived(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
