@@ -5,7 +5,7 @@ use axum::{Router, http::StatusCode, routing::MethodRouter};
 use crate::Failure;
 
 /// These routes, by their paths; other paths are a 404 and other methods a 405, each with a sentence that names
-/// `/openapi.json`, where a service describes itself, or the `Allow` header.
+/// `/openapi.json`, where a service describes itself, or the `Allow` header. A route that is added afterwards has no such answer.
 pub fn router<S: Clone + Send + Sync + 'static>(
     routes: impl IntoIterator<Item = (&'static str, MethodRouter<S>)>,
 ) -> Router<S> {

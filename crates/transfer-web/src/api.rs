@@ -55,11 +55,12 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 13] {
 
 /// All routes.
 pub(crate) fn routes(watched: Watched) -> Router {
-    loopback::router(api())
-        .route("/", get(page::index))
-        .route("/assets/{name}", get(page::asset))
-        .route("/health", get(async || Json(json!({ "status": "healthy" }))))
-        .with_state(watched)
+    let page = [
+        ("/", get(page::index)),
+        ("/assets/{name}", get(page::asset)),
+        ("/health", get(async || Json(json!({ "status": "healthy" })))),
+    ];
+    loopback::router(api().into_iter().chain(page)).with_state(watched)
 }
 
 /// What a path names.
