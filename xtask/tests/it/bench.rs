@@ -21,7 +21,7 @@ fn a_measurement_that_is_broken_off_leaves_neither_its_lab_nor_a_trace_in_the_li
         let state: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let services = state["services"].as_array().cloned().unwrap_or_default();
         pids = services.iter().chain(state.get("supervisor")).map(pid_in).collect();
-        state["ready"] == true && pids.len() == 4
+        state["ready"] == true && pids.len() == 5
     });
     // What is saved in the meantime stays.
     checkout.write(lab::LIVE_WORKFLOW, "// still mine");
