@@ -408,7 +408,9 @@ impl Transfers {
         if self.may_have_changed(&listed) {
             self.read(vec![(listed.clone(), runs)])?;
         }
-        Ok(Some(self.row(&listed, runs)))
+        // The history may have told of an end that the description did not know yet.
+        let listed = self.listed.get(&id).unwrap_or(&listed);
+        Ok(Some(self.row(listed, runs)))
     }
 
     /// Counts up whenever anything here has changed.
