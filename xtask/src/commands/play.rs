@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use super::{example, flag, json_flag, stage, text};
 use crate::{
     build,
-    play::{self, BROKEN_OFF, Failure, STAGE_WORKER, Shadow},
+    play::{self, Failure},
     project::Project,
+    random::Seeded,
     services::{BINARIES, WORKER},
+    shadow::{STAGE_WORKER, Shadow},
     temporal_cli, toolchain,
     ui::{say, tell},
 };
@@ -42,20 +44,19 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let as_json = arguments.get_flag("json");
-    let stages: Vec<&'static Stage> = match text(arguments, "stage") {
+    let mut stages: Vec<&'static Stage> = match text(arguments, "stage") {
         Some(name) => vec![lab::stage(name).ok_or_else(|| stage::unknown(name))?],
         None => STAGES.iter().collect(),
     };
-    let stages = match arguments.get_one::<u64>("shuffle") {
-        Some(&seed) => shuffled(stages, seed),
-        None => stages,
-    };
+    if let Some(&seed) = arguments.get_one::<u64>("shuffle") {
+        Seeded::new(seed).shuffle(&mut stages);
+    }
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &binaries())?;
 
     let begin = Instant::now();
-    let shadow = Shadow::make(project, &executables, cli)?;
+    let shadow = Shadow::make(project, "play", &executables, cli)?;
     let started = shadow.start().map(|()| begin.elapsed());
     let mut results = Vec::new();
     for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
@@ -69,7 +70,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("{BROKEN_OFF}; nothing of it is left running");
+        bail!("the play was broken off; nothing of it is left running");
     }
     let failed = results.iter().filter(|played| played.failure.is_some()).count();
     let folder = project.display(&shadow.project.root);
@@ -97,18 +98,6 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         say!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
-}
-
-/// The stages in the order that a seed stands for: by a step of SplitMix64 each, as the play is to be the same again.
-fn shuffled(mut stages: Vec<&'static Stage>, seed: u64) -> Vec<&'static Stage> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed ^ (mixed >> 31)
-    };
-    stages.sort_by_cached_key(|_| next());
-    stages
 }
 
 /// How a stage went.

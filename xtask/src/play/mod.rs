@@ -1,7 +1,7 @@
 //! Following the texts of the stages in a shadow of the checkout, as a learner would who types every command.
 
 mod compare;
-mod shadow;
+mod typed;
 mod words;
 
 use std::time::{Duration, Instant};
@@ -10,14 +10,12 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Block, Command, Stage};
 use serde_json::Value;
 
-use self::{compare::Ids, shadow::Printed, words::Program};
-pub(crate) use self::{
-    shadow::{BROKEN_OFF, STAGE_WORKER, Shadow},
-    words::Typed,
-};
+pub(crate) use self::words::Typed;
+use self::{compare::Ids, words::Program};
 use crate::{
     control::{self, Request},
     services,
+    shadow::{Printed, Shadow},
 };
 
 /// How long a lab has to come to what a text says of it.
@@ -114,7 +112,7 @@ fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut I
     let shown = command.prints.iter().any(|line| !line.trim().is_empty());
     let begin = Instant::now();
     loop {
-        let printed = shadow.run(&typed).map_err(|error| breaks(ids, error))?;
+        let printed = typed::run(shadow, &typed).map_err(|error| breaks(ids, error))?;
         // Where a text shows nothing in particular, it is to work.
         let (says, differ) = if shown {
             match ids.compare(&command.prints, &printed.lines) {

@@ -8,7 +8,6 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    net::Ipv4Addr,
     os::unix::{
         fs::{PermissionsExt, symlink},
         process::CommandExt,
@@ -27,7 +26,6 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::words::{Program, Typed};
 use crate::{
     build::Executables,
     ports::{self, PORTS},
@@ -67,6 +65,9 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// Its output is read to its end soon after, unless something that it has left running holds it open.
 const REST: Duration = Duration::from_secs(2);
 
+/// Said when a rehearsal was told to end.
+pub(crate) const BROKEN_OFF: &str = "it was broken off";
+
 /// What a command did.
 #[derive(Debug)]
 pub(crate) struct Printed {
@@ -90,19 +91,21 @@ pub(crate) struct Shadow {
     pub(crate) project: Project,
     /// This program.
     program: PathBuf,
-    temporal_cli: PathBuf,
+    /// What its lab runs as the server.
+    pub(crate) temporal_cli: PathBuf,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Shadow {
-    /// Makes one of this checkout, with the executables that its lab is to run. Shadows that earlier plays
-    /// have left are taken away.
+    /// Makes one of this checkout, with the executables that its lab is to run, in a folder of the lab's that is
+    /// for this kind of rehearsal. Shadows that earlier ones of that kind have left are taken away.
     pub(crate) fn make(
         original: &Project,
+        kind: &str,
         executables: &Executables,
         temporal_cli: PathBuf,
     ) -> Result<Shadow> {
-        let all = original.in_lab("play");
+        let all = original.in_lab(kind);
         project::make_private(&all)
             .with_context(|| format!("could not make the folder {}", all.display()))?;
         let interrupted = Arc::<AtomicBool>::default();
@@ -115,8 +118,8 @@ impl Shadow {
             })
         };
         // One takes away and makes at a time: a folder without its owner's name is not taken for a left one.
-        let lock = File::create(all.join("lock")).context("could not make the lock file of plays")?;
-        lock.lock().context("could not lock the folder of plays")?;
+        let lock = File::create(all.join("lock")).context("could not make the lock file of rehearsals")?;
+        lock.lock().context("could not lock the folder of rehearsals")?;
         for left in left_over(&all) {
             shadow(left)?.remove()?;
         }
@@ -135,6 +138,7 @@ impl Shadow {
         let owner = Identity::of(std::process::id()).map(|owner| owner.to_json());
         fs::write(root.join(OWNER), owner.unwrap_or_default().to_string())?;
         fs::create_dir_all(root.join("xtask"))?;
+        fs::create_dir_all(root.join("tmp"))?;
         fs::create_dir_all(root.join("crates/worker/src"))?;
         let first = &lab::STAGES[0];
         self.put_in_place(&[
@@ -170,40 +174,19 @@ impl Shadow {
 
     /// `cargo xtask` in the shadow.
     pub(crate) fn xtask<S: AsRef<str>>(&self, words: &[S]) -> Result<Printed> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.args(words.iter().map(AsRef::as_ref));
-        self.output(command, &|| self.interrupted.load(Ordering::Relaxed))
+        self.output(command)
     }
 
-    /// A command of a text, whose ids are this time's.
-    pub(crate) fn run(&self, typed: &Typed) -> Result<Printed> {
-        let mut command = match typed.program {
-            Program::Xtask => Command::new(&self.program),
-            Program::Temporal => Command::new(&self.temporal_cli),
-            Program::Curl => {
-                let curl =
-                    temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;
-                let mut command = Command::new(curl);
-                // It shows one only where its answer does not go to a terminal.
-                command.arg("--no-progress-meter");
-                command
-            }
-            Program::Kill => {
-                self.check_kill(&typed.words)?;
-                // A shell always has it.
-                let mut command = Command::new("/bin/sh");
-                command.args(["-c", r#"kill "$@""#, "kill"]);
-                command
-            }
-        };
-        match typed.program {
-            Program::Xtask | Program::Kill => command.args(&typed.words),
-            Program::Temporal | Program::Curl => {
-                let state = self.state()?;
-                command.args(typed.words.iter().map(|word| with_ports(word, &state)))
-            }
-        };
-        self.output(command, &|| self.interrupted.load(Ordering::Relaxed))
+    /// This program, without arguments.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
+    /// Runs a command in the shadow to its end, or until it has taken too long or the rehearsal is to end.
+    pub(crate) fn output(&self, command: Command) -> Result<Printed> {
+        self.output_unless(command, &|| self.is_interrupted())
     }
 
     /// The lab that runs in the shadow.
@@ -225,11 +208,11 @@ impl Shadow {
         Ok(changed)
     }
 
-    /// Sleeps, or says that the play is to end.
+    /// Sleeps, or says that the rehearsal is to end.
     pub(crate) fn pause(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            if self.interrupted.load(Ordering::Relaxed) {
+            if self.is_interrupted() {
                 bail!("{BROKEN_OFF}");
             }
             thread::sleep(PERIOD.min(time));
@@ -237,7 +220,7 @@ impl Shadow {
         Ok(())
     }
 
-    /// Whether the play is to end.
+    /// Whether the rehearsal is to end.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
@@ -254,17 +237,16 @@ impl Shadow {
         if State::read(&self.project).is_none() {
             return Ok(());
         }
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.args(["lab", "stop"]);
-        let stopped = self.output(command, &|| false)?;
+        let stopped = self.output_unless(command, &|| false)?;
         if !stopped.ok {
             bail!("the lab of the rehearsal was not stopped:\n  {}", stopped.lines.join("\n  "));
         }
         Ok(())
     }
 
-    /// Runs a command in the shadow to its end, or until it has taken too long or the play is to end.
-    fn output(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
+    fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
         temporal_cli::forget_settings(&mut command);
         if let Some(state) = State::read(&self.project) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
@@ -273,7 +255,8 @@ impl Shadow {
         command
             .current_dir(root)
             .env("CARGO_MANIFEST_DIR", root.join("xtask"))
-            .env("CARGO", root.join("cargo"));
+            .env("CARGO", root.join("cargo"))
+            .env("TMPDIR", root.join("tmp"));
         command
             .env(temporal_cli::CLI_VARIABLE, &self.temporal_cli)
             .env(project::LAB_VARIABLE, &self.project.lab);
@@ -281,7 +264,7 @@ impl Shadow {
         command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
         let (reader, writer) = io::pipe().context("could not make a pipe")?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        // A Ctrl-C is for the play, which then ends what it has started.
+        // A Ctrl-C is for the rehearsal, which then ends what it has started.
         command.process_group(0);
         let name = command.get_program().display().to_string();
         let mut child = command.spawn().with_context(|| format!("could not run {name}"))?;
@@ -313,26 +296,6 @@ impl Shadow {
             thread::sleep(PERIOD);
         }
     }
-
-    /// Only what the lab of the shadow runs may be killed.
-    fn check_kill(&self, words: &[String]) -> Result<()> {
-        let state = self.state()?;
-        let ours: Vec<String> = state
-            .services
-            .iter()
-            .map(|(_, service)| service)
-            .chain([&state.supervisor])
-            .map(|process| process.pid.to_string())
-            .collect();
-        let mut pids = words.iter().filter(|word| !word.starts_with('-')).peekable();
-        if pids.peek().is_none() {
-            bail!("it names no process");
-        }
-        match pids.find(|pid| !ours.contains(pid)) {
-            Some(pid) => bail!("{pid} is no process of the rehearsal's lab, so it is not killed"),
-            None => Ok(()),
-        }
-    }
 }
 
 impl Drop for Shadow {
@@ -343,10 +306,7 @@ impl Drop for Shadow {
     }
 }
 
-/// Said when the play was told to end.
-pub(crate) const BROKEN_OFF: &str = "the play was broken off";
-
-/// The shadows whose plays do not run any more.
+/// The shadows whose rehearsals do not run any more.
 fn left_over(all: &Path) -> Vec<PathBuf> {
     let is_in_use = |shadow: &Path| {
         let owner = fs::read_to_string(shadow.join(OWNER)).unwrap_or_default();
@@ -369,23 +329,11 @@ fn messages(executables: &Executables) -> String {
     BINARIES.iter().map(|&name| message(name)).collect()
 }
 
-/// Free ports, not of those that the system gives away by itself, and others than those of a play beside
+/// Free ports, not of those that the system gives away by itself, and others than those of a rehearsal beside
 /// this one.
 fn free_ports() -> impl Iterator<Item = u16> {
     let first = 30_000 + u16::try_from(std::process::id() % 130).unwrap_or_default() * 20;
     (first..32_768).filter(|&port| ports::is_free(port))
-}
-
-/// A word with the lab's own ports in place of those that a text goes by.
-fn with_ports(word: &str, state: &State) -> String {
-    let mut word = word.to_owned();
-    for row in PORTS {
-        let Some(default) = row.default else { continue };
-        for host in ["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()] {
-            word = word.replace(&format!("{host}:{default}"), &state.ports.address(row.name));
-        }
-    }
-    word
 }
 
 /// Reads all of it, on a thread of its own.
