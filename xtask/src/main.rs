@@ -8,6 +8,7 @@
 mod attach;
 mod backup;
 mod build;
+mod chaos;
 mod commands;
 mod control;
 mod copy;
@@ -17,7 +18,9 @@ mod ports;
 mod process;
 mod progress;
 mod project;
+mod random;
 mod services;
+mod shadow;
 mod signals;
 mod situation;
 mod state;

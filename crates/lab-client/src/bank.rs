@@ -46,7 +46,12 @@ impl Bank {
 
     /// Switches Real World Mode on or off.
     pub fn set_real_world_mode(&self, on: bool) -> Result<()> {
-        put_json(&self.real_world_mode_url(), &json!({ "enabled": on })).map(drop).context(NO_ANSWER)
+        self.change_real_world_mode(&json!({ "enabled": on }))
+    }
+
+    /// Changes these of Real World Mode's settings.
+    pub fn change_real_world_mode(&self, settings: &Value) -> Result<()> {
+        put_json(&self.real_world_mode_url(), settings).map(drop).context(NO_ANSWER)
     }
 
     fn real_world_mode_url(&self) -> String {
@@ -56,6 +61,11 @@ impl Bank {
     /// Has it open its books anew: the first balances, no history, nothing out of order.
     pub fn reset(&self) -> Result<()> {
         post_json(&format!("{}/reset", self.url), &json!({})).map(drop).context(NO_ANSWER)
+    }
+
+    /// The accounts with what they hold, as `{"accounts": […]}`.
+    pub fn accounts(&self) -> Result<Value> {
+        get_json(&format!("{}/accounts", self.url)).context(NO_ANSWER)
     }
 
     /// A page of the ledger, by this query.

@@ -1,6 +1,7 @@
 //! The commands, one a file. Each has `command()`, which says how it is called, and `run()`.
 
 mod bench;
+mod chaos;
 mod check;
 mod doctor;
 mod hint;
@@ -59,6 +60,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(prefetch::command())
         .subcommand(test::command())
         .subcommand(bench::command())
+        .subcommand(chaos::command())
         .subcommand(tidy::command())
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("prefetch", arguments)) => prefetch::run(&project, arguments),
         Some(("test", arguments)) => test::run(&project, arguments),
         Some(("bench", arguments)) => bench::run(&project, arguments),
+        Some(("chaos", arguments)) => chaos::run(&project, arguments),
         Some(("tidy", arguments)) => tidy::run(&project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
     }

@@ -5,6 +5,7 @@
 
 mod authoring;
 mod bench;
+mod chaos;
 #[path = "../../src/copy.rs"]
 mod copy;
 mod help_and_usage;

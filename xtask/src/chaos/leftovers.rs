@@ -1,0 +1,63 @@
+//! What is left of a lab that was stopped, and should not be: processes, ports, files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    ports::{self, PORTS, Ports},
+    process::Identity,
+};
+
+/// The files that a lab may leave: its databases, what it remembers, and a record of what it did.
+const KEPT: [&str; 6] = ["bank.db", "temporal.db", "ports.json", "stage.json", "lock", "control.lock"];
+/// The folders whose files may stay.
+const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
+
+/// What is left, a sentence each: of the processes that were seen, of any others that work in the shadow's folder, of
+/// the lab's ports, and of files in its folder that are of use to nobody.
+pub(super) fn look(root: &Path, seen: &[(String, Identity)], ports: &Ports) -> Vec<String> {
+    let alive = seen.iter().filter(|(_, process)| process.is_alive());
+    let alive = alive.map(|(name, process)| format!("{name} (pid {}) still runs", process.pid));
+    let others = working_in(root).into_iter().map(|process| format!("this still runs: {process}"));
+    let taken = PORTS.iter().map(|row| ports.get(row.name)).filter(|&port| !ports::is_free(port));
+    let taken = taken.map(|port| format!("port {port} is held by {}", ports::holder_or_unknown(port)));
+    let files = litter(root).into_iter().map(|path| format!("there is a file {}", path.display()));
+    alive.chain(others).chain(taken).chain(files).collect()
+}
+
+/// The processes whose command line names this folder, but for this one's own.
+fn working_in(root: &Path) -> Vec<String> {
+    let Ok(output) = Command::new("ps").args(["-A", "-o", "pid=,stat=,args="]).output() else {
+        return vec!["ps, which would tell, does not".to_owned()];
+    };
+    let own = std::process::id().to_string();
+    let root = root.display().to_string();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let others = lines.lines().map(str::trim).filter(|line| {
+        let mut words = line.split_whitespace();
+        let (pid, state) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        line.contains(&root) && pid != own && !state.starts_with('Z')
+    });
+    others.map(str::to_owned).collect()
+}
+
+/// The files below the shadow's folder for temporary ones, and those of the lab that nobody needs any more.
+fn litter(root: &Path) -> Vec<PathBuf> {
+    let is_kept = |path: &Path| {
+        let name = |path: &Path| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        KEPT.contains(&&*name(path)) || KEPT_FOLDERS.contains(&&*name(path))
+    };
+    let entries = |folder: PathBuf| -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    let temporary = entries(root.join("tmp")).unwrap_or_default();
+    let of_the_lab = entries(root.join(".lab")).unwrap_or_default().into_iter().filter(|path| !is_kept(path));
+    // A folder that is empty is of no weight: the lab makes some before it knows what for.
+    let is_empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    temporary.into_iter().chain(of_the_lab).filter(|path| !is_empty(path)).collect()
+}
