@@ -1,7 +1,7 @@
 //! How every command begins: by finding the lab that runs, and clearing away one that was killed.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     thread,
     time::{Duration, Instant},
 };
@@ -95,6 +95,9 @@ pub(crate) fn clear_leftovers(project: &Project) {
             process::end_group(identity.pid, None, &ending);
             ended.push(format!("{name} (pid {})", identity.pid));
         }
+    }
+    for service in services::names() {
+        let _ = fs::remove_file(project.ready_file(service));
     }
     State::remove(project);
     if ended.is_empty() {

@@ -52,6 +52,11 @@ impl Project {
         self.lab.join("logs").join(format!("{name}.log"))
     }
 
+    /// The file that a service writes when it is ready.
+    pub(crate) fn ready_file(&self, service: &str) -> PathBuf {
+        self.in_lab("run").join(format!("{service}.ready"))
+    }
+
     /// Makes the lab's folders, for this user alone: they hold the control token and the backups.
     pub(crate) fn make_lab(&self) -> Result<()> {
         for folder in [self.lab.clone(), self.in_lab("logs"), self.in_lab("run"), self.in_lab("backup")] {

@@ -25,7 +25,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// The file that a service writes when it is ready.
     pub(crate) fn ready_file(&self, service: &str) -> PathBuf {
-        self.project.in_lab("run").join(format!("{service}.ready"))
+        self.project.ready_file(service)
     }
 }
 

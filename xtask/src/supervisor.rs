@@ -679,6 +679,8 @@ impl Supervisor {
         let ending = Ending { grace: service.service.grace, hurry: &hurry };
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
+        // It is ready no more, and after the last stop nothing is left lying about.
+        let _ = fs::remove_file(self.setup.ready_file(service.service.name));
         if killed {
             let words = format!("{} did not end by itself and was killed", service.service.name);
             self.journal.note(&words);

@@ -175,9 +175,7 @@ fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut
                 bail!("{id} has failed, and its money is not where it was: the ledger has {found:?}");
             }
             let close = run.close();
-            let reason =
-                close.map(|event| event.attributes()["failure"]["applicationFailureInfo"]["type"].clone());
-            let reason = reason.as_ref().and_then(Value::as_str).unwrap_or("no reason").to_owned();
+            let reason = close.map_or("no reason", |event| reason(&event.attributes()["failure"])).to_owned();
             let may_be = order.refused.unwrap_or(RefusalKind::InsufficientFunds);
             if reason != may_be.name() {
                 let says = close.map(|event| event.failure()).unwrap_or_default();
@@ -197,6 +195,18 @@ fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut
         }
     }
     Ok(())
+}
+
+/// The type of a failure: its own, or that of the first cause that has one.
+fn reason(failure: &Value) -> &str {
+    let mut next = failure;
+    while next.is_object() {
+        if let Some(name) = next["applicationFailureInfo"]["type"].as_str() {
+            return name;
+        }
+        next = &next["cause"];
+    }
+    "no reason"
 }
 
 /// Whether an entry is of no transfer, and not of the bank's own opening.
@@ -295,7 +305,8 @@ mod tests {
     }
 
     fn failed(reason: &str) -> (String, lab::Run) {
-        let failure = json!({ "message": "no", "applicationFailureInfo": { "type": reason } });
+        let cause = json!({ "message": "no", "applicationFailureInfo": { "type": reason } });
+        let failure = json!({ "message": "Activity task failed", "activityFailureInfo": {}, "cause": cause });
         run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_FAILED", json!({ "failure": failure })))
     }
 

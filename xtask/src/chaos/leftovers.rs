@@ -11,8 +11,9 @@ use crate::{
     process::Identity,
 };
 
-/// The files that a lab may leave: its databases, what it remembers, and a record of what it did.
-const KEPT: [&str; 6] = ["bank.db", "temporal.db", "ports.json", "stage.json", "lock", "control.lock"];
+/// The files that a lab may leave: its databases, the server's with its write-ahead log, and what the lab remembers.
+const KEPT: [&str; 7] =
+    ["bank.db", "temporal.db", "temporal.db-wal", "temporal.db-shm", "ports.json", "stage.json", "lock"];
 /// The folders whose files may stay.
 const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
 

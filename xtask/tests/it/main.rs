@@ -8,6 +8,7 @@ mod bench;
 mod chaos;
 #[path = "../../src/copy.rs"]
 mod copy;
+mod features;
 mod help_and_usage;
 mod lifecycle;
 mod offline;

@@ -11,10 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -176,6 +172,13 @@ impl Driver {
         // It answers when the browser has left, and may then keep the connection.
         stream.read(&mut [0; 64]).map(drop)
     }
+
+    /// Sends the driver and its browser a signal; returns whether there is somebody to get it.
+    fn signal_group(&self, signal: &str) -> bool {
+        let group = format!("-{}", self.child.id());
+        let sent = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+        sent.is_ok_and(|status| status.success())
+    }
 }
 
 impl Drop for Driver {
@@ -184,12 +187,11 @@ impl Drop for Driver {
         if !self.session.is_empty() {
             let _ = self.close_browser();
         }
-        let group = Pid::from_raw(self.child.id().cast_signed());
-        let _ = killpg(group, Signal::SIGKILL);
+        self.signal_group("KILL");
         let _ = self.child.wait();
         // A browser that did not leave by itself writes to its folder until its last process is gone.
         let begin = Instant::now();
-        while killpg(group, None).is_ok() && begin.elapsed() < Duration::from_secs(5) {
+        while self.signal_group("0") && begin.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(10));
         }
     }
