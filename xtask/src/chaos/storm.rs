@@ -157,15 +157,24 @@ impl Storm<'_> {
     /// Starts the transfers, spread over the kills. A start whose answer got lost is asked for again, under the same
     /// Workflow Id: the server knows whether it has it.
     fn start_transfers(&self) -> Result<()> {
-        let count = self.plan.orders.len();
         for (number, order) in self.plan.orders.iter().enumerate() {
-            while number > count * (self.killed.load(Ordering::Relaxed) + 1) / (self.plan.kills + 1) {
+            while number > self.due(self.killed.load(Ordering::Relaxed) + 1) {
                 self.pause(PERIOD)?;
             }
             self.start(order)?;
             self.started.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// How many transfers are to be started by the kill with that number; the last few come after all kills.
+    fn due(&self, kill: usize) -> usize {
+        self.plan.orders.len() * kill / (self.plan.kills + 1)
+    }
+
+    /// So many transfers the kills may be ahead of the starts.
+    fn slack(&self) -> usize {
+        self.plan.orders.len() / 20
     }
 
     fn start(&self, Order { workflow_id, from, to, amount, .. }: &Order) -> Result<()> {
@@ -240,6 +249,10 @@ impl Storm<'_> {
         let mut targets = self.plan.targets();
         for number in 1..=self.plan.kills {
             self.pause(targets.pause())?;
+            // Not so fast that nothing gets done any more: then there would be little left to break.
+            while self.started.load(Ordering::Relaxed) + self.slack() < self.due(number - 1) {
+                self.pause(PERIOD)?;
+            }
             let begin = Instant::now();
             let (target, process) = loop {
                 if let Some(found) = self.next_target(&mut targets) {
