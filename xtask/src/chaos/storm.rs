@@ -36,6 +36,8 @@ use crate::{
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long a part may stay away, and how long the transfers may take to one that ends.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// So many transfers are under way at a time, about: so there are always some at every step.
+const IN_FLIGHT: usize = 50;
 /// After so many kills the ledger is looked through, and said how far it is.
 const ROUND: usize = 10;
 /// The server's answer to a Workflow Id that was used before.
@@ -66,6 +68,7 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<Weathered> {
         kills: Mutex::default(),
         killed: AtomicUsize::new(0),
         started: AtomicUsize::new(0),
+        open: AtomicUsize::new(0),
         is_calm: AtomicBool::new(false),
         is_over: AtomicBool::new(false),
         broken: Mutex::default(),
@@ -105,6 +108,8 @@ struct Storm<'a> {
     killed: AtomicUsize,
     /// How many transfers were started.
     started: AtomicUsize,
+    /// How many transfers were under way when that was asked last.
+    open: AtomicUsize,
     /// Whether nothing is killed any more.
     is_calm: AtomicBool,
     /// Whether everybody is to end.
@@ -158,7 +163,8 @@ impl Storm<'_> {
     /// Workflow Id: the server knows whether it has it.
     fn start_transfers(&self) -> Result<()> {
         for (number, order) in self.plan.orders.iter().enumerate() {
-            while number > self.due(self.killed.load(Ordering::Relaxed) + 1) {
+            let is_due = || number <= self.due(self.killed.load(Ordering::Relaxed) + 1);
+            while !is_due() || self.open.load(Ordering::Relaxed) > IN_FLIGHT {
                 self.pause(PERIOD)?;
             }
             self.start(order)?;
@@ -172,7 +178,12 @@ impl Storm<'_> {
         self.plan.orders.len() * kill / (self.plan.kills + 1)
     }
 
-    /// So many transfers the kills may be ahead of the starts.
+    /// How many transfers have ended, by what was seen last.
+    fn ended(&self) -> usize {
+        self.started.load(Ordering::Relaxed).saturating_sub(self.open.load(Ordering::Relaxed))
+    }
+
+    /// So many transfers the kills may be ahead of.
     fn slack(&self) -> usize {
         self.plan.orders.len() / 20
     }
@@ -200,11 +211,17 @@ impl Storm<'_> {
     }
 
     /// Brings the lab back when its supervisor was killed, as its user would, and Real World Mode when the bank was.
+    /// Looks how many transfers are under way.
     fn keep_up(&self) -> Result<()> {
         while !self.is_over.load(Ordering::Relaxed) {
             match self.lab() {
                 None => self.start_lab()?,
-                Some(state) => self.set_real_world_mode(&state),
+                Some(state) => {
+                    self.set_real_world_mode(&state);
+                    if let Ok(open) = Server::new(&state.ports.endpoints()).running() {
+                        self.open.store(open.len(), Ordering::Relaxed);
+                    }
+                }
             }
             if self.pause(PERIOD).is_err() {
                 break;
@@ -250,7 +267,7 @@ impl Storm<'_> {
         for number in 1..=self.plan.kills {
             self.pause(targets.pause())?;
             // Not so fast that nothing gets done any more: then there would be little left to break.
-            while self.started.load(Ordering::Relaxed) + self.slack() < self.due(number - 1) {
+            while self.ended() + self.slack() < self.due(number - 1) {
                 self.pause(PERIOD)?;
             }
             let begin = Instant::now();
@@ -271,9 +288,12 @@ impl Storm<'_> {
             *locked(&self.kills).entry(target).or_default() += 1;
             if number % ROUND == 0 {
                 self.look_at_the_ledger()?;
-                let started = self.started.load(Ordering::Relaxed);
-                let took = duration(self.begin.elapsed().as_secs_f64());
-                tell!("{number} of {} kills, {started} transfers started, {took}", self.plan.kills);
+                let (kills, started) = (self.plan.kills, self.started.load(Ordering::Relaxed));
+                let took = self.begin.elapsed().as_secs();
+                tell!(
+                    "{took:>4} s: {number} of {kills} kills, {started} transfers started, {} ended",
+                    self.ended()
+                );
             }
         }
         Ok(())
