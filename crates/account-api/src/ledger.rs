@@ -10,7 +10,7 @@
 //! transfer has withdrawn and neither deposited nor refunded is *in transit*.
 //!
 //! - **The same key with the same request is applied once**, and answered from its entry. With
-//!   another request it is refused. Refusals are not remembered: a later try is judged anew.
+//!   another request (account, direction, amount or transfer) it is refused. Refusals are not remembered: a later try is judged anew.
 //! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
 //!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
 //!   deposit's answer may only have been lost.
@@ -20,8 +20,8 @@
 //!   so it is refused, even when its key had been applied before.
 //! - **The same refund again is answered as the first time**: its run is closed, so it cannot give
 //!   back what a later run has withdrawn since.
-//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone counts as
-//!   unused, so that a reset can withdraw again under the keys of the first run.
+//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone is
+//!   applied again for the same request, so that a reset can withdraw again under the keys of the first run.
 //! - **A refunded transfer deposits only what is in transit.** A reset to a point after the
 //!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
 //!   such rule, since other clients may deposit without a withdrawal of their own.
@@ -533,6 +533,7 @@ impl Ledger {
         if entry.account != movement.account
             || entry.kind != movement.direction.kind()
             || entry.cents != movement.direction.signed_cents(movement.amount)
+            || entry.transfer != movement.provenance.transfer
         {
             return Err(Refused::KeyReused.into());
         }

@@ -45,6 +45,20 @@ async fn the_same_key_with_another_request_is_refused() {
 }
 
 #[tokio::test]
+async fn the_same_key_of_another_transfer_is_refused_and_not_answered_with_money_that_did_not_move() {
+    let bank = bank().await;
+    let withdraw = |transfer| bank.withdraw("account_A", 25.5).key("key").run_of(transfer, "run");
+    assert_eq!(withdraw("one").send().await.status, 200);
+    assert_eq!(withdraw("two").send().await.refusal(), (422, Some("KeyReused")));
+    let without = bank.withdraw("account_A", 25.5).key("key").send().await;
+    assert_eq!(without.refusal(), (422, Some("KeyReused")));
+    // Another run of the same transfer is the same request.
+    let again = bank.withdraw("account_A", 25.5).key("key").run_of("one", "run-2").send().await;
+    assert_eq!(again.status, 200);
+    assert_eq!(bank.balance("account_A").await, 974.5);
+}
+
+#[tokio::test]
 async fn a_refusal_is_not_remembered_under_its_key() {
     let bank = bank().await;
     let refused = bank.withdraw("account_E", 301.0).key("key").send().await;
