@@ -26,7 +26,8 @@
 //!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
 //!   such rule, since other clients may deposit without a withdrawal of their own.
 //! - **A reset of the bank closes the runs it forgets**: a transfer under way that has withdrawn would
-//!   otherwise deposit into the new books what was taken from the old ones.
+//!   otherwise deposit into the new books what was taken from the old ones. That holds also for a transfer
+//!   whose requests name no run.
 //!
 //! One gap is left: a run that a Workflow Reset ended and that has no entry yet, so that the bank never heard
 //! of it, is not closed by a later run's refund. A first withdrawal of it that is still on its way by then, some
@@ -497,9 +498,10 @@ impl Ledger {
     /// Forgets everything that happened: the accounts hold what they held at the start. Only that the runs
     /// so far are over is remembered.
     pub(crate) fn reset(&self) -> Result<(), LedgerError> {
+        // A run without a name, which no request can ask for, stands for movements that named none.
         self.connection.execute_batch(
             "INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents) \
-             SELECT transfer, run, 0 FROM entries WHERE transfer IS NOT NULL AND run IS NOT NULL; \
+             SELECT transfer, coalesce(run, ''), 0 FROM entries WHERE transfer IS NOT NULL; \
              DELETE FROM entries; DELETE FROM accounts;",
         )?;
         Ok(self.open_accounts()?)
