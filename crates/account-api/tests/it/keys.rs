@@ -1,7 +1,6 @@
 //! Idempotency keys.
 
 use account_api::Bank;
-use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::{bank, serve};
@@ -18,16 +17,6 @@ async fn the_same_key_is_applied_once_and_answered_the_same() {
         assert_eq!((again.status, &again.json), (200, &first.json));
     }
     assert_eq!(bank.balance("account_A").await, 975.5);
-}
-
-#[tokio::test]
-async fn fifty_clients_with_the_same_key_at_once_are_one() {
-    let bank = bank().await;
-    let asks = (0..50).map(|_| bank.deposit("account_B", 7.0).key("key").send());
-    for answer in join_all(asks).await {
-        assert_eq!((answer.status, &answer.json["new_balance"]), (200, &json!(507)));
-    }
-    assert_eq!(bank.balance("account_B").await, 507.0);
 }
 
 #[tokio::test]

@@ -2,10 +2,13 @@
 
 mod accounts;
 mod books;
+mod crashes;
+mod crowds;
 mod entries;
 mod faults;
 mod form;
 mod keys;
+mod model;
 mod openapi;
 mod program;
 mod refunds;

@@ -18,12 +18,12 @@ use crate::support::{Client, until};
 type Keys = Mutex<HashSet<String>>;
 
 /// A running account-api, which ends with the test at the latest.
-struct Program {
-    child: Child,
-    client: Client,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) client: Client,
 }
 
-fn account_api() -> Command {
+pub(crate) fn account_api() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_account-api"));
     command.stdin(Stdio::null());
     command
@@ -35,7 +35,7 @@ fn output(arguments: &[&str]) -> Output {
 }
 
 impl Program {
-    fn start(db: &Path) -> Program {
+    pub(crate) fn start(db: &Path) -> Program {
         let mut command = account_api();
         command.args(["--port", "0", "--db"]).arg(db).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program");
