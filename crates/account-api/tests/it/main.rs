@@ -4,6 +4,8 @@ mod accounts;
 mod books;
 mod crashes;
 mod crowds;
+#[cfg(target_os = "linux")]
+mod disk;
 mod entries;
 mod faults;
 mod form;
