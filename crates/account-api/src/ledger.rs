@@ -10,7 +10,7 @@
 //! transfer has withdrawn and neither deposited nor refunded is *in transit*.
 //!
 //! - **The same key with the same request is applied once**, and answered from its entry. With
-//!   another request it is refused. Refusals are not remembered: a later try is judged anew.
+//!   another request (account, direction, amount or transfer) it is refused. Refusals are not remembered: a later try is judged anew.
 //! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
 //!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
 //!   deposit's answer may only have been lost.
@@ -20,13 +20,14 @@
 //!   so it is refused, even when its key had been applied before.
 //! - **The same refund again is answered as the first time**: its run is closed, so it cannot give
 //!   back what a later run has withdrawn since.
-//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone counts as
-//!   unused, so that a reset can withdraw again under the keys of the first run.
+//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone is
+//!   applied again for the same request, so that a reset can withdraw again under the keys of the first run.
 //! - **A refunded transfer deposits only what is in transit.** A reset to a point after the
 //!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
 //!   such rule, since other clients may deposit without a withdrawal of their own.
 //! - **A reset of the bank closes the runs it forgets**: a transfer under way that has withdrawn would
-//!   otherwise deposit into the new books what was taken from the old ones.
+//!   otherwise deposit into the new books what was taken from the old ones. That holds also for a transfer
+//!   whose requests name no run.
 //!
 //! One gap is left: a run that a Workflow Reset ended and that has no entry yet, so that the bank never heard
 //! of it, is not closed by a later run's refund. A first withdrawal of it that is still on its way by then, some
@@ -37,54 +38,16 @@
 //! A change that was answered survives a `kill -9` of anything. A power cut may lose the last
 //! moments (`synchronous = NORMAL`), but never leaves books that do not add up.
 
-use std::path::Path;
-use std::time::Duration;
+mod file;
 
-use anyhow::{Context, ensure};
+use std::path::PathBuf;
+
 use contract::bank::{self, EntryKind};
 use contract::{Amount, Money};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior, params};
 
 /// The most an account may hold. Up to here a JSON number holds every cent exactly.
 const MAX_BALANCE: Money = Money::from_dollars(10_000_000_000_000);
-
-/// How long to wait for another program that holds the file's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Marks an SQLite file as one of this bank: `TBLb`.
-const APPLICATION_ID: i32 = 0x5442_4C62;
-
-/// The format of the tables below. Any change to them takes the next number.
-const FORMAT: i32 = 1;
-
-/// The tables.
-const SCHEMA: &str = "
-CREATE TABLE accounts (
-    number        TEXT    PRIMARY KEY,
-    balance_cents INTEGER NOT NULL CHECK (balance_cents >= 0)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE entries (
-    id                  INTEGER PRIMARY KEY,
-    account             TEXT    NOT NULL REFERENCES accounts,
-    kind                TEXT    NOT NULL CHECK (kind IN ('open', 'withdraw', 'deposit', 'refund')),
-    cents               INTEGER NOT NULL,
-    balance_after_cents INTEGER NOT NULL,
-    transfer            TEXT,
-    run                 TEXT,
-    idempotency_key     TEXT,
-    unix_time           INTEGER NOT NULL DEFAULT (unixepoch())
-) STRICT;
-CREATE INDEX entries_by_transfer ON entries (transfer) WHERE transfer IS NOT NULL;
-CREATE INDEX entries_by_key ON entries (idempotency_key) WHERE idempotency_key IS NOT NULL;
-
-CREATE TABLE closed_runs (
-    transfer       TEXT    NOT NULL,
-    run            TEXT    NOT NULL,
-    refunded_cents INTEGER NOT NULL,
-    PRIMARY KEY (transfer, run)
-) STRICT, WITHOUT ROWID;
-";
 
 /// A page of all entries: `?1` is the last one before it, `?2` how many there may be.
 const ENTRIES: &str = "
@@ -95,6 +58,43 @@ const ENTRIES: &str = "
 const ENTRIES_OF_TRANSFER: &str = "
     SELECT id, account, kind, abs(cents), balance_after_cents, transfer, run, unix_time
     FROM entries WHERE transfer = ?3 AND id > ?1 ORDER BY id LIMIT ?2";
+
+/// The last entry with a key.
+const ENTRY_OF_KEY: &str = "
+    SELECT id, account, kind, cents, balance_after_cents, transfer
+    FROM entries WHERE idempotency_key = ?1 ORDER BY id DESC LIMIT 1";
+
+/// What a transfer's entries come to.
+const STANDING: &str = "
+    SELECT coalesce(-sum(cents), 0),
+           coalesce(max(id) FILTER (WHERE kind = 'refund'), 0),
+           coalesce(max(id) FILTER (WHERE kind = 'deposit'), 0)
+    FROM entries WHERE transfer = ?1";
+
+/// Whether a transfer has withdrawn from another account.
+const WITHDREW_ELSEWHERE: &str = "
+    SELECT 1 FROM entries WHERE transfer = ?1 AND kind = 'withdraw' AND account <> ?2";
+
+/// What the refund gave back that closed a run.
+const REFUNDED_BY: &str = "
+    SELECT refunded_cents FROM closed_runs WHERE transfer = ?1 AND run = ?2";
+
+/// Whether any run of a transfer is closed.
+const HAD_A_RUN_CLOSED: &str = "
+    SELECT 1 FROM closed_runs WHERE transfer = ?1 LIMIT 1";
+
+/// Closes the runs that a transfer had so far.
+const CLOSE_RUNS_SO_FAR: &str = "
+    INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents)
+    SELECT transfer, run, 0 FROM entries WHERE transfer = ?1 AND run IS NOT NULL";
+
+/// What an account holds.
+const BALANCE: &str = "
+    SELECT balance_cents FROM accounts WHERE number = ?1";
+
+/// Changes it.
+const SET_BALANCE: &str = "
+    UPDATE accounts SET balance_cents = ?2 WHERE number = ?1";
 
 /// Which way a movement goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,83 +255,11 @@ struct Standing {
 /// between [`begin`](Ledger::begin) and a commit.
 pub(crate) struct Ledger {
     connection: Connection,
+    /// Where the books are; empty for those in memory.
+    file: PathBuf,
 }
 
 impl Ledger {
-    /// Opens the file, or makes it with the accounts of the start.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Ledger> {
-        // SQLite takes an empty name for a file that it deletes at the end.
-        ensure!(!path.as_os_str().is_empty(), "the ledger's file name is empty");
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .with_context(|| format!("cannot open the ledger {}: name another with --db", path.display()))?;
-        Ledger::from_connection(connection).with_context(|| {
-            format!(
-                "cannot use {} as the bank's ledger; it is left as it is: move it away, or name \
-                 another with --db",
-                path.display()
-            )
-        })
-    }
-
-    /// Books that are gone when they are dropped.
-    pub(crate) fn in_memory() -> anyhow::Result<Ledger> {
-        Ledger::from_connection(Connection::open_in_memory()?)
-    }
-
-    /// Makes the tables in a blank database, and checks any other before it is used.
-    fn from_connection(connection: Connection) -> anyhow::Result<Ledger> {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        connection.pragma_update(None, "foreign_keys", true)?;
-        let ledger = Ledger { connection };
-        let transaction = ledger.begin()?;
-        if ledger.is_blank()? {
-            ledger.create()?;
-        } else {
-            ledger.verify()?;
-        }
-        transaction.commit()?;
-        ledger.connection.pragma_update(None, "journal_mode", "WAL")?;
-        ledger.connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Ok(ledger)
-    }
-
-    /// Whether nobody has used the file yet.
-    fn is_blank(&self) -> rusqlite::Result<bool> {
-        let tables: i64 =
-            self.connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok(tables == 0 && self.pragma("application_id")? == 0 && self.pragma("user_version")? == 0)
-    }
-
-    /// The tables, marked as this bank's, with the accounts of the start.
-    fn create(&self) -> rusqlite::Result<()> {
-        self.connection.execute_batch(SCHEMA)?;
-        self.connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        self.connection.pragma_update(None, "user_version", FORMAT)?;
-        self.open_accounts()
-    }
-
-    /// That these are books of this bank and this format, and whole.
-    fn verify(&self) -> anyhow::Result<()> {
-        ensure!(self.pragma("application_id")? == APPLICATION_ID, "it is a database of another program");
-        let format = self.pragma("user_version")?;
-        ensure!(
-            format == FORMAT,
-            "its format is {format}, and this version of account-api knows only format {FORMAT}"
-        );
-        let verdict: String = self.connection.query_one("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        ensure!(verdict == "ok", "it is damaged: {verdict}");
-        Ok(())
-    }
-
-    /// The number that a `PRAGMA` gives.
-    fn pragma(&self, name: &str) -> rusqlite::Result<i32> {
-        self.connection.pragma_query_value(None, name, |row| row.get(0))
-    }
-
     /// The accounts of the start, each with the entry that explains its balance.
     fn open_accounts(&self) -> rusqlite::Result<()> {
         for (number, balance) in bank::ACCOUNTS {
@@ -366,8 +294,7 @@ impl Ledger {
 
     /// What an account holds.
     pub(crate) fn balance(&self, account: &str) -> Result<Money, LedgerError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT balance_cents FROM accounts WHERE number = ?1")?;
+        let mut statement = self.connection.prepare_cached(BALANCE)?;
         let cents: Option<i64> = statement.query_one([account], |row| row.get(0)).optional()?;
         Ok(cents.map(Money::from_cents).ok_or(Refused::UnknownAccount)?)
     }
@@ -475,9 +402,7 @@ impl Ledger {
 
     /// Whether any run of the transfer is closed, by a refund or by a reset of the bank.
     fn had_a_run_closed(&self, transfer: &str) -> rusqlite::Result<bool> {
-        self.connection
-            .prepare_cached("SELECT 1 FROM closed_runs WHERE transfer = ?1 LIMIT 1")?
-            .exists([transfer])
+        self.connection.prepare_cached(HAD_A_RUN_CLOSED)?.exists([transfer])
     }
 
     /// Closes this run, and those that the transfer had before.
@@ -485,21 +410,17 @@ impl Ledger {
         self.connection
             .prepare_cached("INSERT INTO closed_runs (transfer, run, refunded_cents) VALUES (?1, ?2, ?3)")?
             .execute(params![transfer, run, refunded.cents()])?;
-        self.connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents) \
-                 SELECT transfer, run, 0 FROM entries WHERE transfer = ?1 AND run IS NOT NULL",
-            )?
-            .execute([transfer])?;
+        self.connection.prepare_cached(CLOSE_RUNS_SO_FAR)?.execute([transfer])?;
         Ok(())
     }
 
     /// Forgets everything that happened: the accounts hold what they held at the start. Only that the runs
     /// so far are over is remembered.
     pub(crate) fn reset(&self) -> Result<(), LedgerError> {
+        // A run without a name, which no request can ask for, stands for movements that named none.
         self.connection.execute_batch(
             "INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents) \
-             SELECT transfer, run, 0 FROM entries WHERE transfer IS NOT NULL AND run IS NOT NULL; \
+             SELECT transfer, coalesce(run, ''), 0 FROM entries WHERE transfer IS NOT NULL; \
              DELETE FROM entries; DELETE FROM accounts;",
         )?;
         Ok(self.open_accounts()?)
@@ -515,10 +436,7 @@ impl Ledger {
 
     /// The answer of the first request with this key, unless a refund has undone it.
     fn repeated(&self, movement: &Movement, key: &str) -> Result<Option<Moved>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, account, kind, cents, balance_after_cents, transfer FROM entries \
-             WHERE idempotency_key = ?1 ORDER BY id DESC LIMIT 1",
-        )?;
+        let mut statement = self.connection.prepare_cached(ENTRY_OF_KEY)?;
         let entry = statement.query_one([key], |row| {
             Ok(Entry {
                 id: row.get(0)?,
@@ -533,6 +451,7 @@ impl Ledger {
         if entry.account != movement.account
             || entry.kind != movement.direction.kind()
             || entry.cents != movement.direction.signed_cents(movement.amount)
+            || entry.transfer != movement.provenance.transfer
         {
             return Err(Refused::KeyReused.into());
         }
@@ -549,12 +468,7 @@ impl Ledger {
 
     /// Adds up the transfer's entries.
     fn standing(&self, transfer: &str) -> rusqlite::Result<Standing> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT coalesce(-sum(cents), 0), \
-                    coalesce(max(id) FILTER (WHERE kind = 'refund'), 0), \
-                    coalesce(max(id) FILTER (WHERE kind = 'deposit'), 0) \
-             FROM entries WHERE transfer = ?1",
-        )?;
+        let mut statement = self.connection.prepare_cached(STANDING)?;
         statement.query_one([transfer], |row| {
             Ok(Standing {
                 in_transit: Money::from_cents(row.get(0)?),
@@ -567,19 +481,14 @@ impl Ledger {
     /// What the refund that closed this run gave back; `None` for a run that is open.
     fn refunded_by(&self, transfer: &str, run: &str) -> rusqlite::Result<Option<Money>> {
         self.connection
-            .prepare_cached("SELECT refunded_cents FROM closed_runs WHERE transfer = ?1 AND run = ?2")?
+            .prepare_cached(REFUNDED_BY)?
             .query_one([transfer, run], |row| Ok(Money::from_cents(row.get(0)?)))
             .optional()
     }
 
     /// Whether the transfer has withdrawn from an account other than this one.
     fn withdrew_elsewhere(&self, transfer: &str, account: &str) -> rusqlite::Result<bool> {
-        self.connection
-            .prepare_cached(
-                "SELECT 1 FROM entries \
-                 WHERE transfer = ?1 AND kind = 'withdraw' AND account <> ?2",
-            )?
-            .exists([transfer, account])
+        self.connection.prepare_cached(WITHDREW_ELSEWHERE)?.exists([transfer, account])
     }
 
     /// Writes the balance and the entry that explains it.
@@ -591,9 +500,7 @@ impl Ledger {
         new_balance: Money,
         provenance: &Provenance,
     ) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE accounts SET balance_cents = ?2 WHERE number = ?1")?
-            .execute(params![account, new_balance.cents()])?;
+        self.connection.prepare_cached(SET_BALANCE)?.execute(params![account, new_balance.cents()])?;
         self.connection
             .prepare_cached(
                 "INSERT INTO entries (account, kind, cents, balance_after_cents, transfer, run, \
@@ -632,17 +539,39 @@ fn raised(balance: Money, amount: Money) -> Result<Money, Refused> {
 mod tests {
     use super::*;
 
+    /// Each step by which SQLite finds what a statement asks for.
+    fn plan(ledger: &Ledger, sql: &str) -> Vec<String> {
+        let mut statement =
+            ledger.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+        let steps = statement.raw_query().mapped(|row| row.get("detail"));
+        steps.collect::<Result<_, _>>().expect("a plan")
+    }
+
     #[test]
     fn a_page_of_a_million_entries_is_found_by_an_index_and_not_sorted() {
         let ledger = Ledger::in_memory().expect("books");
-        for (sql, plan) in [
+        for (sql, step) in [
             (ENTRIES, "SEARCH entries USING INTEGER PRIMARY KEY (rowid>?)"),
             (ENTRIES_OF_TRANSFER, "SEARCH entries USING INDEX entries_by_transfer (transfer=? AND rowid>?)"),
         ] {
-            let mut statement =
-                ledger.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
-            let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
-            assert_eq!(steps.collect::<Result<Vec<_>, _>>().expect("a plan"), [plan]);
+            assert_eq!(plan(&ledger, sql), [step]);
+        }
+    }
+
+    #[test]
+    fn moving_money_reads_no_table_from_end_to_end() {
+        let ledger = Ledger::in_memory().expect("books");
+        for (sql, step) in [
+            (BALANCE, "SEARCH accounts USING PRIMARY KEY (number=?)"),
+            (SET_BALANCE, "SEARCH accounts USING PRIMARY KEY (number=?)"),
+            (ENTRY_OF_KEY, "SEARCH entries USING INDEX entries_by_key (idempotency_key=?)"),
+            (STANDING, "SEARCH entries USING INDEX entries_by_transfer (transfer=?)"),
+            (WITHDREW_ELSEWHERE, "SEARCH entries USING INDEX entries_by_transfer (transfer=?)"),
+            (REFUNDED_BY, "SEARCH closed_runs USING PRIMARY KEY (transfer=? AND run=?)"),
+            (HAD_A_RUN_CLOSED, "SEARCH closed_runs USING PRIMARY KEY (transfer=?)"),
+            (CLOSE_RUNS_SO_FAR, "SEARCH entries USING INDEX entries_by_transfer (transfer=?)"),
+        ] {
+            assert_eq!(plan(&ledger, sql), [step], "{sql}");
         }
     }
 

@@ -103,13 +103,7 @@ impl From<NoAnswer> for Failure {
     fn from(no_answer: NoAnswer) -> Failure {
         match no_answer {
             NoAnswer::Refused(refused) => refused.into(),
-            NoAnswer::Broken(reason) => Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!(
-                    "the bank cannot use its ledger ({reason}), so nothing was changed: see to \
-                     its disk, then try again"
-                ),
-            ),
+            NoAnswer::Broken(sentence) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, &*sentence),
             NoAnswer::Closed => Failure::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the bank is closing: try again when it is back",

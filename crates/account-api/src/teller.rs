@@ -20,7 +20,7 @@ const QUEUE: usize = 1024;
 pub(crate) enum NoAnswer {
     /// The bank says no.
     Refused(Refused),
-    /// SQLite could not read or write, for this reason. Nothing was changed.
+    /// SQLite could not read or write. Nothing was changed: a sentence that says why and what to do.
     Broken(Arc<str>),
     /// The books are closed.
     Closed,
@@ -134,7 +134,7 @@ fn serve(ledger: Ledger, mut incoming: mpsc::Receiver<Order>) {
             next = if go_on { incoming.try_recv().ok() } else { None };
         }
 
-        let committed = commit(&ledger, &mut jobs).map_err(|error| Arc::from(error.to_string()));
+        let committed = commit(&ledger, &mut jobs).map_err(|error| Arc::from(ledger.trouble(&error)));
         for job in jobs {
             job.answer(committed.clone());
         }

@@ -1,6 +1,5 @@
 //! Accounts, withdrawals and deposits.
 
-use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::bank;
@@ -127,17 +126,6 @@ async fn amounts_are_exact_to_the_cent_at_both_ends() {
         let answer = bank.ask("POST", "/accounts/account_A/deposit").body(body).send().await;
         assert_eq!(answer.json["new_balance"].as_f64(), Some(balance), "{body}");
     }
-}
-
-#[tokio::test]
-async fn fifty_withdrawals_at_once_never_take_more_than_there_is() {
-    let bank = bank().await;
-    let asks = (0..50).map(|_| bank.withdraw("account_E", 10.01).send());
-    let answers = join_all(asks).await;
-    let granted = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!(granted, 29);
-    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 400)));
-    assert_eq!(bank.balance("account_E").await, 9.71);
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Idempotency keys.
 
 use account_api::Bank;
-use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::{bank, serve};
@@ -21,16 +20,6 @@ async fn the_same_key_is_applied_once_and_answered_the_same() {
 }
 
 #[tokio::test]
-async fn fifty_clients_with_the_same_key_at_once_are_one() {
-    let bank = bank().await;
-    let asks = (0..50).map(|_| bank.deposit("account_B", 7.0).key("key").send());
-    for answer in join_all(asks).await {
-        assert_eq!((answer.status, &answer.json["new_balance"]), (200, &json!(507)));
-    }
-    assert_eq!(bank.balance("account_B").await, 507.0);
-}
-
-#[tokio::test]
 async fn the_same_key_with_another_request_is_refused() {
     let bank = bank().await;
     assert_eq!(bank.withdraw("account_A", 25.5).key("key").send().await.status, 200);
@@ -42,6 +31,20 @@ async fn the_same_key_with_another_request_is_refused() {
         assert!(answer.error().contains("Idempotency-Key"), "{}", answer.error());
     }
     assert_eq!(bank.total_cents().await, 795_000 - 2550);
+}
+
+#[tokio::test]
+async fn the_same_key_of_another_transfer_is_refused_and_not_answered_with_money_that_did_not_move() {
+    let bank = bank().await;
+    let withdraw = |transfer| bank.withdraw("account_A", 25.5).key("key").run_of(transfer, "run");
+    assert_eq!(withdraw("one").send().await.status, 200);
+    assert_eq!(withdraw("two").send().await.refusal(), (422, Some("KeyReused")));
+    let without = bank.withdraw("account_A", 25.5).key("key").send().await;
+    assert_eq!(without.refusal(), (422, Some("KeyReused")));
+    // Another run of the same transfer is the same request.
+    let again = bank.withdraw("account_A", 25.5).key("key").run_of("one", "run-2").send().await;
+    assert_eq!(again.status, 200);
+    assert_eq!(bank.balance("account_A").await, 974.5);
 }
 
 #[tokio::test]

@@ -2,10 +2,15 @@
 
 mod accounts;
 mod books;
+mod crashes;
+mod crowds;
+#[cfg(target_os = "linux")]
+mod disk;
 mod entries;
 mod faults;
 mod form;
 mod keys;
+mod model;
 mod openapi;
 mod program;
 mod refunds;

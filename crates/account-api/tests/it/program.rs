@@ -18,12 +18,12 @@ use crate::support::{Client, until};
 type Keys = Mutex<HashSet<String>>;
 
 /// A running account-api, which ends with the test at the latest.
-struct Program {
-    child: Child,
-    client: Client,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) client: Client,
 }
 
-fn account_api() -> Command {
+pub(crate) fn account_api() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_account-api"));
     command.stdin(Stdio::null());
     command
@@ -35,15 +35,24 @@ fn output(arguments: &[&str]) -> Output {
 }
 
 impl Program {
-    fn start(db: &Path) -> Program {
+    pub(crate) fn start(db: &Path) -> Program {
         let mut command = account_api();
-        command.args(["--port", "0", "--db"]).arg(db).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the program");
+        command.args(["--port", "0", "--db"]).arg(db);
+        Program::run(command).expect("it starts")
+    }
+
+    /// Starts it as this command has it, or gives what it complained of.
+    pub(crate) fn run(mut command: Command) -> Result<Program, String> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let url = line.trim_end().strip_prefix("account-api listens on ").expect("its one line");
-        Program { child, client: Client::new(url) }
+        let Some(url) = line.trim_end().strip_prefix("account-api listens on ") else {
+            let output = child.wait_with_output().expect("its output");
+            assert_eq!(output.status.code(), Some(1));
+            return Err(String::from_utf8(output.stderr).expect("a sentence"));
+        };
+        Ok(Program { child, client: Client::new(url) })
     }
 
     fn address(&self) -> &str {
@@ -52,12 +61,12 @@ impl Program {
 
     /// Asks it to end, as a supervisor does.
     #[cfg(unix)]
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
     }
 
-    async fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         until("the program ends", async || self.child.try_wait().expect("a child").is_some()).await;
         self.child.wait().expect("a child").code()
     }
@@ -126,6 +135,32 @@ async fn after_a_kill_every_answered_deposit_is_there_once_and_the_books_add_up(
     }
     assert_eq!(program.client.total_cents().await, 795_000 + sent.len() as i64);
     assert_books_add_up(&db);
+}
+
+#[tokio::test]
+async fn a_name_that_means_no_file_to_sqlite_is_a_files_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in [":memory:", "file:bank.db?mode=memory", "file:bank.db"] {
+        for balance in [501.0, 502.0] {
+            let mut command = account_api();
+            command.args(["--port", "0", "--db", name]).current_dir(folder.path());
+            let mut program = Program::run(command).expect("it starts");
+            assert_eq!(program.client.deposit("account_B", 1.0).send().await.status, 200);
+            program.child.kill().and_then(|()| program.child.wait().map(drop)).expect("it is ours");
+            assert!(folder.path().join(name).is_file(), "{name}");
+            assert_books_add_up(&folder.path().join(name));
+            assert_eq!(program_balance(folder.path(), name), balance, "{name}");
+        }
+    }
+}
+
+/// What account_B holds in these books, in dollars.
+fn program_balance(folder: &Path, name: &str) -> f64 {
+    let connection = Connection::open(folder.join(name)).expect("a database");
+    let cents: i64 = connection
+        .query_one("SELECT balance_cents FROM accounts WHERE number = 'account_B'", [], |row| row.get(0))
+        .expect("the table");
+    cents as f64 / 100.0
 }
 
 fn lock(keys: &Keys) -> MutexGuard<'_, HashSet<String>> {

@@ -215,6 +215,19 @@ async fn a_reset_of_the_bank_in_the_middle_of_a_transfer_makes_no_money() {
 }
 
 #[tokio::test]
+async fn a_reset_of_the_bank_closes_also_a_transfer_that_named_no_run() {
+    let bank = bank().await;
+    done(bank.withdraw("account_A", AMOUNT).header("Transfer-Id", "transfer")).await;
+    assert_eq!(bank.ask("POST", "/reset").send().await.status, 200);
+    closed(bank.deposit("account_B", AMOUNT).header("Transfer-Id", "transfer")).await;
+    assert_eq!(bank.total_cents().await, 795_000);
+    // From a withdrawal on it moves money again.
+    done(bank.withdraw("account_A", AMOUNT).header("Transfer-Id", "transfer")).await;
+    done(bank.deposit("account_B", AMOUNT).header("Transfer-Id", "transfer")).await;
+    assert_eq!(bank.total_cents().await, 795_000);
+}
+
+#[tokio::test]
 async fn a_repeated_refund_of_an_old_run_leaves_the_new_runs_money_in_transit() {
     let transfer = Transfer::new().await;
     done(transfer.withdraw("run-1")).await;
