@@ -1,7 +1,7 @@
 //! The lab as a person meets it: the real program, a real Temporal server, real signals.
 //!
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
-//! worker in it are stand-ins with the same command line, so that building them takes a second.
+//! worker in it are stand-ins with the same command line, compiled once for all of them.
 
 mod authoring;
 mod bench;
