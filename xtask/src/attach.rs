@@ -1,7 +1,7 @@
 //! How every command begins: by finding the lab that runs, and clearing away one that was killed.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{self, Ending, Identity},
-    project::Project,
+    project::{Project, clear_scratch},
     services,
     state::State,
     ui::tell,
@@ -86,6 +86,7 @@ fn already_running(state: &State) -> String {
 
 /// Ends what a killed supervisor has left. To be called with the lock held.
 pub(crate) fn clear_leftovers(project: &Project) {
+    clear_files(project);
     let Some(state) = State::read(project) else { return };
     let mut ended = Vec::new();
     for (name, identity) in state.services.iter().rev() {
@@ -97,10 +98,22 @@ pub(crate) fn clear_leftovers(project: &Project) {
         }
     }
     State::remove(project);
+    // What was written until they had ended.
+    clear_files(project);
     if ended.is_empty() {
         tell!("the last lab was not stopped properly; nothing of it was left running");
     } else {
         tell!("the last lab was not stopped properly; ended what it left running: {}", ended.join(", "));
+    }
+}
+
+/// Removes files that were to be renamed when their writer was killed, and what services have said of themselves.
+fn clear_files(project: &Project) {
+    for name in ["lab.json", "ports.json"] {
+        clear_scratch(&project.in_lab(name));
+    }
+    for entry in fs::read_dir(project.in_lab("run")).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
     }
 }
 

@@ -7,9 +7,13 @@ mod authoring;
 mod bench;
 #[path = "../../src/copy.rs"]
 mod copy;
+#[cfg(target_os = "linux")]
+mod held;
 mod help_and_usage;
 mod lifecycle;
 mod offline;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod play;
 mod ports;
 mod provisioning;
