@@ -91,7 +91,7 @@ pub(crate) fn clear_leftovers(project: &Project) {
     let mut ended = Vec::new();
     for (name, identity) in state.services.iter().rev() {
         // A recorded id that belongs to another program by now is not touched.
-        if is_left_over(identity) {
+        if is_left_over(identity, &state.supervisor) {
             let ending = Ending { grace: services::grace(name), hurry: &|| false };
             process::end_group(identity.pid, None, &ending);
             ended.push(format!("{name} (pid {})", identity.pid));
@@ -117,6 +117,7 @@ fn clear_files(project: &Project) {
     }
 }
 
-fn is_left_over(identity: &Identity) -> bool {
-    identity.is_alive()
+/// Whether it still runs, or its group without it: compilers whose cargo was killed too.
+fn is_left_over(identity: &Identity, supervisor: &Identity) -> bool {
+    identity.is_alive() || process::group_is_of(identity.pid, supervisor)
 }

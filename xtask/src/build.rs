@@ -6,13 +6,22 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{logs, process, project::Project, services::PACKAGES};
+use crate::{
+    logs,
+    process::{self, Ending, Identity},
+    project::Project,
+    services::PACKAGES,
+};
 
+/// How long a build has to end when it is broken off.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -56,8 +65,15 @@ pub(crate) fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Exe
 
 /// A lab's build in a process group of its own, so that a stop can end the compilers too. It waits until
 /// a line is written to its standard input; see [`process::gated`].
-pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Result<Child> {
-    let mut gate = process::gated(&cargo_build(project, binaries));
+pub(crate) fn gated(
+    project: &Project,
+    binaries: &[&str],
+    output: Output,
+    supervisor: &Identity,
+) -> Result<Child> {
+    let mut cargo = cargo_build(project, binaries);
+    process::mark(&mut cargo, supervisor);
+    let mut gate = process::gated(&cargo);
     gate.stdin(Stdio::piped()).stdout(Stdio::piped());
     if output == Output::Log {
         gate.stderr(logs::open(project, logs::BUILD)?);
@@ -65,8 +81,23 @@ pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Res
     gate.spawn().context(NO_CARGO)
 }
 
+/// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
+pub(crate) fn finish_gated(mut child: Child) -> Result<Executables> {
+    // A compiler may hold the other end of it when cargo has gone.
+    let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let status = child.wait().context("could not wait for cargo")?;
+    if !process::group_is_empty(child.id()) {
+        process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
+    }
+    let executables = executables.and_then(|reader| reader.join().ok());
+    if !status.success() {
+        bail!("the build failed");
+    }
+    Ok(executables.unwrap_or_default())
+}
+
 /// Waits for a build that has been started.
-pub(crate) fn finish(mut child: Child) -> Result<Executables> {
+fn finish(mut child: Child) -> Result<Executables> {
     let executables = child.stdout.take().map(executables);
     if !child.wait().context("could not wait for cargo")?.success() {
         bail!("the build failed");

@@ -118,6 +118,36 @@ fn group_runs(group: u32) -> bool {
 }
 
 /// Sends the signal to every process of the group.
+/// In the environment of what a supervisor starts, and so of what that starts: which supervisor it was.
+const MARK: &str = "BUGLAB_SUPERVISOR";
+
+/// Has the program know, and whatever it starts, who has started it.
+pub(crate) fn mark(program: &mut Command, supervisor: &Identity) {
+    program.env(MARK, value_of_mark(supervisor));
+}
+
+fn value_of_mark(supervisor: &Identity) -> String {
+    format!("{} {}", supervisor.pid, supervisor.started)
+}
+
+/// Whether the group has processes that this supervisor's lab has started, though its leader may have gone.
+#[cfg(target_os = "linux")]
+pub(crate) fn group_is_of(group: u32, supervisor: &Identity) -> bool {
+    let mark = format!("{MARK}={}", value_of_mark(supervisor));
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&pid| Stat::of(pid).is_some_and(|stat| stat.group == group && !stat.has_ended()))
+        .filter_map(|pid| std::fs::read(format!("/proc/{pid}/environ")).ok())
+        .any(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
+}
+
+/// Elsewhere no process is asked for its environment.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn group_is_of(_group: u32, _supervisor: &Identity) -> bool {
+    false
+}
+
 pub(crate) fn signal_group(group: u32, signal: Signal) {
     // A group that has just ended needs no signal.
     let _ = killpg(pid_of(group), signal);

@@ -52,8 +52,6 @@ const CALM: Duration = Duration::from_millis(100);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked whether the lab's folder is still there.
 const OWNERSHIP: Duration = Duration::from_secs(1);
-/// How long a build has to end when it is broken off.
-const BUILD_GRACE: Duration = Duration::from_secs(5);
 
 /// The files of a lab that hold what it has done: the server's history and the bank's books.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
@@ -465,7 +463,7 @@ impl Supervisor {
         let events = self.events.clone();
         let child = self.spawn_build(output);
         thread::spawn(move || {
-            let result = child.and_then(build::finish).map_err(|error| format!("{error:#}"));
+            let result = child.and_then(build::finish_gated).map_err(|error| format!("{error:#}"));
             let _ = events.send(Event::Built(content, result));
         });
         self.publish();
@@ -473,7 +471,7 @@ impl Supervisor {
 
     /// Starts cargo, once it is written down.
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
-        let mut child = build::gated(&self.setup.project, BINARIES, output)?;
+        let mut child = build::gated(&self.setup.project, BINARIES, output, &self.state.supervisor)?;
         let go = child.stdin.take();
         self.build.group = Identity::of(child.id());
         if let Err(error) = self.record() {
@@ -655,6 +653,7 @@ impl Supervisor {
         command.args((service.arguments)(&self.setup)).current_dir(&self.setup.project.root);
         temporal_cli::forget_settings(&mut command);
         command.envs((service.environment)(&self.setup));
+        process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&command);
         gate.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
@@ -697,10 +696,11 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
-        if let Some(build) = self.build.group.take().filter(Identity::is_alive) {
+        // Compilers may be there still when cargo is not.
+        if let Some(build) = self.build.group.take().filter(|build| !process::group_is_empty(build.pid)) {
             let signals_seen = Arc::clone(&self.signals_seen);
             let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
-            process::end_group(build.pid, None, &Ending { grace: BUILD_GRACE, hurry: &hurry });
+            process::end_group(build.pid, None, &Ending { grace: build::GRACE, hurry: &hurry });
         }
         self.end_all(Life::Stopped);
         self.journal.note("stopped; nothing of the lab runs any more");

@@ -33,3 +33,53 @@ fn files_that_a_killed_supervisor_did_not_get_to_rename_are_removed() {
     assert!(fs::read_dir(checkout.path(".lab/run")).expect("it is there").next().is_none());
 }
 
+#[test]
+fn compilers_whose_cargo_was_killed_end_with_it() {
+    let checkout = Checkout::with_stand_in_server("killed-cargo");
+    checkout.hold("build");
+    let mut start = Running::start(&checkout, checkout.start_command(&["--detach"]), "start");
+    checkout.wait_for_held("build");
+    assert!(compiles(&checkout));
+    assert!(signal(checkout.pid_of("build").expect("it is written down"), Signal::SIGKILL));
+    assert_eq!(start.wait("cargo was killed").code(), Some(1));
+    assert!(start.output().contains("the build failed"), "{}", start.output());
+    checkout.assert_nothing_runs("cargo was killed");
+}
+
+#[test]
+fn compilers_that_outlive_both_cargo_and_the_supervisor_are_ended_by_the_next_command() {
+    let checkout = Checkout::with_stand_in_server("both-killed");
+    checkout.hold("build");
+    let mut start = Running::start(&checkout, checkout.start_command(&["--detach"]), "start");
+    checkout.wait_for_held("build");
+    let pids = ["supervisor", "build"].map(|name| checkout.pid_of(name).expect("it is written down"));
+    for pid in pids {
+        assert!(signal(pid, Signal::SIGKILL));
+    }
+    start.wait("the supervisor was killed");
+    eventually("both are dead", || !pids.into_iter().any(is_alive));
+    assert!(compiles(&checkout));
+    checkout.run(&["lab", "status"]).ok();
+    checkout.assert_nothing_runs("after a status");
+}
+
+#[test]
+fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
+    let checkout = Checkout::without_server("other-group");
+    // A leader that ends at once, and leaves a process in its group.
+    let mut leader = Command::new("sh");
+    leader.args(["-c", "sleep 600 > /dev/null 2>&1 & echo $!"]).process_group(0);
+    let child = leader.stdout(std::process::Stdio::piped()).spawn().expect("sh is there");
+    let group = child.id();
+    let output = child.wait_with_output().expect("it ends");
+    let bystander: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("it says an id");
+    let dead = json!({ "name": "build", "pid": group, "started": "long ago" });
+    let state = json!({
+        "supervisor": dead, "control_port": 1, "token": "", "ready": true, "ports": {}, "services": [dead],
+    });
+    checkout.write(".lab/lab.json", state.to_string());
+    checkout.run(&["lab", "status"]).ok();
+    assert!(is_alive(bystander), "the bystander was ended");
+    assert!(signal(bystander, Signal::SIGKILL));
+}
+
