@@ -70,14 +70,14 @@ pub(crate) struct Options {
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
 pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&Ports)) -> Result<()> {
-    let (events, inbox) = mpsc::channel();
-    let signals_seen = Arc::new(AtomicU32::new(0));
-    listen_to_signals(&events, &signals_seen)?;
-
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
     let temporal_cli = temporal_cli::provide(project)?;
+    // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
+    let (events, inbox) = mpsc::channel();
+    let signals_seen = Arc::new(AtomicU32::new(0));
+    listen_to_signals(&events, &signals_seen)?;
     let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
     crate::project::replace_file(
         &project.in_lab("ports.json"),

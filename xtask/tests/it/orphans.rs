@@ -34,6 +34,17 @@ fn files_that_a_killed_supervisor_did_not_get_to_rename_are_removed() {
 }
 
 #[test]
+fn what_a_killed_download_has_left_is_removed_by_the_next_one() {
+    let checkout = Checkout::without_server("half-fetched");
+    checkout.write(".lab/cli.4711/unpacked/bin/temporal", "half of it");
+    let mut command = checkout.xtask(&["lab", "start", "--detach"]);
+    // There is no Python to fetch it with.
+    command.env("PATH", checkout.path("xtask"));
+    outcome(command).fails_with(1);
+    checkout.assert_no_litter("after a download that failed");
+}
+
+#[test]
 fn compilers_whose_cargo_was_killed_end_with_it() {
     let checkout = Checkout::with_stand_in_server("killed-cargo");
     checkout.hold("build");
@@ -83,3 +94,21 @@ fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
     assert!(signal(bystander, Signal::SIGKILL));
 }
 
+#[test]
+fn a_start_ends_at_ctrl_c_while_the_cli_does_not_answer() {
+    let checkout = Checkout::with_stand_in_server("silent-cli");
+    for flags in [&["--detach"][..], &[]] {
+        checkout.hold("version");
+        let path = std::env::var("PATH").expect("it is set");
+        let mut command = checkout.start_command(flags);
+        command.env_remove("BUGLAB_TEMPORAL_CLI");
+        command.env("PATH", format!("{}:{path}", checkout.path("bin").display()));
+        let mut start = Running::start(&checkout, command, "start");
+        checkout.wait_for_held("version");
+        assert!(signal(start.child.id(), Signal::SIGINT));
+        assert!(!start.wait("the CLI hangs").success());
+        // The shell around the CLI sees that nobody waits for it any more.
+        eventually("the CLI is over", || checkout.processes().is_empty());
+        checkout.assert_nothing_runs("the CLI hangs");
+    }
+}

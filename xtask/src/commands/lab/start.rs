@@ -132,15 +132,14 @@ pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<Exi
 /// Has a process of its own supervise, and waits until the lab is ready or will not be.
 fn detach(project: &Project) -> Result<ExitCode> {
     let begin = Instant::now();
-    // From here on Ctrl-C ends the start as a whole.
+    attach::attach(project)?;
+    project.make_lab()?;
+    // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
+    let cli = temporal_cli::provide(project)?;
+    // From here on it ends the start as a whole.
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&interrupted);
     signals::listen(move || seen.store(true, Ordering::Relaxed))?;
-
-    attach::attach(project)?;
-    project.make_lab()?;
-    // Here, where a download can show its progress.
-    let cli = temporal_cli::provide(project)?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
     let mut relay = || {
