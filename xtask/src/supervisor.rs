@@ -679,8 +679,8 @@ impl Supervisor {
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
         if killed {
-            let words = format!("{} did not end by itself and was killed", service.service.name);
-            self.journal.note(&words);
+            let why = if hurry() { "was to end at once" } else { "did not end by itself" };
+            self.journal.note(&format!("{} {why} and was killed", service.service.name));
         }
         self.record_or_note();
     }

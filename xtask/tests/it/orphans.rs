@@ -95,6 +95,23 @@ fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
 }
 
 #[test]
+fn a_second_ctrl_c_during_a_detached_start_ends_everything_at_once() {
+    let checkout = Checkout::with_stand_in_server("twice");
+    // The worker is ready and does not end at a TERM; the page is not ready yet.
+    checkout.hold("stop");
+    checkout.hold("transfer-web");
+    let mut start = Running::start(&checkout, checkout.start_command(&["--detach"]), "start");
+    eventually("the worker is ready", || checkout.log("supervisor").contains("worker is ready"));
+    assert!(signal(start.child.id(), Signal::SIGINT));
+    checkout.wait_for_held("stop");
+    assert!(signal(start.child.id(), Signal::SIGINT));
+    assert_eq!(start.wait("Ctrl-C twice").code(), Some(1));
+    let log = checkout.log("supervisor");
+    assert!(log.contains("worker was to end at once and was killed"), "{log}");
+    checkout.assert_nothing_runs("Ctrl-C twice");
+}
+
+#[test]
 fn a_start_ends_at_ctrl_c_while_the_cli_does_not_answer() {
     let checkout = Checkout::with_stand_in_server("silent-cli");
     for flags in [&["--detach"][..], &[]] {

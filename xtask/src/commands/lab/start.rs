@@ -6,7 +6,7 @@ use std::{
     process::{Command as Process, ExitCode, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -136,10 +136,12 @@ fn detach(project: &Project) -> Result<ExitCode> {
     project.make_lab()?;
     // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
     let cli = temporal_cli::provide(project)?;
-    // From here on it ends the start as a whole.
-    let interrupted = Arc::new(AtomicBool::new(false));
+    // From here on it ends the start as a whole; the second time, at once.
+    let interrupted = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&interrupted);
-    signals::listen(move || seen.store(true, Ordering::Relaxed))?;
+    signals::listen(move || {
+        seen.fetch_add(1, Ordering::Relaxed);
+    })?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
     let mut relay = || {
@@ -162,12 +164,12 @@ fn detach(project: &Project) -> Result<ExitCode> {
         .spawn()
         .context("could not start the supervisor")?;
     let supervisor = Identity::of(child.id());
-    let mut told_to_stop = false;
+    let mut told_to_stop = 0;
     loop {
         relay();
         if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
             relay();
-            if told_to_stop {
+            if told_to_stop > 0 {
                 tell!("the start was broken off; nothing is left running");
             }
             // It has said why.
@@ -175,8 +177,8 @@ fn detach(project: &Project) -> Result<ExitCode> {
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
             ));
         }
-        if interrupted.load(Ordering::Relaxed) && !told_to_stop {
-            told_to_stop = true;
+        if interrupted.load(Ordering::Relaxed) > told_to_stop {
+            told_to_stop += 1;
             if let Some(supervisor) = &supervisor {
                 process::signal(supervisor, Signal::SIGTERM);
             }
