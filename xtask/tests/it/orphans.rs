@@ -95,6 +95,18 @@ fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
 }
 
 #[test]
+fn a_stop_whose_supervisor_is_killed_meanwhile_ends_the_services_itself() {
+    let checkout = Checkout::with_stand_in_server("killed-stop");
+    checkout.hold("stop");
+    checkout.start();
+    let mut stop = Running::start(&checkout, checkout.xtask(&["lab", "stop"]), "stop");
+    checkout.wait_for_held("stop");
+    assert!(signal(checkout.pid_of("supervisor").expect("it is written down"), Signal::SIGKILL));
+    assert!(stop.wait("the supervisor was killed").success(), "{}", stop.output());
+    checkout.assert_nothing_runs("after the stop");
+}
+
+#[test]
 fn a_second_ctrl_c_during_a_detached_start_ends_everything_at_once() {
     let checkout = Checkout::with_stand_in_server("twice");
     // The worker is ready and does not end at a TERM; the page is not ready yet.
