@@ -11,6 +11,8 @@ mod copy;
 mod held;
 mod help_and_usage;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod matrix;
 mod offline;
 #[cfg(target_os = "linux")]
 mod orphans;
