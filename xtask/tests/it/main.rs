@@ -22,6 +22,8 @@ mod provisioning;
 mod sacred;
 mod stages;
 mod story;
+#[cfg(target_os = "linux")]
+mod strangers;
 mod support;
 mod tidy;
 mod transfers;

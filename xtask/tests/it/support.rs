@@ -65,32 +65,32 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// A checkout whose bank, worker and page are stand-ins.
     pub(crate) fn new(name: &str) -> Checkout {
-        let mut checkout = Checkout::without_server(name);
-        checkout.temporal_cli = Some(temporal_cli());
-        checkout.add_stand_ins();
-        checkout
+        Checkout::without_server(name).and_stand_ins()
+    }
+
+    /// The same in this folder.
+    pub(crate) fn new_at(root: PathBuf) -> Checkout {
+        Checkout::without_server_at(root).and_stand_ins()
+    }
+
+    fn and_stand_ins(mut self) -> Checkout {
+        self.temporal_cli = Some(temporal_cli());
+        self.add_stand_ins();
+        self
     }
 
     /// The same with a stand-in for the Temporal CLI as well. Its services and its cargo can be held at what they
     /// do, see [`Checkout::hold`].
     pub(crate) fn with_stand_in_server(name: &str) -> Checkout {
-        Checkout::without_server(name).and_stand_in_server()
-    }
-
-    /// The same in this folder.
-    pub(crate) fn with_stand_in_server_at(root: PathBuf) -> Checkout {
-        Checkout::without_server_at(root).and_stand_in_server()
-    }
-
-    fn and_stand_in_server(mut self) -> Checkout {
-        self.add_stand_ins();
+        let mut checkout = Checkout::without_server(name);
+        checkout.add_stand_ins();
         let server = stand_ins().join("target/debug/account-api");
         let script = include_str!("stand_in/temporal.sh").replace("STAND_INS", &quoted(&server));
-        self.write_program("bin/temporal", &script);
+        checkout.write_program("bin/temporal", &script);
         let cargo = quoted(Path::new(env!("CARGO")));
-        self.write_program("bin/cargo", &include_str!("stand_in/cargo.sh").replace("CARGO", &cargo));
-        self.temporal_cli = Some(self.path("bin/temporal"));
-        self
+        checkout.write_program("bin/cargo", &include_str!("stand_in/cargo.sh").replace("CARGO", &cargo));
+        checkout.temporal_cli = Some(checkout.path("bin/temporal"));
+        checkout
     }
 
     /// The sources of the stand-ins, compiled already.
@@ -379,7 +379,7 @@ fn stand_ins() -> &'static Path {
 }
 
 /// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("it is text").replace('\'', "'\\''"))
 }
 
