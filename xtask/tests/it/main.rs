@@ -25,6 +25,8 @@ mod story;
 #[cfg(target_os = "linux")]
 mod strangers;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;
 mod transfers;
 mod watching;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
+    io::{self, IsTerminal, Read},
     process::{Command as Process, ExitCode, Stdio},
     sync::{
         Arc,
@@ -98,9 +99,12 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
     let myself = Identity::of(std::process::id());
+    let has_terminal = io::stdout().is_terminal();
     let reader = thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
-            if stream.print_new().is_err() {
+            // A job in the background gets no signal when its terminal is closed.
+            let is_closed = has_terminal && !io::stdout().is_terminal();
+            if is_closed || stream.print_new().is_err() {
                 // Nobody reads it any more, as after `| head`: the lab ends with its reader.
                 if let Some(myself) = &myself {
                     process::signal(myself, Signal::SIGTERM);
