@@ -22,6 +22,8 @@ use crate::{
 
 /// How long a build has to end when it is broken off.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// What is said of a build that does not work, where cargo has said the rest.
+pub(crate) const FAILED: &str = "the build failed";
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -91,7 +93,7 @@ pub(crate) fn finish_gated(mut child: Child) -> Result<Executables> {
     }
     let executables = executables.and_then(|reader| reader.join().ok());
     if !status.success() {
-        bail!("the build failed");
+        bail!(FAILED);
     }
     Ok(executables.unwrap_or_default())
 }
@@ -100,7 +102,7 @@ pub(crate) fn finish_gated(mut child: Child) -> Result<Executables> {
 fn finish(mut child: Child) -> Result<Executables> {
     let executables = child.stdout.take().map(executables);
     if !child.wait().context("could not wait for cargo")?.success() {
-        bail!("the build failed");
+        bail!(FAILED);
     }
     Ok(executables.unwrap_or_default())
 }

@@ -79,12 +79,9 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     let signals_seen = Arc::new(AtomicU32::new(0));
     listen_to_signals(&events, &signals_seen)?;
     let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
-    crate::project::replace_file(
-        &project.in_lab("ports.json"),
-        ports.to_json().to_string().as_bytes(),
-        0o600,
-    )
-    .context("could not write down the ports")?;
+    let remembered = project.in_lab("ports.json");
+    crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
+        .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
     if options.fresh {
         empty_databases(project)?;
     }
@@ -516,6 +513,12 @@ impl Supervisor {
                 }
             }
             Err(error) if !self.state.ready => {
+                if !self.owns_its_folder() {
+                    bail!("{}", self.lost_its_folder());
+                }
+                if error != build::FAILED {
+                    bail!("{error}, so the lab did not start");
+                }
                 let log = self.setup.project.log(logs::BUILD);
                 bail!(
                     "{error}, so the lab did not start; the compiler says why above, or in {}",
@@ -544,11 +547,7 @@ impl Supervisor {
         if self.looked.elapsed() > OWNERSHIP {
             self.looked = Instant::now();
             if !self.owns_its_folder() {
-                bail!(
-                    "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo \
-                     xtask lab start",
-                    self.setup.project.display(&self.setup.project.lab)
-                );
+                bail!("{}", self.lost_its_folder());
             }
         }
         for at in 0..self.services.len() {
@@ -606,6 +605,9 @@ impl Supervisor {
         self.end(at);
         let name = self.services[at].service.name;
         if !self.state.ready {
+            if !self.owns_its_folder() {
+                bail!("{}", self.lost_its_folder());
+            }
             bail!("{name} {}, so the lab did not start{}", end.early(), self.last_words(name));
         }
         let ran = self.services[at].begun.elapsed();
@@ -714,6 +716,14 @@ impl Supervisor {
         matches!((here, held), (Ok(here), Ok(held)) if here == held) && self.state.is_recorded(project)
     }
 
+    /// Why it ends when it does not own it any more.
+    fn lost_its_folder(&self) -> String {
+        format!(
+            "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo xtask lab start",
+            self.setup.project.display(&self.setup.project.lab)
+        )
+    }
+
     /// Writes down which processes there are.
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
@@ -724,7 +734,7 @@ impl Supervisor {
         self.state.services = self.services.iter().filter_map(alive).chain(build).collect();
         self.publish();
         if !self.owns_its_folder() {
-            bail!("{} is not this lab's any more", self.setup.project.display(&self.setup.project.lab));
+            bail!("{}", self.lost_its_folder());
         }
         self.state.write(&self.setup.project)
     }

@@ -8,6 +8,10 @@ mod bench;
 #[path = "../../src/copy.rs"]
 mod copy;
 #[cfg(target_os = "linux")]
+mod deleted;
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;
 mod lifecycle;

@@ -129,8 +129,12 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 /// Supervises in this process, which `lab start --detach` has started for it.
 pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     nix::unistd::setsid().context("could not leave the terminal's session")?;
-    supervisor::run(project, &options(arguments, Output::Log), |_| {})?;
-    Ok(ExitCode::SUCCESS)
+    let result = supervisor::run(project, &options(arguments, Output::Log), |_| {});
+    if let Err(error) = &result {
+        // To who has started it and may still wait: the log may be on a full disk, or deleted.
+        let _ = ui::try_say(format_args!("error: {error:#}"));
+    }
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// Has a process of its own supervise, and waits until the lab is ready or will not be.
@@ -148,10 +152,13 @@ fn detach(project: &Project) -> Result<ExitCode> {
     })?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
+    let mut has_said_why = false;
     let mut relay = || {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
+            has_said_why |= line.starts_with("error: ");
             tell!("{line}");
         }
+        has_said_why
     };
     let mut child = Process::new(env::current_exe().context("could not tell where this program is")?)
         .args(["lab", "supervise"])
@@ -163,7 +170,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
         )
         .env(temporal_cli::CLI_VARIABLE, cli)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
         .context("could not start the supervisor")?;
@@ -172,11 +179,17 @@ fn detach(project: &Project) -> Result<ExitCode> {
     loop {
         relay();
         if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
-            relay();
+            let has_said_why = relay();
             if told_to_stop > 0 {
                 tell!("the start was broken off; nothing is left running");
             }
-            // It has said why.
+            let mut last_words = String::new();
+            if !has_said_why && let Some(stdout) = &mut child.stdout {
+                let _ = stdout.read_to_string(&mut last_words);
+            }
+            for line in last_words.lines() {
+                tell!("{line}");
+            }
             return Ok(ExitCode::from(
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
             ));
