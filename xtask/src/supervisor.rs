@@ -652,7 +652,7 @@ impl Supervisor {
         let _ = fs::remove_file(self.setup.ready_file(service.name));
         let log = logs::open(&self.setup.project, service.name)?;
         let mut command = Command::new(program);
-        command.args((service.arguments)(&self.setup)).current_dir(&self.setup.project.root);
+        command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         temporal_cli::forget_settings(&mut command);
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);

@@ -17,6 +17,7 @@ mod help_and_usage;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod matrix;
+mod odd_path;
 mod offline;
 #[cfg(target_os = "linux")]
 mod orphans;
