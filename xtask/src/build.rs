@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -108,6 +108,7 @@ fn finish(mut child: Child) -> Result<Executables> {
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
+    distrust_the_future(project);
     let mut command = cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
     for package in PACKAGES {
@@ -118,6 +119,27 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     }
     command.current_dir(&project.root);
     command
+}
+
+/// Cargo takes for built what is older than its last build. Where the clock has gone back since then, that would be
+/// any edit: what cargo has noted of the packages in that future is taken away, and they are built once more.
+fn distrust_the_future(project: &Project) {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
+    let limit = SystemTime::now() + Duration::from_secs(5);
+    for note in notes.into_iter().flatten().flatten() {
+        // The notes of a package are in a folder by its name and a number.
+        let name = note.file_name();
+        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
+        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
+            continue;
+        }
+        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
+        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        if times.any(|time| time > limit) {
+            let _ = fs::remove_dir_all(note.path());
+        }
+    }
 }
 
 /// The cargo that runs this program, else the one on PATH.

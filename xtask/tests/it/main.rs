@@ -5,6 +5,8 @@
 
 mod authoring;
 mod bench;
+#[cfg(target_os = "linux")]
+mod clock;
 #[path = "../../src/copy.rs"]
 mod copy;
 #[cfg(target_os = "linux")]
