@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
 /// first, and said.
 pub(crate) fn attach(project: &Project) -> Result<Option<State>> {
-    let Some(state) = State::read(project) else { return Ok(None) };
+    let Some(state) = State::read(project) else {
+        clear_unnamed(project);
+        return Ok(None);
+    };
     if state.supervisor.is_alive() {
         return Ok(Some(state));
     }
@@ -104,6 +107,14 @@ pub(crate) fn clear_leftovers(project: &Project) {
         tell!("the last lab was not stopped properly; nothing of it was left running");
     } else {
         tell!("the last lab was not stopped properly; ended what it left running: {}", ended.join(", "));
+    }
+}
+
+/// Removes the files of a supervisor that was killed before it had written down who it is. A living one holds the lock.
+fn clear_unnamed(project: &Project) {
+    let lock = OpenOptions::new().write(true).open(project.in_lab("lock"));
+    if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+        clear_files(project);
     }
 }
 

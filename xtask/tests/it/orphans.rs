@@ -34,6 +34,15 @@ fn files_that_a_killed_supervisor_did_not_get_to_rename_are_removed() {
 }
 
 #[test]
+fn so_are_those_of_one_that_was_killed_before_it_had_written_down_who_it_is() {
+    let checkout = Checkout::without_server("unnamed");
+    checkout.write(".lab/lock", "");
+    checkout.write(".lab/.ports.json.4711", "half of it");
+    checkout.run(&["lab", "status"]).ok();
+    checkout.assert_no_litter("after a status");
+}
+
+#[test]
 fn what_a_killed_download_has_left_is_removed_by_the_next_one() {
     let checkout = Checkout::without_server("half-fetched");
     checkout.write(".lab/cli.4711/unpacked/bin/temporal", "half of it");
