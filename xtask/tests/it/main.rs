@@ -3,6 +3,8 @@
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
 //! worker in it are stand-ins with the same command line, compiled once for all of them.
 
+#[cfg(target_os = "linux")]
+mod anywhere;
 mod authoring;
 mod bench;
 #[cfg(target_os = "linux")]
@@ -28,6 +30,8 @@ mod ports;
 mod provisioning;
 mod sacred;
 mod stages;
+#[cfg(target_os = "linux")]
+mod stepped;
 mod story;
 #[cfg(target_os = "linux")]
 mod strangers;
