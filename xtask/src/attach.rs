@@ -112,8 +112,8 @@ pub(crate) fn clear_leftovers(project: &Project) {
 
 /// Removes the files of a supervisor that was killed before it had written down who it is. A living one holds the lock.
 fn clear_unnamed(project: &Project) {
-    let lock = OpenOptions::new().write(true).open(project.in_lab("lock"));
-    if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+    let Ok(lock) = OpenOptions::new().write(true).open(project.in_lab("lock")) else { return };
+    if lock.try_lock().is_ok() {
         clear_files(project);
     }
 }
