@@ -105,7 +105,7 @@ impl<'a> Lab<'a> {
             checkout.write(lab::LIVE_WORKFLOW, text);
         }
         if is_stage {
-            let other = if number % 2 == 0 { "fix-workflow" } else { "fix-activity" };
+            let other = if number.is_multiple_of(2) { "fix-workflow" } else { "fix-activity" };
             let command = checkout.xtask(&["stage", other, "--bare"]);
             self.stage = Some(Running::start(checkout, command, "stage"));
         }
