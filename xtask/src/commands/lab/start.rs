@@ -37,7 +37,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     with_options(Command::new("start"))
-        .about("Builds and starts the lab; in the foreground until Ctrl-C, or detached")
+        .about("Builds and starts the lab; in the foreground until Ctrl-C or until its terminal is closed, or detached")
         .arg(flag("detach", "Return when everything is ready, and leave the lab running"))
         .after_help(example(&[
             "cargo xtask lab start",
