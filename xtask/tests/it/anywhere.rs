@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use crate::{
     held::{Running, signal},
     stepped::Stepped,
-    support::{Checkout, eventually, is_alive},
+    support::Checkout,
 };
 
 /// So many of them are tried.
@@ -72,9 +72,7 @@ fn a_command_that_clears_a_killed_lab_away_can_be_killed_anywhere_itself() {
     let sources = checkout.sources();
     let leave_a_killed_one = || {
         checkout.start();
-        let supervisor = checkout.pid_of("supervisor").expect("it is written down");
-        assert!(signal(supervisor, Signal::SIGKILL));
-        eventually("it is dead", || !is_alive(supervisor));
+        checkout.kill_supervisor();
     };
     let status = || Stepped::start(&checkout, &checkout.xtask(&["lab", "status"]));
     leave_a_killed_one();
@@ -119,7 +117,7 @@ fn a_service_that_is_killed_at_its_gate_is_told_and_leaves_nothing() {
 fn two_starts_at_once_after_a_kill_make_one_lab() {
     let checkout = Checkout::with_stand_in_server("two-starts");
     checkout.start();
-    assert!(signal(checkout.pid_of("supervisor").expect("it is written down"), Signal::SIGKILL));
+    checkout.kill_supervisor();
     let start = |name: &str| Running::start(&checkout, checkout.start_command(&["--detach"]), name);
     let mut starts = [start("one"), start("two"), start("three")];
     let done: Vec<bool> = starts.iter_mut().map(|start| start.wait("three at once").success()).collect();

@@ -9,13 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{
-    held::signal,
-    support::{Checkout, eventually, outcome, service},
-};
+use crate::support::{Checkout, eventually, outcome, service};
 
 /// The library, where there is one.
 fn libfaketime() -> Option<PathBuf> {
@@ -100,7 +96,7 @@ fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() 
         let again = outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"])));
         assert!(again.fails_with(1).contains("runs already"));
         // One that was killed is taken for what it is.
-        assert!(signal(checkout.pid_of("supervisor").expect("it is written down"), Signal::SIGKILL));
+        checkout.kill_supervisor();
         assert!(run(&["lab", "status"]).stderr.contains("ended what it left running"));
         checkout.assert_nothing_runs(then);
         outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();

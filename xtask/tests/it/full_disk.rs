@@ -179,7 +179,7 @@ fn full_under_a_lab() {
     // A killed lab is cleared away on a full disk.
     checkout.start();
     fill(&checkout, 0);
-    assert!(signal(checkout.pid_of("supervisor").expect("it is written down"), Signal::SIGKILL));
+    checkout.kill_supervisor();
     outcome(checkout.xtask(&["lab", "status"])).ok();
     checkout.assert_nothing_runs("killed on a full disk");
     make_room(&checkout);

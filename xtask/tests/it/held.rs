@@ -18,7 +18,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::support::{Checkout, eventually, pid_in};
+use crate::support::{Checkout, eventually, is_alive, pid_in};
 
 /// What a lab that is down may have in its folder: the lock files, what is remembered, the databases, the logs.
 const KEPT: [&str; 10] = [
@@ -66,6 +66,13 @@ impl Checkout {
         }
         let services = state["services"].as_array()?;
         services.iter().find(|service| service["name"] == name).map(pid_in)
+    }
+
+    /// Kills the supervisor, and waits until it is dead.
+    pub(crate) fn kill_supervisor(&self) {
+        let supervisor = self.pid_of("supervisor").expect("it is written down");
+        assert!(signal(supervisor, Signal::SIGKILL));
+        eventually("the supervisor is dead", || !is_alive(supervisor));
     }
 
     /// Whether everything runs.

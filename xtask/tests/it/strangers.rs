@@ -5,13 +5,9 @@ use std::{
     process::{Child, Command},
 };
 
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::{
-    held::signal,
-    support::{Checkout, is_alive, outcome, pid_in, service},
-};
+use crate::support::{Checkout, is_alive, outcome, pid_in, service};
 
 /// A program that leads a group, as the services do.
 struct Bystander(Child);
@@ -136,7 +132,7 @@ fn a_lab_that_starts_fails_is_killed_or_stops_leaves_the_one_beside_it_alone() {
     mine.run(&["stage", "fix-workflow", "--bare"]).ok();
     mine.run(&["reset", "--yes"]).ok();
     is_untouched("a restart, a stage and a reset beside it");
-    assert!(signal(mine.pid_of("supervisor").expect("it is written down"), Signal::SIGKILL));
+    mine.kill_supervisor();
     mine.run(&["lab", "status"]).ok();
     mine.assert_nothing_runs("its supervisor was killed");
     is_untouched("a kill beside it");

@@ -146,8 +146,7 @@ impl<'a> Lab<'a> {
             Kill => send(Signal::SIGKILL),
             IntTwice => {
                 send(Signal::SIGINT);
-                thread::sleep(Duration::from_millis(5));
-                // It may have ended by the first.
+                // It may have ended by the first. What the second one does, the phase `Stopping` tells.
                 signal(victim, Signal::SIGINT);
             }
         }
