@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{self, Ending, Identity},
-    project::Project,
+    project::{Project, clear_scratch},
     services,
     state::State,
     ui::tell,
@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
 /// first, and said.
 pub(crate) fn attach(project: &Project) -> Result<Option<State>> {
-    let Some(state) = State::read(project) else { return Ok(None) };
+    let Some(state) = State::read(project) else {
+        clear_unnamed(project);
+        return Ok(None);
+    };
     if state.supervisor.is_alive() {
         return Ok(Some(state));
     }
@@ -86,20 +89,20 @@ fn already_running(state: &State) -> String {
 
 /// Ends what a killed supervisor has left. To be called with the lock held.
 pub(crate) fn clear_leftovers(project: &Project) {
+    clear_files(project);
     let Some(state) = State::read(project) else { return };
     let mut ended = Vec::new();
     for (name, identity) in state.services.iter().rev() {
         // A recorded id that belongs to another program by now is not touched.
-        if is_left_over(identity) {
+        if is_left_over(identity, &state.supervisor) {
             let ending = Ending { grace: services::grace(name), hurry: &|| false };
             process::end_group(identity.pid, None, &ending);
             ended.push(format!("{name} (pid {})", identity.pid));
         }
     }
-    for service in services::names() {
-        let _ = fs::remove_file(project.ready_file(service));
-    }
     State::remove(project);
+    // What was written until they had ended.
+    clear_files(project);
     if ended.is_empty() {
         tell!("the last lab was not stopped properly; nothing of it was left running");
     } else {
@@ -107,6 +110,25 @@ pub(crate) fn clear_leftovers(project: &Project) {
     }
 }
 
-fn is_left_over(identity: &Identity) -> bool {
-    identity.is_alive()
+/// Removes the files of a supervisor that was killed before it had written down who it is. A living one holds the lock.
+fn clear_unnamed(project: &Project) {
+    let Ok(lock) = OpenOptions::new().write(true).open(project.in_lab("lock")) else { return };
+    if lock.try_lock().is_ok() {
+        clear_files(project);
+    }
+}
+
+/// Removes files that were to be renamed when their writer was killed, and what services have said of themselves.
+fn clear_files(project: &Project) {
+    for name in ["lab.json", "ports.json"] {
+        clear_scratch(&project.in_lab(name));
+    }
+    for entry in fs::read_dir(project.in_lab("run")).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+/// Whether it still runs, or its group without it: compilers whose cargo was killed too.
+fn is_left_over(identity: &Identity, supervisor: &Identity) -> bool {
+    identity.is_alive() || process::group_is_of(identity.pid, supervisor)
 }

@@ -2,17 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{logs, process, project::Project, services::PACKAGES};
+use crate::{
+    logs,
+    process::{self, Ending, Identity},
+    project::Project,
+    services::PACKAGES,
+};
 
+/// How long a build has to end when it is broken off.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// What is said of a build that does not work, where cargo has said the rest.
+pub(crate) const FAILED: &str = "the build failed";
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -56,8 +67,15 @@ pub(crate) fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Exe
 
 /// A lab's build in a process group of its own, so that a stop can end the compilers too. It waits until
 /// a line is written to its standard input; see [`process::gated`].
-pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Result<Child> {
-    let mut gate = process::gated(&cargo_build(project, binaries));
+pub(crate) fn gated(
+    project: &Project,
+    binaries: &[&str],
+    output: Output,
+    supervisor: &Identity,
+) -> Result<Child> {
+    let mut cargo = cargo_build(project, binaries);
+    process::mark(&mut cargo, supervisor);
+    let mut gate = process::gated(&cargo);
     gate.stdin(Stdio::piped()).stdout(Stdio::piped());
     if output == Output::Log {
         gate.stderr(logs::open(project, logs::BUILD)?);
@@ -65,16 +83,32 @@ pub(crate) fn gated(project: &Project, binaries: &[&str], output: Output) -> Res
     gate.spawn().context(NO_CARGO)
 }
 
+/// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
+pub(crate) fn finish_gated(mut child: Child) -> Result<Executables> {
+    // A compiler may hold the other end of it when cargo has gone.
+    let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let status = child.wait().context("could not wait for cargo")?;
+    if !process::group_is_empty(child.id()) {
+        process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
+    }
+    let executables = executables.and_then(|reader| reader.join().ok());
+    if !status.success() {
+        bail!(FAILED);
+    }
+    Ok(executables.unwrap_or_default())
+}
+
 /// Waits for a build that has been started.
-pub(crate) fn finish(mut child: Child) -> Result<Executables> {
+fn finish(mut child: Child) -> Result<Executables> {
     let executables = child.stdout.take().map(executables);
     if !child.wait().context("could not wait for cargo")?.success() {
-        bail!("the build failed");
+        bail!(FAILED);
     }
     Ok(executables.unwrap_or_default())
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
+    distrust_the_future(project);
     let mut command = cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
     for package in PACKAGES {
@@ -85,6 +119,27 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     }
     command.current_dir(&project.root);
     command
+}
+
+/// Cargo takes for built what is older than its last build. Where the clock has gone back since then, that would be
+/// any edit: what cargo has noted of the packages in that future is taken away, and they are built once more.
+fn distrust_the_future(project: &Project) {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
+    let limit = SystemTime::now() + Duration::from_secs(5);
+    for note in notes.into_iter().flatten().flatten() {
+        // The notes of a package are in a folder by its name and a number.
+        let name = note.file_name();
+        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
+        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
+            continue;
+        }
+        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
+        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        if times.any(|time| time > limit) {
+            let _ = fs::remove_dir_all(note.path());
+        }
+    }
 }
 
 /// The cargo that runs this program, else the one on PATH.

@@ -35,7 +35,9 @@ pub(crate) fn sources(checkout: &Path, to: &Path) -> io::Result<()> {
 pub(crate) fn compiled(compiled: &Path, to: &Path) -> io::Result<()> {
     let target = to.join("target/debug");
     for name in ["build", "deps"] {
-        tree(&compiled.join(name), &target.join(name), &|from, to| fs::hard_link(from, to))?;
+        // A link needs one disk for both.
+        let linked = |from: &Path, to: &Path| fs::hard_link(from, to).or_else(|_| with_time(from, to));
+        tree(&compiled.join(name), &target.join(name), &linked)?;
     }
     tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &with_time)
 }
@@ -52,8 +54,8 @@ fn tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -
     Ok(())
 }
 
-/// Cargo goes by the times of these files.
-fn with_time(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a file of whose time cargo makes something.
+pub(crate) fn with_time(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     let modified = fs::metadata(from)?.modified()?;
     File::options().write(true).open(to)?.set_modified(modified)

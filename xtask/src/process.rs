@@ -2,8 +2,9 @@
 //! and how a whole group of them is ended.
 
 use std::{
+    io,
     os::unix::process::CommandExt,
-    process::{Child, Command},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -117,6 +118,36 @@ fn group_runs(group: u32) -> bool {
     })
 }
 
+/// In the environment of what a supervisor starts, and so of what that starts: which supervisor it was.
+const MARK: &str = "BUGLAB_SUPERVISOR";
+
+/// Has the program know, and whatever it starts, who has started it.
+pub(crate) fn mark(program: &mut Command, supervisor: &Identity) {
+    program.env(MARK, value_of_mark(supervisor));
+}
+
+fn value_of_mark(supervisor: &Identity) -> String {
+    format!("{} {}", supervisor.pid, supervisor.started)
+}
+
+/// Whether the group has processes that this supervisor's lab has started, though its leader may have gone.
+#[cfg(target_os = "linux")]
+pub(crate) fn group_is_of(group: u32, supervisor: &Identity) -> bool {
+    let mark = format!("{MARK}={}", value_of_mark(supervisor));
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&pid| Stat::of(pid).is_some_and(|stat| stat.group == group && !stat.has_ended()))
+        .filter_map(|pid| std::fs::read(format!("/proc/{pid}/environ")).ok())
+        .any(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
+}
+
+/// Elsewhere no process is asked for its environment.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn group_is_of(_group: u32, _supervisor: &Identity) -> bool {
+    false
+}
+
 /// Sends the signal to every process of the group.
 pub(crate) fn signal_group(group: u32, signal: Signal) {
     // A group that has just ended needs no signal.
@@ -178,14 +209,44 @@ pub(crate) fn wait_for_end(process: &Identity, most: Duration) -> bool {
     true
 }
 
+/// A command that ends with the process that has started it, however that ends: the shell around it reads its
+/// standard input, which nobody writes to, and ends it at the end of that. To be run by [`output`].
+pub(crate) fn tied(program: &Command) -> Command {
+    let script = r#"
+        exec 3<&0
+        "$@" </dev/null 3<&- &
+        program=$!
+        { read -r end <&3; kill "$program"; } >/dev/null 2>&1 &
+        exec 3<&-
+        wait "$program"
+        code=$?
+        kill $! 2>/dev/null
+        exit "$code""#;
+    in_shell(script, program)
+}
+
+/// Runs a [`tied`] command to its end.
+pub(crate) fn output(mut tied: Command) -> io::Result<Output> {
+    let mut child = tied.stdin(Stdio::piped()).spawn()?;
+    let _tie = child.stdin.take();
+    child.wait_with_output()
+}
+
 /// A command that starts in a process group of its own and waits, until it is let go, before it
 /// becomes the program.
 ///
 /// So its id can be written down first. If the writer dies before that, the shell reads the end of
 /// its input and the program never starts: nothing runs that no file knows.
 pub(crate) fn gated(program: &Command) -> Command {
+    let mut command = in_shell(r#"read -r go && exec "$@" </dev/null"#, program);
+    command.process_group(0);
+    command
+}
+
+/// A shell with this script, whose words are the program's.
+fn in_shell(script: &str, program: &Command) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", r#"read -r go && exec "$@" </dev/null"#, "sh"]);
+    command.args(["-c", script, "sh"]);
     command.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
@@ -196,7 +257,6 @@ pub(crate) fn gated(program: &Command) -> Command {
     if let Some(folder) = program.get_current_dir() {
         command.current_dir(folder);
     }
-    command.process_group(0);
     command
 }
 
@@ -227,6 +287,25 @@ mod tests {
         drop(child.stdin.take());
         let output = child.wait_with_output().expect("it was started");
         assert!(!output.status.success() && output.stdout.is_empty());
+    }
+
+    #[test]
+    fn a_tied_program_says_what_it_says_and_how_it_ended() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo \"$1\"; exit 3", "sh", "two words"]);
+        let mut tied = tied(&command);
+        tied.stdout(Stdio::piped());
+        let output = output(tied).expect("sh exists");
+        assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b"two words\n"[..]));
+    }
+
+    #[test]
+    fn a_tied_program_ends_with_its_starter() {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let mut child = tied(&command).stdin(Stdio::piped()).spawn().expect("sh exists");
+        drop(child.stdin.take());
+        assert!(!child.wait().expect("it was started").success());
     }
 
     #[test]

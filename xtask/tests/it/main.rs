@@ -1,24 +1,45 @@
 //! The lab as a person meets it: the real program, a real Temporal server, real signals.
 //!
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
-//! worker in it are stand-ins with the same command line, so that building them takes a second.
+//! worker in it are stand-ins with the same command line, compiled once for all of them.
 
+#[cfg(target_os = "linux")]
+mod anywhere;
 mod authoring;
 mod bench;
 mod chaos;
+#[cfg(target_os = "linux")]
+mod clock;
 #[path = "../../src/copy.rs"]
 mod copy;
+#[cfg(target_os = "linux")]
+mod deleted;
 mod features;
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
+mod held;
 mod help_and_usage;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod matrix;
+mod odd_path;
 mod offline;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod play;
 mod ports;
 mod provisioning;
 mod sacred;
 mod stages;
+#[cfg(target_os = "linux")]
+mod stepped;
 mod story;
+#[cfg(target_os = "linux")]
+mod strangers;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;
 mod transfers;
 mod watching;

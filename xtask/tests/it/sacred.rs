@@ -4,9 +4,9 @@
 use std::{
     env, fs,
     fs::File,
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -196,94 +196,15 @@ fn save(checkout: &Checkout, texts: &Modules, how: How) {
 /// nothing of it shows in between.
 #[cfg(target_os = "linux")]
 mod step_by_step {
-    use nix::{
-        sys::{
-            ptrace,
-            signal::Signal,
-            wait::{WaitStatus, waitpid},
-        },
-        unistd::Pid,
-    };
-
     use super::*;
+    use crate::stepped::Stepped;
 
-    /// A command that stops before each of its system calls; killed with the test at the latest.
-    struct Stepped {
-        child: Child,
-        pid: Pid,
-        has_ended: bool,
-    }
-
-    impl Stepped {
-        /// Starts it, and stops it at its begin. `None` where the system does not let it be traced.
-        fn start(checkout: &Checkout, arguments: &[&str]) -> Option<Stepped> {
-            let program = checkout.xtask(arguments);
-            let mut shell = Command::new("sh");
-            // It says that it is there, and waits to be traced.
-            shell.args(["-c", "echo there && read -r line && exec \"$@\" > /dev/null", "sh"]);
-            shell.arg(program.get_program()).args(program.get_args()).current_dir(&checkout.root);
-            for (name, value) in program.get_envs() {
-                match value {
-                    Some(value) => shell.env(name, value),
-                    None => shell.env_remove(name),
-                };
-            }
-            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-            let mut child = shell.spawn().expect("there is a shell");
-            let mut there = [0; 6];
-            let mut stdout = child.stdout.take().expect("it is a pipe");
-            stdout.read_exact(&mut there).expect("the shell says a word");
-            let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"));
-            let options = ptrace::Options::PTRACE_O_TRACESYSGOOD
-                | ptrace::Options::PTRACE_O_TRACEEXEC
-                | ptrace::Options::PTRACE_O_EXITKILL;
-            if let Err(error) = ptrace::seize(pid, options) {
-                assert!(!is_ci(), "no process can be traced here: {error}");
-                println!("skipped: tracing a process needs the right to do so: {error}");
-                child.kill().and_then(|()| child.wait()).expect("it is ours");
-                return None;
-            }
-            child.stdin.take().expect("it is a pipe").write_all(b"\n").expect("the shell reads");
-            let status = waitpid(pid, None).expect("it is ours");
-            assert!(matches!(status, WaitStatus::PtraceEvent(..)), "{status:?}");
-            Some(Stepped { child, pid, has_ended: false })
-        }
-
-        /// Goes on to the next begin or end of a system call.
-        fn half_a_step(&mut self, signal: Option<Signal>) {
-            ptrace::syscall(self.pid, signal).expect("it has stopped");
-            match waitpid(self.pid, None).expect("it is ours") {
-                WaitStatus::PtraceSyscall(_) => {}
-                WaitStatus::Stopped(_, signal) => self.half_a_step(Some(signal)),
-                WaitStatus::Exited(..) | WaitStatus::Signaled(..) => self.has_ended = true,
-                status => panic!("{status:?}"),
-            }
-        }
-
-        /// Goes on to before the next system call. Returns whether there is one.
-        fn step(&mut self) -> bool {
-            for _ in 0..2 {
-                if !self.has_ended {
-                    self.half_a_step(None);
-                }
-            }
-            !self.has_ended
-        }
-
-        /// Goes on for so many system calls, from the first that may change something.
-        fn steps(&mut self, checkout: &Checkout, number: usize) -> bool {
-            // The begin of the first, so that each step from here stops at a begin.
-            self.half_a_step(None);
-            while !checkout.path(".lab/stage.lock").exists() && self.step() {}
-            (1..number).all(|_| self.step())
-        }
-
-        fn kill(mut self) {
-            if !self.has_ended {
-                self.child.kill().expect("it is ours");
-                self.child.wait().expect("it is dead");
-            }
-        }
+    /// Goes on for so many system calls, from the first that may change something.
+    fn steps(command: &mut Stepped, checkout: &Checkout, number: usize) -> bool {
+        // The begin of the first, so that each step from here stops at a begin.
+        command.half_a_step(None);
+        while !checkout.path(".lab/stage.lock").exists() && command.step() {}
+        (1..number).all(|_| command.step())
     }
 
     /// Kills this command before each system call.
@@ -292,8 +213,10 @@ mod step_by_step {
         for number in 1.. {
             let edit = text(&format!("an edit before kill {number}"));
             lay_out(&checkout, &edit);
-            let Some(mut command) = Stepped::start(&checkout, swap.arguments) else { return };
-            let is_over = !command.steps(&checkout, number);
+            let Some(mut command) = Stepped::start(&checkout, &checkout.xtask(swap.arguments)) else {
+                return;
+            };
+            let is_over = !steps(&mut command, &checkout, number);
             command.kill();
             let when = format!("{:?} killed before system call {number}", swap.arguments);
             assert_old_or_new(&checkout, &edit, &swap.modules, &when);
@@ -335,8 +258,10 @@ mod step_by_step {
         for number in 1.. {
             lay_out(&checkout, &text(&format!("an edit before save {number}")));
             let saved = text(&format!("save {number}"));
-            let Some(mut command) = Stepped::start(&checkout, swap.arguments) else { return };
-            let is_over = !command.steps(&checkout, number);
+            let Some(mut command) = Stepped::start(&checkout, &checkout.xtask(swap.arguments)) else {
+                return;
+            };
+            let is_over = !steps(&mut command, &checkout, number);
             let open = editor(&checkout, &saved, &mut command);
             let more = random.bool().then(|| random.usize(..80));
             let _ = (0..more.unwrap_or(usize::MAX)).all(|_| command.step());

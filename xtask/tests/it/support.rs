@@ -4,14 +4,20 @@ use std::{
     env, fs,
     fs::File,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+
+use crate::copy;
 
 /// Long enough for a busy machine; a test that works never waits so long.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -59,25 +65,63 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// A checkout whose bank, worker and page are stand-ins.
     pub(crate) fn new(name: &str) -> Checkout {
+        Checkout::without_server(name).and_stand_ins()
+    }
+
+    /// The same in this folder.
+    pub(crate) fn new_at(root: PathBuf) -> Checkout {
+        Checkout::without_server_at(root).and_stand_ins()
+    }
+
+    fn and_stand_ins(mut self) -> Checkout {
+        self.temporal_cli = Some(temporal_cli());
+        self.add_stand_ins();
+        self
+    }
+
+    /// The same with a stand-in for the Temporal CLI as well. Its services and its cargo can be held at what they
+    /// do, see [`Checkout::hold`].
+    pub(crate) fn with_stand_in_server(name: &str) -> Checkout {
         let mut checkout = Checkout::without_server(name);
-        checkout.temporal_cli = Some(temporal_cli());
-        checkout.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
-        for (package, source) in [
-            ("account-api", include_str!("stand_in/web_service.rs")),
-            ("transfer-web", include_str!("stand_in/web_service.rs")),
-            ("worker", include_str!("stand_in/worker.rs")),
-        ] {
-            let manifest =
-                format!("[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
-            checkout.write(&format!("crates/{package}/Cargo.toml"), manifest);
-            checkout.write(&format!("crates/{package}/src/main.rs"), source);
-        }
+        checkout.add_stand_ins();
+        let server = stand_ins().join("target/debug/account-api");
+        let script = include_str!("stand_in/temporal.sh").replace("STAND_INS", &quoted(&server));
+        checkout.write_program("bin/temporal", &script);
+        let cargo = quoted(Path::new(env!("CARGO")));
+        checkout.write_program("bin/cargo", &include_str!("stand_in/cargo.sh").replace("CARGO", &cargo));
+        checkout.temporal_cli = Some(checkout.path("bin/temporal"));
         checkout
+    }
+
+    /// The sources of the stand-ins, compiled already.
+    fn add_stand_ins(&self) {
+        for (file, _) in stand_in_sources() {
+            let to = self.path(&file);
+            fs::create_dir_all(to.parent().expect("it is a file of the checkout")).expect("it can be made");
+            copy::with_time(&stand_ins().join(&file), &to).expect("it can be copied");
+        }
+        for file in ["Cargo.lock", "target/.rustc_info.json"] {
+            let to = self.path(file);
+            fs::create_dir_all(to.parent().expect("it is a file of the checkout")).expect("it can be made");
+            copy::with_time(&stand_ins().join(file), &to).expect("it can be copied");
+        }
+        copy::compiled(&stand_ins().join("target/debug"), &self.root).expect("it can be taken along");
+    }
+
+    /// Writes a shell script that can be run.
+    pub(crate) fn write_program(&self, name: &str, script: &str) {
+        self.write(name, script);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))
+            .expect("it is this test's own");
     }
 
     /// A checkout that is enough for commands that neither build nor start anything.
     pub(crate) fn without_server(name: &str) -> Checkout {
-        let root = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
+        Checkout::without_server_at(env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id())))
+    }
+
+    /// The same in this folder.
+    pub(crate) fn without_server_at(root: PathBuf) -> Checkout {
         let _ = fs::remove_dir_all(&root);
         let checkout = Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: None };
         fs::create_dir_all(checkout.root.join("xtask")).expect("temporary files can be written");
@@ -123,6 +167,9 @@ impl Checkout {
         }
         if let Some(cli) = &self.temporal_cli {
             command.env("BUGLAB_TEMPORAL_CLI", cli);
+        }
+        if self.path("bin/cargo").exists() {
+            command.env("CARGO", self.path("bin/cargo"));
         }
     }
 
@@ -261,6 +308,11 @@ pub(crate) fn pid_in(value: &Value) -> u32 {
 
 /// Whether that process runs; a zombie does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
+    if cfg!(target_os = "linux") {
+        // The second field is the program's name in brackets, and may hold any character.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        return stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']));
+    }
     let output =
         Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps is there");
     let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -284,6 +336,51 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// The sources of the stand-ins, as they are in a checkout.
+fn stand_in_sources() -> Vec<(String, String)> {
+    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n";
+    let mut sources = vec![("Cargo.toml".to_owned(), workspace.to_owned())];
+    for (package, source) in [
+        ("account-api", include_str!("stand_in/web_service.rs")),
+        ("transfer-web", include_str!("stand_in/web_service.rs")),
+        ("worker", include_str!("stand_in/worker.rs")),
+    ] {
+        let manifest = format!("[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
+        sources.push((format!("crates/{package}/Cargo.toml"), manifest));
+        sources.push((format!("crates/{package}/src/main.rs"), source.to_owned()));
+    }
+    sources
+}
+
+/// A folder with the stand-ins, compiled once for all tests, and again when they have changed.
+fn stand_ins() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand-ins");
+        fs::create_dir_all(&folder).expect("cargo's folder can be written");
+        // Another run of the tests may be here, too.
+        let lock = File::create(folder.join("lock")).expect("the folder can be written");
+        lock.lock().expect("it can be locked");
+        for (file, source) in stand_in_sources() {
+            let path = folder.join(file);
+            if fs::read_to_string(&path).ok().as_deref() != Some(&source) {
+                fs::create_dir_all(path.parent().expect("it is a file")).expect("it can be made");
+                fs::write(&path, source).expect("it can be written");
+            }
+        }
+        let mut build = Command::new(env!("CARGO"));
+        // As the lab builds them, so that its cargo finds them as it would have made them.
+        build.args(["build", "--quiet"]).current_dir(&folder).env_remove("CARGO_TARGET_DIR");
+        assert!(build.status().expect("cargo is there").success(), "the stand-ins do not compile");
+        folder
+    })
+}
+
+/// A path as one word of a shell.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_str().expect("it is text").replace('\'', "'\\''"))
 }
 
 /// The Temporal CLI that `cargo xtask test` names, else the one on PATH or of this checkout.

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     env,
+    io::{self, IsTerminal, Read},
     process::{Command as Process, ExitCode, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -36,7 +37,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     with_options(Command::new("start"))
-        .about("Builds and starts the lab; in the foreground until Ctrl-C, or detached")
+        .about("Builds and starts the lab; in the foreground until Ctrl-C or until its terminal is closed, or detached")
         .arg(flag("detach", "Return when everything is ready, and leave the lab running"))
         .after_help(example(&[
             "cargo xtask lab start",
@@ -98,9 +99,12 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
     let myself = Identity::of(std::process::id());
+    let has_terminal = io::stdout().is_terminal();
     let reader = thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
-            if stream.print_new().is_err() {
+            // A job in the background gets no signal when its terminal is closed.
+            let is_closed = has_terminal && !io::stdout().is_terminal();
+            if is_closed || stream.print_new().is_err() {
                 // Nobody reads it any more, as after `| head`: the lab ends with its reader.
                 if let Some(myself) = &myself {
                     process::signal(myself, Signal::SIGTERM);
@@ -125,28 +129,36 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 /// Supervises in this process, which `lab start --detach` has started for it.
 pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     nix::unistd::setsid().context("could not leave the terminal's session")?;
-    supervisor::run(project, &options(arguments, Output::Log), |_| {})?;
-    Ok(ExitCode::SUCCESS)
+    let result = supervisor::run(project, &options(arguments, Output::Log), |_| {});
+    if let Err(error) = &result {
+        // To who has started it and may still wait: the log may be on a full disk, or deleted.
+        let _ = ui::try_say(format_args!("error: {error:#}"));
+    }
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// Has a process of its own supervise, and waits until the lab is ready or will not be.
 fn detach(project: &Project) -> Result<ExitCode> {
     let begin = Instant::now();
-    // From here on Ctrl-C ends the start as a whole.
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&interrupted);
-    signals::listen(move || seen.store(true, Ordering::Relaxed))?;
-
     attach::attach(project)?;
     project.make_lab()?;
-    // Here, where a download can show its progress.
+    // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
     let cli = temporal_cli::provide(project)?;
+    // From here on it ends the start as a whole; the second time, at once.
+    let interrupted = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&interrupted);
+    signals::listen(move || {
+        seen.fetch_add(1, Ordering::Relaxed);
+    })?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
+    let mut has_said_why = false;
     let mut relay = || {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
+            has_said_why |= line.starts_with("error: ");
             tell!("{line}");
         }
+        has_said_why
     };
     let mut child = Process::new(env::current_exe().context("could not tell where this program is")?)
         .args(["lab", "supervise"])
@@ -158,26 +170,32 @@ fn detach(project: &Project) -> Result<ExitCode> {
         )
         .env(temporal_cli::CLI_VARIABLE, cli)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
         .context("could not start the supervisor")?;
     let supervisor = Identity::of(child.id());
-    let mut told_to_stop = false;
+    let mut told_to_stop = 0;
     loop {
         relay();
         if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
-            relay();
-            if told_to_stop {
+            let has_said_why = relay();
+            if told_to_stop > 0 {
                 tell!("the start was broken off; nothing is left running");
             }
-            // It has said why.
+            let mut last_words = String::new();
+            if !has_said_why && let Some(stdout) = &mut child.stdout {
+                let _ = stdout.read_to_string(&mut last_words);
+            }
+            for line in last_words.lines() {
+                tell!("{line}");
+            }
             return Ok(ExitCode::from(
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
             ));
         }
-        if interrupted.load(Ordering::Relaxed) && !told_to_stop {
-            told_to_stop = true;
+        if interrupted.load(Ordering::Relaxed) > told_to_stop {
+            told_to_stop += 1;
             if let Some(supervisor) = &supervisor {
                 process::signal(supervisor, Signal::SIGTERM);
             }

@@ -42,8 +42,9 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {
             bail!("the supervisor (pid {}) cannot be killed", state.supervisor.pid);
         }
-        attach::attach(project)?;
     }
+    // Somebody may have killed it, and then not everything has ended with it.
+    attach::attach(project)?;
     say!("the lab has stopped; start it again with: cargo xtask lab start --detach");
     Ok(ExitCode::SUCCESS)
 }

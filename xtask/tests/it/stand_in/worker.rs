@@ -1,17 +1,29 @@
 //! Stands in for the worker: writes its ready file and stays until it is ended.
 
-use std::{env, fs, thread, time::Duration};
+use std::{env, fs, io::Write, os::unix::process::CommandExt, path::Path, process::Command, thread, time::Duration};
 
 const VERSION: &str = "one";
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();
     let at = arguments.iter().position(|argument| argument == "--ready-file").expect("the flag is given");
+    let mut stdout = std::io::stdout();
     for name in ["TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "ACCOUNT_API_URL"] {
-        println!("{name}={}", env::var(name).expect("the lab tells where everything is"));
+        let _ = writeln!(stdout, "{name}={}", env::var(name).expect("the lab tells where everything is"));
     }
-    println!("stand-in worker, version {VERSION}");
+    let _ = writeln!(stdout, "stand-in worker, version {VERSION}");
+    while Path::new("hold/worker").exists() {
+        // It may be let go in this moment.
+        let _ = fs::write("hold/worker.here", "");
+        thread::sleep(Duration::from_millis(10));
+    }
     fs::write(&arguments[at + 1], VERSION).expect("it can be written");
+    if Path::new("hold/stop").exists() {
+        // One that does not end at a TERM.
+        let script = "trap 'touch hold/stop.here' TERM; while [ -e hold/stop ]; do sleep 0.05; done";
+        let error = Command::new("sh").args(["-c", script]).exec();
+        panic!("there is a shell: {error}");
+    }
     loop {
         thread::sleep(Duration::from_secs(3600));
     }

@@ -1,0 +1,161 @@
+//! A wall clock that jumps, by hours and days, in both directions: while a lab runs and between commands.
+//!
+//! libfaketime tells each process another time, and reads from a file how much to add.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::support::{Checkout, eventually, outcome, service};
+
+/// The library, where there is one.
+fn libfaketime() -> Option<PathBuf> {
+    let under = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let found = under("/usr/lib")
+        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "there is no libfaketime");
+        println!("skipped: another time needs Debian's faketime");
+    }
+    found
+}
+
+/// Has the command, and what it starts, go by the clock of this checkout.
+fn by_its_clock(checkout: &Checkout, library: &Path, mut command: Command) -> Command {
+    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", checkout.path("target/clock"));
+    // Only the wall clock: neither what counts from the boot, nor the times of files.
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1").env("FAKETIME_NO_CACHE", "1");
+    command.env_remove("FAKETIME");
+    // The compiler's allocator and the library wait for each other.
+    checkout.write_program("bin/rustc", "#!/bin/sh\nunset LD_PRELOAD\nexec rustc \"$@\"\n");
+    command.env("RUSTC", checkout.path("bin/rustc"));
+    command
+}
+
+/// How often services were started again by themselves.
+fn restarts(status: &Value) -> u64 {
+    let services = status["services"].as_array().expect("there is a list");
+    services.iter().map(|service| service["restarts"].as_u64().expect("it is a number")).sum()
+}
+
+#[test]
+fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
+    let Some(library) = libfaketime() else { return };
+    let checkout = Checkout::with_stand_in_server("clock");
+    let jump = |by: &str| checkout.write("target/clock", format!("{by}\n"));
+    let run = |arguments: &[&str]| outcome(by_its_clock(&checkout, &library, checkout.xtask(arguments)));
+    jump("+0");
+    outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
+    let looks_right = |when: &str| {
+        let told = run(&["lab", "status"]).ok();
+        assert!(!told.contains("for -") && told.matches(" running ").count() == 4, "{when}: {told}");
+        let status = run(&["lab", "status", "--json"]).json();
+        assert_eq!(restarts(&status), 0, "{when}: {status}");
+    };
+    let mut since = String::new();
+    for (number, by) in ["+3600", "-3600", "+400d", "-400d", "+1d"].into_iter().enumerate() {
+        let pids = checkout.pids();
+        jump(by);
+        looks_right(by);
+        assert_eq!(checkout.pids(), pids, "{by}");
+        // What is asked for is done: an edit is built, a stage is entered, a service is restarted.
+        checkout.write(lab::LIVE_WORKFLOW, format!("// edit {number}"));
+        let worker = checkout.pid_of("worker");
+        eventually("the edit is built", || checkout.pid_of("worker").is_some_and(|now| Some(now) != worker));
+        eventually("it runs", || run(&["lab", "status", "--json"]).json()["build"] == "ok");
+        run(&["stage", if number % 2 == 0 { "fix-workflow" } else { "fix-activity" }, "--bare"]).ok();
+        run(&["lab", "restart", "account-api"]).ok();
+        looks_right(by);
+        // It does go by that clock.
+        let status = run(&["lab", "status", "--json"]).json();
+        let now = service(&status, "account-api")["since"].as_str().expect("it has one").to_owned();
+        assert_ne!(now[..10], since[..since.len().min(10)], "{by}");
+        since = now;
+    }
+    run(&["lab", "stop"]).ok();
+    checkout.assert_nothing_runs("after the jumps");
+}
+
+#[test]
+fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() {
+    let Some(library) = libfaketime() else { return };
+    let checkout = Checkout::with_stand_in_server("clock-between");
+    let jump = |by: &str| checkout.write("target/clock", format!("{by}\n"));
+    let run = |arguments: &[&str]| outcome(by_its_clock(&checkout, &library, checkout.xtask(arguments)));
+    for (start, then) in [("+2d", "-2d"), ("-2d", "+2d")] {
+        jump(start);
+        outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
+        jump(then);
+        assert_eq!(service(&run(&["lab", "status", "--json"]).json(), "worker")["state"], "running");
+        let again = outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"])));
+        assert!(again.fails_with(1).contains("runs already"));
+        // One that was killed is taken for what it is.
+        checkout.kill_supervisor();
+        assert!(run(&["lab", "status"]).stderr.contains("ended what it left running"));
+        checkout.assert_nothing_runs(then);
+        outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
+        run(&["lab", "stop"]).ok();
+        checkout.assert_nothing_runs(then);
+    }
+}
+
+#[test]
+fn backups_of_the_same_second_and_of_a_second_that_comes_again_are_all_kept() {
+    let Some(library) = libfaketime() else { return };
+    let checkout = Checkout::without_server("clock-backups");
+    let mut written = Vec::new();
+    // The clock stands still, goes back, and comes to the same second again.
+    for time in ["2026-11-22 12:05:01", "2026-11-22 12:05:01", "2026-11-21 12:05:01", "2026-11-22 12:05:01"] {
+        for stage in ["fix-workflow", "fix-activity"] {
+            let edit = format!("edit {}", written.len());
+            checkout.write(lab::LIVE_WORKFLOW, &edit);
+            checkout.write("target/clock", time);
+            outcome(by_its_clock(&checkout, &library, checkout.xtask(&["stage", stage]))).ok();
+            written.push(edit);
+        }
+    }
+    let list = checkout.run(&["stage", "restore", "--json"]).json();
+    let list = list["backups"].as_array().expect("there is a list");
+    assert_eq!(list.len(), written.len(), "{list:#?}");
+    let is_of_that_second = |backup: &&Value| backup["time"] == "2026-11-22T12:05:01Z";
+    assert_eq!(list.iter().filter(is_of_that_second).count(), 6, "{list:#?}");
+    for edit in written {
+        let is_it = |backup: &Value| {
+            let folder = backup["folder"].as_str().expect("it has a folder");
+            fs::read_to_string(format!("{folder}/workflow.rs")).is_ok_and(|saved| saved == edit)
+        };
+        assert!(list.iter().any(is_it), "{edit} is lost: {list:#?}");
+    }
+}
+
+/// Cargo goes by the times of files: to it, what is older than the last build has not changed.
+#[test]
+fn an_edit_after_the_clock_went_back_is_built() {
+    let checkout = Checkout::new("clock-edit");
+    checkout.start();
+    // As after a build in what is the future by now.
+    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    let mut open = vec![checkout.path("target/debug/.fingerprint")];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("it is there").flatten() {
+            if entry.path().is_dir() {
+                open.push(entry.path());
+            } else {
+                let file = fs::File::open(entry.path()).expect("it is this test's own");
+                file.set_modified(ahead).expect("it is this test's own");
+            }
+        }
+    }
+    for (from, to) in [("one", "two"), ("two", "three")] {
+        let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+        checkout
+            .write("crates/worker/src/main.rs", source.replace(&format!("\"{from}\""), &format!("\"{to}\"")));
+        eventually("the edit runs", || checkout.log("worker").contains(&format!("version {to}")));
+    }
+}

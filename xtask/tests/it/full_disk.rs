@@ -1,0 +1,188 @@
+//! The lab's folder on a disk that is full, or gets full. sacred.rs has what that is for a learner's edits.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write,
+    process::Command,
+};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    held::{Running, signal},
+    support::{Checkout, eventually, outcome, pid_in, service},
+};
+
+/// Runs a test of this file where it may mount a small disk.
+fn on_a_small_disk(test: &str) {
+    let unshare = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user"]).args(arguments);
+        command
+    };
+    match unshare(&["sh", "-c", "mount -t tmpfs none /mnt"]).output() {
+        Ok(output) if output.status.success() => {}
+        other => {
+            assert!(
+                env::var_os("CI").is_none_or(|value| value.is_empty()),
+                "no small file system can be had here: {other:?}"
+            );
+            println!("skipped: a small file system needs Linux, unshare and the right to mount: {other:?}");
+            return;
+        }
+    }
+    let this = env::current_exe().expect("a test has an executable");
+    let this = this.to_str().expect("cargo's paths are text");
+    let test = format!("full_disk::{test}");
+    let output =
+        unshare(&[this, "--exact", &test, "--ignored", "--nocapture"]).output().expect("it ran before");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    println!("{said}");
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
+}
+
+/// A checkout whose lab is on a disk of its own, of half a megabyte.
+fn checkout(name: &str) -> Checkout {
+    let checkout = Checkout::with_stand_in_server(name);
+    let lab = checkout.path(".lab");
+    fs::create_dir_all(&lab).expect("it can be made");
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=512k,nr_inodes=100,mode=700", "none"]).arg(&lab);
+    assert!(mount.status().expect("it was there before").success());
+    checkout
+}
+
+/// Fills the disk but for so many pages.
+fn fill(checkout: &Checkout, pages: u64) {
+    let mut file = File::create(checkout.path(".lab/backup/full")).expect("there is room for a name");
+    let is_full = (0..1000).any(|_| file.write_all(&[0; 4096]).is_err());
+    assert!(is_full, "this is no small file system");
+    let length = file.metadata().expect("it is open").len();
+    file.set_len(length.saturating_sub(4096 * pages)).expect("it can be shortened");
+}
+
+fn make_room(checkout: &Checkout) {
+    let _ = fs::remove_file(checkout.path(".lab/backup/full"));
+}
+
+fn unmount(checkout: &Checkout) {
+    let _ = Command::new("umount").args(["-l"]).arg(checkout.path(".lab")).status();
+}
+
+#[test]
+fn a_start_on_a_full_disk_fails_with_a_reason_and_leaves_nothing() {
+    on_a_small_disk("start_on_a_full_disk");
+}
+
+/// With more and more room, so that it is another thing each time that has none.
+#[test]
+#[ignore = "mounts a disk: run by the one above, where it may"]
+fn start_on_a_full_disk() {
+    let checkout = checkout("full-start");
+    checkout.write(".lab/backup/there", "");
+    for flags in [&["--detach"][..], &[]] {
+        let mut failures = 0;
+        for pages in 0..40 {
+            let when = format!("{flags:?} with {pages} pages left");
+            for name in ["lock", "ports.json", "bank.db", "temporal.db"] {
+                let _ = fs::remove_file(checkout.path(&format!(".lab/{name}")));
+            }
+            let _ = fs::remove_dir_all(checkout.path(".lab/logs"));
+            let _ = fs::remove_dir_all(checkout.path(".lab/run"));
+            fill(&checkout, pages);
+            let mut start = Running::start(&checkout, checkout.start_command(flags), "start");
+            let mut came_up = false;
+            eventually(&when, || {
+                came_up = checkout.is_ready();
+                came_up || !crate::support::is_alive(start.child.id())
+            });
+            if came_up {
+                println!("it starts {when}");
+                make_room(&checkout);
+                checkout.run(&["lab", "stop"]).ok();
+                start.wait(&when);
+                checkout.assert_nothing_runs(&when);
+                break;
+            }
+            failures += 1;
+            assert_eq!(start.wait(&when).code(), Some(1), "{when}: {}", start.output());
+            let said = start.output();
+            assert!(said.contains("error: ") && said.contains(".lab"), "{when}: {said:?}");
+            checkout.assert_nothing_runs(&when);
+            make_room(&checkout);
+            checkout.assert_no_litter(&when);
+        }
+        assert!(failures > 0, "the disk was never full");
+        let _ = fs::remove_file(checkout.path(".lab/backup/there"));
+        checkout.assert_the_next_commands_work("with room again", &checkout.sources());
+        checkout.write(".lab/backup/there", "");
+    }
+    unmount(&checkout);
+}
+
+#[test]
+fn a_disk_that_gets_full_under_a_lab_ends_nothing_and_everything_works_when_there_is_room_again() {
+    on_a_small_disk("full_under_a_lab");
+}
+
+#[test]
+#[ignore = "mounts a disk: run by the one above, where it may"]
+fn full_under_a_lab() {
+    let checkout = checkout("full-running");
+    checkout.start();
+    let before = checkout.status();
+    // What would make room for a page when a service is started again.
+    fs::remove_dir_all(checkout.path(".lab/run")).expect("it is there");
+    fill(&checkout, 0);
+
+    // What runs goes on, and tells.
+    assert_eq!(service(&checkout.status(), "worker")["pid"], service(&before, "worker")["pid"]);
+    checkout.run(&["lab", "logs", "worker"]).ok();
+    // What cannot be written down is not started, and that is said.
+    let error = checkout.run(&["lab", "restart", "worker"]).fails_with(1);
+    assert!(error.contains("worker could not be started") && error.contains("No space left"), "{error}");
+    assert_eq!(service(&checkout.status(), "worker")["state"], "restarting");
+    assert!(signal(pid_in(service(&before, "account-api")), Signal::SIGKILL));
+    eventually("its end is seen", || service(&checkout.status(), "account-api")["state"] == "restarting");
+    // An edit is neither saved nor replaced.
+    checkout.write(lab::LIVE_WORKFLOW, "mine");
+    let error = checkout.run(&["stage", "fix-workflow", "--bare"]).fails_with(1);
+    assert!(error.contains("No space left") && error.contains("nothing was touched"), "{error}");
+    assert_eq!(checkout.read(lab::LIVE_WORKFLOW), b"mine");
+    assert_eq!(service(&checkout.status(), "transfer-web")["state"], "running");
+
+    make_room(&checkout);
+    eventually("everything runs again", || {
+        let status = checkout.status();
+        ["temporal", "account-api", "worker", "transfer-web"]
+            .iter()
+            .all(|name| service(&status, name)["state"] == "running")
+    });
+    checkout.run(&["stage", "fix-workflow", "--bare"]).ok();
+    assert_eq!(service(&checkout.status(), "worker")["state"], "running");
+
+    // Full while it builds, and while it ends.
+    checkout.hold("build");
+    let mut stage = Running::start(&checkout, checkout.xtask(&["stage", "fix-activity", "--bare"]), "stage");
+    checkout.wait_for_held("build");
+    fill(&checkout, 0);
+    checkout.let_go();
+    stage.wait("full while it builds");
+    assert_eq!(service(&checkout.status(), "temporal")["state"], "running");
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.assert_nothing_runs("a stop on a full disk");
+    make_room(&checkout);
+    checkout.assert_the_next_commands_work("with room again", &checkout.sources());
+
+    // A killed lab is cleared away on a full disk.
+    checkout.start();
+    fill(&checkout, 0);
+    checkout.kill_supervisor();
+    outcome(checkout.xtask(&["lab", "status"])).ok();
+    checkout.assert_nothing_runs("killed on a full disk");
+    make_room(&checkout);
+    checkout.assert_the_next_commands_work("with room again", &checkout.sources());
+    unmount(&checkout);
+}
