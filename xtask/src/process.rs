@@ -184,8 +184,21 @@ pub(crate) fn wait_for_end(process: &Identity, most: Duration) -> bool {
 /// So its id can be written down first. If the writer dies before that, the shell reads the end of
 /// its input and the program never starts: nothing runs that no file knows.
 pub(crate) fn gated(program: &Command) -> Command {
+    let mut command = by_shell(r#"read -r go && exec "$@" </dev/null"#, program);
+    command.process_group(0);
+    command
+}
+
+/// The command with nothing that it writes open to other users, unless it sees to that itself.
+pub(crate) fn privately(program: &Command) -> Command {
+    by_shell(r#"umask 077 && exec "$@""#, program)
+}
+
+/// The command, run by a script that gets it as its arguments. A script is a constant: nothing that somebody has
+/// named, no file and no Workflow, is ever read by a shell as a part of it.
+fn by_shell(script: &'static str, program: &Command) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", r#"read -r go && exec "$@" </dev/null"#, "sh"]);
+    command.args(["-c", script, "sh"]);
     command.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
@@ -196,7 +209,6 @@ pub(crate) fn gated(program: &Command) -> Command {
     if let Some(folder) = program.get_current_dir() {
         command.current_dir(folder);
     }
-    command.process_group(0);
     command
 }
 
