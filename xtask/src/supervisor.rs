@@ -660,6 +660,7 @@ impl Supervisor {
         }
         let _ = fs::remove_file(self.setup.ready_file(service.name));
         let log = logs::open(&self.setup.project, service.name)?;
+        temporal_cli::verify(&program)?;
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir(&self.setup.project.root);
         temporal_cli::forget_settings(&mut command);

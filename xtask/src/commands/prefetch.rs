@@ -18,7 +18,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(1, "the Temporal CLI");
-    temporal_cli::provide(project)?;
+    temporal_cli::provide_anew(project)?;
     step(2, "the crates");
     let mut fetch = build::cargo();
     fetch.args(["fetch", "--locked"]).current_dir(&project.root);
