@@ -5,6 +5,7 @@
 
 mod authoring;
 mod bench;
+mod confinement;
 #[path = "../../src/copy.rs"]
 mod copy;
 mod help_and_usage;
