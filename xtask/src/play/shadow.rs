@@ -180,7 +180,10 @@ impl Shadow {
     pub(crate) fn run(&self, typed: &Typed) -> Result<Printed> {
         let mut command = match typed.program {
             Program::Xtask => Command::new(&self.program),
-            Program::Temporal => Command::new(&self.temporal_cli),
+            Program::Temporal => {
+                temporal_cli::verify(&self.temporal_cli)?;
+                Command::new(&self.temporal_cli)
+            }
             Program::Curl => {
                 let curl =
                     temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;
