@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{self, Ending, Identity},
-    project::{Project, clear_scratch},
+    project::{Project, clear_scratch, open_private},
     services,
     state::State,
     ui::tell,
@@ -46,11 +46,7 @@ pub(crate) fn attach_running(project: &Project) -> Result<State> {
 pub(crate) fn lock(project: &Project) -> Result<File> {
     project.make_lab()?;
     let path = project.in_lab("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
+    let file = open_private(&path, OpenOptions::new().write(true))
         .with_context(|| format!("could not open {}", path.display()))?;
     let begin = Instant::now();
     loop {

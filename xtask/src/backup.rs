@@ -16,7 +16,7 @@ use lab_client::{progress::Progress, time};
 
 use crate::{
     progress,
-    project::{Project, clear_scratch, make_private, replace_file},
+    project::{Project, clear_scratch, close_if_there, make_private, open_private, replace_file},
     ui::tell,
 };
 
@@ -172,7 +172,7 @@ fn lock(project: &Project) -> Result<File> {
     let folder = project.root.join(".lab");
     let path = folder.join("stage.lock");
     let mut file = make_private(&folder)
-        .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
+        .and_then(|()| open_private(&path, OpenOptions::new().write(true)))
         .with_context(|| format!("could not write {}; nothing was touched", path.display()))?;
     let begin = Instant::now();
     loop {
@@ -249,7 +249,7 @@ fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     let _ = make_private(&project.in_lab(REPLACED));
     for (old, kept) in new.iter().zip(replaced(project)) {
         // On another disk they cannot be kept. Then only an editor that takes this long would lose something.
-        if fs::rename(old, kept).is_err() {
+        if fs::rename(old, &kept).and_then(|()| close_if_there(&kept)).is_err() {
             let _ = fs::remove_file(old);
         }
     }
@@ -367,7 +367,7 @@ fn save(project: &Project, live: &Contents) -> Result<Backup> {
     let all = project.in_lab("backup");
     let scratch = all.join(format!("{UNFINISHED}{}", std::process::id()));
     let write = || -> io::Result<Backup> {
-        fs::create_dir(&scratch)?;
+        make_private(&scratch)?;
         for (path, content) in LIVE.iter().zip(live) {
             if let Some(content) = content {
                 replace_file(&scratch.join(file_name(path)), content, 0o600)?;

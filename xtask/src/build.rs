@@ -56,8 +56,8 @@ pub(crate) fn build(project: &Project, binaries: &[&str]) -> Result<Executables>
 /// Builds these binaries of whichever package, for a rehearsal: without the live modules, which may not even
 /// compile now, and with the same features of what all share.
 pub(crate) fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executables> {
-    let mut command = cargo();
-    command.args(["build", "--message-format=json-render-diagnostics", "--workspace", "--exclude", "xtask"]);
+    let mut command = cargo("build");
+    command.args(["--message-format=json-render-diagnostics", "--workspace", "--exclude", "xtask"]);
     for binary in binaries {
         command.args(["--bin", binary]);
     }
@@ -109,8 +109,8 @@ fn finish(mut child: Child) -> Result<Executables> {
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     distrust_the_future(project);
-    let mut command = cargo();
-    command.args(["build", "--message-format=json-render-diagnostics"]);
+    let mut command = cargo("build");
+    command.arg("--message-format=json-render-diagnostics");
     for package in PACKAGES {
         command.args(["--package", package]);
     }
@@ -147,12 +147,19 @@ pub(crate) fn cargo_program() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
 }
 
+/// A call of cargo that never changes `Cargo.lock`: what is not in that is not built.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = bare_cargo();
+    command.args([subcommand, "--locked"]);
+    command
+}
+
 /// A call of [`cargo_program`].
 ///
 /// What `cargo run` told this program about itself is taken out of its environment: build scripts that
 /// look at it (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
 /// the Temporal SDK would be compiled anew.
-pub(crate) fn cargo() -> Command {
+pub(crate) fn bare_cargo() -> Command {
     let mut command = Command::new(cargo_program());
     for (name, _) in env::vars_os() {
         let told_by_cargo_run = name.to_str().is_some_and(|name| {

@@ -91,7 +91,7 @@ fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) 
     let mut line = String::new();
     BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
     let message: Value = serde_json::from_str(&line).unwrap_or_default();
-    let reply = if message["token"].as_str() != Some(token) {
+    let reply = if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
         Err("the token is wrong".to_owned())
     } else if let Some(request) = Request::from_json(&message) {
         let (sender, receiver) = mpsc::channel();
@@ -101,6 +101,12 @@ fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) 
         Err("no such request".to_owned())
     };
     writeln!(stream, "{}", reply.unwrap_or_else(|error| json!({ "error": error })))
+}
+
+/// Whether they are the same. How long that takes does not depend on how much of it is.
+fn is_same(given: &str, token: &str) -> bool {
+    let difference = given.bytes().zip(token.bytes()).fold(0, |difference, (a, b)| difference | (a ^ b));
+    given.len() == token.len() && difference == 0
 }
 
 /// Sixteen random bytes in hex, from the system.
@@ -134,7 +140,31 @@ mod tests {
         let request = Request::Restart(Some("worker".to_owned()));
         let answer = ask(&state, &request).expect("the token is right");
         assert_eq!(Request::from_json(&answer["seen"]), Some(request));
-        state.token = "wrong".to_owned();
-        assert!(ask(&state, &Request::Stop).is_err());
+        for wrong in ["", "r", "righ", "righT", "rightright"] {
+            state.token = wrong.to_owned();
+            let refused = ask(&state, &Request::Stop).expect_err(wrong).to_string();
+            assert!(refused.contains("the token is wrong"), "{wrong}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_a_web_page_can_send_is_no_request() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (let_in, requests) = mpsc::channel();
+        serve(listener, "right".to_owned(), move |request, _| {
+            let_in.send(request).expect("it is waited for")
+        });
+        // Even with the token, which no page knows: a browser's first line is never JSON.
+        for line in ["POST / HTTP/1.1", "GET /{\"token\":\"right\",\"request\":\"stop\"} HTTP/1.1"] {
+            let mut page = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            let body = r#"{"token":"right","request":"stop"}"#;
+            write!(page, "{line}\r\nHost: 127.0.0.1\r\n\r\n{body}\n").expect("it reads");
+            let mut answer = String::new();
+            // What was sent and not read may cut the answer off.
+            let _ = page.read_to_string(&mut answer);
+            assert!(answer.is_empty() || answer.contains("the token is wrong"), "{answer}");
+            assert_eq!(requests.try_recv().ok(), None, "{line}");
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{project::Project, services, ui};
+use crate::{
+    project::{Project, open_private},
+    services, ui,
+};
 
 /// A log that has grown beyond this is put aside when what writes it is started.
 const LARGE: u64 = 5 * 1024 * 1024;
@@ -28,10 +31,7 @@ pub(crate) fn open(project: &Project, name: &str) -> Result<File> {
     if fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
         let _ = fs::rename(&path, path.with_extension("log.1"));
     }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
+    open_private(&path, OpenOptions::new().append(true))
         .with_context(|| format!("could not write {}", path.display()))
 }
 

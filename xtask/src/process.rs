@@ -222,7 +222,7 @@ pub(crate) fn tied(program: &Command) -> Command {
         code=$?
         kill $! 2>/dev/null
         exit "$code""#;
-    in_shell(script, program)
+    by_shell(script, program)
 }
 
 /// Runs a [`tied`] command to its end.
@@ -238,13 +238,19 @@ pub(crate) fn output(mut tied: Command) -> io::Result<Output> {
 /// So its id can be written down first. If the writer dies before that, the shell reads the end of
 /// its input and the program never starts: nothing runs that no file knows.
 pub(crate) fn gated(program: &Command) -> Command {
-    let mut command = in_shell(r#"read -r go && exec "$@" </dev/null"#, program);
+    let mut command = by_shell(r#"read -r go && exec "$@" </dev/null"#, program);
     command.process_group(0);
     command
 }
 
-/// A shell with this script, whose words are the program's.
-fn in_shell(script: &str, program: &Command) -> Command {
+/// The command with nothing that it writes open to other users, unless it sees to that itself.
+pub(crate) fn privately(program: &Command) -> Command {
+    by_shell(r#"umask 077 && exec "$@""#, program)
+}
+
+/// The command, run by a script that gets it as its arguments. A script is a constant: nothing that somebody has
+/// named, no file and no Workflow, is ever read by a shell as a part of it.
+fn by_shell(script: &'static str, program: &Command) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script, "sh"]);
     command.arg(program.get_program()).args(program.get_args());

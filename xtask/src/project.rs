@@ -1,8 +1,10 @@
 //! Where things are: the project's folder, and the lab's own folder inside it.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::DirBuilderExt,
+    env, fs,
+    fs::{File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -60,6 +62,10 @@ impl Project {
     /// Makes the lab's folders, for this user alone: they hold the control token and the backups.
     pub(crate) fn make_lab(&self) -> Result<()> {
         for folder in [self.lab.clone(), self.in_lab("logs"), self.in_lab("run"), self.in_lab("backup")] {
+            // A folder that BUGLAB_DIR names may be for others as well; what the lab puts there is not.
+            if folder == self.lab && folder.is_dir() && folder != self.root.join(".lab") {
+                continue;
+            }
             make_private(&folder)
                 .with_context(|| format!("could not make the folder {}", folder.display()))?;
         }
@@ -88,23 +94,46 @@ fn is_root(folder: &Path) -> bool {
     folder.join("xtask").is_dir() && folder.join("crates/worker").is_dir()
 }
 
-/// Makes a folder, and those above it, for this user alone.
+/// Makes a folder, and those above it, for this user alone. One that is there is closed to the others.
 pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
-        return Ok(());
+        return close(folder, &fs::metadata(folder)?);
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Opens a file to be written, for this user alone. It is made if there is none, and one that is there is closed
+/// to the others.
+pub(crate) fn open_private(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
+    let file = how.create(true).mode(0o600).open(path)?;
+    close(path, &file.metadata()?)?;
+    Ok(file)
+}
+
+/// Closes a file to the others, if it is there.
+pub(crate) fn close_if_there(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        found => close(path, &found?),
+    }
+}
+
+/// Takes every right to it from the other users.
+fn close(path: &Path, found: &fs::Metadata) -> io::Result<()> {
+    match found.permissions().mode() & 0o7777 {
+        mode if mode & 0o077 == 0 => Ok(()),
+        mode => fs::set_permissions(path, Permissions::from_mode(mode & !0o077)),
+    }
+}
+
 /// Writes a file so that a crash leaves either the old or the new one, never half of it.
 pub(crate) fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt, process};
+    use std::{io::Write, process};
 
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}", process::id()));
     let written = (|| {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -189,6 +189,8 @@ fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]) {
         arguments.extend(["--dynamic-config-value".into(), value.into()]);
     }
+    arguments
+        .extend(["--dynamic-config-value".into(), own_hosts(setup.ports.get(ports::TEMPORAL_HTTP)).into()]);
     // A killed server loses nothing by this, since the system has what it wrote. A power cut may damage
     // the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
     for pragma in ["journal_mode=wal", "synchronous=off"] {
@@ -226,6 +228,12 @@ const QUICK_TASKS: &str = "history.transferProcessorMaxPollRPS=50";
 /// What is to happen at once, such as an Activity that `retry` resets, is put into the queue of timers, which
 /// are read so far ahead. By the server's default, of a second, it would wait for that long.
 const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
+
+/// The names by which the server's HTTP API lets itself be called. By default it takes any, and so a web page whose
+/// name was made to point at this machine.
+fn own_hosts(port: u16) -> String {
+    format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
+}
 
 /// What a learner is told about [`SHORT_RETRIES`].
 pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";

@@ -6,7 +6,7 @@
 //! which runs whichever stage's modules are in place.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read},
     os::unix::{
         fs::{PermissionsExt, symlink},
@@ -118,7 +118,8 @@ impl Shadow {
             })
         };
         // One takes away and makes at a time: a folder without its owner's name is not taken for a left one.
-        let lock = File::create(all.join("lock")).context("could not make the lock file of rehearsals")?;
+        let lock = project::open_private(&all.join("lock"), OpenOptions::new().write(true))
+            .context("could not make the lock file of rehearsals")?;
         lock.lock().context("could not lock the folder of rehearsals")?;
         for left in left_over(&all) {
             shadow(left)?.remove()?;

@@ -30,7 +30,7 @@ use crate::{
     commands::follow,
     control::{self, Request},
     progress,
-    project::Project,
+    project::{Project, open_private},
     state::State,
     temporal::Cli,
     ui::tell,
@@ -84,11 +84,7 @@ impl<'a> Entrance<'a> {
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub(crate) fn enter(&self, stage: &'static Stage) -> Result<Entered> {
         let path = self.project.in_lab("entering.lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
+        let lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             bail!("another command is entering a stage at this moment; wait for it and try again");

@@ -10,6 +10,7 @@ use std::{
     mem,
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -85,6 +86,10 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     if options.fresh {
         empty_databases(project)?;
     }
+    for path in database_files(project) {
+        crate::project::close_if_there(&path)
+            .with_context(|| format!("could not keep {} to this user", path.display()))?;
+    }
     // The log of builds is opened anew by each build; here only a large one is put aside.
     logs::open(project, logs::BUILD)?;
 
@@ -134,18 +139,22 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
 
 /// Deletes what the lab has done so far; the services must be down.
 pub(crate) fn empty_databases(project: &Project) -> Result<()> {
-    for database in DATABASES {
-        for ending in ["", "-wal", "-shm", "-journal"] {
-            let path = project.in_lab(&format!("{database}{ending}"));
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("could not delete {}", path.display()));
-                }
-                _ => {}
+    for path in database_files(project) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("could not delete {}", path.display()));
             }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// The files that SQLite keeps the databases in, also those that are there only at times.
+fn database_files(project: &Project) -> impl Iterator<Item = PathBuf> {
+    DATABASES.into_iter().flat_map(|database| {
+        ["", "-wal", "-shm", "-journal"].map(|ending| project.in_lab(&format!("{database}{ending}")))
+    })
 }
 
 /// What the loop is told.
@@ -651,12 +660,13 @@ impl Supervisor {
         }
         let _ = fs::remove_file(self.setup.ready_file(service.name));
         let log = logs::open(&self.setup.project, service.name)?;
+        temporal_cli::verify(&program)?;
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         temporal_cli::forget_settings(&mut command);
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
-        let mut gate = process::gated(&command);
+        let mut gate = process::gated(&process::privately(&command));
         gate.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
         let go = child.stdin.take();

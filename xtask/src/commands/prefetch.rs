@@ -18,10 +18,10 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(1, "the Temporal CLI");
-    temporal_cli::provide(project)?;
+    temporal_cli::provide_anew(project)?;
     step(2, "the crates");
-    let mut fetch = build::cargo();
-    fetch.args(["fetch", "--locked"]).current_dir(&project.root);
+    let mut fetch = build::cargo("fetch");
+    fetch.current_dir(&project.root);
     if !fetch.status().context("could not run cargo")?.success() {
         bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
     }
@@ -31,8 +31,8 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     build::build_for_play(project, &play::binaries())?;
     step(4, "a first build of the tests");
     for packages in test::ROUNDS {
-        let mut compile = build::cargo();
-        compile.args(["test", "--no-run", "--quiet"]).args(*packages).current_dir(&project.root);
+        let mut compile = build::cargo("test");
+        compile.args(["--no-run", "--quiet"]).args(*packages).current_dir(&project.root);
         if !compile.status().context("could not run cargo")?.success() {
             bail!("the tests do not compile");
         }

@@ -56,8 +56,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     };
     let mut all_passed = true;
     for packages in rounds {
-        let mut command = build::cargo();
-        command.arg("test").args(*packages).args(&arguments);
+        let mut command = build::cargo("test");
+        command.args(*packages).args(&arguments);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();

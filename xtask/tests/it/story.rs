@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     copy,
-    support::{Checkout, eventually, is_alive, pid_in, send_signal, service},
+    support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service},
 };
 
 #[test]
@@ -20,6 +20,9 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     let checkout = real_checkout("story");
     let before = checkout.read(lab::LIVE_WORKFLOW);
     checkout.start();
+    let found = listeners(&checkout.pids());
+    assert!(found.len() > checkout.ports.len(), "{found:?}");
+    assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
 
     // Jerry's division: the Workflow Task fails, and the failure names the learner's own file and line.
     let started = checkout.run(&["transfer", "account_A", "account_B", "25.50", "--json"]).json();

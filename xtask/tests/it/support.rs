@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     fs::File,
-    net::TcpListener,
+    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -57,9 +57,10 @@ impl Outcome {
 pub(crate) struct Checkout {
     /// Its folder.
     pub(crate) root: PathBuf,
-    /// The ports its lab is given: Temporal server, Temporal UI, bank.
+    /// The ports its lab is given: Temporal server, Temporal UI, bank, page.
     pub(crate) ports: [u16; 4],
-    temporal_cli: Option<PathBuf>,
+    /// What `BUGLAB_TEMPORAL_CLI` names.
+    pub(crate) temporal_cli: Option<PathBuf>,
 }
 
 impl Checkout {
@@ -276,6 +277,20 @@ impl Drop for Foreground {
     }
 }
 
+/// The command, whose files are open to everybody unless it sees to that.
+pub(crate) fn with_no_umask(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 000 && exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.current_dir(command.get_current_dir().unwrap_or(Path::new("."))).stdin(Stdio::null());
+    shell
+}
+
 /// Runs a command to its end.
 pub(crate) fn outcome(mut command: Command) -> Outcome {
     let output = command.output().expect("the program is there");
@@ -342,6 +357,7 @@ pub(crate) fn free_port() -> u16 {
 fn stand_in_sources() -> Vec<(String, String)> {
     let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n";
     let mut sources = vec![("Cargo.toml".to_owned(), workspace.to_owned())];
+    let mut lock = "version = 4\n".to_owned();
     for (package, source) in [
         ("account-api", include_str!("stand_in/web_service.rs")),
         ("transfer-web", include_str!("stand_in/web_service.rs")),
@@ -350,7 +366,9 @@ fn stand_in_sources() -> Vec<(String, String)> {
         let manifest = format!("[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n");
         sources.push((format!("crates/{package}/Cargo.toml"), manifest));
         sources.push((format!("crates/{package}/src/main.rs"), source.to_owned()));
+        lock += &format!("\n[[package]]\nname = \"{package}\"\nversion = \"0.0.0\"\n");
     }
+    sources.push(("Cargo.lock".to_owned(), lock));
     sources
 }
 
@@ -383,8 +401,57 @@ pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("it is text").replace('\'', "'\\''"))
 }
 
+/// The addresses at which these processes listen, by what the system says of their sockets.
+pub(crate) fn listeners(pids: &[u32]) -> Vec<SocketAddr> {
+    if cfg!(target_os = "linux") {
+        pids.iter().flat_map(|&pid| listeners_by_proc(pid)).collect()
+    } else {
+        pids.iter().flat_map(|&pid| listeners_by_lsof(pid)).collect()
+    }
+}
+
+/// Linux lists all sockets with an inode, and what a process has open with the same one.
+fn listeners_by_proc(pid: u32) -> Vec<SocketAddr> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
+    let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let socket = format!("socket:[{}]", fields[9]);
+            if fields[3] == "0A" && open.iter().any(|link| link.as_os_str() == socket.as_str()) {
+                found.push(address(fields[1]));
+            }
+        }
+    }
+    found
+}
+
+/// An address as those tables have it: words of four bytes in the machine's own order, and the port.
+fn address(text: &str) -> SocketAddr {
+    let (ip, port) = text.split_once(':').expect("it has a port");
+    let words = ip.as_bytes().chunks(8).map(|word| std::str::from_utf8(word).expect("it is hex"));
+    let words = words.map(|word| u32::from_str_radix(word, 16).expect("it is hex"));
+    let bytes: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
+    let ip = match <[u8; 4]>::try_from(&bytes[..]) {
+        Ok(bytes) => IpAddr::from(bytes),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&bytes[..]).expect("IPv4 or IPv6")),
+    };
+    SocketAddr::new(ip, u16::from_str_radix(port, 16).expect("it is hex"))
+}
+
+fn listeners_by_lsof(pid: u32) -> Vec<SocketAddr> {
+    let arguments = ["-nP", "-a", "-iTCP", "-sTCP:LISTEN", "-Fn", "-p", &pid.to_string()];
+    let output = Command::new("lsof").args(arguments).output().expect("lsof is there");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names = text.lines().filter_map(|line| line.strip_prefix('n'));
+    // `*` is every address.
+    names.map(|name| name.replace('*', "0.0.0.0").parse().expect("it is an address")).collect()
+}
+
 /// The Temporal CLI that `cargo xtask test` names, else the one on PATH or of this checkout.
-fn temporal_cli() -> PathBuf {
+pub(crate) fn temporal_cli() -> PathBuf {
     let named = env::var_os("BUGLAB_TEMPORAL_CLI").map(PathBuf::from);
     let fetched =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(".lab/cli/bin/temporal"));

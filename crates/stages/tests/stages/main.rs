@@ -2,6 +2,7 @@
 
 mod business_errors;
 mod checks;
+mod determinism;
 mod events;
 mod idempotency;
 mod interruptions;

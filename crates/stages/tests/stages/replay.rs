@@ -1,87 +1,160 @@
 //! Saved Event Histories against today's code: a change that would break transfers under way fails here.
+//!
+//! The histories are in `tests/histories`, in a folder for each released version of the Workflow: the one that made
+//! their last Workflow Task. What was recorded once stays, as the transfers of that version do; what is missing is
+//! recorded by [`record_the_missing_histories`].
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use stages::workflow::{added_step, fixed, jerry, versioned};
+use stages::{
+    Modules, WORKFLOWS,
+    workflow::{added_step, fixed, jerry, limited, versioned},
+};
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
 use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
-use testbed::Testbed;
-use transfer_kit::replay::{UnderWay, replay, under_way};
+use testbed::{TestWorker, Testbed};
+use transfer_kit::{
+    Bank,
+    replay::{UnderWay, replay, under_way},
+    stuck::Task,
+};
 
-use crate::{example, result, worker};
+use crate::{example, resets, result, stuck, versioning::withdrawn_under, worker};
 
-async fn saved(file: &Path) -> Vec<HistoryEvent> {
-    let json = fs::read(file).expect("a history");
+/// What comes of replaying a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The code goes on with the transfer.
+    Fits,
+    /// The code makes other steps than the history has.
+    Differs,
+    /// The code divides by zero where the history goes on, or where it is stuck.
+    Divides,
+}
+use Outcome::{Differs, Divides, Fits};
+
+/// The released versions, in the order of the columns below.
+const VERSIONS: [&str; 5] = ["jerry", "fixed", "limited", "added_step", "versioned"];
+
+/// Which version replays which history, and which must not.
+///
+/// Jerry's goes as far as the end of the first balance check. `fixed` and `limited` make the same steps: how often
+/// an Activity is tried is no part of a history. Where a withdrawal was scheduled without the new step before it,
+/// `added_step` differs; and what it recorded itself, with the step and without the marker of a patch, no other
+/// version goes on with, `versioned` neither. What `versioned` recorded has that marker, which only it knows.
+#[rustfmt::skip]
+const REPLAYS: &[(&str, [Outcome; 5])] = &[
+    //                                       jerry    fixed    limited  added_step versioned
+    ("jerry/refused",                       [Fits,    Fits,    Fits,    Fits,    Fits]),
+    ("jerry/stuck-on-the-workflow-bug",     [Divides, Fits,    Fits,    Fits,    Fits]),
+    ("fixed/cancelled",                     [Divides, Fits,    Fits,    Differs, Fits]),
+    ("fixed/completed",                     [Divides, Fits,    Fits,    Differs, Fits]),
+    ("fixed/held-at-its-deposit",           [Divides, Fits,    Fits,    Differs, Fits]),
+    ("fixed/insufficient-funds",            [Divides, Fits,    Fits,    Differs, Fits]),
+    ("fixed/reset-and-completed",           [Divides, Fits,    Fits,    Differs, Fits]),
+    ("fixed/through-the-workflow-bug",      [Divides, Fits,    Fits,    Differs, Fits]),
+    ("limited/out-of-attempts",             [Divides, Fits,    Fits,    Differs, Fits]),
+    ("limited/refunded",                    [Divides, Fits,    Fits,    Differs, Fits]),
+    ("added_step/broken",                   [Divides, Fits,    Fits,    Differs, Fits]),
+    ("added_step/completed",                [Divides, Differs, Differs, Fits,    Differs]),
+    ("versioned/completed",                 [Divides, Differs, Differs, Differs, Fits]),
+    ("versioned/completed-without-the-step", [Divides, Fits,   Fits,    Differs, Fits]),
+];
+
+/// The names of the saved histories.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    REPLAYS.iter().map(|(name, _)| *name)
+}
+
+/// The versions that replay this history.
+pub(crate) fn versions_for(name: &str) -> Vec<&'static str> {
+    let (_, outcomes) = REPLAYS.iter().find(|(other, _)| *other == name).expect("a row of the table");
+    VERSIONS
+        .into_iter()
+        .zip(outcomes)
+        .filter(|(_, outcome)| **outcome == Fits)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The events of a saved history.
+pub(crate) async fn saved(name: &str) -> Vec<HistoryEvent> {
+    let json = fs::read(file_of(name)).expect("a history");
     let history = WorkflowHistory::from_json(&json).expect("a history's JSON");
     history.into_events().await.expect("it is all here")
+}
+
+fn file_of(name: &str) -> PathBuf {
+    histories().join(format!("{name}.json"))
 }
 
 fn histories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories")
 }
 
-/// The saved histories of transfers that made the step behind the patch.
-const PATCHED: &[&str] = &["completed-with-the-patch.json"];
+/// Replays these events with a version of the Workflow.
+async fn replay_with(version: &str, events: Vec<HistoryEvent>) -> Result<(), String> {
+    match version {
+        "added_step" => replay::<added_step::MoneyTransferWorkflow>(events).await,
+        "fixed" => replay::<fixed::MoneyTransferWorkflow>(events).await,
+        "jerry" => replay::<jerry::MoneyTransferWorkflow>(events).await,
+        "limited" => replay::<limited::MoneyTransferWorkflow>(events).await,
+        "versioned" => replay::<versioned::MoneyTransferWorkflow>(events).await,
+        other => panic!("{other} is released, and none of its histories is replayed"),
+    }
+}
 
-/// Those whose file's name is picked.
-fn files(picked: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let entries = fs::read_dir(histories()).expect("the folder of histories");
-    let files = entries.map(|entry| entry.expect("an entry").path());
-    let name = |file: &PathBuf| file.file_name().expect("a name").to_string_lossy().into_owned();
-    let picked: Vec<_> = files.filter(|file| picked(&name(file))).collect();
-    assert!(!picked.is_empty(), "no history in {}", histories().display());
-    picked
+#[test]
+fn every_released_version_has_histories_and_every_history_is_replayed() {
+    let mut found = BTreeSet::new();
+    for version in WORKFLOWS {
+        let recorded =
+            fs::read_dir(histories().join(version)).unwrap_or_else(|_| panic!("none of {version}"));
+        let files = recorded.map(|entry| entry.expect("an entry").path());
+        let names: Vec<_> =
+            files.filter_map(|file| Some(format!("{version}/{}", file.file_stem()?.display()))).collect();
+        assert!(!names.is_empty(), "none of {version}");
+        found.extend(names);
+    }
+    assert_eq!(found, names().map(str::to_owned).collect());
+    assert_eq!(BTreeSet::from(VERSIONS), BTreeSet::from_iter(WORKFLOWS.iter().copied()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fixed_workflow_replays_every_history_from_before_the_patch() {
-    for file in files(|name| !PATCHED.contains(&name)) {
-        let outcome = replay::<fixed::MoneyTransferWorkflow>(saved(&file).await).await;
-        assert_eq!(outcome, Ok(()), "{}", file.display());
+async fn every_version_replays_the_histories_that_it_goes_on_with_and_no_others() {
+    for (name, outcomes) in REPLAYS {
+        for (version, expected) in VERSIONS.into_iter().zip(outcomes) {
+            let outcome = match replay_with(version, saved(name).await).await {
+                Ok(()) => Fits,
+                Err(why) if why.starts_with("[TMPRL1100] Nondeterminism error") => Differs,
+                Err(why)
+                    if why.contains("attempt to divide by zero, at crates/stages/src/workflow/jerry.rs:") =>
+                {
+                    Divides
+                }
+                Err(why) => panic!("{version} with {name}: {why}"),
+            };
+            assert_eq!(outcome, *expected, "{version} with {name}");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_versioned_workflow_replays_every_saved_history() {
-    for file in files(|_| true) {
-        let outcome = replay::<versioned::MoneyTransferWorkflow>(saved(&file).await).await;
-        assert_eq!(outcome, Ok(()), "{}", file.display());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_fixed_workflow_does_not_replay_what_a_patch_has_marked() {
-    for file in files(|name| PATCHED.contains(&name)) {
-        let outcome = replay::<fixed::MoneyTransferWorkflow>(saved(&file).await).await;
-        let failure = outcome.expect_err("it knows neither the step nor the patch");
-        assert!(failure.contains("Nondeterminism"), "{failure}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_without_a_patch_does_not_replay_what_is_past_it() {
-    let outcome =
-        replay::<added_step::MoneyTransferWorkflow>(saved(&histories().join("completed.json")).await).await;
-    let failure = outcome.expect_err("the history has no such step");
+async fn a_step_without_a_patch_is_named_where_it_does_not_replay() {
+    let failure =
+        replay_with("added_step", saved("fixed/completed").await).await.expect_err("it has no such step");
     for part in ["Nondeterminism", "withdraw", "confirm_balance"] {
         assert!(failure.contains(part), "{failure}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jerrys_workflow_does_not_replay_what_the_fixed_one_did() {
-    let history = saved(&histories().join("completed.json")).await;
-    let outcome = replay::<jerry::MoneyTransferWorkflow>(history).await;
-    let failure = outcome.expect_err("it divides by zero where the history goes on");
-    assert!(failure.contains("divide by zero"), "{failure}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_change_breaks_the_transfers_that_are_past_it_and_no_others() {
-    let history = saved(&histories().join("through-the-workflow-bug.json")).await;
+    let history = saved("fixed/through-the-workflow-bug").await;
     let has = |events: &[HistoryEvent], kind| events.iter().any(|event| event.event_type() == kind);
     let scheduled = |events: &[HistoryEvent]| {
         events.iter().filter(|event| event.event_type() == EventType::ActivityTaskScheduled).count()
@@ -167,23 +240,19 @@ async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<UnderWay>, usi
     .await
 }
 
-/// Renews the saved histories. By hand: `cargo test -p stages --test stages renew -- --ignored`.
+/// Records the histories that have a row above and no file. By hand:
+/// `cargo test -p stages --test stages record_the_missing -- --ignored`.
 #[tokio::test]
 #[ignore = "writes to the source tree"]
-async fn renew_the_saved_histories() {
+async fn record_the_missing_histories() {
     let testbed = Testbed::start().await;
-    let folder = histories();
-    let save = |name: &'static str, transfer: &crate::Handle| {
-        let file = folder.join(format!("{name}.json"));
-        let history = transfer.fetch_history(WorkflowFetchHistoryOptions::default());
-        async move {
-            let json = history.to_json().await.expect("a history");
-            let value: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-            fs::write(&file, format!("{value:#}\n")).expect("a writable folder");
-        }
-    };
+    let bank = || Bank::at(&testbed.bank_url);
 
     let jerry = worker(&testbed, "jerry").await;
+    let input = serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": -1});
+    let transfer = testbed.start_transfer("refused", input).await;
+    crate::events::failure(&transfer).await;
+    save("jerry/refused", &transfer).await;
     let transfer = testbed.start_transfer("through-both-bugs", example()).await;
     testbed::until("a failed Workflow Task", || async {
         let failures = crate::events::workflow_task_failures(&transfer).await;
@@ -191,29 +260,93 @@ async fn renew_the_saved_histories() {
     })
     .await;
     jerry.stop().await;
-    save("stuck-on-the-workflow-bug", &transfer).await;
+    save("jerry/stuck-on-the-workflow-bug", &transfer).await;
 
     let fixed = worker(&testbed, "fix-activity").await;
     result(&transfer).await;
-    save("through-the-workflow-bug", &transfer).await;
+    save("fixed/through-the-workflow-bug", &transfer).await;
     let transfer = testbed.start_transfer("plain", example()).await;
     result(&transfer).await;
-    save("completed", &transfer).await;
+    save("fixed/completed", &transfer).await;
     let input = serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": 100000});
     let transfer = testbed.start_transfer("insufficient", input).await;
     crate::events::failure(&transfer).await;
-    save("insufficient-funds", &transfer).await;
+    save("fixed/insufficient-funds", &transfer).await;
+    testbed.put("/outage", serde_json::json!({"withdrawals": true})).await;
+    let transfer = testbed.start_transfer("cancelled", example()).await;
+    stuck(&testbed, &transfer, Task::Activity("withdraw".to_owned()), 1).await;
+    transfer.cancel(Default::default()).await.expect("it runs");
+    testbed::until("the transfer to end", || async {
+        let last = crate::events::of(&transfer).await.pop().expect("an event");
+        if last.is_final_wf_execution_event() { Ok(()) } else { Err(last.event_type()) }
+    })
+    .await;
+    save("fixed/cancelled", &transfer).await;
+    testbed.put("/outage", serde_json::json!({"withdrawals": false})).await;
     fixed.stop().await;
 
+    let [transfer] = withdrawn_under(&testbed, "fix-activity", ["held"]).await;
+    save("fixed/held-at-its-deposit", &transfer).await;
+    let added_step = worker(&testbed, "jerry-adds-step").await;
+    stuck(&testbed, &transfer, Task::Workflow, 1).await;
+    save("added_step/broken", &transfer).await;
+    let new = testbed.start_transfer("with-the-step", example()).await;
+    result(&new).await;
+    save("added_step/completed", &new).await;
+    added_step.stop().await;
+
     let versioned = worker(&testbed, "version-workflow").await;
+    result(&transfer).await;
+    save("versioned/completed-without-the-step", &transfer).await;
     let transfer = testbed.start_transfer("patched", example()).await;
     result(&transfer).await;
-    save("completed-with-the-patch", &transfer).await;
+    save("versioned/completed", &transfer).await;
     versioned.stop().await;
 
     let limited = worker(&testbed, "jerry-limits-retries").await;
     let transfer = testbed.start_transfer("limited", example()).await;
     crate::events::failure(&transfer).await;
-    save("out-of-attempts", &transfer).await;
+    save("limited/out-of-attempts", &transfer).await;
     limited.stop().await;
+    let fixed = worker(&testbed, "fix-activity").await;
+    let reset =
+        ["workflow", "reset", "--workflow-id", "limited", "--event-id", resets::BEFORE_THE_WITHDRAWAL];
+    resets::temporal(&testbed, &[&reset[..], &["--reason", "withdraw has its address back"]].concat());
+    let again = resets::next_run(&testbed, &transfer).await;
+    result(&again).await;
+    save("fixed/reset-and-completed", &again).await;
+    fixed.stop().await;
+
+    let modules = Modules { workflow: "limited", activities: "fixed" };
+    let limited =
+        TestWorker::start(&testbed.client, modules.worker_options(bank()).expect("both are compiled")).await;
+    testbed.put("/outage", serde_json::json!({"deposits": true})).await;
+    let transfer = testbed.start_transfer("refunded", example()).await;
+    crate::events::failure(&transfer).await;
+    save("limited/refunded", &transfer).await;
+    limited.stop().await;
+}
+
+/// Saves a history, unless that was done before.
+async fn save(name: &str, transfer: &crate::Handle) {
+    let file = file_of(name);
+    if file.exists() {
+        return;
+    }
+    let history = transfer.fetch_history(WorkflowFetchHistoryOptions::default());
+    let json = history.to_json().await.expect("a history");
+    let mut value: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    forget_machine(&mut value);
+    fs::create_dir_all(file.parent().expect("a folder")).expect("a writable folder");
+    fs::write(&file, format!("{value:#}\n")).expect("a writable folder");
+}
+
+/// Takes the names of machines and their users out of it: whoever asks the server says `pid@machine` of itself.
+fn forget_machine(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if text.contains('@') => text.clear(),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(forget_machine),
+        serde_json::Value::Object(values) => values.values_mut().for_each(forget_machine),
+        _ => {}
+    }
 }

@@ -41,7 +41,7 @@ async fn failed_for_good(testbed: &Testbed, ids: &[&str]) -> Vec<Handle> {
 }
 
 /// The run that a reset has started, once it has.
-async fn next_run(testbed: &Testbed, transfer: &Handle) -> Handle {
+pub(crate) async fn next_run(testbed: &Testbed, transfer: &Handle) -> Handle {
     let workflow_id = &transfer.info().workflow_id;
     let run_id = until("the reset", || async {
         let current = stuck::current_run(&testbed.client, workflow_id).await.expect("a transfer");

@@ -8,6 +8,7 @@ mod limits;
 mod odd_input;
 mod openapi;
 mod outages;
+mod program;
 mod proxy;
 mod reset;
 mod stream;

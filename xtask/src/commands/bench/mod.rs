@@ -316,7 +316,7 @@ impl Bench {
 
     /// Cargo, in the measured checkout.
     fn cargo(&self, arguments: &[&str]) -> Process {
-        let mut command = build::cargo();
+        let mut command = build::bare_cargo();
         command.args(arguments);
         self.prepare(&mut command);
         command
@@ -380,7 +380,7 @@ impl Bench {
     /// Compiles this program into an empty folder.
     fn compile(&self) -> Result<f64> {
         let target = self.lab.root.join("compile");
-        let mut command = self.cargo(&["build", "--quiet", "--package", "xtask"]);
+        let mut command = self.cargo(&["build", "--locked", "--quiet", "--package", "xtask"]);
         command.env("CARGO_TARGET_DIR", &target);
         let took = timed(|| self.run(command))?;
         let _ = fs::remove_dir_all(&target);

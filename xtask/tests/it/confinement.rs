@@ -1,0 +1,219 @@
+//! A lab is its user's alone: it listens on loopback, its files are closed to other users, what somebody has named
+//! is never read by a shell, and what is built is what the lock file says.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use regex_lite::Regex;
+
+use crate::support::{Checkout, listeners, outcome, with_no_umask};
+
+#[test]
+fn what_a_lab_opens_is_on_loopback() {
+    let checkout = Checkout::new("loopback");
+    checkout.start();
+    let found = listeners(&checkout.pids());
+    for port in checkout.ports {
+        assert!(found.iter().any(|address| address.port() == port), "no listener on {port}: {found:?}");
+    }
+    // The supervisor's requests, and what the Temporal server opens for itself.
+    assert!(found.len() > checkout.ports.len(), "{found:?}");
+    assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+}
+
+#[test]
+fn the_servers_http_api_refuses_a_name_that_only_points_to_this_machine() {
+    let checkout = Checkout::new("hosts");
+    checkout.start();
+    let port = checkout.state()["ports"]["temporal-http"].as_u64().expect("it has a port");
+    let ask = |host: &str| {
+        let mut server = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
+        let path = "/api/v1/namespaces/default/workflows";
+        write!(server, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).expect("it answers");
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    for own in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
+        assert_eq!(ask(&own), "HTTP/1.1 200 OK", "{own}");
+    }
+    for foreign in [format!("rebound.example.com:{port}"), "rebound.example.com".to_owned()] {
+        assert_eq!(ask(&foreign), "HTTP/1.1 403 Forbidden", "{foreign}");
+    }
+}
+
+#[test]
+fn a_labs_files_are_private_whatever_the_umask_and_whatever_was_there() {
+    let checkout = Checkout::new("private");
+    // From a time when they were open: the books, and a log.
+    let left_open = [".lab/bank.db", ".lab/logs/worker.log", ".lab/lock"];
+    for name in left_open {
+        checkout.write(name, "");
+        set_mode(&checkout.path(name), 0o666);
+    }
+    for folder in [".lab", ".lab/logs"] {
+        set_mode(&checkout.path(folder), 0o777);
+    }
+    let run = |arguments: &[&str]| outcome(with_no_umask(&checkout.xtask(arguments)));
+    outcome(with_no_umask(&checkout.start_command(&["--detach"]))).ok();
+    run(&["transfer", "account_A", "account_B", "25.50"]).ok();
+    checkout.write(lab::LIVE_WORKFLOW, "// mine");
+    // So a backup is made, and what was replaced is kept.
+    run(&["stage", "fix-workflow", "--bare"]).ok();
+    run(&["hint"]).ok();
+    assert_all_private(
+        &checkout,
+        &["temporal.db-wal", "worker.ready", "workflow.rs", "stage.json", "lab.json"],
+    );
+    run(&["lab", "stop"]).ok();
+    assert_all_private(&checkout, &["bank.db", "temporal.db", "supervisor.log", "build.log", "ports.json"]);
+}
+
+/// That nobody else has any right to a file or folder of the lab, and that these are among them.
+#[track_caller]
+fn assert_all_private(checkout: &Checkout, names: &[&str]) {
+    let all = under(&checkout.path(".lab"));
+    for name in names {
+        assert!(all.iter().any(|path| path.ends_with(name)), "no {name} in {all:?}");
+    }
+    let mode = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o7777);
+    let open: Vec<_> = all.iter().filter(|path| mode(path) & 0o077 != 0).collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
+/// A folder, and all that is in it.
+fn under(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    for entry in fs::read_dir(folder).expect("it can be read").flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(under(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is this test's own");
+}
+
+/// Each would make a file `pwned` where a shell read it.
+const WICKED: [&str; 5] =
+    ["; touch pwned", "$(touch pwned)", "`touch pwned`", "a\ntouch pwned\n", "' || touch pwned || '"];
+
+#[test]
+fn what_somebody_has_named_is_never_read_by_a_shell() {
+    // The checkout's path comes into every command; and cargo's messages, logs and ready files are in it.
+    let checkout = Checkout::new("it's; touch pwned; $(touch pwned) `touch pwned`");
+    checkout.start();
+    for name in WICKED {
+        let transfer = ["transfer", "account_A", "account_B", "25.50", "--json", "--workflow-id", name];
+        assert_eq!(checkout.run(&transfer).json()["workflow_id"], name);
+        // It is the bank that knows no such account.
+        checkout.run(&["transfer", name, "account_B", "1"]).ok();
+        for refused in [
+            &["stage", name][..],
+            &["stage", "restore", name],
+            &["lab", "restart", name],
+            &["lab", "logs", name],
+        ] {
+            let refused = checkout.run(refused);
+            assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
+        }
+        let mut elsewhere = checkout.xtask(&["stage", "jerry", "--bare"]);
+        elsewhere.env("BUGLAB_DIR", checkout.path("labs").join(name.replace('/', "")));
+        outcome(elsewhere).ok();
+    }
+    let pwned: Vec<_> = under(&checkout.root).into_iter().filter(|path| path.ends_with("pwned")).collect();
+    assert!(pwned.is_empty(), "{pwned:?}");
+}
+
+/// The scripts that a shell is given by what this project ships: constants, which get names as their arguments.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("xtask/src/play/shadow.rs", r##"command.args(["-c", r#"kill "$@""#, "kill"]);"##),
+    ("xtask/src/process.rs", r##"by_shell(r#"read -r go && exec "$@" </dev/null"#, program)"##),
+    ("xtask/src/process.rs", r##"by_shell(r#"umask 077 && exec "$@""#, program)"##),
+];
+
+#[test]
+fn a_shell_gets_constant_scripts_and_nothing_else() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let shell =
+        Regex::new(r#""-[a-z]*c"|\bnew\("([^"]*/)?(env|sh|bash|dash|zsh|fish)"\)|\bby_shell\(|\blibc::"#)
+            .expect("it is a regular expression");
+    let mut scripts = Vec::new();
+    for file in under(&root.join("crates")).into_iter().chain(under(&root.join("xtask"))) {
+        let name = file.strip_prefix(&root).expect("it is in there").to_string_lossy().into_owned();
+        // What ships: no tests, which are at the end of a file or in folders of their own.
+        if !name.ends_with(".rs") || !name.contains("/src/") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("it is text");
+        let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        for line in shipped.lines().filter(|line| shell.is_match(line) && !line.trim().starts_with("//")) {
+            scripts.push((name.clone(), line.trim().to_owned()));
+        }
+    }
+    let known = |(file, line): &(String, String)| {
+        let of_by_shell = file == "xtask/src/process.rs"
+            && [
+                r#"fn by_shell(script: &'static str, program: &Command) -> Command {"#,
+                r#"let mut command = Command::new("/bin/sh");"#,
+                r#"command.args(["-c", script, "sh"]);"#,
+            ]
+            .contains(&line.as_str());
+        let of_the_kill =
+            file == "xtask/src/play/shadow.rs" && line == r#"let mut command = Command::new("/bin/sh");"#;
+        of_by_shell || of_the_kill || SCRIPTS.iter().any(|(of, script)| of == file && line.contains(script))
+    };
+    let unknown: Vec<_> = scripts.iter().filter(|script| !known(script)).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    for (file, script) in SCRIPTS {
+        assert!(scripts.iter().any(|(of, line)| of == file && line.contains(script)), "{file}: {script}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_does_not_fit_is_an_error_and_stays_as_it_is() {
+    let checkout = Checkout::new("locked");
+    let lock = String::from_utf8(checkout.read("Cargo.lock")).expect("it is text");
+    let lock =
+        lock.replace("name = \"worker\"\nversion = \"0.0.0\"", "name = \"worker\"\nversion = \"0.0.1\"");
+    checkout.write("Cargo.lock", &lock);
+    let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
+    assert!(error.contains("the build failed, so the lab did not start"), "{error}");
+    assert!(error.contains("lock file") && error.contains("--locked"), "{error}");
+    assert_eq!(checkout.read("Cargo.lock"), lock.as_bytes());
+    checkout.assert_nothing_is_left(&[]);
+}
+
+#[test]
+fn whoever_calls_cargo_keeps_to_the_lock_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let call = Regex::new(r"\bcargo (build|check|clippy|doc|fetch|install|run|test)\b|^xtask = ")
+        .expect("it is one");
+    // What is only for git or for Nix is not in every copy of the project.
+    let files = [
+        ".cargo/config.toml",
+        ".ci/run",
+        ".ci/browser",
+        ".github/workflows/ci.yml",
+        "nix/lab.nix",
+        "nix/test",
+    ];
+    let texts = files.into_iter().filter_map(|file| Some((file, fs::read_to_string(root.join(file)).ok()?)));
+    let mut calls = 0;
+    for (file, text) in texts {
+        for line in text.lines().filter(|line| call.is_match(line)) {
+            let asks_nothing = line.trim().starts_with('#') || line.contains("--version");
+            assert!(asks_nothing || line.contains("--locked"), "{file}: {line}");
+            calls += 1;
+        }
+    }
+    assert!(calls > 0, "at least the alias of cargo xtask is one");
+}
