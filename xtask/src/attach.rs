@@ -12,7 +12,7 @@ use crate::{
     process::{self, Ending, Identity},
     project::Project,
     services,
-    state::State,
+    state::{self, State},
     ui::tell,
 };
 
@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
 /// first, and said.
 pub(crate) fn attach(project: &Project) -> Result<Option<State>> {
-    let Some(state) = State::read(project) else { return Ok(None) };
-    if state.supervisor.is_alive() {
+    let Some(state) = State::read(&project.lab) else { return Ok(None) };
+    if process::is_alive(&state.supervisor) {
         return Ok(Some(state));
     }
     let _lock = lock(project)?;
@@ -58,7 +58,7 @@ pub(crate) fn lock(project: &Project) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {}
         }
-        if let Some(state) = State::read(project).filter(|state| state.supervisor.is_alive()) {
+        if let Some(state) = State::read(&project.lab).filter(|state| process::is_alive(&state.supervisor)) {
             bail!("{}", already_running(&state));
         }
         // Held, but by nobody that supervises yet: by a start in its first moment, or by a command
@@ -86,7 +86,7 @@ fn already_running(state: &State) -> String {
 
 /// Ends what a killed supervisor has left. To be called with the lock held.
 pub(crate) fn clear_leftovers(project: &Project) {
-    let Some(state) = State::read(project) else { return };
+    let Some(state) = State::read(&project.lab) else { return };
     let mut ended = Vec::new();
     for (name, identity) in state.services.iter().rev() {
         // A recorded id that belongs to another program by now is not touched.
@@ -96,7 +96,7 @@ pub(crate) fn clear_leftovers(project: &Project) {
             ended.push(format!("{name} (pid {})", identity.pid));
         }
     }
-    State::remove(project);
+    state::remove(project);
     if ended.is_empty() {
         tell!("the last lab was not stopped properly; nothing of it was left running");
     } else {
@@ -105,5 +105,5 @@ pub(crate) fn clear_leftovers(project: &Project) {
 }
 
 fn is_left_over(identity: &Identity) -> bool {
-    identity.is_alive()
+    process::is_alive(identity)
 }

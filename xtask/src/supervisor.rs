@@ -34,7 +34,7 @@ use crate::{
     project::{LAB_VARIABLE, Project},
     services::{self, BINARIES, SERVICES, Service, Setup},
     signals,
-    state::State,
+    state::{self, State},
     temporal_cli, ui, watch,
 };
 
@@ -80,9 +80,9 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
     let temporal_cli = temporal_cli::provide(project)?;
-    let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
+    let ports = ports::choose(&options.ports, &ports::remembered(project), |moved| journal.note(&moved))?;
     crate::project::replace_file(
-        &project.in_lab("ports.json"),
+        &project.in_lab(ports::PORTS_FILE),
         ports.to_json().to_string().as_bytes(),
         0o600,
     )
@@ -95,14 +95,15 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
 
     let control = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on loopback")?;
     let state = State {
-        supervisor: Identity::of(std::process::id()).context("the system does not tell of this process")?,
+        supervisor: process::identify(std::process::id())
+            .context("the system does not tell of this process")?,
         control_port: control.local_addr()?.port(),
         token: control::random_hex(16)?,
         ready: false,
         ports: ports.clone(),
         services: Vec::new(),
     };
-    state.write(project)?;
+    state::write(project, &state)?;
 
     let mut lab = Supervisor {
         setup: Setup { project: project.clone(), ports, temporal_cli, executables: None },
@@ -132,7 +133,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     });
     lab.stop();
     if lab.owns_its_folder() {
-        State::remove(project);
+        state::remove(project);
     }
     outcome
 }
@@ -475,7 +476,7 @@ impl Supervisor {
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
         let mut child = build::gated(&self.setup.project, BINARIES, output)?;
         let go = child.stdin.take();
-        self.build.group = Identity::of(child.id());
+        self.build.group = process::identify(child.id());
         if let Err(error) = self.record() {
             // Not let go, it ends by itself.
             drop(go);
@@ -697,7 +698,7 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
-        if let Some(build) = self.build.group.take().filter(Identity::is_alive) {
+        if let Some(build) = self.build.group.take().filter(process::is_alive) {
             let signals_seen = Arc::clone(&self.signals_seen);
             let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
             process::end_group(build.pid, None, &Ending { grace: BUILD_GRACE, hurry: &hurry });
@@ -711,13 +712,14 @@ impl Supervisor {
         let project = &self.setup.project;
         let here = fs::metadata(project.in_lab("lock")).map(|file| (file.dev(), file.ino()));
         let held = self.lock.metadata().map(|file| (file.dev(), file.ino()));
-        matches!((here, held), (Ok(here), Ok(held)) if here == held) && self.state.is_recorded(project)
+        matches!((here, held), (Ok(here), Ok(held)) if here == held)
+            && state::is_recorded(project, &self.state)
     }
 
     /// Writes down which processes there are.
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
-            let identity = Identity::of(service.child.as_ref()?.id())?;
+            let identity = process::identify(service.child.as_ref()?.id())?;
             Some((service.service.name.to_owned(), identity))
         };
         let build = self.build.group.clone().map(|identity| (logs::BUILD.to_owned(), identity));
@@ -726,7 +728,7 @@ impl Supervisor {
         if !self.owns_its_folder() {
             bail!("{} is not this lab's any more", self.setup.project.display(&self.setup.project.lab));
         }
-        self.state.write(&self.setup.project)
+        state::write(&self.setup.project, &self.state)
     }
 
     fn record_or_note(&mut self) {

@@ -22,7 +22,7 @@ use crate::{
     build::Output,
     logs::{self, Stream, Tail},
     ports::{PORTS, Ports},
-    process::{self, Identity},
+    process,
     project::Project,
     services, signals,
     state::State,
@@ -97,7 +97,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let mut stream = Stream::from_end(project, logs::names());
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
-    let myself = Identity::of(std::process::id());
+    let myself = process::identify(std::process::id());
     let reader = thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
             if stream.print_new().is_err() {
@@ -162,7 +162,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
         .stderr(log)
         .spawn()
         .context("could not start the supervisor")?;
-    let supervisor = Identity::of(child.id());
+    let supervisor = process::identify(child.id());
     let mut told_to_stop = false;
     loop {
         relay();
@@ -183,7 +183,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             }
         }
         if let Some(state) =
-            State::read(project).filter(|state| state.ready && state.supervisor.pid == child.id())
+            State::read(&project.lab).filter(|state| state.ready && state.supervisor.pid == child.id())
         {
             relay();
             summarize(project, &state.ports, begin.elapsed(), &mut |line| say!("{line}"));
