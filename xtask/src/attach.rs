@@ -12,7 +12,7 @@ use crate::{
     process::{self, Ending, Identity},
     project::{Project, clear_scratch, open_private},
     services,
-    state::State,
+    state::{self, State},
     ui::tell,
 };
 
@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
 /// first, and said.
 pub(crate) fn attach(project: &Project) -> Result<Option<State>> {
-    let Some(state) = State::read(project) else {
+    let Some(state) = State::read(&project.lab) else {
         clear_unnamed(project);
         return Ok(None);
     };
-    if state.supervisor.is_alive() {
+    if process::is_alive(&state.supervisor) {
         return Ok(Some(state));
     }
     let _lock = lock(project)?;
@@ -57,7 +57,7 @@ pub(crate) fn lock(project: &Project) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {}
         }
-        if let Some(state) = State::read(project).filter(|state| state.supervisor.is_alive()) {
+        if let Some(state) = State::read(&project.lab).filter(|state| process::is_alive(&state.supervisor)) {
             bail!("{}", already_running(&state));
         }
         // Held, but by nobody that supervises yet: by a start in its first moment, or by a command
@@ -86,7 +86,7 @@ fn already_running(state: &State) -> String {
 /// Ends what a killed supervisor has left. To be called with the lock held.
 pub(crate) fn clear_leftovers(project: &Project) {
     clear_files(project);
-    let Some(state) = State::read(project) else { return };
+    let Some(state) = State::read(&project.lab) else { return };
     let mut ended = Vec::new();
     for (name, identity) in state.services.iter().rev() {
         // A recorded id that belongs to another program by now is not touched.
@@ -96,7 +96,7 @@ pub(crate) fn clear_leftovers(project: &Project) {
             ended.push(format!("{name} (pid {})", identity.pid));
         }
     }
-    State::remove(project);
+    state::remove(project);
     // What was written until they had ended.
     clear_files(project);
     if ended.is_empty() {
@@ -126,5 +126,5 @@ fn clear_files(project: &Project) {
 
 /// Whether it still runs, or its group without it: compilers whose cargo was killed too.
 fn is_left_over(identity: &Identity, supervisor: &Identity) -> bool {
-    identity.is_alive() || process::group_is_of(identity.pid, supervisor)
+    process::is_alive(identity) || process::group_is_of(identity.pid, supervisor)
 }

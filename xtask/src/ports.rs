@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::TcpListener, ops::Range, process::Command};
 
 use anyhow::{Result, bail};
-use lab_client::Endpoints;
-use serde_json::{Value, json};
+pub(crate) use lab_client::state::{
+    ACCOUNT_API, PORTS_FILE, Ports, TEMPORAL, TEMPORAL_HTTP, TEMPORAL_UI, TRANSFER_WEB,
+};
 
 use crate::{control, project::Project};
 
@@ -39,122 +40,69 @@ pub(crate) const PORTS: &[PortRow] = &[
     },
 ];
 
-/// The Temporal server's gRPC port.
-pub(crate) const TEMPORAL: &str = "temporal";
-/// The Temporal UI.
-pub(crate) const TEMPORAL_UI: &str = "temporal-ui";
-/// The Temporal server's HTTP API.
-pub(crate) const TEMPORAL_HTTP: &str = "temporal-http";
-/// The bank.
-pub(crate) const ACCOUNT_API: &str = "account-api";
-/// The page and its API.
-pub(crate) const TRANSFER_WEB: &str = "transfer-web";
-
 /// How far from its default a port may move.
 const REACH: u16 = 200;
 
 /// Where a port is that has no default.
 const ANYWHERE: Range<u16> = 10_000..20_000;
 
-/// A number for each of [`PORTS`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ports(BTreeMap<String, u16>);
+/// The ports of the last start, to be taken again where they are free.
+pub(crate) fn remembered(project: &Project) -> Ports {
+    Ports::parse(&std::fs::read_to_string(project.in_lab(PORTS_FILE)).unwrap_or_default())
+}
 
-impl Ports {
-    /// The port of that name; zero, which nothing listens on, when there is none.
-    pub(crate) fn get(&self, name: &str) -> u16 {
-        self.0.get(name).copied().unwrap_or_default()
-    }
-
-    /// `host:port` of the port of that name.
-    pub(crate) fn address(&self, name: &str) -> String {
-        format!("127.0.0.1:{}", self.get(name))
-    }
-
-    /// The URL of the port of that name.
-    pub(crate) fn url(&self, name: &str) -> String {
-        format!("http://127.0.0.1:{}", self.get(name))
-    }
-
-    /// Where to ask the parts of the lab.
-    pub(crate) fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            temporal_http: self.url(TEMPORAL_HTTP),
-            temporal_ui: self.url(TEMPORAL_UI),
-            bank: self.url(ACCOUNT_API),
-        }
-    }
-
-    /// As they stand in a file.
-    pub(crate) fn to_json(&self) -> Value {
-        json!(self.0)
-    }
-
-    /// What [`to_json`](Ports::to_json) wrote; unknown and impossible ones are left out.
-    pub(crate) fn from_json(value: &Value) -> Ports {
-        let port = |row: &PortRow| u16::try_from(value[row.name].as_u64()?).ok();
-        Ports(PORTS.iter().filter_map(|row| Some((row.name.to_owned(), port(row)?))).collect())
-    }
-
-    /// The ports of the last start, to be taken again where they are free.
-    pub(crate) fn remembered(project: &Project) -> Ports {
-        let text = std::fs::read_to_string(project.in_lab("ports.json")).unwrap_or_default();
-        Ports::from_json(&serde_json::from_str(&text).unwrap_or_default())
-    }
-
-    /// Chooses every port. A port that was asked for is had or an error; any other moves to the next
-    /// free one, and `say` is told.
-    pub(crate) fn choose(
-        asked: &BTreeMap<&'static str, u16>,
-        remembered: &Ports,
-        mut say: impl FnMut(String),
-    ) -> Result<Ports> {
-        let mut chosen = BTreeMap::new();
-        for row in PORTS {
-            if let Some(&port) = asked.get(row.name) {
-                let taken = chosen.values().any(|&other| other == port);
-                let flag = row.flag.unwrap_or(row.name);
-                if taken {
-                    bail!("port {port} cannot be {} as well; give --{flag} another one", row.what);
-                }
-                if !is_free(port) {
-                    bail!(
-                        "port {port} for {} is taken by {}; end that, or give --{flag} another port",
-                        row.what,
-                        holder_or_unknown(port)
-                    );
-                }
-                chosen.insert(row.name.to_owned(), port);
+/// Chooses every port. A port that was asked for is had or an error; any other moves to the next
+/// free one, and `say` is told.
+pub(crate) fn choose(
+    asked: &BTreeMap<&'static str, u16>,
+    remembered: &Ports,
+    mut say: impl FnMut(String),
+) -> Result<Ports> {
+    let mut chosen = BTreeMap::new();
+    for row in PORTS {
+        if let Some(&port) = asked.get(row.name) {
+            let taken = chosen.values().any(|&other| other == port);
+            let flag = row.flag.unwrap_or(row.name);
+            if taken {
+                bail!("port {port} cannot be {} as well; give --{flag} another one", row.what);
             }
-        }
-        for row in PORTS {
-            if chosen.contains_key(row.name) {
-                continue;
+            if !is_free(port) {
+                bail!(
+                    "port {port} for {} is taken by {}; end that, or give --{flag} another port",
+                    row.what,
+                    holder_or_unknown(port)
+                );
             }
-            let usable = |port: &u16| !chosen.values().any(|other| other == port) && is_free(*port);
-            let remembered = Some(remembered.get(row.name)).filter(|&port| port != 0);
-            let port = match (remembered.filter(usable), row.default) {
-                (Some(port), _) => port,
-                (None, None) => any_free()?,
-                (None, Some(default)) => {
-                    let Some(port) = (default..default + REACH).find(usable) else {
-                        bail!("no free port for {} between {default} and {}", row.what, default + REACH);
-                    };
-                    if port != default {
-                        let who = if chosen.values().any(|&other| other == default) {
-                            "another part of this lab".to_owned()
-                        } else {
-                            holder_or_unknown(default)
-                        };
-                        say(format!("port {default} is taken by {who}; {} is on {port} instead", row.what));
-                    }
-                    port
-                }
-            };
             chosen.insert(row.name.to_owned(), port);
         }
-        Ok(Ports(chosen))
     }
+    for row in PORTS {
+        if chosen.contains_key(row.name) {
+            continue;
+        }
+        let usable = |port: &u16| !chosen.values().any(|other| other == port) && is_free(*port);
+        let remembered = Some(remembered.get(row.name)).filter(|&port| port != 0);
+        let port = match (remembered.filter(usable), row.default) {
+            (Some(port), _) => port,
+            (None, None) => any_free()?,
+            (None, Some(default)) => {
+                let Some(port) = (default..default + REACH).find(usable) else {
+                    bail!("no free port for {} between {default} and {}", row.what, default + REACH);
+                };
+                if port != default {
+                    let who = if chosen.values().any(|&other| other == default) {
+                        "another part of this lab".to_owned()
+                    } else {
+                        holder_or_unknown(default)
+                    };
+                    say(format!("port {default} is taken by {who}; {} is on {port} instead", row.what));
+                }
+                port
+            }
+        };
+        chosen.insert(row.name.to_owned(), port);
+    }
+    Ok(Ports(chosen))
 }
 
 /// Whether a server can be started there.
@@ -227,6 +175,8 @@ fn holder_by_lsof(port: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn listener() -> (TcpListener, u16) {
@@ -239,7 +189,7 @@ mod tests {
     fn a_port_asked_for_that_is_taken_is_an_error_that_names_its_holder() {
         let (_held, port) = listener();
         let asked = BTreeMap::from([(TEMPORAL_UI, port)]);
-        let error = Ports::choose(&asked, &Ports::default(), |_| {}).expect_err("it is taken").to_string();
+        let error = choose(&asked, &Ports::default(), |_| {}).expect_err("it is taken").to_string();
         for part in [port.to_string(), format!("pid {}", std::process::id()), "--ui-port".to_owned()] {
             assert!(error.contains(&part), "{error}");
         }
@@ -250,7 +200,7 @@ mod tests {
         let (held, port) = listener();
         drop(held);
         let asked = BTreeMap::from([(TEMPORAL, port), (ACCOUNT_API, port)]);
-        let error = Ports::choose(&asked, &Ports::default(), |_| {}).expect_err("it is one port").to_string();
+        let error = choose(&asked, &Ports::default(), |_| {}).expect_err("it is one port").to_string();
         assert!(error.contains("as well"), "{error}");
     }
 
@@ -258,7 +208,7 @@ mod tests {
     fn a_remembered_port_that_is_taken_is_not_used() {
         let (_held, port) = listener();
         let remembered = Ports::from_json(&json!({ TEMPORAL_HTTP: port }));
-        let ports = Ports::choose(&BTreeMap::new(), &remembered, |_| {}).expect("there are others");
+        let ports = choose(&BTreeMap::new(), &remembered, |_| {}).expect("there are others");
         assert_ne!(ports.get(TEMPORAL_HTTP), port);
         assert_eq!(Ports::from_json(&ports.to_json()), ports);
     }

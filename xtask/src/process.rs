@@ -9,43 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use lab_client::state::Identity;
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use serde_json::{Value, json};
 
-/// A process that can be told from a later one with the same id: by when it started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// Its process id; of a service also that of its group, which it leads.
-    pub(crate) pid: u32,
-    /// What the system says of its start, in the system's own words.
-    pub(crate) started: String,
+/// That process, if it is alive.
+pub(crate) fn identify(pid: u32) -> Option<Identity> {
+    start_of(pid).map(|started| Identity { pid, started })
 }
 
-impl Identity {
-    /// That process, if it is alive.
-    pub(crate) fn of(pid: u32) -> Option<Identity> {
-        start_of(pid).map(|started| Identity { pid, started })
-    }
-
-    /// Whether that very process is alive.
-    pub(crate) fn is_alive(&self) -> bool {
-        start_of(self.pid).as_ref() == Some(&self.started)
-    }
-
-    /// As it stands in a file.
-    pub(crate) fn to_json(&self) -> Value {
-        json!({ "pid": self.pid, "pgid": self.pid, "started": self.started })
-    }
-
-    /// What [`to_json`](Identity::to_json) wrote.
-    pub(crate) fn from_json(value: &Value) -> Option<Identity> {
-        let pid = u32::try_from(value["pid"].as_u64()?).ok().filter(|&pid| pid > 1)?;
-        Some(Identity { pid, started: value["started"].as_str()?.to_owned() })
-    }
+/// Whether that very process is alive.
+pub(crate) fn is_alive(process: &Identity) -> bool {
+    start_of(process.pid).as_ref() == Some(&process.started)
 }
 
 /// When a living process was started; a zombie counts as ended.
@@ -156,7 +134,7 @@ pub(crate) fn signal_group(group: u32, signal: Signal) {
 
 /// Sends the signal to one process.
 pub(crate) fn signal(process: &Identity, signal: Signal) {
-    if process.is_alive() {
+    if is_alive(process) {
         let _ = kill(pid_of(process.pid), signal);
     }
 }
@@ -200,7 +178,7 @@ pub(crate) fn end_group(group: u32, mut child: Option<&mut Child>, ending: &Endi
 /// Waits until the process has ended, at most so long; returns whether it has.
 pub(crate) fn wait_for_end(process: &Identity, most: Duration) -> bool {
     let begin = Instant::now();
-    while process.is_alive() {
+    while is_alive(process) {
         if begin.elapsed() > most {
             return false;
         }
@@ -274,14 +252,9 @@ mod tests {
 
     #[test]
     fn a_process_is_not_taken_for_a_later_one_with_its_id() {
-        let me = Identity::of(std::process::id()).expect("this test is alive");
-        assert!(me.is_alive());
-        assert!(!Identity { started: "another time".to_owned(), ..me.clone() }.is_alive());
-        assert_eq!(Identity::from_json(&me.to_json()), Some(me));
-        // Neither everybody (-1 after a wrap), nor this group (0), nor init.
-        for pid in [0_i64, 1, -1, i64::MAX] {
-            assert_eq!(Identity::from_json(&json!({ "pid": pid, "started": "x" })), None);
-        }
+        let me = identify(std::process::id()).expect("this test is alive");
+        assert!(is_alive(&me));
+        assert!(!is_alive(&Identity { started: "another time".to_owned(), ..me }));
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Shadow {
     fn fill(&self, original: &Project, executables: &Executables) -> io::Result<()> {
         let root = &self.project.root;
         project::make_private(root)?;
-        let owner = Identity::of(std::process::id()).map(|owner| owner.to_json());
+        let owner = process::identify(std::process::id()).map(|owner| owner.to_json());
         fs::write(root.join(OWNER), owner.unwrap_or_default().to_string())?;
         fs::create_dir_all(root.join("xtask"))?;
         fs::create_dir_all(root.join("tmp"))?;
@@ -192,7 +192,7 @@ impl Shadow {
 
     /// The lab that runs in the shadow.
     pub(crate) fn state(&self) -> Result<State> {
-        State::read(&self.project).context("the lab of the rehearsal does not run any more")
+        State::read(&self.project.lab).context("the lab of the rehearsal does not run any more")
     }
 
     /// Puts these texts over the live modules, as an editor saves a file. Returns whether that changes anything.
@@ -235,7 +235,7 @@ impl Shadow {
 
     /// Stops the lab, whatever else has happened: not even an interruption keeps it from that.
     pub(crate) fn stop(&self) -> Result<()> {
-        if State::read(&self.project).is_none() {
+        if State::read(&self.project.lab).is_none() {
             return Ok(());
         }
         let mut command = self.command();
@@ -249,7 +249,7 @@ impl Shadow {
 
     fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
         temporal_cli::forget_settings(&mut command);
-        if let Some(state) = State::read(&self.project) {
+        if let Some(state) = State::read(&self.project.lab) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
         }
         let root = &self.project.root;
@@ -312,7 +312,7 @@ fn left_over(all: &Path) -> Vec<PathBuf> {
     let is_in_use = |shadow: &Path| {
         let owner = fs::read_to_string(shadow.join(OWNER)).unwrap_or_default();
         let owner = serde_json::from_str(&owner).ok().as_ref().and_then(Identity::from_json);
-        owner.is_some_and(|owner| owner.is_alive())
+        owner.is_some_and(|owner| process::is_alive(&owner))
     };
     let entries = fs::read_dir(all).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_in_use(path)).collect()

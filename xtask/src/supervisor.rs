@@ -35,7 +35,7 @@ use crate::{
     project::{LAB_VARIABLE, Project},
     services::{self, BINARIES, SERVICES, Service, Setup},
     signals,
-    state::State,
+    state::{self, State},
     temporal_cli, ui, watch,
 };
 
@@ -79,8 +79,8 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     let (events, inbox) = mpsc::channel();
     let signals_seen = Arc::new(AtomicU32::new(0));
     listen_to_signals(&events, &signals_seen)?;
-    let ports = Ports::choose(&options.ports, &Ports::remembered(project), |moved| journal.note(&moved))?;
-    let remembered = project.in_lab("ports.json");
+    let ports = ports::choose(&options.ports, &ports::remembered(project), |moved| journal.note(&moved))?;
+    let remembered = project.in_lab(ports::PORTS_FILE);
     crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
     if options.fresh {
@@ -95,14 +95,15 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
 
     let control = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on loopback")?;
     let state = State {
-        supervisor: Identity::of(std::process::id()).context("the system does not tell of this process")?,
+        supervisor: process::identify(std::process::id())
+            .context("the system does not tell of this process")?,
         control_port: control.local_addr()?.port(),
         token: control::random_hex(16)?,
         ready: false,
         ports: ports.clone(),
         services: Vec::new(),
     };
-    state.write(project)?;
+    state::write(project, &state)?;
 
     let mut lab = Supervisor {
         setup: Setup { project: project.clone(), ports, temporal_cli, executables: None },
@@ -132,7 +133,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     });
     lab.stop();
     if lab.owns_its_folder() {
-        State::remove(project);
+        state::remove(project);
     }
     outcome
 }
@@ -150,10 +151,11 @@ pub(crate) fn empty_databases(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// The files that SQLite keeps the databases in, also those that are there only at times.
+/// The files that SQLite keeps the databases in, also those that are there only at times; each database after what
+/// belongs to it, as one that is deleted before is missed by the next start.
 fn database_files(project: &Project) -> impl Iterator<Item = PathBuf> {
     DATABASES.into_iter().flat_map(|database| {
-        ["", "-wal", "-shm", "-journal"].map(|ending| project.in_lab(&format!("{database}{ending}")))
+        ["-wal", "-shm", "-journal", ""].map(|ending| project.in_lab(&format!("{database}{ending}")))
     })
 }
 
@@ -479,7 +481,7 @@ impl Supervisor {
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
         let mut child = build::gated(&self.setup.project, BINARIES, output, &self.state.supervisor)?;
         let go = child.stdin.take();
-        self.build.group = Identity::of(child.id());
+        self.build.group = process::identify(child.id());
         if let Err(error) = self.record() {
             // Not let go, it ends by itself.
             drop(go);
@@ -725,7 +727,8 @@ impl Supervisor {
         let project = &self.setup.project;
         let here = fs::metadata(project.in_lab("lock")).map(|file| (file.dev(), file.ino()));
         let held = self.lock.metadata().map(|file| (file.dev(), file.ino()));
-        matches!((here, held), (Ok(here), Ok(held)) if here == held) && self.state.is_recorded(project)
+        matches!((here, held), (Ok(here), Ok(held)) if here == held)
+            && state::is_recorded(project, &self.state)
     }
 
     /// Why it ends when it does not own it any more.
@@ -739,7 +742,7 @@ impl Supervisor {
     /// Writes down which processes there are.
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
-            let identity = Identity::of(service.child.as_ref()?.id())?;
+            let identity = process::identify(service.child.as_ref()?.id())?;
             Some((service.service.name.to_owned(), identity))
         };
         let build = self.build.group.clone().map(|identity| (logs::BUILD.to_owned(), identity));
@@ -748,7 +751,7 @@ impl Supervisor {
         if !self.owns_its_folder() {
             bail!("{}", self.lost_its_folder());
         }
-        self.state.write(&self.setup.project)
+        state::write(&self.setup.project, &self.state)
     }
 
     fn record_or_note(&mut self) {

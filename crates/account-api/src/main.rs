@@ -66,6 +66,7 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
         unreachable!("each of them has a default");
     };
     let shutdown = loopback::shutdown_signal()?;
+    loopback::allow_files();
     let listener = loopback::listen(host, port, "bank").await?;
     let address = listener.local_addr()?;
     let bank = Bank::open(db)?;

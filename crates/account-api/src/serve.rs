@@ -9,7 +9,7 @@ use crate::{Bank, routes};
 
 /// Answers requests until `shutdown` is done; then finishes what is under way, for at most two
 /// seconds, and closes the bank. At most [`loopback::CONNECTIONS`] are open at a time; further ones
-/// wait.
+/// wait, and slow ones are let go, as [`loopback::Limits`] has it.
 ///
 /// On a loopback address, requests that name the machine by another name are refused, as
 /// [`app`](crate::app) has it.

@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 pub struct Money(i64);
 
 impl Money {
+    /// The largest sum that is read from JSON, in cents: 2^46 dollars, up to which a number of JSON tells each cent from the next.
+    const LARGEST_READ: u64 = (1 << 46) * 100;
+
     /// No money at all.
     pub const ZERO: Money = Money(0);
 
@@ -204,8 +207,15 @@ impl Serialize for Amount {
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let cents = cents_of(text.get()).map_err(de::Error::custom)?;
-        i64::try_from(cents).map(Money).map_err(de::Error::custom)
+        let cents = match cents_of(text.get()) {
+            // More digits than anything has, in either direction.
+            Err(AmountError::TooLarge | AmountError::NotPositive) => None,
+            cents => i64::try_from(cents.map_err(de::Error::custom)?).ok(),
+        };
+        match cents {
+            Some(cents) if cents.unsigned_abs() <= Money::LARGEST_READ => Ok(Money(cents)),
+            _ => Err(de::Error::custom("a sum of money must be at most 70368744177664.00")),
+        }
     }
 }
 
@@ -288,6 +298,19 @@ mod tests {
             let written = serde_json::to_string(&money).expect("money is always writable");
             assert_eq!(written.trim_end_matches(".0"), text);
             assert_eq!(serde_json::from_str::<Money>(&written).expect("own output"), money);
+        }
+    }
+
+    #[test]
+    fn a_sum_that_would_not_be_written_as_it_was_read_is_not_read() {
+        for text in ["-1555555555555555.99", "70368744177664.01", "-92233720368547758.08", "1e28"] {
+            let error = serde_json::from_str::<Money>(text).expect_err(text).to_string();
+            assert!(error.contains("at most 70368744177664.00"), "{text}: {error}");
+        }
+        for text in ["70368744177664", "70368744177663.99", "-70368744177663.99"] {
+            let money: Money = serde_json::from_str(text).expect(text);
+            let written = serde_json::to_string(&money).expect("money is always writable");
+            assert_eq!(serde_json::from_str::<Money>(&written).expect(text), money);
         }
     }
 

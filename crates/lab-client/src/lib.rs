@@ -1,4 +1,5 @@
-//! Asking a running lab: its Temporal server, its bank and its supervisor, over loopback; and what the answers mean.
+//! Asking a running lab: its Temporal server, its bank and its supervisor, over loopback; and what the answers and the files
+//! in its folder mean.
 //!
 //! **Architecture invariant:** this crate blocks, and depends on no runtime: the command line must build in seconds, and the
 //! page's server gives it a thread of its own. What is asked for goes to the address that the caller names, and nowhere else.
@@ -8,6 +9,7 @@ pub mod facts;
 pub mod http;
 pub mod progress;
 pub mod side_by_side;
+pub mod state;
 pub mod stuck;
 pub mod supervisor;
 pub mod temporal;

@@ -33,8 +33,12 @@ impl Progress {
 
     /// What was written down last; the first stage, where nothing was.
     pub fn read(lab: &Path) -> Progress {
-        let text = fs::read_to_string(lab.join(FILE)).unwrap_or_default();
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        Progress::parse(&fs::read_to_string(lab.join(FILE)).unwrap_or_default())
+    }
+
+    /// What the text of [`FILE`] says; the first stage, where it cannot be read.
+    pub fn parse(text: &str) -> Progress {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
         let transfers = value["transfers"].as_array().into_iter().flatten();
         Progress {
             stage: value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0]),

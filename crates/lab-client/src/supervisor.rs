@@ -11,8 +11,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-/// The file in the lab's folder that tells where its supervisor takes requests.
-pub const FILE: &str = "lab.json";
+use crate::state::FILE;
 
 /// How long an answer may take that is there already.
 const SOON: Duration = Duration::from_secs(5);
@@ -29,7 +28,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// The supervisor that this folder of a lab names. Whether it lives, an answer tells.
     pub fn of(lab: &Path) -> Option<Supervisor> {
-        let state: Value = serde_json::from_str(&fs::read_to_string(lab.join(FILE)).ok()?).ok()?;
+        Supervisor::parse(&fs::read_to_string(lab.join(FILE)).ok()?)
+    }
+
+    /// The supervisor that the text of [`FILE`] names.
+    pub fn parse(text: &str) -> Option<Supervisor> {
+        let state: Value = serde_json::from_str(text).ok()?;
         Some(Supervisor {
             port: u16::try_from(state["control_port"].as_u64()?).ok()?,
             token: state["token"].as_str()?.to_owned(),

@@ -48,6 +48,10 @@ pub fn parse_rfc3339(text: &str) -> Option<f64> {
     let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
     let mut clock = clock.splitn(3, ':').map(str::parse::<f64>);
     let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    // A leap second is the sixty-first. What Rust calls numbers besides, such as `inf`, is in no range.
+    if !(0.0..24.0).contains(&hour) || !(0.0..60.0).contains(&minute) || !(0.0..61.0).contains(&second) {
+        return None;
+    }
     // The zero time of Go, which stands for none at all, is before 1970.
     let days = days_of(year, month, day)?;
     Some(days as f64 * 86_400.0 + hour * 3600.0 + minute * 60.0 + second)
@@ -65,9 +69,9 @@ fn date_of(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// The other way round; `None` before 1970.
+/// The other way round; `None` before 1970, and where a date has more than four digits for its year.
 fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
-    if year < 1970 || !(1..=12).contains(&month) {
+    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     let year = if month <= 2 { year - 1 } else { year };
@@ -98,6 +102,25 @@ mod tests {
         assert_eq!(exact, "2026-11-22T12:05:01.050Z");
         assert_eq!(parse_rfc3339(&exact), Some(1_795_349_101.05));
         assert_eq!(from_compact("20261122T120501Z").as_deref(), Some("2026-11-22T12:05:01Z"));
+    }
+
+    #[test]
+    fn a_date_or_a_clock_beyond_what_there_is_names_no_time_and_does_not_panic() {
+        for text in [
+            "2026-03-00T00:00:00Z",
+            "2026-03-32T00:00:00Z",
+            "18446744073709551615-03-01T00:00:00Z",
+            "2026-03-18446744073709551615T00:00:00Z",
+            "2026-03-01Tinf:00:00Z",
+            "2026-03-01T00:nan:00Z",
+            "2026-03-01T-1:00:00Z",
+            "2026-03-01T24:00:00Z",
+            "2026-03-01T00:00:1e300Z",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+        assert_eq!(from_compact("20260300T000000Z"), None);
+        assert_eq!(parse_rfc3339("2026-12-31T23:59:60Z"), parse_rfc3339("2027-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use goal::{Evidence, Goal, Verdict};
 pub use honesty::{Wrong, wrong};
 pub use report::Report;
 pub use stage::{Before, Came, STAGES, Stage, stage};
-pub use text::{Block, Command, Text};
+pub use text::{Block, Command, Text, blocks, hints};
 pub use variant::Variant;
 
 /// The Workflow module that a learner edits, relative to the project's folder.

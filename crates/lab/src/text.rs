@@ -54,53 +54,59 @@ fn written(line: &str) -> Option<Block> {
 impl Text {
     /// What is to be done, in the order of the text.
     pub fn blocks(&self) -> Vec<Block> {
-        let mut blocks = Vec::new();
-        let mut console: Option<Vec<Command>> = None;
-        for (number, line) in self.source.lines().enumerate() {
-            match &mut console {
-                None if line.trim() == "```console" => console = Some(Vec::new()),
-                None if line.trim() == MEND => blocks.push(Block::Mend),
-                None if line.starts_with(WRITE) => blocks.extend(written(line)),
-                None => {}
-                Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
-                Some(commands) => match (line.strip_prefix("$ "), commands.last_mut()) {
-                    (Some(typed), _) => {
-                        commands.push(Command {
-                            typed: typed.to_owned(),
-                            prints: Vec::new(),
-                            line: number + 1,
-                        });
-                    }
-                    // A long command goes on after a backslash.
-                    (None, Some(last)) if last.prints.is_empty() && last.typed.ends_with('\\') => {
-                        last.typed.pop();
-                        last.typed.push_str(line.trim_start());
-                    }
-                    (None, Some(last)) => last.prints.push(line.to_owned()),
-                    (None, None) => {}
-                },
-            }
-        }
-        blocks
+        blocks(self.source)
     }
 
     /// The hints, from the vaguest to the plainest.
     pub fn hints(&self) -> Vec<String> {
-        let mut hints: Vec<String> = Vec::new();
-        let section = self.source.lines().skip_while(|line| *line != "## Hints").skip(1);
-        for line in section.take_while(|line| !line.starts_with("## ")) {
-            let numbered = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
-            match (numbered, hints.last_mut()) {
-                (Some((_, hint)), _) => hints.push(hint.trim().to_owned()),
-                (None, Some(hint)) if !line.trim().is_empty() => {
-                    hint.push(' ');
-                    hint.push_str(line.trim());
-                }
-                _ => {}
-            }
-        }
-        hints
+        hints(self.source)
     }
+}
+
+/// What is to be done by this text, in its order.
+pub fn blocks(source: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut console: Option<Vec<Command>> = None;
+    for (number, line) in source.lines().enumerate() {
+        match &mut console {
+            None if line.trim() == "```console" => console = Some(Vec::new()),
+            None if line.trim() == MEND => blocks.push(Block::Mend),
+            None if line.starts_with(WRITE) => blocks.extend(written(line)),
+            None => {}
+            Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
+            Some(commands) => match (line.strip_prefix("$ "), commands.last_mut()) {
+                (Some(typed), _) => {
+                    commands.push(Command { typed: typed.to_owned(), prints: Vec::new(), line: number + 1 });
+                }
+                // A long command goes on after a backslash.
+                (None, Some(last)) if last.prints.is_empty() && last.typed.ends_with('\\') => {
+                    last.typed.pop();
+                    last.typed.push_str(line.trim_start());
+                }
+                (None, Some(last)) => last.prints.push(line.to_owned()),
+                (None, None) => {}
+            },
+        }
+    }
+    blocks
+}
+
+/// The hints of this text, from the vaguest to the plainest.
+pub fn hints(source: &str) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    let section = source.lines().skip_while(|line| *line != "## Hints").skip(1);
+    for line in section.take_while(|line| !line.starts_with("## ")) {
+        let numbered = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+        match (numbered, hints.last_mut()) {
+            (Some((_, hint)), _) => hints.push(hint.trim().to_owned()),
+            (None, Some(hint)) if !line.trim().is_empty() => {
+                hint.push(' ');
+                hint.push_str(line.trim());
+            }
+            _ => {}
+        }
+    }
+    hints
 }
 
 #[cfg(test)]

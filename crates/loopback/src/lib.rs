@@ -10,6 +10,7 @@
 //!     .layer(middleware::from_fn(loopback::same_origin))
 //!     .layer(middleware::from_fn(loopback::local_host));
 //! let shutdown = loopback::shutdown_signal()?;
+//! loopback::allow_files();
 //! let listener = loopback::listen("127.0.0.1", 8080, "greeter").await?;
 //! loopback::serve(listener, app, shutdown).await;
 //! # Ok(())
@@ -20,15 +21,18 @@
 //! crate of the lab.
 
 mod failure;
+mod files;
 mod json_text;
 mod local_only;
+mod patience;
 mod program;
 mod router;
 mod serve;
 
 pub use failure::Failure;
+pub use files::allow_files;
 pub use json_text::JsonText;
 pub use local_only::{local_host, local_origin, same_origin};
 pub use program::{listen, shutdown_signal, warn_if_reachable, write_ready_file};
 pub use router::router;
-pub use serve::{CONNECTIONS, serve, serve_at_most};
+pub use serve::{CONNECTIONS, Limits, serve, serve_within};

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+
+use crate::CONNECTIONS;
 
 /// Takes the port `--port` of the address `--host`; port 0 takes a free one. `service` is what the
 /// program is, such as "bank": most likely it is another one that has the port.
@@ -15,13 +17,29 @@ use tokio::net::TcpListener;
 /// # Errors
 /// The port is in use, or cannot be listened on. The sentence says which flag to change.
 pub async fn listen(host: &str, port: u16, service: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((host, port)).await.map_err(|error| match error.kind() {
+    bound(host, port).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
             "port {port} of {host} is in use by another program, maybe another {service}: stop that, or \
              choose another port with --port"
         ),
         _ => anyhow!("cannot listen on port {port} of {host}: {error}: choose others with --host and --port"),
     })
+}
+
+/// As `TcpListener::bind`, but with room for as many who wait to be let in as there are connections: by default there is room for
+/// 128, and of those beyond that each tries again only after seconds.
+async fn bound(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        outcome = socket.bind(address).and_then(|()| socket.listen(CONNECTIONS as u32));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Warns on standard error if others than this machine can reach the address. `can` is what they can do

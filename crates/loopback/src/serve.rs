@@ -5,18 +5,46 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// How many connections [`serve`] has open at a time.
+use crate::files::allowed_files;
+use crate::patience::{Patient, Requests};
+
+/// How many connections [`serve`] has open at a time, where the system allows for as many.
 pub const CONNECTIONS: usize = 1024;
 
-/// How long a connection may take to send a request's headers, its rest between two requests
-/// included: so longer than the 90 seconds for which clients commonly keep an idle connection.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(100);
+/// What a service takes from its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at a time. With none, nobody is answered.
+    pub connections: usize,
+    /// How long the head of a request may take, from its first byte to its last; and a new connection to send one.
+    pub head: Duration,
+    /// How long a client may keep a connection between two requests.
+    pub rest: Duration,
+    /// How long a client may take nothing of an answer that is there for it.
+    pub answer: Duration,
+}
+
+impl Default for Limits {
+    /// What [`serve`] has: [`CONNECTIONS`], or half of the files that the program may have open, if that is less, since
+    /// what requests ask for needs files too; ten seconds for a head; a rest of a hundred, since clients commonly keep an
+    /// idle connection for ninety; and thirty to take something of an answer.
+    fn default() -> Limits {
+        let files = usize::try_from(allowed_files()).unwrap_or(usize::MAX);
+        Limits {
+            connections: CONNECTIONS.min(files / 2),
+            head: Duration::from_secs(10),
+            rest: Duration::from_secs(100),
+            answer: Duration::from_secs(30),
+        }
+    }
+}
 
 /// How long requests under way have to finish when the service shuts down.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(2);
@@ -25,7 +53,8 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers requests until `shutdown` is done; then finishes what is under way, for at most two
-/// seconds, and cuts off the rest. At most [`CONNECTIONS`] are open at a time; further ones wait.
+/// seconds, and cuts off the rest. At most [`CONNECTIONS`] are open at a time, and further ones wait; a client
+/// that is slow is let go, as [`Limits`] has it by default.
 ///
 /// What would not end by itself in these seconds, such as a stream of events, the service best ends
 /// at the end of `shutdown`:
@@ -43,18 +72,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # }
 /// ```
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
-    serve_at_most(CONNECTIONS, listener, app, shutdown).await;
+    serve_within(Limits::default(), listener, app, shutdown).await;
 }
 
-/// As [`serve`], with at most this many connections at a time. With none, nobody is answered.
-pub async fn serve_at_most(
-    most: usize,
+/// As [`serve`], with these limits.
+pub async fn serve_within(
+    limits: Limits,
     listener: TcpListener,
     app: Router,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    // Its time begins with the rest before a head, so it is that of the rest; of the head's own, `Patient` sees to it.
+    http.timer(TokioTimer::new()).header_read_timeout(limits.rest);
     let graceful = GracefulShutdown::new();
     // Dropped at the end, it takes with it what did not finish in time.
     let mut connections = JoinSet::new();
@@ -65,14 +95,25 @@ pub async fn serve_at_most(
             () = &mut shutdown => break,
             // Each that ends makes room, so this goes on where accepting has to wait.
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < most => {
+            accepted = listener.accept(), if connections.len() < limits.connections => {
                 let Ok((stream, _)) = accepted else {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
                 // It only costs speed where it fails.
                 let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(app.clone());
+                let requests = Requests::default();
+                let stream = Patient::new(stream, limits.head, limits.answer, requests.clone());
+                let app = TowerToHyperService::new(app.clone());
+                let service = service_fn(move |request| {
+                    let under_way = requests.begin();
+                    let answer = app.call(request);
+                    async move {
+                        let answer = answer.await;
+                        drop(under_way);
+                        answer
+                    }
+                });
                 let connection = http.serve_connection(TokioIo::new(stream), service);
                 connections.spawn(graceful.watch(connection));
             }

@@ -10,7 +10,7 @@ mod attempts;
 mod board;
 mod events;
 mod guide;
-mod markdown;
+pub mod markdown;
 mod orders;
 mod page;
 mod row;

@@ -74,6 +74,7 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     let port = arguments.get_one::<u16>("port").copied().unwrap_or_default();
 
     let shutdown = loopback::shutdown_signal()?;
+    loopback::allow_files();
     let listener = loopback::listen(&host, port, "transfer-web").await?;
     let address = listener.local_addr()?;
     loopback::warn_if_reachable(address, "move the lab's money, and reset the lab");

@@ -9,15 +9,15 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, T
 
 /// A text, ready to be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Html {
+pub struct Html {
     /// The text of its first heading, without the number before it.
-    pub(crate) title: String,
+    pub title: String,
     /// The rest, without its hints.
-    pub(crate) html: String,
+    pub html: String,
 }
 
 /// Reads Markdown.
-pub(crate) fn to_html(source: &str) -> Html {
+pub fn to_html(source: &str) -> Html {
     let without_hints = source.split("\n## Hints\n").next().unwrap_or_default();
     let mut title = String::new();
     let mut events = Vec::new();

@@ -39,6 +39,11 @@ impl Connection {
         self.0.write_all(text.as_bytes()).expect("a connection");
     }
 
+    /// The same connection, to be written to.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.0.try_clone().expect("a file")
+    }
+
     /// Sends nothing more.
     ///
     /// # Panics

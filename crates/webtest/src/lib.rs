@@ -4,7 +4,9 @@
 //! What is not as it must be is a panic, since this is for tests.
 
 mod connection;
+mod crowd;
 mod openapi;
 
 pub use connection::{Answer, Connection, ask};
+pub use crowd::{SlowClients, ask_at_once};
 pub use openapi::{METHODS, OpenApi, Operation};

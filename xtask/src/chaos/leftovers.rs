@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     ports::{self, PORTS, Ports},
-    process::Identity,
+    process::{self, Identity},
 };
 
 /// The files that a lab may leave: its databases, the server's with its write-ahead log, and what the lab remembers.
@@ -20,7 +20,7 @@ const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
 /// What is left, a sentence each: of the processes that were seen, of any others that work in the shadow's folder, of
 /// the lab's ports, and of files in its folder that are of use to nobody.
 pub(super) fn look(root: &Path, seen: &[(String, Identity)], ports: &Ports) -> Vec<String> {
-    let alive = seen.iter().filter(|(_, process)| process.is_alive());
+    let alive = seen.iter().filter(|(_, process)| process::is_alive(process));
     let alive = alive.map(|(name, process)| format!("{name} (pid {}) still runs", process.pid));
     let others = working_in(root).into_iter().map(|process| format!("this still runs: {process}"));
     let taken = PORTS.iter().map(|row| ports.get(row.name)).filter(|&port| !ports::is_free(port));

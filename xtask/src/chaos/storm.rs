@@ -150,7 +150,7 @@ impl Storm<'_> {
 
     /// The lab, if somebody supervises it. Who is in it is remembered.
     fn lab(&self) -> Option<State> {
-        let state = self.shadow.state().ok().filter(|state| state.supervisor.is_alive())?;
+        let state = self.shadow.state().ok().filter(|state| process::is_alive(&state.supervisor))?;
         let mut seen = locked(&self.seen);
         let supervisor = (SUPERVISOR.to_owned(), state.supervisor.clone());
         for (name, process) in state.services.iter().chain([&supervisor]) {
@@ -307,7 +307,7 @@ impl Storm<'_> {
             }
             state.services.iter().find(|(name, _)| name == target).map(|(_, process)| process)
         };
-        let is_there = |target: &str| process(target).is_some_and(Identity::is_alive);
+        let is_there = |target: &str| process(target).is_some_and(process::is_alive);
         let target = targets.next(is_there)?;
         Some((target, process(target)?.clone()))
     }

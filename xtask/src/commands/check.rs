@@ -21,8 +21,9 @@ use super::{example, flag, json_flag};
 use crate::{
     attach,
     control::{self, Request},
+    process::is_alive,
     project::Project,
-    state::State,
+    state::{self, State},
     ui::{self, bold, say, shorten},
 };
 
@@ -64,7 +65,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 lines
             }
             // A part of the lab that is down comes back by itself, if the lab is there still.
-            Err(error) if state.is_recorded(project) && state.supervisor.is_alive() => {
+            Err(error) if state::is_recorded(project, &state) && is_alive(&state.supervisor) => {
                 let error = format!("{error:#}");
                 vec![if as_json {
                     json!({ "error": error }).to_string()

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 use serde_json::json;
+use webtest::SlowClients;
 
 use crate::books::assert_books_add_up;
 use crate::support::{Client, until};
@@ -38,6 +39,15 @@ impl Program {
     pub(crate) fn start(db: &Path) -> Program {
         let mut command = account_api();
         command.args(["--port", "0", "--db"]).arg(db);
+        Program::run(command).expect("it starts")
+    }
+
+    /// Starts it from a shell that has run this line.
+    #[cfg(unix)]
+    fn start_in_shell(db: &Path, line: &str) -> Program {
+        let mut command = Command::new("sh");
+        let script = format!("{line} && exec \"$0\" --port 0 --db \"$1\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_account-api")]).arg(db).stdin(Stdio::null());
         Program::run(command).expect("it starts")
     }
 
@@ -333,4 +343,68 @@ async fn an_address_that_others_can_reach_is_warned_of() {
     assert_eq!(ask.send().await.status, 200);
     let ask = program.client.ask("GET", "/accounts").header("Origin", "https://example.com");
     assert_eq!(ask.send().await.status, 403);
+}
+
+/// How many files it has open, where the system tells.
+#[cfg(target_os = "linux")]
+fn open_files(program: &Program) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", program.child.id())).expect("it is alive").count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_thousand_clients_nor_hundreds_of_slow_ones_take_it_down() {
+    loopback::allow_files();
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = folder.path().join("bank.db");
+    let program = Program::start(&db);
+    let address = program.address().parse().expect("an address");
+    assert_eq!(program.client.total_cents().await, 795_000);
+    let before = open_files(&program);
+
+    let heads = SlowClients::start(address, 200, "GET /accounts HTTP/1.1\r\nHost: localhost\r\nX: ");
+    let begin =
+        "POST /accounts/account_A/deposit HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n{\"";
+    let bodies = SlowClients::start(address, 200, begin);
+    // The slow ones have 400 of the 1024 connections.
+    let body = "{\"amount\": 0.01}";
+    let head = format!("HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    let deposit = format!("POST /accounts/account_A/deposit {head}{body}");
+    for answer in webtest::ask_at_once(address, &vec![deposit.clone(); 600]) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    assert!(heads.let_go().1.is_empty());
+    assert!(bodies.let_go().1.iter().all(|answer| answer.status == 408));
+
+    for answer in webtest::ask_at_once(address, &vec![deposit; 1000]) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    assert_eq!(program.client.total_cents().await, 795_000 + 1600);
+    until("every connection is closed", async || open_files(&program) <= before).await;
+    assert_books_add_up(&db);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_makes_do_with_the_open_files_that_the_system_allows() {
+    loopback::allow_files();
+    for (limit, at_once) in [("-Sn 64", 1000), ("-n 64", 20)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Program::start_in_shell(&folder.path().join("bank.db"), &format!("ulimit {limit}"));
+        let address = program.address().parse().expect("an address");
+        // Those that find no room wait until others have their answers and hang up.
+        let mut connections: Vec<_> = (0..1000).map(|_| webtest::Connection::to(address)).collect();
+        let request = "GET /entries HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        connections.iter_mut().for_each(|connection| connection.send(request));
+        for connection in &mut connections {
+            assert_eq!(connection.answer().expect("an answer").status, 200, "{limit}");
+        }
+        // With so many open, the books can be written still.
+        let mut held: Vec<_> = (0..at_once).map(|_| webtest::Connection::to(address)).collect();
+        for connection in &mut held {
+            connection.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(connection.answer().expect("an answer").status, 200, "{limit}");
+        }
+        assert_eq!(program.client.deposit("account_A", 1.0).send().await.status, 200, "{limit}");
+    }
 }

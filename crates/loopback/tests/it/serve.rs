@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
+use loopback::Limits;
 use tokio::sync::{Notify, oneshot};
 use webtest::Connection;
 
@@ -27,7 +28,12 @@ fn app(under_way: &Arc<Notify>, done: &Arc<Notify>) -> Router {
 async fn a_connection_too_many_waits_until_another_ends() {
     let (listener, address) = listener().await;
     let app = app(&Arc::default(), &Arc::default());
-    tokio::spawn(loopback::serve_at_most(2, listener, app, std::future::pending()));
+    tokio::spawn(loopback::serve_within(
+        Limits { connections: 2, ..Limits::default() },
+        listener,
+        app,
+        std::future::pending(),
+    ));
     let mut first = Connection::to(address);
     let mut second = Connection::to(address);
     for connection in [&mut first, &mut second] {
@@ -53,7 +59,12 @@ async fn it_shuts_down_also_when_no_further_connection_has_room() {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.expect("it is stopped") };
     let app = app(&Arc::default(), &Arc::default());
-    let service = tokio::spawn(loopback::serve_at_most(1, listener, app, shutdown));
+    let service = tokio::spawn(loopback::serve_within(
+        Limits { connections: 1, ..Limits::default() },
+        listener,
+        app,
+        shutdown,
+    ));
     let mut only = Connection::to(address);
     only.send(QUICK);
     assert_eq!(only.answer().expect("an answer").body, "quick");

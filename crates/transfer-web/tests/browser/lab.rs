@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use lab_client::{Endpoints, progress, progress::Progress, supervisor};
+use lab_client::{Endpoints, progress, progress::Progress, state};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{TestWorker, Testbed};
@@ -154,7 +154,7 @@ impl Supervisor {
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let state = json!({ "control_port": port, "token": "a token" });
         let path = folder.path().to_owned();
-        fs::write(path.join(supervisor::FILE), state.to_string()).expect("it can be written");
+        fs::write(path.join(state::FILE), state.to_string()).expect("it can be written");
         let (said, permits) = (status.clone(), may_enter.clone());
         let task = tokio::spawn(async move {
             // Dropped with this task, they end with it.

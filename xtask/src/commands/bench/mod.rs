@@ -118,7 +118,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut clean_up = Some(move || {
         // Held to the end: from here on nothing else is started.
         let child = broken_off.child();
-        if let Some(child) = child.as_ref().filter(|child| child.is_alive()) {
+        if let Some(child) = child.as_ref().filter(|child| process::is_alive(child)) {
             let ending = Ending { grace: GRACE, hurry: &|| false };
             process::end_group(child.pid, None, &ending);
         }
@@ -334,7 +334,7 @@ impl Bench {
         let mut spawn = || -> io::Result<Child> {
             let mut started = self.child();
             let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-            *started = Identity::of(child.id());
+            *started = process::identify(child.id());
             Ok(child)
         };
         let output = spawn().and_then(Child::wait_with_output);

@@ -23,7 +23,7 @@ use crate::{
     build::Output,
     logs::{self, Stream, Tail},
     ports::{PORTS, Ports},
-    process::{self, Identity},
+    process,
     project::Project,
     services, signals,
     state::State,
@@ -98,7 +98,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let mut stream = Stream::from_end(project, logs::names());
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
-    let myself = Identity::of(std::process::id());
+    let myself = process::identify(std::process::id());
     let has_terminal = io::stdout().is_terminal();
     let reader = thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
@@ -174,7 +174,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
         .stderr(log)
         .spawn()
         .context("could not start the supervisor")?;
-    let supervisor = Identity::of(child.id());
+    let supervisor = process::identify(child.id());
     let mut told_to_stop = 0;
     loop {
         relay();
@@ -201,7 +201,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             }
         }
         if let Some(state) =
-            State::read(project).filter(|state| state.ready && state.supervisor.pid == child.id())
+            State::read(&project.lab).filter(|state| state.ready && state.supervisor.pid == child.id())
         {
             relay();
             summarize(project, &state.ports, begin.elapsed(), &mut |line| say!("{line}"));
