@@ -140,7 +140,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
     attach::attach(project)?;
     project.make_lab()?;
     // Here, where a download can show its progress.
-    let cli = temporal_cli::provide(project)?;
+    let cli = temporal_cli::provide_unseen(project)?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
     let mut relay = || {
