@@ -106,6 +106,11 @@ pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
     })
 }
 
+/// As [`provide`], for whoever hands it on to a program that looks at it before it runs it.
+pub(crate) fn provide_unseen(project: &Project) -> Result<PathBuf> {
+    provide_unless(project, |_| Ok(true))
+}
+
 /// As [`provide`], but a fetched CLI that is not what was fetched is fetched again.
 pub(crate) fn provide_anew(project: &Project) -> Result<PathBuf> {
     provide_unless(project, |found| match verify(&found.path) {
