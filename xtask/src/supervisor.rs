@@ -858,3 +858,23 @@ pub(crate) fn addresses(ports: &Ports) -> Vec<(&'static str, String)> {
         ("account API", ports.url(ports::ACCOUNT_API)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_deleted_after_its_log_as_the_bank_misses_one_that_is_gone_before() {
+        let project = Project { root: "/lab".into(), lab: "/lab/.lab".into() };
+        let files: Vec<_> = database_files(&project).collect();
+        for database in DATABASES {
+            let at = |ending: &str| {
+                files
+                    .iter()
+                    .position(|file| *file == project.in_lab(&format!("{database}{ending}")))
+                    .expect("it is one")
+            };
+            assert!(["-wal", "-shm", "-journal"].iter().all(|ending| at(ending) < at("")), "{files:?}");
+        }
+    }
+}

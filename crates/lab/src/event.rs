@@ -50,7 +50,7 @@ impl<'a> Event<'a> {
     }
 
     /// The server's word for its kind, such as `ACTIVITY_TASK_SCHEDULED`.
-    fn name(self) -> &'a str {
+    pub fn name(self) -> &'a str {
         let name = self.0["eventType"].as_str().unwrap_or_default();
         name.strip_prefix("EVENT_TYPE_").unwrap_or(name)
     }

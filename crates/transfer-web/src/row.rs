@@ -5,6 +5,7 @@ use lab::{Event, Run as History};
 use lab_client::{
     stuck::{self, Kind, Stuck},
     temporal::{Listed, Server, status_name},
+    time::parse_rfc3339,
 };
 use serde_json::{Value, json};
 
@@ -27,8 +28,7 @@ pub(crate) fn row(
     if let Some(status) = Some(status_of(info, history)).filter(|status| !status.is_empty()) {
         row["status"] = json!(status);
     }
-    row["close_time"] =
-        json!(history.close().and_then(|event| time_of(&json!(event.time()))).or(listed.close));
+    row["close_time"] = json!(history.close().and_then(|event| parse_rfc3339(event.time())).or(listed.close));
     let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
     row["input"] = started.map_or(Value::Null, |event| within_reason(event.payload("input")));
 
@@ -86,16 +86,10 @@ fn within_reason(value: &Value) -> Value {
 }
 
 /// The status: as the history tells, which may have gone on since the description.
-fn status_of<'a>(info: &'a Value, history: &History) -> &'a str {
+fn status_of<'a>(info: &'a Value, history: &'a History) -> &'a str {
     let Some(close) = history.close() else { return status_name(&info["status"]) };
-    match &*close.kind() {
-        "WorkflowExecutionCompleted" => "COMPLETED",
-        "WorkflowExecutionFailed" => "FAILED",
-        "WorkflowExecutionCanceled" => "CANCELED",
-        "WorkflowExecutionTerminated" => "TERMINATED",
-        "WorkflowExecutionTimedOut" => "TIMED_OUT",
-        _ => "CONTINUED_AS_NEW",
-    }
+    // `WORKFLOW_EXECUTION_TIMED_OUT` ends with the word that a list has for it.
+    close.name().trim_start_matches("WORKFLOW_EXECUTION_")
 }
 
 /// Why a run has ended without a result.
@@ -182,7 +176,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
                 attempts.failed(failed, time);
             }
             let policy = scheduled.map(|event| &event.attributes()["retryPolicy"]);
-            let begin = scheduled.and_then(|event| time_of(&json!(event.time())));
+            let begin = scheduled.and_then(|event| parse_rfc3339(event.time()));
             (begin, policy.and_then(Backoff::of), pending["maximumAttempts"].as_u64().unwrap_or_default())
         }
         None => {
@@ -194,7 +188,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
             attempts.of(&format!("workflow task {completed}"));
             let failures = history.events().filter(|event| event.id() > completed && is_failure(event));
             for (number, failure) in (1..).zip(failures) {
-                if let Some(time) = time_of(&json!(failure.time())) {
+                if let Some(time) = parse_rfc3339(failure.time()) {
                     attempts.failed(number, time);
                 }
             }
@@ -203,7 +197,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
                 attempts.failed(failed, time);
             }
             let begin = history.events().find(|event| event.id() > completed);
-            (begin.and_then(|event| time_of(&json!(event.time()))), None, 0)
+            (begin.and_then(|event| parse_rfc3339(event.time())), None, 0)
         }
     };
     json!({
@@ -215,7 +209,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
         "trying": stuck.trying,
         "failure": stuck.failure,
         "place": place(&stuck.failure),
-        "next_attempt": stuck.next_attempt.as_ref().and_then(|time| time_of(&json!(time))),
+        "next_attempt": stuck.next_attempt.as_deref().and_then(parse_rfc3339),
         "max_attempts": most,
         "can_retry": stuck.activity.is_some(),
         "attempts": attempts.all(failed, begin.unwrap_or_default(), backoff),
