@@ -73,9 +73,9 @@ async fn books_that_cannot_be_written_end_the_program_with_what_to_do() {
     let db = disk.path().join("bank.db");
     let copy = format!("cp {from}/* \"$TMPDIR\"");
     for (what, is_killed, script) in [
-        ("a folder without books", None, "mount -o remount,ro \"$TMPDIR\"".to_owned()),
-        ("closed books", Some(false), format!("{copy} && mount -o remount,ro \"$TMPDIR\"")),
-        ("books of a killed bank", Some(true), format!("{copy} && mount -o remount,ro \"$TMPDIR\"")),
+        ("a folder without books", None, "mount -o remount,bind,ro \"$TMPDIR\"".to_owned()),
+        ("closed books", Some(false), format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\"")),
+        ("books of a killed bank", Some(true), format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\"")),
         (
             "a read-only file",
             Some(false),
