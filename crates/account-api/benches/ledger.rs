@@ -37,10 +37,10 @@ fn main() -> Outcome<()> {
     let new = runtime.block_on(measure(&new, "account_A", "account_B"))?;
     let large = runtime.block_on(measure(&large, &number(3), &number(4)))?;
 
-    println!("{:32}{:>28}{:>28}", "", "a new bank", "10,000 accounts,");
-    println!("{:32}{:>28}{:>28}", "", "", "1,000,000 entries");
+    println!("{:32}{:>34}{:>34}", "", "a new bank", "10,000 accounts,");
+    println!("{:32}{:>34}{:>34}", "", "", "1,000,000 entries");
     for ((what, new), (_, large)) in new.iter().zip(large) {
-        println!("{what:32}{new:>28}{large:>28}");
+        println!("{what:32}{new:>34}{large:>34}");
     }
     Ok(())
 }
@@ -209,7 +209,7 @@ async fn measure(db: &Path, from: &str, to: &str) -> Outcome<Column> {
     column.push(("memory, at most", program.memory()));
     let begin = Instant::now();
     program.stop()?;
-    column.push(("stop", time(begin.elapsed())));
+    column.push(("stop after a reset", time(begin.elapsed())));
     let begin = Instant::now();
     Program::start(db)?;
     column.push(("start after a reset", time(begin.elapsed())));
