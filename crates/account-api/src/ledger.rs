@@ -10,7 +10,8 @@
 //! transfer has withdrawn and neither deposited nor refunded is *in transit*.
 //!
 //! - **The same key with the same request is applied once**, and answered from its entry. With
-//!   another request (account, direction, amount or transfer) it is refused. Refusals are not remembered: a later try is judged anew.
+//!   another request (account, direction, amount or transfer) it is refused. Refusals are not
+//!   remembered: a later try is judged anew.
 //! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
 //!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
 //!   deposit's answer may only have been lost.

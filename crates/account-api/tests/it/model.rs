@@ -272,7 +272,8 @@ impl Model {
     }
 
     fn accounts(&self) -> Value {
-        let account = |(number, balance): (&&str, &i64)| json!({ "account_number": number, "balance": money(*balance) });
+        let account =
+            |(number, cents): (&&str, &i64)| json!({ "account_number": number, "balance": money(*cents) });
         json!({ "accounts": self.balances.iter().map(account).collect::<Vec<_>>() })
     }
 
