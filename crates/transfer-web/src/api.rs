@@ -149,13 +149,15 @@ async fn workflows(State(watched): State<Watched>, RawQuery(query): RawQuery) ->
     .await
 }
 
-/// A number of the query.
+/// A number of the query. However large it is, it is one.
 pub(crate) fn number(query: Option<&str>, name: &str, usual: usize) -> Result<usize, Failure> {
     match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(known, _)| known == name) {
         None => Ok(usual),
-        Some((_, text)) => text
-            .parse()
-            .map_err(|_| Failure::bad_request(format!("{name} must be a whole number that is not negative"))),
+        // Digits only: `+5` would be a number for Rust, and is ` 5` in a query.
+        Some((_, text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(text.parse().unwrap_or(usize::MAX))
+        }
+        Some(_) => Err(Failure::bad_request(format!("{name} must be a whole number that is not negative"))),
     }
 }
 
@@ -265,6 +267,25 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn every_stage_is_described() {
+        let openapi: Value = serde_json::from_str(OPENAPI).expect("openapi.json is JSON");
+        let body = &openapi["paths"]["/api/stage"]["post"]["requestBody"]["content"]["application/json"];
+        let names: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
+        assert_eq!(body["schema"]["properties"]["name"]["enum"], json!(names));
+    }
+
+    #[test]
+    fn a_number_of_the_query_may_be_larger_than_any_that_is_needed() {
+        let limit = |query: &str| number(Some(query), "limit", 7).ok();
+        assert_eq!(limit("offset=1"), Some(7));
+        assert_eq!(limit("limit=003"), Some(3));
+        assert_eq!(limit("limit=2955195128609275641856"), Some(usize::MAX));
+        for query in ["limit=", "limit=-1", "limit=+5", "limit=%2B5", "limit=1.0", "limit=ten"] {
+            assert_eq!(limit(query), None, "{query}");
+        }
+    }
 
     #[test]
     fn every_route_is_described() {

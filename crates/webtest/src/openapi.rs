@@ -102,6 +102,8 @@ impl OpenApi {
                     .all(|(template, part)| template.starts_with('{') || template == part)
         };
         let template = self.paths().find(|template| matches(template))?;
+        // In capitals: `pUT` is another method than PUT.
+        let method = METHODS.into_iter().find(|known| *known == method)?;
         self.0["paths"][template].get(method.to_lowercase())
     }
 
