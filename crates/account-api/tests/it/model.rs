@@ -6,10 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use account_api::Bank;
+use arbitrary::Unstructured;
 use contract::Money;
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,8 +18,8 @@ use crate::support::{Answer, Client, serve};
 #[derive(Clone, Debug)]
 enum Operation {
     Ask(Request),
-    /// One of the requests before is made once more.
-    Again(Index),
+    /// One of the requests before is made once more: the one that far behind the first, and around again.
+    Again(usize),
     Reset,
     /// It is closed, and opened again.
     Reopen,
@@ -47,34 +45,42 @@ enum Request {
 }
 
 /// Few names, so that they meet each other often.
-fn operation() -> impl Strategy<Value = Operation> {
-    let account = || prop_oneof![9 => select(&["account_A", "account_E"][..]), 1 => Just("account_Z")];
-    let transfer = || select(&["transfer 1", "transfer 2"][..]);
-    let run = || select(&["run 1", "run 2", "run 3"][..]);
-    let maybe = proptest::option::weighted::<BoxedStrategy<&'static str>>;
-    let movement = (
-        select(&["withdraw", "deposit"][..]),
-        account(),
-        // The last is all that account_E has at the start.
-        prop_oneof![Just(1), Just(2550), 1..5000_i64, Just(30_000)],
-        maybe(0.7, select(&["key 1", "key 2", "key 3", "key 4"][..]).boxed()),
-        maybe(0.8, transfer().boxed()),
-        maybe(0.9, run().boxed()),
-    );
-    let movement = movement.prop_map(|(kind, account, cents, key, transfer, run)| {
-        Operation::Ask(Request::Move { kind, account, cents, key, transfer, run })
-    });
-    let refund = (account(), transfer(), run());
-    let refund = refund
-        .prop_map(|(account, transfer, run)| Operation::Ask(Request::Refund { account, transfer, run }));
-    prop_oneof![
-        12 => movement,
-        4 => refund,
-        6 => any::<Index>().prop_map(Operation::Again),
-        1 => Just(Operation::Reset),
-        1 => Just(Operation::Reopen),
-        1 => Just(Operation::Kill),
-    ]
+fn operation(dice: &mut Unstructured<'_>) -> arbitrary::Result<Operation> {
+    type Name = &'static str;
+    let account = |dice: &mut Unstructured<'_>| -> arbitrary::Result<Name> {
+        if dice.ratio(1, 10)? { Ok("account_Z") } else { Ok(*dice.choose(&["account_A", "account_E"])?) }
+    };
+    let transfer = |dice: &mut Unstructured<'_>| dice.choose(&["transfer 1", "transfer 2"]).copied();
+    let run = |dice: &mut Unstructured<'_>| dice.choose(&["run 1", "run 2", "run 3"]).copied();
+    Ok(match dice.int_in_range(1..=25)? {
+        1..=12 => Operation::Ask(Request::Move {
+            kind: dice.choose(&["withdraw", "deposit"])?,
+            account: account(dice)?,
+            cents: match dice.int_in_range(0..=3)? {
+                0 => 1,
+                1 => 2550,
+                2 => dice.int_in_range(1..=5000)?,
+                // All that account_E has at the start.
+                _ => 30_000,
+            },
+            key: if dice.ratio(7, 10)? {
+                Some(*dice.choose(&["key 1", "key 2", "key 3", "key 4"])?)
+            } else {
+                None
+            },
+            transfer: if dice.ratio(8, 10)? { Some(transfer(dice)?) } else { None },
+            run: if dice.ratio(9, 10)? { Some(run(dice)?) } else { None },
+        }),
+        13..=16 => Operation::Ask(Request::Refund {
+            account: account(dice)?,
+            transfer: transfer(dice)?,
+            run: run(dice)?,
+        }),
+        17..=22 => Operation::Again(dice.int_in_range(0..=39)?),
+        23 => Operation::Reset,
+        24 => Operation::Reopen,
+        _ => Operation::Kill,
+    })
 }
 
 /// What the bank should do: the rules of ledger.rs over a list of entries.
@@ -383,7 +389,7 @@ async fn compare(operations: &[Operation]) {
                 requests.push(request);
             }
             Operation::Again(index) if !requests.is_empty() => {
-                let request = index.get(&requests);
+                let request = requests[index % requests.len()];
                 assert_eq!(real.ask(request).await, model.ask(request), "again {request:?}");
             }
             Operation::Again(_) => {}
@@ -402,19 +408,38 @@ async fn compare(operations: &[Operation]) {
     assert_books_add_up(&real.folder.path().join("bank.db"));
 }
 
-/// So many runs as take a few seconds; the variable that proptest knows asks for others.
-fn config() -> ProptestConfig {
-    let config = ProptestConfig::default();
-    let cases = if env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 48 };
-    ProptestConfig { cases, ..config }
+/// So many days as take a few seconds; this variable asks for others.
+const DAYS: u64 = 48;
+const DAYS_VARIABLE: &str = "BANK_DAYS";
+
+/// The operations that a number stands for.
+fn day(number: u64) -> Vec<Operation> {
+    let mut random = fastrand::Rng::with_seed(number);
+    let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(1024).collect();
+    let mut dice = Unstructured::new(&bytes);
+    (0..random.usize(1..40)).map(|_| operation(&mut dice).expect("there are bytes enough")).collect()
 }
 
-proptest! {
-    #![proptest_config(config())]
+async fn compare_shown(what: &str, operations: &[Operation]) {
+    // Shown where the comparison fails.
+    println!("{what}: {operations:#?}");
+    compare(operations).await;
+}
 
-    #[test]
-    fn the_bank_does_what_a_model_of_its_rules_does(operations in vec(operation(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(compare(&operations));
+#[tokio::test]
+async fn the_bank_does_what_a_model_of_its_rules_does() {
+    let days = env::var(DAYS_VARIABLE).map_or(DAYS, |days| days.parse().expect("a number of days"));
+    for number in 0..days {
+        compare_shown(&format!("day {number}"), &day(number)).await;
     }
+}
+
+#[tokio::test]
+async fn a_reset_closes_also_a_transfer_that_names_no_run() {
+    let movement = |kind| {
+        let (account, transfer) = ("account_A", Some("transfer 1"));
+        Operation::Ask(Request::Move { kind, account, cents: 1, key: None, transfer, run: None })
+    };
+    compare_shown("found by random days", &[movement("withdraw"), Operation::Reset, movement("deposit")])
+        .await;
 }
