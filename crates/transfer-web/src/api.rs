@@ -19,7 +19,7 @@ use lab_client::{
 use loopback::{Failure, JsonText};
 use serde_json::{Map, Value, json};
 
-use crate::{accounts, events::events, orders, page, transfers::Which, watch::Watched};
+use crate::{accounts, board::Subject, events::events, orders, page, transfers::Which, watch::Watched};
 
 /// The description of all routes.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -235,7 +235,10 @@ fn from_bank(watched: &Watched, what: &str) -> Answer {
 /// Hands a change on to the bank, which checks it.
 fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer {
     let url = format!("{}/{what}", watched.endpoints.bank);
-    put_json(&url, &Value::Object(change)).map(Json).map_err(|error| bank_down(&error))
+    let answer = put_json(&url, &Value::Object(change)).map_err(|error| bank_down(&error))?;
+    // The page shows this answer. Should the bank be, by the next look, as it was at the last one, that is news to it.
+    watched.board.tell_again(Subject::Bank);
+    Ok(Json(answer))
 }
 
 async fn reset(State(watched): State<Watched>) -> Answer {

@@ -92,6 +92,14 @@ impl Board {
         self.0.changed.send_replace(version);
     }
 
+    /// Has what is true of a subject told once more, also where it is the same: a page has shown something else meanwhile,
+    /// by the answer to an order of its own.
+    pub(crate) fn tell_again(&self, subject: Subject) {
+        if let Some(event) = self.state().events.get_mut(&subject) {
+            event.value = Arc::default();
+        }
+    }
+
     /// Whether anything is told of this subject.
     pub(crate) fn has(&self, subject: Subject) -> bool {
         self.state().events.contains_key(&subject)
@@ -193,6 +201,18 @@ mod tests {
         board.tell(Subject::Bank, json!({ "total": 1 }));
         assert!(board.news(&told, WINDOW).is_empty());
         board.tell(Subject::Bank, json!({ "total": 2 }));
+        assert_eq!(board.news(&told, WINDOW).len(), 1);
+    }
+
+    #[test]
+    fn what_was_the_same_all_along_is_told_once_more_to_who_was_shown_something_else() {
+        let board = Board::new();
+        board.tell_again(Subject::Bank);
+        board.tell(Subject::Bank, json!({ "total": 1 }));
+        let told = BTreeMap::from([(Subject::Bank, board.news(&BTreeMap::new(), WINDOW)[0].1.version)]);
+        board.tell_again(Subject::Bank);
+        assert!(board.news(&told, WINDOW).is_empty());
+        board.tell(Subject::Bank, json!({ "total": 1 }));
         assert_eq!(board.news(&told, WINDOW).len(), 1);
     }
 

@@ -135,7 +135,7 @@ fn what_somebody_has_named_is_never_read_by_a_shell() {
 
 /// The scripts that a shell is given by what this project ships: constants, which get names as their arguments.
 const SCRIPTS: [(&str, &str); 3] = [
-    ("xtask/src/play/shadow.rs", r##"command.args(["-c", r#"kill "$@""#, "kill"]);"##),
+    ("xtask/src/play/typed.rs", r##"command.args(["-c", r#"kill "$@""#, "kill"]);"##),
     ("xtask/src/process.rs", r##"by_shell(r#"read -r go && exec "$@" </dev/null"#, program)"##),
     ("xtask/src/process.rs", r##"by_shell(r#"umask 077 && exec "$@""#, program)"##),
 ];
@@ -165,10 +165,12 @@ fn a_shell_gets_constant_scripts_and_nothing_else() {
                 r#"fn by_shell(script: &'static str, program: &Command) -> Command {"#,
                 r#"let mut command = Command::new("/bin/sh");"#,
                 r#"command.args(["-c", script, "sh"]);"#,
+                // Of `tied`, whose script has lines of its own.
+                r#"by_shell(script, program)"#,
             ]
             .contains(&line.as_str());
         let of_the_kill =
-            file == "xtask/src/play/shadow.rs" && line == r#"let mut command = Command::new("/bin/sh");"#;
+            file == "xtask/src/play/typed.rs" && line == r#"let mut command = Command::new("/bin/sh");"#;
         of_by_shell || of_the_kill || SCRIPTS.iter().any(|(of, script)| of == file && line.contains(script))
     };
     let unknown: Vec<_> = scripts.iter().filter(|script| !known(script)).collect();
