@@ -8,14 +8,15 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        OnceLock,
-        atomic::{AtomicU16, Ordering},
+        Arc, Once, OnceLock,
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 
 use crate::copy;
 
@@ -123,6 +124,7 @@ impl Checkout {
 
     /// The same in this folder.
     pub(crate) fn without_server_at(root: PathBuf) -> Checkout {
+        heed_signals();
         let _ = fs::remove_dir_all(&root);
         let checkout = Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: None };
         fs::create_dir_all(checkout.root.join("xtask")).expect("temporary files can be written");
@@ -289,6 +291,19 @@ pub(crate) fn with_no_umask(command: &Command) -> Command {
     }
     shell.current_dir(command.get_current_dir().unwrap_or(Path::new("."))).stdin(Stdio::null());
     shell
+}
+
+/// Has what is started here heed Ctrl-C, whatever has started the tests: a shell has its jobs in the background ignore it, and
+/// they hand that on. What is caught is at its default in who is started.
+fn heed_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGINT, SIGQUIT, SIGHUP] {
+            let always = Arc::new(AtomicBool::new(true));
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, always)
+                .expect("it can be caught");
+        }
+    });
 }
 
 /// Runs a command to its end.
