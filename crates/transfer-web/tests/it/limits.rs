@@ -5,12 +5,82 @@ use std::net::SocketAddr;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use testbed::until;
-use webtest::Connection;
+use webtest::{Connection, SlowClients};
 
 use crate::{
     stream::Stream,
     support::{Client, Lab, Service, nowhere},
 };
+
+/// A running transfer-web of a lab where nobody else answers. Dropped, it has ended.
+#[cfg(target_os = "linux")]
+struct Program {
+    child: std::process::Child,
+    address: SocketAddr,
+}
+
+#[cfg(target_os = "linux")]
+impl Program {
+    fn start() -> Program {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+
+        let nobody = nowhere().bank;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_transfer-web"))
+            .args(["--port", "0", "--bank", &nobody, "--temporal-http", &nobody])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let address = line.trim_end().strip_prefix("transfer-web listens on http://").expect("its one line");
+        Program { child, address: address.parse().expect("an address") }
+    }
+
+    /// How many files it has open.
+    fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it is alive").count()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_thousand_clients_nor_hundreds_of_slow_ones_take_it_down() {
+    loopback::allow_files();
+    let program = Program::start();
+    let address = program.address;
+    let page = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
+    assert_eq!(webtest::ask(address, "GET /", &[("Host", "localhost")], "").status, 200);
+    let before = program.open_files();
+
+    let heads = SlowClients::start(address, 200, "GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
+    let begin = "POST /api/transfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n{\"";
+    let bodies = SlowClients::start(address, 200, begin);
+    // The slow ones have 400 of the 1024 connections.
+    for answer in webtest::ask_at_once(address, &vec![page.clone(); 600]) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    assert!(heads.let_go().1.is_empty());
+    assert!(bodies.let_go().1.iter().all(|answer| answer.status == 408));
+
+    for answer in webtest::ask_at_once(address, &vec![page; 1000]) {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    until("every connection is closed", || async {
+        let now = program.open_files();
+        if now <= before { Ok(()) } else { Err(format!("{now} open files, and {before} before")) }
+    })
+    .await;
+}
 
 /// What takes a body.
 const WITH_BODY: [&str; 3] = ["/api/transfer", "/api/real-world-mode", "/api/outage"];
@@ -93,21 +163,24 @@ async fn a_client_that_hangs_up_in_the_middle_starts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_clients_at_a_time_are_all_answered() {
+async fn a_thousand_clients_at_a_time_are_all_answered() {
+    // Both ends of each connection are this program's.
+    loopback::allow_files();
     let lab = Lab::start().await;
     let web = lab.web();
     let first = web.start("account_A", "account_B", 1.0).await;
     let row = format!("/api/workflows/{first}");
-    let clients = (0..200).map(|at| {
+    let clients = (0..1000).map(|at| {
         let row = &row;
         async move {
             let order = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
-            match at % 5 {
-                0 => web.get("/api/accounts").await,
+            match at % 25 {
+                0 => web.post("/api/transfer", order).await,
                 1 => web.get("/api/workflows").await,
-                2 => web.get(row).await,
-                3 => web.get("/api/accounts/account_A/workflows").await,
-                _ => web.post("/api/transfer", order).await,
+                2 => web.get("/api/accounts/account_A/workflows").await,
+                3..10 => web.get(row).await,
+                10..15 => web.get("/api/accounts").await,
+                _ => web.get("/").await,
             }
         }
     });
