@@ -151,13 +151,14 @@ async fn a_window_is_no_larger_than_it_may_be_and_what_is_no_window_is_refused()
         ("limit=1000000", 0, 50),
         ("limit=0", 0, 1),
         ("offset=99999999999", 1_000_000, 10),
+        ("offset=99999999999999999999999", 1_000_000, 10),
         ("other=1", 0, 10),
     ] {
         let mut stream = Stream::of(web, query).await;
         let event = stream.until("transfers", |_| true).await;
         assert_eq!((&event["offset"], &event["limit"]), (&json!(offset), &json!(limit)), "{query}");
     }
-    for query in ["offset=-1", "limit=ten", "limit=1.5", "offset=", "offset=99999999999999999999999"] {
+    for query in ["offset=-1", "limit=ten", "limit=1.5", "offset=", "offset=+5"] {
         let answer = web.get(&format!("/api/events?{query}")).await;
         let (status, error) = answer.error();
         assert!(
