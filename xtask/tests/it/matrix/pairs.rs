@@ -214,6 +214,11 @@ impl<'a> Lab<'a> {
                 assert_eq!(stage.wait(&self.words).code(), Some(1), "{}: {}", self.words, stage.output());
             }
         }
+        if self.what == Worker && matches!(self.when, Rebuilding | Swapping) {
+            // A build that is over before its death is noticed has it replaced, which is not counted as a restart.
+            let status = || checkout.run(&["lab", "status", "--json"]).json();
+            self.eventually("its death is noticed", || service(&status(), "worker")["restarts"] != 0);
+        }
         checkout.let_go();
         self.eventually("it is ready", || checkout.is_ready());
         let what = self.what;
