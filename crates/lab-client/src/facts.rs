@@ -12,7 +12,7 @@ use crate::{
     http::{encode, is_silence},
     progress::Progress,
     side_by_side,
-    temporal::{Run, Server},
+    temporal::{Run, Server, transfers},
     time,
 };
 
@@ -61,12 +61,12 @@ impl Reader {
     }
 
     /// Every run of these transfers, of those under way, and of those that have closed in this way.
-    fn runs(&self, closed: &str, transfers: &[String]) -> Result<Vec<Run>> {
-        let all = format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE);
+    fn runs(&self, closed: &str, started: &[String]) -> Result<Vec<Run>> {
+        let all = transfers();
         let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\""), MOST)?;
         runs.extend(self.server.list(&format!("{all} AND {closed}"), MOST)?);
         let ids: BTreeSet<String> =
-            runs.iter().map(|run| &run.workflow_id).chain(transfers).map(|id| quoted(id)).collect();
+            runs.iter().map(|run| &run.workflow_id).chain(started).map(|id| quoted(id)).collect();
         let ids: Vec<String> = ids.into_iter().collect();
         for ids in ids.chunks(IDS) {
             let query = format!("{all} AND WorkflowId IN ({})", ids.join(","));

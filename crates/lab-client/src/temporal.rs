@@ -52,7 +52,7 @@ impl Server {
 
     /// The transfers that have not ended.
     pub fn running(&self) -> Result<Vec<Run>> {
-        let query = format!("WorkflowType=\"{}\" AND ExecutionStatus=\"Running\"", contract::WORKFLOW_TYPE);
+        let query = format!("{} AND ExecutionStatus=\"Running\"", transfers());
         self.list(&query, usize::MAX)
     }
 
@@ -225,6 +225,11 @@ impl Listed {
             close: time("closeTime"),
         })
     }
+}
+
+/// The query that every run of every transfer matches.
+pub fn transfers() -> String {
+    format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE)
 }
 
 /// A run's status in one word, such as `RUNNING`.

@@ -242,8 +242,8 @@ fn ledger(found: &mut Found<'_>, facts: &Facts) {
     }
 }
 
-/// An amount of money in JSON.
-pub(crate) fn money(value: &Value) -> Option<Money> {
+/// An amount of money or a balance in JSON; none where it is no such thing.
+pub fn money(value: &Value) -> Option<Money> {
     match value {
         Value::Number(number) if number.as_f64() == Some(0.0) => Some(Money::ZERO),
         Value::Number(number) => Amount::from_json(&number.to_string()).ok().map(Money::from),

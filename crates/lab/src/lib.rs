@@ -19,7 +19,7 @@ mod variant;
 pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
 pub use goal::{Evidence, Goal, Verdict};
-pub use honesty::{Wrong, wrong};
+pub use honesty::{Wrong, money, wrong};
 pub use report::Report;
 pub use stage::{Before, Came, STAGES, Stage, stage};
 pub use text::{Block, Command, Text, blocks, hints};

@@ -16,7 +16,7 @@ use lab_client::{
     facts::{quoted, read_history, read_run},
     http::is_silence,
     side_by_side,
-    temporal::{Listed, Run, Server},
+    temporal::{Listed, Run, Server, transfers},
     time,
 };
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ impl Transfers {
     }
 
     fn ask_for_list(&mut self) -> Result<()> {
-        let all = format!("WorkflowType=\"{WORKFLOW_TYPE}\"");
+        let all = transfers();
         let counts = self.server.counts(&all)?;
         if self.counts != counts || !self.agrees_with(&counts) {
             if self.listed.is_empty() || !self.take_news(&all)? || !self.agrees_with(&counts) {
@@ -254,8 +254,7 @@ impl Transfers {
     /// The server does not answer.
     pub(crate) fn of_account(&self, account: &str) -> Result<Which> {
         let account = quoted(account);
-        let query =
-            format!("WorkflowType=\"{WORKFLOW_TYPE}\" AND (from_account={account} OR to_account={account})");
+        let query = format!("{} AND (from_account={account} OR to_account={account})", transfers());
         let runs = self.server.list(&query, MOST)?;
         Ok(Which::OfAccount(runs.into_iter().map(|run| run.run_id).collect()))
     }

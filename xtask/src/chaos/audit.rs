@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
-use contract::{Amount, Money, RefusalKind};
+use anyhow::{Context, Result, bail};
+use contract::{Money, RefusalKind};
 use lab::{Facts, Status, Transfer};
 use lab_client::bank::Bank;
 use serde_json::Value;
@@ -221,15 +221,8 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// An amount or a balance of the bank, in JSON.
 fn money(value: &Value) -> Result<Money> {
-    if value.as_f64() == Some(0.0) {
-        return Ok(Money::ZERO);
-    }
-    match Amount::from_json(&value.to_string()) {
-        Ok(amount) => Ok(amount.into()),
-        Err(_) => bail!("the bank says {value} where an amount should be"),
-    }
+    lab::money(value).with_context(|| format!("the bank says {value} where an amount should be"))
 }
 
 fn plus(money: Money, cents: i64) -> Result<Money> {

@@ -16,7 +16,7 @@ use lab_client::{
     facts,
     http::is_silence,
     side_by_side, stuck,
-    temporal::{Run, Server, status_of},
+    temporal::{Run, Server, status_of, transfers},
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -66,7 +66,6 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<Weathered> {
         plan,
         begin: Instant::now(),
         kills: Mutex::default(),
-        killed: AtomicUsize::new(0),
         started: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         is_calm: AtomicBool::new(false),
@@ -104,8 +103,6 @@ struct Storm<'a> {
     plan: &'a Plan,
     begin: Instant,
     kills: Mutex<Kills>,
-    /// How many kills there were.
-    killed: AtomicUsize,
     /// How many transfers were started.
     started: AtomicUsize,
     /// How many transfers were under way when that was asked last.
@@ -163,7 +160,7 @@ impl Storm<'_> {
     /// Workflow Id: the server knows whether it has it.
     fn start_transfers(&self) -> Result<()> {
         for (number, order) in self.plan.orders.iter().enumerate() {
-            let is_due = || number <= self.due(self.killed.load(Ordering::Relaxed) + 1);
+            let is_due = || number <= self.due(self.killed() + 1);
             while !is_due() || self.open.load(Ordering::Relaxed) > IN_FLIGHT {
                 self.pause(PERIOD)?;
             }
@@ -171,6 +168,11 @@ impl Storm<'_> {
             self.started.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// How many kills there were.
+    fn killed(&self) -> usize {
+        locked(&self.kills).values().sum()
     }
 
     /// How many transfers are to be started by the kill with that number; the last few come after all kills.
@@ -231,10 +233,10 @@ impl Storm<'_> {
     }
 
     fn start_lab(&self) -> Result<()> {
-        let before = self.killed.load(Ordering::Relaxed);
+        let before = self.killed();
         let start = self.shadow.xtask(&["lab", "start", "--detach"])?;
         // One in which something was killed may fail: then it is simply typed again.
-        if !start.ok && self.killed.load(Ordering::Relaxed) == before {
+        if !start.ok && self.killed() == before {
             bail!(
                 "after its supervisor was killed the lab does not start; it says:\n  {}",
                 start.lines.join("\n  ")
@@ -284,7 +286,6 @@ impl Storm<'_> {
                 self.pause(PERIOD)?;
             };
             process::signal(&process, Signal::SIGKILL);
-            self.killed.fetch_add(1, Ordering::Relaxed);
             *locked(&self.kills).entry(target).or_default() += 1;
             if number % ROUND == 0 {
                 self.look_at_the_ledger()?;
@@ -365,11 +366,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The query that all transfers match.
-fn transfers() -> String {
-    format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE)
-}
-
 /// Which transfers do not end, and what some of them wait for.
 fn still_under_way(server: &Server, open: &[Run]) -> String {
     let mut said = format!(
@@ -382,11 +378,7 @@ fn still_under_way(server: &Server, open: &[Run]) -> String {
             Ok(stuck) => stuck.first().map_or_else(|| "waits".to_owned(), |stuck| stuck.failure.clone()),
             Err(error) => format!("{error:#}"),
         };
-        said.push_str(&format!(
-            "
-  {}: {what}",
-            run.workflow_id
-        ));
+        said.push_str(&format!("\n  {}: {what}", run.workflow_id));
     }
     said
 }

@@ -11,36 +11,13 @@ use nix::sys::signal::Signal;
 
 use crate::{
     held::{Running, signal},
+    small_disk,
     support::{Checkout, eventually, outcome, pid_in, service},
 };
 
 /// Runs a test of this file where it may mount a small disk.
 fn on_a_small_disk(test: &str) {
-    let unshare = |arguments: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user"]).args(arguments);
-        command
-    };
-    match unshare(&["sh", "-c", "mount -t tmpfs none /mnt"]).output() {
-        Ok(output) if output.status.success() => {}
-        other => {
-            assert!(
-                env::var_os("CI").is_none_or(|value| value.is_empty()),
-                "no small file system can be had here: {other:?}"
-            );
-            println!("skipped: a small file system needs Linux, unshare and the right to mount: {other:?}");
-            return;
-        }
-    }
-    let this = env::current_exe().expect("a test has an executable");
-    let this = this.to_str().expect("cargo's paths are text");
-    let test = format!("full_disk::{test}");
-    let output =
-        unshare(&[this, "--exact", &test, "--ignored", "--nocapture"]).output().expect("it ran before");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    println!("{said}");
-    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
+    small_disk::run(&format!("full_disk::{test}"), "mount -t tmpfs none /mnt", &env::temp_dir());
 }
 
 /// A checkout whose lab is on a disk of its own, of half a megabyte.

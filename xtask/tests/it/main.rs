@@ -32,6 +32,7 @@ mod play;
 mod ports;
 mod provisioning;
 mod sacred;
+mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
 mod stepped;

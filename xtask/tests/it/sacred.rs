@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -14,7 +14,7 @@ use std::{
 
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 
-use crate::support::Checkout;
+use crate::{small_disk, support::Checkout};
 
 const LIVE: [&str; 2] = [LIVE_WORKFLOW, LIVE_ACTIVITIES];
 /// A backup that is there before.
@@ -320,40 +320,13 @@ mod step_by_step {
     }
 }
 
-/// Whether a test must not be skipped.
-fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
-}
-
 /// Runs the test below in a file system of a megabyte.
 #[test]
 fn a_full_disk_costs_no_edit() {
     let folder = env::temp_dir().join(format!("xtask-it-small-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("temporary files can be written");
-    let inside = "mount -t tmpfs -o size=1m,nr_inodes=200 none \"$TMPDIR\" && exec \"$@\"";
-    let small = |arguments: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-c", inside, "sh"]).args(arguments);
-        command.env("TMPDIR", &folder);
-        command
-    };
-    match small(&["true"]).output() {
-        Ok(output) if output.status.success() => {}
-        other => {
-            assert!(!is_ci(), "no small file system can be had here: {other:?}");
-            println!("skipped: a small file system needs Linux, unshare and the right to mount: {other:?}");
-            let _ = fs::remove_dir(folder);
-            return;
-        }
-    }
-    let this = env::current_exe().expect("a test has an executable");
-    let this = this.to_str().expect("cargo's paths are text");
-    let test = "sacred::inside_a_small_file_system";
-    let output = small(&[this, "--exact", test, "--ignored", "--nocapture"]).output().expect("it ran before");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    println!("{said}");
-    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
+    let mount = "mount -t tmpfs -o size=1m,nr_inodes=200 none \"$TMPDIR\"";
+    small_disk::run("sacred::inside_a_small_file_system", mount, &folder);
     let _ = fs::remove_dir(folder);
 }
 

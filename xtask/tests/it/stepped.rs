@@ -2,7 +2,7 @@
 //! which it can be killed or overtaken.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read, Write},
     process::{Child, Command, Stdio},
 };
@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::support::Checkout;
+use crate::support::{Checkout, is_ci};
 
 /// A command that stops before each of its system calls; killed with the test at the latest.
 pub(crate) struct Stepped {
@@ -127,9 +127,4 @@ impl Stepped {
             _ => false,
         }
     }
-}
-
-/// Whether a test must not be skipped.
-fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
 }

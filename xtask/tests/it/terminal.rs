@@ -2,23 +2,20 @@
 //!
 //! `script` is the terminal: it holds the other end of a pseudo-terminal, and closes it when it is killed.
 
-use std::{
-    env,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
 use crate::{
     held::{Running, signal},
-    support::{Checkout, eventually, is_alive, outcome},
+    support::{Checkout, eventually, is_alive, is_ci, outcome},
 };
 
 /// A terminal with a shell in it that does this; `$@` is `lab start` with its flags. None where there is no `script`.
 fn terminal(checkout: &Checkout, shell: &str, flags: &[&str]) -> Option<Running> {
     let has_script = Command::new("script").arg("--version").stdout(Stdio::null()).status();
     if !has_script.is_ok_and(|status| status.success()) {
-        assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "there is no script(1)");
+        assert!(!is_ci(), "there is no script(1)");
         println!("skipped: a terminal needs script(1), Debian's bsdutils");
         return None;
     }

@@ -1,0 +1,32 @@
+//! Running a test where it may mount a small disk: in a mount namespace of its own.
+
+use std::{env, path::Path, process::Command};
+
+use crate::support::is_ci;
+
+/// Runs an ignored test by its full name after this line of a shell, which mounts something; `$TMPDIR` is the folder for
+/// temporary files. Where nothing can be mounted, it is skipped.
+pub(crate) fn run(test: &str, mount: &str, temporary: &Path) {
+    let script = format!("{mount} && exec \"$@\"");
+    let small = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]).args(arguments);
+        command.env("TMPDIR", temporary);
+        command
+    };
+    match small(&["true"]).output() {
+        Ok(output) if output.status.success() => {}
+        other => {
+            assert!(!is_ci(), "no small file system can be had here: {other:?}");
+            println!("skipped: a small file system needs Linux, unshare and the right to mount: {other:?}");
+            return;
+        }
+    }
+    let this = env::current_exe().expect("a test has an executable");
+    let this = this.to_str().expect("cargo's paths are text");
+    let output = small(&[this, "--exact", test, "--ignored", "--nocapture"]).output().expect("it ran before");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    println!("{said}");
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
+}
