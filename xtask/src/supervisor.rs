@@ -339,7 +339,11 @@ impl Supervisor {
             }
         }
         self.state.ready = true;
-        self.record()?;
+        if let Err(error) = self.record() {
+            // What is written down while the lab ends, and maybe finds room, must not say that it is ready.
+            self.state.ready = false;
+            return Err(error);
+        }
         self.journal
             .note(&format!("everything is ready after {}", ui::duration(begin.elapsed().as_secs_f64())));
         Ok(true)

@@ -128,8 +128,10 @@ impl Checkout {
             left = self.processes();
             left.is_empty()
         });
+        // The system closes a killed process's sockets after it has forgotten its folder.
         for port in self.ports {
-            assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "{when}: port {port} is still taken");
+            let is_free = || TcpListener::bind(("127.0.0.1", port)).is_ok();
+            eventually(&format!("{when}: port {port} is free"), is_free);
         }
     }
 
