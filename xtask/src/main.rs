@@ -12,6 +12,7 @@ mod chaos;
 mod commands;
 mod control;
 mod copy;
+mod elsewhere;
 mod logs;
 mod play;
 mod ports;

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use lab_client::{Endpoints, http};
+use lab_client::{
+    Endpoints, OWN_NAMESPACE, http,
+    state::{self, Elsewhere},
+};
 
 use crate::{
     build::Executables,
@@ -23,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) ports: Ports,
     /// The Temporal CLI.
     pub(crate) temporal_cli: PathBuf,
+    /// The Temporal Service that this lab uses in place of a server of its own.
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// What cargo has built, once it has.
     pub(crate) executables: Option<Executables>,
 }
@@ -31,6 +36,18 @@ impl Setup {
     /// The file that a service writes when it is ready.
     pub(crate) fn ready_file(&self, service: &str) -> PathBuf {
         self.project.ready_file(service)
+    }
+}
+
+impl Setup {
+    /// Whether what the lab needs to know of its Temporal Service is known: of one elsewhere the gateway tells it.
+    pub(crate) fn knows_its_namespace(&self) -> bool {
+        self.elsewhere.as_ref().is_none_or(|elsewhere| !elsewhere.namespace.is_empty())
+    }
+
+    /// Where the parts of this lab answer.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        state::endpoints(&self.ports, self.elsewhere.as_ref())
     }
 }
 
@@ -70,17 +87,31 @@ pub(crate) const TRANSFER_WEB: &str = "transfer-web";
 
 /// The packages that cargo builds for a lab. Always all in one call: another selection could choose
 /// other features of what they share, and build that again.
-pub(crate) const PACKAGES: &[&str] = &["account-api", "transfer-web", "worker"];
+pub(crate) const PACKAGES: &[&str] = &["account-api", "gateway", "transfer-web", "worker"];
 
 /// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
-pub(crate) const BINARIES: &[&str] = &["account-api", "transfer-web", "worker"];
+pub(crate) const BINARIES: &[&str] = &["account-api", "transfer-web", "worker", GATEWAY];
+
+/// Those that this lab runs: only one with its Temporal Service elsewhere needs a way to it.
+pub(crate) fn binaries(elsewhere: Option<&Elsewhere>) -> &'static [&'static str] {
+    if elsewhere.is_some() { BINARIES } else { &BINARIES[..3] }
+}
+
+/// The way to a Temporal Service elsewhere.
+const GATEWAY: &str = "gateway";
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
 pub(crate) const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
-        program: |setup| Some(setup.temporal_cli.clone()),
-        arguments: temporal_arguments,
+        program: |setup| match &setup.elsewhere {
+            None => Some(setup.temporal_cli.clone()),
+            Some(_) => setup.executables.as_ref()?.get(GATEWAY),
+        },
+        arguments: |setup| match &setup.elsewhere {
+            None => temporal_arguments(setup),
+            Some(elsewhere) => gateway_arguments(setup, elsewhere),
+        },
         // Its database is named relative to it: the server makes a URL of that name, in which a path may hold
         // what means something else.
         folder: |setup| &setup.project.lab,
@@ -89,6 +120,9 @@ pub(crate) const SERVICES: &[Service] = &[
         is_ready: |setup| {
             // The port listens before the namespace is there, and without one a worker cannot start.
             let api = setup.ports.url(ports::TEMPORAL_HTTP);
+            if setup.elsewhere.is_some() {
+                return http::answers(&format!("{api}/link"));
+            }
             http::answers(&format!("{api}/api/v1/namespaces/default"))
                 && http::answers(&setup.ports.url(ports::TEMPORAL_UI))
         },
@@ -122,7 +156,7 @@ pub(crate) const SERVICES: &[Service] = &[
         program: |setup| setup.executables.as_ref()?.get("worker"),
         arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
         folder: |setup| &setup.project.root,
-        environment: |setup| worker_environment(&setup.ports),
+        environment: |setup| worker_environment(&setup.ports, setup.elsewhere.as_ref()),
         after: &[TEMPORAL],
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
         address: |_| None,
@@ -160,12 +194,40 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// What a worker, or `run_workflow`, needs to find the lab's server and bank.
-pub(crate) fn worker_environment(ports: &Ports) -> Vec<(&'static str, OsString)> {
+pub(crate) fn worker_environment(
+    ports: &Ports,
+    elsewhere: Option<&Elsewhere>,
+) -> Vec<(&'static str, OsString)> {
+    let namespace = elsewhere.map_or(OWN_NAMESPACE, |elsewhere| &elsewhere.namespace);
+    let learner = elsewhere.and_then(|elsewhere| elsewhere.learner.as_deref());
     vec![
         ("TEMPORAL_ADDRESS", ports.address(ports::TEMPORAL).into()),
-        ("TEMPORAL_NAMESPACE", "default".into()),
+        ("TEMPORAL_NAMESPACE", namespace.into()),
+        (contract::TASK_QUEUE_VARIABLE, contract::task_queue(learner).into()),
         (contract::BANK_URL_VARIABLE, ports.url(ports::ACCOUNT_API).into()),
     ]
+}
+
+/// The gateway listens where a server of the lab's own would. It reads the profile by itself, so that no secret of it comes
+/// through here.
+fn gateway_arguments(setup: &Setup, elsewhere: &Elsewhere) -> Vec<OsString> {
+    let port = |name| setup.ports.get(name).to_string().into();
+    let mut flags: Vec<(&str, OsString)> = vec![
+        ("--port", port(ports::TEMPORAL)),
+        ("--http-port", port(ports::TEMPORAL_HTTP)),
+        ("--ready-file", setup.ready_file(TEMPORAL).into()),
+    ];
+    match &elsewhere.profile {
+        Some(profile) => flags.push(("--profile", profile.into())),
+        None => flags.push(("--address", elsewhere.address.clone().into())),
+    }
+    if elsewhere.profile.is_none() && !elsewhere.namespace.is_empty() {
+        flags.push(("--namespace", elsewhere.namespace.clone().into()));
+    }
+    if let Some(learner) = &elsewhere.learner {
+        flags.push(("--learner", learner.into()));
+    }
+    flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
@@ -200,21 +262,21 @@ fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
 }
 
 fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
-    let Endpoints { temporal_http, temporal_ui, bank } = setup.ports.endpoints();
-    let flags: [(&str, OsString); 6] = [
+    let Endpoints { temporal_http, temporal_ui, bank, namespace, learner } = setup.endpoints();
+    let mut flags: Vec<(&str, OsString)> = vec![
         ("--port", setup.ports.get(ports::TRANSFER_WEB).to_string().into()),
         ("--temporal-http", temporal_http.into()),
         ("--temporal-ui", temporal_ui.into()),
         ("--bank", bank.into()),
+        ("--namespace", namespace.into()),
         ("--lab", setup.project.lab.clone().into()),
         ("--ready-file", setup.ready_file(TRANSFER_WEB).into()),
     ];
+    if let Some(learner) = learner {
+        flags.push(("--learner", learner.into()));
+    }
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
-
-/// How long a Workflow Task may take here before the server gives it to another worker. The CLI asks
-/// for ten seconds of its own accord, so each transfer it starts has to be told.
-pub(crate) const WORKFLOW_TASK_TIMEOUT: &str = "2s";
 
 /// A failed Workflow Task is tried again after a second or two, so that a learner's fix shows at once.
 const SHORT_RETRIES: [&str; 2] =
@@ -234,6 +296,9 @@ const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
 fn own_hosts(port: u16) -> String {
     format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
 }
+
+/// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
+pub(crate) const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; lab status says how long it still is";
 
 /// What a learner is told about [`SHORT_RETRIES`].
 pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";

@@ -75,10 +75,10 @@ pub(crate) struct Entrance<'a> {
 impl<'a> Entrance<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> Entrance<'a> {
-        let server = Server::new(&state.ports.endpoints());
-        let cli = Cli::new(project, &state.ports);
-        let reader = RefCell::new(Reader::new(&state.ports.endpoints()));
-        Entrance { project, state, server, cli, reader, bank: Bank::new(&state.ports.endpoints()), quiet }
+        let server = Server::new(&state.endpoints());
+        let cli = Cli::new(project, state);
+        let reader = RefCell::new(Reader::new(&state.endpoints()));
+        Entrance { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
@@ -288,7 +288,8 @@ impl<'a> Entrance<'a> {
             let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
             let input =
                 json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
-            self.server.start_quickly(&id, &input).context("a transfer was not started")?;
+            let id =
+                self.server.start_quickly(&id, &input).context("a transfer was not started")?.workflow_id;
             self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
             started.push(id);
         }

@@ -22,18 +22,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::time;
+use lab_client::{http, state::Elsewhere, temporal::Server, time};
 use serde_json::{Value, json};
 
 use crate::{
     attach,
     build::{self, Executables, Output},
     control::{self, Reply, Request},
-    logs,
-    ports::{self, Ports},
+    elsewhere, logs, ports,
     process::{self, Ending, Identity},
     project::{LAB_VARIABLE, Project},
-    services::{self, BINARIES, SERVICES, Service, Setup},
+    services::{self, SERVICES, Service, Setup},
     signals,
     state::{self, State},
     temporal_cli, ui, watch,
@@ -67,10 +66,12 @@ pub(crate) struct Options {
     pub(crate) watch: bool,
     /// Where the first build is shown.
     pub(crate) output: Output,
+    /// The Temporal Service to use in place of a server of the lab's own.
+    pub(crate) elsewhere: Option<Elsewhere>,
 }
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
-pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&Ports)) -> Result<()> {
+pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) -> Result<()> {
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
@@ -101,12 +102,20 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
         token: control::random_hex(16)?,
         ready: false,
         ports: ports.clone(),
+        elsewhere: options.elsewhere.clone(),
         services: Vec::new(),
     };
+    elsewhere::remember(project, options.elsewhere.as_ref())?;
     state::write(project, &state)?;
 
     let mut lab = Supervisor {
-        setup: Setup { project: project.clone(), ports, temporal_cli, executables: None },
+        setup: Setup {
+            project: project.clone(),
+            ports,
+            temporal_cli,
+            elsewhere: options.elsewhere.clone(),
+            executables: None,
+        },
         services: SERVICES.iter().map(Supervised::new).collect(),
         state,
         journal,
@@ -116,6 +125,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
         signals_seen,
         build: Build::new(),
         watching: options.watch,
+        fresh: options.fresh,
         lock,
         looked: Instant::now(),
     };
@@ -126,7 +136,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&P
     }
     let outcome = lab.start(options.output).and_then(|started| {
         if started {
-            on_ready(&lab.setup.ports);
+            on_ready(&lab.state);
             lab.supervise()?;
         }
         Ok(())
@@ -306,6 +316,8 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     watching: bool,
+    /// Whether the transfers at a service elsewhere are yet to be ended, as the lab begins anew.
+    fresh: bool,
     /// Says that this is the lab's only supervisor.
     lock: File,
     /// When the lock was last looked at.
@@ -417,6 +429,10 @@ impl Supervisor {
             }
             Request::Empty => {
                 self.journal.note("emptying the databases");
+                if let Err(error) = self.end_transfers() {
+                    let _ = reply.send(Err(format!("{error:#}; nothing was changed")));
+                    return;
+                }
                 // The modules may have been changed with them: what is built starts after the build.
                 self.build.fallback = self.setup.executables.take().or(self.build.fallback.take());
                 if self.build.building.is_some() {
@@ -483,7 +499,12 @@ impl Supervisor {
 
     /// Starts cargo, once it is written down.
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
-        let mut child = build::gated(&self.setup.project, BINARIES, output, &self.state.supervisor)?;
+        let mut child = build::gated(
+            &self.setup.project,
+            services::binaries(self.setup.elsewhere.as_ref()),
+            output,
+            &self.state.supervisor,
+        )?;
         let go = child.stdin.take();
         self.build.group = process::identify(child.id());
         if let Err(error) = self.record() {
@@ -580,6 +601,9 @@ impl Supervisor {
                 && self.services[at].life != Life::Running
                 && (service.is_ready)(&self.setup)
             {
+                if service.name == services::TEMPORAL {
+                    self.meet_service()?;
+                }
                 let took = ui::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
                 let place = (service.address)(&self.setup.ports).map(|place| format!(" on {place}"));
@@ -594,6 +618,40 @@ impl Supervisor {
                 }
             }
             self.answer_the_impatient(at);
+        }
+        Ok(())
+    }
+
+    /// Learns from the gateway which service that is, and has the lab begin anew there, where it is to.
+    fn meet_service(&mut self) -> Result<()> {
+        let Some(elsewhere) = &mut self.setup.elsewhere else { return Ok(()) };
+        let link = http::get_json(&format!("{}/link", self.setup.ports.url(ports::TEMPORAL_HTTP)))?;
+        elsewhere::complete(elsewhere, &link);
+        for made in link["findings"]["made"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.journal.note(&format!("made {made}, which the service lacked"));
+        }
+        self.state.elsewhere = self.setup.elsewhere.clone();
+        self.record()?;
+        if mem::take(&mut self.fresh) {
+            self.end_transfers()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the lab's transfers at a service elsewhere: nobody can empty its history.
+    fn end_transfers(&self) -> Result<()> {
+        if self.setup.elsewhere.is_none() {
+            return Ok(());
+        }
+        let server = Server::new(&self.setup.endpoints());
+        let running = server.running().context("could not ask for the transfers under way")?;
+        for run in &running {
+            server
+                .terminate(run, "the lab begins anew")
+                .with_context(|| format!("could not end {}", run.workflow_id))?;
+        }
+        if !running.is_empty() {
+            self.journal.note(&format!("ended {} transfers that were under way", running.len()));
         }
         Ok(())
     }
@@ -656,7 +714,8 @@ impl Supervisor {
         let runs = |name: &&str| {
             self.services.iter().any(|other| other.service.name == *name && other.life == Life::Running)
         };
-        if !service.after.iter().all(runs) {
+        let is_met = service.name == services::TEMPORAL || self.setup.knows_its_namespace();
+        if !service.after.iter().all(runs) || !is_met {
             return Ok(());
         }
         let Some(program) = (service.program)(&self.setup) else { return Ok(()) };
@@ -669,7 +728,10 @@ impl Supervisor {
         temporal_cli::verify(&program)?;
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        temporal_cli::forget_settings(&mut command);
+        // The gateway goes by them: they name the service that it is to lead to.
+        if service.name != services::TEMPORAL || self.setup.elsewhere.is_none() {
+            temporal_cli::forget_settings(&mut command);
+        }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));
@@ -783,10 +845,20 @@ impl Supervisor {
             "state": supervised.life.name(),
             "pid": supervised.child.as_ref().map(Child::id),
             "address": (service.address)(&self.setup.ports),
-            "url": (service.url)(&self.setup.ports),
+            "url": self.url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
         })
+    }
+
+    fn url_of(&self, service: &Service) -> Option<String> {
+        match &self.setup.elsewhere {
+            // The gateway's port is for programs; what a person opens is the service's own UI.
+            Some(elsewhere) if service.name == services::TEMPORAL => {
+                Some(elsewhere.ui.clone()).filter(|ui| !ui.is_empty())
+            }
+            _ => (service.url)(&self.setup.ports),
+        }
     }
 
     fn serve_control(&self, listener: TcpListener) {
@@ -854,13 +926,27 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// The addresses, as a start and a status print them.
-pub(crate) fn addresses(ports: &Ports) -> Vec<(&'static str, String)> {
-    vec![
-        ("the page", ports.url(ports::TRANSFER_WEB)),
-        ("Temporal UI", ports.url(ports::TEMPORAL_UI)),
-        ("Temporal server", ports.address(ports::TEMPORAL)),
-        ("account API", ports.url(ports::ACCOUNT_API)),
-    ]
+pub(crate) fn addresses(state: &State) -> Vec<(&'static str, String)> {
+    let ports = &state.ports;
+    let ui = state.endpoints().temporal_ui;
+    let server = match &state.elsewhere {
+        None => ports.address(ports::TEMPORAL),
+        Some(elsewhere) => {
+            format!(
+                "{}, namespace {}, by {}",
+                elsewhere.address,
+                elsewhere.namespace,
+                ports.address(ports::TEMPORAL)
+            )
+        }
+    };
+    let mut addresses = vec![("the page", ports.url(ports::TRANSFER_WEB))];
+    addresses.extend(Some(("Temporal UI", ui)).filter(|(_, ui)| !ui.is_empty()));
+    addresses.extend([("Temporal server", server), ("account API", ports.url(ports::ACCOUNT_API))]);
+    if let Some(learner) = state.learner() {
+        addresses.push(("learner", learner.to_owned()));
+    }
+    addresses
 }
 
 #[cfg(test)]

@@ -3,36 +3,41 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use lab_client::temporal::{Run, Server};
+use lab_client::temporal::{Run, Server, WORKFLOW_TASK_TIMEOUT};
 use serde_json::{Value, json};
 
-use crate::{
-    ports::{self, Ports},
-    project::Project,
-    services, temporal_cli,
-};
+use crate::{ports, project::Project, state::State, temporal_cli};
 
 /// The CLI of a lab, and its server.
 pub(crate) struct Cli {
     project: Project,
-    ports: Ports,
+    address: String,
+    namespace: String,
+    learner: Option<String>,
 }
 
 impl Cli {
     /// The CLI of this lab.
-    pub(crate) fn new(project: &Project, ports: &Ports) -> Cli {
-        Cli { project: project.clone(), ports: ports.clone() }
+    pub(crate) fn new(project: &Project, state: &State) -> Cli {
+        Cli {
+            project: project.clone(),
+            address: state.ports.address(ports::TEMPORAL),
+            namespace: state.endpoints().namespace,
+            learner: state.learner().map(str::to_owned),
+        }
     }
 
-    /// Starts a transfer.
+    /// Starts a transfer. A learner's has the learner's name before its id.
     pub(crate) fn start(&self, workflow_id: &str, input: &str) -> Result<Run> {
+        let workflow_id = &*contract::workflow_id_of(self.learner.as_deref(), workflow_id);
+        let task_queue = &*contract::task_queue(self.learner.as_deref());
         let flags = [
             ("--type", contract::WORKFLOW_TYPE),
-            ("--task-queue", contract::TASK_QUEUE),
+            ("--task-queue", task_queue),
             ("--workflow-id", workflow_id),
             // By a name that was used before it is an error, and not a second transfer.
             ("--id-reuse-policy", "RejectDuplicate"),
-            ("--task-timeout", services::WORKFLOW_TASK_TIMEOUT),
+            ("--task-timeout", WORKFLOW_TASK_TIMEOUT),
             ("--input", input),
         ];
         let answer = self.call(&["workflow", "start", "--fail-existing"], &flags)?;
@@ -56,8 +61,8 @@ impl Cli {
     fn call(&self, words: &[&str], flags: &[(&str, &str)]) -> Result<Value> {
         let cli = temporal_cli::provide(&self.project)?;
         let mut command = Command::new(&cli);
-        command.args(words).args(["--namespace", "default", "--output", "json"]);
-        command.args(["--address", &self.ports.address(ports::TEMPORAL)]);
+        command.args(words).args(["--namespace", &self.namespace, "--output", "json"]);
+        command.args(["--address", &self.address]);
         for (flag, value) in flags {
             command.arg(format!("{flag}={value}"));
         }

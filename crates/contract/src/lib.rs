@@ -32,6 +32,8 @@ pub const STATE_QUERY: &str = "get_state";
 pub const SEARCH_ATTRIBUTES: [&str; 2] = ["from_account", "to_account"];
 /// The environment variable that tells a worker where the bank answers, as a URL without a path.
 pub const BANK_URL_VARIABLE: &str = "ACCOUNT_API_URL";
+/// The environment variable that tells a worker which Task Queue to poll in place of [`TASK_QUEUE`].
+pub const TASK_QUEUE_VARIABLE: &str = "MONEY_TRANSFER_TASK_QUEUE";
 /// Where the bank answers when nobody says otherwise.
 pub const DEFAULT_BANK_URL: &str = "http://127.0.0.1:5050";
 
@@ -40,4 +42,23 @@ pub const DEFAULT_BANK_URL: &str = "http://127.0.0.1:5050";
 /// `random` is the caller's: this crate has no source of randomness.
 pub fn workflow_id(unix_seconds: u64, random: u32) -> String {
     format!("transfer-{unix_seconds}-{random:08x}")
+}
+
+/// The Task Queue of a learner's transfers, where several learners share a namespace; [`TASK_QUEUE`] where none is named.
+pub fn task_queue(learner: Option<&str>) -> String {
+    match learner {
+        Some(learner) => format!("{TASK_QUEUE}-{learner}"),
+        None => TASK_QUEUE.to_owned(),
+    }
+}
+
+/// The Workflow Id of a learner's transfer: that of the transfer, after the learner's name, as no two Workflows of a namespace
+/// that run at a time have the same. Where no learner is named, or the id begins with the name already, it stays as it is.
+pub fn workflow_id_of(learner: Option<&str>, workflow_id: &str) -> String {
+    match learner {
+        Some(learner) if !workflow_id.starts_with(&format!("{learner}.")) => {
+            format!("{learner}.{workflow_id}")
+        }
+        _ => workflow_id.to_owned(),
+    }
 }

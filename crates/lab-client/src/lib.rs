@@ -15,13 +15,33 @@ pub mod supervisor;
 pub mod temporal;
 pub mod time;
 
-/// Where the parts of a lab answer: URLs without a path.
+/// Where the parts of a lab answer: URLs without a path; and what is the lab's own there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The Temporal server's HTTP API.
     pub temporal_http: String,
-    /// The Temporal UI.
+    /// The Temporal UI; empty where nobody knows of one.
     pub temporal_ui: String,
     /// The bank.
     pub bank: String,
+    /// The namespace of the lab's transfers.
+    pub namespace: String,
+    /// Whose lab this is, where several share that namespace.
+    pub learner: Option<String>,
 }
+
+impl Endpoints {
+    /// Those of a lab with a Temporal server of its own.
+    pub fn own(temporal_http: &str, temporal_ui: &str, bank: &str) -> Endpoints {
+        Endpoints {
+            temporal_http: temporal_http.to_owned(),
+            temporal_ui: temporal_ui.to_owned(),
+            bank: bank.to_owned(),
+            namespace: OWN_NAMESPACE.to_owned(),
+            learner: None,
+        }
+    }
+}
+
+/// The namespace of a dev server, and so of a lab with one of its own.
+pub const OWN_NAMESPACE: &str = "default";

@@ -38,8 +38,25 @@ pub struct State {
     pub ready: bool,
     /// The ports of its services.
     pub ports: Ports,
+    /// The Temporal Service that it uses in place of a server of its own.
+    pub elsewhere: Option<Elsewhere>,
     /// What it has started, by name, and maybe a `build`: each leads a process group of its own.
     pub services: Vec<(String, Identity)>,
+}
+
+/// A Temporal Service that a lab uses in place of a server of its own, and what is the lab's there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The profile of `temporal.toml` that it was asked for by; `None` where it was by an address.
+    pub profile: Option<String>,
+    /// `host:port`; empty until the profile was read.
+    pub address: String,
+    /// The namespace; empty until the profile was read.
+    pub namespace: String,
+    /// Whose lab this is, where several share the namespace.
+    pub learner: Option<String>,
+    /// The service's Temporal UI, as a URL without a path; empty where nobody knows of one.
+    pub ui: String,
 }
 
 /// A process that can be told from a later one with the same id: by when it started.
@@ -72,6 +89,7 @@ impl State {
             token: value["token"].as_str()?.to_owned(),
             ready: value["ready"].as_bool()?,
             ports: Ports::from_json(&value["ports"]),
+            elsewhere: Elsewhere::from_json(&value["elsewhere"]),
             services: value["services"].as_array()?.iter().filter_map(service).collect(),
         })
     }
@@ -89,7 +107,60 @@ impl State {
             "token": self.token,
             "ready": self.ready,
             "ports": self.ports.to_json(),
+            "elsewhere": self.elsewhere.as_ref().map(Elsewhere::to_json),
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl State {
+    /// Where to ask the parts of the lab.
+    pub fn endpoints(&self) -> Endpoints {
+        endpoints(&self.ports, self.elsewhere.as_ref())
+    }
+
+    /// Whose lab this is, where several share a namespace.
+    pub fn learner(&self) -> Option<&str> {
+        self.elsewhere.as_ref()?.learner.as_deref()
+    }
+}
+
+/// Where to ask the parts of a lab on these ports. A service elsewhere is asked through the gateway, which has the ports that a
+/// server of the lab's own would have.
+pub fn endpoints(ports: &Ports, elsewhere: Option<&Elsewhere>) -> Endpoints {
+    let own = Endpoints::own(&ports.url(TEMPORAL_HTTP), &ports.url(TEMPORAL_UI), &ports.url(ACCOUNT_API));
+    match elsewhere {
+        None => own,
+        Some(Elsewhere { namespace, learner, ui, .. }) => Endpoints {
+            temporal_ui: ui.clone(),
+            namespace: namespace.clone(),
+            learner: learner.clone(),
+            ..own
+        },
+    }
+}
+
+impl Elsewhere {
+    /// As it stands in a file. There is no secret in it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "profile": self.profile,
+            "address": self.address,
+            "namespace": self.namespace,
+            "learner": self.learner,
+            "ui": self.ui,
+        })
+    }
+
+    /// What [`to_json`](Elsewhere::to_json) wrote.
+    pub fn from_json(value: &Value) -> Option<Elsewhere> {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        Some(Elsewhere {
+            profile: text("profile"),
+            address: text("address")?,
+            namespace: text("namespace")?,
+            learner: text("learner"),
+            ui: text("ui")?,
         })
     }
 }
@@ -131,15 +202,6 @@ impl Ports {
         format!("http://127.0.0.1:{}", self.get(name))
     }
 
-    /// Where to ask the parts of the lab.
-    pub fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            temporal_http: self.url(TEMPORAL_HTTP),
-            temporal_ui: self.url(TEMPORAL_UI),
-            bank: self.url(ACCOUNT_API),
-        }
-    }
-
     /// As they stand in a file.
     pub fn to_json(&self) -> Value {
         json!(self.0)
@@ -165,6 +227,13 @@ mod tests {
             token: "secret".to_owned(),
             ready: true,
             ports: Ports(BTreeMap::from([(TEMPORAL.to_owned(), 7233)])),
+            elsewhere: Some(Elsewhere {
+                profile: Some("class".to_owned()),
+                address: "temporal.example:7233".to_owned(),
+                namespace: "spring".to_owned(),
+                learner: Some("ada".to_owned()),
+                ui: String::new(),
+            }),
             services: vec![(TEMPORAL.to_owned(), identity(18))],
         };
         assert_eq!(State::parse(&state.to_json().to_string()), Some(state));

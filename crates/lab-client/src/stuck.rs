@@ -254,7 +254,7 @@ pub(crate) mod tests {
             }
         });
         let temporal_http = format!("http://127.0.0.1:{port}");
-        Server::new(&Endpoints { temporal_http, temporal_ui: String::new(), bank: String::new() })
+        Server::new(&Endpoints::own(&temporal_http, "", ""))
     }
 
     #[test]

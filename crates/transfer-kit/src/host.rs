@@ -1,7 +1,7 @@
 //! The worker around a Workflow and its activities: connection, options, life.
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, Write as _},
     path::Path,
     process::{self, ExitCode},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use contract::TASK_QUEUE;
+use contract::{TASK_QUEUE, TASK_QUEUE_VARIABLE};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url, WorkflowHistory,
     envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
@@ -74,10 +74,19 @@ fn is_loopback(target: &Url) -> bool {
     matches!(target.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
+/// The Task Queue of this process: what `MONEY_TRANSFER_TASK_QUEUE` says, as where several learners share a namespace, else the
+/// one that every lab has.
+pub fn task_queue() -> String {
+    env::var(TASK_QUEUE_VARIABLE)
+        .ok()
+        .filter(|queue| !queue.is_empty())
+        .unwrap_or_else(|| TASK_QUEUE.to_owned())
+}
+
 /// The options of the lab's worker, with nothing registered yet.
 pub fn base_options() -> WorkerOptions {
     panic_location::install_hook();
-    WorkerOptions::new(TASK_QUEUE)
+    WorkerOptions::new(task_queue())
         .workflow_interceptor(panic_location::for_workflows(LastPanic::default()))
         .activity_inbound_interceptor(PanicLocation::default())
         // The default is a checksum of the whole executable, at every start.
@@ -144,11 +153,12 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
     let identity = options.client_identity_override.clone().unwrap_or_default();
+    let queue = options.task_queue.clone();
     let mut worker = Worker::new(&runtime, client.clone(), options)?;
     let leave = worker.shutdown_handle();
 
     let mut working = std::pin::pin!(worker.run());
-    let mut polling = std::pin::pin!(polls(&client, &identity));
+    let mut polling = std::pin::pin!(polls(&client, &identity, &queue));
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
         ended = &mut working => return ended.context("the worker stopped"),
@@ -166,18 +176,18 @@ pub async fn run(
 }
 
 /// Waits until the server knows of this worker's polls.
-async fn polls(client: &Client, identity: &str) {
+async fn polls(client: &Client, identity: &str, queue: &str) {
     for kind in [TaskQueueType::Workflow, TaskQueueType::Activity] {
-        while !is_polled(client, identity, kind).await {
+        while !is_polled(client, identity, queue, kind).await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-async fn is_polled(client: &Client, identity: &str, kind: TaskQueueType) -> bool {
+async fn is_polled(client: &Client, identity: &str, queue: &str, kind: TaskQueueType) -> bool {
     let request = DescribeTaskQueueRequest {
         namespace: client.options().namespace.clone(),
-        task_queue: Some(TaskQueue { name: TASK_QUEUE.to_owned(), ..Default::default() }),
+        task_queue: Some(TaskQueue { name: queue.to_owned(), ..Default::default() }),
         task_queue_type: kind as i32,
         ..Default::default()
     };

@@ -48,6 +48,11 @@ fn cli() -> Command {
                 .default_value("http://127.0.0.1:7243"),
         )
         .arg(flag("temporal-ui", "URL", "The Temporal UI").default_value("http://127.0.0.1:8233"))
+        .arg(
+            flag("namespace", "NAME", "The namespace of the transfers")
+                .default_value(lab_client::OWN_NAMESPACE),
+        )
+        .arg(flag("learner", "NAME", "Whose lab this is, where several share the namespace"))
         .arg(flag("bank", "URL", "The bank; else what ACCOUNT_API_URL says, else http://127.0.0.1:5050"))
         .arg(
             flag("lab", "FOLDER", "The lab's folder, for the guide and the state of its services")
@@ -69,6 +74,8 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
         temporal_http: url("temporal-http"),
         temporal_ui: url("temporal-ui"),
         bank: bank.trim_end_matches('/').to_owned(),
+        namespace: text("namespace").unwrap_or_default(),
+        learner: text("learner"),
     };
     let host = text("host").unwrap_or_default();
     let port = arguments.get_one::<u16>("port").copied().unwrap_or_default();

@@ -196,9 +196,8 @@ impl Storm<'_> {
         let input = json!({ "from_account": from, "to_account": to, "amount": amount });
         let begin = Instant::now();
         loop {
-            let answer = self
-                .lab()
-                .map(|state| Server::new(&state.ports.endpoints()).start_quickly(workflow_id, &input));
+            let answer =
+                self.lab().map(|state| Server::new(&state.endpoints()).start_quickly(workflow_id, &input));
             match answer {
                 Some(Ok(_)) => return Ok(()),
                 // It was started, and the answer that said so got lost.
@@ -220,7 +219,7 @@ impl Storm<'_> {
                 None => self.start_lab()?,
                 Some(state) => {
                     self.set_real_world_mode(&state);
-                    if let Ok(open) = Server::new(&state.ports.endpoints()).running() {
+                    if let Ok(open) = Server::new(&state.endpoints()).running() {
                         self.open.store(open.len(), Ordering::Relaxed);
                     }
                 }
@@ -247,7 +246,7 @@ impl Storm<'_> {
 
     /// A bank that starts has it off. In the storm it is on, and answers get lost too; when it is calm it is off.
     fn set_real_world_mode(&self, state: &State) {
-        let bank = Bank::new(&state.ports.endpoints());
+        let bank = Bank::new(&state.endpoints());
         let is_calm = self.is_calm.load(Ordering::Relaxed);
         if bank.real_world_mode().is_ok_and(|on| on == is_calm) {
             let mode = json!({
@@ -316,7 +315,7 @@ impl Storm<'_> {
     /// Whether the ledger adds up, as far as it is; a bank that is down is asked the next time.
     fn look_at_the_ledger(&self) -> Result<()> {
         let Some(state) = self.lab() else { return Ok(()) };
-        match audit::entries(&Bank::new(&state.ports.endpoints())) {
+        match audit::entries(&Bank::new(&state.endpoints())) {
             Ok(entries) => audit::check_ledger(&entries).map(drop),
             Err(error) if is_silence(&error) => Ok(()),
             Err(error) => Err(error),
@@ -329,7 +328,7 @@ impl Storm<'_> {
         loop {
             self.pause(Duration::from_millis(200))?;
             let Some(state) = self.lab() else { continue };
-            let server = Server::new(&state.ports.endpoints());
+            let server = Server::new(&state.endpoints());
             let open = server.running();
             if let Ok(open) = &open {
                 let left = self.plan.orders.len() - self.started.load(Ordering::Relaxed) + open.len();
@@ -351,8 +350,8 @@ impl Storm<'_> {
     /// What the server and the bank have of all this.
     fn record(&self) -> Result<Recorded> {
         let state = self.shadow.state()?;
-        let server = Server::new(&state.ports.endpoints());
-        let bank = Bank::new(&state.ports.endpoints());
+        let server = Server::new(&state.endpoints());
+        let bank = Bank::new(&state.endpoints());
         let runs = server.list(&transfers(), usize::MAX)?;
         let histories = side_by_side::try_map(&runs, |run| {
             let history = facts::read_run(&server, run, None);

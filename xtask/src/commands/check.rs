@@ -44,7 +44,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let mut reader = Reader::new(&state.ports.endpoints());
+    let mut reader = Reader::new(&state.endpoints());
     let as_json = arguments.get_flag("json");
     if !arguments.get_flag("watch") {
         let report = look(project, &state, &mut reader)?;

@@ -96,7 +96,7 @@ fn json_flag() -> Arg {
 }
 
 /// A flag without a value.
-fn flag(name: &'static str, help: &'static str) -> Arg {
+pub(crate) fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let bank = Bank::new(&state.ports.endpoints());
+    let bank = Bank::new(&state.endpoints());
     let mut outage = bank.outage()?;
     if let Some(what) = text(arguments, "what") {
         let down = text(arguments, "state") == Some("down");

@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let bank = Bank::new(&state.ports.endpoints());
+    let bank = Bank::new(&state.endpoints());
     if let Some(state) = text(arguments, "state") {
         bank.set_real_world_mode(state == "on")?;
     }

@@ -28,8 +28,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    let server = Server::new(&state.ports.endpoints());
-    let cli = Cli::new(project, &state.ports);
+    let server = Server::new(&state.endpoints());
+    let cli = Cli::new(project, &state);
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {
         tell!("could not ask for the Activities of {}: {error:#}", run.workflow_id);

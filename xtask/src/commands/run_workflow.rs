@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
 use super::{example, text};
-use crate::{attach, build, ports, project::Project, services, temporal_cli};
+use crate::{attach, build, project::Project, services, temporal_cli};
 
 /// The flags that are handed on, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [
@@ -39,9 +39,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             command.arg(format!("--{name}={value}"));
         }
     }
-    command.args(["--ui-url", &state.ports.url(ports::TEMPORAL_UI)]);
+    command.args(["--ui-url", &state.endpoints().temporal_ui]);
     temporal_cli::forget_settings(&mut command);
-    command.envs(services::worker_environment(&state.ports));
+    command.envs(services::worker_environment(&state.ports, state.elsewhere.as_ref()));
     // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.
     Err(anyhow!(command.exec()).context(format!("could not run {}", program.display())))
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     command.args(arguments.get_many::<String>("arguments").into_iter().flatten());
     temporal_cli::forget_settings(&mut command);
     command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
-    command.env("TEMPORAL_NAMESPACE", "default");
+    command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
     let status = command.status().with_context(|| format!("could not run {}", cli.display()))?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }

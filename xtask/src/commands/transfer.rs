@@ -68,9 +68,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let as_json = arguments.get_flag("json");
 
     let state = attach::attach_running(project)?;
-    let server = Server::new(&state.ports.endpoints());
+    let server = Server::new(&state.endpoints());
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
-    let run = Cli::new(project, &state.ports)
+    let run = Cli::new(project, &state)
         .start(&workflow_id, &input.to_string())
         .with_context(|| format!("the transfer {workflow_id} was not started"))?;
     let link = server.ui_link(&run);

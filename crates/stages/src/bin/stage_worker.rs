@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::{Arg, ArgAction, Command, value_parser};
-use contract::TASK_QUEUE;
 use stages::Modules;
 use transfer_kit::{Bank, host, replay};
 
@@ -61,7 +60,7 @@ fn main() -> ExitCode {
             host::say(format_args!(
                 "stage_worker polls with workflow/{workflow}.rs and activities/{activities}.rs"
             ));
-            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, TASK_QUEUE));
+            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &host::task_queue()));
         })
         .await?;
         announced

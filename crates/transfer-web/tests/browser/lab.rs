@@ -52,12 +52,8 @@ impl Lab {
 
     async fn around(testbed: Testbed, stage: &str) -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let endpoints = Endpoints {
-            temporal_http: testbed.server.http_url.clone(),
-            // Nothing answers there: the tests look at the links, and follow none.
-            temporal_ui: "http://127.0.0.1:8233".to_owned(),
-            bank: testbed.bank_url.clone(),
-        };
+        // Nothing answers at the UI's: the tests look at the links, and follow none.
+        let endpoints = Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url);
         let supervisor = Supervisor::start(&folder).await;
         let mut lab =
             Lab { testbed, url: String::new(), endpoints, folder, service: None, worker: None, supervisor };

@@ -76,18 +76,14 @@ impl Lab {
 
 /// Where the parts of a testbed answer.
 pub(crate) fn endpoints(testbed: &Testbed) -> Endpoints {
-    Endpoints {
-        temporal_http: testbed.server.http_url.clone(),
-        temporal_ui: "http://127.0.0.1:8233".to_owned(),
-        bank: testbed.bank_url.clone(),
-    }
+    Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url)
 }
 
 /// Where nobody answers.
 pub(crate) fn nowhere() -> Endpoints {
     // Port 1 is the system's: nothing that runs tests can listen there.
-    let url = "http://127.0.0.1:1".to_owned();
-    Endpoints { temporal_http: url.clone(), temporal_ui: url.clone(), bank: url }
+    let url = "http://127.0.0.1:1";
+    Endpoints::own(url, url, url)
 }
 
 fn stage_of(name: &str) -> &'static ::lab::Stage {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Arg, Command, value_parser};
-use contract::{Amount, TASK_QUEUE, Transfer, TransferRequest, TransferResult};
+use contract::{Amount, Transfer, TransferRequest, TransferResult};
 use temporalio_client::{
     Client, WorkflowGetResultOptions, WorkflowIdReusePolicy, WorkflowStartOptions,
     errors::{WorkflowGetResultError, WorkflowStartError},
@@ -82,7 +82,7 @@ async fn run_transfer(
     ui: &str,
 ) -> anyhow::Result<()> {
     // One Workflow Id is one transfer: a command typed once more must not pay once more.
-    let options = WorkflowStartOptions::new(TASK_QUEUE, workflow_id)
+    let options = WorkflowStartOptions::new(host::task_queue(), workflow_id)
         .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
         .build();
     let (word, handle) = match client

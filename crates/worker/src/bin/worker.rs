@@ -3,7 +3,6 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, Command, value_parser};
-use contract::TASK_QUEUE;
 use transfer_kit::{Bank, host};
 use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
@@ -28,10 +27,11 @@ fn main() -> ExitCode {
         let client = host::connect().await?;
         let namespace = client.options().namespace.clone();
         let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let queue = host::task_queue();
         let mut announced = Ok(());
         host::run(client, options, host::termination(), || {
-            host::say(format_args!("worker polls {TASK_QUEUE} in namespace {namespace}"));
-            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, TASK_QUEUE));
+            host::say(format_args!("worker polls {queue} in namespace {namespace}"));
+            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
         })
         .await?;
         host::say(format_args!("worker has left"));

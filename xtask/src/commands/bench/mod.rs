@@ -374,7 +374,7 @@ impl Bench {
     }
 
     fn server(&self) -> Result<Server> {
-        Ok(Server::new(&self.ports()?.endpoints()))
+        Ok(Server::new(&attach::attach_running(&self.lab)?.endpoints()))
     }
 
     /// Compiles this program into an empty folder.

@@ -21,8 +21,9 @@ use super::{example, flag};
 use crate::{
     attach, backup,
     build::Output,
+    elsewhere,
     logs::{self, Stream, Tail},
-    ports::{PORTS, Ports},
+    ports::PORTS,
     process,
     project::Project,
     services, signals,
@@ -67,24 +68,26 @@ fn with_options(command: Command) -> Command {
                 .help(format!("Where to have {}{default}", row.what)),
         )
     };
-    command
+    elsewhere::with_flags(command)
         .arg(flag("fresh", "Begin with an empty history and the bank's first balances"))
         .arg(flag("no-watch", "Do not rebuild the worker when its source is saved"))
         .args(PORTS.iter().filter_map(port))
 }
 
-fn options(arguments: &ArgMatches, output: Output) -> Options {
+fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<Options> {
     let port = |row: &crate::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
-    Options {
+    Ok(Options {
         ports: PORTS.iter().filter_map(port).collect::<BTreeMap<_, _>>(),
         fresh: arguments.get_flag("fresh"),
         watch: !arguments.get_flag("no-watch"),
         output,
-    }
+        elsewhere: elsewhere::chosen(project, arguments)?,
+    })
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
+    elsewhere::tell_of_last(arguments, elsewhere::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
         tell!("the first build takes some minutes, and other cargo xtask commands wait for it");
@@ -116,8 +119,8 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
         let _ = stream.print_new();
     });
     let begin = Instant::now();
-    let result = supervisor::run(project, &options(arguments, Output::Terminal), |ports| {
-        summarize(project, ports, begin.elapsed(), &mut |line| {
+    let result = supervisor::run(project, &options(project, arguments, Output::Terminal)?, |state| {
+        summarize(project, state, begin.elapsed(), &mut |line| {
             let _ = ui::try_say(format_args!("{line}"));
         });
     });
@@ -129,7 +132,8 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 /// Supervises in this process, which `lab start --detach` has started for it.
 pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     nix::unistd::setsid().context("could not leave the terminal's session")?;
-    let result = supervisor::run(project, &options(arguments, Output::Log), |_| {});
+    let result = options(project, arguments, Output::Log)
+        .and_then(|options| supervisor::run(project, &options, |_| {}));
     if let Err(error) = &result {
         // To who has started it and may still wait: the log may be on a full disk, or deleted.
         let _ = ui::try_say(format_args!("error: {error:#}"));
@@ -204,7 +208,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             State::read(&project.lab).filter(|state| state.ready && state.supervisor.pid == child.id())
         {
             relay();
-            summarize(project, &state.ports, begin.elapsed(), &mut |line| say!("{line}"));
+            summarize(project, &state, begin.elapsed(), &mut |line| say!("{line}"));
             return Ok(ExitCode::SUCCESS);
         }
         thread::sleep(Duration::from_millis(10));
@@ -212,15 +216,19 @@ fn detach(project: &Project) -> Result<ExitCode> {
 }
 
 /// Says that the lab is ready, where it is and what to type next.
-fn summarize(project: &Project, ports: &Ports, took: Duration, print: &mut dyn FnMut(&str)) {
+fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn FnMut(&str)) {
     let stage = backup::current_stage(project);
     print("");
     print(&bold(&format!("the lab is ready after {}", duration(took.as_secs_f64()))));
-    for (what, address) in supervisor::addresses(ports) {
+    for (what, address) in supervisor::addresses(state) {
         print(&format!("  {what:<16} {address}"));
     }
     print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));
-    print(&format!("  {:<16} {}", "note", services::SHORT_RETRIES_NOTE));
+    let note = match state.elsewhere {
+        None => services::SHORT_RETRIES_NOTE,
+        Some(_) => services::OWN_RETRIES_NOTE,
+    };
+    print(&format!("  {:<16} {note}", "note"));
     print(&format!(
         "  {:<16} read {}, and type: cargo xtask transfer account_A account_B 25.50",
         "next", stage.text.file

@@ -44,11 +44,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     // Without an answer of the server, nothing is known of them.
     let found = match &state {
         Some(state) if temporal_runs(&status) => {
-            stuck::find(&Server::new(&state.ports.endpoints()), LOOKED_AT).ok()
+            stuck::find(&Server::new(&state.endpoints()), LOOKED_AT).ok()
         }
         _ => None,
     };
-    let bank = state.as_ref().map(|state| Bank::new(&state.ports.endpoints()));
+    let bank = state.as_ref().map(|state| Bank::new(&state.endpoints()));
     let outage = bank.as_ref().and_then(|bank| bank.outage().ok()).unwrap_or_default();
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {

@@ -1,0 +1,63 @@
+//! How the link does: whether the service answers, how fast, and since when not.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::{api, link::Link, serve::Gateway};
+
+/// How often the service is asked.
+const PERIOD: Duration = Duration::from_secs(2);
+/// An answer that takes longer is none.
+const WITHIN: Duration = Duration::from_secs(8);
+
+/// Asks the service again and again.
+pub(crate) async fn watch(link: Link) {
+    let Some(method) = api::method("GetSystemInfo") else { return };
+    let path = api::path(&method);
+    loop {
+        let begin = Instant::now();
+        let answer = link.ask(&path, Vec::new(), WITHIN).await;
+        note(&link, begin, answer.err());
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Notes what a question that was asked at that time was answered.
+fn note(link: &Link, asked: Instant, refused: Option<Status>) {
+    let mut heard = link.heard();
+    match refused {
+        Some(status) if is_silence(status.code()) => {
+            let since = heard.silent.take().map_or(asked, |(since, _)| since);
+            heard.silent = Some((since, status.message().to_owned()));
+        }
+        // A refusal is an answer, too.
+        _ => {
+            heard.silent = None;
+            heard.round_trip = Some(asked.elapsed());
+        }
+    }
+}
+
+/// Whether that is the link's failure, and not the service's word.
+pub(crate) fn is_silence(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+}
+
+/// What the gateway tells of itself: `GET /link`.
+pub(crate) fn report(gateway: &Gateway) -> Value {
+    let heard = gateway.link.heard();
+    let service = &gateway.link.service;
+    json!({
+        "address": service.address,
+        "namespace": service.namespace,
+        "tls": service.tls,
+        "learner": gateway.guard.learner(),
+        "answers": heard.silent.is_none() && heard.round_trip.is_some(),
+        "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
+        "silent_for_s": heard.silent.as_ref().map(|(since, _)| since.elapsed().as_secs()),
+        "why": heard.silent.as_ref().map(|(_, why)| why),
+        "findings": gateway.findings.to_json(),
+    })
+}

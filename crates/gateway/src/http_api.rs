@@ -1,0 +1,186 @@
+//! The server's HTTP API, `/api/v1/…`: each place of it is a method of the gRPC one.
+
+use std::time::Duration;
+
+use axum::{
+    body::to_bytes,
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor, prost::Message as _};
+use serde_json::{Map, Value, json};
+use tonic::{Code, Status};
+
+use crate::{
+    api::{self, ROUTES, Route},
+    json,
+    serve::Gateway,
+};
+
+/// No order is longer.
+const LONGEST: usize = 4 * 1024 * 1024;
+/// How long an answer may take.
+const SOON: Duration = Duration::from_secs(10);
+/// The same where the service holds a question until there is news, which it does for up to 20 s.
+const LATE: Duration = Duration::from_secs(30);
+
+/// Answers a request of the HTTP API.
+pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
+    match ask(&gateway, request).await {
+        Ok(answer) => axum::Json(answer).into_response(),
+        Err(status) => refusal(&status),
+    }
+}
+
+async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let Some((route, fields)) = find(&parts.method, parts.uri.path()) else {
+        return Err(Status::not_found(format!("there is no {} {}", parts.method, parts.uri.path())));
+    };
+    let form = route.method.input();
+    let body = to_bytes(body, LONGEST).await.map_err(|_| Status::invalid_argument("the body is too long"))?;
+    let mut order = match &body[..] {
+        [] => Value::Object(Map::new()),
+        body if route.has_body => serde_json::from_slice(body)
+            .map_err(|error| Status::invalid_argument(format!("the body is no JSON: {error}")))?,
+        _ => Value::Object(Map::new()),
+    };
+    if !order.is_object() {
+        return Err(Status::invalid_argument("the body is no JSON object"));
+    }
+    let asked = form_urlencoded::parse(query.as_bytes()).into_owned();
+    // What the path says goes before everything else.
+    for (name, value) in asked.filter(|_| !route.has_body).chain(fields) {
+        set(&mut order, &form, &name, &value);
+    }
+    let message = json::from_json(form, order).map_err(Status::invalid_argument)?;
+    let answer = gateway.ask(&route.method, &message, patience(&message)).await?;
+    Ok(json::to_json(&answer))
+}
+
+/// How long the answer to a message may take.
+fn patience(message: &DynamicMessage) -> Duration {
+    let waits =
+        message.get_field_by_name("wait_new_event").is_some_and(|waits| waits.as_bool() == Some(true));
+    if waits { LATE } else { SOON }
+}
+
+/// The place that a path means, and what it has for fields.
+fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, String)>)> {
+    let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
+    ROUTES
+        .iter()
+        .filter(|route| route.verb == verb)
+        .filter_map(|route| Some((route, route.fields(&parts)?)))
+        .max_by_key(|(route, _)| route.words())
+}
+
+/// A part of a path as the text that it stands for.
+fn decode(part: &str) -> String {
+    // In a path a plus is a plus.
+    let escaped = format!("x={}", part.replace('+', "%2B"));
+    form_urlencoded::parse(escaped.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// Sets a field by its path, such as `execution.runId`. One that there is none of is left out, as the server does.
+fn set(order: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some(field) = form.get_field_by_json_name(name).or_else(|| form.get_field_by_name(name)) else {
+        return;
+    };
+    let key = field.json_name();
+    match field.kind() {
+        Kind::Message(form) if !rest.is_empty() => {
+            if !order[key].is_object() {
+                order[key] = json!({});
+            }
+            set(&mut order[key], &form, rest, value);
+        }
+        kind => {
+            let value = match kind {
+                Kind::Bool => Value::Bool(value == "true" || value == "1"),
+                Kind::Bytes => Value::String(value.replace('-', "+").replace('_', "/")),
+                _ => Value::String(value.to_owned()),
+            };
+            if field.cardinality() == Cardinality::Repeated {
+                match order[key].as_array_mut() {
+                    Some(list) => list.push(value),
+                    None => order[key] = json!([value]),
+                }
+            } else {
+                order[key] = value;
+            }
+        }
+    }
+}
+
+impl Gateway {
+    /// The service's answer to that message, where the guard lets it through.
+    pub(crate) async fn ask(
+        &self,
+        method: &prost_reflect::MethodDescriptor,
+        message: &DynamicMessage,
+        within: Duration,
+    ) -> Result<DynamicMessage, Status> {
+        let message = self.guard(method, message.clone()).await?;
+        let answer = self.link.ask(&api::path(method), message.encode_to_vec(), within).await?;
+        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
+    }
+}
+
+/// A status as the server's HTTP API has it.
+fn refusal(status: &Status) -> Response {
+    let http = match status.code() {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    (http, axum::Json(json!({ "code": status.code() as i32, "message": status.message() }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_the_method_that_the_server_means_by_it() {
+        let method =
+            |verb: Method, path: &str| find(&verb, path).map(|(route, _)| route.method.name().to_owned());
+        let base = "/api/v1/namespaces/default";
+        for (verb, path, name) in [
+            (Method::GET, "", "DescribeNamespace"),
+            (Method::GET, "/workflows", "ListWorkflowExecutions"),
+            (Method::GET, "/workflow-count", "CountWorkflowExecutions"),
+            (Method::GET, "/workflows/transfer-1", "DescribeWorkflowExecution"),
+            (Method::GET, "/workflows/transfer-1/history", "GetWorkflowExecutionHistory"),
+            (Method::GET, "/workflows/transfer-1/history-reverse", "GetWorkflowExecutionHistoryReverse"),
+            (Method::POST, "/workflows/transfer-1", "StartWorkflowExecution"),
+            (Method::POST, "/workflows/transfer-1/terminate", "TerminateWorkflowExecution"),
+            (Method::POST, "/activities-deprecated/pause", "PauseActivity"),
+            (Method::POST, "/activities-deprecated/unpause", "UnpauseActivity"),
+        ] {
+            assert_eq!(method(verb, &format!("{base}{path}")).as_deref(), Some(name), "{path}");
+        }
+        assert_eq!(method(Method::DELETE, base), None);
+        assert_eq!(method(Method::GET, "/api/v1/nobody"), None);
+    }
+
+    #[test]
+    fn any_workflow_id_comes_through_a_path() {
+        let (_, fields) =
+            find(&Method::GET, "/api/v1/namespaces/n/workflows/a%20b%2Fc+%C3%A4").expect("it is one");
+        assert!(fields.contains(&("execution.workflow_id".to_owned(), "a b/c+ä".to_owned())), "{fields:?}");
+    }
+}

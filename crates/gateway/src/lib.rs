@@ -1,0 +1,30 @@
+//! A lab's way to a Temporal Service that runs elsewhere.
+//!
+//! It listens on loopback where a lab's own dev server would, for gRPC and for the server's HTTP API, and hands every request on to
+//! the service that a profile names, with that profile's TLS and API key. So the rest of a lab, and any client of it, finds a
+//! Temporal server where it always does, needs no credentials, and cannot tell the difference.
+//!
+//! For one learner of several in a namespace it is also what keeps them apart: see [`Guard`].
+//!
+//! - [`Service`]: which service, by `temporal.toml` and `TEMPORAL_*`, as every Temporal tool has it;
+//! - [`Link`]: the connection to it, and how well it does;
+//! - [`preflight`]: what a lab needs there, made where the service allows it;
+//! - `proxy`: gRPC, message by message;
+//! - `http_api`: the server's HTTP API, from the descriptors of its gRPC one.
+
+mod api;
+mod guard;
+mod health;
+mod http_api;
+mod json;
+mod link;
+mod preflight;
+mod proxy;
+mod serve;
+mod service;
+
+pub use guard::{CLASS_QUEUE, Guard, task_queue};
+pub use link::Link;
+pub use preflight::{Findings, preflight};
+pub use serve::{Gateway, serve};
+pub use service::Service;

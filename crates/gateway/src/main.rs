@@ -1,0 +1,97 @@
+//! The gateway as a program. See `gateway --help`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Result;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use gateway::{Gateway, Guard, Link, Service};
+
+fn main() -> ExitCode {
+    let arguments = cli().get_matches();
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let outcome = runtime.block_on(run(&arguments));
+        // A question that is still under way is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line.
+fn cli() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let port = |name, default: &'static str, help| {
+        flag(name, "PORT", help).default_value(default).value_parser(value_parser!(u16))
+    };
+    Command::new("gateway")
+        .about("A Temporal Service elsewhere, on loopback: gRPC and the server's HTTP API, with the profile's TLS and API key")
+        .after_help(
+            "The service is that of a profile of temporal.toml and of TEMPORAL_* variables, as every Temporal tool has it.\n\n\
+             Example: gateway --profile class --learner ada --port 7233 --http-port 7243",
+        )
+        .arg(flag("profile", "NAME", "The profile in temporal.toml; else what TEMPORAL_PROFILE says, else default"))
+        .arg(flag("address", "HOST:PORT", "A service without TLS at that address, in place of a profile's"))
+        .arg(flag("namespace", "NAME", "The namespace there").default_value("default").requires("address"))
+        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's is touched"))
+        .arg(port("port", "7233", "The port for gRPC; 0 takes a free one"))
+        .arg(port("http-port", "7243", "The port for the HTTP API; 0 takes a free one"))
+        .arg(
+            flag("ready-file", "FILE", "A file to write the URL of the HTTP API to, once the service was found fit")
+                .value_parser(value_parser!(PathBuf)),
+        )
+}
+
+async fn run(arguments: &ArgMatches) -> Result<()> {
+    let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
+    let port = |name: &str| arguments.get_one::<u16>(name).copied().unwrap_or_default();
+    let shutdown = loopback::shutdown_signal()?;
+    loopback::allow_files();
+    let service = match text("address") {
+        Some(address) => Service::at(address, text("namespace").unwrap_or("default"))?,
+        None => Service::load(text("profile"))?,
+    };
+    let grpc = loopback::listen("127.0.0.1", port("port"), "gateway").await?;
+    let http = loopback::listen("127.0.0.1", port("http-port"), "gateway").await?;
+    let link = Link::new(service);
+    tokio::pin!(shutdown);
+    let findings = tokio::select! {
+        () = &mut shutdown => return Ok(()),
+        findings = gateway::preflight(&link) => findings?,
+    };
+    let service = &link.service;
+    // Whoever reads this may be gone; the gateway goes on.
+    let _ = writeln!(
+        io::stdout(),
+        "gateway to {}, namespace {}{}: gRPC on {}, HTTP API on {}",
+        service.address,
+        service.namespace,
+        if service.tls { ", over TLS" } else { "" },
+        grpc.local_addr()?,
+        http.local_addr()?
+    );
+    for made in &findings.made {
+        let _ = writeln!(io::stdout(), "made {made}, which was missing");
+    }
+    let url = format!("http://{}", http.local_addr()?);
+    let guard = Arc::new(Guard::new(text("learner"), &service.namespace));
+    let gateway = Gateway { link, guard, findings: Arc::new(findings) };
+    let served = gateway::serve(gateway, grpc, http, shutdown);
+    if let Some(file) = arguments.get_one::<PathBuf>("ready-file") {
+        loopback::write_ready_file(file, &url)?;
+    }
+    served.await;
+    Ok(())
+}

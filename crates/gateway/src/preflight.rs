@@ -1,0 +1,210 @@
+//! What a lab needs of a service, looked at before it starts: an answer, the namespace, two Search Attributes.
+//!
+//! What is missing is made where the service allows it. Where it does not, the error says who can, and by which command.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use prost_reflect::prost::Message as _;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::{
+    api::{self, OPERATOR, WORKFLOWS},
+    health::is_silence,
+    json,
+    link::Link,
+};
+
+/// How long each answer may take.
+const SOON: Duration = Duration::from_secs(10);
+/// How long what was made may take until it is known everywhere: namespaces and Search Attributes are cached.
+const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked whether it is.
+const PERIOD: Duration = Duration::from_millis(200);
+/// How long a namespace that is made here keeps what has ended: three days, the least that Temporal Cloud would have, too.
+const RETENTION: &str = "259200s";
+
+/// What was found, and what was made.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The version of the server, as far as it says.
+    pub server: String,
+    /// What was made, for a sentence each.
+    pub made: Vec<String>,
+}
+
+impl Findings {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "server": self.server, "made": self.made })
+    }
+}
+
+/// Looks at the service, and makes what is missing.
+///
+/// # Errors
+/// The service does not answer, refuses the credentials, or lacks what only somebody else can make.
+pub async fn preflight(link: &Link) -> Result<Findings> {
+    let service = &link.service;
+    let mut findings = Findings::default();
+    let info =
+        ask(link, WORKFLOWS, "GetSystemInfo", &json!({})).await.map_err(|status| explain(link, &status))?;
+    findings.server = info["serverVersion"].as_str().unwrap_or_default().to_owned();
+    let namespace = json!({ "namespace": service.namespace });
+    match ask(link, WORKFLOWS, "DescribeNamespace", &namespace).await {
+        Ok(_) => {}
+        Err(status) if status.code() == Code::NotFound => {
+            make_namespace(link).await?;
+            findings.made.push(format!("the namespace {}", service.namespace));
+        }
+        Err(status) => return Err(explain(link, &status)),
+    }
+    if make_search_attributes(link).await? {
+        findings.made.push(format!("the Search Attributes {}", contract::SEARCH_ATTRIBUTES.join(" and ")));
+    }
+    Ok(findings)
+}
+
+async fn make_namespace(link: &Link) -> Result<()> {
+    let name = &link.service.namespace;
+    let order = json!({ "namespace": name, "workflowExecutionRetentionPeriod": RETENTION });
+    match ask(link, WORKFLOWS, "RegisterNamespace", &order).await {
+        Ok(_) => {}
+        // Another lab was quicker.
+        Err(status) if status.code() == Code::AlreadyExists => {}
+        Err(status) => bail!(
+            "there is no namespace {name} at {}, and the service does not let you make it ({}); ask whoever runs it for:\n  \
+             temporal operator namespace create --namespace {name} --retention 3d",
+            link.service.address,
+            status.message()
+        ),
+    }
+    let question = json!({ "namespace": name });
+    until_known(async || ask(link, WORKFLOWS, "DescribeNamespace", &question).await.is_ok()).await.ok_or_else(
+        || anyhow!("the namespace {name} was made, and is still not known; try again in a minute"),
+    )
+}
+
+/// Returns whether any had to be made.
+async fn make_search_attributes(link: &Link) -> Result<bool> {
+    let name = &link.service.namespace;
+    let missing = match missing(link).await {
+        Ok(missing) => missing,
+        // Temporal Cloud does not tell of them this way. What is missing shows with the first transfer.
+        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => Vec::new(),
+        Err(status) => return Err(explain(link, &status)),
+    };
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let types: serde_json::Map<String, Value> = missing
+        .iter()
+        .map(|attribute| ((*attribute).to_owned(), json!("INDEXED_VALUE_TYPE_KEYWORD")))
+        .collect();
+    let order = json!({ "namespace": name, "searchAttributes": types });
+    match ask(link, OPERATOR, "AddSearchAttributes", &order).await {
+        Ok(_) => {}
+        Err(status) if status.code() == Code::AlreadyExists => {}
+        Err(status) => {
+            let flags: String =
+                missing.iter().map(|attribute| format!(" --name {attribute} --type Keyword")).collect();
+            bail!(
+                "the namespace {name} lacks the Search Attributes {}, and the service does not let you make them ({}); no \
+                 transfer would get past its first step. Ask whoever runs it for:\n  \
+                 temporal operator search-attribute create --namespace {name}{flags}\n\
+                 on Temporal Cloud, an admin of the namespace adds them on its page, as Keyword, or by: tcld namespace \
+                 search-attributes add",
+                missing.join(" and "),
+                status.message()
+            )
+        }
+    }
+    until_known(async || missing_now(link).await).await.ok_or_else(|| {
+        anyhow!("the Search Attributes were made, and are still not known; try again in a minute")
+    })?;
+    Ok(true)
+}
+
+async fn missing_now(link: &Link) -> bool {
+    missing(link).await.is_ok_and(|missing| missing.is_empty())
+}
+
+async fn missing(link: &Link) -> Result<Vec<&'static str>, Status> {
+    let answer =
+        ask(link, OPERATOR, "ListSearchAttributes", &json!({ "namespace": link.service.namespace })).await?;
+    let has = |name: &&str| !answer["customAttributes"][*name].is_null();
+    Ok(contract::SEARCH_ATTRIBUTES.into_iter().filter(|name| !has(name)).collect())
+}
+
+/// Waits until it is so. Returns nothing where it never is.
+async fn until_known(mut is_so: impl AsyncFnMut() -> bool) -> Option<()> {
+    tokio::time::timeout(KNOWN_WITHIN, async {
+        while !is_so().await {
+            tokio::time::sleep(PERIOD).await;
+        }
+    })
+    .await
+    .ok()
+}
+
+/// The service's answer to that message, both as JSON.
+pub(crate) async fn ask(link: &Link, service: &str, method: &str, message: &Value) -> Result<Value, Status> {
+    let method =
+        api::method_of(service, method).ok_or_else(|| Status::internal("there is no such method"))?;
+    let message = json::from_json(method.input(), message.clone()).map_err(Status::internal)?;
+    let answer = link.ask(&api::path(&method), message.encode_to_vec(), SOON).await?;
+    let answer =
+        api::answer(&method, &answer).ok_or_else(|| Status::internal("the answer cannot be read"))?;
+    Ok(json::to_json(&answer))
+}
+
+/// What that means, and what to do.
+fn explain(link: &Link, status: &Status) -> anyhow::Error {
+    let address = &link.service.address;
+    let words = status.message();
+    let lower = words.to_lowercase();
+    if status.code() == Code::Unauthenticated || status.code() == Code::PermissionDenied {
+        return anyhow!(
+            "the service at {address} refuses who you are ({words}): look at the profile's API key or client certificate, \
+             and whether it is one for namespace {}",
+            link.service.namespace
+        );
+    }
+    let hint = if lower.contains("certificaterequired")
+        || lower.contains("certificate required")
+        || lower.contains("handshakefailure")
+    {
+        "it wants a client certificate: give the profile client_cert_path and client_key_path"
+    } else if lower.contains("certificateexpired")
+        || lower.contains("certexpired")
+        || lower.contains("expired")
+    {
+        "a certificate has expired: ask whoever runs the service which"
+    } else if lower.contains("unknownissuer") || lower.contains("unknownca") || lower.contains("unknown ca") {
+        "one of the two certificates is from an authority that the other side does not know: look at the profile's server_ca_cert_path, and at who signed the client certificate"
+    } else if lower.contains("notvalidforname") || lower.contains("not valid for name") {
+        "its certificate is for another name: set server_name in the profile, or use the name that it is for as the address"
+    } else if lower.contains("badcertificate") || lower.contains("bad certificate") || lower.contains("alert")
+    {
+        "it does not take the client certificate: look at the profile's client_cert_path and client_key_path"
+    } else if lower.contains("corruptmessage") || lower.contains("invalidcontenttype") {
+        "it does not speak TLS, as the profile asks for: take the tls part out of the profile"
+    } else if !link.service.tls
+        && (lower.contains("frame")
+            || lower.contains("h2 protocol")
+            || lower.contains("broken pipe")
+            || lower.contains("closed")
+            || lower.contains("reset"))
+    {
+        "something listens there, and hangs up: maybe it wants TLS, which the profile does not have"
+    } else if lower.contains("refused") {
+        "nothing listens there: is the service started, and is the address right?"
+    } else if lower.contains("dns") || lower.contains("lookup") || lower.contains("name or service") {
+        "that name is not known here: is the address right, and is there a network?"
+    } else if is_silence(status.code()) {
+        "is the address right, and is there a network?"
+    } else {
+        return anyhow!("the Temporal Service at {address} answered: {words}");
+    };
+    anyhow!("no Temporal Service answers at {address} ({words}): {hint}")
+}

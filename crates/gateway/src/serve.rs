@@ -1,0 +1,86 @@
+//! The two sockets: gRPC, and the HTTP API.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::State, middleware, routing::get};
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+use tokio::{net::TcpListener, task::JoinSet};
+use tonic::Status;
+
+use crate::{Findings, Guard, Link, health, http_api, proxy};
+
+/// A gateway for one lab.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The connection to the service.
+    pub link: Link,
+    /// What comes through.
+    pub guard: Arc<Guard>,
+    /// What was found at the start.
+    pub findings: Arc<Findings>,
+}
+
+impl Gateway {
+    /// The message as it may be handed on.
+    pub(crate) async fn guard(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<DynamicMessage, Status> {
+        self.guard.check(&self.link, method, message).await
+    }
+}
+
+/// Answers on both sockets until `shutdown` is done.
+pub async fn serve(
+    gateway: Gateway,
+    grpc: TcpListener,
+    http: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) {
+    let app = Router::new()
+        .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(health::report(&gateway))))
+        .fallback(http_api::answer)
+        .with_state(gateway.clone())
+        .layer(middleware::from_fn(loopback::same_origin))
+        .layer(middleware::from_fn(loopback::local_host));
+    let mut both = JoinSet::new();
+    both.spawn(health::watch(gateway.link.clone()));
+    both.spawn(serve_grpc(gateway, grpc));
+    loopback::serve(http, app, shutdown).await;
+}
+
+async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else {
+                    // Out of files: one that ends makes room.
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    continue;
+                };
+                // It only costs speed where it fails.
+                let _ = stream.set_nodelay(true);
+                let gateway = gateway.clone();
+                let service = service_fn(move |request| {
+                    let gateway = gateway.clone();
+                    async move { Ok::<_, std::convert::Infallible>(proxy::answer(gateway, request).await) }
+                });
+                connections.spawn(async move {
+                    let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
+                    // A worker polls with many requests at once.
+                    server.http2().max_concurrent_streams(1000);
+                    // A client that goes away is its own matter.
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        }
+    }
+}

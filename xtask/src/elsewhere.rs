@@ -1,0 +1,200 @@
+//! Which Temporal Service a lab uses: a server of its own, or one elsewhere, as the last start had it or as flags say.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use clap::{Arg, ArgMatches, Command};
+use lab_client::{OWN_NAMESPACE, state::Elsewhere};
+use serde_json::Value;
+
+use crate::{
+    Usage,
+    project::{Project, replace_file},
+    ui::tell,
+};
+
+/// The file that tells the next start which service it was.
+const FILE: &str = "service.json";
+/// No name of a learner is longer: it is a part of Workflow Ids and of a Task Queue's name.
+const LONGEST_NAME: usize = 32;
+/// The port of the UI of a dev server, and so of a class.
+const UI_PORT: u16 = 8233;
+/// The UI of Temporal Cloud.
+const CLOUD_UI: &str = "https://cloud.temporal.io";
+
+/// The flags that choose a service.
+pub(crate) fn with_flags(command: Command) -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    command
+        .arg(
+            flag(
+                "profile",
+                "NAME",
+                "Use the Temporal Service of this profile of temporal.toml, in place of an own server",
+            )
+            .conflicts_with_all(["address", "own-server"]),
+        )
+        .arg(
+            flag(
+                "address",
+                "HOST:PORT",
+                "Use the Temporal Service at this address, without TLS, as that of a class",
+            )
+            .conflicts_with("own-server"),
+        )
+        .arg(flag("namespace", "NAME", "The namespace there [default: default]").requires("address"))
+        .arg(
+            flag(
+                "learner",
+                "NAME",
+                "Whose lab this is, where several share a namespace: small letters, digits, hyphens",
+            )
+            .conflicts_with("own-server"),
+        )
+        .arg(flag("ui", "URL", "Where that service's Temporal UI is, for links").conflicts_with("own-server"))
+        .arg(super::commands::flag("own-server", "Use a server of the lab's own again"))
+}
+
+/// The service that these flags mean; without any, that of the last start.
+pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Elsewhere>> {
+    let text = |name: &str| arguments.get_one::<String>(name).cloned();
+    let learner = text("learner").map(|name| checked(&name)).transpose()?;
+    if arguments.get_flag("own-server") {
+        return Ok(None);
+    }
+    let ui = text("ui").map(|ui| ui.trim_end_matches('/').to_owned());
+    let last = last(project);
+    match (text("profile"), text("address")) {
+        (Some(profile), _) => Ok(Some(Elsewhere {
+            profile: Some(profile),
+            learner,
+            ui: ui.unwrap_or_default(),
+            ..Elsewhere::default()
+        })),
+        (None, Some(address)) => {
+            let ui = ui.unwrap_or_else(|| ui_beside(&address));
+            let namespace = text("namespace").unwrap_or_else(|| OWN_NAMESPACE.to_owned());
+            Ok(Some(Elsewhere { profile: None, address, namespace, learner, ui }))
+        }
+        (None, None) if last.is_none() && (learner.is_some() || ui.is_some()) => Err(Usage(
+            "--learner and --ui are for a Temporal Service elsewhere: say which, by --profile or --address"
+                .to_owned(),
+        )
+        .into()),
+        (None, None) => Ok(last.map(|last| Elsewhere {
+            learner: learner.or(last.learner),
+            ui: ui.unwrap_or(last.ui),
+            // They are the profile's, and it may have been changed.
+            address: last.profile.as_ref().map_or(last.address, |_| String::new()),
+            namespace: last.profile.as_ref().map_or(last.namespace, |_| String::new()),
+            profile: last.profile,
+        })),
+    }
+}
+
+/// The service of the last start, if it was one elsewhere.
+pub(crate) fn last(project: &Project) -> Option<Elsewhere> {
+    let text = fs::read_to_string(project.in_lab(FILE)).ok()?;
+    Elsewhere::from_json(&serde_json::from_str::<Value>(&text).ok()?)
+}
+
+/// Has the next start use it, too.
+pub(crate) fn remember(project: &Project, elsewhere: Option<&Elsewhere>) -> Result<()> {
+    let file = project.in_lab(FILE);
+    let Some(elsewhere) = elsewhere else {
+        return match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("could not remove {}", file.display()))
+            }
+            _ => Ok(()),
+        };
+    };
+    replace_file(&file, elsewhere.to_json().to_string().as_bytes(), 0o600)
+        .with_context(|| format!("could not write {}", file.display()))
+}
+
+/// Tells that a start goes on with the service of the last one, where nobody asked for it again.
+pub(crate) fn tell_of_last(arguments: &ArgMatches, chosen: Option<&Elsewhere>) {
+    let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
+    if let Some(elsewhere) = chosen.filter(|_| !asked) {
+        tell!("as last time, on {}; on a server of its own again with: --own-server", name(elsewhere));
+    }
+}
+
+/// What a service is called in a sentence.
+pub(crate) fn name(elsewhere: &Elsewhere) -> String {
+    let service = match (&elsewhere.profile, &*elsewhere.address) {
+        (Some(profile), "") => format!("the Temporal Service of profile {profile}"),
+        (Some(profile), address) => format!("the Temporal Service of profile {profile} at {address}"),
+        (None, address) => format!("the Temporal Service at {address}"),
+    };
+    match &elsewhere.learner {
+        Some(learner) => format!("{service}, as {learner}"),
+        None => service,
+    }
+}
+
+/// What the gateway has found out is put in.
+pub(crate) fn complete(elsewhere: &mut Elsewhere, link: &Value) {
+    let text = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
+    (elsewhere.address, elsewhere.namespace) = (text("address"), text("namespace"));
+    let host = elsewhere.address.rsplit_once(':').map_or("", |(host, _)| host);
+    if elsewhere.ui.is_empty() && (host.ends_with(".tmprl.cloud") || host.ends_with(".api.temporal.io")) {
+        elsewhere.ui = CLOUD_UI.to_owned();
+    }
+}
+
+/// A learner's name, if it can be one.
+pub(crate) fn checked(name: &str) -> Result<String> {
+    let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_fit) || name.starts_with('-') {
+        return Err(Usage(format!(
+            "{name:?} cannot be a learner's name: it has up to {LONGEST_NAME} small letters, digits and hyphens, such as ada-l"
+        ))
+        .into());
+    }
+    Ok(name.to_owned())
+}
+
+/// Where the UI of a class is whose server is at that address.
+fn ui_beside(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    format!("http://{host}:{UI_PORT}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_learners_name_is_fit_for_ids() {
+        for name in ["ada", "ada-l", "7of9", &"x".repeat(32)] {
+            assert_eq!(checked(name).expect("it is fit"), name);
+        }
+        for name in ["", "Ada", "a b", "-a", "a.b", "ä", "a/b", "a\"b", &"x".repeat(33)] {
+            assert!(
+                checked(name).expect_err("it is not").to_string().contains("cannot be a learner's name"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_ui_is_known_of_a_class_and_of_temporal_cloud() {
+        assert_eq!(ui_beside("10.0.0.7:7233"), "http://10.0.0.7:8233");
+        assert_eq!(ui_beside("[::1]:7233"), "http://[::1]:8233");
+        for (address, ui) in [
+            ("spring.a1b2c.tmprl.cloud:7233", CLOUD_UI),
+            ("eu-central-1.aws.api.temporal.io:7233", CLOUD_UI),
+            ("temporal.example:7233", ""),
+        ] {
+            let mut elsewhere = Elsewhere::default();
+            complete(&mut elsewhere, &json!({ "address": address, "namespace": "spring.a1b2c" }));
+            assert_eq!((&*elsewhere.ui, &*elsewhere.namespace), (ui, "spring.a1b2c"));
+        }
+    }
+}
