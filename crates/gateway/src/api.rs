@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::http::Method;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"))[..])
@@ -45,42 +45,44 @@ enum Part {
     Field(String),
 }
 
-/// Every place in the HTTP API, as the descriptors have it by `google.api.http`.
-pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    let Some(extension) = POOL.get_extension_by_name("google.api.http") else { return Vec::new() };
-    let services = [WORKFLOWS, OPERATOR].into_iter().filter_map(|name| POOL.get_service_by_name(name));
-    let mut routes = Vec::new();
-    for method in services.flat_map(|service| service.methods().collect::<Vec<_>>()) {
-        let options = method.options();
-        if !options.has_extension(&extension) {
-            continue;
-        }
-        let rule = options.get_extension(&extension);
-        let Some(rule) = rule.as_message() else { continue };
-        routes.extend(route(rule, &method));
-        if let Some(more) = rule.get_field_by_name("additional_bindings") {
-            let more = more.as_list().unwrap_or_default().iter().filter_map(Value::as_message);
-            routes.extend(more.filter_map(|rule| route(rule, &method)));
-        }
-    }
-    routes
-});
+/// The places of the HTTP API that a lab and its clients ask for, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors
+/// have lost which there are, as they stand there as extensions.
+const PLACES: [(Method, &str, &str); 16] = [
+    (Method::GET, "", "DescribeNamespace"),
+    (Method::GET, "workflows", "ListWorkflowExecutions"),
+    (Method::GET, "workflow-count", "CountWorkflowExecutions"),
+    (Method::GET, "workflows/{execution.workflow_id}", "DescribeWorkflowExecution"),
+    (Method::GET, "workflows/{execution.workflow_id}/history", "GetWorkflowExecutionHistory"),
+    (Method::GET, "workflows/{execution.workflow_id}/history-reverse", "GetWorkflowExecutionHistoryReverse"),
+    (Method::GET, "task-queues/{task_queue.name}", "DescribeTaskQueue"),
+    (Method::POST, "workflows/{workflow_id}", "StartWorkflowExecution"),
+    (Method::POST, "workflows/{workflow_execution.workflow_id}/terminate", "TerminateWorkflowExecution"),
+    (Method::POST, "workflows/{workflow_execution.workflow_id}/cancel", "RequestCancelWorkflowExecution"),
+    (Method::POST, "workflows/{workflow_execution.workflow_id}/reset", "ResetWorkflowExecution"),
+    (
+        Method::POST,
+        "workflows/{workflow_execution.workflow_id}/signal/{signal_name}",
+        "SignalWorkflowExecution",
+    ),
+    (Method::POST, "workflows/{execution.workflow_id}/query/{query.query_type}", "QueryWorkflow"),
+    (Method::POST, "activities-deprecated/pause", "PauseActivity"),
+    (Method::POST, "activities-deprecated/unpause", "UnpauseActivity"),
+    (Method::POST, "activities-deprecated/reset", "ResetActivity"),
+];
 
-fn route(rule: &DynamicMessage, method: &MethodDescriptor) -> Option<Route> {
-    let text = |name: &str| {
-        let value = rule.get_field_by_name(name)?;
-        Some(value.as_str()?.to_owned()).filter(|text| !text.is_empty())
-    };
-    let verbs =
-        [("get", Method::GET), ("post", Method::POST), ("put", Method::PUT), ("delete", Method::DELETE)];
-    let (verb, template) = verbs.into_iter().find_map(|(name, verb)| Some((verb, text(name)?)))?;
+/// The same, in parts, with their methods.
+pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
         Some(field) => Part::Field(field.to_owned()),
         None => Part::Is(part.to_owned()),
     };
-    let template = template.trim_start_matches('/').split('/').map(part).collect();
-    Some(Route { verb, template, has_body: text("body").is_some(), method: method.clone() })
-}
+    let route = |(verb, place, name): (Method, &str, &str)| {
+        let template = format!("api/v1/namespaces/{{namespace}}/{place}");
+        let template = template.trim_end_matches('/').split('/').map(part).collect();
+        Some(Route { has_body: verb == Method::POST, verb, template, method: method(name)? })
+    };
+    PLACES.into_iter().filter_map(route).collect()
+});
 
 impl Route {
     /// The values that this path has for fields, if it is one of this place.
@@ -126,4 +128,28 @@ pub(crate) fn text(message: &DynamicMessage, fields: &[&str]) -> Option<String> 
     message.descriptor().get_field_by_name(last)?;
     let value = message.get_field_by_name(last)?;
     Some(value.as_str()?.to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_the_http_api_has_a_method_with_such_fields() {
+        assert_eq!(ROUTES.len(), PLACES.len());
+        for route in ROUTES.iter() {
+            for part in &route.template {
+                let Part::Field(path) = part else { continue };
+                let mut form = Some(route.method.input());
+                for name in path.split('.') {
+                    let field = form.as_ref().and_then(|form| form.get_field_by_name(name));
+                    let field = field.unwrap_or_else(|| panic!("{} has no {path}", route.method.name()));
+                    form = match field.kind() {
+                        prost_reflect::Kind::Message(form) => Some(form),
+                        _ => None,
+                    };
+                }
+            }
+        }
+    }
 }

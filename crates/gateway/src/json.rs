@@ -58,8 +58,8 @@ fn held(fields: &Map<String, Value>) -> Option<Value> {
         fields.keys().all(|name| name == "metadata" || name == "data" || name == "externalPayloads");
     let encoding = STANDARD.decode(metadata.get("encoding")?.as_str()?).ok()?;
     match (is_payload, &encoding[..]) {
-        // Another word beside the encoding is told by no JSON.
-        (true, b"json/plain") if metadata.len() == 1 || metadata.contains_key("type") => {
+        // With another word beside the encoding, as a Search Attribute has its type, it stays what it is.
+        (true, b"json/plain") if metadata.len() == 1 => {
             serde_json::from_slice(&STANDARD.decode(fields.get("data")?.as_str()?).ok()?).ok()
         }
         (true, b"binary/null") => Some(Value::Null),

@@ -79,10 +79,11 @@ async fn make_namespace(link: &Link) -> Result<()> {
             status.message()
         ),
     }
-    let question = json!({ "namespace": name });
-    until_known(async || ask(link, WORKFLOWS, "DescribeNamespace", &question).await.is_ok()).await.ok_or_else(
-        || anyhow!("the namespace {name} was made, and is still not known; try again in a minute"),
-    )
+    // It is known at once where it is kept, and seconds later where it is used.
+    let is_unknown = |status: &Status| status.code() == Code::NotFound;
+    until_known(async || !missing(link).await.as_ref().is_err_and(is_unknown)).await.ok_or_else(|| {
+        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
+    })
 }
 
 /// Returns whether any had to be made.

@@ -1,0 +1,166 @@
+//! Whoever asks the gateway gets what the server itself answers.
+
+use std::time::Duration;
+
+use contract::WORKFLOW_TYPE;
+use lab_client::{Endpoints, temporal::Server};
+use serde_json::{Value, json};
+use stages::Modules;
+use testbed::{TestWorker, Testbed, connect, until};
+use transfer_kit::Bank;
+
+use crate::support::{Program, Start, get};
+
+/// What is another each time it is asked for.
+fn without_times(mut answer: Value) -> Value {
+    if let Some(info) = answer["workflowExecutionInfo"].as_object_mut() {
+        info.remove("stateTransitionCount");
+    }
+    // The server names the kind of an error, which nobody here reads.
+    if let Some(answer) = answer.as_object_mut() {
+        answer.remove("details");
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_http_api_answers_as_the_servers_own() {
+    let testbed = Testbed::start().await;
+    let gateway =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    // One that completes, one that is stuck, one that fails; and what no lab starts.
+    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
+    let worker = TestWorker::start(&testbed.client, options).await;
+    let input = |to: &str| json!({ "from_account": "account_A", "to_account": to, "amount": 25.5 });
+    for (id, to) in [("completes", "account_B"), ("fails", "nobody"), ("a b/ä\"", "account_C")] {
+        let handle = testbed.start_transfer(id, input(to)).await;
+        let _ = handle.get_result(Default::default()).await;
+    }
+    worker.stop().await;
+    testbed.start_transfer("waits", input("account_B")).await;
+
+    let base = "/api/v1/namespaces/default";
+    let all = lab_client::http::encode(&format!("WorkflowType=\"{WORKFLOW_TYPE}\""));
+    let own = testbed.server.http_url.clone();
+    // What is listed lags behind.
+    until("all are listed", || async {
+        let (_, list) =
+            get(&own, &format!("{base}/workflow-count?query={all}%20GROUP%20BY%20ExecutionStatus")).await;
+        if list["count"] == "4" && list["groups"].as_array().is_some_and(|groups| groups.len() == 3) {
+            Ok(())
+        } else {
+            Err(list)
+        }
+    })
+    .await;
+    let mut paths: Vec<String> = vec![
+        String::new(),
+        "/workflows".to_owned(),
+        format!("/workflows?query={all}&pageSize=1"),
+        "/workflows?query=no%20query".to_owned(),
+        format!("/workflow-count?query={all}"),
+        format!("/workflow-count?query={all}%20GROUP%20BY%20ExecutionStatus"),
+        "/workflows/nobody".to_owned(),
+        "/workflows/nobody/history".to_owned(),
+    ];
+    for id in ["completes", "fails", "waits"] {
+        for rest in ["", "/history", "/history?maximumPageSize=3", "/history-reverse?maximumPageSize=20"] {
+            paths.push(format!("/workflows/{id}{rest}"));
+        }
+    }
+    for path in paths {
+        let path = format!("{base}{path}");
+        let (own_status, own_answer) = get(&own, &path).await;
+        let (status, answer) = gateway.get(&path).await;
+        assert_eq!(status, own_status, "{path}: {answer}");
+        assert_eq!(without_times(answer), without_times(own_answer), "{path}");
+    }
+    // The server's own has no path for this id.
+    let path = format!("{base}/workflows/{}", lab_client::http::encode("a b/ä\""));
+    let (status, answer) = gateway.get(&path).await;
+    assert_eq!(
+        (status, &answer["workflowExecutionInfo"]["execution"]["workflowId"]),
+        (200, &json!("a b/ä\""))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_asks_and_orders_through_it() {
+    let testbed = Testbed::start().await;
+    let gateway =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    let server = Server::new(&Endpoints::own(&gateway.http, "", &testbed.bank_url));
+    let ask = |ask: Box<dyn FnOnce(&Server) -> anyhow::Result<Value> + Send>| {
+        let server = server.clone();
+        async move { tokio::task::spawn_blocking(move || ask(&server)).await.expect("it does not panic") }
+    };
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
+    let started = ask(Box::new(move |server| Ok(json!(server.start_quickly("one", &input)?.run_id)))).await;
+    let run_id = started.expect("it starts").as_str().expect("an id").to_owned();
+    let run = lab_client::temporal::Run { workflow_id: "one".to_owned(), run_id };
+    let again = ask(Box::new(|server| Ok(json!(server.start_quickly("one", &json!({}))?.run_id)))).await;
+    assert_eq!(lab_client::temporal::status_of(&again.expect_err("it is taken")), 409);
+    // A worker, over gRPC.
+    let client = connect(&gateway.grpc).await;
+    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let worker =
+        TestWorker::start(&client, modules.worker_options(Bank::at(&testbed.bank_url)).expect("options"))
+            .await;
+    let waited = run.clone();
+    ask(Box::new(move |server| server.wait_closed(&waited).map(|()| Value::Null))).await.expect("it ends");
+    let described = run.clone();
+    let description = ask(Box::new(move |server| server.describe(&described))).await.expect("it is known");
+    assert_eq!(description["workflowExecutionInfo"]["status"], "WORKFLOW_EXECUTION_STATUS_COMPLETED");
+    worker.stop().await;
+    assert_eq!(testbed.balance("account_A").await, 974_50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_goes_away_and_comes_back_is_told_of_and_nothing_is_lost() {
+    let mut testbed = Testbed::start_keeping().await;
+    let gateway =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    let client = connect(&gateway.grpc).await;
+    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let worker =
+        TestWorker::start(&client, modules.worker_options(Bank::at(&testbed.bank_url)).expect("options"))
+            .await;
+    let answers = async |wanted: bool| {
+        until("the link", || async {
+            let (_, link) = gateway.get("/link").await;
+            if link["answers"] == wanted { Ok(link) } else { Err(link) }
+        })
+        .await
+    };
+    answers(true).await;
+    testbed.server.stop();
+    let link = answers(false).await;
+    assert!(link["silent_for_s"].is_u64() && link["why"].is_string(), "{link}");
+    let (status, answer) = gateway.get("/api/v1/namespaces/default/workflows").await;
+    assert_eq!(status, 503, "{answer}");
+    testbed.server.start_again().await;
+    answers(true).await;
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
+    let handle = testbed.start_transfer("after", input).await;
+    tokio::time::timeout(Duration::from_secs(60), handle.get_result(Default::default()))
+        .await
+        .expect("the worker has found the service again")
+        .expect("it completes");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_peoples_web_pages_get_nothing_from_it() {
+    let testbed = Testbed::start().await;
+    let gateway =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = format!("{}/api/v1/namespaces/default/workflows", gateway.http);
+    for (name, value) in
+        [("origin", "https://example.com"), ("host", "rebound.example.com"), ("sec-fetch-site", "cross-site")]
+    {
+        let answer = client.get(&url).header(name, value).send().await.expect("it answers");
+        assert!(answer.status().is_client_error(), "{name}: {value}: {}", answer.status());
+    }
+}

@@ -1,0 +1,234 @@
+//! Two learners in one namespace, who do the worst to each other by mistake.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+use stages::Modules;
+use testbed::{TestWorker, Testbed, connect, temporal_cli, until};
+use tokio::process::Command;
+use transfer_kit::Bank;
+
+use crate::support::{Program, Start};
+
+/// A learner's way to the server that all share.
+async fn learner(testbed: &Testbed, name: &str) -> Program {
+    Program::start(Start {
+        flags: &["--address", testbed.server_address(), "--learner", name],
+        ..Start::default()
+    })
+    .await
+}
+
+/// The CLI, as a learner types it.
+async fn cli(address: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(temporal_cli());
+    command.args(arguments).args(["--address", address, "--namespace", "default"]);
+    command.env("TEMPORAL_CONFIG_FILE", "/dev/null").output().await.expect("it runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Starts a Workflow of a learner, which nobody runs.
+async fn start(gateway: &Program, learner: &str, id: &str) {
+    let queue = contract::task_queue(Some(learner));
+    let started = cli(
+        &gateway.grpc,
+        &[
+            "workflow",
+            "start",
+            "--type",
+            contract::WORKFLOW_TYPE,
+            "--task-queue",
+            &queue,
+            "--workflow-id",
+            id,
+            "--input",
+            "{}",
+        ],
+    )
+    .await;
+    assert!(started.status.success(), "{}", text(&started));
+}
+
+async fn status(testbed: &Testbed, id: &str) -> Value {
+    testbed.ask_server(&format!("workflows/{id}")).await["workflowExecutionInfo"]["status"].clone()
+}
+
+async fn count(gateway: &Program, query: &str) -> Value {
+    let path = format!("/api/v1/namespaces/default/workflow-count?query={}", lab_client::http::encode(query));
+    gateway.get(&path).await.1["count"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobodys_order_touches_anothers_transfer() {
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    start(&bob, "bob", "bob.one").await;
+    for order in [
+        &["workflow", "terminate", "-w", "bob.one"][..],
+        &["workflow", "cancel", "-w", "bob.one"],
+        &["workflow", "delete", "-w", "bob.one"],
+        &["workflow", "signal", "-w", "bob.one", "--name", "x"],
+        &["workflow", "reset", "-w", "bob.one", "--type", "FirstWorkflowTask", "--reason", "x"],
+        &["workflow", "update", "execute", "-w", "bob.one", "--name", "x"],
+        &["activity", "pause", "-w", "bob.one", "--activity-id", "withdraw"],
+        &["activity", "reset", "-w", "bob.one", "--activity-id", "withdraw"],
+        &["activity", "complete", "-w", "bob.one", "--activity-id", "withdraw", "--result", "1"],
+    ] {
+        let output = cli(&ada.grpc, order).await;
+        let said = text(&output);
+        assert!(!output.status.success(), "{order:?}: {said}");
+        assert!(said.contains("bob.one is not a transfer of ada"), "{order:?}: {said}");
+    }
+    // Nor by starting one under its name that would end it, or on its Task Queue.
+    let over = |queue: &str| {
+        let queue = queue.to_owned();
+        let grpc = ada.grpc.clone();
+        async move {
+            let words = [
+                "workflow",
+                "start",
+                "--type",
+                "X",
+                "--task-queue",
+                &queue,
+                "--workflow-id",
+                "bob.one",
+                "--id-conflict-policy",
+                "TerminateExisting",
+            ];
+            cli(&grpc, &words).await
+        }
+    };
+    for queue in [
+        contract::task_queue(Some("ada")),
+        contract::task_queue(Some("bob")),
+        contract::TASK_QUEUE.to_owned(),
+    ] {
+        let output = over(&queue).await;
+        assert!(!output.status.success() && text(&output).contains("ada"), "{queue}: {}", text(&output));
+    }
+    // Nor what all share.
+    for order in [
+        &["operator", "search-attribute", "remove", "--name", "from_account", "--yes"][..],
+        &["operator", "namespace", "update", "--description", "mine"],
+        &["operator", "namespace", "create", "another"],
+    ] {
+        let output = cli(&ada.grpc, order).await;
+        assert!(
+            !output.status.success() && text(&output).contains("not for a learner"),
+            "{order:?}: {}",
+            text(&output)
+        );
+    }
+    assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
+    // Its owner may, and so may who has no learner's name: the instructor.
+    let ended = cli(&bob.grpc, &["workflow", "terminate", "-w", "bob.one"]).await;
+    assert!(ended.status.success(), "{}", text(&ended));
+    start(&bob, "bob", "bob.two").await;
+    let ended = cli(testbed.server_address(), &["workflow", "terminate", "-w", "bob.two"]).await;
+    assert!(ended.status.success(), "{}", text(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_and_a_batch_are_of_ones_own() {
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    for (gateway, name) in [(&ada, "ada"), (&bob, "bob")] {
+        for number in 0..3 {
+            start(gateway, name, &format!("{name}.{number}")).await;
+        }
+    }
+    let running = "ExecutionStatus=\"Running\"";
+    for gateway in [&ada, &bob] {
+        for query in [running, "", "WorkflowId=\"bob.0\" OR WorkflowId=\"ada.0\" OR WorkflowId!=\"x\""] {
+            until("one's own are listed", || async {
+                let count = count(gateway, query).await;
+                if count == "3" { Ok(()) } else { Err(count) }
+            })
+            .await;
+        }
+    }
+    // What would be everybody's, and what is another's, is nobody's.
+    for query in [
+        "WorkflowType=\"MoneyTransferWorkflow\"",
+        "WorkflowId STARTS_WITH \"bob\" OR WorkflowId STARTS_WITH \"ada\"",
+    ] {
+        let output =
+            cli(&ada.grpc, &["workflow", "terminate", "--query", query, "--reason", "x", "--yes"]).await;
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    until("ada's have ended", || async {
+        let count = count(&ada, running).await;
+        if count == json!(null) || count == "0" { Ok(()) } else { Err(count) }
+    })
+    .await;
+    for number in 0..3 {
+        assert_eq!(status(&testbed, &format!("bob.{number}")).await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
+    }
+    // A query that would close the bracket around it is none.
+    let output =
+        cli(&ada.grpc, &["workflow", "count", "--query", "WorkflowId=\"x\") OR (WorkflowId!=\"x\""]).await;
+    assert!(!output.status.success(), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_runs_the_transfers_of_its_own_learner() {
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    let options = |queue: String| {
+        let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+        let mut options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
+        options.task_queue = queue;
+        options
+    };
+    let client = connect(&ada.grpc).await;
+    let worker = TestWorker::start(&client, options(contract::task_queue(Some("ada")))).await;
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 }).to_string();
+    for (gateway, name) in [(&bob, "bob"), (&ada, "ada")] {
+        let queue = contract::task_queue(Some(name));
+        let id = format!("{name}.one");
+        let words = [
+            "workflow",
+            "start",
+            "--type",
+            contract::WORKFLOW_TYPE,
+            "--task-queue",
+            &queue,
+            "--workflow-id",
+            &id,
+            "--input",
+            &input,
+        ];
+        let started = cli(&gateway.grpc, &words).await;
+        assert!(started.status.success(), "{}", text(&started));
+    }
+    until("ada's completes", || async {
+        let status = status(&testbed, "ada.one").await;
+        if status == "WORKFLOW_EXECUTION_STATUS_COMPLETED" { Ok(()) } else { Err(status) }
+    })
+    .await;
+    worker.stop().await;
+    assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
+    // A worker for another's Task Queue, or for the one of a lab without learners, is not served.
+    for queue in [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned()] {
+        let outcome = tokio::task::spawn_blocking({
+            let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
+            move || {
+                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+                runtime.block_on(async {
+                    let client = connect(&grpc).await;
+                    let mut polls = false;
+                    let limit = tokio::time::sleep(std::time::Duration::from_secs(3));
+                    let ended = transfer_kit::host::run(client, options, limit, || polls = true).await;
+                    (ended.is_err(), polls)
+                })
+            }
+        })
+        .await
+        .expect("it does not panic");
+        assert!(!outcome.1, "a worker of ada's polls {queue}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What a service lacks, or does not allow, is found out before a lab starts.
+
+use testbed::{Testbed, until};
+
+use crate::support::{Program, Start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_and_search_attributes_that_are_missing_are_made() {
+    let testbed = Testbed::start().await;
+    let flags = ["--address", testbed.server_address(), "--namespace", "spring"];
+    let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
+    let (_, link) = gateway.get("/link").await;
+    assert_eq!(link["namespace"], "spring");
+    assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(2), "{link}");
+    // Made once.
+    let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
+    let (_, link) = gateway.get("/link").await;
+    assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(0), "{link}");
+    let (status, _) = gateway.get("/api/v1/namespaces/spring/workflows").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_is_told_with_its_address() {
+    let said = Program::try_start(Start { flags: &["--address", "127.0.0.1:1"], ..Start::default() }).await;
+    let said = said.err().expect("nobody listens there");
+    assert!(
+        said.contains("no Temporal Service answers at 127.0.0.1:1") && said.contains("nothing listens there"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_found_by_its_name_and_variables_go_before_it() {
+    let testbed = Testbed::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("temporal.toml");
+    let text = format!(
+        "[profile.class]\naddress = \"{}\"\nnamespace = \"autumn\"\n[profile.other]\naddress = \"127.0.0.1:1\"\n",
+        testbed.server_address()
+    );
+    std::fs::write(&file, text).expect("it can be written");
+    let file = file.to_str().expect("it is text");
+    let config = ("TEMPORAL_CONFIG_FILE", file);
+    let class = Program::start(Start { flags: &["--profile", "class"], environment: &[config] }).await;
+    assert_eq!(class.get("/link").await.1["namespace"], "autumn");
+    let by_variables = [config, ("TEMPORAL_PROFILE", "class"), ("TEMPORAL_NAMESPACE", "winter")];
+    let winter = Program::start(Start { environment: &by_variables, ..Start::default() }).await;
+    assert_eq!(winter.get("/link").await.1["namespace"], "winter");
+    for (flags, words) in [(["--profile", "nobody"], "nobody"), (["--profile", "other"], "127.0.0.1:1")] {
+        let said = Program::try_start(Start { flags: &flags, environment: &[config] }).await;
+        let said = said.err().expect("it cannot be used");
+        assert!(said.starts_with("error: ") && said.contains(words), "{flags:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_from_where_the_service_was_known() {
+    let mut testbed = Testbed::start_keeping().await;
+    let gateway =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    testbed.server.stop();
+    testbed.server.start_again().await;
+    until("it answers again", || async {
+        let (status, answer) = gateway.get("/api/v1/namespaces/default").await;
+        if status == 200 { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}

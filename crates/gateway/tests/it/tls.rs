@@ -1,0 +1,1 @@
+//! TLS before the server.
