@@ -69,7 +69,7 @@ async fn nobodys_order_touches_anothers_transfer() {
     for order in [
         &["workflow", "terminate", "-w", "bob.one"][..],
         &["workflow", "cancel", "-w", "bob.one"],
-        &["workflow", "delete", "-w", "bob.one"],
+        &["workflow", "delete", "-w", "bob.one", "--yes"],
         &["workflow", "signal", "-w", "bob.one", "--name", "x"],
         &["workflow", "reset", "-w", "bob.one", "--type", "FirstWorkflowTask", "--reason", "x"],
         &["workflow", "update", "execute", "-w", "bob.one", "--name", "x"],
