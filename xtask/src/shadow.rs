@@ -160,9 +160,10 @@ impl Shadow {
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
     }
 
-    /// Starts the lab, on ports that are free.
-    pub(crate) fn start(&self) -> Result<()> {
+    /// Starts the lab, on ports that are free, with these further words.
+    pub(crate) fn start(&self, words: &[String]) -> Result<()> {
         let mut arguments = vec!["lab".to_owned(), "start".to_owned(), "--detach".to_owned()];
+        arguments.extend(words.iter().cloned());
         for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports()) {
             arguments.extend([format!("--{flag}"), port.to_string()]);
         }
@@ -251,6 +252,7 @@ impl Shadow {
         temporal_cli::forget_settings(&mut command);
         if let Some(state) = State::read(&self.project.lab) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
+            command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
         }
         let root = &self.project.root;
         command

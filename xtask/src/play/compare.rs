@@ -29,6 +29,8 @@ const fn varies(text: &'static str, output: &'static str) -> Row {
 /// The Run Id of an execution, or another id of that kind.
 const UUID: &str = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b";
 const WORKFLOW_ID: &str = r"\btransfer-[0-9]{10}-[0-9a-f]{8}\b";
+/// Where several share a namespace, a learner's name stands before it.
+const SOMEBODYS_WORKFLOW_ID: &str = r"(?:\b[a-z0-9-]+\.)?\btransfer-[0-9]{10}-[0-9a-f]{8}\b";
 /// The first part of a backup's name.
 const BACKUP: &str = r"\b[0-9]{8}T[0-9]{6}Z\b";
 const PID: &str = r#"\bpid"?:? *[0-9]+\b"#;
@@ -47,7 +49,7 @@ const ROWS: [Row; 13] = [
     id(UUID),
     // A Run Id that was cut short.
     varies(r"\b[0-9a-f]{8}-…", r"[0-9a-f]{8}-.*"),
-    id(WORKFLOW_ID),
+    Row { text: WORKFLOW_ID, output: SOMEBODYS_WORKFLOW_ID, is_id: true },
     id(BACKUP),
     id(PID),
     varies(TIME, TIME),
