@@ -63,7 +63,8 @@ const OWN: &str = "own-server";
 pub(crate) fn words(arguments: &ArgMatches) -> Vec<String> {
     let given = |flag: Arg| {
         let name = flag.get_id().as_str().to_owned();
-        let value = arguments.get_one::<String>(&name)?;
+        // A command may have only some of them.
+        let value = arguments.try_get_one::<String>(&name).ok()??;
         Some([format!("--{name}"), value.clone()])
     };
     flags().into_iter().filter_map(given).flatten().collect()

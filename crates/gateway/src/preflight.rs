@@ -79,16 +79,19 @@ async fn make_namespace(link: &Link) -> Result<()> {
             status.message()
         ),
     }
-    // It is known at once where it is kept, and seconds later where it is used.
-    let is_unknown = |status: &Status| status.code() == Code::NotFound;
-    until_known(async || !missing(link).await.as_ref().is_err_and(is_unknown)).await.ok_or_else(|| {
-        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
-    })
+    Ok(())
 }
 
 /// Returns whether any had to be made.
 async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
+    // A namespace that was made a moment ago, by this lab or by another, is known at once where it is kept, and seconds later
+    // where it is used.
+    let is_unknown =
+        |missing: &Result<_, Status>| missing.as_ref().is_err_and(|status| status.code() == Code::NotFound);
+    until_known(async || !is_unknown(&missing(link).await)).await.ok_or_else(|| {
+        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
+    })?;
     let missing = match missing(link).await {
         Ok(missing) => missing,
         // Temporal Cloud does not tell of them this way. What is missing shows with the first transfer.

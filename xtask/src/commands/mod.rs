@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod check;
+mod class;
 mod doctor;
 mod hint;
 mod lab;
@@ -61,6 +62,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(test::command())
         .subcommand(bench::command())
         .subcommand(chaos::command())
+        .subcommand(class::command())
         .subcommand(tidy::command())
 }
 
@@ -85,6 +87,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("test", arguments)) => test::run(&project, arguments),
         Some(("bench", arguments)) => bench::run(&project, arguments),
         Some(("chaos", arguments)) => chaos::run(&project, arguments),
+        Some(("class", arguments)) => class::run(&project, arguments),
         Some(("tidy", arguments)) => tidy::run(&project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
     }
