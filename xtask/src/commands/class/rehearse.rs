@@ -19,7 +19,7 @@ use super::super::{example, json_flag, play, text};
 use crate::{
     Usage, build,
     build::Executables,
-    elsewhere,
+    control, elsewhere,
     play::{Failure, follow},
     project::Project,
     shadow::Shadow,
@@ -74,6 +74,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let executables = build::build_for_play(project, &play::binaries())?;
     let words = elsewhere::words(arguments);
 
+    let rehearsal = control::random_hex(2)?;
     let begin = Instant::now();
     let next = AtomicUsize::new(0);
     let all: Mutex<Vec<Rehearsed>> = Mutex::default();
@@ -89,7 +90,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                         return;
                     }
                     let Ok(number) = u16::try_from(number) else { return };
-                    let one = rehearse(project, number, &words, &executables, cli.clone());
+                    let one = rehearse(project, (&rehearsal, number), &words, &executables, cli.clone());
                     let one = match one {
                         Ok(Some(one)) => one,
                         Ok(None) => {
@@ -97,7 +98,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                             return;
                         }
                         Err(error) => Rehearsed {
-                            learner: name(number),
+                            learner: name(&rehearsal, number),
                             started: Duration::ZERO,
                             stages: Vec::new(),
                             failure: Some(format!("{error:#}")),
@@ -136,20 +137,21 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn name(number: u16) -> String {
-    format!("{NAME}-{number}")
+/// The name of that learner of this rehearsal: no earlier one had it, whose transfers would be in the lists.
+fn name(rehearsal: &str, number: u16) -> String {
+    format!("{NAME}-{rehearsal}-{number}")
 }
 
 /// The whole lab, as one learner; nothing where it was broken off.
 fn rehearse(
     project: &Project,
-    number: u16,
+    (rehearsal, number): (&str, u16),
     words: &[String],
     executables: &Executables,
     temporal_cli: std::path::PathBuf,
 ) -> Result<Option<Rehearsed>> {
     let shadow = Shadow::make_one(project, "rehearse", number, executables, temporal_cli)?;
-    let learner = name(number);
+    let learner = name(rehearsal, number);
     let mut all_words = words.to_vec();
     all_words.extend(["--learner".to_owned(), learner.clone()]);
     let begin = Instant::now();
