@@ -178,12 +178,10 @@ fn trouble_on(elsewhere: &Elsewhere, link: Option<&Value>) -> Option<String> {
                 duration(silent as f64)
             ))
         }
-        None if round_trip > SLOW => {
-            format!(
-                "on {service}: slow, {} a round trip, so every step takes longer",
-                duration(round_trip / 1000.0)
-            )
-        }
+        None if round_trip > SLOW => Some(format!(
+            "{service}: slow, {} a round trip, so every step takes longer",
+            duration(round_trip / 1000.0)
+        )),
         None => None,
     }
 }
