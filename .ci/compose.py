@@ -28,10 +28,10 @@ def ports(described):
 
 for (name, target, published), address in ports(plain).items():
     expect(address == "127.0.0.1", f"{name}'s {published} is published at {address}")
-    expect(name in ("temporal", "ui", "account-api"), f"{name}'s {published} is published at all")
+    expect(name in ("temporal", "ui", "transfer-web"), f"{name}'s {published} is published at all")
 moved = {key for key, address in ports(changed).items() if address == "192.0.2.7"}
 expect(
-    moved == {("temporal", 7233, "7233"), ("ui", 8080, "8233")},
+    moved == {("temporal", 7233, "7233"), ("ui", 8080, "8233"), ("transfer-web", 5051, "5051")},
     f"BUGLAB_BIND moves {sorted(moved)}",
 )
 expect(example == plain, "by example.env something is not as by default")
@@ -108,13 +108,14 @@ for name in sorted(of_the_lab.keys() | settings.keys()):
         f"{name} is {settings.get(name)} in dynamic-config.yaml and {of_the_lab.get(name)} in the lab",
     )
 
-# ---- The three programs are one machine, and find each other there.
+# ---- The three programs find each other, and the page's reader the UI.
 
 web = dict(it.removeprefix("--").split("=", 1) for it in services["transfer-web"]["command"])
 expect(web["temporal-http"].removeprefix("http://") in hosts, "the page asks the HTTP API by a name that it does not take")
-for name in ("worker", "transfer-web"):
-    expect(services[name].get("network_mode") == "service:account-api", f"{name} is not in the bank's network")
-expect(services["worker"]["environment"]["ACCOUNT_API_URL"] == web["bank"] == "http://127.0.0.1:5050", "the bank has one address")
+bank = "http://account-api:5050"
+expect(services["worker"]["environment"]["ACCOUNT_API_URL"] == web["bank"] == bank, "the bank has one address")
+expect(web["temporal-ui"] == "http://127.0.0.1:8233", f"the page links to {web['temporal-ui']}")
+expect("--temporal-ui=http://192.0.2.7:8233" in changed["services"]["transfer-web"]["command"], "BUGLAB_BIND leaves the page's links")
 
 if wrong:
     sys.exit("\n".join(f"error: {it}" for it in wrong))
