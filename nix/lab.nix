@@ -96,7 +96,7 @@ let
     };
 in
 rec {
-  # worker, run_workflow, account-api, transfer-web and xtask: the workspace's default members.
+  # worker, run_workflow, account-api, gateway, transfer-web and xtask: the workspace's default members.
   package = rustPackage {
     meta = {
       description = "The lab's programs";
