@@ -3,7 +3,7 @@
 mod bench;
 mod chaos;
 mod check;
-mod class;
+pub(crate) mod class;
 mod doctor;
 mod hint;
 mod lab;

@@ -1,6 +1,6 @@
 //! `class`: many learners on one Temporal Service.
 
-mod rehearse;
+pub(crate) mod rehearse;
 
 use std::process::ExitCode;
 

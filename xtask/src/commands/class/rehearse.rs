@@ -1,10 +1,11 @@
 //! `class rehearse`: the whole lab, as many learners, against the service, before the class comes.
 
 use std::{
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -53,13 +54,18 @@ pub(crate) fn command() -> Command {
 }
 
 /// How the lab went for one learner.
-struct Rehearsed {
-    learner: String,
+#[derive(Default)]
+pub(crate) struct Rehearsed {
+    /// Who.
+    pub(crate) learner: String,
     /// How long the lab took to start.
-    started: Duration,
+    pub(crate) started: Duration,
     /// Each stage, with how long it took.
-    stages: Vec<(&'static str, Duration)>,
-    failure: Option<String>,
+    pub(crate) stages: Vec<(&'static str, Duration)>,
+    /// How long it took from each saved mend until all goals were reached.
+    pub(crate) mends: Vec<Duration>,
+    /// Where and how it was not as the texts say.
+    pub(crate) failure: Option<String>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
@@ -73,50 +79,13 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &play::binaries())?;
     let words = elsewhere::words(arguments);
-
-    let rehearsal = control::random_hex(2)?;
     let begin = Instant::now();
-    let next = AtomicUsize::new(0);
-    let all: Mutex<Vec<Rehearsed>> = Mutex::default();
-    let broken_off = Mutex::new(false);
-    let cli = &cli;
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed) + 1;
-                    let is_over = number > usize::from(learners);
-                    if is_over || *broken_off.lock().unwrap_or_else(PoisonError::into_inner) {
-                        return;
-                    }
-                    let Ok(number) = u16::try_from(number) else { return };
-                    let one = rehearse(project, (&rehearsal, number), &words, &executables, cli.clone());
-                    let one = match one {
-                        Ok(Some(one)) => one,
-                        Ok(None) => {
-                            *broken_off.lock().unwrap_or_else(PoisonError::into_inner) = true;
-                            return;
-                        }
-                        Err(error) => Rehearsed {
-                            learner: name(&rehearsal, number),
-                            started: Duration::ZERO,
-                            stages: Vec::new(),
-                            failure: Some(format!("{error:#}")),
-                        },
-                    };
-                    if !as_json {
-                        one.tell();
-                    }
-                    all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
-                }
-            });
+    let on_one = |one: &Rehearsed| {
+        if !as_json {
+            one.tell();
         }
-    });
-    if broken_off.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        bail!("the rehearsal was broken off; nothing of it is left running");
-    }
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.sort_by(|a, b| a.learner.cmp(&b.learner));
+    };
+    let all = all(project, &Rehearsal { learners, at_once, words, executables, temporal_cli: cli }, on_one)?;
     let failed = all.iter().filter(|one| one.failure.is_some()).count();
     let took = begin.elapsed();
     if as_json {
@@ -137,51 +106,108 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-/// The name of that learner of this rehearsal: no earlier one had it, whose transfers would be in the lists.
-fn name(rehearsal: &str, number: u16) -> String {
-    format!("{NAME}-{rehearsal}-{number}")
+/// What is rehearsed.
+pub(crate) struct Rehearsal {
+    /// How many learners.
+    pub(crate) learners: u16,
+    /// How many of them at a time.
+    pub(crate) at_once: u16,
+    /// The words that name the service to `lab start`.
+    pub(crate) words: Vec<String>,
+    /// What a lab runs, built.
+    pub(crate) executables: Executables,
+    /// The Temporal CLI.
+    pub(crate) temporal_cli: PathBuf,
+}
+
+/// Plays the whole lab for each of them, and tells of each that has finished.
+pub(crate) fn all(
+    project: &Project,
+    rehearsal: &Rehearsal,
+    on_one: impl Fn(&Rehearsed) + Sync,
+) -> Result<Vec<Rehearsed>> {
+    // No earlier rehearsal had these names, whose transfers would be in the lists.
+    let name = format!("{NAME}-{}", control::random_hex(2)?);
+    let next = AtomicU16::new(1);
+    let is_broken_off = AtomicBool::new(false);
+    let all: Mutex<Vec<Rehearsed>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..rehearsal.at_once {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > rehearsal.learners || is_broken_off.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let learner = format!("{name}-{number}");
+                    match rehearse(project, rehearsal, number, &learner) {
+                        Ok(Some(one)) => {
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                        Ok(None) => is_broken_off.store(true, Ordering::Relaxed),
+                        Err(error) => {
+                            let failure = Some(format!("{error:#}"));
+                            let one = Rehearsed { learner, failure, ..Rehearsed::default() };
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if is_broken_off.into_inner() {
+        bail!("the rehearsal was broken off; nothing of it is left running");
+    }
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by(|a, b| a.learner.cmp(&b.learner));
+    Ok(all)
 }
 
 /// The whole lab, as one learner; nothing where it was broken off.
 fn rehearse(
     project: &Project,
-    (rehearsal, number): (&str, u16),
-    words: &[String],
-    executables: &Executables,
-    temporal_cli: std::path::PathBuf,
+    rehearsal: &Rehearsal,
+    number: u16,
+    learner: &str,
 ) -> Result<Option<Rehearsed>> {
-    let shadow = Shadow::make_one(project, "rehearse", number, executables, temporal_cli)?;
-    let learner = name(rehearsal, number);
-    let mut all_words = words.to_vec();
-    all_words.extend(["--learner".to_owned(), learner.clone()]);
+    let Rehearsal { executables, temporal_cli, words, .. } = rehearsal;
+    let shadow = Shadow::make_one(project, "rehearse", number, executables, temporal_cli.clone())?;
+    let mut words = words.clone();
+    words.extend(["--learner".to_owned(), learner.to_owned()]);
     let begin = Instant::now();
-    let mut failure = shadow.start(&all_words).err().map(|error| format!("{error:#}"));
-    let started = begin.elapsed();
-    let mut stages = Vec::new();
+    let mut one = Rehearsed {
+        learner: learner.to_owned(),
+        failure: shadow.start(&words).err().map(|error| format!("{error:#}")),
+        ..Rehearsed::default()
+    };
+    one.started = begin.elapsed();
     for stage in STAGES {
-        if failure.is_some() || shadow.is_interrupted() {
+        if one.failure.is_some() || shadow.is_interrupted() {
             break;
         }
         let begin = Instant::now();
-        match follow(&shadow, stage, stages.is_empty()) {
-            Ok(()) => stages.push((stage.name, begin.elapsed())),
-            Err(found) => failure = Some(sentence(stage.name, &found)),
+        match follow(&shadow, stage, one.stages.is_empty()) {
+            Ok(mended) => {
+                one.stages.push((stage.name, begin.elapsed()));
+                one.mends.extend(mended);
+            }
+            Err(found) => one.failure = Some(sentence(stage.name, &found)),
         }
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
         return Ok(None);
     }
-    if failure.is_some() {
+    if one.failure.is_some() {
         shadow.stop()?;
-        tell!(
-            "the folder of {learner} stays until the next rehearsal: {}",
-            project.display(&shadow.project.root)
-        );
+        let folder = project.display(&shadow.project.root);
+        tell!("the folder of {learner} stays until the next rehearsal: {folder}");
     } else {
         shadow.remove()?;
     }
-    Ok(Some(Rehearsed { learner, started, stages, failure }))
+    Ok(Some(one))
 }
 
 /// Where and how a lab is not as its text says.
@@ -213,6 +239,7 @@ impl Rehearsed {
             "learner": self.learner,
             "started_after": self.started.as_secs_f64(),
             "stages": stages.collect::<Vec<_>>(),
+            "mended_after": self.mends.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             "failure": self.failure,
         })
     }
