@@ -186,8 +186,11 @@ pub async fn run(
 /// Waits until the server knows of this worker's polls.
 async fn polls(client: &Client, identity: &str, queue: &str) {
     for kind in [TaskQueueType::Workflow, TaskQueueType::Activity] {
+        let mut wait = Duration::from_millis(10);
         while !is_polled(client, identity, queue, kind).await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(wait).await;
+            // A service that many share answers only so many of these in a second.
+            wait = (wait * 2).min(Duration::from_millis(250));
         }
     }
 }
