@@ -3,6 +3,7 @@
 mod as_a_server;
 mod front;
 mod learners;
+mod link;
 mod preflight;
 mod support;
 mod tls;
