@@ -3,7 +3,9 @@
 mod bench;
 mod chaos;
 mod check;
+mod class;
 mod doctor;
+mod help_me;
 mod hint;
 mod lab;
 mod mine;
@@ -48,6 +50,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(stage::command())
         .subcommand(check::command())
         .subcommand(hint::command())
+        .subcommand(help_me::command())
         .subcommand(reset::command())
         .subcommand(transfer::command())
         .subcommand(retry::command())
@@ -55,6 +58,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(real_world_mode::command())
         .subcommand(run_workflow::command())
         .subcommand(temporal::command())
+        .subcommand(class::command())
         .subcommand(play::command())
         .subcommand(doctor::command())
         .subcommand(prefetch::command())
@@ -72,6 +76,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("stage", arguments)) => stage::run(&project, arguments),
         Some(("check", arguments)) => check::run(&project, arguments),
         Some(("hint", arguments)) => hint::run(&project, arguments),
+        Some(("help-me", arguments)) => help_me::run(&project, arguments),
+        Some(("class", arguments)) => class::run(&project, arguments),
         Some(("outage", arguments)) => outage::run(&project, arguments),
         Some(("real-world-mode", arguments)) => real_world_mode::run(&project, arguments),
         Some(("reset", arguments)) => reset::run(&project, arguments),

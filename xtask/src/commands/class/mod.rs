@@ -1,0 +1,39 @@
+//! `class serve|board`: for whoever gives a class.
+
+mod board;
+mod gateway;
+mod places;
+mod serve;
+mod served;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+
+use super::{example, flag, json_flag, text};
+use crate::{Usage, project::Project};
+
+pub(crate) fn command() -> Command {
+    Command::new("class")
+        .about(
+            "For whoever gives a class: a server for the room, and a board that tells how each learner does",
+        )
+        .after_help(example(&[
+            "cargo xtask class serve --bind 192.168.0.7",
+            "cargo xtask class board --watch",
+        ]))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(board::command())
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    match arguments.subcommand() {
+        Some(("serve", arguments)) => serve::run(project, arguments),
+        Some(("board", arguments)) => board::run(project, arguments),
+        _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
+    }
+}
