@@ -22,9 +22,7 @@
       devShells = each (lab: {
         default = lab.shell;
       });
-      packages = each (lab: {
-        default = lab.package;
-      });
+      packages = each (lab: lab.images // { default = lab.package; });
       apps = each (lab: {
         default = lab.app;
       });

@@ -96,7 +96,7 @@ let
     };
 in
 rec {
-  # worker, run_workflow, account-api, transfer-web and xtask: the workspace's default members.
+  # worker, run_workflow, account-api, gateway, transfer-web and xtask: the workspace's default members.
   package = rustPackage {
     meta = {
       description = "The lab's programs";
@@ -144,7 +144,15 @@ rec {
     meta.description = "The lab's commands, to be run inside a checkout";
   };
 
-  checks = {
+  # What runs in a container is Linux's.
+  images = lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux (
+    import ./images.nix {
+      inherit pkgs package;
+      inherit (workspace.package) version;
+    }
+  );
+
+  checks = images // {
     inherit package;
     format = rustCheck "format" rustSource [ pkgs.rustfmt ] "cargo fmt --all --check";
     clippy = rustCheck "clippy" rustSource [

@@ -10,6 +10,7 @@ rec {
     );
   versionAtLeast = version: least: builtins.compareVersions version least >= 0;
   hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+  optionalAttrs = condition: attributes: if condition then attributes else { };
   optionalString = condition: text: if condition then text else "";
   makeBinPath = packages: builtins.concatStringsSep ":" (map (package: "${package}/bin") packages);
   # Not nixpkgs': the words of a text.

@@ -98,13 +98,17 @@ let
       }
       {
         cc = pkgs.gcc;
-        hostPlatform.isDarwin = system == "aarch64-darwin";
+        hostPlatform = {
+          isDarwin = system == "aarch64-darwin";
+          isLinux = system != "aarch64-darwin";
+        };
         mkDerivation =
           attributes:
           package (
             {
               inherit stdenv;
               outputs = [ "out" ];
+              nativeBuildInputs = [ ];
               args = [
                 "-euc"
                 ''source "$stdenv/setup"; eval "$buildCommand"; exit 0''
@@ -160,8 +164,69 @@ let
       '';
     };
 
+  # As nixpkgs' own does, it makes an archive for `docker load`, of all that the contents and the configuration refer to, and
+  # runs `fakeRootCommands` as a root that is none. It makes one layer of it all. The libraries that nixpkgs' programs refer
+  # to in the store are this machine's here, and go along.
+  buildLayeredImage =
+    {
+      name,
+      tag,
+      contents,
+      config,
+      fakeRootCommands,
+    }:
+    let
+      described = pkgs.runCommand "${name}-described" {
+        inherit contents;
+        description = builtins.toJSON {
+          inherit config;
+          architecture = if system == "aarch64-linux" then "arm64" else "amd64";
+          created = "1970-01-01T00:00:01Z";
+          os = "linux";
+          rootfs = {
+            type = "layers";
+            diff_ids = [ "sha256:@layer@" ];
+          };
+        };
+        passAsFile = [ "description" ];
+      } ''mkdir "$out"; cp "$descriptionPath" "$out/config"; echo "$contents" > "$out/contents"'';
+    in
+    package {
+      inherit described fakeRootCommands;
+      name = "${name}.tar.gz";
+      tagged = "${name}:${tag}";
+      exportReferencesGraph = [
+        "graph"
+        described
+      ];
+      passAsFile = [ "fakeRootCommands" ];
+      args = [
+        "-euc"
+        ''
+          mkdir -p root image
+          grep "^$NIX_STORE/" graph | grep -v '\.drv$' | sort -u | grep -vFx "$described" > paths
+          sed 's|^/||' paths | tar --create --directory / --files-from - | tar --extract --directory root
+          for content in $(cat "$described/contents"); do cp --recursive --symbolic-link --no-clobber "$content"/* root/; done
+          chmod -R u+w root
+          find root -path "root$NIX_STORE/*/bin/*" -type f -exec ldd {} \; | grep -o '/[^ ]*' | grep -v ':$' | sed 's|^/||' | sort -u |
+            tar --create --directory / --dereference --files-from - | tar --extract --directory root
+          fakeroot bash -euc 'cd root; . "$fakeRootCommandsPath"; tar --create --sort name --mtime @1 --numeric-owner --file ../layer.tar .'
+          layer=$(sha256sum layer.tar | cut -c -64)
+          sed "s/@layer@/$layer/" "$described/config" > config.json
+          config=$(sha256sum config.json | cut -c -64)
+          mkdir "image/$layer"
+          mv layer.tar "image/$layer/"
+          mv config.json "image/$config.json"
+          echo "[{\"Config\": \"$config.json\", \"RepoTags\": [\"$tagged\"], \"Layers\": [\"$layer/layer.tar\"]}]" > image/manifest.json
+          tar --create --sort name --mtime @1 --directory image . | gzip --no-name > "$out"
+          exit 0
+        ''
+      ];
+    } { };
+
   pkgs = {
     inherit lib stdenv;
+    dockerTools = { inherit buildLayeredImage; };
 
     mkShell =
       {
@@ -209,6 +274,15 @@ let
       exec /bin/bash "$@"
     '';
     bashInteractive = pkgs.bash;
+    runtimeShellPackage = pkgs.bash;
+
+    cacert = package {
+      name = "cacert";
+      args = [
+        "-euc"
+        ''mkdir -p "$out/etc/ssl/certs"; echo "stands in for certificates" > "$out/etc/ssl/certs/ca-bundle.crt"; exit 0''
+      ];
+    } { };
 
     cargo = links "cargo" [ "cargo" ];
     clippy = links "clippy" [

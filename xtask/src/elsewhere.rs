@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Usage,
+    commands::flag,
     project::{Project, replace_file},
     ui::tell,
 };
@@ -22,46 +23,58 @@ const UI_PORT: u16 = 8233;
 /// The UI of Temporal Cloud.
 const CLOUD_UI: &str = "https://cloud.temporal.io";
 
-/// The flags that choose a service.
-pub(crate) fn with_flags(command: Command) -> Command {
-    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+/// The flags that name a service elsewhere.
+pub(crate) fn flags() -> [Arg; 5] {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
-    command
-        .arg(
-            flag(
-                "profile",
-                "NAME",
-                "Use the Temporal Service of this profile of temporal.toml, in place of an own server",
-            )
-            .conflicts_with_all(["address", "own-server"]),
+    [
+        text(
+            "profile",
+            "NAME",
+            "Use the Temporal Service of this profile of temporal.toml, in place of an own server",
         )
-        .arg(
-            flag(
-                "address",
-                "HOST:PORT",
-                "Use the Temporal Service at this address, without TLS, as that of a class",
-            )
-            .conflicts_with("own-server"),
-        )
-        .arg(flag("namespace", "NAME", "The namespace there [default: default]").requires("address"))
-        .arg(
-            flag(
-                "learner",
-                "NAME",
-                "Whose lab this is, where several share a namespace: small letters, digits, hyphens",
-            )
-            .conflicts_with("own-server"),
-        )
-        .arg(flag("ui", "URL", "Where that service's Temporal UI is, for links").conflicts_with("own-server"))
-        .arg(super::commands::flag("own-server", "Use a server of the lab's own again"))
+        .conflicts_with("address"),
+        text(
+            "address",
+            "HOST:PORT",
+            "Use the Temporal Service at this address, without TLS, as that of a class",
+        ),
+        text("namespace", "NAME", "The namespace there [default: default]").requires("address"),
+        text(
+            "learner",
+            "NAME",
+            "Whose lab this is, where several share a namespace: small letters, digits, hyphens",
+        ),
+        text("ui", "URL", "Where that service's Temporal UI is, for links"),
+    ]
+}
+
+/// The flags that choose a service, for a lab that can have one of its own.
+pub(crate) fn with_flags(command: Command) -> Command {
+    let own = flag(OWN, "Use a server of the lab's own again");
+    command.args(flags()).arg(own.conflicts_with_all(["profile", "address", "learner", "ui"]))
+}
+
+/// The flag for a server of the lab's own.
+const OWN: &str = "own-server";
+
+/// These flags as they were typed, for another start.
+pub(crate) fn words(arguments: &ArgMatches) -> Vec<String> {
+    let given = |flag: Arg| {
+        let name = flag.get_id().as_str().to_owned();
+        // A command may have only some of them.
+        let value = arguments.try_get_one::<String>(&name).ok()??;
+        Some([format!("--{name}"), value.clone()])
+    };
+    flags().into_iter().filter_map(given).flatten().collect()
 }
 
 /// The service that these flags mean; without any, that of the last start.
 pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Elsewhere>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let learner = text("learner").map(|name| checked(&name)).transpose()?;
-    if arguments.get_flag("own-server") {
+    if arguments.get_flag(OWN) {
         return Ok(None);
     }
     let ui = text("ui").map(|ui| ui.trim_end_matches('/').to_owned());

@@ -278,13 +278,27 @@ impl DevServer {
         for value in settings.chain([hosts]).chain(self.settings.iter().cloned()) {
             arguments.extend(["--dynamic-config-value".into(), value.into()]);
         }
-        // A killed server loses nothing by this, since the system has what it wrote. A power cut may damage
-        // the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
-        for pragma in ["journal_mode=wal", "synchronous=off"] {
+        for pragma in SQLITE {
             arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
         }
         arguments
     }
+}
+
+/// The arguments of a dev server for a class on loopback, but for where it keeps its state.
+pub(crate) fn class_arguments(port: u16, http_port: u16) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into).into();
+    for (flag, port) in [("--port", port), ("--http-port", http_port)] {
+        arguments.extend([flag.into(), port.to_string().into()]);
+    }
+    for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).chain(FOR_A_CLASS) {
+        arguments.extend(["--dynamic-config-value".into(), value.into()]);
+    }
+    for pragma in SQLITE {
+        arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
+    }
+    arguments.extend(["--log-level", "error"].map(Into::into));
+    arguments
 }
 
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
@@ -319,6 +333,15 @@ fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
 /// A failed Workflow Task is tried again after a second or two, so that a learner's fix shows at once.
 const SHORT_RETRIES: [&str; 2] =
     [r#"history.workflowTaskRetryMaxInterval="1s""#, r#"history.defaultWorkflowTaskTimeout="2s""#];
+
+/// How the server's database is kept. A killed server loses nothing by this, since the system has what it wrote. A power cut
+/// may damage the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
+const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
+
+/// What a class needs besides. So many batches a namespace may run at a time: by default it is one, and the others would wait. And so
+/// many lists and counts it is answered in a second: by default it is 10, which a few learners with their pages open use up.
+pub(crate) const FOR_A_CLASS: [&str; 2] =
+    ["frontend.MaxConcurrentBatchOperationPerNamespace=100", "frontend.namespaceRPS.visibility=1000"];
 
 /// A shard looks for new tasks this often a second at most. The server's default is 20, for a service of many
 /// shards: here it would make the five Workflow Tasks of a lone transfer wait for a quarter of a second. Much

@@ -93,6 +93,8 @@ pub(crate) struct Shadow {
     program: PathBuf,
     /// What its lab runs as the server.
     pub(crate) temporal_cli: PathBuf,
+    /// Which it is of several at a time.
+    number: u16,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -105,6 +107,17 @@ impl Shadow {
         executables: &Executables,
         temporal_cli: PathBuf,
     ) -> Result<Shadow> {
+        Shadow::make_one(original, kind, 0, executables, temporal_cli)
+    }
+
+    /// As [`Shadow::make`], for one of several at a time, each with a number of its own.
+    pub(crate) fn make_one(
+        original: &Project,
+        kind: &str,
+        number: u16,
+        executables: &Executables,
+        temporal_cli: PathBuf,
+    ) -> Result<Shadow> {
         let all = original.in_lab(kind);
         project::make_private(&all)
             .with_context(|| format!("could not make the folder {}", all.display()))?;
@@ -114,6 +127,7 @@ impl Shadow {
                 project: Project { lab: root.join(".lab"), root },
                 program: std::env::current_exe().context("could not tell where this program is")?,
                 temporal_cli: temporal_cli.clone(),
+                number,
                 interrupted: Arc::clone(&interrupted),
             })
         };
@@ -124,7 +138,11 @@ impl Shadow {
         for left in left_over(&all) {
             shadow(left)?.remove()?;
         }
-        let shadow = shadow(all.join(std::process::id().to_string()))?;
+        let name = match number {
+            0 => std::process::id().to_string(),
+            number => format!("{}-{number}", std::process::id()),
+        };
+        let shadow = shadow(all.join(name))?;
         let root = &shadow.project.root;
         shadow.fill(original, executables).with_context(|| format!("could not write {}", root.display()))?;
         let seen = Arc::clone(&shadow.interrupted);
@@ -160,10 +178,11 @@ impl Shadow {
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
     }
 
-    /// Starts the lab, on ports that are free.
-    pub(crate) fn start(&self) -> Result<()> {
+    /// Starts the lab, on ports that are free, with these further words.
+    pub(crate) fn start(&self, words: &[String]) -> Result<()> {
         let mut arguments = vec!["lab".to_owned(), "start".to_owned(), "--detach".to_owned()];
-        for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports()) {
+        arguments.extend(words.iter().cloned());
+        for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports(self.number)) {
             arguments.extend([format!("--{flag}"), port.to_string()]);
         }
         let started = self.xtask(&arguments)?;
@@ -251,6 +270,7 @@ impl Shadow {
         temporal_cli::forget_settings(&mut command);
         if let Some(state) = State::read(&self.project.lab) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
+            command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
         }
         let root = &self.project.root;
         command
@@ -332,9 +352,9 @@ fn messages(executables: &Executables) -> String {
 
 /// Free ports, not of those that the system gives away by itself, and others than those of a rehearsal beside
 /// this one.
-fn free_ports() -> impl Iterator<Item = u16> {
-    let first = 30_000 + u16::try_from(std::process::id() % 130).unwrap_or_default() * 20;
-    (first..32_768).filter(|&port| ports::is_free(port))
+fn free_ports(number: u16) -> impl Iterator<Item = u16> {
+    let place = (u16::try_from(std::process::id() % 130).unwrap_or_default() + number) % 130;
+    (30_000 + place * 20..32_768).filter(|&port| ports::is_free(port))
 }
 
 /// Reads all of it, on a thread of its own.

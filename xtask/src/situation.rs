@@ -40,8 +40,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a stage's transfers may take to come to a rest.
 const RESTED_WITHIN: Duration = Duration::from_secs(10);
-/// How often they are looked at.
+/// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
 const PERIOD: Duration = Duration::from_millis(100);
+const SHARED_PERIOD: Duration = Duration::from_millis(500);
 /// How long transfers that get on may take until they have.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -123,7 +124,7 @@ impl<'a> Entrance<'a> {
     /// Waits for the stage's transfers, so that what is told of them next stays true; but for no longer than is bearable:
     /// the learner can wait as well.
     fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
-        wait_until(RESTED_WITHIN, || {
+        self.wait_until(RESTED_WITHIN, || {
             let at_rest = self
                 .transfers()?
                 .into_iter()
@@ -164,7 +165,7 @@ impl<'a> Entrance<'a> {
                 self.place(base, entered)?;
                 if came == Came::HeldAtDeposit {
                     // What an earlier change has broken, this code can complete: it is not to be mended later.
-                    wait_until(SETTLED_WITHIN, || Ok(self.those_that(Came::Broken)?.is_empty()))?;
+                    self.wait_until(SETTLED_WITHIN, || Ok(self.those_that(Came::Broken)?.is_empty()))?;
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
@@ -192,13 +193,13 @@ impl<'a> Entrance<'a> {
         }
         self.set_outage(Outage::default())?;
         // What does not get through under this code is not lost: it waits for code with which it does.
-        wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_deposit()?.is_empty()))
+        self.wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_deposit()?.is_empty()))
     }
 
     /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
     /// be able to go on with. What has failed before is not waited for, nor anything for long.
     fn let_settle(&self) -> Result<()> {
-        wait_until(SETTLED_WITHIN, || {
+        self.wait_until(SETTLED_WITHIN, || {
             let found = stuck::find(&self.server, usize::MAX)?;
             let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
             Ok(stuck.len() >= found.running)
@@ -209,7 +210,7 @@ impl<'a> Entrance<'a> {
     /// the stage's own.
     fn let_through(&self) -> Result<()> {
         self.retry(&self.stuck_on_activities()?)?;
-        wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_activities()?.is_empty()))?;
+        self.wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_activities()?.is_empty()))?;
         self.let_settle()
     }
 
@@ -318,7 +319,7 @@ impl<'a> Entrance<'a> {
                     words(came, there.len() == 1)
                 );
             }
-            thread::sleep(PERIOD);
+            thread::sleep(self.period());
         }
     }
 
@@ -334,20 +335,24 @@ impl<'a> Entrance<'a> {
         Ok(Facts::new(runs, &[], String::new(), Vec::new()).transfers)
     }
 
+    /// Asks until it is so, but for no longer than this.
+    fn wait_until(&self, within: Duration, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < within && !is_so()? {
+            thread::sleep(self.period());
+        }
+        Ok(())
+    }
+
+    fn period(&self) -> Duration {
+        if self.state.elsewhere.is_some() { SHARED_PERIOD } else { PERIOD }
+    }
+
     fn tell(&self, words: std::fmt::Arguments<'_>) {
         if !self.quiet {
             tell!("{words}");
         }
     }
-}
-
-/// Asks until it is so, but for no longer than this.
-fn wait_until(within: Duration, is_so: impl Fn() -> Result<bool>) -> Result<()> {
-    let begin = Instant::now();
-    while begin.elapsed() < within && !is_so()? {
-        thread::sleep(PERIOD);
-    }
-    Ok(())
 }
 
 /// Has the lab build and restart the worker, and shows how it gets on.

@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{http, state::Elsewhere, temporal::Server, time};
+use lab_client::{http, progress::Progress, state::Elsewhere, temporal::Server, time};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     control::{self, Reply, Request},
     elsewhere, logs, ports,
     process::{self, Ending, Identity},
+    progress,
     project::{LAB_VARIABLE, Project},
     reporter::Reporter,
     services::{self, SERVICES, Service, Setup},
@@ -55,7 +56,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const OWNERSHIP: Duration = Duration::from_secs(1);
 
 /// The files of a lab that hold what it has done: the server's history and the bank's books.
-const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
+const DATABASES: [&str; 2] = ["temporal.db", BANK_DATABASE];
+/// The bank's books.
+const BANK_DATABASE: &str = "bank.db";
 
 /// How a lab is to be started.
 pub(crate) struct Options {
@@ -85,6 +88,8 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
     let remembered = project.in_lab(ports::PORTS_FILE);
     crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
+    // A bank without books knows nothing of transfers that a lab before this one has left at a service elsewhere.
+    let fresh = options.fresh || !project.in_lab(BANK_DATABASE).exists();
     if options.fresh {
         empty_databases(project)?;
     }
@@ -126,7 +131,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
         signals_seen,
         build: Build::new(),
         watching: options.watch,
-        fresh: options.fresh,
+        fresh,
         lock,
         looked: Instant::now(),
     };
@@ -641,6 +646,12 @@ impl Supervisor {
         self.record()?;
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
+            // What others of this name have done there before is no part of this lab.
+            let progress = Progress::read(&self.setup.project.lab);
+            progress::write(
+                &self.setup.project,
+                &Progress { transfers: Vec::new(), ..Progress::begin(progress.stage) },
+            )?;
         }
         Ok(())
     }

@@ -73,6 +73,11 @@ fn rule(method: &str) -> Rule {
         | "UnpauseActivity"
         | "ResetActivity"
         | "UpdateActivityOptions"
+        // The same in later servers' words.
+        | "PauseActivityExecution"
+        | "UnpauseActivityExecution"
+        | "ResetActivityExecution"
+        | "UpdateActivityExecutionOptions"
         // These go by names, without the token of a task.
         | "RecordActivityTaskHeartbeatById"
         | "RespondActivityTaskCompletedById"
@@ -154,6 +159,9 @@ impl Guard {
         if method.parent_service().full_name() != WORKFLOWS {
             return Err(self.refusal(&api::path(method)));
         }
+        if rule(method.name()) == Rule::Refuse {
+            return Err(self.refusal(&api::path(method)));
+        }
         let namespace = api::text(&message, &["namespace"]);
         if namespace.as_ref().is_some_and(|namespace| *namespace != self.namespace) {
             return Err(Status::permission_denied(format!(
@@ -163,8 +171,8 @@ impl Guard {
             )));
         }
         match rule(method.name()) {
-            Rule::Pass => {}
-            Rule::Refuse => return Err(self.refusal(&api::path(method))),
+            // Those that are refused have been.
+            Rule::Pass | Rule::Refuse => {}
             Rule::Narrow(field) => self.narrow(&mut message, field)?,
             Rule::Batch => {
                 if has_any(&message, "executions") || api::text(&message, &["visibility_query"]).is_none() {

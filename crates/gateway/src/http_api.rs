@@ -1,6 +1,6 @@
 //! The server's HTTP API, `/api/v1/…`: each place of it is a method of the gRPC one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     body::to_bytes,
@@ -22,6 +22,8 @@ use crate::{
 const LONGEST: usize = 4 * 1024 * 1024;
 /// How long an answer may take.
 const SOON: Duration = Duration::from_secs(10);
+/// How long is waited first where the service has too much to do; then twice as long, and so on.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -124,8 +126,21 @@ impl Gateway {
         message: &DynamicMessage,
         within: Duration,
     ) -> Result<DynamicMessage, Status> {
-        let message = self.guard(method, message.clone()).await?;
-        let answer = self.link.ask(&api::path(method), message.encode_to_vec(), within).await?;
+        let message = self.guard(method, message.clone()).await?.encode_to_vec();
+        let begin = Instant::now();
+        let mut wait = FIRST_WAIT;
+        let answer = loop {
+            match self.link.ask(&api::path(method), message.clone(), within).await {
+                // Temporal Cloud answers thirty lists and counts of a namespace in a second: a class has to take turns.
+                Err(status)
+                    if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < SOON / 2 =>
+                {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                answer => break answer?,
+            }
+        };
         api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
     }
 }

@@ -47,6 +47,13 @@ fn shorten(value: Value) -> Value {
                 None => Value::Object(short),
             }
         }
+        // A number with a fraction is written without it where it has none, as Go does.
+        Value::Number(number) => match number.as_f64() {
+            Some(value) if number.is_f64() && value.fract() == 0.0 && value.abs() < 1e15 => {
+                json!(value as i64)
+            }
+            _ => Value::Number(number),
+        },
         other => other,
     }
 }

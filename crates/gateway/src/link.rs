@@ -56,9 +56,14 @@ impl Link {
             grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
             grpc.unary(request, path, Raw).await
         });
+        let begin = Instant::now();
         match answer.await {
-            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| plain(&status)),
-            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", within.as_secs()))),
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            // tonic waits no longer either, and where it is the first to say so, it says that the question was cancelled.
+            Ok(Err(status)) if status.code() != Code::Cancelled || begin.elapsed() < within => {
+                Err(plain(&status))
+            }
+            _ => Err(Status::deadline_exceeded(format!("no answer within {} s", within.as_secs()))),
         }
     }
 
@@ -84,8 +89,11 @@ impl Link {
     }
 }
 
-/// A status whose message has the causes that tonic keeps beside it.
+/// A status whose message has the causes that tonic keeps beside it, and whose code is that of what has answered.
 fn plain(status: &Status) -> Status {
+    if let Some(http) = http_status(status.message()) {
+        return Status::new(code_of(http), format!("HTTP status {http}"));
+    }
     if status.code() == Code::Unavailable || status.code() == Code::Unknown {
         let source = std::error::Error::source(status);
         if let Some(cause) = source {
@@ -96,6 +104,26 @@ fn plain(status: &Status) -> Status {
         }
     }
     status.clone()
+}
+
+/// The HTTP status of an answer that is none of gRPC, such as `502 Bad Gateway`, from what tonic says of it. A proxy before the
+/// service answers with a page of its own, which tonic takes for a broken message.
+fn http_status(words: &str) -> Option<&str> {
+    let status = ["receiving response with status: ", "mapped from HTTP status code "]
+        .iter()
+        .find_map(|before| words.split_once(before).map(|(_, status)| status))?;
+    (!status.starts_with("200")).then_some(status)
+}
+
+/// What gRPC has an HTTP status mean. Only who tells silence from an answer can tell a service that is gone behind its proxy.
+fn code_of(http: &str) -> Code {
+    match http.get(..3) {
+        Some("401") => Code::Unauthenticated,
+        Some("403") => Code::PermissionDenied,
+        Some("404") => Code::Unimplemented,
+        Some("429" | "502" | "503" | "504") => Code::Unavailable,
+        _ => Code::Internal,
+    }
 }
 
 /// Messages as they are.
@@ -133,5 +161,28 @@ impl Decoder for Raw {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         let length = buffer.remaining();
         Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_proxy_means_what_its_status_does() {
+        let broken = "protocol error: received message with invalid compression flag: 60 while receiving response with status: ";
+        for (words, code, told) in [
+            (format!("{broken}502 Bad Gateway"), Code::Unavailable, "HTTP status 502 Bad Gateway"),
+            (format!("{broken}401 Unauthorized"), Code::Unauthenticated, "HTTP status 401 Unauthorized"),
+            (
+                "grpc-status header missing, mapped from HTTP status code 403".to_owned(),
+                Code::PermissionDenied,
+                "HTTP status 403",
+            ),
+            (format!("{broken}200 OK"), Code::Internal, &*format!("{broken}200 OK")),
+        ] {
+            let status = plain(&Status::internal(words));
+            assert_eq!((status.code(), status.message()), (code, told));
+        }
     }
 }

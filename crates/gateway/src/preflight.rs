@@ -14,6 +14,7 @@ use crate::{
     health::is_silence,
     json,
     link::Link,
+    service::Service,
 };
 
 /// How long each answer may take.
@@ -79,16 +80,19 @@ async fn make_namespace(link: &Link) -> Result<()> {
             status.message()
         ),
     }
-    // It is known at once where it is kept, and seconds later where it is used.
-    let is_unknown = |status: &Status| status.code() == Code::NotFound;
-    until_known(async || !missing(link).await.as_ref().is_err_and(is_unknown)).await.ok_or_else(|| {
-        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
-    })
+    Ok(())
 }
 
 /// Returns whether any had to be made.
 async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
+    // A namespace that was made a moment ago, by this lab or by another, is known at once where it is kept, and seconds later
+    // where it is used.
+    let is_unknown =
+        |missing: &Result<_, Status>| missing.as_ref().is_err_and(|status| status.code() == Code::NotFound);
+    until_known(async || !is_unknown(&missing(link).await)).await.ok_or_else(|| {
+        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
+    })?;
     let missing = match missing(link).await {
         Ok(missing) => missing,
         // Temporal Cloud does not tell of them this way. What is missing shows with the first transfer.
@@ -159,49 +163,83 @@ pub(crate) async fn ask(link: &Link, service: &str, method: &str, message: &Valu
     Ok(json::to_json(&answer))
 }
 
+/// What is seen where no connection comes about, in small letters, and what it means. The first that fits counts.
+const SEEN: [(&[&str], &str); 12] = [
+    (
+        &["peer certificate: certificate expired", "peer certificate: expired"],
+        "its certificate has expired: ask whoever runs the service for a new one, and look whether this machine's clock is right",
+    ),
+    (
+        &["unknownissuer"],
+        "its certificate is from an authority that is not known here: name that authority's file in the profile, as \
+         server_ca_cert_path of its tls part",
+    ),
+    (
+        &["not valid for name", "notvalidforname"],
+        "its certificate is for another name: say which as server_name in the profile's tls part, or use it in the address",
+    ),
+    (
+        &["corrupt message", "invalidcontenttype"],
+        "it does not speak TLS, as the profile asks for: take the profile's tls part out; where there is an API key, which asks \
+         for TLS as well, write disabled = true into that part",
+    ),
+    (&["certificaterequired", "certificate required"], WANTS_CERTIFICATE),
+    (
+        &["certificateexpired"],
+        "the client certificate has expired: ask whoever runs the service for a new one",
+    ),
+    (
+        &["unknownca", "unknown ca"],
+        "the client certificate is from an authority that it does not know: look which service client_cert_path is for",
+    ),
+    (&["fatal alert"], REFUSES_CERTIFICATE),
+    (&["http status 5"], "a proxy answers in its place, and does not reach it: ask whoever runs the service"),
+    (&["refused"], "nothing listens there: is the service started, and is the address right?"),
+    (
+        &["dns", "lookup", "name or service"],
+        "that name is not known here: is the address right, and is there a network?",
+    ),
+    (
+        &["timed out", "no answer within", "unreachable", "no route"],
+        "nothing comes back: is the address right, is there a network, and does a firewall let this through?",
+    ),
+];
+const WANTS_CERTIFICATE: &str = "it seems to want a client certificate: name its files in the profile, as client_cert_path and \
+                                 client_key_path of its tls part";
+const REFUSES_CERTIFICATE: &str = "it seems not to take the client certificate: look who has signed it, and until when it holds, by: \
+     openssl x509 -noout -issuer -dates -in FILE";
+
 /// What that means, and what to do.
 fn explain(link: &Link, status: &Status) -> anyhow::Error {
-    let address = &link.service.address;
+    let Service { address, namespace, tls, has_certificate, .. } = &link.service;
     let words = status.message();
     let lower = words.to_lowercase();
-    if status.code() == Code::Unauthenticated || status.code() == Code::PermissionDenied {
+    let is_seen = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) {
+        let hint = match (link.service.has_api_key(), has_certificate) {
+            (true, _) => "look whether the profile's api_key is right, still holds",
+            (false, true) => {
+                "look whether it wants an api_key, too, or the client certificate is right, still holds"
+            }
+            (false, false) => {
+                "give the profile an api_key or a client certificate that is right, still holds"
+            }
+        };
         return anyhow!(
-            "the service at {address} refuses who you are ({words}): look at the profile's API key or client certificate, \
-             and whether it is one for namespace {}",
-            link.service.namespace
+            "the service at {address} refuses who you are ({words}): {hint}, and is for namespace {namespace}"
         );
     }
-    let hint = if lower.contains("certificaterequired")
-        || lower.contains("certificate required")
-        || lower.contains("handshakefailure")
-    {
-        "it wants a client certificate: give the profile client_cert_path and client_key_path"
-    } else if lower.contains("certificateexpired")
-        || lower.contains("certexpired")
-        || lower.contains("expired")
-    {
-        "a certificate has expired: ask whoever runs the service which"
-    } else if lower.contains("unknownissuer") || lower.contains("unknownca") || lower.contains("unknown ca") {
-        "one of the two certificates is from an authority that the other side does not know: look at the profile's server_ca_cert_path, and at who signed the client certificate"
-    } else if lower.contains("notvalidforname") || lower.contains("not valid for name") {
-        "its certificate is for another name: set server_name in the profile, or use the name that it is for as the address"
-    } else if lower.contains("badcertificate") || lower.contains("bad certificate") || lower.contains("alert")
-    {
-        "it does not take the client certificate: look at the profile's client_cert_path and client_key_path"
-    } else if lower.contains("corruptmessage") || lower.contains("invalidcontenttype") {
-        "it does not speak TLS, as the profile asks for: take the tls part out of the profile"
-    } else if !link.service.tls
-        && (lower.contains("frame")
-            || lower.contains("h2 protocol")
-            || lower.contains("broken pipe")
-            || lower.contains("closed")
-            || lower.contains("reset"))
-    {
-        "something listens there, and hangs up: maybe it wants TLS, which the profile does not have"
-    } else if lower.contains("refused") {
-        "nothing listens there: is the service started, and is the address right?"
-    } else if lower.contains("dns") || lower.contains("lookup") || lower.contains("name or service") {
-        "that name is not known here: is the address right, and is there a network?"
+    // Who is refused late in the handshake of TLS, or speaks none, only sees that the other side hangs up. nginx answers 400.
+    let hangs_up = status.code() == Code::Cancelled
+        || is_seen(&["frame", "h2 protocol", "broken pipe", "closed", "reset", "http status 400"]);
+    let hint = if let Some((_, hint)) = SEEN.iter().find(|(signs, _)| is_seen(signs)) {
+        hint
+    } else if hangs_up {
+        match (tls, has_certificate) {
+            (false, _) => "it hangs up, and seems to want TLS: give the profile a tls part",
+            (true, false) => WANTS_CERTIFICATE,
+            (true, true) => REFUSES_CERTIFICATE,
+        }
     } else if is_silence(status.code()) {
         "is the address right, and is there a network?"
     } else {

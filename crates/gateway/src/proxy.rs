@@ -1,6 +1,9 @@
 //! gRPC, handed on message by message.
 
-use std::io::Read as _;
+use std::{
+    io::Read as _,
+    time::{Duration, Instant},
+};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -12,23 +15,45 @@ use crate::{api, serve::Gateway};
 
 /// No message that is looked into is longer; the server takes none either.
 const LONGEST: usize = 4 * 1024 * 1024;
+/// How long a batch waits for the one before it.
+const TURN: Duration = Duration::from_secs(60);
+/// How often it asks whether that is over.
+const PERIOD: Duration = Duration::from_millis(500);
 /// What stands before a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
 
 /// Answers a gRPC request, with the service's answer or with why there is none.
 pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Response<Body> {
     let answer = async {
-        let request = match gateway.guard.is_needed(request.uri().path()) {
-            true => looked_into(&gateway, request).await?,
-            false => request.map(Body::new),
-        };
-        gateway.link.forward(without_host(request)).await
+        if !gateway.guard.is_needed(request.uri().path()) {
+            return gateway.link.forward(without_host(request.map(Body::new))).await;
+        }
+        let request = looked_into(&gateway, request).await?;
+        if request.uri().path().ends_with("/StartBatchOperation") {
+            return in_turn(&gateway, request).await;
+        }
+        gateway.link.forward(without_host(request.map(Body::new))).await
     };
     answer.await.unwrap_or_else(|status| status.into_http())
 }
 
+/// Starts a batch, when it is its turn: a namespace has one at a time, unless its service was told otherwise, and in a class
+/// several want one.
+async fn in_turn(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Response<Body>, Status> {
+    let begin = Instant::now();
+    loop {
+        let answer = gateway.link.forward(without_host(request.clone().map(Body::new))).await?;
+        let code = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
+        let is_taken = code == Some("8");
+        if !is_taken || begin.elapsed() > TURN {
+            return Ok(answer);
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
 /// Lets the guard look at the request's message, and change it.
-async fn looked_into(gateway: &Gateway, request: Request<Incoming>) -> Result<Request<Body>, Status> {
+async fn looked_into(gateway: &Gateway, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Status> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let method = path
@@ -51,7 +76,7 @@ async fn looked_into(gateway: &Gateway, request: Request<Incoming>) -> Result<Re
     body.put(&message[..]);
     parts.headers.remove("grpc-encoding");
     parts.headers.remove(header::CONTENT_LENGTH);
-    Ok(Request::from_parts(parts, Body::new(Full::new(body.freeze()))))
+    Ok(Request::from_parts(parts, Full::new(body.freeze())))
 }
 
 /// The one message of a request's body.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use temporalio_client::ConnectionOptions;
 use temporalio_common::envconfig::{
-    ClientConfigProfile, LoadClientConfigProfileOptions, load_client_config_profile,
+    ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
 };
 use tonic::{
     metadata::MetadataMap,
@@ -19,6 +19,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// So long a sign of life may take.
 const SIGN_WITHIN: Duration = Duration::from_secs(10);
 
+/// Where a profile without an address means.
+const DEFAULT_ADDRESS: &str = "localhost:7233";
+
 /// A Temporal Service, by its profile.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -28,6 +31,8 @@ pub struct Service {
     pub namespace: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whether a client certificate is shown.
+    pub(crate) has_certificate: bool,
     /// What every request carries: an API key, and what the profile adds.
     pub(crate) metadata: MetadataMap,
     pub(crate) endpoint: Endpoint,
@@ -45,7 +50,10 @@ impl Service {
         let profile_name = profile.unwrap_or("default");
         let profile = load_client_config_profile(options, None)
             .map_err(|error| anyhow!("cannot use the Temporal profile {profile_name}: {error}; profiles stand in temporal.toml, and TEMPORAL_* variables go before them"))?;
-        Service::of(profile).with_context(|| format!("cannot use the Temporal profile {profile_name}"))
+        let address = profile.address.clone().unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+        Service::of(profile).with_context(|| {
+            format!("cannot use the Temporal profile {profile_name}, which is for {address}")
+        })
     }
 
     /// The service at that address, without TLS.
@@ -61,6 +69,16 @@ impl Service {
 
     fn of(profile: ClientConfigProfile) -> Result<Service> {
         let namespace = profile.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let files = profile.tls.iter().flat_map(|tls| {
+            [
+                ("client_cert", "CERTIFICATE", &tls.client_cert),
+                ("client_key", "PRIVATE KEY", &tls.client_key),
+                ("server_ca_cert", "CERTIFICATE", &tls.server_ca_cert),
+            ]
+        });
+        for (name, kind, source) in files {
+            check_pem(name, kind, source.as_ref())?;
+        }
         let options = ConnectionOptions::try_from(profile).map_err(|error| anyhow!("{error}"))?;
         let url = &options.target;
         let Some(host) = url.host_str() else { bail!("{url} is no address: it needs to be host:port") };
@@ -72,6 +90,17 @@ impl Service {
             .keep_alive_timeout(SIGN_WITHIN)
             .keep_alive_while_idle(true);
         let tls = options.tls_options.is_some();
+        // An address with a scheme would go before the tls part.
+        match (url.scheme(), tls) {
+            ("https", false) => {
+                bail!("its address asks for TLS, and it has no tls part: write host:port, and give it one")
+            }
+            ("http", true) => {
+                bail!("its address asks for no TLS, and its tls part does: write it as host:port")
+            }
+            _ => {}
+        }
+        let mut has_certificate = false;
         if let Some(options) = options.tls_options {
             let mut config = ClientTlsConfig::new();
             config = match &options.server_root_ca_cert {
@@ -82,11 +111,18 @@ impl Service {
                 config = config.domain_name(name);
             }
             if let Some(client) = &options.client_tls_options {
+                has_certificate = true;
                 config = config.identity(Identity::from_pem(&client.client_cert, &client.client_private_key));
             }
             endpoint = endpoint
                 .tls_config(config)
-                .map_err(|error| anyhow!("its certificates or its key cannot be used: {}", chain(&error)))?;
+                .map_err(|error| {
+                    let words = chain(&error);
+                    match words.contains("KeyMismatch") {
+                        true => anyhow!("its client_key does not belong to its client_cert ({words}): name the two of one pair"),
+                        false => anyhow!("its certificates or its key cannot be used ({words}): are they files of PEM?"),
+                    }
+                })?;
         }
         let mut metadata = MetadataMap::new();
         for (name, value) in options.headers.into_iter().flatten() {
@@ -97,14 +133,42 @@ impl Service {
             metadata.insert(name, value);
         }
         if let Some(key) = options.api_key {
-            let mut value: tonic::metadata::MetadataValue<_> = format!("Bearer {key}")
-                .parse()
-                .map_err(|_| anyhow!("the API key has characters that cannot be sent"))?;
+            let mut value: tonic::metadata::MetadataValue<_> =
+                format!("Bearer {key}").parse().map_err(|_| {
+                    anyhow!("its API key has characters that cannot be sent: is there a line break in it?")
+                })?;
             value.set_sensitive(true);
             metadata.insert("authorization", value);
         }
-        Ok(Service { address, namespace, tls, metadata, endpoint })
+        Ok(Service { address, namespace, tls, has_certificate, metadata, endpoint })
     }
+
+    /// Whether an API key is shown.
+    pub(crate) fn has_api_key(&self) -> bool {
+        self.metadata.contains_key("authorization")
+    }
+}
+
+/// Looks whether a profile's certificate or key is there. The SDK does not say which file it cannot read, and rustls takes one
+/// with nothing in it for no authority at all.
+fn check_pem(name: &str, kind: &str, source: Option<&DataSource>) -> Result<()> {
+    let (place, data) = match source {
+        Some(DataSource::Path(path)) => {
+            let data = std::fs::read(path);
+            (
+                format!("{name}_path, {path},"),
+                data.with_context(|| format!("its {name}_path, {path}, cannot be read"))?,
+            )
+        }
+        Some(DataSource::Data(data)) => (format!("{name}_data"), data.clone()),
+        _ => return Ok(()),
+    };
+    let text = String::from_utf8_lossy(&data);
+    let has_one = text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(kind));
+    if !has_one {
+        bail!("its {place} has no {kind} in PEM, which would begin with -----BEGIN: is it the right file?");
+    }
+    Ok(())
 }
 
 /// An error with all its causes, each once.

@@ -66,6 +66,15 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The text at that address, if it answers with a 200.
+pub fn get_text(url: &str) -> Result<String> {
+    let response = minreq::get(url).with_timeout(SOON).send()?;
+    if response.status_code != 200 {
+        return Err(Error::msg(format!("{url} answered {}", response.status_code)));
+    }
+    Ok(response.as_str()?.to_owned())
+}
+
 /// The JSON at that address.
 pub fn get_json(url: &str) -> Result<Value> {
     json_of(minreq::get(url).with_timeout(SOON), url)

@@ -61,12 +61,20 @@ pub async fn connect() -> anyhow::Result<Client> {
 /// # Errors
 /// None answers there.
 pub async fn connect_at(address: &str) -> anyhow::Result<Client> {
+    connect_to(address, "default").await
+}
+
+/// The same in that namespace.
+///
+/// # Errors
+/// None answers there.
+pub async fn connect_to(address: &str, namespace: &str) -> anyhow::Result<Client> {
     let url = Url::parse(&format!("http://{address}")).with_context(|| format!("{address} is no address"))?;
     let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
     let connection = Connection::connect(options)
         .await
         .with_context(|| format!("no Temporal Service answers at {address}"))?;
-    Client::new(connection, ClientOptions::new("default").build())
+    Client::new(connection, ClientOptions::new(namespace).build())
         .context("the Temporal client could not be made")
 }
 
@@ -178,8 +186,11 @@ pub async fn run(
 /// Waits until the server knows of this worker's polls.
 async fn polls(client: &Client, identity: &str, queue: &str) {
     for kind in [TaskQueueType::Workflow, TaskQueueType::Activity] {
+        let mut wait = Duration::from_millis(10);
         while !is_polled(client, identity, queue, kind).await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(wait).await;
+            // A service that many share answers only so many of these in a second.
+            wait = (wait * 2).min(Duration::from_millis(250));
         }
     }
 }

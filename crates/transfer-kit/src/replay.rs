@@ -1,6 +1,6 @@
 //! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
 
-use std::{fmt, io::Write as _, path::Path, time::Duration};
+use std::{env, fmt, io::Write as _, path::Path, time::Duration};
 
 use crate::host;
 use anyhow::Context as _;
@@ -24,6 +24,8 @@ use temporalio_sdk::workflows::WorkflowImplementation;
 
 /// Names the Temporal server whose transfers are replayed, as `host:port`.
 pub const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
+/// Names the namespace of those transfers, where it is not `default`.
+pub const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
 /// Names a file for a report that programs can read.
 pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 
@@ -85,6 +87,15 @@ impl fmt::Display for Report {
         write!(f, "this change breaks {count} transfer{s} under way:")?;
         self.broken.iter().try_for_each(|broken| write!(f, "\n  {}: {}", broken.workflow_id, broken.why))
     }
+}
+
+/// Connects to the server at this address, in the namespace whose transfers are to be replayed.
+///
+/// # Errors
+/// None answers there.
+pub async fn connect(address: &str) -> anyhow::Result<Client> {
+    let namespace = env::var(NAMESPACE_VARIABLE).ok().filter(|name| !name.is_empty());
+    host::connect_to(address, namespace.as_deref().unwrap_or("default")).await
 }
 
 /// Replays the transfers that are under way on this server with the Workflow's code.

@@ -30,8 +30,11 @@ use crate::{
     transfers::{Transfers, Window},
 };
 
-/// How often the transfers are looked at.
+/// How often the transfers are looked at, at a server of the lab's own.
 const TRANSFERS: Duration = Duration::from_millis(350);
+/// The same at a service that others share. Temporal Cloud answers thirty lists and counts of a namespace in a second, and a
+/// class of forty has forty open pages.
+const SHARED_TRANSFERS: Duration = Duration::from_secs(2);
 /// How often the bank and the supervisor are.
 const LAB: Duration = Duration::from_millis(500);
 /// How often the goals are judged at most; where that takes long, there is a rest of up to four seconds.
@@ -113,7 +116,8 @@ impl Watched {
             });
         };
         watch(LAB, watch_lab);
-        watch(TRANSFERS, watch_transfers);
+        let is_shared = self.endpoints.learner.is_some();
+        watch(if is_shared { SHARED_TRANSFERS } else { TRANSFERS }, watch_transfers);
         watch(GUIDE, watch_guide);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Survived {
 /// # Errors
 /// The first thing that is broken, and where to look at it.
 pub(crate) fn run(shadow: &Shadow, plan: &Plan) -> Result<Survived> {
-    shadow.start()?;
+    shadow.start(&[])?;
     let ports = shadow.state()?.ports;
     let storm = storm::weather(shadow, plan)?;
     let tally = audit::audit(plan, &storm.recorded)?;

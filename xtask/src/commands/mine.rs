@@ -19,6 +19,8 @@ use crate::{
 
 /// Names the server whose transfers the tests replay. Without it they replay none.
 const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
+/// Names the namespace of those transfers.
+const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
 /// Names the file that the tests write what they replayed to.
 const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 /// So many broken transfers are named in the sentence at the end.
@@ -67,9 +69,12 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
     // What the tests say is to be read, and a panic names its place anyway.
     command.env("RUST_BACKTRACE", "0");
-    command.env_remove(SERVER_VARIABLE).env_remove(REPORT_VARIABLE);
+    for name in [SERVER_VARIABLE, NAMESPACE_VARIABLE, REPORT_VARIABLE] {
+        command.env_remove(name);
+    }
     if let Some(lab) = &lab {
         command.env(SERVER_VARIABLE, lab.ports.address(ports::TEMPORAL)).env(REPORT_VARIABLE, &report);
+        command.env(NAMESPACE_VARIABLE, lab.endpoints().namespace);
     }
     let mut child = command.stdout(Stdio::piped()).spawn().context("could not run cargo")?;
     let mut tests = None;

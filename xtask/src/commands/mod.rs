@@ -3,7 +3,7 @@
 mod bench;
 mod chaos;
 mod check;
-mod class;
+pub(crate) mod class;
 mod doctor;
 mod help_me;
 mod hint;
@@ -58,13 +58,13 @@ pub(crate) fn command_line() -> Command {
         .subcommand(real_world_mode::command())
         .subcommand(run_workflow::command())
         .subcommand(temporal::command())
-        .subcommand(class::command())
         .subcommand(play::command())
         .subcommand(doctor::command())
         .subcommand(prefetch::command())
         .subcommand(test::command())
         .subcommand(bench::command())
         .subcommand(chaos::command())
+        .subcommand(class::command())
         .subcommand(tidy::command())
 }
 
@@ -77,7 +77,6 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("check", arguments)) => check::run(&project, arguments),
         Some(("hint", arguments)) => hint::run(&project, arguments),
         Some(("help-me", arguments)) => help_me::run(&project, arguments),
-        Some(("class", arguments)) => class::run(&project, arguments),
         Some(("outage", arguments)) => outage::run(&project, arguments),
         Some(("real-world-mode", arguments)) => real_world_mode::run(&project, arguments),
         Some(("reset", arguments)) => reset::run(&project, arguments),
@@ -91,6 +90,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("test", arguments)) => test::run(&project, arguments),
         Some(("bench", arguments)) => bench::run(&project, arguments),
         Some(("chaos", arguments)) => chaos::run(&project, arguments),
+        Some(("class", arguments)) => class::run(&project, arguments),
         Some(("tidy", arguments)) => tidy::run(&project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
     }

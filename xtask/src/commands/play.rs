@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{example, flag, json_flag, stage, text};
 use crate::{
-    build,
+    build, elsewhere,
     play::{self, Failure},
     project::Project,
     random::Seeded,
@@ -38,8 +38,13 @@ pub(crate) fn command() -> Command {
                 .help("In another order than the story's: the one that this number stands for"),
         )
         .arg(flag("keep", "Keep the folder in which it was played, until the next play"))
+        .args(elsewhere::flags())
         .arg(json_flag())
-        .after_help(example(&["cargo xtask play", "cargo xtask play --stage fix-workflow"]))
+        .after_help(example(&[
+            "cargo xtask play",
+            "cargo xtask play --stage fix-workflow",
+            "cargo xtask play --profile class --learner rehearsal",
+        ]))
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
@@ -57,7 +62,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, "play", &executables, cli)?;
-    let started = shadow.start().map(|()| begin.elapsed());
+    let started = shadow.start(&elsewhere::words(arguments)).map(|()| begin.elapsed());
     let mut results = Vec::new();
     for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
         let begin = Instant::now();

@@ -29,6 +29,8 @@ const fn varies(text: &'static str, output: &'static str) -> Row {
 /// The Run Id of an execution, or another id of that kind.
 const UUID: &str = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b";
 const WORKFLOW_ID: &str = r"\btransfer-[0-9]{10}-[0-9a-f]{8}\b";
+/// Where several share a namespace, a learner's name stands before it.
+const SOMEBODYS_WORKFLOW_ID: &str = r"(?:\b[a-z0-9-]+\.)?\btransfer-[0-9]{10}-[0-9a-f]{8}\b";
 /// The first part of a backup's name.
 const BACKUP: &str = r"\b[0-9]{8}T[0-9]{6}Z\b";
 const PID: &str = r#"\bpid"?:? *[0-9]+\b"#;
@@ -40,14 +42,16 @@ const AGO: &str = r"\b[0-9]+ (?:second|minute|hour)s? ago\b|\ba few seconds ago\
 const AGO_OR_NOW: &str = r"(?:[0-9]+ (?:second|minute|hour)s? ago|a few seconds ago|now)";
 const DURATION: &str = r"\b[0-9]+(?:\.[0-9]+)? ?(?:ms|s|min|h)\b(?: [0-9]+ min\b)?";
 const LOOPBACK: &str = r"\b(?:127\.0\.0\.1|localhost):[0-9]+\b";
+/// In a link to the Temporal UI: a rehearsal may be in another than the texts.
+const NAMESPACE: &str = r"/namespaces/[A-Za-z0-9._-]+/";
 const ATTEMPT: &str = r#"(?i)\battempts?"?:? *[0-9]+\b"#;
 
 /// In the order in which they are looked for.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     id(UUID),
     // A Run Id that was cut short.
     varies(r"\b[0-9a-f]{8}-…", r"[0-9a-f]{8}-.*"),
-    id(WORKFLOW_ID),
+    Row { text: WORKFLOW_ID, output: SOMEBODYS_WORKFLOW_ID, is_id: true },
     id(BACKUP),
     id(PID),
     varies(TIME, TIME),
@@ -55,6 +59,7 @@ const ROWS: [Row; 13] = [
     varies(AGO, AGO_OR_NOW),
     varies(DURATION, DURATION),
     varies(LOOPBACK, LOOPBACK),
+    varies(NAMESPACE, NAMESPACE),
     varies(ATTEMPT, ATTEMPT),
     // Any text, also none, and then there are no spaces around it.
     varies(" *… *", ".*"),

@@ -45,8 +45,9 @@ pub(crate) struct Failure {
 /// Whether the lab is as its text says.
 type Followed = Result<(), Box<Failure>>;
 
-/// Does what the text of a stage says, and compares. In a fresh lab nobody has done anything yet.
-pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Followed {
+/// Does what the text of a stage says, and compares. In a fresh lab nobody has done anything yet. Returns how long after the
+/// last mend was saved all goals were reached, where the text has one.
+pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Duration>, Box<Failure>> {
     let blocks = stage.text.blocks();
     let commands = || {
         blocks.iter().flat_map(|block| match block {
@@ -62,6 +63,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Followed {
         enter(shadow, stage)?;
     }
     let mut ids = Ids::default();
+    let mut mended = None;
     for block in &blocks {
         match block {
             Block::Commands(commands) => {
@@ -69,11 +71,14 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Followed {
                     follow_command(shadow, stage, command, &mut ids)?;
                 }
             }
-            Block::Mend => mend(shadow, stage)?,
+            Block::Mend => mended = Some(mend(shadow, stage)?),
             Block::Write(module, name) => write(shadow, stage, module, name)?,
         }
     }
-    reach(shadow, stage, "its goals are not reached at the end of its text", |check| check["reached"] == true)
+    reach(shadow, stage, "its goals are not reached at the end of its text", |check| {
+        check["reached"] == true
+    })?;
+    Ok(mended.map(|mended| mended.elapsed()))
 }
 
 /// A failure that no line of the text stands for.
@@ -151,8 +156,8 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
     Ok(typed)
 }
 
-/// Mends the code as the shipped fix does, once its failure is seen.
-fn mend(shadow: &Shadow, stage: &Stage) -> Followed {
+/// Mends the code as the shipped fix does, once its failure is seen. Returns when it was saved.
+fn mend(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
     let Some(mended) = stage.mended_by.and_then(lab::stage) else {
         return Err(about(
             stage,
@@ -168,7 +173,9 @@ fn mend(shadow: &Shadow, stage: &Stage) -> Followed {
     })?;
     let modules =
         [(lab::LIVE_WORKFLOW, mended.workflow.source), (lab::LIVE_ACTIVITIES, mended.activities.source)];
-    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))
+    let saved = Instant::now();
+    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))?;
+    Ok(saved)
 }
 
 /// Writes what a variant has, as the text says that the learner does.

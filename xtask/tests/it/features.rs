@@ -24,7 +24,16 @@ fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
 fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
     let tests = compiled(&["--workspace", "--exclude", "xtask", "--edges", "no-build,no-proc-macro"]);
     for selection in [
-        &["--package", "account-api", "--package", "transfer-web", "--package", "worker"][..],
+        &[
+            "--package",
+            "account-api",
+            "--package",
+            "gateway",
+            "--package",
+            "transfer-web",
+            "--package",
+            "worker",
+        ][..],
         &["--workspace", "--exclude", "xtask"],
     ] {
         let lab = compiled(&[selection, &["--edges", "no-build,no-proc-macro,no-dev"]].concat());

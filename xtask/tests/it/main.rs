@@ -32,6 +32,7 @@ mod orphans;
 mod play;
 mod ports;
 mod provisioning;
+mod rehearsal;
 mod sacred;
 mod small_disk;
 mod stages;

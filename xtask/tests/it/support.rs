@@ -380,6 +380,7 @@ fn stand_in_sources() -> Vec<(String, String)> {
     let mut lock = "version = 4\n".to_owned();
     for (package, source) in [
         ("account-api", include_str!("stand_in/web_service.rs")),
+        ("gateway", include_str!("stand_in/web_service.rs")),
         ("transfer-web", include_str!("stand_in/web_service.rs")),
         ("worker", include_str!("stand_in/worker.rs")),
     ] {

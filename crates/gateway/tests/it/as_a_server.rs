@@ -109,7 +109,8 @@ async fn a_lab_asks_and_orders_through_it() {
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
     let server = Server::new(&Endpoints::own(&gateway.http, "", &testbed.bank_url));
-    let ask = |ask: Box<dyn FnOnce(&Server) -> anyhow::Result<Value> + Send>| {
+    type Ask = Box<dyn FnOnce(&Server) -> anyhow::Result<Value> + Send>;
+    let ask = |ask: Ask| {
         let server = server.clone();
         async move { tokio::task::spawn_blocking(move || ask(&server)).await.expect("it does not panic") }
     };
@@ -131,7 +132,7 @@ async fn a_lab_asks_and_orders_through_it() {
     let description = ask(Box::new(move |server| server.describe(&described))).await.expect("it is known");
     assert_eq!(description["workflowExecutionInfo"]["status"], "WORKFLOW_EXECUTION_STATUS_COMPLETED");
     worker.stop().await;
-    assert_eq!(testbed.balance("account_A").await, 974_50);
+    assert_eq!(testbed.balance("account_A").await, 97_450);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,14 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use serde_json::Value;
+use lab_client::{Endpoints, temporal::Server};
+use serde_json::{Value, json};
+use stages::Modules;
 use tempfile::TempDir;
-use testbed::until;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url};
+use testbed::{TestWorker, until};
 use tokio::process::{Child, Command};
+use transfer_kit::Bank;
 
 /// A gateway as a program. Killed when dropped.
 pub(crate) struct Program {
@@ -13,6 +17,7 @@ pub(crate) struct Program {
     pub(crate) grpc: String,
     /// Where its HTTP API answers, a URL without a path.
     pub(crate) http: String,
+    log: PathBuf,
     _child: Child,
     _folder: TempDir,
 }
@@ -57,13 +62,19 @@ impl Program {
         })
         .await;
         if ended {
+            assert_eq!(child.wait().await.expect("it has ended").code(), Some(1), "{}", said(&log));
             return Err(said(&log));
         }
         let http = fs::read_to_string(&ready).expect("it is ready");
         let line = said(&log);
         let grpc =
             line.split("gRPC on ").nth(1).and_then(|rest| rest.split(',').next()).expect("it says where");
-        Ok(Program { grpc: grpc.to_owned(), http, _child: child, _folder: folder })
+        Ok(Program { grpc: grpc.to_owned(), http, log, _child: child, _folder: folder })
+    }
+
+    /// What it has written so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.log).expect("it has a log")
     }
 
     /// A GET of its HTTP API: status and answer.
@@ -79,4 +90,53 @@ pub(crate) async fn get(url: &str, path: &str) -> (u16, Value) {
     let answer = client.get(format!("{url}{path}")).send().await.expect("it answers");
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or_default())
+}
+
+/// A worker of the whole lab's transfers that knows of the gateway and nothing of what is behind it.
+pub(crate) async fn worker(gateway: &Program, namespace: &str, bank_url: &str) -> TestWorker {
+    let url = Url::parse(&format!("http://{}", gateway.grpc)).expect("it is an address");
+    let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
+    let connection = Connection::connect(options).await.expect("the gateway answers");
+    let client = Client::new(connection, ClientOptions::new(namespace).build()).expect("a client");
+    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let options = modules.worker_options(Bank::at(bank_url)).expect("options");
+    let polls = TestWorker::start(&client, options);
+    tokio::time::timeout(Duration::from_secs(60), polls).await.expect("the worker polls")
+}
+
+/// Starts a transfer of 25.50 from A to B by the gateway's HTTP API.
+pub(crate) async fn start_transfer(gateway: &Program, namespace: &str, id: &str) {
+    let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(&gateway.http, "", "") };
+    let (server, id) = (Server::new(&endpoints), id.to_owned());
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
+    tokio::task::spawn_blocking(move || server.start_quickly(&id, &input))
+        .await
+        .expect("it does not panic")
+        .expect("it starts");
+}
+
+/// Waits until a transfer has completed.
+pub(crate) async fn completed(gateway: &Program, namespace: &str, id: &str) {
+    let path = format!("/api/v1/namespaces/{namespace}/workflows/{id}");
+    until("the transfer to complete", || async {
+        let (status, answer) = gateway.get(&path).await;
+        match answer["workflowExecutionInfo"]["status"].as_str() {
+            Some("WORKFLOW_EXECUTION_STATUS_COMPLETED") => Ok(()),
+            Some("WORKFLOW_EXECUTION_STATUS_RUNNING") => Err(format!("{status} {answer}")),
+            // The link may be down, which is no end.
+            None if status >= 500 => Err(format!("{status} {answer}")),
+            _ => panic!("{status} {answer}"),
+        }
+    })
+    .await;
+}
+
+/// What the two accounts of [`start_transfer`] hold, in cents.
+pub(crate) async fn balances(bank_url: &str) -> [i64; 2] {
+    let (_, answer) = get(bank_url, "/accounts").await;
+    let accounts: contract::bank::Accounts = serde_json::from_value(answer).expect("they are accounts");
+    ["account_A", "account_B"].map(|name| {
+        let account = accounts.accounts.iter().find(|account| account.account_number == name);
+        account.expect("there is one").balance.cents()
+    })
 }

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 async fn replay_under_way(modules: Modules) -> anyhow::Result<()> {
     let server = env::var(replay::SERVER_VARIABLE)
         .with_context(|| format!("{} names no server", replay::SERVER_VARIABLE))?;
-    let report = modules.replay(&host::connect_at(&server).await?).await?;
+    let report = modules.replay(&replay::connect(&server).await?).await?;
     if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
         report.write(Path::new(&file))?;
     }

@@ -12,7 +12,7 @@ async fn this_change_breaks_no_transfer_under_way() {
         println!("skipped: no lab runs, so there are no transfers under way to replay");
         return;
     };
-    let client = testbed::connect(&server).await;
+    let client = replay::connect(&server).await.expect("the lab's server answers");
     let report = replay::all::<MoneyTransferWorkflow>(&client).await.expect("the lab's server answers");
     if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
         report.write(Path::new(&file)).expect("the report can be written");

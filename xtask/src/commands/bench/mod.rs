@@ -4,6 +4,7 @@
 //! learner writes is only read; the copy and its lab go at the end, also when that comes by Ctrl-C. What
 //! a killed measurement has left goes when the next one begins.
 
+mod class;
 mod page;
 
 use std::{
@@ -73,10 +74,13 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag("no-compile", "Do not measure how long this program takes to compile"))
         .arg(json_flag())
+        .args_conflicts_with_subcommands(true)
+        .subcommand(class::command())
         .after_help(example(&[
             "cargo xtask bench",
             "cargo xtask bench --compile",
             "cargo xtask bench --no-compile --transfers 100",
+            "cargo xtask bench class --learners 1,10",
         ]))
 }
 
@@ -97,6 +101,9 @@ enum Compile {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    if let Some(("class", arguments)) = arguments.subcommand() {
+        return class::run(project, arguments);
+    }
     if attach::attach(project)?.is_some() {
         tell!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
     }

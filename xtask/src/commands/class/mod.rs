@@ -1,8 +1,9 @@
-//! `class serve|board`: for whoever gives a class.
+//! `class serve|board|rehearse`: for whoever gives a class.
 
 mod board;
 mod gateway;
 mod places;
+pub(crate) mod rehearse;
 mod serve;
 mod served;
 mod table;
@@ -17,9 +18,7 @@ use crate::{Usage, project::Project};
 
 pub(crate) fn command() -> Command {
     Command::new("class")
-        .about(
-            "For whoever gives a class: a server for the room, and a board that tells how each learner does",
-        )
+        .about("For whoever gives a class: a server for the room, a board of all learners, and a rehearsal")
         .after_help(example(&[
             "cargo xtask class serve --bind 192.168.0.7",
             "cargo xtask class board --watch",
@@ -28,12 +27,14 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(board::command())
+        .subcommand(rehearse::command())
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     match arguments.subcommand() {
         Some(("serve", arguments)) => serve::run(project, arguments),
         Some(("board", arguments)) => board::run(project, arguments),
+        Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }
 }

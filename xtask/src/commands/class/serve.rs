@@ -24,7 +24,7 @@ use crate::{
     Usage, logs, ports,
     process::{self, Ending},
     project::Project,
-    services::DevServer,
+    services::{DevServer, FOR_A_CLASS},
     signals, temporal_cli,
     ui::{self, bold, say, tell},
 };
@@ -43,9 +43,6 @@ const GRACE: Duration = Duration::from_secs(8);
 const FREED_WITHIN: Duration = Duration::from_secs(10);
 /// How often is looked.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Lists and counts that a namespace is answered in a second. By a dev server's default it is 10, which five learners with their
-/// pages open would use up.
-const LISTS: [&str; 1] = ["frontend.namespaceRPS.visibility=1000"];
 
 pub(crate) fn command() -> Command {
     let port = |name: &'static str, default: &'static str, help: &'static str| {
@@ -96,7 +93,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         port,
         ui_port,
         http_port: free_port(bound)?,
-        settings: LISTS.map(str::to_owned).to_vec(),
+        settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
     };
     let mut served = Served {
         by: process::identify(std_process::id()).context("the system does not tell of this process")?,

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::{ArgMatches, Command};
 use lab_client::{
     bank::{Bank, Outage},
+    http,
+    state::Elsewhere,
     stuck::{self, Found, Stuck},
     temporal::Server,
     time,
@@ -16,6 +18,7 @@ use super::{example, json_flag};
 use crate::{
     attach, backup,
     control::{self, Request},
+    elsewhere,
     project::Project,
     services::{self, SERVICES},
     state::State,
@@ -24,6 +27,13 @@ use crate::{
 
 /// So many running transfers are looked at, so that the answer comes at once.
 const LOOKED_AT: usize = 200;
+/// From so many milliseconds a round trip on, a link is called slow.
+const SLOW: f64 = 400.0;
+/// From so many attempts on, the waits between them are felt where the lab cannot shorten them.
+const WAITS_SHOW: u64 = 4;
+/// What is said of those waits.
+const WAITS: &str = "(this service waits longer after each failure, up to 10 min, and the lab cannot shorten that; a new \
+     transfer shows a fix at once)";
 /// So many stuck transfers are listed for a person.
 const LISTED: usize = 10;
 
@@ -53,6 +63,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
+        status["link"] = json!(state.as_ref().and_then(link));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
         status["transfers_running"] = json!(found.map(|found| found.running));
@@ -91,8 +102,14 @@ fn print(
         return;
     };
     say!("{} supervised by pid {}", bold("services"), state.supervisor.pid);
+    let link = link(state);
     for service in status["services"].as_array().into_iter().flatten() {
         say!("  {}", line(service));
+    }
+    if let Some(elsewhere) = &state.elsewhere
+        && let Some(trouble) = trouble_on(elsewhere, link.as_ref())
+    {
+        say!("  {trouble}");
     }
     match status["build"].as_str() {
         Some("failed") => {
@@ -108,10 +125,16 @@ fn print(
         say!("  saved files are not watched: cargo xtask lab restart worker --build");
     }
     let Some(Found { stuck, running, looked_at, unknown }) = found else {
-        say!(
-            "{} not known, as the Temporal server does not answer: cargo xtask lab logs temporal",
-            bold("transfers")
-        );
+        match link.filter(|link| link["answers"] == false) {
+            Some(_) => say!(
+                "{} not known until it answers; they wait, and go on by themselves then",
+                bold("transfers")
+            ),
+            None => say!(
+                "{} not known, as the Temporal server does not answer: cargo xtask lab logs temporal",
+                bold("transfers")
+            ),
+        }
         return;
     };
     match (stuck.len(), running) {
@@ -124,10 +147,42 @@ fn print(
     }
     for stuck in stuck.iter().take(LISTED) {
         say!("  {}", describe(stuck));
+        if state.elsewhere.is_some() && stuck.activity.is_none() && stuck.attempt > WAITS_SHOW {
+            say!("    {WAITS}");
+        }
         say!("    {}", shorten(&stuck.failure, 200));
     }
     if stuck.len() > LISTED {
         say!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
+    }
+}
+
+/// What the gateway tells of the link to a service elsewhere.
+fn link(state: &State) -> Option<Value> {
+    state.elsewhere.as_ref()?;
+    http::get_json(&format!("{}/link", state.endpoints().temporal_http)).ok()
+}
+
+/// What is wrong with the link to a service, where something is.
+fn trouble_on(elsewhere: &Elsewhere, link: Option<&Value>) -> Option<String> {
+    let service = elsewhere::name(elsewhere);
+    let Some(link) = link else {
+        return Some(format!("{service}: the way to it is being started again"));
+    };
+    let round_trip = link["round_trip_ms"].as_f64().unwrap_or_default();
+    match link["silent_for_s"].as_u64() {
+        Some(silent) => {
+            let why = shorten(link["why"].as_str().unwrap_or_default(), 120);
+            Some(format!(
+                "{service}: NO ANSWER for {} ({why}); nothing is lost, and everything goes on when it is back",
+                duration(silent as f64)
+            ))
+        }
+        None if round_trip > SLOW => Some(format!(
+            "{service}: slow, {} a round trip, so every step takes longer",
+            duration(round_trip / 1000.0)
+        )),
+        None => None,
     }
 }
 

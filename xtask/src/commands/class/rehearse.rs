@@ -1,0 +1,246 @@
+//! `class rehearse`: the whole lab, as many learners, against the service, before the class comes.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use lab::STAGES;
+use serde_json::{Value, json};
+
+use super::super::{example, json_flag, play, text};
+use crate::{
+    Usage, build,
+    build::Executables,
+    control, elsewhere,
+    play::{Failure, follow},
+    project::Project,
+    shadow::Shadow,
+    temporal_cli, toolchain,
+    ui::{say, tell},
+};
+
+/// What the learners of a rehearsal are called, with a number.
+const NAME: &str = "rehearsal";
+/// More do not find ports.
+const MOST: u16 = 100;
+
+pub(crate) fn command() -> Command {
+    let number = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("NUMBER")
+            .value_parser(value_parser!(u16).range(1..=i64::from(MOST)))
+            .help(help)
+    };
+    Command::new("rehearse")
+        .about("Plays the whole lab as many learners at a time on a Temporal Service, each with a lab of its own on this machine")
+        .arg(number("learners", "How many").default_value("3"))
+        .arg(number("at-once", "How many of them at a time [default: all]"))
+        .args(elsewhere::flags().into_iter().filter(|flag| flag.get_id() != "learner"))
+        .arg(json_flag())
+        .after_help(example(&[
+            "cargo xtask class rehearse --learners 3 --address 192.168.1.10:7233",
+            "cargo xtask class rehearse --learners 40 --at-once 10 --profile class",
+        ]))
+}
+
+/// How the lab went for one learner.
+#[derive(Default)]
+pub(crate) struct Rehearsed {
+    /// Who.
+    pub(crate) learner: String,
+    /// How long the lab took to start.
+    pub(crate) started: Duration,
+    /// Each stage, with how long it took.
+    pub(crate) stages: Vec<(&'static str, Duration)>,
+    /// How long it took from each saved mend until all goals were reached.
+    pub(crate) mends: Vec<Duration>,
+    /// Where and how it was not as the texts say.
+    pub(crate) failure: Option<String>,
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let learners = arguments.get_one::<u16>("learners").copied().unwrap_or(1);
+    let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
+    if text(arguments, "profile").is_none() && text(arguments, "address").is_none() {
+        return Err(Usage("say on which Temporal Service, by --profile or --address".to_owned()).into());
+    }
+    let as_json = arguments.get_flag("json");
+    toolchain::check(project)?;
+    let cli = temporal_cli::provide(project)?;
+    let executables = build::build_for_play(project, &play::binaries())?;
+    let words = elsewhere::words(arguments);
+    let begin = Instant::now();
+    let on_one = |one: &Rehearsed| {
+        if !as_json {
+            one.tell();
+        }
+    };
+    let all = all(project, &Rehearsal { learners, at_once, words, executables, temporal_cli: cli }, on_one)?;
+    let failed = all.iter().filter(|one| one.failure.is_some()).count();
+    let took = begin.elapsed();
+    if as_json {
+        let learners: Vec<Value> = all.iter().map(Rehearsed::to_json).collect();
+        say!("{}", json!({ "ok": failed == 0, "seconds": took.as_secs_f64(), "learners": learners }));
+    } else {
+        for (at, stage) in STAGES.iter().enumerate() {
+            let mut times: Vec<f64> =
+                all.iter().filter_map(|one| Some(one.stages.get(at)?.1.as_secs_f64())).collect();
+            times.sort_by(f64::total_cmp);
+            if let (Some(middle), Some(last)) = (times.get(times.len() / 2), times.last()) {
+                say!("{:<21} {middle:>6.1} s in the middle, {last:>6.1} s at most", stage.name);
+            }
+        }
+        let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+        say!("{} learners finished all stages{outcome}, in {:.1} s", all.len() - failed, took.as_secs_f64());
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// What is rehearsed.
+pub(crate) struct Rehearsal {
+    /// How many learners.
+    pub(crate) learners: u16,
+    /// How many of them at a time.
+    pub(crate) at_once: u16,
+    /// The words that name the service to `lab start`.
+    pub(crate) words: Vec<String>,
+    /// What a lab runs, built.
+    pub(crate) executables: Executables,
+    /// The Temporal CLI.
+    pub(crate) temporal_cli: PathBuf,
+}
+
+/// Plays the whole lab for each of them, and tells of each that has finished.
+pub(crate) fn all(
+    project: &Project,
+    rehearsal: &Rehearsal,
+    on_one: impl Fn(&Rehearsed) + Sync,
+) -> Result<Vec<Rehearsed>> {
+    // No earlier rehearsal had these names, whose transfers would be in the lists.
+    let name = format!("{NAME}-{}", control::random_hex(2)?);
+    let next = AtomicU16::new(1);
+    let is_broken_off = AtomicBool::new(false);
+    let all: Mutex<Vec<Rehearsed>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..rehearsal.at_once {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > rehearsal.learners || is_broken_off.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let learner = format!("{name}-{number}");
+                    match rehearse(project, rehearsal, number, &learner) {
+                        Ok(Some(one)) => {
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                        Ok(None) => is_broken_off.store(true, Ordering::Relaxed),
+                        Err(error) => {
+                            let failure = Some(format!("{error:#}"));
+                            let one = Rehearsed { learner, failure, ..Rehearsed::default() };
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if is_broken_off.into_inner() {
+        bail!("the rehearsal was broken off; nothing of it is left running");
+    }
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by(|a, b| a.learner.cmp(&b.learner));
+    Ok(all)
+}
+
+/// The whole lab, as one learner; nothing where it was broken off.
+fn rehearse(
+    project: &Project,
+    rehearsal: &Rehearsal,
+    number: u16,
+    learner: &str,
+) -> Result<Option<Rehearsed>> {
+    let Rehearsal { executables, temporal_cli, words, .. } = rehearsal;
+    let shadow = Shadow::make_one(project, "rehearse", number, executables, temporal_cli.clone())?;
+    let mut words = words.clone();
+    words.extend(["--learner".to_owned(), learner.to_owned()]);
+    let begin = Instant::now();
+    let mut one = Rehearsed {
+        learner: learner.to_owned(),
+        failure: shadow.start(&words).err().map(|error| format!("{error:#}")),
+        ..Rehearsed::default()
+    };
+    one.started = begin.elapsed();
+    for stage in STAGES {
+        if one.failure.is_some() || shadow.is_interrupted() {
+            break;
+        }
+        let begin = Instant::now();
+        match follow(&shadow, stage, one.stages.is_empty()) {
+            Ok(mended) => {
+                one.stages.push((stage.name, begin.elapsed()));
+                one.mends.extend(mended);
+            }
+            Err(found) => one.failure = Some(sentence(stage.name, &found)),
+        }
+    }
+    if shadow.is_interrupted() {
+        shadow.remove()?;
+        return Ok(None);
+    }
+    if one.failure.is_some() {
+        shadow.stop()?;
+        let folder = project.display(&shadow.project.root);
+        tell!("the folder of {learner} stays until the next rehearsal: {folder}");
+    } else {
+        shadow.remove()?;
+    }
+    Ok(Some(one))
+}
+
+/// Where and how a lab is not as its text says.
+fn sentence(stage: &str, failure: &Failure) -> String {
+    let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let typed = failure.typed.as_ref().map(|typed| format!("; typed: {typed}")).unwrap_or_default();
+    let printed = match &failure.printed[..] {
+        [] => String::new(),
+        printed => format!("; it printed:\n    {}", printed.join("\n    ")),
+    };
+    format!("{stage}, {}{line}: {}{typed}{printed}", failure.file, failure.says)
+}
+
+impl Rehearsed {
+    fn tell(&self) {
+        let took: Duration = self.stages.iter().map(|(_, took)| *took).sum();
+        match &self.failure {
+            None => {
+                say!("ok   {:<16} {} stages in {:.1} s", self.learner, self.stages.len(), took.as_secs_f64())
+            }
+            Some(failure) => say!("FAIL {:<16} {failure}", self.learner),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let stages =
+            self.stages.iter().map(|(name, took)| json!({ "name": name, "seconds": took.as_secs_f64() }));
+        json!({
+            "learner": self.learner,
+            "started_after": self.started.as_secs_f64(),
+            "stages": stages.collect::<Vec<_>>(),
+            "mended_after": self.mends.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+            "failure": self.failure,
+        })
+    }
+}

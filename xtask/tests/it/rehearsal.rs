@@ -1,0 +1,113 @@
+//! The whole lab on a Temporal Service elsewhere, with nothing but real parts: several learners in a namespace of a server that
+//! knows nothing of the lab.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{eventually, free_port, outcome, temporal_cli};
+
+/// A dev server as anybody would start one: without the lab's settings, and without its Search Attributes.
+struct Server {
+    child: Child,
+    address: String,
+    folder: PathBuf,
+}
+
+impl Server {
+    fn start(name: &str) -> Server {
+        let folder = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("temporary files can be written");
+        let (port, http) = (free_port(), free_port());
+        let child = Command::new(temporal_cli())
+            .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"])
+            .args(["--port", &port.to_string(), "--http-port", &http.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the Temporal CLI can be run");
+        let server = Server { child, address: format!("127.0.0.1:{port}"), folder };
+        eventually("the server answers", || {
+            let health = ["operator", "cluster", "health", "--address", &server.address];
+            outcome_of(Command::new(temporal_cli()).args(health))
+        });
+        server
+    }
+
+    /// `cargo xtask` for this very checkout, with a folder of its own.
+    fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", &self.folder);
+        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli());
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn outcome_of(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn is_empty_but_for_its_lock(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == "lock"))
+}
+
+#[test]
+fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
+    let server = Server::start("rehearsal");
+    let arguments = [
+        "class",
+        "rehearse",
+        "--learners",
+        "2",
+        "--address",
+        &server.address,
+        "--namespace",
+        "spring",
+        "--json",
+    ];
+    let report: Value = outcome(server.xtask(&arguments)).json();
+    assert_eq!(report["ok"], true, "{report:#}");
+    let learners = report["learners"].as_array().expect("there is a list");
+    assert_eq!(learners.len(), 2, "{report:#}");
+    for learner in learners {
+        let stages: Vec<&str> = learner["stages"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|stage| stage["name"].as_str())
+            .collect();
+        let all: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
+        assert_eq!(stages, all, "{report:#}");
+    }
+    assert!(is_empty_but_for_its_lock(&server.folder.join("rehearse")));
+}
+
+#[test]
+fn a_service_that_is_not_there_or_not_named_is_told_before_anything_is_built() {
+    let folder = env::temp_dir().join(format!("xtask-it-nowhere-{}", std::process::id()));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", &folder);
+        outcome(command)
+    };
+    assert!(run(&["class", "rehearse"]).fails_with(2).contains("--profile or --address"));
+    assert!(run(&["lab", "start", "--learner", "ada"]).fails_with(2).contains("--profile or --address"));
+    let said = run(&["lab", "start", "--address", "127.0.0.1:1", "--learner", "Ada L"]).fails_with(2);
+    assert!(said.contains("cannot be a learner's name"), "{said}");
+    let said = run(&["lab", "start", "--address", "127.0.0.1:1", "--profile", "x"]).fails_with(2);
+    assert!(said.contains("cannot be used with"), "{said}");
+    let _ = fs::remove_dir_all(folder);
+}
