@@ -20,6 +20,7 @@ mod process;
 mod progress;
 mod project;
 mod random;
+mod reporter;
 mod services;
 mod shadow;
 mod signals;

@@ -112,7 +112,7 @@ pub(crate) fn is_free(port: u16) -> bool {
 
 /// A free port, by chance: labs that start at one moment hardly choose the same. Not from the range out of which
 /// systems give ports to whoever connects (32768 and up, or 49152), since while the server restarts its port is free.
-fn any_free() -> Result<u16> {
+pub(crate) fn any_free() -> Result<u16> {
     for _ in 0..100 {
         let by_chance = u16::from_str_radix(&control::random_hex(2)?, 16)?;
         let port = ANYWHERE.start + by_chance % (ANYWHERE.end - ANYWHERE.start);

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -98,7 +99,7 @@ pub(crate) fn binaries(elsewhere: Option<&Elsewhere>) -> &'static [&'static str]
 }
 
 /// The way to a Temporal Service elsewhere.
-const GATEWAY: &str = "gateway";
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
 pub(crate) const SERVICES: &[Service] = &[
@@ -112,8 +113,6 @@ pub(crate) const SERVICES: &[Service] = &[
             None => temporal_arguments(setup),
             Some(elsewhere) => gateway_arguments(setup, elsewhere),
         },
-        // Its database is named relative to it: the server makes a URL of that name, in which a path may hold
-        // what means something else.
         folder: |setup| &setup.project.lab,
         environment: |_| Vec::new(),
         after: &[],
@@ -217,17 +216,73 @@ fn gateway_arguments(setup: &Setup, elsewhere: &Elsewhere) -> Vec<OsString> {
         ("--http-port", port(ports::TEMPORAL_HTTP)),
         ("--ready-file", setup.ready_file(TEMPORAL).into()),
     ];
-    match &elsewhere.profile {
-        Some(profile) => flags.push(("--profile", profile.into())),
-        None => flags.push(("--address", elsewhere.address.clone().into())),
-    }
+    flags.extend(flags_of(elsewhere));
+    flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
+}
+
+/// What tells a gateway which service it leads to, and for whom.
+pub(crate) fn flags_of(elsewhere: &Elsewhere) -> Vec<(&'static str, OsString)> {
+    let mut flags: Vec<(&str, OsString)> = match &elsewhere.profile {
+        Some(profile) => vec![("--profile", profile.into())],
+        None => vec![("--address", elsewhere.address.clone().into())],
+    };
     if elsewhere.profile.is_none() && !elsewhere.namespace.is_empty() {
         flags.push(("--namespace", elsewhere.namespace.clone().into()));
     }
     if let Some(learner) = &elsewhere.learner {
         flags.push(("--learner", learner.into()));
     }
-    flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
+    flags
+}
+
+/// A dev server of the Temporal CLI: a lab's own, or that of a class.
+pub(crate) struct DevServer {
+    /// The address that it listens on.
+    pub(crate) ip: IpAddr,
+    /// Its gRPC port.
+    pub(crate) port: u16,
+    /// The port of its UI.
+    pub(crate) ui_port: u16,
+    /// The port of its HTTP API.
+    pub(crate) http_port: u16,
+    /// What else is to be set in its dynamic configuration, such as `frontend.x=1`.
+    pub(crate) settings: Vec<String>,
+}
+
+impl DevServer {
+    /// Its database, in the folder that it is started in. It is named relative to that: the server makes a URL of the name, in which
+    /// a path may hold what means something else.
+    pub(crate) const DATABASE: &str = "temporal.db";
+
+    /// Its arguments.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = ["server", "start-dev"].map(Into::into).into();
+        let flags = [
+            ("--ip", self.ip.to_string()),
+            ("--port", self.port.to_string()),
+            ("--ui-port", self.ui_port.to_string()),
+            ("--http-port", self.http_port.to_string()),
+            ("--db-filename", DevServer::DATABASE.to_owned()),
+            // Its warnings are about its own connections, at every stop.
+            ("--log-level", "error".to_owned()),
+        ];
+        for (flag, value) in flags {
+            arguments.extend([flag.into(), value.into()]);
+        }
+        arguments.push("--ui-disable-news-fetch".into());
+        for attribute in contract::SEARCH_ATTRIBUTES {
+            arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
+        }
+        let settings = SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).map(str::to_owned);
+        let hosts = own_hosts(self.ip, self.http_port);
+        for value in settings.chain([hosts]).chain(self.settings.iter().cloned()) {
+            arguments.extend(["--dynamic-config-value".into(), value.into()]);
+        }
+        for pragma in SQLITE {
+            arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
+        }
+        arguments
+    }
 }
 
 /// The arguments of a dev server for a class on loopback, but for where it keeps its state.
@@ -236,7 +291,7 @@ pub(crate) fn class_arguments(port: u16, http_port: u16) -> Vec<OsString> {
     for (flag, port) in [("--port", port), ("--http-port", http_port)] {
         arguments.extend([flag.into(), port.to_string().into()]);
     }
-    for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS, MANY_BATCHES]) {
+    for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).chain(FOR_A_CLASS) {
         arguments.extend(["--dynamic-config-value".into(), value.into()]);
     }
     for pragma in SQLITE {
@@ -247,32 +302,15 @@ pub(crate) fn class_arguments(port: u16, http_port: u16) -> Vec<OsString> {
 }
 
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
-    let port = |name| setup.ports.get(name).to_string().into();
-    let mut arguments: Vec<OsString> = ["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into).into();
-    let flags: [(&str, OsString); 5] = [
-        ("--port", port(ports::TEMPORAL)),
-        ("--ui-port", port(ports::TEMPORAL_UI)),
-        ("--http-port", port(ports::TEMPORAL_HTTP)),
-        ("--db-filename", "temporal.db".into()),
-        // Its warnings are about its own connections, at every stop.
-        ("--log-level", "error".into()),
-    ];
-    for (flag, value) in flags {
-        arguments.extend([flag.into(), value]);
-    }
-    arguments.push("--ui-disable-news-fetch".into());
-    for attribute in contract::SEARCH_ATTRIBUTES {
-        arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
-    }
-    for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]) {
-        arguments.extend(["--dynamic-config-value".into(), value.into()]);
-    }
-    arguments
-        .extend(["--dynamic-config-value".into(), own_hosts(setup.ports.get(ports::TEMPORAL_HTTP)).into()]);
-    for pragma in SQLITE {
-        arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
-    }
-    arguments
+    let port = |name| setup.ports.get(name);
+    let server = DevServer {
+        ip: Ipv4Addr::LOCALHOST.into(),
+        port: port(ports::TEMPORAL),
+        ui_port: port(ports::TEMPORAL_UI),
+        http_port: port(ports::TEMPORAL_HTTP),
+        settings: Vec::new(),
+    };
+    server.arguments()
 }
 
 fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
@@ -300,8 +338,10 @@ const SHORT_RETRIES: [&str; 2] =
 /// may damage the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
 const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
 
-/// So many batches a namespace may run at a time: by default it is one, and the others of a class would wait.
-const MANY_BATCHES: &str = "frontend.MaxConcurrentBatchOperationPerNamespace=100";
+/// What a class needs besides. So many batches a namespace may run at a time: by default it is one, and the others would wait. And so
+/// many lists and counts it is answered in a second: by default it is 10, which a few learners with their pages open use up.
+pub(crate) const FOR_A_CLASS: [&str; 2] =
+    ["frontend.MaxConcurrentBatchOperationPerNamespace=100", "frontend.namespaceRPS.visibility=1000"];
 
 /// A shard looks for new tasks this often a second at most. The server's default is 20, for a service of many
 /// shards: here it would make the five Workflow Tasks of a lone transfer wait for a quarter of a second. Much
@@ -314,8 +354,13 @@ const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
 
 /// The names by which the server's HTTP API lets itself be called. By default it takes any, and so a web page whose
 /// name was made to point at this machine.
-fn own_hosts(port: u16) -> String {
-    format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
+fn own_hosts(ip: IpAddr, port: u16) -> String {
+    let own = SocketAddr::new(ip, port);
+    let bound = (ip != Ipv4Addr::LOCALHOST && !ip.is_unspecified()).then(|| format!(r#","{own}""#));
+    format!(
+        r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"{}]"#,
+        bound.unwrap_or_default()
+    )
 }
 
 /// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
@@ -327,6 +372,16 @@ pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried e
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_http_api_answers_to_the_address_that_it_is_bound_to_and_to_no_name_of_elsewhere() {
+        let hosts = |ip: &str| own_hosts(ip.parse().expect("an address"), 80);
+        let own = r#"frontend.httpAllowedHosts=["127.0.0.1:80","localhost:80""#;
+        assert_eq!(hosts("127.0.0.1"), format!("{own}]"));
+        assert_eq!(hosts("0.0.0.0"), format!("{own}]"));
+        assert_eq!(hosts("10.0.0.7"), format!(r#"{own},"10.0.0.7:80"]"#));
+        assert_eq!(hosts("::1"), format!(r#"{own},"[::1]:80"]"#));
+    }
 
     #[test]
     fn what_a_service_starts_after_comes_before_it() {

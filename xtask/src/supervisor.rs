@@ -33,6 +33,7 @@ use crate::{
     process::{self, Ending, Identity},
     progress,
     project::{LAB_VARIABLE, Project},
+    reporter::Reporter,
     services::{self, SERVICES, Service, Setup},
     signals,
     state::{self, State},
@@ -142,7 +143,13 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
     let outcome = lab.start(options.output).and_then(|started| {
         if started {
             on_ready(&lab.state);
-            lab.supervise()?;
+            let reporter = lab.reporter();
+            let outcome = lab.supervise();
+            if let Some(reporter) = reporter {
+                let seen = Arc::clone(&lab.signals_seen);
+                reporter.stop(&move || seen.load(Ordering::Relaxed) > 1);
+            }
+            outcome?;
         }
         Ok(())
     });
@@ -665,6 +672,12 @@ impl Supervisor {
             self.journal.note(&format!("ended {} transfers that were under way", running.len()));
         }
         Ok(())
+    }
+
+    /// Begins to tell the class how this lab does, if it is in one.
+    fn reporter(&self) -> Option<Reporter> {
+        let journal = self.journal.0.try_clone().ok()?;
+        Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
     }
 
     /// Answers those who have waited too long for a service. While it is built, the wait has not begun.

@@ -34,6 +34,16 @@ pub(crate) fn tell_line(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
+/// Shows the lines, in place of those before; or after them, where they are not on a terminal. Reports when nobody reads them.
+pub(crate) fn show(lines: &[String], before: &[String], in_place: bool) -> io::Result<()> {
+    if lines == before {
+        return Ok(());
+    }
+    // To the top of the screen, and away with what was there.
+    let top = if in_place { "\x1b[H\x1b[J" } else { "" };
+    try_say(format_args!("{top}{}", lines.join("\n")))
+}
+
 /// Whether standard output takes colours.
 pub(crate) fn colours() -> bool {
     io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use lab_client::class;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value, prost::Message as _};
 use tonic::{Code, Status};
 
@@ -19,9 +20,6 @@ use crate::{
     api::{self, WORKFLOWS},
     link::Link,
 };
-
-/// The Task Queue of what learners report of themselves: nobody polls it.
-pub const CLASS_QUEUE: &str = "bug-lab-class";
 
 /// How long the question whose a Workflow is may take.
 const SOON: Duration = Duration::from_secs(10);
@@ -226,7 +224,7 @@ impl Guard {
 
     /// Where the learner's reports are: also a Task Queue of the learner's own, so that nobody else's guard lets them be ended.
     fn class_queue(&self) -> String {
-        class_queue(self.learner.as_deref().unwrap_or_default())
+        class::queue(self.learner.as_deref().unwrap_or_default())
     }
 
     fn own_queue(&self, message: &DynamicMessage) -> Result<(), Status> {
@@ -302,11 +300,6 @@ impl Guard {
             }
         }
     }
-}
-
-/// The Task Queue of that learner's reports.
-pub(crate) fn class_queue(learner: &str) -> String {
-    format!("{CLASS_QUEUE}-{learner}")
 }
 
 /// An empty message of the field `execution`.

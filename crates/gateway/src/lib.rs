@@ -10,9 +10,11 @@
 //! - [`Link`]: the connection to it, and how well it does;
 //! - [`preflight`]: what a lab needs there, made where the service allows it;
 //! - `proxy`: gRPC, message by message;
-//! - `http_api`: the server's HTTP API, from the descriptors of its gRPC one.
+//! - `http_api`: the server's HTTP API, from the descriptors of its gRPC one;
+//! - `board`: the board of a class, as a page.
 
 mod api;
+mod board;
 mod guard;
 mod health;
 mod http_api;
@@ -23,7 +25,7 @@ mod proxy;
 mod serve;
 mod service;
 
-pub use guard::{CLASS_QUEUE, Guard, task_queue};
+pub use guard::{Guard, task_queue};
 pub use link::Link;
 pub use preflight::{Findings, preflight};
 pub use serve::{Gateway, serve};

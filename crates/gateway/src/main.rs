@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use gateway::{Gateway, Guard, Link, Service};
 
 fn main() -> ExitCode {
@@ -46,6 +46,14 @@ fn cli() -> Command {
         .arg(flag("address", "HOST:PORT", "A service without TLS at that address, in place of a profile's"))
         .arg(flag("namespace", "NAME", "The namespace there").default_value("default").requires("address"))
         .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's is touched"))
+        .arg(
+            Arg::new("board")
+                .long("board")
+                .action(ArgAction::SetTrue)
+                // A learner's lists are of the learner's own.
+                .conflicts_with("learner")
+                .help("Also the board of a class: a page at / of the HTTP port, and its rows at /board.json"),
+        )
         .arg(port("port", "7233", "The port for gRPC; 0 takes a free one"))
         .arg(port("http-port", "7243", "The port for the HTTP API; 0 takes a free one"))
         .arg(
@@ -87,7 +95,8 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
     }
     let url = format!("http://{}", http.local_addr()?);
     let guard = Arc::new(Guard::new(text("learner"), &service.namespace));
-    let gateway = Gateway { link, guard, findings: Arc::new(findings) };
+    let board = arguments.get_flag("board");
+    let gateway = Gateway { link, guard, findings: Arc::new(findings), board };
     let served = gateway::serve(gateway, grpc, http, shutdown);
     if let Some(file) = arguments.get_one::<PathBuf>("ready-file") {
         loopback::write_ready_file(file, &url)?;

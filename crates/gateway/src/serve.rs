@@ -12,7 +12,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::Status;
 
-use crate::{Findings, Guard, Link, health, http_api, proxy};
+use crate::{Findings, Guard, Link, board, health, http_api, proxy};
 
 /// A gateway for one lab.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Gateway {
     pub guard: Arc<Guard>,
     /// What was found at the start.
     pub findings: Arc<Findings>,
+    /// Whether the board of a class is served as well.
+    pub board: bool,
 }
 
 impl Gateway {
@@ -43,10 +45,14 @@ pub async fn serve(
     http: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) {
-    let app = Router::new()
+    let mut app = Router::new()
         .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(health::report(&gateway))))
         .fallback(http_api::answer)
-        .with_state(gateway.clone())
+        .with_state(gateway.clone());
+    if let Some(own) = http.local_addr().ok().filter(|_| gateway.board) {
+        app = app.merge(board::routes(&format!("http://{own}"), &gateway.link.service.namespace));
+    }
+    let app = app
         .layer(middleware::from_fn(loopback::same_origin))
         .layer(middleware::from_fn(loopback::local_host));
     let mut both = JoinSet::new();

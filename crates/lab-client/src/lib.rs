@@ -5,6 +5,7 @@
 //! page's server gives it a thread of its own. What is asked for goes to the address that the caller names, and nowhere else.
 
 pub mod bank;
+pub mod class;
 pub mod facts;
 pub mod http;
 pub mod progress;

@@ -163,6 +163,23 @@ fn task_failure(newest_first: &[Value]) -> String {
     if timed_out { "no worker answered in time".to_owned() } else { "not known yet".to_owned() }
 }
 
+/// Since when it is stuck, by the last events of its history, the newest first: since the Activity was scheduled, or since the first
+/// of the Workflow Task's failures that are there. Nothing where that is further back than these events.
+pub fn since(stuck: &Stuck, newest_first: &[Value]) -> Option<String> {
+    let time = |event: &Value| time_of(&event["eventTime"]);
+    if let Some((id, _)) = &stuck.activity {
+        let is_its_own =
+            |event: &&Value| event["activityTaskScheduledEventAttributes"]["activityId"] == id.as_str();
+        return newest_first.iter().find(is_its_own).and_then(time);
+    }
+    let is_failure = |event: &&Value| {
+        let kind = event["eventType"].as_str().unwrap_or_default();
+        kind == "EVENT_TYPE_WORKFLOW_TASK_FAILED" || kind == "EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT"
+    };
+    let is_of_this_task = |event: &&Value| event["eventType"] != "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
+    newest_first.iter().take_while(is_of_this_task).filter(is_failure).last().and_then(time)
+}
+
 /// A point in time; Go's zero time stands for none.
 fn time_of(value: &Value) -> Option<String> {
     value.as_str().filter(|text| crate::time::parse_rfc3339(text).is_some()).map(str::to_owned)
@@ -232,6 +249,39 @@ pub(crate) mod tests {
             "no worker answered in time"
         );
         assert_eq!(task_failure(&[completed, failed("old")]), "not known yet");
+    }
+
+    #[test]
+    fn a_transfer_is_stuck_since_its_first_failure_or_since_its_activity_was_scheduled() {
+        let event = |kind: &str, time: &str| json!({ "eventType": format!("EVENT_TYPE_{kind}"), "eventTime": format!("2026-11-22T12:00:{time}Z") });
+        let mut scheduled = event("ACTIVITY_TASK_SCHEDULED", "01");
+        scheduled["activityTaskScheduledEventAttributes"] = json!({ "activityId": "withdraw" });
+        let events = [
+            event("WORKFLOW_TASK_FAILED", "09"),
+            event("WORKFLOW_TASK_SCHEDULED", "08"),
+            event("WORKFLOW_TASK_FAILED", "07"),
+            event("WORKFLOW_TASK_COMPLETED", "05"),
+            event("WORKFLOW_TASK_FAILED", "03"),
+            scheduled,
+        ];
+        let task = Stuck {
+            run: run(),
+            kind: Kind::WorkflowTask,
+            activity: None,
+            trying: false,
+            attempt: 3,
+            failure: String::new(),
+            next_attempt: None,
+        };
+        assert_eq!(since(&task, &events).as_deref(), Some("2026-11-22T12:00:07Z"));
+        assert_eq!(since(&task, &[]), None);
+        let of = |id: &str| Stuck {
+            kind: Kind::Activity,
+            activity: Some((id.to_owned(), "withdraw".to_owned())),
+            ..task.clone()
+        };
+        assert_eq!(since(&of("withdraw"), &events).as_deref(), Some("2026-11-22T12:00:01Z"));
+        assert_eq!(since(&of("deposit"), &events), None);
     }
 
     /// A server that answers these requests, by how they begin.

@@ -218,7 +218,7 @@ impl Server {
         }
     }
 
-    fn api(&self, path: &str) -> String {
+    pub(crate) fn api(&self, path: &str) -> String {
         format!("{}/api/v1/namespaces/{}/{path}", self.http, encode(&self.namespace))
     }
 }
@@ -249,6 +249,17 @@ pub fn transfers() -> String {
     format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE)
 }
 
+/// How many run, by [`Server::counts`].
+pub fn running_of(counts: &Value) -> u64 {
+    // The server puts a status here as it keeps it: JSON, in Base64.
+    let is_running = |group: &&Value| {
+        let status = &group["groupValues"][0];
+        status["data"] == "IlJ1bm5pbmci" || *status == "Running"
+    };
+    let groups = counts["groups"].as_array().into_iter().flatten().filter(is_running);
+    groups.filter_map(|group| group["count"].as_str()?.parse::<u64>().ok()).sum()
+}
+
 /// A run's status in one word, such as `RUNNING`.
 pub fn status_name(value: &Value) -> &str {
     let name = value.as_str().unwrap_or_default();
@@ -264,6 +275,16 @@ pub fn status_of(error: &Error) -> u16 {
 mod tests {
     use super::*;
     use crate::stuck::tests::server;
+
+    #[test]
+    fn those_that_run_are_counted_as_the_server_puts_it() {
+        let running = json!({ "metadata": { "type": "S2V5d29yZA==" }, "data": "IlJ1bm5pbmci" });
+        let counts = json!({ "count": "7", "groups": [
+            { "groupValues": ["Completed"], "count": "5" }, { "groupValues": [running], "count": "2" },
+        ]});
+        assert_eq!(running_of(&counts), 2);
+        assert_eq!((running_of(&json!({})), running_of(&json!({ "groups": 3 }))), (0, 0));
+    }
 
     #[test]
     fn a_history_is_read_to_its_last_page() {

@@ -81,15 +81,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
 }
 
-/// Shows the lines, in place of those before; or after them, where they are not on a terminal.
+/// Shows the lines in place of those before, as long as somebody reads them.
 fn show(lines: &[String], before: &[String], in_place: bool) {
-    if lines == before {
-        return;
-    }
-    // To the top of the screen, and away with what was there.
-    let top = if in_place { "\x1b[H\x1b[J" } else { "" };
-    if ui::try_say(format_args!("{top}{}", lines.join("\n"))).is_err() {
-        // Nobody reads it any more.
+    if ui::show(lines, before, in_place).is_err() {
         process::exit(0);
     }
 }

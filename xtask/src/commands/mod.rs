@@ -5,6 +5,7 @@ mod chaos;
 mod check;
 pub(crate) mod class;
 mod doctor;
+mod help_me;
 mod hint;
 mod lab;
 mod mine;
@@ -49,6 +50,7 @@ pub(crate) fn command_line() -> Command {
         .subcommand(stage::command())
         .subcommand(check::command())
         .subcommand(hint::command())
+        .subcommand(help_me::command())
         .subcommand(reset::command())
         .subcommand(transfer::command())
         .subcommand(retry::command())
@@ -74,6 +76,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("stage", arguments)) => stage::run(&project, arguments),
         Some(("check", arguments)) => check::run(&project, arguments),
         Some(("hint", arguments)) => hint::run(&project, arguments),
+        Some(("help-me", arguments)) => help_me::run(&project, arguments),
         Some(("outage", arguments)) => outage::run(&project, arguments),
         Some(("real-world-mode", arguments)) => real_world_mode::run(&project, arguments),
         Some(("reset", arguments)) => reset::run(&project, arguments),

@@ -8,6 +8,7 @@ mod anywhere;
 mod authoring;
 mod bench;
 mod chaos;
+mod class;
 #[cfg(target_os = "linux")]
 mod clock;
 mod confinement;

@@ -106,10 +106,10 @@ fn print(
     for service in status["services"].as_array().into_iter().flatten() {
         say!("  {}", line(service));
     }
-    if let Some(elsewhere) = &state.elsewhere {
-        if let Some(trouble) = trouble_on(elsewhere, link.as_ref()) {
-            say!("  {trouble}");
-        }
+    if let Some(elsewhere) = &state.elsewhere
+        && let Some(trouble) = trouble_on(elsewhere, link.as_ref())
+    {
+        say!("  {trouble}");
     }
     match status["build"].as_str() {
         Some("failed") => {

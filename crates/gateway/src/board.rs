@@ -1,0 +1,77 @@
+//! The board of a class, as JSON and as a page: for whoever gives it, on this machine alone.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use lab_client::{Endpoints, class, temporal::Server};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// However many pages are open, the service is asked this often at most.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What the page may do: load its own two files and ask for the board. What learners write is not to do anything.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The board, which is asked for by way of the gateway's own HTTP API.
+#[derive(Clone)]
+struct Board {
+    server: Server,
+    last: Arc<Mutex<Option<(Instant, Value)>>>,
+}
+
+/// The routes of the board. `http` is the URL of the gateway's HTTP API.
+pub(crate) fn routes(http: &str, namespace: &str) -> Router {
+    let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(http, "", "") };
+    let board = Board { server: Server::new(&endpoints), last: Arc::default() };
+    Router::new()
+        .route("/", get(async || page("text/html; charset=utf-8", include_str!("../board/board.html"))))
+        .route("/board.css", get(async || page("text/css", include_str!("../board/board.css"))))
+        .route("/board.js", get(async || page("text/javascript", include_str!("../board/board.js"))))
+        .route("/board.json", get(answer))
+        .with_state(board)
+}
+
+fn page(kind: &'static str, content: &'static str) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Another version of the gateway may have other files.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, content)
+}
+
+async fn answer(State(board): State<Board>) -> Response {
+    // Whoever comes meanwhile waits for this answer, and takes it.
+    let mut last = board.last.lock().await;
+    if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH) {
+        return axum::Json(answer.clone()).into_response();
+    }
+    let server = board.server.clone();
+    // The client blocks.
+    let asked = tokio::task::spawn_blocking(move || class::board(&server)).await;
+    match asked {
+        Ok(Ok(rows)) => {
+            let answer = rows.to_json();
+            *last = Some((Instant::now(), answer.clone()));
+            axum::Json(answer).into_response()
+        }
+        Ok(Err(error)) => refusal(&format!("{error:#}")),
+        Err(_) => refusal("the board could not be asked for"),
+    }
+}
+
+fn refusal(why: &str) -> Response {
+    (StatusCode::BAD_GATEWAY, axum::Json(json!({ "message": why }))).into_response()
+}

@@ -1,0 +1,261 @@
+//! What a learner's lab reports of itself.
+
+use serde_json::{Value, json};
+
+/// No learner's name is longer.
+pub(super) const LONGEST_NAME: usize = 32;
+/// The longest line of a report: a memo is to stay small, and a board to stay readable.
+const LONGEST_LINE: usize = 200;
+/// The longest words of who asks for help.
+const LONGEST_HELP: usize = 300;
+/// No stage has so many goals.
+const MOST_GOALS: usize = 12;
+
+/// How a learner's lab does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The learner's name.
+    pub learner: String,
+    /// Which of the labs of that name: a number by chance that stays with its folder.
+    pub lab: String,
+    /// The stage that was entered last.
+    pub stage: String,
+    /// Its goals, in their order.
+    pub goals: Vec<Goal>,
+    /// How many transfers do, at any stage, what none should.
+    pub wrong: u64,
+    /// The transfer that has been stuck for the longest.
+    pub stuck: Option<StuckOn>,
+    /// How many transfers are stuck.
+    pub stuck_transfers: u64,
+    /// How many are under way.
+    pub transfers: u64,
+    /// `ok`, `building` or `failed`, as `lab status --json` has it.
+    pub build: String,
+    /// What the learner asks for.
+    pub help: Option<Help>,
+    /// Whether another lab reports under the same name.
+    pub shared: bool,
+    /// Whether this is the last report of a lab that stops.
+    pub stopped: bool,
+    /// When it was made, by the clock of the learner's machine.
+    pub time: String,
+}
+
+/// A goal of a stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Goal {
+    /// Its words.
+    pub says: String,
+    /// Whether it is reached.
+    pub reached: bool,
+}
+
+/// What a transfer is stuck on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StuckOn {
+    /// The transfer.
+    pub workflow_id: String,
+    /// On what, such as `the Activity withdraw`.
+    pub what: String,
+    /// The attempt that is under way or comes next.
+    pub attempt: u64,
+    /// Since when, by the clock of the learner's machine.
+    pub since: String,
+    /// What went wrong last, shortened.
+    pub failure: String,
+}
+
+/// What a learner asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Help {
+    /// In the learner's words.
+    pub text: String,
+    /// Since when, by the clock of the learner's machine.
+    pub since: String,
+}
+
+impl Report {
+    /// As a memo has it.
+    pub fn to_json(&self) -> Value {
+        let goals = self.goals.iter().map(|goal| json!({ "says": goal.says, "reached": goal.reached }));
+        json!({
+            "learner": self.learner,
+            "lab": self.lab,
+            "stage": self.stage,
+            "goals": goals.collect::<Vec<_>>(),
+            "wrong": self.wrong,
+            "stuck": self.stuck.as_ref().map(StuckOn::to_json),
+            "stuck_transfers": self.stuck_transfers,
+            "transfers": self.transfers,
+            "build": self.build,
+            "help": self.help.as_ref().map(Help::to_json),
+            "shared": self.shared,
+            "state": if self.stopped { "stopped" } else { "running" },
+            "time": self.time,
+        })
+    }
+
+    /// What a memo says, whoever wrote it: what it lacks is empty, what is too long is cut, and nothing in it moves the cursor of
+    /// a terminal.
+    pub fn from_json(value: &Value) -> Report {
+        let text = |name: &str| line(&value[name], LONGEST_LINE);
+        let number = |name: &str| value[name].as_u64().unwrap_or_default();
+        let goal = |goal: &Value| Goal {
+            says: line(&goal["says"], LONGEST_LINE),
+            reached: goal["reached"].as_bool().unwrap_or_default(),
+        };
+        Report {
+            learner: line(&value["learner"], LONGEST_NAME),
+            lab: line(&value["lab"], LONGEST_NAME),
+            stage: text("stage"),
+            goals: value["goals"].as_array().into_iter().flatten().take(MOST_GOALS).map(goal).collect(),
+            wrong: number("wrong"),
+            stuck: StuckOn::from_json(&value["stuck"]),
+            stuck_transfers: number("stuck_transfers"),
+            transfers: number("transfers"),
+            build: text("build"),
+            help: Help::from_json(&value["help"]),
+            shared: value["shared"].as_bool().unwrap_or_default(),
+            stopped: value["state"] == "stopped",
+            time: text("time"),
+        }
+    }
+
+    /// Whether it tells of something else than that one. How often an attempt was made and when the report was are no news.
+    pub fn is_news_after(&self, before: &Report) -> bool {
+        let without = |report: &Report| {
+            let mut report = report.clone();
+            report.time.clear();
+            if let Some(stuck) = &mut report.stuck {
+                stuck.attempt = 0;
+            }
+            report
+        };
+        without(self) != without(before)
+    }
+}
+
+impl StuckOn {
+    fn to_json(&self) -> Value {
+        json!({
+            "workflow_id": self.workflow_id,
+            "what": self.what,
+            "attempt": self.attempt,
+            "since": self.since,
+            "failure": self.failure,
+        })
+    }
+
+    fn from_json(value: &Value) -> Option<StuckOn> {
+        let text = |name: &str| line(&value[name], LONGEST_LINE);
+        value.is_object().then(|| StuckOn {
+            workflow_id: text("workflow_id"),
+            what: text("what"),
+            attempt: value["attempt"].as_u64().unwrap_or_default(),
+            since: text("since"),
+            failure: text("failure"),
+        })
+    }
+}
+
+impl Help {
+    /// What somebody asks for since then. Without words it is nothing.
+    pub fn new(text: &str, since: &str) -> Option<Help> {
+        let text = clean(text, LONGEST_HELP);
+        (!text.is_empty()).then(|| Help { text, since: since.to_owned() })
+    }
+
+    /// As a file or a memo has it.
+    pub fn to_json(&self) -> Value {
+        json!({ "text": self.text, "since": self.since })
+    }
+
+    /// What [`to_json`](Help::to_json) wrote.
+    pub fn from_json(value: &Value) -> Option<Help> {
+        Help::new(value["text"].as_str()?, &line(&value["since"], LONGEST_LINE))
+    }
+}
+
+fn line(value: &Value, most: usize) -> String {
+    clean(value.as_str().unwrap_or_default(), most)
+}
+
+/// Somebody's words as one line of at most so many characters, without any that a terminal would obey or that turn the direction
+/// of what comes after them.
+pub fn clean(text: &str, most: usize) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let spaced: String = text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect();
+    let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() <= most {
+        return words;
+    }
+    words.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            learner: "ada".to_owned(),
+            lab: "0011".to_owned(),
+            stage: "jerry".to_owned(),
+            goals: vec![Goal { says: "a goal".to_owned(), reached: true }, Goal::default()],
+            wrong: 1,
+            stuck: Some(StuckOn { workflow_id: "t".to_owned(), attempt: 3, ..StuckOn::default() }),
+            stuck_transfers: 2,
+            transfers: 4,
+            build: "ok".to_owned(),
+            help: Help::new("where is it?", "2026-11-22T12:00:00Z"),
+            shared: true,
+            stopped: true,
+            time: "2026-11-22T12:00:01Z".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        assert_eq!(Report::from_json(&report().to_json()), report());
+    }
+
+    #[test]
+    fn any_json_is_read_and_none_of_it_is_long() {
+        let long = "x".repeat(100_000);
+        let values = [
+            json!(null),
+            json!([1, 2]),
+            json!({ "goals": { "a": 1 }, "stuck": "x", "help": 7, "transfers": -1, "wrong": 1e99 }),
+            json!({ "goals": vec![json!(null); 1000], "stage": long, "stuck": { "failure": long },
+                    "help": { "text": long, "since": long } }),
+        ];
+        for value in values {
+            let read = Report::from_json(&value).to_json().to_string();
+            assert!(read.len() < 4096, "{} bytes", read.len());
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_report_is_an_order_to_a_terminal() {
+        let help = Help::new("a\x1b[2Jb\r\n\tc \u{202e}d\u{9b}", "").expect("it has words");
+        assert_eq!(help.text, "a [2Jb c d");
+        assert_eq!(Help::new(" \x07\n", ""), None);
+        assert_eq!(clean("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn another_attempt_is_no_news_and_another_goal_is() {
+        let mut later = report();
+        later.time = "2027-01-01T00:00:00Z".to_owned();
+        if let Some(stuck) = &mut later.stuck {
+            stuck.attempt += 1;
+        }
+        assert!(!later.is_news_after(&report()));
+        later.goals[1].reached = true;
+        assert!(later.is_news_after(&report()));
+    }
+}
