@@ -123,9 +123,10 @@ impl Reporter {
             journal,
             moved: Signs::default(),
             judged: None,
-            goals: (Vec::new(), 0),
+            goals: ("", Vec::new(), 0),
             since: BTreeMap::new(),
             sent: None,
+            not_before: Instant::now(),
             shared: None,
             in_trouble: false,
         };
@@ -171,12 +172,14 @@ struct Lab {
     moved: Signs,
     /// When the goals were judged last, and whether once more is due, as lists lag behind.
     judged: Option<(Instant, bool)>,
-    /// The goals, and how many transfers do what none should.
-    goals: (Vec<Goal>, u64),
+    /// The stage's name, its goals, and how many transfers do what none should.
+    goals: (&'static str, Vec<Goal>, u64),
     /// Since when what is stuck is, by run and by what it is stuck on.
     since: BTreeMap<(String, String), String>,
     /// The last report that was sent: its run, what it says, and when.
     sent: Option<(String, Report, Instant)>,
+    /// Not before this is sent again what the service has not taken.
+    not_before: Instant,
     /// When another lab was seen to report under this name.
     shared: Option<Instant>,
     /// Whether the journal tells of trouble already.
@@ -256,16 +259,20 @@ impl Lab {
             None => true,
             Some((last, again)) => again || (running > 0 && last.elapsed() > JUDGE),
         };
-        if has_moved || is_due {
-            self.judge(&progress, &signs.status)?;
+        // Where the bank is down, the goals stay as they were, and the rest is reported.
+        if (has_moved || is_due) && self.judge(&progress, &signs.status).is_ok() {
             self.judged = Some((Instant::now(), has_moved));
+        }
+        if self.goals.0 != progress.stage.name {
+            let open = |goal: &lab::Goal| Goal { says: goal.says.to_owned(), reached: false };
+            self.goals = (progress.stage.name, progress.stage.goals.iter().map(open).collect(), 0);
         }
         let report = Report {
             learner: self.learner.clone(),
             lab: self.id.clone(),
             stage: progress.stage.name.to_owned(),
-            goals: self.goals.0.clone(),
-            wrong: self.goals.1,
+            goals: self.goals.1.clone(),
+            wrong: self.goals.2,
             stuck: self.longest_stuck(&stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
@@ -283,7 +290,7 @@ impl Lab {
         let goals = report.stage.goals.iter().zip(&report.verdicts);
         let goals =
             goals.map(|(goal, verdict)| Goal { says: goal.says.to_owned(), reached: verdict.is_reached() });
-        self.goals = (goals.collect(), report.wrong.len() as u64);
+        self.goals = (report.stage.name, goals.collect(), report.wrong.len() as u64);
         Ok(())
     }
 
@@ -317,12 +324,13 @@ impl Lab {
                 at.elapsed() >= SIGN_OF_LIFE || (at.elapsed() >= BUSY && report.is_news_after(before))
             }
         };
-        if !is_due {
+        if !is_due || Instant::now() < self.not_before {
             return Ok(());
         }
+        self.not_before = Instant::now() + BUSY;
         self.look_for_another()?;
         report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
-        // One that comes too soon after another lab's is sent at the next tick.
+        // One that comes too soon after another lab's is sent a little later.
         if let Some(run_id) = class::send(&self.server, report)? {
             self.sent = Some((run_id, report.clone(), Instant::now()));
         }
@@ -404,7 +412,128 @@ fn removed(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::VecDeque,
+        io::{BufRead, BufReader, Read},
+        net::TcpListener,
+    };
+
+    use lab_client::{
+        Endpoints,
+        state::{Elsewhere, Ports},
+    };
+    use serde_json::json;
+
     use super::*;
+
+    /// A service that takes reports, and a bank without entries. The first answers to reports are these.
+    fn class(first: &[u16]) -> (u16, Receiver<Report>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let mut first: VecDeque<u16> = first.iter().copied().collect();
+        let (taken, reports) = mpsc::channel();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut reader = BufReader::new(&stream);
+                let mut head = String::new();
+                while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+                let length = head.lines().find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse::<u64>().ok()
+                });
+                let mut body = String::new();
+                reader.take(length.unwrap_or_default()).read_to_string(&mut body).expect("a body");
+                let mut status = 200;
+                if head.starts_with("POST") {
+                    status = first.pop_front().unwrap_or(200);
+                    let order: Value = serde_json::from_str(&body).expect("it is JSON");
+                    if status == 200 {
+                        let _ = taken.send(Report::from_json(&order["memo"]["fields"]["report"]));
+                    }
+                }
+                let answer = r#"{"runId": "r", "entries": [], "executions": []}"#;
+                let length = answer.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(format!("{head}{answer}").as_bytes());
+            }
+        });
+        (port, reports)
+    }
+
+    /// A lab whose service and bank are at that port.
+    fn lab_at(port: u16, name: &str, learner: Option<&str>) -> (Setup, File) {
+        let root = std::env::temp_dir().join(format!("xtask-reporter-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir(&root).expect("temporary folders can be made");
+        let journal = File::create(root.join("journal")).expect("it can be made");
+        let ports = ["temporal-http", "account-api"].map(|name| (name.to_owned(), port));
+        let setup = Setup {
+            project: Project { root: root.clone(), lab: root },
+            ports: Ports(ports.into()),
+            temporal_cli: "temporal".into(),
+            elsewhere: Some(Elsewhere {
+                namespace: "default".to_owned(),
+                learner: learner.map(str::to_owned),
+                ..Elsewhere::default()
+            }),
+            executables: None,
+        };
+        (setup, journal)
+    }
+
+    fn status() -> Arc<Mutex<Value>> {
+        Arc::new(Mutex::new(json!({ "build": "ok", "services": [] })))
+    }
+
+    #[test]
+    fn a_lab_reports_at_its_start_with_news_and_at_its_end() {
+        // Another lab's report may have been a moment ago.
+        let (port, reports) = class(&[429, 429]);
+        let (setup, journal) = lab_at(port, "all", Some("ada"));
+        let Endpoints { namespace, .. } = setup.endpoints();
+        assert_eq!(namespace, "default");
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let next = || reports.recv_timeout(Duration::from_secs(60)).expect("it reports");
+        let first = next();
+        assert_eq!((&*first.learner, &*first.stage, &*first.build), ("ada", lab::STAGES[0].name, "ok"));
+        assert_eq!(first.goals.len(), lab::STAGES[0].goals.len());
+        assert!(!first.stopped && first.help.is_none());
+
+        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
+        ask_for_help(&setup.project, asked.as_ref()).expect("it can be written");
+        assert_eq!(next().help, asked);
+        ask_for_help(&setup.project, None).expect("it can be taken back");
+        assert_eq!(next().help, None);
+
+        reporter.stop(&|| false);
+        let last = next();
+        assert!(last.stopped && last.lab == first.lab, "{last:?}");
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_service_that_is_silent_is_noted_once_and_holds_up_no_end() {
+        let (setup, journal) = lab_at(1, "silent", Some("ada"));
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let noted = || fs::read_to_string(setup.project.in_lab("journal")).unwrap_or_default();
+        let begin = Instant::now();
+        while noted().is_empty() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nothing was noted");
+            thread::sleep(Duration::from_millis(10));
+        }
+        // As after a second Ctrl-C: nothing is waited for.
+        reporter.stop(&|| true);
+        let noted = noted();
+        assert!(noted.lines().count() == 1 && noted.contains("for now"), "{noted}");
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn who_is_in_no_class_reports_nothing() {
+        let (setup, journal) = lab_at(1, "nobody", None);
+        assert!(Reporter::start(&setup, status(), journal).is_none());
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
 
     #[test]
     fn what_is_asked_for_is_read_as_it_was_written_and_taken_back() {

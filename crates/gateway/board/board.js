@@ -5,9 +5,10 @@ const PERIOD = 2000;
 const PATIENCE = 8000;
 
 const summary = document.getElementById("summary");
+const news = document.getElementById("news");
 const help = document.getElementById("help");
 const learners = document.getElementById("learners");
-let shown = "";
+let told = "";
 let answered = null;
 
 /** An element with this text, of this class. */
@@ -90,10 +91,11 @@ function show(board) {
   summary.textContent = summaryOf(board.learners);
   summary.className = "";
   const questions = board.learners.filter((row) => row.help);
-  // Who listens to the page is told of what is new alone.
-  const asked = JSON.stringify(questions.map((row) => [row.learner, row.help.text]));
-  if (asked !== shown || questions.length > 0) help.replaceChildren(...questions.map(question));
-  shown = asked;
+  help.replaceChildren(...questions.map(question));
+  // Who listens to the page hears of a question once, and not again with every second that it waits.
+  const asked = questions.map((row) => `${row.learner} asks: ${row.help.text}`).join("; ");
+  if (asked !== told) news.textContent = asked;
+  told = asked;
   document.title = questions.length ? `(${questions.length}) The class` : "The class";
   learners.replaceChildren(...board.learners.map(line));
 }

@@ -91,7 +91,7 @@ fn notes(row: &Row) -> Vec<String> {
             some => format!(", and {} more", some - 1),
         };
         notes.push(format!(
-            "stuck for {}{others}: {} of {}, attempt {}",
+            "stuck for {} on {}: {}, attempt {}{others}",
             duration(time),
             stuck.what,
             stuck.workflow_id,
@@ -155,7 +155,7 @@ mod tests {
                 "HELP ada, for 2 min: where is it?",
                 "  ada  jerry  2/3  4.0 s ago",
                 "  bob  jerry  2/3  4.0 s ago",
-                "    stuck for 1 min, and 2 more: the Activity withdraw of transfer-1, attempt 7",
+                "    stuck for 1 min on the Activity withdraw: transfer-1, attempt 7, and 2 more",
             ]
         );
         assert_eq!(
