@@ -27,7 +27,7 @@ fuzz_target!(|text: &str| {
 
     let ports = Ports::parse(text);
     assert_eq!(Ports::parse(&ports.to_json().to_string()), ports);
-    let _ = ports.endpoints();
+    let _ = lab_client::state::endpoints(&ports, None);
 
     let progress = Progress::parse(text);
     assert_eq!(Progress::parse(&progress.to_json().to_string()), progress);

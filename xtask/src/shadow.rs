@@ -267,8 +267,12 @@ impl Shadow {
     }
 
     fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
-        temporal_cli::forget_settings(&mut command);
-        if let Some(state) = State::read(&self.project.lab) {
+        // This program sees to that by itself, and a start may have been asked to go by the user's own settings.
+        let is_another = command.get_program() != self.program.as_os_str();
+        if is_another {
+            temporal_cli::forget_settings(&mut command);
+        }
+        if let Some(state) = State::read(&self.project.lab).filter(|_| is_another) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
             command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
         }
