@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab_client::{
     class::{self, Goal, Help, Report, StuckOn},
     facts::Reader,
@@ -80,6 +80,24 @@ pub(crate) fn lab_id(project: &Project) -> Result<String> {
             Ok(id)
         }
     }
+}
+
+/// That no other lab reports under this learner's name at this moment: two would take one another's tasks, and one that begins
+/// anew would end the other's transfers.
+pub(crate) fn check_name(setup: &Setup) -> Result<()> {
+    let endpoints = setup.endpoints();
+    let Some(learner) = &endpoints.learner else { return Ok(()) };
+    let Some(held) = class::last(&Server::new(&endpoints), learner)? else { return Ok(()) };
+    let age = time::now().as_secs_f64() - held.taken;
+    let is_there = !held.report.stopped && age < class::SILENT_AFTER;
+    if is_there && held.report.lab != lab_id(&setup.project)? {
+        bail!(
+            "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
+             older lab of yours, stop that, or wait for three minutes",
+            ui::duration(age.max(0.0))
+        );
+    }
+    Ok(())
 }
 
 /// The thread that reports.
@@ -199,6 +217,12 @@ impl Lab {
                 Err(RecvTimeoutError::Timeout) => {}
                 _ => break,
             }
+        }
+        // What was reached in the last moment counts, too.
+        self.judged = None;
+        let last = self.look();
+        if let Some((last, _)) = self.noted(last) {
+            report = Some(Report { help: files.1, ..last });
         }
         if let Some(report) = report {
             self.say_farewell(report);

@@ -364,7 +364,7 @@ fn own_hosts(ip: IpAddr, port: u16) -> String {
 }
 
 /// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
-pub(crate) const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; lab status says how long it still is";
+pub(crate) const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; a new transfer shows a fix at once";
 
 /// What a learner is told about [`SHORT_RETRIES`].
 pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";

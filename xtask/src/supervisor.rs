@@ -33,7 +33,7 @@ use crate::{
     process::{self, Ending, Identity},
     progress,
     project::{LAB_VARIABLE, Project},
-    reporter::Reporter,
+    reporter::{self, Reporter},
     services::{self, SERVICES, Service, Setup},
     signals,
     state::{self, State},
@@ -644,6 +644,9 @@ impl Supervisor {
         }
         self.state.elsewhere = self.setup.elsewhere.clone();
         self.record()?;
+        if !self.state.ready {
+            reporter::check_name(&self.setup)?;
+        }
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
             // What others of this name have done there before is no part of this lab.

@@ -34,13 +34,15 @@ use crate::{
 const TRANSFERS: Duration = Duration::from_millis(350);
 /// The same at a service that others share. Temporal Cloud answers thirty lists and counts of a namespace in a second, and a
 /// class of forty has forty open pages.
-const SHARED_TRANSFERS: Duration = Duration::from_secs(2);
+const SHARED_TRANSFERS: Duration = Duration::from_secs(3);
 /// How often the bank and the supervisor are.
 const LAB: Duration = Duration::from_millis(500);
 /// How often the goals are judged at most; where that takes long, there is a rest of up to four seconds.
 const GUIDE: Duration = Duration::from_millis(400);
 /// The goals are judged again after so long, also where no transfer in view has changed.
 const GUIDE_ANYWAY: Duration = Duration::from_secs(10);
+/// The same at a service that others share.
+const SHARED_GUIDE_ANYWAY: Duration = Duration::from_secs(30);
 
 /// What the watchers and the API share. Clones are the same.
 #[derive(Clone)]
@@ -256,8 +258,9 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         (seen.status.clone(), seen.changes)
     };
     let basis = Basis { changes, progress: Progress::read(lab), services: running_since(&status) };
+    let anyway = if watched.endpoints.learner.is_some() { SHARED_GUIDE_ANYWAY } else { GUIDE_ANYWAY };
     let is_known =
-        memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < GUIDE_ANYWAY);
+        memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < anyway);
     let build_failed = status["build"] == "failed";
     if is_known {
         return;

@@ -7,7 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use serde_json::Value;
+use lab_client::{Endpoints, class, temporal};
+use serde_json::{Value, json};
 
 use crate::support::{eventually, free_port, outcome, temporal_cli};
 
@@ -15,6 +16,8 @@ use crate::support::{eventually, free_port, outcome, temporal_cli};
 struct Server {
     child: Child,
     address: String,
+    /// Its HTTP API.
+    http: String,
     folder: PathBuf,
 }
 
@@ -31,7 +34,8 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("the Temporal CLI can be run");
-        let server = Server { child, address: format!("127.0.0.1:{port}"), folder };
+        let (address, http) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{http}"));
+        let server = Server { child, address, http, folder };
         eventually("the server answers", || {
             let health = ["operator", "cluster", "health", "--address", &server.address];
             outcome_of(Command::new(temporal_cli()).args(health))
@@ -93,6 +97,40 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
         assert_eq!(stages, all, "{report:#}");
     }
     assert!(is_empty_but_for_its_lock(&server.folder.join("rehearse")));
+
+    // The board has each of them, at the last stage, with all its goals, and gone by now.
+    let words = ["class", "board", "--address", &server.address, "--namespace", "spring", "--json"];
+    let board: Value = outcome(server.xtask(&words)).json();
+    let rows = board["learners"].as_array().expect("there is a list");
+    let last = lab::STAGES.last().expect("there are stages");
+    let names: Vec<&Value> = learners.iter().map(|learner| &learner["learner"]).collect();
+    assert_eq!(rows.len(), names.len(), "{board:#}");
+    for row in rows {
+        assert!(names.contains(&&row["learner"]), "{board:#}");
+        assert_eq!(row["stage"], last.name, "{board:#}");
+        let goals = row["goals"].as_array().expect("there is a list");
+        assert!(
+            goals.len() == last.goals.len() && goals.iter().all(|goal| goal["reached"] == true),
+            "{board:#}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_another_lab_has_at_this_moment_is_refused_and_its_transfers_go_on() {
+    let server = Server::start("taken");
+    let endpoints = Endpoints { learner: Some("ada".to_owned()), ..Endpoints::own(&server.http, "", "") };
+    let api = temporal::Server::new(&endpoints);
+    let report = class::Report { learner: "ada".to_owned(), lab: "another".to_owned(), ..Default::default() };
+    class::send(&api, &report).expect("the server takes it").expect("it is the first");
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
+    let transfer = api.start_quickly("theirs", &input).expect("it can be started");
+    let words = ["play", "--stage", "jerry", "--address", &server.address, "--learner", "ada"];
+    let said = outcome(server.xtask(&words));
+    assert_eq!(said.code, Some(1), "{said:#?}");
+    assert!(said.stderr.contains("another lab is ada at this moment"), "{said:#?}");
+    let description = api.describe(&transfer).expect("it is there");
+    assert_eq!(description["workflowExecutionInfo"]["status"], "WORKFLOW_EXECUTION_STATUS_RUNNING");
 }
 
 #[test]

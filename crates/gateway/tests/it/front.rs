@@ -17,9 +17,10 @@ pub(crate) fn has(programs: &[&str]) -> bool {
     missing.is_empty() || skip(&format!("there is no {} here", missing.join(", no ")))
 }
 
-/// Says that a test is skipped, and why; where everything has to be tested, it fails.
+/// Says that a test is skipped, and why; where everything has to be tested, it fails. Elsewhere than on Linux these are not.
 pub(crate) fn skip(why: &str) -> bool {
-    assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "{why}");
+    let is_ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(!(is_ci && cfg!(target_os = "linux")), "{why}");
     println!("skipped: {why}");
     false
 }

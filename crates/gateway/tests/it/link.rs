@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{TestBank, temporal_cli, until};
 
@@ -37,8 +37,11 @@ fn in_a_network_of_its_own(test: &str) {
     if !has(&["unshare", "nsenter", "ip", "tc"]) {
         return;
     }
+    // Not everybody has the folders of ip and tc on PATH.
+    let path = format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default());
     let own = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
+        command.env("PATH", &path);
         // Whatever is started in there ends with it.
         command.args(["--net", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.args(arguments);
@@ -132,9 +135,14 @@ impl Far {
         near.status.success() && far.status.success()
     }
 
-    /// Lets nothing through any more, and says so to nobody.
+    /// Lets nothing through any more, either way.
     fn swallow(&self) {
         assert!(self.treat("pfifo limit 0"), "every kernel with tc has this");
+    }
+
+    /// The same for what comes back: the server does what it is asked, and nobody hears of it.
+    fn swallow_answers(&self) {
+        self.run("tc qdisc replace dev far root pfifo limit 0");
     }
 
     /// Lets everything through again.
@@ -272,13 +280,13 @@ async fn cut_and_healed() {
     type Do<'a> = &'a dyn Fn(&Far);
     let cuts: [(&str, Do, Do, u64); 3] = [
         ("silence", &|far| far.swallow(), &|far| far.heal(), 0),
-        ("a_longer_silence", &|far| far.swallow(), &|far| far.heal(), 25),
+        ("lost_answers", &|far| far.swallow_answers(), &|far| far.heal(), 25),
         ("no_carrier", &|far| far.run("ip link set far down"), &|far| far.run("ip link set far up"), 0),
     ];
     let mut moved = 0;
     for (id, cut, heal, least) in cuts {
-        // One that has withdrawn already, and deposits while nobody can be told.
-        put_outage(&bank.url, true).await;
+        // One that has withdrawn already, of which its worker does not know yet, and can then tell nobody.
+        keep_answers(&bank.url, true).await;
         start_transfer(&gateway, NAMESPACE, id).await;
         moved += MOVED;
         until("the withdrawal", || async {
@@ -297,7 +305,7 @@ async fn cut_and_healed() {
         let (status, answer) = gateway.get(&format!("/api/v1/namespaces/{NAMESPACE}/workflows/{id}")).await;
         println!("{id}: {status} {answer} after {:?}", asked.elapsed());
         assert!([503, 504].contains(&status), "{status} {answer}");
-        put_outage(&bank.url, false).await;
+        keep_answers(&bank.url, false).await;
         heal(&far);
         let healed = Instant::now();
         link(&gateway, "the link to answer again", answers).await;
@@ -309,11 +317,12 @@ async fn cut_and_healed() {
     worker.stop().await;
 }
 
-/// Has the bank refuse deposits, or take them again.
-async fn put_outage(bank_url: &str, deposits: bool) {
+/// Has the bank do what it is asked and keep its answer to itself, or be as it should again.
+async fn keep_answers(bank_url: &str, keep: bool) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let order = serde_json::json!({ "deposits": deposits });
-    let answer = client.put(format!("{bank_url}/outage")).json(&order).send().await.expect("it answers");
+    let order = json!({ "enabled": keep, "error_rate": 0, "timeout_rate": 1, "strikes": "after" });
+    let answer = client.put(format!("{bank_url}/real-world-mode")).json(&order).send().await;
+    let answer = answer.expect("it answers");
     assert!(answer.status().is_success(), "{answer:?}");
 }
 
