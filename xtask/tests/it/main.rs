@@ -9,6 +9,7 @@ mod authoring;
 mod bench;
 mod chaos;
 mod class;
+mod classroom;
 #[cfg(target_os = "linux")]
 mod clock;
 mod confinement;

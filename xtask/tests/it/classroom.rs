@@ -1,0 +1,119 @@
+//! A class with nothing but real parts: a server for the room, a learner's lab by its gateway, help that comes up on the board's
+//! page, and the end of it.
+
+use std::{
+    env, fs,
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Outcome, eventually, free_port, outcome, send_signal, temporal_cli};
+
+/// The folders of the instructor's lab and of the learner's, both on this very checkout.
+struct Room {
+    folder: PathBuf,
+    running: Vec<Child>,
+}
+
+impl Room {
+    fn xtask(&self, lab: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", self.folder.join(lab));
+        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, lab: &str, arguments: &[&str]) -> Outcome {
+        outcome(self.xtask(lab, arguments))
+    }
+
+    /// Starts a command that goes on, and waits until it has said this.
+    fn begin(&mut self, arguments: &[&str], until: &str) -> String {
+        let said = self.folder.join(format!("{}.txt", arguments[1]));
+        let file = File::create(&said).expect("it can be made");
+        let mut command = self.xtask("instructor", arguments);
+        command.stderr(file.try_clone().expect("it is open")).stdout(file);
+        self.running.push(command.spawn().expect("the program is there"));
+        let read = || fs::read_to_string(&said).unwrap_or_default();
+        eventually(&format!("{arguments:?} says {until:?}"), || read().contains(until));
+        read()
+    }
+
+    /// Ends the command that was begun last.
+    fn end(&mut self) {
+        if let Some(mut command) = self.running.pop() {
+            send_signal(command.id(), "TERM");
+            command.wait().expect("it is this test's own");
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.run("ada", &["lab", "stop"]);
+        while !self.running.is_empty() {
+            self.end();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() {
+    let folder = env::temp_dir().join(format!("xtask-it-classroom-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("temporary files can be written");
+    let mut room = Room { folder, running: Vec::new() };
+    let ports: [String; 7] = std::array::from_fn(|_| free_port().to_string());
+    let [port, ui, server, account_api, page, lab_ui, board] = ports.each_ref().map(String::as_str);
+    room.begin(
+        &["class", "serve", "--bind", "127.0.0.1", "--port", port, "--ui-port", ui],
+        "Ctrl-C ends the class",
+    );
+    let address = format!("127.0.0.1:{port}");
+    let start = ["lab", "start", "--detach", "--no-watch", "--address", &address, "--learner", "ada"];
+    let own = ["--temporal-port", server, "--account-api-port", account_api];
+    let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
+    room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
+    let said = room.run("ada", &["help-me", "where is <b>it</b>?"]).ok();
+    assert!(said.contains("on the board, under ada: where is <b>it</b>?"), "{said}");
+
+    let said = room.begin(&["class", "board", "--page", "--page-port", board], "http://");
+    let url = format!("http://127.0.0.1:{board}");
+    assert!(said.contains(&url), "{said}");
+    let html = minreq::get(format!("{url}/")).send().expect("it answers");
+    let is_policy = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-security-policy");
+    let (_, policy) = html.headers.iter().find(is_policy).expect("it has one");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+    for file in ["board.js", "board.css"] {
+        let found = minreq::get(format!("{url}/{file}")).send().expect("it answers");
+        assert!(found.status_code == 200 && html.as_str().expect("it is text").contains(file), "{file}");
+    }
+    // A page whose name was made to point here, and another page of this machine.
+    for (header, value, refused) in [("Host", "evil.example", 421), ("Origin", "http://127.0.0.1:1", 403)] {
+        let asked = minreq::get(format!("{url}/board.json")).with_header(header, value);
+        assert_eq!(asked.send().expect("it answers").status_code, refused, "{header}");
+    }
+    let ada = || -> Value {
+        let answer = minreq::get(format!("{url}/board.json")).send().expect("it answers");
+        let board: Value = serde_json::from_slice(answer.as_bytes()).expect("it is JSON");
+        assert_eq!(board["learners"].as_array().map(Vec::len), Some(1), "{board}");
+        board["learners"][0].clone()
+    };
+    let row = ada();
+    assert_eq!((&row["learner"], &row["help"]["text"]), (&json!("ada"), &json!("where is <b>it</b>?")));
+    assert_eq!((&row["presence"], &row["of"]), (&json!("here"), &json!(lab::STAGES[0].goals.len())));
+
+    // By a gateway of its own, the command line says the same.
+    let rows = room.run("elsewhere", &["class", "board", "--address", &address, "--json"]).json();
+    assert_eq!(rows["learners"][0]["help"]["text"], row["help"]["text"]);
+
+    room.run("ada", &["help-me", "--done"]).ok();
+    eventually("the question is off the page", || ada()["help"].is_null());
+    room.run("ada", &["lab", "stop"]).ok();
+    eventually("the page tells that the lab has stopped", || ada()["presence"] == "stopped");
+    room.end();
+    assert!(minreq::get(&url).send().is_err(), "the page is left");
+}
