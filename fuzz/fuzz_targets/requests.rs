@@ -30,7 +30,7 @@ const MOST: usize = 4;
 static SERVICES: LazyLock<Services> = LazyLock::new(|| {
     // Port 1 is the system's, so nobody answers there: what passes all checks is told that Temporal or the bank is away.
     let nobody = "http://127.0.0.1:1".to_owned();
-    let endpoints = Endpoints { temporal_http: nobody.clone(), temporal_ui: nobody.clone(), bank: nobody };
+    let endpoints = Endpoints::own(&nobody, &nobody, &nobody);
     Services {
         runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"),
         bank: account_api::app(Bank::in_memory().expect("memory for a bank")),

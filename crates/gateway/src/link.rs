@@ -6,11 +6,13 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use http_body_util::Full;
 use hyper::{Request, Response, http::uri::PathAndQuery};
 use tonic::{
     Code, Status,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::MetadataValue,
     transport::Channel,
 };
 use tower_service::Service as _;
@@ -52,9 +54,18 @@ impl Link {
         request.set_timeout(within);
         let path: PathAndQuery = method.parse().map_err(|_| Status::internal("that is no method"))?;
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
+        let (metadata, message) = (request.metadata().clone(), request.into_inner());
         let answer = tokio::time::timeout(within, async {
-            grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
-            grpc.unary(request, path, Raw).await
+            let mut tries = 1;
+            loop {
+                let mut request = tonic::Request::new(message.clone());
+                *request.metadata_mut() = metadata.clone();
+                grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+                match grpc.unary(request, path.clone(), Raw).await {
+                    Err(status) if tries < TRIES && was_not_sent(&status) => tries += 1,
+                    answer => break answer,
+                }
+            }
         });
         let begin = Instant::now();
         match answer.await {
@@ -81,12 +92,50 @@ impl Link {
         std::future::poll_fn(|context| channel.poll_ready(context))
             .await
             .map_err(|error| Status::unavailable(chain(&error)))?;
-        channel.call(request).await.map_err(|error| Status::unavailable(chain(&error)))
+        channel.call(request).await.map_err(|error| {
+            let mut status = Status::unavailable(chain(&error));
+            if was_not_sent(&error) {
+                status.metadata_mut().insert(NOT_SENT, MetadataValue::from_static("true"));
+            }
+            status
+        })
+    }
+
+    /// As [`Link::forward`], once more where the connection was about to be closed and the request did not get onto it: the other
+    /// side may do that at any time, and a proxy does so after some thousand requests.
+    pub(crate) async fn forward_surely(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<tonic::body::Body>, Status> {
+        for _ in 1..TRIES {
+            match self.forward(request.clone().map(tonic::body::Body::new)).await {
+                Err(status) if status.metadata().contains_key(NOT_SENT) => {}
+                answer => return answer,
+            }
+        }
+        self.forward(request.map(tonic::body::Body::new)).await
     }
 
     pub(crate) fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Marks a status of this gateway's own making, for a request that the service has not had.
+const NOT_SENT: &str = "not-sent";
+/// So often a request is sent that did not get onto a connection.
+const TRIES: u32 = 4;
+
+/// Whether hyper says that the request was never sent.
+fn was_not_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A status whose message has the causes that tonic keeps beside it, and whose code is that of what has answered.

@@ -32,7 +32,7 @@ pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Resp
         if request.uri().path().ends_with("/StartBatchOperation") {
             return in_turn(&gateway, request).await;
         }
-        gateway.link.forward(without_host(request.map(Body::new))).await
+        gateway.link.forward_surely(without_host(request)).await
     };
     answer.await.unwrap_or_else(|status| status.into_http())
 }
@@ -42,7 +42,7 @@ pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Resp
 async fn in_turn(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Response<Body>, Status> {
     let begin = Instant::now();
     loop {
-        let answer = gateway.link.forward(without_host(request.clone().map(Body::new))).await?;
+        let answer = gateway.link.forward_surely(without_host(request.clone())).await?;
         let code = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
         let is_taken = code == Some("8");
         if !is_taken || begin.elapsed() > TURN {
@@ -101,7 +101,7 @@ fn message(body: &Bytes) -> Result<Bytes, Status> {
 }
 
 /// The client's name for this gateway is none of the service's, and its credentials are the gateway's.
-fn without_host(mut request: Request<Body>) -> Request<Body> {
+fn without_host<B>(mut request: Request<B>) -> Request<B> {
     request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::AUTHORIZATION);
     request
