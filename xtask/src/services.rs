@@ -285,22 +285,6 @@ impl DevServer {
     }
 }
 
-/// The arguments of a dev server for a class on loopback, but for where it keeps its state.
-pub(crate) fn class_arguments(port: u16, http_port: u16) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into).into();
-    for (flag, port) in [("--port", port), ("--http-port", http_port)] {
-        arguments.extend([flag.into(), port.to_string().into()]);
-    }
-    for value in SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).chain(FOR_A_CLASS) {
-        arguments.extend(["--dynamic-config-value".into(), value.into()]);
-    }
-    for pragma in SQLITE {
-        arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
-    }
-    arguments.extend(["--log-level", "error"].map(Into::into));
-    arguments
-}
-
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     let port = |name| setup.ports.get(name);
     let server = DevServer {

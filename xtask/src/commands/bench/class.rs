@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command as Process, ExitCode, Stdio},
     thread,
@@ -14,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command};
-use lab_client::{Endpoints, http, temporal::Server};
+use lab_client::{Endpoints, class, http, temporal::Server};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,12 +27,15 @@ use crate::{
     ports::{self, Ports},
     process,
     project::{Project, make_private},
-    services, temporal_cli,
+    services::{DevServer, FOR_A_CLASS},
+    temporal_cli,
     ui::{say, tell},
 };
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So many times the board is asked for.
+const BOARDS: u32 = 20;
 /// How often is looked whether it does.
 const PERIOD: Duration = Duration::from_millis(50);
 
@@ -122,8 +126,14 @@ impl Service {
         let (port, http, metrics) =
             (free.get(ports::TEMPORAL), free.get(ports::TEMPORAL_HTTP), free.get(ports::ACCOUNT_API));
         let mut command = Process::new(temporal_cli);
-        command.args(services::class_arguments(port, http));
-        command.args(["--headless", "--metrics-port", &metrics.to_string(), "--db-filename", "temporal.db"]);
+        let server = DevServer {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            port,
+            ui_port: free.get(ports::TEMPORAL_UI),
+            http_port: http,
+            settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
+        };
+        command.args(server.arguments()).args(["--metrics-port", &metrics.to_string()]);
         temporal_cli::forget_settings(&mut command);
         command.current_dir(&folder);
         let mut tied = process::tied(&command);
@@ -208,6 +218,10 @@ struct Figures {
     requests: Option<f64>,
     /// From each saved mend until all goals were reached, sorted.
     mends: Vec<f64>,
+    /// How long the board takes to be asked for, in milliseconds.
+    board: f64,
+    /// How many learners it shows at the last stage with all goals reached.
+    shown: usize,
     /// Of one learner, what Temporal Cloud would count.
     actions: Actions,
 }
@@ -222,7 +236,23 @@ impl Figures {
             Some(one) => Actions::of(service, &one.learner)?,
             None => Actions::default(),
         };
+        let server = Server::new(&Endpoints::own(&service.http, "", ""));
+        let begin = Instant::now();
+        for _ in 0..BOARDS {
+            class::board(&server)?;
+        }
+        let board = begin.elapsed().as_secs_f64() * 1000.0 / f64::from(BOARDS);
+        let last = lab::STAGES.last().map(|stage| stage.name).unwrap_or_default();
+        let rows = class::board(&server)?.rows;
+        let is_done = |row: &&class::Row| {
+            row.report.stage == last
+                && !row.report.goals.is_empty()
+                && row.reached() == row.report.goals.len()
+        };
+        let is_ours = |row: &&class::Row| all.iter().any(|one| one.learner == row.report.learner);
         Ok(Figures {
+            board,
+            shown: rows.iter().filter(is_ours).filter(is_done).count(),
             learners: all.len(),
             failed: all.iter().filter(|one| one.failure.is_some()).count(),
             seconds: took.as_secs_f64(),
@@ -258,6 +288,8 @@ impl Figures {
             "s",
         );
         line("  at most", self.mends.last().copied(), "s");
+        line("the board, each time", Some(self.board), "ms");
+        line("  learners that it shows with everything reached", Some(self.shown as f64), "");
         line("actions of a learner, as Temporal Cloud counts", Some(self.actions.all() as f64), "");
         line("  of which Activities, with their retries", Some(self.actions.activities as f64), "");
         line("  Workflows and resets", Some(self.actions.workflows as f64), "");
@@ -277,6 +309,8 @@ impl Figures {
             "service_memory_mb": self.memory,
             "service_requests": self.requests,
             "mend_to_goals_seconds": self.mends,
+            "board_ms": self.board,
+            "shown_on_board": self.shown,
             "actions_of_one": self.actions.all(),
         })
     }
