@@ -52,6 +52,8 @@ pub fn try_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + S
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use anyhow::bail;
 
     use super::*;
@@ -62,7 +64,12 @@ mod tests {
         let begun = AtomicUsize::new(0);
         let result = try_map(&items, |item| {
             begun.fetch_add(1, Ordering::Relaxed);
-            if *item == 3 { bail!("no") } else { Ok(*item) }
+            if *item == 3 {
+                bail!("no");
+            }
+            // Work takes time: on a busy machine the others could have done all of theirs before this one has failed.
+            thread::sleep(Duration::from_millis(1));
+            Ok(*item)
         });
         assert_eq!(result.expect_err("one fails").to_string(), "no");
         assert!(begun.into_inner() < items.len());

@@ -57,7 +57,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut all_passed = true;
     for packages in rounds {
         let mut command = build::cargo("test");
-        command.args(*packages).args(&arguments);
+        // One test that fails is to hide no other.
+        command.arg("--no-fail-fast").args(*packages).args(&arguments);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();
