@@ -113,6 +113,17 @@ pub(crate) fn last(project: &Project) -> Option<Elsewhere> {
     Elsewhere::from_json(&serde_json::from_str::<Value>(&text).ok()?)
 }
 
+/// Whether the lab was at this service the last time, as this learner.
+pub(crate) fn is_last(project: &Project, elsewhere: &Elsewhere) -> bool {
+    let which = |one: &Elsewhere| match &one.profile {
+        Some(profile) => (profile.clone(), String::new(), one.learner.clone()),
+        None => (one.address.clone(), one.namespace.clone(), one.learner.clone()),
+    };
+    last(project).is_some_and(|last| {
+        last.profile.is_some() == elsewhere.profile.is_some() && which(&last) == which(elsewhere)
+    })
+}
+
 /// Has the next start use it, too.
 pub(crate) fn remember(project: &Project, elsewhere: Option<&Elsewhere>) -> Result<()> {
     let file = project.in_lab(FILE);

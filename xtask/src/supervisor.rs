@@ -56,9 +56,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const OWNERSHIP: Duration = Duration::from_secs(1);
 
 /// The files of a lab that hold what it has done: the server's history and the bank's books.
-const DATABASES: [&str; 2] = ["temporal.db", BANK_DATABASE];
-/// The bank's books.
-const BANK_DATABASE: &str = "bank.db";
+const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
 
 /// How a lab is to be started.
 pub(crate) struct Options {
@@ -88,8 +86,9 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
     let remembered = project.in_lab(ports::PORTS_FILE);
     crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
-    // A bank without books knows nothing of transfers that a lab before this one has left at a service elsewhere.
-    let fresh = options.fresh || !project.in_lab(BANK_DATABASE).exists();
+    // The bank knows nothing of transfers that a lab before this one has left at a service elsewhere.
+    let is_new_there = |elsewhere: &Elsewhere| !elsewhere::is_last(project, elsewhere);
+    let fresh = options.fresh || options.elsewhere.as_ref().is_some_and(is_new_there);
     if options.fresh {
         empty_databases(project)?;
     }
@@ -111,7 +110,9 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
         elsewhere: options.elsewhere.clone(),
         services: Vec::new(),
     };
-    elsewhere::remember(project, options.elsewhere.as_ref())?;
+    if options.elsewhere.is_none() {
+        elsewhere::remember(project, None)?;
+    }
     state::write(project, &state)?;
 
     let mut lab = Supervisor {
@@ -656,6 +657,8 @@ impl Supervisor {
                 &Progress { transfers: Vec::new(), ..Progress::begin(progress.stage) },
             )?;
         }
+        // Only one that was met: a mistyped one is not to be tried again at each start.
+        elsewhere::remember(&self.setup.project, self.setup.elsewhere.as_ref())?;
         Ok(())
     }
 
