@@ -162,7 +162,7 @@ rec {
       pkgs.procps
       pkgs.rustfmt
       temporal-cli
-    ] "cargo test --workspace --locked";
+    ] "cargo test --workspace --locked --no-fail-fast";
     nix =
       pkgs.runCommand "temporal-bug-lab-nix"
         {

@@ -130,6 +130,12 @@ mod tests {
         Row { report, seen: 4.0, stuck_for: None, help_for: None }
     }
 
+    /// As they are where they do not go to a terminal, wherever the tests run.
+    fn plain(lines: Vec<String>) -> Vec<String> {
+        let escape = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("it is a pattern");
+        lines.iter().map(|line| escape.replace_all(line, "").into_owned()).collect()
+    }
+
     #[test]
     fn help_is_first_and_every_learner_has_a_line() {
         let mut asks = row("ada");
@@ -147,7 +153,7 @@ mod tests {
         let silent = Row { seen: 250.0, ..row("cyd") };
         let mut stopped = row("dan");
         stopped.report.stopped = true;
-        let lines = lines(&Board { rows: vec![asks, stuck, silent, stopped] }, "10.0.0.7:7233");
+        let lines = plain(lines(&Board { rows: vec![asks, stuck, silent, stopped] }, "10.0.0.7:7233"));
         assert_eq!(
             lines[..5],
             [
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_empty_class_says_how_to_join() {
-        let lines = lines(&Board::default(), "here");
+        let lines = plain(lines(&Board::default(), "here"));
         assert!(lines[0].contains("nobody has joined yet") && lines[1].contains("--learner"), "{lines:?}");
     }
 }
