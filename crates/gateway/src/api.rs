@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::http::Method;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage as _};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"))[..])
@@ -125,7 +125,6 @@ pub(crate) fn text(message: &DynamicMessage, fields: &[&str]) -> Option<String> 
         let next = message.get_field_by_name(field)?.as_message()?.clone();
         message = next;
     }
-    message.descriptor().get_field_by_name(last)?;
     let value = message.get_field_by_name(last)?;
     Some(value.as_str()?.to_owned()).filter(|text| !text.is_empty())
 }

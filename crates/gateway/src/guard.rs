@@ -24,11 +24,6 @@ use crate::{
 /// How long the question whose a Workflow is may take.
 const SOON: Duration = Duration::from_secs(10);
 
-/// The Task Queue of a learner's transfers, or of a lab without a learner's name.
-pub fn task_queue(learner: Option<&str>) -> String {
-    contract::task_queue(learner)
-}
-
 /// What a learner may do; everything where there is no learner.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -115,7 +110,7 @@ impl Guard {
         Guard {
             learner: learner.map(str::to_owned),
             namespace: namespace.to_owned(),
-            task_queue: task_queue(learner),
+            task_queue: contract::task_queue(learner),
         }
     }
 

@@ -22,10 +22,10 @@ use crate::{
 const LONGEST: usize = 4 * 1024 * 1024;
 /// How long an answer may take.
 const SOON: Duration = Duration::from_secs(10);
-/// How long is waited first where the service has too much to do; then twice as long, and so on.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
 const LATE: Duration = Duration::from_secs(30);
+/// How long is waited first where the service has too much to do; then twice as long, and so on.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// Answers a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {

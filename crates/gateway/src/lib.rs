@@ -25,7 +25,7 @@ mod proxy;
 mod serve;
 mod service;
 
-pub use guard::{Guard, task_queue};
+pub use guard::Guard;
 pub use link::Link;
 pub use preflight::{Findings, preflight};
 pub use serve::{Gateway, serve};

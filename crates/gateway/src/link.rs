@@ -49,17 +49,15 @@ impl Link {
     /// # Errors
     /// What the service says, or why it cannot be asked.
     pub async fn ask(&self, method: &str, message: Vec<u8>, within: Duration) -> Result<Bytes, Status> {
-        let mut request = tonic::Request::new(Bytes::from(message));
-        *request.metadata_mut() = self.service.metadata.clone();
-        request.set_timeout(within);
+        let message = Bytes::from(message);
         let path: PathAndQuery = method.parse().map_err(|_| Status::internal("that is no method"))?;
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
-        let (metadata, message) = (request.metadata().clone(), request.into_inner());
         let answer = tokio::time::timeout(within, async {
             let mut tries = 1;
             loop {
                 let mut request = tonic::Request::new(message.clone());
-                *request.metadata_mut() = metadata.clone();
+                *request.metadata_mut() = self.service.metadata.clone();
+                request.set_timeout(within);
                 grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
                 match grpc.unary(request, path.clone(), Raw).await {
                     Err(status) if tries < TRIES && was_not_sent(&status) => tries += 1,

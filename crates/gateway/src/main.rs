@@ -12,20 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use gateway::{Gateway, Guard, Link, Service};
 
 fn main() -> ExitCode {
-    let arguments = cli().get_matches();
-    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let outcome = runtime.block_on(run(&arguments));
-        // A question that is still under way is not waited for.
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    loopback::block_on(run(&cli().get_matches()))
 }
 
 /// The command line.

@@ -33,6 +33,6 @@ pub use failure::Failure;
 pub use files::allow_files;
 pub use json_text::JsonText;
 pub use local_only::{local_host, local_origin, same_origin};
-pub use program::{listen, shutdown_signal, warn_if_reachable, write_ready_file};
+pub use program::{block_on, listen, shutdown_signal, warn_if_reachable, write_ready_file};
 pub use router::router;
 pub use serve::{CONNECTIONS, Limits, serve, serve_within};

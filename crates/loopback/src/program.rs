@@ -5,11 +5,30 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::CONNECTIONS;
+
+/// Runs a service to its end: exit code 0, or 1 with the error and its causes on standard error. What it has asked on other threads,
+/// such as for a stage to be entered, is not waited for.
+pub fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let outcome = runtime.block_on(service);
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Takes the port `--port` of the address `--host`; port 0 takes a free one. `service` is what the
 /// program is, such as "bank": most likely it is another one that has the port.

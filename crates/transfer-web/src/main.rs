@@ -13,20 +13,7 @@ use lab_client::Endpoints;
 use transfer_web::Web;
 
 fn main() -> ExitCode {
-    let arguments = cli().get_matches_from(env::args_os());
-    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let outcome = runtime.block_on(run(arguments));
-        // A question that is still under way, such as for a stage to be entered, is not waited for.
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    loopback::block_on(run(cli().get_matches_from(env::args_os())))
 }
 
 /// The command line.

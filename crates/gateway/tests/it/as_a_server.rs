@@ -145,21 +145,14 @@ async fn a_service_that_goes_away_and_comes_back_is_told_of_and_nothing_is_lost(
     let worker =
         TestWorker::start(&client, modules.worker_options(Bank::at(&testbed.bank_url)).expect("options"))
             .await;
-    let answers = async |wanted: bool| {
-        until("the link", || async {
-            let (_, link) = gateway.get("/link").await;
-            if link["answers"] == wanted { Ok(link) } else { Err(link) }
-        })
-        .await
-    };
-    answers(true).await;
+    gateway.link_once(true).await;
     testbed.server.stop();
-    let link = answers(false).await;
+    let link = gateway.link_once(false).await;
     assert!(link["silent_for_s"].is_u64() && link["why"].is_string(), "{link}");
     let (status, answer) = gateway.get("/api/v1/namespaces/default/workflows").await;
     assert_eq!(status, 503, "{answer}");
     testbed.server.start_again().await;
-    answers(true).await;
+    gateway.link_once(true).await;
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
     let handle = testbed.start_transfer("after", input).await;
     tokio::time::timeout(Duration::from_secs(60), handle.get_result(Default::default()))

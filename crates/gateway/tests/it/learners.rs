@@ -32,6 +32,11 @@ fn text(output: &Output) -> String {
 
 /// Starts a Workflow of a learner, which nobody runs.
 async fn start(gateway: &Program, learner: &str, id: &str) {
+    start_with(gateway, learner, id, "{}").await;
+}
+
+/// Starts a Workflow of a learner with this input.
+async fn start_with(gateway: &Program, learner: &str, id: &str, input: &str) {
     let queue = contract::task_queue(Some(learner));
     let started = cli(
         &gateway.grpc,
@@ -45,7 +50,7 @@ async fn start(gateway: &Program, learner: &str, id: &str) {
             "--workflow-id",
             id,
             "--input",
-            "{}",
+            input,
         ],
     )
     .await;
@@ -188,22 +193,7 @@ async fn a_worker_runs_the_transfers_of_its_own_learner() {
     let worker = TestWorker::start(&client, options(contract::task_queue(Some("ada")))).await;
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 }).to_string();
     for (gateway, name) in [(&bob, "bob"), (&ada, "ada")] {
-        let queue = contract::task_queue(Some(name));
-        let id = format!("{name}.one");
-        let words = [
-            "workflow",
-            "start",
-            "--type",
-            contract::WORKFLOW_TYPE,
-            "--task-queue",
-            &queue,
-            "--workflow-id",
-            &id,
-            "--input",
-            &input,
-        ];
-        let started = cli(&gateway.grpc, &words).await;
-        assert!(started.status.success(), "{}", text(&started));
+        start_with(gateway, name, &format!("{name}.one"), &input).await;
     }
     until("ada's completes", || async {
         let status = status(&testbed, "ada.one").await;

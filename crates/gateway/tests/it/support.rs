@@ -77,6 +77,15 @@ impl Program {
         fs::read_to_string(&self.log).expect("it has a log")
     }
 
+    /// What it tells of the link, once the service answers or does not.
+    pub(crate) async fn link_once(&self, answers: bool) -> Value {
+        until("the link", || async {
+            let (_, link) = self.get("/link").await;
+            if link["answers"] == answers { Ok(link) } else { Err(link) }
+        })
+        .await
+    }
+
     /// A GET of its HTTP API: status and answer.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         get(&self.http, path).await

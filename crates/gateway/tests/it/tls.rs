@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Output};
 
-use testbed::{DevServer, TestBank, temporal_cli, until};
+use testbed::{DevServer, TestBank, temporal_cli};
 use tokio::process::Command;
 
 use crate::{
@@ -108,23 +108,16 @@ async fn a_service_that_is_gone_behind_its_proxy_does_not_answer() {
     let environment = [("TEMPORAL_ADDRESS", &*address), ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &known)];
     let start = || Start { environment: &environment, ..Start::default() };
     let gateway = Program::start(start()).await;
-    let answers = async |wanted: bool| {
-        until("the link", || async {
-            let (_, link) = gateway.get("/link").await;
-            if link["answers"] == wanted { Ok(link) } else { Err(link) }
-        })
-        .await
-    };
-    answers(true).await;
+    gateway.link_once(true).await;
     server.stop();
-    let link = answers(false).await;
+    let link = gateway.link_once(false).await;
     assert_eq!(link["why"], "HTTP status 502 Bad Gateway", "{link}");
     let (status, answer) = gateway.get("/api/v1/namespaces/default").await;
     assert_eq!(status, 503, "{answer}");
     let said = Program::try_start(start()).await.err().expect("nobody answers there");
     assert!(said.contains(&address) && said.contains("a proxy answers in its place"), "{said}");
     server.start_again().await;
-    answers(true).await;
+    gateway.link_once(true).await;
 }
 
 const AUTHORITY: &str = "TEMPORAL_TLS_SERVER_CA_CERT_PATH";
