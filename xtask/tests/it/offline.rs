@@ -14,10 +14,9 @@ fn the_whole_story_needs_no_network() {
     match namespace(&["true"]).output() {
         Ok(output) if output.status.success() => {}
         other => {
-            assert!(env::var_os("CI").is_none(), "no network namespace can be had here: {other:?}");
-            println!(
-                "skipped: a network namespace needs Linux, unshare, ip and the right to use them: {other:?}"
-            );
+            webtest::skip(&format!(
+                "a network namespace needs Linux, unshare, ip and the right to use them: {other:?}"
+            ));
             return;
         }
     }

@@ -173,8 +173,7 @@ fn has_pip() -> bool {
     let asked = Command::new("python3").args(["-m", "pip", "--version"]).output();
     let has_pip = asked.is_ok_and(|output| output.status.success());
     if !has_pip {
-        assert!(env::var_os("CI").is_none(), "there is no python3 with pip");
-        println!("skipped: there is no python3 with pip");
+        webtest::skip("there is no python3 with pip");
     }
     has_pip
 }

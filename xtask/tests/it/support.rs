@@ -293,11 +293,6 @@ pub(crate) fn with_no_umask(command: &Command) -> Command {
     shell
 }
 
-/// Whether a test must not be skipped.
-pub(crate) fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
-}
-
 /// Has what is started here heed Ctrl-C, whatever has started the tests: a shell has its jobs in the background ignore it, and
 /// they hand that on. What is caught is at its default in who is started.
 fn heed_signals() {

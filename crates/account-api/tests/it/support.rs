@@ -160,9 +160,3 @@ impl Answer {
         (self.status, self.json["code"].as_str())
     }
 }
-
-/// Whether a test must not be skipped.
-#[cfg(target_os = "linux")]
-pub(crate) fn is_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
-}

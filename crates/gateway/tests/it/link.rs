@@ -16,11 +16,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{TestBank, temporal_cli, until};
+use webtest::{has, skip};
 
-use crate::{
-    front::{has, skip},
-    support::{Program, Start, balances, completed, start_transfer, worker},
-};
+use crate::support::{Program, Start, balances, completed, start_transfer, worker};
 
 /// The address of the server, and nobody else's in a network of the test's own.
 const SERVER: &str = "10.9.0.2:7233";

@@ -1,7 +1,6 @@
 //! The gateway before a real dev server: as a server's clients see it, and as several learners of one namespace do.
 
 mod as_a_server;
-mod front;
 mod learners;
 mod link;
 mod preflight;

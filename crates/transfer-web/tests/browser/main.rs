@@ -25,6 +25,8 @@ mod wire;
 
 use std::env;
 
+use webtest::skip;
+
 use browser::Browser;
 use lab::Lab;
 use page::Page;
@@ -49,20 +51,9 @@ async fn visit_at(browser: Browser, mut lab: Lab, url: &str, test: impl AsyncFnO
     page.was_quiet().await;
 }
 
-/// Whether a test must not be skipped.
-fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
-}
-
 /// Whether these tests were told to do without a browser; then it is said why, in CI as well.
 fn is_without_browser() -> bool {
     let Some(why) = env::var("BUGLAB_NO_BROWSER").ok().filter(|why| !why.is_empty()) else { return false };
     println!("skipped: {why}");
     true
-}
-
-/// Says why a test is not run, which in CI is a failure.
-fn skip(why: &str) {
-    assert!(!is_ci(), "{why}");
-    println!("skipped: {why}");
 }

@@ -1,38 +1,23 @@
 //! TLS before a server: Debian's nginx, and certificates of the test's own.
 
 use std::{
-    env, fs,
+    fs,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-use testbed::until;
 
-/// Whether these programs are there. Where one is not, this says that the test is skipped; where everything has to be tested, it
-/// fails.
-pub(crate) fn has(programs: &[&str]) -> bool {
-    let missing: Vec<&str> = programs.iter().copied().filter(|name| program(name).is_none()).collect();
-    missing.is_empty() || skip(&format!("there is no {} here", missing.join(", no ")))
-}
+use crate::skipping::program;
 
-/// Says that a test is skipped, and why; where everything has to be tested, it fails. Elsewhere than on Linux these are not.
-pub(crate) fn skip(why: &str) -> bool {
-    let is_ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
-    assert!(!(is_ci && cfg!(target_os = "linux")), "{why}");
-    println!("skipped: {why}");
-    false
-}
+/// Longer than a front takes to listen on a slow and busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Where a program is. Not everybody has the folders of servers on PATH.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-}
+/// A file in a front's folder: where it is, no API key opens.
+const REVOKED: &str = "revoked";
 
 /// Makes, by openssl: two authorities; of the first a server's and a client's certificate, and both once more, long expired; of the
 /// second both, too.
@@ -68,12 +53,17 @@ certificate unknown client-unknown $client
 "#;
 
 /// Certificates and their keys, gone when dropped.
-pub(crate) struct Certificates {
+pub struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    pub(crate) fn make() -> Certificates {
+    /// Makes them anew, by `openssl`.
+    ///
+    /// # Panics
+    /// Where they cannot be made.
+    #[must_use]
+    pub fn make() -> Certificates {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let made = Command::new("sh").args(["-euc", MAKE]).current_dir(folder.path()).output();
         let made = made.expect("there is a shell");
@@ -82,20 +72,44 @@ impl Certificates {
     }
 
     /// The file of that name, such as `client.key`.
-    pub(crate) fn file(&self, name: &str) -> String {
+    ///
+    /// # Panics
+    /// Where the folder of temporary files is not called by text.
+    #[must_use]
+    pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().expect("it is text").to_owned()
+    }
+
+    /// Writes a `temporal.toml` whose profile `class` leads to that front, with the client's certificate, and to that namespace;
+    /// says where the file is.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    #[must_use]
+    pub fn profile(&self, front: &Front, namespace: &str) -> String {
+        let file = self.file("temporal.toml");
+        let profile = format!(
+            "[profile.class]\naddress = \"localhost:{}\"\nnamespace = \"{namespace}\"\n[profile.class.tls]\n\
+             server_ca_cert_path = \"{}\"\nclient_cert_path = \"{}\"\nclient_key_path = \"{}\"\n",
+            front.port,
+            self.file("known.pem"),
+            self.file("client.pem"),
+            self.file("client.key"),
+        );
+        fs::write(&file, profile).expect("it can be written");
+        file
     }
 }
 
 /// What a front is like.
 #[derive(Clone, Copy)]
-pub(crate) struct Manner<'a> {
+pub struct Manner<'a> {
     /// The name of its certificate.
-    pub(crate) certificate: &'a str,
+    pub certificate: &'a str,
     /// Whether only who has a certificate of the known authority gets through.
-    pub(crate) wants_certificate: bool,
+    pub wants_certificate: bool,
     /// Only who has this API key gets through.
-    pub(crate) wants_key: Option<&'a str>,
+    pub wants_key: Option<&'a str>,
 }
 
 impl Default for Manner<'_> {
@@ -105,15 +119,20 @@ impl Default for Manner<'_> {
 }
 
 /// TLS on a port of its own. Killed when dropped.
-pub(crate) struct Front {
-    pub(crate) port: u16,
+pub struct Front {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
     child: Child,
     folder: TempDir,
 }
 
 impl Front {
-    /// nginx before that server.
-    pub(crate) async fn start(certificates: &Certificates, manner: Manner<'_>, server: &str) -> Front {
+    /// nginx before the server of that address, `host:port`.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start(certificates: &Certificates, manner: Manner<'_>, server: &str) -> Front {
         let client = match manner.wants_certificate {
             true => {
                 format!("ssl_client_certificate {}; ssl_verify_client on;", certificates.file("known.pem"))
@@ -121,7 +140,9 @@ impl Front {
             false => String::new(),
         };
         let key = match manner.wants_key {
-            Some(key) => format!("if ($http_authorization != \"Bearer {key}\") {{ return 401; }}"),
+            Some(key) => format!(
+                "if ($http_authorization != \"Bearer {key}\") {{ return 401; }} if (-f $document_root/{REVOKED}) {{ return 401; }}"
+            ),
             None => String::new(),
         };
         let (certificate, certificate_key) = (
@@ -132,11 +153,12 @@ impl Front {
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {kind};\n"))
                 .concat();
+            let root = folder.display();
             // A worker's polls are open for a minute, and over one connection as many as it likes.
             let config = format!(
                 "daemon off; master_process off; pid pid; error_log log info; events {{}}\n\
                  http {{ access_log off; {temporary} server {{\n\
-                 listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams 1000; keepalive_requests 100000;\n\
+                 root {root}; listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams 1000; keepalive_requests 100000;\n\
                  ssl_certificate {certificate}; ssl_certificate_key {certificate_key}; {client}\n\
                  grpc_read_timeout 120s; grpc_send_timeout 120s; client_body_timeout 120s;\n\
                  location / {{ {key} grpc_pass grpc://{server}; }}\n}} }}\n"
@@ -146,12 +168,23 @@ impl Front {
             command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "log"]);
             command
         })
-        .await
+    }
+
+    /// Lets nobody in any more who has its API key.
+    ///
+    /// # Panics
+    /// Where its folder cannot be written.
+    pub fn revoke(&self) {
+        fs::write(self.folder.path().join(REVOKED), "").expect("it is this test's own");
     }
 
     /// A server that refuses a client in the handshake, as Temporal's own does, where nginx answers a request with an error. It
     /// serves nobody else either.
-    pub(crate) async fn start_strict(certificates: &Certificates) -> Front {
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start_strict(certificates: &Certificates) -> Front {
         Front::run(|port, _| {
             let mut command = Command::new("openssl");
             command.args(["s_server", "-quiet", "-alpn", "h2", "-Verify", "1", "-verify_return_error"]);
@@ -169,11 +202,10 @@ impl Front {
             ]);
             command
         })
-        .await
     }
 
     /// Runs a server and waits until it listens.
-    async fn run(command: impl Fn(u16, &Path) -> Command) -> Front {
+    fn run(command: impl Fn(u16, &Path) -> Command) -> Front {
         // A port that was free a moment ago may be another's by now: then the server ends at once.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -185,27 +217,32 @@ impl Front {
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
             let child = command.spawn().expect("it can be run");
             let mut front = Front { port, child, folder };
-            if front.listens().await {
+            if front.listens() {
                 return front;
             }
         }
         panic!("five fronts in a row did not start")
     }
 
-    async fn listens(&mut self) -> bool {
-        until("the front", || {
-            let ended = self.child.try_wait().expect("a child can be asked").is_some();
-            if ended {
+    /// Whether it comes to listen before it ends.
+    fn listens(&mut self) -> bool {
+        let begin = Instant::now();
+        loop {
+            if self.child.try_wait().expect("a child can be asked").is_some() {
                 println!("{}", self.log());
+                return false;
             }
-            let listens = !ended && TcpStream::connect(("127.0.0.1", self.port)).is_ok();
-            async move { if ended || listens { Ok(listens) } else { Err("it does not listen yet") } }
-        })
-        .await
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return true;
+            }
+            assert!(begin.elapsed() < DEADLINE, "a front does not listen: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What it has written to its log.
-    pub(crate) fn log(&self) -> String {
+    #[must_use]
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
