@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::{api, link::Link, serve::Gateway};
+use crate::{
+    api,
+    link::{Link, Silence},
+    serve::Gateway,
+};
 
 /// How often a service that answers is asked: thousands of labs may share it.
 const CALM: Duration = Duration::from_secs(5);
@@ -31,11 +35,12 @@ pub(crate) async fn watch(link: Link) {
 fn note(link: &Link, asked: Instant, refused: Option<Status>) {
     let mut heard = link.heard();
     match refused {
-        Some(status) if is_silence(status.code()) => {
-            let since = heard.silent.take().map_or(asked, |(since, _)| since);
-            heard.silent = Some((since, status.message().to_owned()));
+        Some(status) if is_silence(status.code()) || is_refusal(status.code()) => {
+            let since = heard.silent.take().map_or(asked, |silence| silence.since);
+            let (why, refuses) = (status.message().to_owned(), is_refusal(status.code()));
+            heard.silent = Some(Silence { since, why, refuses });
         }
-        // A refusal is an answer, too.
+        // Any other error is an answer, too.
         _ => {
             heard.silent = None;
             heard.round_trip = Some(asked.elapsed());
@@ -46,6 +51,11 @@ fn note(link: &Link, asked: Instant, refused: Option<Status>) {
 /// Whether that is the link's failure, and not the service's word.
 pub(crate) fn is_silence(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+}
+
+/// Whether the service lets nobody in with these credentials.
+pub(crate) fn is_refusal(code: Code) -> bool {
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied)
 }
 
 /// What the gateway tells of itself: `GET /link`.
@@ -59,8 +69,9 @@ pub(crate) fn report(gateway: &Gateway) -> Value {
         "learner": gateway.guard.learner(),
         "answers": heard.silent.is_none() && heard.round_trip.is_some(),
         "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
-        "silent_for_s": heard.silent.as_ref().map(|(since, _)| since.elapsed().as_secs()),
-        "why": heard.silent.as_ref().map(|(_, why)| why),
+        "silent_for_s": heard.silent.as_ref().map(|silence| silence.since.elapsed().as_secs()),
+        "refuses": heard.silent.as_ref().is_some_and(|silence| silence.refuses),
+        "why": heard.silent.as_ref().map(|silence| &silence.why),
         "findings": gateway.findings.to_json(),
     })
 }

@@ -33,8 +33,19 @@ pub struct Link {
 pub(crate) struct Heard {
     /// How long its last answer to a short question took.
     pub(crate) round_trip: Option<Duration>,
-    /// Since when it has not answered, and what comes instead.
-    pub(crate) silent: Option<(Instant, String)>,
+    /// Where it does not do what it is asked.
+    pub(crate) silent: Option<Silence>,
+}
+
+/// That the service does not answer, or lets nobody in.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    /// Since when.
+    pub(crate) since: Instant,
+    /// What comes instead of an answer.
+    pub(crate) why: String,
+    /// Whether it does answer, and refuses who asks: a key or a certificate holds no more.
+    pub(crate) refuses: bool,
 }
 
 impl Link {

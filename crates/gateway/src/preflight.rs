@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{self, OPERATOR, WORKFLOWS},
-    health::is_silence,
+    health::{is_refusal, is_silence},
     json,
     link::Link,
     service::Service,
@@ -215,7 +215,7 @@ fn explain(link: &Link, status: &Status) -> anyhow::Error {
     let words = status.message();
     let lower = words.to_lowercase();
     let is_seen = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-    if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) {
+    if is_refusal(status.code()) {
         let hint = match (link.service.has_api_key(), has_certificate) {
             (true, _) => "look whether the profile's api_key is right, still holds",
             (false, true) => {

@@ -19,6 +19,8 @@ const LONGEST: usize = 4 * 1024 * 1024;
 const TURN: Duration = Duration::from_secs(60);
 /// How often it asks whether that is over.
 const PERIOD: Duration = Duration::from_millis(500);
+/// The status of a batch whose turn it is not, as gRPC writes it.
+const RESOURCE_EXHAUSTED: &str = "8";
 /// What stands before a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
 
@@ -43,10 +45,17 @@ async fn in_turn(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Res
     let begin = Instant::now();
     loop {
         let answer = gateway.link.forward_surely(without_host(request.clone())).await?;
-        let code = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
-        let is_taken = code == Some("8");
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await?;
+        // A refusal may stand before an answer that has no message, or behind it.
+        let is_taken = [Some(&head.headers), body.trailers()]
+            .into_iter()
+            .flatten()
+            .any(|fields| fields.get("grpc-status").is_some_and(|code| code == RESOURCE_EXHAUSTED));
         if !is_taken || begin.elapsed() > TURN {
-            return Ok(answer);
+            let trailers = body.trailers().cloned().map(Ok);
+            let body = Full::new(body.to_bytes()).with_trailers(std::future::ready(trailers));
+            return Ok(Response::from_parts(head, Body::new(body)));
         }
         tokio::time::sleep(PERIOD).await;
     }

@@ -69,6 +69,12 @@ impl Service {
 
     fn of(profile: ClientConfigProfile) -> Result<Service> {
         let namespace = profile.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        if profile.tls.as_ref().is_some_and(|tls| tls.disable_host_verification) {
+            bail!(
+                "its tls part asks for no look at whose certificate that is (disable_host_verification), by which anybody could take \
+                 the key: name the authority, as server_ca_cert_path, and the name in the certificate, as server_name"
+            );
+        }
         let files = profile.tls.iter().flat_map(|tls| {
             [
                 ("client_cert", "CERTIFICATE", &tls.client_cert),

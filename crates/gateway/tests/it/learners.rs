@@ -180,6 +180,26 @@ async fn a_list_and_a_batch_are_of_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn batches_of_several_learners_at_once_each_get_their_turn() {
+    // One at a time is what this server runs in a namespace, as others do.
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    let batch = async |gateway: &Program| {
+        let query = "ExecutionStatus=\"Running\"";
+        let words = ["workflow", "terminate", "--query", query, "--reason", "x", "--yes"];
+        let output = cli(&gateway.grpc, &words).await;
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    // The server finds out by a list that one runs, and so only sometimes.
+    for number in 0..2 {
+        let name = |learner: &str| format!("{learner}.{number}");
+        start(&ada, "ada", &name("ada")).await;
+        start(&bob, "bob", &name("bob")).await;
+        tokio::join!(batch(&ada), batch(&bob), batch(&ada), batch(&bob));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_runs_the_transfers_of_its_own_learner() {
     let testbed = Testbed::start().await;
     let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);

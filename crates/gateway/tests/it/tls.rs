@@ -4,11 +4,9 @@ use std::{collections::BTreeSet, process::Output};
 
 use testbed::{DevServer, TestBank, temporal_cli};
 use tokio::process::Command;
+use webtest::{Certificates, Front, Manner, has};
 
-use crate::{
-    front::{Certificates, Front, Manner, has},
-    support::{Program, Start, balances, completed, start_transfer, worker},
-};
+use crate::support::{Program, Start, balances, completed, start_transfer, worker};
 
 const NAMESPACE: &str = "spring";
 /// An API key, which nobody may ever read.
@@ -51,17 +49,8 @@ async fn a_transfer_runs_by_a_profile_with_a_client_certificate_in_another_names
     let server = DevServer::start().await;
     let certificates = Certificates::make();
     let manner = Manner { wants_certificate: true, ..Manner::default() };
-    let front = Front::start(&certificates, manner, &server.address).await;
-    let file = certificates.file("temporal.toml");
-    let profile = format!(
-        "[profile.class]\naddress = \"localhost:{}\"\nnamespace = \"{NAMESPACE}\"\n[profile.class.tls]\n\
-         server_ca_cert_path = \"{}\"\nclient_cert_path = \"{}\"\nclient_key_path = \"{}\"\n",
-        front.port,
-        certificates.file("known.pem"),
-        certificates.file("client.pem"),
-        certificates.file("client.key"),
-    );
-    std::fs::write(&file, profile).expect("it can be written");
+    let front = Front::start(&certificates, manner, &server.address);
+    let file = certificates.profile(&front, NAMESPACE);
     let environment = [("TEMPORAL_CONFIG_FILE", file.as_str())];
     let gateway = Program::start(Start { flags: &["--profile", "class"], environment: &environment }).await;
     assert!(gateway.said().contains("namespace spring, over TLS"), "{}", gateway.said());
@@ -78,7 +67,7 @@ async fn a_transfer_runs_by_variables_with_an_api_key_that_nobody_sees() {
     let server = DevServer::start().await;
     let certificates = Certificates::make();
     let manner = Manner { wants_key: Some(KEY), ..Manner::default() };
-    let front = Front::start(&certificates, manner, &server.address).await;
+    let front = Front::start(&certificates, manner, &server.address);
     let environment = [
         ("TEMPORAL_ADDRESS", &*format!("127.0.0.1:{}", front.port)),
         ("TEMPORAL_NAMESPACE", NAMESPACE),
@@ -94,6 +83,15 @@ async fn a_transfer_runs_by_variables_with_an_api_key_that_nobody_sees() {
     assert!(listed.status.success(), "{}", text(&listed));
     let told = format!("{} {} {}", gateway.said(), gateway.get("/link").await.1, front.log());
     assert!(!told.contains(KEY) && !told.contains(WRONG_KEY), "{told}");
+    // A key that holds no more is told of, as a service that is gone would be.
+    assert_eq!(gateway.link_once(true).await["refuses"], false);
+    front.revoke();
+    let link = gateway.link_once(false).await;
+    assert_eq!(
+        (&link["refuses"], &link["why"]),
+        (&true.into(), &"HTTP status 401 Unauthorized".into()),
+        "{link}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +101,7 @@ async fn a_service_that_is_gone_behind_its_proxy_does_not_answer() {
     }
     let mut server = DevServer::start_keeping().await;
     let certificates = Certificates::make();
-    let front = Front::start(&certificates, Manner::default(), &server.address).await;
+    let front = Front::start(&certificates, Manner::default(), &server.address);
     let (address, known) = (format!("localhost:{}", front.port), certificates.file("known.pem"));
     let environment = [("TEMPORAL_ADDRESS", &*address), ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &known)];
     let start = || Start { environment: &environment, ..Start::default() };
@@ -124,6 +122,7 @@ const AUTHORITY: &str = "TEMPORAL_TLS_SERVER_CA_CERT_PATH";
 const CERTIFICATE: &str = "TEMPORAL_TLS_CLIENT_CERT_PATH";
 const CERTIFICATE_KEY: &str = "TEMPORAL_TLS_CLIENT_KEY_PATH";
 const NAME: &str = "TEMPORAL_TLS_SERVER_NAME";
+const UNVERIFIED: &str = "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION";
 const API_KEY: &str = "TEMPORAL_API_KEY";
 
 /// Something wrong: an address, what the gateway is given, and what it has to say of it. Where there are several sentences, it
@@ -162,8 +161,7 @@ async fn what_is_wrong_with_the_services_side_is_told() {
     let start = |certificate| {
         Front::start(&certificates, Manner { certificate, ..Manner::default() }, &server.address)
     };
-    let (right, expired, unknown) =
-        (start("server").await, start("server-expired").await, start("server-unknown").await);
+    let (right, expired, unknown) = (start("server"), start("server-expired"), start("server-unknown"));
     let at = |front: &Front| format!("localhost:{}", front.port);
     let own = (AUTHORITY, known.as_str());
     let other_authority = &["its certificate is from an authority that is not known here"][..];
@@ -175,6 +173,7 @@ async fn what_is_wrong_with_the_services_side_is_told() {
         (&at(&right), vec![("TEMPORAL_TLS", "true")], other_authority),
         (&format!("127.0.0.1:{}", right.port), vec![own], other_name),
         (&at(&right), vec![own, (NAME, "wrong.test")], other_name),
+        (&at(&right), vec![own, (UNVERIFIED, "true")], &["asks for no look at whose certificate that is"]),
         (&server.address, vec![own], no_tls),
         (&server.address, vec![(API_KEY, KEY)], no_tls),
         (&at(&right), vec![], &["it hangs up, and seems to want TLS"]),
@@ -193,9 +192,9 @@ async fn what_is_wrong_with_the_profiles_credentials_is_told() {
     let certificates = Certificates::make();
     let start = |manner| Front::start(&certificates, manner, &server.address);
     let manner = Manner::default();
-    let wants_certificate = start(Manner { wants_certificate: true, ..manner }).await;
-    let wants_key = start(Manner { wants_key: Some(KEY), ..manner }).await;
-    let strict = Front::start_strict(&certificates).await;
+    let wants_certificate = start(Manner { wants_certificate: true, ..manner });
+    let wants_key = start(Manner { wants_key: Some(KEY), ..manner });
+    let strict = Front::start_strict(&certificates);
     let at = |front: &Front| format!("localhost:{}", front.port);
     let (gentle, strict, keyed) = (at(&wants_certificate), at(&strict), at(&wants_key));
     let files: BTreeSet<String> = [
