@@ -56,8 +56,8 @@ echo "in a rehearsal of the lab nothing is compiled, so this is not to be had: c
 exit 1
 "#;
 
-/// How long a command has to end by itself.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command has to end by itself, on a busy machine and a busy service.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// How long one has that is told to.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often is looked whether one has ended.
@@ -182,6 +182,11 @@ impl Shadow {
     pub(crate) fn start(&self, words: &[String]) -> Result<()> {
         let mut arguments = vec!["lab".to_owned(), "start".to_owned(), "--detach".to_owned()];
         arguments.extend(words.iter().cloned());
+        // Texts have links to a UI that is on this machine. Nobody follows them here.
+        let is_given = |flag: &str| words.iter().any(|word| word == flag);
+        if (is_given("--profile") || is_given("--address")) && !is_given("--ui") {
+            arguments.extend(["--ui", "http://127.0.0.1:8233"].map(str::to_owned));
+        }
         for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports(self.number)) {
             arguments.extend([format!("--{flag}"), port.to_string()]);
         }

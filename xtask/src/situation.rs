@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     fs::{OpenOptions, TryLockError},
+    io::{self, IsTerminal as _},
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use lab_client::{
     bank::{Bank, Outage},
     facts::Reader,
     progress::Progress,
-    stuck::{self, Stuck},
+    stuck::{self, Found, Stuck},
     temporal::Server,
     time,
 };
@@ -38,13 +39,17 @@ use crate::{
 
 /// How long transfers may take to come where a stage needs them: many attempts of an Activity.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How long a stage's transfers may take to come to a rest.
+/// How long is waited for a stage's transfers to come to a rest while nothing happens.
 const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
 const PERIOD: Duration = Duration::from_millis(100);
 const SHARED_PERIOD: Duration = Duration::from_millis(500);
-/// How long transfers that get on may take until they have.
+/// How long is waited for transfers that may get on while none of them does.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// How long is waited for transfers that do get on: a learner who has started hundreds can wait as well.
+const MOVING_FOR: Duration = Duration::from_secs(60);
+/// A wait that is felt is told of.
+const FELT: Duration = Duration::from_secs(2);
 
 /// What each transfer that a stage starts moves, in dollars.
 const AMOUNT: &str = "5";
@@ -121,10 +126,9 @@ impl<'a> Entrance<'a> {
         Ok(entered)
     }
 
-    /// Waits for the stage's transfers, so that what is told of them next stays true; but for no longer than is bearable:
-    /// the learner can wait as well.
+    /// Waits for the stage's transfers, so that what is told of them next stays true.
     fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
-        self.wait_until(RESTED_WITHIN, || {
+        self.wait_until(RESTED_WITHIN, |_| {
             let at_rest = self
                 .transfers()?
                 .into_iter()
@@ -165,7 +169,7 @@ impl<'a> Entrance<'a> {
                 self.place(base, entered)?;
                 if came == Came::HeldAtDeposit {
                     // What an earlier change has broken, this code can complete: it is not to be mended later.
-                    self.wait_until(SETTLED_WITHIN, || Ok(self.those_that(Came::Broken)?.is_empty()))?;
+                    self.wait_until(SETTLED_WITHIN, |_| Ok(self.those_that(Came::Broken)?.is_empty()))?;
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
@@ -193,14 +197,13 @@ impl<'a> Entrance<'a> {
         }
         self.set_outage(Outage::default())?;
         // What does not get through under this code is not lost: it waits for code with which it does.
-        self.wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_deposit()?.is_empty()))
+        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_deposit)))
     }
 
     /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
-    /// be able to go on with. What has failed before is not waited for, nor anything for long.
+    /// be able to go on with. What has failed before is not waited for.
     fn let_settle(&self) -> Result<()> {
-        self.wait_until(SETTLED_WITHIN, || {
-            let found = stuck::find(&self.server, usize::MAX)?;
+        self.wait_until(SETTLED_WITHIN, |found| {
             let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
             Ok(stuck.len() >= found.running)
         })
@@ -210,7 +213,7 @@ impl<'a> Entrance<'a> {
     /// the stage's own.
     fn let_through(&self) -> Result<()> {
         self.retry(&self.stuck_on_activities()?)?;
-        self.wait_until(SETTLED_WITHIN, || Ok(self.stuck_on_activities()?.is_empty()))?;
+        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_activity)))?;
         self.let_settle()
     }
 
@@ -244,13 +247,13 @@ impl<'a> Entrance<'a> {
 
     fn stuck_on_activities(&self) -> Result<Vec<Stuck>> {
         let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
-        stuck.retain(|stuck| stuck.activity.is_some());
+        stuck.retain(is_on_activity);
         Ok(stuck)
     }
 
     fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
-        let mut stuck = self.stuck_on_activities()?;
-        stuck.retain(|stuck| stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit"));
+        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(is_on_deposit);
         Ok(stuck)
     }
 
@@ -312,7 +315,7 @@ impl<'a> Entrance<'a> {
                 self.tell(format_args!("{which} {}", words(came, there.len() == 1)));
                 return Ok(there);
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > self.longer_if_shared(PATIENCE) {
                 bail!(
                     "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
                     there.len(),
@@ -335,15 +338,35 @@ impl<'a> Entrance<'a> {
         Ok(Facts::new(runs, &[], String::new(), Vec::new()).transfers)
     }
 
-    /// Asks until it is so, but for no longer than this.
-    fn wait_until(&self, within: Duration, is_so: impl Fn() -> Result<bool>) -> Result<()> {
-        // A service that many share has more to do, and so has who goes on too early.
-        let within = if self.state.elsewhere.is_some() { 3 * within } else { within };
+    /// Asks until it is so, as long as a transfer gets on, and for so long after none does any more; but not for ever.
+    fn wait_until(&self, within: Duration, is_so: impl Fn(&Found) -> Result<bool>) -> Result<()> {
+        let (within, longest) = (self.longer_if_shared(within), self.longer_if_shared(MOVING_FOR));
         let begin = Instant::now();
-        while begin.elapsed() < within && !is_so()? {
+        let (mut before, mut moved, mut is_told) = (None, begin, false);
+        loop {
+            let found = stuck::find(&self.server, usize::MAX)?;
+            if is_so(&found)? {
+                return Ok(());
+            }
+            let now = Some((found.running, found.events));
+            if now != before {
+                (before, moved) = (now, Instant::now());
+            }
+            if moved.elapsed() >= within || begin.elapsed() >= longest {
+                return Ok(());
+            }
+            // On a terminal: elsewhere nobody wonders.
+            if begin.elapsed() > FELT && !is_told && io::stderr().is_terminal() {
+                self.tell(format_args!("waiting for the transfers under way to come to a rest"));
+                is_told = true;
+            }
             thread::sleep(self.period());
         }
-        Ok(())
+    }
+
+    /// A service that many share has more to do, and so has who goes on too early.
+    fn longer_if_shared(&self, time: Duration) -> Duration {
+        if self.state.elsewhere.is_some() { 3 * time } else { time }
     }
 
     fn period(&self) -> Duration {
@@ -355,6 +378,14 @@ impl<'a> Entrance<'a> {
             tell!("{words}");
         }
     }
+}
+
+fn is_on_activity(stuck: &Stuck) -> bool {
+    stuck.activity.is_some()
+}
+
+fn is_on_deposit(stuck: &Stuck) -> bool {
+    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
 }
 
 /// Has the lab build and restart the worker, and shows how it gets on.

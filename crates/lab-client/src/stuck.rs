@@ -69,6 +69,8 @@ pub struct Found {
     pub running: usize,
     /// How many of them were looked at, whether the server answered or not.
     pub looked_at: usize,
+    /// How many events their histories have in all: another number means that one of them has got on.
+    pub events: u64,
     /// Those of which the server did not tell, and why.
     pub unknown: Vec<(Run, Error)>,
 }
@@ -78,10 +80,13 @@ pub fn find(server: &Server, most: usize) -> Result<Found> {
     let running = server.running()?;
     let looked_at = &running[..running.len().min(most)];
     let mut found = Found { running: running.len(), looked_at: looked_at.len(), ..Found::default() };
-    let looks = side_by_side::map(looked_at, |run| look(server, run));
+    let looks = side_by_side::map(looked_at, |run| stuck_and_events(server, run));
     for (run, result) in looked_at.iter().zip(looks) {
         match result {
-            Ok(stuck) => found.stuck.extend(stuck),
+            Ok((stuck, events)) => {
+                found.stuck.extend(stuck);
+                found.events += events;
+            }
             Err(error) => found.unknown.push((run.clone(), error)),
         }
     }
@@ -90,8 +95,16 @@ pub fn find(server: &Server, most: usize) -> Result<Found> {
 
 /// What this transfer is stuck on. Nothing when it has ended in the meantime.
 pub fn look(server: &Server, run: &Run) -> Result<Vec<Stuck>> {
-    let Some(description) = server.describe_if_there(run)? else { return Ok(Vec::new()) };
-    Ok(of(run, &description, || server.last_events(run).unwrap_or_default()))
+    Ok(stuck_and_events(server, run)?.0)
+}
+
+/// The same, with the number of its events.
+fn stuck_and_events(server: &Server, run: &Run) -> Result<(Vec<Stuck>, u64)> {
+    let Some(description) = server.describe_if_there(run)? else { return Ok((Vec::new(), 0)) };
+    let stuck = of(run, &description, || server.last_events(run).unwrap_or_default());
+    // JSON has no whole numbers as large as these may become, so they are sent as text.
+    let events = description["workflowExecutionInfo"]["historyLength"].as_str();
+    Ok((stuck, events.and_then(|events| events.parse().ok()).unwrap_or_default()))
 }
 
 /// What a transfer of this description is stuck on. Its last events, the newest first, are asked for if they matter.
@@ -322,18 +335,18 @@ pub(crate) mod tests {
                 r#"{"executions":[{"execution":{"workflowId":"a","runId":"1"}},
                                     {"execution":{"workflowId":"b","runId":"2"}}],"nextPageToken":"two="}"#,
             ),
-            ("workflows/a?", "200", "{}"),
+            ("workflows/a?", "200", r#"{"workflowExecutionInfo":{"historyLength":"5"}}"#),
             ("workflows/b?", "500", r#"{"message":"out of order"}"#),
             (
                 "workflows/c?",
                 "200",
-                r#"{"pendingActivities":[{"activityId":"1","attempt":3,
+                r#"{"workflowExecutionInfo":{"historyLength":"17"},"pendingActivities":[{"activityId":"1","attempt":3,
                                       "activityType":{"name":"deposit"},"lastFailure":{"message":"no"}}]}"#,
             ),
             ("workflows/d?", "404", "{}"),
         ]);
         let found = find(&server, usize::MAX).expect("there is a list");
-        assert_eq!((found.running, found.looked_at), (4, 4));
+        assert_eq!((found.running, found.looked_at, found.events), (4, 4, 22));
         assert_eq!(found.stuck.iter().map(|stuck| &*stuck.run.workflow_id).collect::<Vec<_>>(), ["c"]);
         let [(run, error)] = &found.unknown[..] else { panic!("{:?}", found.unknown) };
         assert_eq!(run.workflow_id, "b");

@@ -18,8 +18,8 @@ use crate::{
     shadow::{Printed, Shadow},
 };
 
-/// How long a lab has to come to what a text says of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a lab has to come to what a text says of it, on a busy machine and a busy service.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How often is looked meanwhile.
 const PERIOD: Duration = Duration::from_millis(100);
 

@@ -124,7 +124,7 @@ fn print(
     if status["watch"] == false {
         say!("  saved files are not watched: cargo xtask lab restart worker --build");
     }
-    let Some(Found { stuck, running, looked_at, unknown }) = found else {
+    let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| link["answers"] == false) {
             Some(_) => say!(
                 "{} not known until it answers; they wait, and go on by themselves then",
@@ -173,10 +173,16 @@ fn trouble_on(elsewhere: &Elsewhere, link: Option<&Value>) -> Option<String> {
     match link["silent_for_s"].as_u64() {
         Some(silent) => {
             let why = shorten(link["why"].as_str().unwrap_or_default(), 120);
-            Some(format!(
-                "{service}: NO ANSWER for {} ({why}); nothing is lost, and everything goes on when it is back",
-                duration(silent as f64)
-            ))
+            let since = duration(silent as f64);
+            Some(match link["refuses"] == true {
+                true => format!(
+                    "{service}: REFUSES WHO YOU ARE for {since} ({why}); nothing is lost: put a key or a certificate that holds into \
+                     the profile, and start the lab again"
+                ),
+                false => format!(
+                    "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything goes on when it is back"
+                ),
+            })
         }
         None if round_trip > SLOW => Some(format!(
             "{service}: slow, {} a round trip, so every step takes longer",
