@@ -70,6 +70,21 @@ pub(crate) fn words(arguments: &ArgMatches) -> Vec<String> {
     flags().into_iter().filter_map(given).flatten().collect()
 }
 
+/// The service that `--profile`, or `--address` and `--namespace`, name, for nobody in particular.
+pub(crate) fn named(arguments: &ArgMatches) -> Option<Elsewhere> {
+    let text = |name: &str| arguments.get_one::<String>(name).cloned();
+    let (profile, address) = (text("profile"), text("address"));
+    if profile.is_none() && address.is_none() {
+        return None;
+    }
+    // A profile has its own.
+    let namespace = match &profile {
+        Some(_) => String::new(),
+        None => text("namespace").unwrap_or_else(|| OWN_NAMESPACE.to_owned()),
+    };
+    Some(Elsewhere { profile, address: address.unwrap_or_default(), namespace, ..Elsewhere::default() })
+}
+
 /// The service that these flags mean; without any, that of the last start.
 pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Elsewhere>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
@@ -78,33 +93,29 @@ pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option
         return Ok(None);
     }
     let ui = text("ui").map(|ui| ui.trim_end_matches('/').to_owned());
+    if let Some(named) = named(arguments) {
+        let ui = ui.unwrap_or_else(|| match named.profile {
+            Some(_) => String::new(),
+            None => ui_beside(&named.address),
+        });
+        return Ok(Some(Elsewhere { learner, ui, ..named }));
+    }
     let last = last(project);
-    match (text("profile"), text("address")) {
-        (Some(profile), _) => Ok(Some(Elsewhere {
-            profile: Some(profile),
-            learner,
-            ui: ui.unwrap_or_default(),
-            ..Elsewhere::default()
-        })),
-        (None, Some(address)) => {
-            let ui = ui.unwrap_or_else(|| ui_beside(&address));
-            let namespace = text("namespace").unwrap_or_else(|| OWN_NAMESPACE.to_owned());
-            Ok(Some(Elsewhere { profile: None, address, namespace, learner, ui }))
-        }
-        (None, None) if last.is_none() && (learner.is_some() || ui.is_some()) => Err(Usage(
+    if last.is_none() && (learner.is_some() || ui.is_some()) {
+        return Err(Usage(
             "--learner and --ui are for a Temporal Service elsewhere: say which, by --profile or --address"
                 .to_owned(),
         )
-        .into()),
-        (None, None) => Ok(last.map(|last| Elsewhere {
-            learner: learner.or(last.learner),
-            ui: ui.unwrap_or(last.ui),
-            // They are the profile's, and it may have been changed.
-            address: last.profile.as_ref().map_or(last.address, |_| String::new()),
-            namespace: last.profile.as_ref().map_or(last.namespace, |_| String::new()),
-            profile: last.profile,
-        })),
+        .into());
     }
+    Ok(last.map(|last| Elsewhere {
+        learner: learner.or(last.learner),
+        ui: ui.unwrap_or(last.ui),
+        // They are the profile's, and it may have been changed.
+        address: last.profile.as_ref().map_or(last.address, |_| String::new()),
+        namespace: last.profile.as_ref().map_or(last.namespace, |_| String::new()),
+        profile: last.profile,
+    }))
 }
 
 /// The service of the last start, if it was one elsewhere.

@@ -111,6 +111,18 @@ pub fn last(server: &Server, learner: &str) -> Result<Option<Held>> {
     }
 }
 
+/// Takes a learner off the board, who is not there any more some seconds later; done as well where there was none.
+///
+/// # Errors
+/// The service does not answer, or refuses.
+pub fn take_off(server: &Server, learner: &str) -> Result<()> {
+    let path = format!("workflows/{}/terminate", encode(&workflow_id(learner)));
+    match post_json(&server.api(&path), &json!({ "reason": "taken off the board" })) {
+        Err(error) if status_of(&error) != 404 => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// All learners, those who ask for help first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Board {
@@ -157,6 +169,12 @@ impl Row {
     /// How many goals of the stage are reached.
     pub fn reached(&self) -> usize {
         self.report.goals.iter().filter(|goal| goal.reached).count()
+    }
+
+    /// Whether it shows every goal of that stage as reached.
+    pub fn has_finished(&self, stage: &str) -> bool {
+        let goals = &self.report.goals;
+        self.report.stage == stage && !goals.is_empty() && goals.iter().all(|goal| goal.reached)
     }
 
     fn to_json(&self) -> Value {

@@ -80,14 +80,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         } else {
             say!("started {}", run.workflow_id);
             say!("  run   {}", run.run_id);
-            say!("  see   {link}");
+            say!("  see   {}", where_to_see(&link, &run));
             say!("  next  cargo xtask lab status");
         }
         return Ok(ExitCode::SUCCESS);
     }
     if !as_json {
         tell!("started {}, run {}", run.workflow_id, run.run_id);
-        tell!("  see {link}");
+        tell!("  see {}", where_to_see(&link, &run));
     }
     let (status, result, failure) = wait(&server, &run, as_json)?;
     if as_json {
@@ -99,6 +99,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     Ok(ExitCode::from(u8::from(failure.is_some())))
+}
+
+/// Its page in the Temporal UI; else the command that shows its history.
+fn where_to_see(link: &str, run: &Run) -> String {
+    match link {
+        "" => format!("cargo xtask temporal workflow show --workflow-id {}", run.workflow_id),
+        link => link.to_owned(),
+    }
 }
 
 fn report(run: &Run, link: &str, status: &str, result: &Value, failure: Option<&str>) -> Value {

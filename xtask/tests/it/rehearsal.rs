@@ -9,6 +9,7 @@ use std::{
 
 use lab_client::{Endpoints, class, temporal};
 use serde_json::{Value, json};
+use webtest::{Certificates, Front, Manner, has};
 
 use crate::support::{eventually, free_port, outcome, temporal_cli};
 
@@ -68,6 +69,15 @@ fn is_empty_but_for_its_lock(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == "lock"))
 }
 
+/// The names of a report's stages, in the order in which they were played.
+fn names_of(stages: &Value) -> Vec<&str> {
+    stages.as_array().into_iter().flatten().filter_map(|stage| stage["name"].as_str()).collect()
+}
+
+fn all_stages() -> Vec<&'static str> {
+    lab::STAGES.iter().map(|stage| stage.name).collect()
+}
+
 #[test]
 fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
     let server = Server::start("rehearsal");
@@ -87,33 +97,52 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
     let learners = report["learners"].as_array().expect("there is a list");
     assert_eq!(learners.len(), 2, "{report:#}");
     for learner in learners {
-        let stages: Vec<&str> = learner["stages"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|stage| stage["name"].as_str())
-            .collect();
-        let all: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
-        assert_eq!(stages, all, "{report:#}");
+        assert_eq!(names_of(&learner["stages"]), all_stages(), "{report:#}");
     }
     assert!(is_empty_but_for_its_lock(&server.folder.join("rehearse")));
 
-    // The board has each of them, at the last stage, with all its goals, and gone by now.
-    let words = ["class", "board", "--address", &server.address, "--namespace", "spring", "--json"];
-    let board: Value = outcome(server.xtask(&words)).json();
-    let rows = board["learners"].as_array().expect("there is a list");
+    // The board had each of them, at the last stage, with all its goals, and gone by then.
+    let endpoints = Endpoints { namespace: "spring".to_owned(), ..Endpoints::own(&server.http, "", "") };
+    let api = temporal::Server::new(&endpoints);
     let last = lab::STAGES.last().expect("there are stages");
-    let names: Vec<&Value> = learners.iter().map(|learner| &learner["learner"]).collect();
-    assert_eq!(rows.len(), names.len(), "{board:#}");
-    for row in rows {
-        assert!(names.contains(&&row["learner"]), "{board:#}");
-        assert_eq!(row["stage"], last.name, "{board:#}");
-        let goals = row["goals"].as_array().expect("there is a list");
-        assert!(
-            goals.len() == last.goals.len() && goals.iter().all(|goal| goal["reached"] == true),
-            "{board:#}"
-        );
+    for learner in learners {
+        let name = learner["learner"].as_str().expect("it has a name");
+        let Some(held) = class::last(&api, name).expect("it answers") else {
+            panic!("{name} never reported")
+        };
+        let reached = held.report.goals.iter().filter(|goal| goal.reached).count();
+        let shown = (&*held.report.stage, reached, held.report.stopped);
+        assert_eq!(shown, (last.name, last.goals.len(), true), "{name}");
     }
+    // It is for the class that comes now.
+    eventually("the rehearsal is off the board", || class::board(&api).expect("it answers").rows.is_empty());
+}
+
+#[test]
+fn every_stage_plays_over_tls_with_a_client_certificate_through_a_proxy() {
+    if !has(&["nginx", "openssl"]) {
+        return;
+    }
+    let server = Server::start("tls");
+    let certificates = Certificates::make();
+    let manner = Manner { wants_certificate: true, ..Manner::default() };
+    let front = Front::start(&certificates, manner, &server.address);
+    let profile = certificates.profile(&front, "spring");
+    let play = |words: &[&str]| {
+        let mut play = server.xtask(&[&["play", "--profile", "class", "--learner"], words].concat());
+        play.env("TEMPORAL_CONFIG_FILE", &profile);
+        outcome(play)
+    };
+    let report: Value = play(&["ada", "--json"]).json();
+    assert_eq!(report["ok"], true, "{report:#}");
+    assert_eq!(names_of(&report["stages"]), all_stages(), "{report:#}");
+
+    // It was the certificate that opened the way.
+    let lines = fs::read_to_string(&profile).expect("it was written");
+    let without: Vec<&str> = lines.lines().filter(|line| !line.starts_with("client_")).collect();
+    fs::write(&profile, without.join("\n")).expect("it can be written");
+    let said = play(&["eve", "--stage", "jerry"]).fails_with(1);
+    assert!(said.contains("seems to want a client certificate") || said.contains("hangs up"), "{said}");
 }
 
 #[test]

@@ -98,11 +98,12 @@ async fn run_transfer(
         None => stuck::current_run(client, workflow_id).await?,
     };
     let namespace = &client.options().namespace;
-    let link = format!(
-        "{}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history",
-        ui.trim_end_matches('/')
-    );
-    host::say(format_args!("{word} {workflow_id}\n  {link}"));
+    host::say(format_args!("{word} {workflow_id}"));
+    // A service elsewhere may have a UI that nobody here knows of.
+    if !ui.is_empty() {
+        let ui = ui.trim_end_matches('/');
+        host::say(format_args!("  {ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"));
+    }
 
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()));
     let mut told = None;

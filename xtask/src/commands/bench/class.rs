@@ -81,6 +81,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         tell!("{learners} learners, {at_once} at a time");
         let service = Service::start(project, &temporal_cli)?;
         let rehearsal = Rehearsal {
+            name: rehearse::name()?,
             learners,
             at_once,
             words: vec!["--address".to_owned(), service.address.clone()],
@@ -242,17 +243,10 @@ impl Figures {
             class::board(&server)?;
         }
         let board = begin.elapsed().as_secs_f64() * 1000.0 / f64::from(BOARDS);
-        let last = lab::STAGES.last().map(|stage| stage.name).unwrap_or_default();
-        let rows = class::board(&server)?.rows;
-        let is_done = |row: &&class::Row| {
-            row.report.stage == last
-                && !row.report.goals.is_empty()
-                && row.reached() == row.report.goals.len()
-        };
-        let is_ours = |row: &&class::Row| all.iter().any(|one| one.learner == row.report.learner);
+        let shown = rehearse::finished_on_board(&server, all)?.len();
         Ok(Figures {
             board,
-            shown: rows.iter().filter(is_ours).filter(is_done).count(),
+            shown,
             learners: all.len(),
             failed: all.iter().filter(|one| one.failure.is_some()).count(),
             seconds: took.as_secs_f64(),

@@ -13,7 +13,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use lab_client::{Endpoints, OWN_NAMESPACE, class, state::Elsewhere, temporal::Server};
 use serde_json::json;
 
-use super::{example, flag, gateway::Gateway, json_flag, served::Served, table, text};
+use super::{example, flag, gateway::Gateway, json_flag, served::Served, table};
 use crate::{
     elsewhere, ports,
     project::Project,
@@ -122,15 +122,8 @@ impl Place {
 
 /// The class that is meant: by flags, else the one that is served from here, else where this lab was last.
 fn place(project: &Project, arguments: &ArgMatches) -> Result<Place> {
-    let profile = text(arguments, "profile").map(str::to_owned);
-    let address = text(arguments, "address").map(str::to_owned);
-    if profile.is_some() || address.is_some() {
-        let namespace = match &profile {
-            Some(_) => String::new(),
-            None => text(arguments, "namespace").unwrap_or(OWN_NAMESPACE).to_owned(),
-        };
-        let address = address.unwrap_or_default();
-        return Ok(Place::Elsewhere(Elsewhere { profile, address, namespace, ..Elsewhere::default() }));
+    if let Some(named) = elsewhere::named(arguments) {
+        return Ok(Place::Elsewhere(named));
     }
     if let Some(served) = Served::find(project) {
         return Ok(Place::Here(served));

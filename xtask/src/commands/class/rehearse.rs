@@ -11,12 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::STAGES;
+use lab_client::{class, state::Elsewhere, temporal::Server};
 use serde_json::{Value, json};
 
-use super::super::{example, json_flag, play, text};
+use super::{
+    super::{json_flag, play},
+    example,
+    gateway::Gateway,
+};
 use crate::{
     Usage, build,
     build::Executables,
@@ -28,8 +33,12 @@ use crate::{
     ui::{say, tell},
 };
 
-/// What the learners of a rehearsal are called, with a number.
+/// What the name of a rehearsal begins with.
 const NAME: &str = "rehearsal";
+/// How long the board may take to show what was reported last: it is a list, which follows some moments later.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const PERIOD: Duration = Duration::from_millis(500);
 /// More do not find ports.
 const MOST: u16 = 100;
 
@@ -71,9 +80,9 @@ pub(crate) struct Rehearsed {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let learners = arguments.get_one::<u16>("learners").copied().unwrap_or(1);
     let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
-    if text(arguments, "profile").is_none() && text(arguments, "address").is_none() {
+    let Some(service) = elsewhere::named(arguments) else {
         return Err(Usage("say on which Temporal Service, by --profile or --address".to_owned()).into());
-    }
+    };
     let as_json = arguments.get_flag("json");
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
@@ -85,7 +94,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             one.tell();
         }
     };
-    let all = all(project, &Rehearsal { learners, at_once, words, executables, temporal_cli: cli }, on_one)?;
+    let name = name()?;
+    let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
+    let mut played = all(project, &rehearsal, on_one);
+    let board = leave_board(project, &service, &rehearsal, played.as_deref_mut().unwrap_or_default());
+    let all = played?;
     let failed = all.iter().filter(|one| one.failure.is_some()).count();
     let took = begin.elapsed();
     if as_json {
@@ -102,12 +115,66 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
         say!("{} learners finished all stages{outcome}, in {:.1} s", all.len() - failed, took.as_secs_f64());
+        if failed == 0 && board.is_ok() {
+            say!("the board has shown each of them with every goal; they are off it now");
+        }
     }
+    board.context("the rehearsal is over, and the board of the class could not be looked at")?;
     Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// Looks whether the board shows everybody, and leaves it to the class that comes: also of a rehearsal that was broken off, nothing
+/// stays on it.
+fn leave_board(
+    project: &Project,
+    service: &Elsewhere,
+    rehearsal: &Rehearsal,
+    all: &mut [Rehearsed],
+) -> Result<()> {
+    let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
+    let server = Server::new(&gateway.endpoints());
+    look_at_board(&server, all)?;
+    (1..=rehearsal.learners).try_for_each(|number| class::take_off(&server, &rehearsal.learner(number)))
+}
+
+/// Waits until the board shows each learner who has finished; who is not shown so has failed.
+fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        let shown = finished_on_board(server, all)?;
+        let is_late = begin.elapsed() > SHOWN_WITHIN;
+        let mut is_complete = true;
+        for one in all.iter_mut().filter(|one| one.failure.is_none() && !shown.contains(&one.learner)) {
+            is_complete = false;
+            if is_late {
+                one.failure = Some("the board does not show that every goal was reached".to_owned());
+                tell!("FAIL {:<16} {}", one.learner, one.failure.as_deref().unwrap_or_default());
+            }
+        }
+        if is_complete || is_late {
+            return Ok(());
+        }
+        thread::sleep(PERIOD);
+    }
+}
+
+/// Those of them whom the board shows at the last stage with every goal.
+pub(crate) fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<String>> {
+    let last = STAGES.last().map(|stage| stage.name).unwrap_or_default();
+    let rows = class::board(server)?.rows.into_iter().filter(|row| row.has_finished(last));
+    let is_one = |name: &String| all.iter().any(|one| one.learner == *name);
+    Ok(rows.map(|row| row.report.learner).filter(is_one).collect())
+}
+
+/// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
+pub(crate) fn name() -> Result<String> {
+    Ok(format!("{NAME}-{}", control::random_hex(2)?))
 }
 
 /// What is rehearsed.
 pub(crate) struct Rehearsal {
+    /// What its learners are called, with a number.
+    pub(crate) name: String,
     /// How many learners.
     pub(crate) learners: u16,
     /// How many of them at a time.
@@ -120,14 +187,18 @@ pub(crate) struct Rehearsal {
     pub(crate) temporal_cli: PathBuf,
 }
 
+impl Rehearsal {
+    fn learner(&self, number: u16) -> String {
+        format!("{}-{number}", self.name)
+    }
+}
+
 /// Plays the whole lab for each of them, and tells of each that has finished.
 pub(crate) fn all(
     project: &Project,
     rehearsal: &Rehearsal,
     on_one: impl Fn(&Rehearsed) + Sync,
 ) -> Result<Vec<Rehearsed>> {
-    // No earlier rehearsal had these names, whose transfers would be in the lists.
-    let name = format!("{NAME}-{}", control::random_hex(2)?);
     let next = AtomicU16::new(1);
     let is_broken_off = AtomicBool::new(false);
     let all: Mutex<Vec<Rehearsed>> = Mutex::default();
@@ -139,7 +210,7 @@ pub(crate) fn all(
                     if number > rehearsal.learners || is_broken_off.load(Ordering::Relaxed) {
                         return;
                     }
-                    let learner = format!("{name}-{number}");
+                    let learner = rehearsal.learner(number);
                     match rehearse(project, rehearsal, number, &learner) {
                         Ok(Some(one)) => {
                             on_one(&one);
