@@ -173,10 +173,13 @@ async fn a_list_and_a_batch_are_of_ones_own() {
     for number in 0..3 {
         assert_eq!(status(&testbed, &format!("bob.{number}")).await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
     }
-    // A query that would close the bracket around it is none.
-    let output =
-        cli(&ada.grpc, &["workflow", "count", "--query", "WorkflowId=\"x\") OR (WorkflowId!=\"x\""]).await;
-    assert!(!output.status.success(), "{}", text(&output));
+    // A query that would close the bracket around it is none, also where what closes it looks as if it stood in a text.
+    for query in
+        ["WorkflowId=\"x\") OR (WorkflowId!=\"x\"", "WorkflowId=\"x\" /*'*/) OR (WorkflowId!=\"x\" /*'*/"]
+    {
+        let output = cli(&ada.grpc, &["workflow", "count", "--query", query]).await;
+        assert!(!output.status.success(), "{}", text(&output));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
