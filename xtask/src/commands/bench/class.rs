@@ -78,7 +78,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut measured = Vec::new();
     for learners in numbers {
         let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
-        tell!("{learners} learners, {at_once} at a time");
+        tell!("of {learners} learners, {at_once} at a time");
         let service = Service::start(project, &temporal_cli)?;
         let rehearsal = Rehearsal {
             name: rehearse::name()?,
@@ -260,12 +260,7 @@ impl Figures {
 
     fn tell(&self) {
         let of_one = |value: Option<f64>| value.map(|value| value / self.learners as f64);
-        say!(
-            "{} learners finished, {} failed, in {:.1} s",
-            self.learners - self.failed,
-            self.failed,
-            self.seconds
-        );
+        say!("{} finished, {} failed, in {:.1} s", self.learners - self.failed, self.failed, self.seconds);
         let line = |what: &str, value: Option<f64>, unit: &str| match value {
             Some(value) => say!("  {what:<46} {value:>10.2} {unit}"),
             None => say!("  {what:<46} {:>10} {unit}", "?"),
