@@ -44,8 +44,9 @@ const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
 const PERIOD: Duration = Duration::from_millis(100);
 const SHARED_PERIOD: Duration = Duration::from_millis(500);
-/// How long is waited for transfers that may get on while none of them does.
-const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+/// How long is waited for transfers that may get on while none of them does. An attempt of an Activity takes up to five seconds, in
+/// which nothing is seen of it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(8);
 /// How long is waited for transfers that do get on: a learner who has started hundreds can wait as well.
 const MOVING_FOR: Duration = Duration::from_secs(60);
 /// A wait that is felt is told of.
@@ -345,12 +346,15 @@ impl<'a> Entrance<'a> {
         let (mut before, mut moved, mut is_told) = (None, begin, false);
         loop {
             let found = stuck::find(&self.server, usize::MAX)?;
-            if is_so(&found)? {
-                return Ok(());
-            }
-            let now = Some((found.running, found.events));
-            if now != before {
-                (before, moved) = (now, Instant::now());
+            // What the server has not told of may be either.
+            if found.unknown.is_empty() {
+                if is_so(&found)? {
+                    return Ok(());
+                }
+                let now = Some((found.running, found.events));
+                if now != before {
+                    (before, moved) = (now, Instant::now());
+                }
             }
             if moved.elapsed() >= within || begin.elapsed() >= longest {
                 return Ok(());

@@ -8,15 +8,8 @@ use std::process::ExitCode;
 use account_api::Bank;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(cli().get_matches_from(env::args_os())).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    loopback::block_on(run(cli().get_matches_from(env::args_os())))
 }
 
 /// The command line.

@@ -324,7 +324,7 @@ fn narrowed(query: &str, task_queue: &str) -> Option<String> {
 }
 
 /// The conditions of a query, and its `GROUP BY` or `ORDER BY`, which may stand in no text. The service reads it as MySQL would, with
-/// comments, in which a bracket or a quote does not count: there are none in a query that comes through.
+/// comments, in which a bracket or a quote does not count: there are none in conditions that come through.
 fn split_off_rest(query: &str) -> Option<(&str, &str)> {
     let mut quote = None;
     let mut open = 0_u32;
@@ -335,7 +335,7 @@ fn split_off_rest(query: &str) -> Option<(&str, &str)> {
             (Some(b'"' | b'\''), b'\\') => at += 1,
             (Some(sign), byte) if byte == sign => quote = None,
             (None, byte @ (b'"' | b'\'' | b'`')) => quote = Some(byte),
-            (None, b'#' | b'-' | b'/') if begins_comment(&bytes[at..]) => return None,
+            (None, b'#' | b'-' | b'/' | b'@') if is_not_for_a_query(&bytes[at..]) => return None,
             (None, b'(') => open += 1,
             (None, b')') => open = open.checked_sub(1)?,
             (None, b'G' | b'g' | b'O' | b'o') if is_start_of_word(bytes, at) => {
@@ -354,8 +354,9 @@ fn split_off_rest(query: &str) -> Option<(&str, &str)> {
     (open == 0 && quote.is_none()).then_some((query, ""))
 }
 
-fn begins_comment(bytes: &[u8]) -> bool {
-    [&b"#"[..], b"--", b"/*", b"//"].iter().any(|begin| bytes.starts_with(begin))
+/// Whether a comment begins there, or the name of a variable, in which a quote is a letter.
+fn is_not_for_a_query(bytes: &[u8]) -> bool {
+    [&b"#"[..], b"--", b"/*", b"//", b"@"].iter().any(|begin| bytes.starts_with(begin))
 }
 
 fn is_start_of_word(bytes: &[u8], at: usize) -> bool {
@@ -394,6 +395,7 @@ mod tests {
             "A=1 #\"\n) OR (B=2 #\"\n",
             "A=1 -- '\n) OR (B=2 -- '\n",
             "A=1 //'\n) OR (B=2 //'\n",
+            "A LIKE \"x\" ESCAPE @@') OR (A LIKE \"x\" ESCAPE @@'",
             "`a\\`=1) OR (`b`=2 AND `\\`=3",
         ] {
             assert_eq!(narrowed(query, "q"), None, "{query}");

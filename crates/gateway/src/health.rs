@@ -35,9 +35,9 @@ pub(crate) async fn watch(link: Link) {
 fn note(link: &Link, asked: Instant, refused: Option<Status>) {
     let mut heard = link.heard();
     match refused {
-        Some(status) if is_silence(status.code()) || is_refusal(status.code()) => {
+        Some(status) if is_silence(status.code()) || refuses(&status) => {
             let since = heard.silent.take().map_or(asked, |silence| silence.since);
-            let (why, refuses) = (status.message().to_owned(), is_refusal(status.code()));
+            let (why, refuses) = (status.message().to_owned(), refuses(&status));
             heard.silent = Some(Silence { since, why, refuses });
         }
         // Any other error is an answer, too.
@@ -56,6 +56,14 @@ pub(crate) fn is_silence(code: Code) -> bool {
 /// Whether the service lets nobody in with these credentials.
 pub(crate) fn is_refusal(code: Code) -> bool {
     matches!(code, Code::Unauthenticated | Code::PermissionDenied)
+}
+
+/// Whether it lets nobody in, in its own words or already in the handshake of TLS; nginx answers a client certificate that holds no
+/// more with HTTP status 400.
+fn refuses(status: &Status) -> bool {
+    let words = status.message().to_lowercase();
+    let signs = ["fatal alert", "certificaterequired", "certificateexpired", "http status 400"];
+    is_refusal(status.code()) || signs.iter().any(|sign| words.contains(sign))
 }
 
 /// What the gateway tells of itself: `GET /link`.

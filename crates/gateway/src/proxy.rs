@@ -53,9 +53,14 @@ async fn in_turn(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Res
             .flatten()
             .any(|fields| fields.get("grpc-status").is_some_and(|code| code == RESOURCE_EXHAUSTED));
         if !is_taken || begin.elapsed() > TURN {
-            let trailers = body.trailers().cloned().map(Ok);
-            let body = Full::new(body.to_bytes()).with_trailers(std::future::ready(trailers));
-            return Ok(Response::from_parts(head, Body::new(body)));
+            let trailers = body.trailers().cloned();
+            let bytes = body.to_bytes();
+            // A client reads a refusal that stands before an answer only where nothing comes behind it.
+            let body = match bytes.is_empty() && trailers.is_none() {
+                true => Body::empty(),
+                false => Body::new(Full::new(bytes).with_trailers(std::future::ready(trailers.map(Ok)))),
+            };
+            return Ok(Response::from_parts(head, body));
         }
         tokio::time::sleep(PERIOD).await;
     }

@@ -149,7 +149,7 @@ impl Front {
             certificates.file(&format!("{}.pem", manner.certificate)),
             certificates.file(&format!("{}.key", manner.certificate)),
         );
-        Front::run(|port, folder| {
+        Front::run(Some("pid"), |port, folder| {
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {kind};\n"))
                 .concat();
@@ -185,7 +185,7 @@ impl Front {
     /// Where it does not start.
     #[must_use]
     pub fn start_strict(certificates: &Certificates) -> Front {
-        Front::run(|port, _| {
+        Front::run(None, |port, _| {
             let mut command = Command::new("openssl");
             command.args(["s_server", "-quiet", "-alpn", "h2", "-Verify", "1", "-verify_return_error"]);
             command.args([
@@ -204,9 +204,9 @@ impl Front {
         })
     }
 
-    /// Runs a server and waits until it listens.
-    fn run(command: impl Fn(u16, &Path) -> Command) -> Front {
-        // A port that was free a moment ago may be another's by now: then the server ends at once.
+    /// Runs a server and waits until it listens; one that then writes a file of that name, until it has.
+    fn run(writes: Option<&str>, command: impl Fn(u16, &Path) -> Command) -> Front {
+        // A port that was free a moment ago may be another's by now: then the server ends, nginx after some tries.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
             let port = port.expect("a free port").port();
@@ -217,7 +217,7 @@ impl Front {
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
             let child = command.spawn().expect("it can be run");
             let mut front = Front { port, child, folder };
-            if front.listens() {
+            if front.listens(writes) {
                 return front;
             }
         }
@@ -225,14 +225,18 @@ impl Front {
     }
 
     /// Whether it comes to listen before it ends.
-    fn listens(&mut self) -> bool {
+    fn listens(&mut self, writes: Option<&str>) -> bool {
         let begin = Instant::now();
         loop {
             if self.child.try_wait().expect("a child can be asked").is_some() {
                 println!("{}", self.log());
                 return false;
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            let is_up = match writes {
+                Some(file) => self.folder.path().join(file).exists(),
+                None => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+            };
+            if is_up {
                 return true;
             }
             assert!(begin.elapsed() < DEADLINE, "a front does not listen: {}", self.log());

@@ -173,6 +173,14 @@ async fn a_list_and_a_batch_are_of_ones_own() {
     for number in 0..3 {
         assert_eq!(status(&testbed, &format!("bob.{number}")).await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
     }
+    // What the server says to a batch that it refuses is what the learner reads.
+    let nameless = ["workflow", "signal", "--name", "", "--query", running, "--yes"];
+    let refused = cli(&ada.grpc, &nameless).await;
+    assert!(
+        !refused.status.success() && text(&refused).contains("must provide signal name"),
+        "{}",
+        text(&refused)
+    );
     // A query that would close the bracket around it is none, also where what closes it looks as if it stood in a text.
     for query in
         ["WorkflowId=\"x\") OR (WorkflowId!=\"x\"", "WorkflowId=\"x\" /*'*/) OR (WorkflowId!=\"x\" /*'*/"]

@@ -98,12 +98,12 @@ async fn run_transfer(
         None => stuck::current_run(client, workflow_id).await?,
     };
     let namespace = &client.options().namespace;
-    host::say(format_args!("{word} {workflow_id}"));
-    // A service elsewhere may have a UI that nobody here knows of.
-    if !ui.is_empty() {
-        let ui = ui.trim_end_matches('/');
-        host::say(format_args!("  {ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"));
-    }
+    let link = match ui.trim_end_matches('/') {
+        // A service elsewhere may have a UI that nobody here knows of.
+        "" => format!("cargo xtask temporal workflow show --workflow-id {workflow_id}"),
+        ui => format!("{ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"),
+    };
+    host::say(format_args!("{word} {workflow_id}\n  {link}"));
 
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()));
     let mut told = None;

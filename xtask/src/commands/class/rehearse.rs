@@ -97,13 +97,22 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let name = name()?;
     let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
     let mut played = all(project, &rehearsal, on_one);
-    let board = leave_board(project, &service, &rehearsal, played.as_deref_mut().unwrap_or_default());
+    let took = begin.elapsed();
+    let board = leave_board(project, &service, &rehearsal, played.as_deref_mut().unwrap_or_default())
+        .context("the rehearsal is over, and the board of the class could not be looked at and tidied up");
+    if played.is_err()
+        && let Err(error) = &board
+    {
+        tell!("error: {error:#}");
+    }
     let all = played?;
     let failed = all.iter().filter(|one| one.failure.is_some()).count();
-    let took = begin.elapsed();
     if as_json {
         let learners: Vec<Value> = all.iter().map(Rehearsed::to_json).collect();
-        say!("{}", json!({ "ok": failed == 0, "seconds": took.as_secs_f64(), "learners": learners }));
+        say!(
+            "{}",
+            json!({ "ok": failed == 0 && board.is_ok(), "seconds": took.as_secs_f64(), "learners": learners })
+        );
     } else {
         for (at, stage) in STAGES.iter().enumerate() {
             let mut times: Vec<f64> =
@@ -119,7 +128,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             say!("the board has shown each of them with every goal; they are off it now");
         }
     }
-    board.context("the rehearsal is over, and the board of the class could not be looked at")?;
+    board?;
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
@@ -133,16 +142,27 @@ fn leave_board(
 ) -> Result<()> {
     let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
     let server = Server::new(&gateway.endpoints());
-    look_at_board(&server, all)?;
-    (1..=rehearsal.learners).try_for_each(|number| class::take_off(&server, &rehearsal.learner(number)))
+    let looked = look_at_board(&server, all);
+    // Each of them, whatever became of the others.
+    let left: Vec<Result<()>> =
+        (1..=rehearsal.learners).map(|number| class::take_off(&server, &rehearsal.learner(number))).collect();
+    looked.and(left.into_iter().collect())
 }
 
 /// Waits until the board shows each learner who has finished; who is not shown so has failed.
 fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
     let begin = Instant::now();
     loop {
-        let shown = finished_on_board(server, all)?;
         let is_late = begin.elapsed() > SHOWN_WITHIN;
+        let shown = match finished_on_board(server, all) {
+            Ok(shown) => shown,
+            Err(error) if is_late => return Err(error),
+            // A busy service answers a moment later.
+            Err(_) => {
+                thread::sleep(PERIOD);
+                continue;
+            }
+        };
         let mut is_complete = true;
         for one in all.iter_mut().filter(|one| one.failure.is_none() && !shown.contains(&one.learner)) {
             is_complete = false;

@@ -126,6 +126,9 @@ fn print(
     }
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| link["answers"] == false) {
+            Some(link) if link["refuses"] == true => {
+                say!("{} not known until it lets the lab in; they wait until then", bold("transfers"))
+            }
             Some(_) => say!(
                 "{} not known until it answers; they wait, and go on by themselves then",
                 bold("transfers")
