@@ -83,3 +83,30 @@ pub(crate) fn report(gateway: &Gateway) -> Value {
         "findings": gateway.findings.to_json(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_let_in_no_more_is_told_from_a_link_that_is_down() {
+        for status in [
+            Status::unauthenticated("HTTP status 401 Unauthorized"),
+            Status::permission_denied("Request unauthorized."),
+            // Each as tonic and rustls say it.
+            Status::unavailable("transport error: received fatal alert: CertificateExpired"),
+            Status::unavailable("received fatal alert: CertificateRequired"),
+            Status::internal("HTTP status 400 Bad Request"),
+        ] {
+            assert!(refuses(&status), "{status}");
+        }
+        for status in [
+            Status::unavailable("tcp connect error: Connection refused (os error 111)"),
+            Status::unavailable("HTTP status 502 Bad Gateway"),
+            Status::deadline_exceeded("no answer within 8 s"),
+            Status::resource_exhausted("namespace rate limit exceeded"),
+        ] {
+            assert!(!refuses(&status), "{status}");
+        }
+    }
+}

@@ -234,3 +234,22 @@ fn describe(stuck: &Stuck) -> String {
     };
     format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_silent_refuses_or_is_slow_is_told_of() {
+        let elsewhere = Elsewhere { address: "10.0.0.7:7233".to_owned(), ..Elsewhere::default() };
+        let said = |link: Option<&Value>| trouble_on(&elsewhere, link).unwrap_or_default();
+        let silent = |refuses: bool| json!({ "answers": false, "silent_for_s": 42, "refuses": refuses, "why": "HTTP status 401", "round_trip_ms": null });
+        let refused = said(Some(&silent(true)));
+        assert!(refused.contains("REFUSES WHO YOU ARE for 42 s (HTTP status 401)"), "{refused}");
+        let down = said(Some(&silent(false)));
+        assert!(down.contains("NO ANSWER for 42 s") && down.contains("goes on when it is back"), "{down}");
+        assert!(said(Some(&json!({ "answers": true, "round_trip_ms": 2500.0 }))).contains("slow, 2.5 s"));
+        assert_eq!(said(Some(&json!({ "answers": true, "round_trip_ms": 3.0 }))), "");
+        assert!(said(None).contains("is being started again"));
+    }
+}
