@@ -18,8 +18,8 @@ use crate::{
     shadow::{Printed, Shadow},
 };
 
-/// How long a lab has to come to what a text says of it, on a busy machine and a busy service.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a lab has to come to what a text says of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked meanwhile.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -81,6 +81,12 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Opti
     Ok(mended.map(|mended| mended.elapsed()))
 }
 
+/// On a service that others share everything may take longer, above all where many rehearse on one machine.
+fn patience(shadow: &Shadow) -> Duration {
+    let is_shared = shadow.state().is_ok_and(|state| state.elsewhere.is_some());
+    if is_shared { 3 * PATIENCE } else { PATIENCE }
+}
+
 /// A failure that no line of the text stands for.
 fn about(stage: &Stage, says: String) -> Box<Failure> {
     let file = stage.text.file;
@@ -132,7 +138,7 @@ fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut I
         } else {
             ("it fails, and the text does not show that", None)
         };
-        if !typed.only_reads() || begin.elapsed() > PATIENCE {
+        if !typed.only_reads() || begin.elapsed() > patience(shadow) {
             return Err(failure(ids, says.to_owned(), printed.lines, differ));
         }
         shadow.pause(PERIOD).map_err(|error| breaks(ids, error))?;
@@ -207,7 +213,7 @@ fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
         if now["state"] == "running" && now["pid"] != before["pid"] {
             return Ok(());
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > patience(shadow) {
             let log =
                 std::fs::read_to_string(shadow.project.log(crate::logs::SUPERVISOR)).unwrap_or_default();
             bail!("the mended modules are saved, and the lab's worker does not run them; its log:\n{log}");
@@ -234,7 +240,7 @@ fn reach(shadow: &Shadow, stage: &Stage, else_says: &str, is_so: impl Fn(&Value)
         if printed.json().is_some_and(|check| is_so(&check)) {
             return Ok(());
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > patience(shadow) {
             let failure = about(stage, else_says.to_owned());
             let typed = Some("cargo xtask check --json".to_owned());
             return Err(Box::new(Failure { typed, printed: told(&printed), ..*failure }));
