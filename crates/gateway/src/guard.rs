@@ -405,6 +405,78 @@ mod tests {
         }
     }
 
+    /// How a service reads the brackets of conditions, as MySQL's words go: the least that are open anywhere, and at the end; none where a
+    /// text or a comment goes on beyond it.
+    fn brackets(conditions: &str) -> Option<(i32, i32)> {
+        let (mut least, mut open) = (0, 0);
+        let mut rest = conditions;
+        while let Some(first) = rest.chars().next() {
+            let behind = &rest[first.len_utf8()..];
+            rest = match first {
+                '#' => behind.split_once('\n')?.1,
+                '-' | '/' if behind.starts_with(first) => behind.split_once('\n')?.1,
+                '/' if behind.starts_with('*') => behind[1..].split_once("*/")?.1,
+                '@' => behind.trim_start_matches(|c: char| c.is_alphanumeric() || "@'\"`._".contains(c)),
+                '`' => behind.split_once('`')?.1,
+                '"' | '\'' => {
+                    let mut escaped = false;
+                    let is_end = |(_, c): &(usize, char)| {
+                        let is_end = *c == first && !escaped;
+                        escaped = *c == '\\' && !escaped;
+                        is_end
+                    };
+                    let (at, _) = behind.char_indices().find(is_end)?;
+                    &behind[at + 1..]
+                }
+                bracket => {
+                    open += i32::from(bracket == '(') - i32::from(bracket == ')');
+                    least = least.min(open);
+                    behind
+                }
+            };
+        }
+        Some((least, open))
+    }
+
+    #[test]
+    fn what_comes_through_has_its_brackets_for_the_service_too() {
+        let words = [
+            "(",
+            ")",
+            "'",
+            "\"",
+            "`",
+            "\\",
+            "-",
+            "--",
+            "#",
+            "/",
+            "/*",
+            "*/",
+            "//",
+            "@",
+            "@@",
+            "\n",
+            " ",
+            "A=1",
+            "OR",
+            "ü",
+            " GROUP BY ",
+            " order by ",
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut through = 0;
+        for _ in 0..300_000 {
+            let length = random.usize(1..16);
+            let query: String = (0..length).map(|_| words[random.usize(..words.len())]).collect();
+            if let Some((conditions, _)) = split_off_rest(&query) {
+                assert_eq!(brackets(conditions), Some((0, 0)), "{query:?}");
+                through += usize::from(conditions.contains('('));
+            }
+        }
+        assert!(through > 1_000, "only {through} had brackets, and came through");
+    }
+
     #[test]
     fn every_method_that_the_service_has_is_read_or_ruled_on() {
         let any = api::method("GetSystemInfo").expect("there is one");
