@@ -140,6 +140,7 @@ fn leave_board(
     rehearsal: &Rehearsal,
     all: &mut [Rehearsed],
 ) -> Result<()> {
+    tell!("looking at the board of the class, and taking the rehearsal off it");
     let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
     let server = Server::new(&gateway.endpoints());
     let looked = look_at_board(&server, all);
