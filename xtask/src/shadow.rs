@@ -8,6 +8,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read},
+    net::{Ipv4Addr, TcpListener},
     os::unix::{
         fs::{PermissionsExt, symlink},
         process::CommandExt,
@@ -93,8 +94,8 @@ pub(crate) struct Shadow {
     program: PathBuf,
     /// What its lab runs as the server.
     pub(crate) temporal_cli: PathBuf,
-    /// Which it is of several at a time.
-    number: u16,
+    /// The ports of its lab; none of one that earlier rehearsals have left.
+    ports: Option<Claim>,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -127,7 +128,7 @@ impl Shadow {
                 project: Project { lab: root.join(".lab"), root },
                 program: std::env::current_exe().context("could not tell where this program is")?,
                 temporal_cli: temporal_cli.clone(),
-                number,
+                ports: None,
                 interrupted: Arc::clone(&interrupted),
             })
         };
@@ -142,7 +143,8 @@ impl Shadow {
             0 => std::process::id().to_string(),
             number => format!("{}-{number}", std::process::id()),
         };
-        let shadow = shadow(all.join(name))?;
+        let mut shadow = shadow(all.join(name))?;
+        shadow.ports = Some(Claim::of(number)?);
         let root = &shadow.project.root;
         shadow.fill(original, executables).with_context(|| format!("could not write {}", root.display()))?;
         let seen = Arc::clone(&shadow.interrupted);
@@ -187,7 +189,9 @@ impl Shadow {
         if (is_given("--profile") || is_given("--address")) && !is_given("--ui") {
             arguments.extend(["--ui", "http://127.0.0.1:8233"].map(str::to_owned));
         }
-        for (flag, port) in PORTS.iter().filter_map(|row| row.flag).zip(free_ports(self.number)) {
+        for (flag, port) in
+            PORTS.iter().filter_map(|row| row.flag).zip(self.ports.iter().flat_map(Claim::free))
+        {
             arguments.extend([format!("--{flag}"), port.to_string()]);
         }
         let started = self.xtask(&arguments)?;
@@ -359,11 +363,36 @@ fn messages(executables: &Executables) -> String {
     BINARIES.iter().map(|&name| message(name)).collect()
 }
 
-/// Free ports, not of those that the system gives away by itself, and others than those of a rehearsal beside
-/// this one.
-fn free_ports(number: u16) -> impl Iterator<Item = u16> {
-    let place = (u16::try_from(std::process::id() % 130).unwrap_or_default() + number) % 130;
-    (30_000 + place * 20..32_768).filter(|&port| ports::is_free(port))
+/// Some ports that a rehearsal has for itself. Whoever has the first of them has them all, for as long as it listens there, whatever becomes
+/// of its lab meanwhile; nobody connects to it.
+struct Claim(TcpListener);
+
+impl Claim {
+    /// Where they begin: below those that the system gives away by itself.
+    const FIRST: u16 = 30_000;
+    /// How many rehearsals at a time find some.
+    const PLACES: u16 = 130;
+    /// How many each has, with the first.
+    const EACH: u16 = 20;
+
+    /// Takes some that no rehearsal beside this one has; of several in one process each looks from another place on.
+    fn of(number: u16) -> Result<Claim> {
+        let begin = u16::try_from(std::process::id() % u32::from(Self::PLACES)).unwrap_or_default() + number;
+        (0..Self::PLACES)
+            .map(|step| Self::FIRST + (begin + step) % Self::PLACES * Self::EACH)
+            .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+            .map(Claim)
+            .with_context(|| {
+                let last = Self::FIRST + Self::PLACES * Self::EACH - 1;
+                format!("no port is free for a rehearsal, from {} to {last}; end what has them", Self::FIRST)
+            })
+    }
+
+    /// Those of them that are free.
+    fn free(&self) -> impl Iterator<Item = u16> {
+        let first = self.0.local_addr().map_or(Self::FIRST, |address| address.port());
+        (first + 1..first + Self::EACH).filter(|&port| ports::is_free(port))
+    }
 }
 
 /// Reads all of it, on a thread of its own.
@@ -380,6 +409,18 @@ fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rehearsals_at_the_same_time_have_ports_of_their_own() {
+        let claims: Vec<Claim> =
+            [0, 0, 1, 1, 2].map(|number| Claim::of(number).expect("some are free")).into();
+        let mut all: Vec<u16> = claims.iter().flat_map(Claim::free).collect();
+        let number = all.len();
+        assert!(number >= claims.len() * 8, "{all:?}");
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), number);
+    }
 
     #[test]
     fn the_stand_in_for_cargo_knows_two_answers() {
