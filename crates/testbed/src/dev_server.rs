@@ -148,9 +148,10 @@ impl Drop for DevServer {
     }
 }
 
-/// A port that is free and that no other test gets. Not from the range in which the system chooses ports by
-/// itself, since a dev server takes some of those.
-pub(crate) fn free_port() -> u16 {
+/// A port that is free and that no other test gets, for what is to be started there again. Not from the range in which
+/// the system chooses ports by itself: a dev server takes some of those, and any connection may.
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // So many that none comes round again while its server is stopped for a moment.
     const PORTS: u16 = 200;

@@ -8,7 +8,7 @@ mod wait;
 mod worker;
 
 pub use bank::TestBank;
-pub use dev_server::{DevServer, temporal_cli};
+pub use dev_server::{DevServer, free_port, temporal_cli};
 pub use wait::until;
 pub use worker::TestWorker;
 

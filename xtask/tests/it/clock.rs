@@ -4,15 +4,17 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    iter,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
 use webtest::skip;
 
-use crate::support::{Checkout, eventually, outcome, service};
+use crate::support::{Checkout, Outcome, eventually, outcome, service};
 
 /// The library, where there is one.
 fn libfaketime() -> Option<PathBuf> {
@@ -26,16 +28,86 @@ fn libfaketime() -> Option<PathBuf> {
     found
 }
 
-/// Has the command, and what it starts, go by the clock of this checkout.
-fn by_its_clock(checkout: &Checkout, library: &Path, mut command: Command) -> Command {
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", checkout.path("target/clock"));
-    // Only the wall clock: neither what counts from the boot, nor the times of files.
-    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1").env("FAKETIME_NO_CACHE", "1");
-    command.env_remove("FAKETIME");
-    // The compiler's allocator and the library wait for each other.
-    checkout.write_program("bin/rustc", "#!/bin/sh\nunset LD_PRELOAD\nexec rustc \"$@\"\n");
-    command.env("RUSTC", checkout.path("bin/rustc"));
-    command
+/// The clock of a checkout.
+struct Clock<'a> {
+    checkout: &'a Checkout,
+    library: PathBuf,
+    /// The name of the memory that the processes of this clock share.
+    memory: String,
+    /// Whose memory it is: it lasts as long as this one.
+    keeper: Child,
+}
+
+impl<'a> Clock<'a> {
+    /// One that is right; none where there is no library for it.
+    fn of(checkout: &'a Checkout) -> Option<Clock<'a>> {
+        let library = libfaketime()?;
+        // The library has a memory that processes share, named after the one that made it, and there is no doing
+        // without. One that is killed leaves its own behind, and whoever gets that number next is ended by the library
+        // when the memory that it was told of is gone as well. So there is one, for all of them, for as long as they
+        // run; a number with something left behind is passed over.
+        let (keeper, memory) = iter::repeat_with(|| keep_memory(&library))
+            .take(100)
+            .find(|(_, memory)| !memory.is_empty())
+            .expect("/dev/shm can be written and is not full of what libfaketime left behind");
+        // The compiler's allocator and the library wait for each other.
+        checkout.write_program("bin/rustc", "#!/bin/sh\nunset LD_PRELOAD\nexec rustc \"$@\"\n");
+        let clock = Clock { checkout, library, memory, keeper };
+        clock.jump("+0");
+        Some(clock)
+    }
+
+    /// Sets it by this much off the right time, or to a time at which it then stands.
+    fn jump(&self, to: &str) {
+        // Whoever looks at it in this moment finds one or the other.
+        self.checkout.write("target/clock.new", format!("{to}\n"));
+        fs::rename(self.checkout.path("target/clock.new"), self.checkout.path("target/clock"))
+            .expect("it is this test's own");
+    }
+
+    /// Runs the command, and what it starts, by this clock.
+    fn outcome(&self, mut command: Command) -> Outcome {
+        command.env("LD_PRELOAD", &self.library).env("FAKETIME_SHARED", &self.memory);
+        command.env("FAKETIME_TIMESTAMP_FILE", self.checkout.path("target/clock"));
+        // Only the wall clock: neither what counts from the boot, nor the times of files.
+        command
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1")
+            .env("FAKETIME_NO_CACHE", "1");
+        command.env_remove("FAKETIME").env("RUSTC", self.checkout.path("bin/rustc"));
+        outcome(command)
+    }
+
+    /// Runs `cargo xtask` with these arguments by this clock.
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        self.outcome(self.checkout.xtask(arguments))
+    }
+
+    /// Runs `lab start --detach` by this clock.
+    fn start(&self) -> Outcome {
+        self.outcome(self.checkout.start_command(&["--detach"]))
+    }
+}
+
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        // It ends with its input, and takes the memory with it.
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// A process that keeps the library's memory, and its name; that is empty where it got none.
+fn keep_memory(library: &Path) -> (Child, String) {
+    // Debian's sh would end without the library's tidying up.
+    let mut command = Command::new("bash");
+    command.args(["-c", "echo \"$FAKETIME_SHARED\"; read -r _"]).env("LD_PRELOAD", library);
+    command.env_remove("FAKETIME_SHARED").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut keeper = command.spawn().expect("there is a shell");
+    let mut memory = String::new();
+    let said = keeper.stdout.as_mut().expect("it is piped");
+    BufReader::new(said).read_line(&mut memory).expect("it says something or ends");
+    (keeper, memory.trim().to_owned())
 }
 
 /// How often services were started again by themselves.
@@ -46,12 +118,10 @@ fn restarts(status: &Value) -> u64 {
 
 #[test]
 fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
-    let Some(library) = libfaketime() else { return };
     let checkout = Checkout::with_stand_in_server("clock");
-    let jump = |by: &str| checkout.write("target/clock", format!("{by}\n"));
-    let run = |arguments: &[&str]| outcome(by_its_clock(&checkout, &library, checkout.xtask(arguments)));
-    jump("+0");
-    outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
+    let Some(clock) = Clock::of(&checkout) else { return };
+    let run = |arguments: &[&str]| clock.run(arguments);
+    clock.start().ok();
     let looks_right = |when: &str| {
         let told = run(&["lab", "status"]).ok();
         assert!(!told.contains("for -") && told.matches(" running ").count() == 4, "{when}: {told}");
@@ -61,7 +131,7 @@ fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
     let mut since = String::new();
     for (number, by) in ["+3600", "-3600", "+400d", "-400d", "+1d"].into_iter().enumerate() {
         let pids = checkout.pids();
-        jump(by);
+        clock.jump(by);
         looks_right(by);
         assert_eq!(checkout.pids(), pids, "{by}");
         // What is asked for is done: an edit is built, a stage is entered, a service is restarted.
@@ -84,22 +154,20 @@ fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
 
 #[test]
 fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() {
-    let Some(library) = libfaketime() else { return };
     let checkout = Checkout::with_stand_in_server("clock-between");
-    let jump = |by: &str| checkout.write("target/clock", format!("{by}\n"));
-    let run = |arguments: &[&str]| outcome(by_its_clock(&checkout, &library, checkout.xtask(arguments)));
+    let Some(clock) = Clock::of(&checkout) else { return };
+    let run = |arguments: &[&str]| clock.run(arguments);
     for (start, then) in [("+2d", "-2d"), ("-2d", "+2d")] {
-        jump(start);
-        outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
-        jump(then);
+        clock.jump(start);
+        clock.start().ok();
+        clock.jump(then);
         assert_eq!(service(&run(&["lab", "status", "--json"]).json(), "worker")["state"], "running");
-        let again = outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"])));
-        assert!(again.fails_with(1).contains("runs already"));
+        assert!(clock.start().fails_with(1).contains("runs already"));
         // One that was killed is taken for what it is.
         checkout.kill_supervisor();
         assert!(run(&["lab", "status"]).stderr.contains("ended what it left running"));
         checkout.assert_nothing_runs(then);
-        outcome(by_its_clock(&checkout, &library, checkout.start_command(&["--detach"]))).ok();
+        clock.start().ok();
         run(&["lab", "stop"]).ok();
         checkout.assert_nothing_runs(then);
     }
@@ -107,16 +175,16 @@ fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() 
 
 #[test]
 fn backups_of_the_same_second_and_of_a_second_that_comes_again_are_all_kept() {
-    let Some(library) = libfaketime() else { return };
     let checkout = Checkout::without_server("clock-backups");
+    let Some(clock) = Clock::of(&checkout) else { return };
     let mut written = Vec::new();
     // The clock stands still, goes back, and comes to the same second again.
     for time in ["2026-11-22 12:05:01", "2026-11-22 12:05:01", "2026-11-21 12:05:01", "2026-11-22 12:05:01"] {
         for stage in ["fix-workflow", "fix-activity"] {
             let edit = format!("edit {}", written.len());
             checkout.write(lab::LIVE_WORKFLOW, &edit);
-            checkout.write("target/clock", time);
-            outcome(by_its_clock(&checkout, &library, checkout.xtask(&["stage", stage]))).ok();
+            clock.jump(time);
+            clock.run(&["stage", stage]).ok();
             written.push(edit);
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use lab_client::{Endpoints, progress, progress::Progress, state};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{TestWorker, Testbed};
+use testbed::{TestWorker, Testbed, free_port};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -58,7 +58,7 @@ impl Lab {
         let mut lab =
             Lab { testbed, url: String::new(), endpoints, folder, service: None, worker: None, supervisor };
         lab.enter(stage);
-        let address = lab.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let address = lab.serve(SocketAddr::from(([127, 0, 0, 1], free_port()))).await;
         lab.url = format!("http://{address}");
         lab
     }
