@@ -95,9 +95,9 @@ source = pathlib.Path("xtask/src/services.rs").read_text()
 # As in r#"history.defaultWorkflowTaskTimeout="2s""# and "history.transferProcessorMaxPollRPS=50"
 of_the_lab = {
     name: json.loads(value)
-    for name, value in re.findall(r'"(history\.\w+)=("[^"]*"|\d+)"', source)
+    for name, value in re.findall(r'"((?:history|frontend)\.[\w.]+)=("[^"]*"|\d+)"', source)
 }
-expect(len(of_the_lab) == 4, f"xtask/src/services.rs has these settings, and not four: {of_the_lab}")
+expect(len(of_the_lab) == 6, f"xtask/src/services.rs has these settings, and not six: {of_the_lab}")
 hosts = settings.pop("frontend.httpAllowedHosts", None)
 expect(hosts == ["127.0.0.1:7243", "localhost:7243", "temporal:7243"], f"the HTTP API is called by {hosts}")
 for name in sorted(of_the_lab.keys() | settings.keys()):

@@ -32,7 +32,7 @@ pub(crate) fn flags() -> [Arg; 5] {
         text(
             "profile",
             "NAME",
-            "Use the Temporal Service of this profile of temporal.toml, in place of an own server",
+            "Use the Temporal Service of this profile of temporal.toml, in place of a server of its own",
         )
         .conflicts_with("address"),
         text(

@@ -332,7 +332,7 @@ pub(crate) const FOR_A_CLASS: [&str; 2] =
 /// more often only costs: then fewer tasks are found at once.
 const QUICK_TASKS: &str = "history.transferProcessorMaxPollRPS=50";
 
-/// What is to happen at once, such as an Activity that `retry` resets, is put into the queue of timers, which
+/// What is to happen at once, such as an Activity that `retry` unpauses, is put into the queue of timers, which
 /// are read so far ahead. By the server's default, of a second, it would wait for that long.
 const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
 

@@ -93,12 +93,7 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
     until_known(async || !is_unknown(&missing(link).await)).await.ok_or_else(|| {
         anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
     })?;
-    let missing = match missing(link).await {
-        Ok(missing) => missing,
-        // Temporal Cloud does not tell of them this way. What is missing shows with the first transfer.
-        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => Vec::new(),
-        Err(status) => return Err(explain(link, &status)),
-    };
+    let missing = missing(link).await.map_err(|status| explain(link, &status))?;
     if missing.is_empty() {
         return Ok(false);
     }
@@ -135,10 +130,33 @@ async fn missing_now(link: &Link) -> bool {
 }
 
 async fn missing(link: &Link) -> Result<Vec<&'static str>, Status> {
-    let answer =
-        ask(link, OPERATOR, "ListSearchAttributes", &json!({ "namespace": link.service.namespace })).await?;
-    let has = |name: &&str| !answer["customAttributes"][*name].is_null();
-    Ok(contract::SEARCH_ATTRIBUTES.into_iter().filter(|name| !has(name)).collect())
+    let listed =
+        ask(link, OPERATOR, "ListSearchAttributes", &json!({ "namespace": link.service.namespace })).await;
+    match listed {
+        Ok(answer) => {
+            let has = |name: &&str| !answer["customAttributes"][*name].is_null();
+            Ok(contract::SEARCH_ATTRIBUTES.into_iter().filter(|name| !has(name)).collect())
+        }
+        // Temporal Cloud lets nobody list them.
+        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => {
+            missing_by_queries(link).await
+        }
+        Err(status) => Err(status),
+    }
+}
+
+/// Those that a query may not ask for.
+async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
+    let mut missing = Vec::new();
+    for name in contract::SEARCH_ATTRIBUTES {
+        let count = json!({ "namespace": link.service.namespace, "query": format!("{name} = 'nobody'") });
+        match ask(link, WORKFLOWS, "CountWorkflowExecutions", &count).await {
+            Ok(_) => {}
+            Err(status) if status.code() == Code::InvalidArgument => missing.push(name),
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(missing)
 }
 
 /// Waits until it is so. Returns nothing where it never is.

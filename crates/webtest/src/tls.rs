@@ -110,11 +110,13 @@ pub struct Manner<'a> {
     pub wants_certificate: bool,
     /// Only who has this API key gets through.
     pub wants_key: Option<&'a str>,
+    /// The calls that nobody may make, by their paths, as in `/temporal.api.operatorservice.v1.OperatorService/AddSearchAttributes`.
+    pub refuses: &'a [&'a str],
 }
 
 impl Default for Manner<'_> {
     fn default() -> Self {
-        Manner { certificate: "server", wants_certificate: false, wants_key: None }
+        Manner { certificate: "server", wants_certificate: false, wants_key: None, refuses: &[] }
     }
 }
 
@@ -145,6 +147,17 @@ impl Front {
             ),
             None => String::new(),
         };
+        // As a server answers that has nothing but a refusal to say: PERMISSION_DENIED, 7.
+        let refusals: String = manner
+            .refuses
+            .iter()
+            .map(|path| {
+                format!(
+                    "location = {path} {{ default_type application/grpc; add_header grpc-status 7; \
+                     add_header grpc-message 'not for you'; return 200 ''; }}\n"
+                )
+            })
+            .collect();
         let (certificate, certificate_key) = (
             certificates.file(&format!("{}.pem", manner.certificate)),
             certificates.file(&format!("{}.key", manner.certificate)),
@@ -161,7 +174,7 @@ impl Front {
                  root {root}; listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams 1000; keepalive_requests 100000;\n\
                  ssl_certificate {certificate}; ssl_certificate_key {certificate_key}; {client}\n\
                  grpc_read_timeout 120s; grpc_send_timeout 120s; client_body_timeout 120s;\n\
-                 location / {{ {key} grpc_pass grpc://{server}; }}\n}} }}\n"
+                 {refusals}location / {{ {key} grpc_pass grpc://{server}; }}\n}} }}\n"
             );
             fs::write(folder.join("nginx.conf"), config).expect("it can be written");
             let mut command = Command::new(program("nginx").expect("it was there"));

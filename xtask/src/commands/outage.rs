@@ -13,7 +13,7 @@ use crate::{attach, project::Project, ui::say};
 pub(crate) fn command() -> Command {
     Command::new("outage")
         .about(
-            "Takes the bank's withdrawals or deposits out of service, or back into it; alone, tells what is",
+            "Takes the bank's withdrawals or deposits out of service, or back into it; alone, tells what is out of service",
         )
         .arg(
             Arg::new("what")

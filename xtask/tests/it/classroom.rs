@@ -106,6 +106,18 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     assert_eq!((&row["learner"], &row["help"]["text"]), (&json!("ada"), &json!("where is <b>it</b>?")));
     assert_eq!((&row["presence"], &row["of"]), (&json!("here"), &json!(lab::STAGES[0].goals.len())));
 
+    // A transfer that is stuck comes up there; this one is, whatever the code in this checkout, for want of withdrawals.
+    room.run("ada", &["outage", "withdrawals", "down"]).ok();
+    room.run("ada", &["transfer", "account_A", "account_B", "25.50", "--workflow-id", "stuck-here"]).ok();
+    let on = |row: &Value| {
+        row["stuck"]["workflow_id"].as_str().is_some_and(|id| id.ends_with("stuck-here"))
+            && row["stuck"]["for_s"].is_u64()
+            && row["stuck"]["failure"].as_str().is_some_and(|failure| !failure.is_empty())
+    };
+    eventually("the page tells on what ada's transfer is stuck", || on(&ada()));
+    let rows = room.run("elsewhere", &["class", "board", "--address", &address]).ok();
+    assert!(rows.contains("stuck for ") && rows.contains("stuck-here"), "{rows}");
+
     // By a gateway of its own, the command line says the same.
     let rows = room.run("elsewhere", &["class", "board", "--address", &address, "--json"]).json();
     assert_eq!(rows["learners"][0]["help"]["text"], row["help"]["text"]);

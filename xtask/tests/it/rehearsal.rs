@@ -114,6 +114,29 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
         let shown = (&*held.report.stage, reached, held.report.stopped);
         assert_eq!(shown, (last.name, last.goals.len(), true), "{name}");
     }
+    // The service's own Workflow Task time-out is ten seconds; each transfer has brought a shorter one.
+    let shown = |arguments: &[&str]| -> Value {
+        let mut command = Command::new(temporal_cli());
+        command.args(arguments).args([
+            "--address",
+            &server.address,
+            "--namespace",
+            "spring",
+            "--output",
+            "json",
+        ]);
+        outcome(command).json()
+    };
+    let transfers =
+        shown(&["workflow", "list", "--limit", "3", "--query", "WorkflowType = 'MoneyTransferWorkflow'"]);
+    let transfers = transfers.as_array().expect("it is a list");
+    assert_eq!(transfers.len(), 3, "{transfers:#?}");
+    for transfer in transfers {
+        let id = transfer["execution"]["workflowId"].as_str().expect("it has one");
+        let history = shown(&["workflow", "show", "--workflow-id", id]);
+        let started = &history["events"][0]["workflowExecutionStartedEventAttributes"];
+        assert_eq!(started["workflowTaskTimeout"], "2s", "{id}: {started:#}");
+    }
     // It is for the class that comes now.
     eventually("the rehearsal is off the board", || class::board(&api).expect("it answers").rows.is_empty());
 }

@@ -1,6 +1,8 @@
 //! What a service lacks, or does not allow, is found out before a lab starts.
 
-use testbed::{Testbed, until};
+use testbed::{DevServer, Testbed, temporal_cli, until};
+use tokio::process::Command;
+use webtest::{Certificates, Front, Manner, has};
 
 use crate::support::{Program, Start};
 
@@ -18,6 +20,60 @@ async fn a_namespace_and_search_attributes_that_are_missing_are_made() {
     assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(0), "{link}");
     let (status, _) = gateway.get("/api/v1/namespaces/spring/workflows").await;
     assert_eq!(status, 200);
+}
+
+const REGISTER: &str = "/temporal.api.workflowservice.v1.WorkflowService/RegisterNamespace";
+const LIST: &str = "/temporal.api.operatorservice.v1.OperatorService/ListSearchAttributes";
+const ADD: &str = "/temporal.api.operatorservice.v1.OperatorService/AddSearchAttributes";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_how() {
+    if !has(&["nginx", "openssl"]) {
+        return;
+    }
+    let server = DevServer::start().await;
+    let certificates = Certificates::make();
+    let start = async |refuses: &[&str], namespace: &str| {
+        let front = Front::start(&certificates, Manner { refuses, ..Manner::default() }, &server.address);
+        let file = certificates.profile(&front, namespace);
+        let environment = [("TEMPORAL_CONFIG_FILE", file.as_str())];
+        let start = Start { flags: &["--profile", "class"], environment: &environment };
+        Program::try_start(start).await.map(|gateway| (gateway, front))
+    };
+    let said = start(&[REGISTER], "spring").await.err().expect("there is no such namespace");
+    for words in [
+        "there is no namespace spring at ",
+        "does not let you make it (not for you); ask whoever runs it for:",
+        "temporal operator namespace create --namespace spring --retention 3d",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let made = Command::new(temporal_cli())
+        .args(["operator", "namespace", "create", "--namespace", "spring", "--address", &server.address])
+        .output()
+        .await
+        .expect("the CLI runs");
+    assert!(made.status.success(), "{made:?}");
+    // Also where a service does not even tell what there is, as Temporal Cloud.
+    for refuses in [&[ADD][..], &[ADD, LIST]] {
+        let said = start(refuses, "spring").await.err().expect("there are no such Search Attributes");
+        for words in [
+            "the namespace spring lacks the Search Attributes from_account and to_account, and the service does not let you make them \
+             (not for you)",
+            "temporal operator search-attribute create --namespace spring --name from_account --type Keyword --name to_account \
+             --type Keyword",
+            "on Temporal Cloud, an admin of the namespace adds them",
+        ] {
+            assert!(said.contains(words), "{refuses:?}: {said}");
+        }
+    }
+    // One lab is let make them; the others then have all that they need, whatever they may.
+    for (refuses, made) in [(&[LIST][..], 1), (&[ADD, LIST, REGISTER], 0)] {
+        let (gateway, _front) =
+            start(refuses, "spring").await.unwrap_or_else(|said| panic!("{refuses:?}: {said}"));
+        let (_, link) = gateway.get("/link").await;
+        assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(made), "{refuses:?}: {link}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,7 +75,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let as_json = arguments.get_flag("json");
     let temporal_cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &play::binaries())?;
-    let mut measured = Vec::new();
+    let (mut measured, mut everybody_finished) = (Vec::new(), true);
     for learners in numbers {
         let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
         tell!("of {learners} learners, {at_once} at a time");
@@ -95,6 +95,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             }
         })?;
         let figures = Figures::read(&service, &all, begin.elapsed())?;
+        everybody_finished &= figures.failed == 0 && figures.shown == figures.learners;
         if !as_json {
             figures.tell();
         }
@@ -103,7 +104,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if as_json {
         say!("{}", json!({ "class": measured }));
     }
-    Ok(ExitCode::SUCCESS)
+    // The figures of those who did not come to the end are no figures of a class.
+    Ok(if everybody_finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A dev server with the settings of a class, which ends with this process.

@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) fn command() -> Command {
     Command::new("lab")
-        .about("Starts, stops and shows the lab: Temporal server, account API and worker")
+        .about("Starts, stops and shows the lab: Temporal server, account API, worker and page")
         .after_help(example(&["cargo xtask lab start --detach", "cargo xtask lab status"]))
         .subcommand_required(true)
         .arg_required_else_help(true)

@@ -150,8 +150,8 @@ fn print(
     }
     for stuck in stuck.iter().take(LISTED) {
         say!("  {}", describe(stuck));
-        if state.elsewhere.is_some() && stuck.activity.is_none() && stuck.attempt > WAITS_SHOW {
-            say!("    {WAITS}");
+        if let Some(waits) = state.elsewhere.as_ref().and_then(|_| waits_on(stuck)) {
+            say!("    {waits}");
         }
         say!("    {}", shorten(&stuck.failure, 200));
     }
@@ -235,8 +235,16 @@ fn describe(stuck: &Stuck) -> String {
     format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
 
+/// What is said of the waits before its next attempt, which a lab cannot shorten elsewhere, once they are felt.
+fn waits_on(stuck: &Stuck) -> Option<&'static str> {
+    // An Activity's waits are the Workflow's own choice, and short.
+    (stuck.activity.is_none() && stuck.attempt > WAITS_SHOW).then_some(WAITS)
+}
+
 #[cfg(test)]
 mod tests {
+    use lab_client::{stuck::Kind, temporal::Run};
+
     use super::*;
 
     #[test]
@@ -251,5 +259,25 @@ mod tests {
         assert!(said(Some(&json!({ "answers": true, "round_trip_ms": 2500.0 }))).contains("slow, 2.5 s"));
         assert_eq!(said(Some(&json!({ "answers": true, "round_trip_ms": 3.0 }))), "");
         assert!(said(None).contains("is being started again"));
+    }
+
+    #[test]
+    fn waits_that_the_lab_cannot_shorten_are_explained_when_they_are_felt() {
+        let stuck = |attempt, activity: Option<&str>| Stuck {
+            run: Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() },
+            kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },
+            activity: activity.map(|name| ("1".to_owned(), name.to_owned())),
+            trying: false,
+            attempt,
+            failure: "attempt to divide by zero".to_owned(),
+            next_attempt: None,
+        };
+        assert_eq!(waits_on(&stuck(WAITS_SHOW, None)), None);
+        let said = waits_on(&stuck(WAITS_SHOW + 1, None)).expect("it is felt");
+        assert!(
+            said.contains("longer after each failure") && said.contains("a new transfer shows a fix"),
+            "{said}"
+        );
+        assert_eq!(waits_on(&stuck(WAITS_SHOW + 1, Some("withdraw"))), None);
     }
 }
