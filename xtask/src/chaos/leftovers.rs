@@ -62,3 +62,51 @@ fn litter(root: &Path) -> Vec<PathBuf> {
     let is_empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     temporary.into_iter().chain(of_the_lab).filter(|path| !is_empty(path)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, os::unix::process::CommandExt};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_lab_keeps_is_no_litter_and_all_else_is_found() {
+        let root = std::env::temp_dir().join(format!("leftovers-{}", std::process::id()));
+        for folder in [".lab/logs", ".lab/backup/1", ".lab/run", "tmp/empty"] {
+            fs::create_dir_all(root.join(folder)).expect("temporary folders can be made");
+        }
+        for kept in
+            [".lab/bank.db", ".lab/temporal.db-wal", ".lab/logs/worker.log", ".lab/backup/1/workflow.rs"]
+        {
+            fs::write(root.join(kept), "x").expect("it is this test's own");
+        }
+        assert_eq!(look(&root, &[], &Ports::default()), Vec::<String>::new());
+
+        let held = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = held.local_addr().expect("it is bound").port();
+        let ports = Ports::from_json(&json!({ ports::TEMPORAL: port }));
+        for litter in
+            [".lab/lab.json", ".lab/.lab.json.7", ".lab/bank.db-wal", ".lab/run/worker.ready", "tmp/x"]
+        {
+            fs::write(root.join(litter), "x").expect("it is this test's own");
+        }
+        // It works in that folder, as far as its command line tells; and it was seen.
+        let mut process =
+            Command::new("sleep").arg("600").arg0(root.join("worker")).spawn().expect("there is a sleep");
+        let seen = process::identify(process.id()).expect("it runs");
+        let found = look(&root, &[("worker".to_owned(), seen)], &ports);
+        process.kill().expect("it is this test's own");
+        process.wait().expect("it is this test's own");
+        fs::remove_dir_all(&root).expect("it is this test's own");
+
+        let finds = |words: &[&str]| found.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(finds(&["worker (pid", "still runs"]) && finds(&["this still runs", "600"]), "{found:#?}");
+        assert!(finds(&[&format!("port {port} is held")]), "{found:#?}");
+        for litter in [".lab/lab.json", ".lab.json.7", "bank.db-wal", ".lab/run", "tmp/x"] {
+            assert!(finds(&["there is a file", litter]), "{litter}: {found:#?}");
+        }
+        assert_eq!(found.len(), 8, "{found:#?}");
+    }
+}

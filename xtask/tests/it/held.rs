@@ -146,9 +146,8 @@ impl Checkout {
             names(".lab").into_iter().filter(|name| !KEPT.contains(&name.as_str())).collect();
         assert!(litter.is_empty(), "{when}: litter in .lab: {litter:?}");
         let logs = names(".lab/logs").into_iter().filter(|name| !name.ends_with(".log"));
-        let ready = names(".lab/run").into_iter().filter(|name| !name.ends_with(".ready"));
         let backups = names(".lab/backup").into_iter().filter(|name| name.starts_with(".new"));
-        let litter: Vec<String> = logs.chain(ready).chain(backups).collect();
+        let litter: Vec<String> = logs.chain(names(".lab/run")).chain(backups).collect();
         assert!(litter.is_empty(), "{when}: litter in the folders of .lab: {litter:?}");
     }
 

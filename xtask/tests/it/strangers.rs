@@ -88,10 +88,10 @@ fn a_state_file_of_nonsense_harms_nobody_and_stops_nobody() {
     }
 }
 
-/// Init belongs to another user, at least where the tests do not run as root; and it would be the worst to kill.
+/// It would be the worst to kill, and where the tests run as root they could.
 #[test]
-fn a_process_of_another_user_is_told_from_the_labs_own() {
-    let checkout = Checkout::without_server("other-user");
+fn init_is_never_taken_for_a_service_of_a_lab() {
+    let checkout = Checkout::without_server("init");
     let init = json!({ "name": "worker", "pid": 1, "pgid": 1, "started": started(1) });
     // Even one that is recorded as it is is no service of a lab.
     write_state(&checkout, &json!({ "pid": 4_000_000, "started": "" }), &[init]);
