@@ -4,12 +4,14 @@
 #![no_main]
 
 use lab_client::{
+    class::Help,
     progress::Progress,
-    state::{Ports, State},
+    state::{Elsewhere, Ports, State},
     supervisor::Supervisor,
     time,
 };
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 fuzz_target!(|text: &str| {
     if let Some(state) = State::parse(text) {
@@ -27,7 +29,16 @@ fuzz_target!(|text: &str| {
 
     let ports = Ports::parse(text);
     assert_eq!(Ports::parse(&ports.to_json().to_string()), ports);
-    let _ = lab_client::state::endpoints(&ports, None);
+    // The service elsewhere that is remembered, and the question that is asked in a class.
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let elsewhere = Elsewhere::from_json(&value);
+    if let Some(elsewhere) = &elsewhere {
+        assert_eq!(Elsewhere::from_json(&elsewhere.to_json()).as_ref(), Some(elsewhere));
+    }
+    let _ = lab_client::state::endpoints(&ports, elsewhere.as_ref());
+    if let Some(help) = Help::from_json(&value) {
+        assert_eq!(Help::from_json(&help.to_json()), Some(help));
+    }
 
     let progress = Progress::parse(text);
     assert_eq!(Progress::parse(&progress.to_json().to_string()), progress);

@@ -22,6 +22,7 @@ mod json;
 mod link;
 mod preflight;
 mod proxy;
+mod query;
 mod serve;
 mod service;
 
