@@ -151,10 +151,11 @@ let
       CARGO_NET_OFFLINE = "true";
       CARGO_TARGET_DIR = host.targetDir;
       buildCommand = ''
-        # Always the same folder, else every build would leave a target of its own.
-        source=$CARGO_TARGET_DIR/flake-test/source
+        # Always the same folder, else every build would leave a target of its own. Beside the target, not in it: cargo holds
+        # what it built from files in its target to be theirs, and does not look at those of another copy.
+        source=$CARGO_TARGET_DIR-copies/source
         rm -rf "$source"
-        mkdir -p "$CARGO_TARGET_DIR/flake-test"
+        mkdir -p "$CARGO_TARGET_DIR-copies"
         cp -r ${src} "$source"
         chmod -R u+w "$source"
         cd "$source"
