@@ -46,11 +46,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often the service is asked after something has moved.
 const BUSY: Duration = Duration::from_secs(2);
 /// How often it is asked while nothing does: a class shares how many lists its service answers.
-const IDLE: Duration = Duration::from_secs(6);
+const IDLE: Duration = Duration::from_secs(10);
 /// So long after it has moved a lab is busy.
-const BUSY_FOR: Duration = Duration::from_secs(30);
+const BUSY_FOR: Duration = Duration::from_secs(20);
 /// The goals are judged this often also where nothing seems to have moved, as long as transfers are under way.
-const JUDGE: Duration = Duration::from_secs(15);
+const JUDGE: Duration = Duration::from_secs(30);
 /// A lab that lives reports at least this often.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 /// So long another lab of the same name is told of after it was seen.
