@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -237,9 +237,7 @@ pub(crate) fn flags_of(elsewhere: &Elsewhere) -> Vec<(&'static str, OsString)> {
 
 /// A dev server of the Temporal CLI: a lab's own, or that of a class.
 pub(crate) struct DevServer {
-    /// The address that it listens on.
-    pub(crate) ip: IpAddr,
-    /// Its gRPC port.
+    /// Its gRPC port, on 127.0.0.1 as the others.
     pub(crate) port: u16,
     /// The port of its UI.
     pub(crate) ui_port: u16,
@@ -258,7 +256,7 @@ impl DevServer {
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = ["server", "start-dev"].map(Into::into).into();
         let flags = [
-            ("--ip", self.ip.to_string()),
+            ("--ip", Ipv4Addr::LOCALHOST.to_string()),
             ("--port", self.port.to_string()),
             ("--ui-port", self.ui_port.to_string()),
             ("--http-port", self.http_port.to_string()),
@@ -274,7 +272,7 @@ impl DevServer {
             arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
         }
         let settings = SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).map(str::to_owned);
-        let hosts = own_hosts(self.ip, self.http_port);
+        let hosts = own_hosts(self.http_port);
         for value in settings.chain([hosts]).chain(self.settings.iter().cloned()) {
             arguments.extend(["--dynamic-config-value".into(), value.into()]);
         }
@@ -288,7 +286,6 @@ impl DevServer {
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     let port = |name| setup.ports.get(name);
     let server = DevServer {
-        ip: Ipv4Addr::LOCALHOST.into(),
         port: port(ports::TEMPORAL),
         ui_port: port(ports::TEMPORAL_UI),
         http_port: port(ports::TEMPORAL_HTTP),
@@ -338,13 +335,8 @@ const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
 
 /// The names by which the server's HTTP API lets itself be called. By default it takes any, and so a web page whose
 /// name was made to point at this machine.
-fn own_hosts(ip: IpAddr, port: u16) -> String {
-    let own = SocketAddr::new(ip, port);
-    let bound = (ip != Ipv4Addr::LOCALHOST && !ip.is_unspecified()).then(|| format!(r#","{own}""#));
-    format!(
-        r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"{}]"#,
-        bound.unwrap_or_default()
-    )
+fn own_hosts(port: u16) -> String {
+    format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
 }
 
 /// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
@@ -356,16 +348,6 @@ pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried e
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_http_api_answers_to_the_address_that_it_is_bound_to_and_to_no_name_of_elsewhere() {
-        let hosts = |ip: &str| own_hosts(ip.parse().expect("an address"), 80);
-        let own = r#"frontend.httpAllowedHosts=["127.0.0.1:80","localhost:80""#;
-        assert_eq!(hosts("127.0.0.1"), format!("{own}]"));
-        assert_eq!(hosts("0.0.0.0"), format!("{own}]"));
-        assert_eq!(hosts("10.0.0.7"), format!(r#"{own},"10.0.0.7:80"]"#));
-        assert_eq!(hosts("::1"), format!(r#"{own},"[::1]:80"]"#));
-    }
 
     #[test]
     fn what_a_service_starts_after_comes_before_it() {

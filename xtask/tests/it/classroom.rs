@@ -10,7 +10,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, eventually, free_port, outcome, send_signal, temporal_cli};
+use crate::support::{
+    Outcome, all_listeners, eventually, free_port, outcome, passes_in_own_network, send_signal, temporal_cli,
+};
+
+/// The variable with the address at which the class is served, where it is not on loopback.
+const BOUND: &str = "BUGLAB_TEST_CLASS_ADDRESS";
 
 /// The folders of the instructor's lab and of the learner's, both on this very checkout.
 struct Room {
@@ -68,11 +73,25 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     let mut room = Room { folder, running: Vec::new() };
     let ports: [String; 7] = std::array::from_fn(|_| free_port().to_string());
     let [port, ui, server, account_api, page, lab_ui, board] = ports.each_ref().map(String::as_str);
-    room.begin(
-        &["class", "serve", "--bind", "127.0.0.1", "--port", port, "--ui-port", ui],
+    let bound = env::var(BOUND).unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let said = room.begin(
+        &["class", "serve", "--bind", &bound, "--port", port, "--ui-port", ui],
         "Ctrl-C ends the class",
     );
-    let address = format!("127.0.0.1:{port}");
+    let warning =
+        format!("warning: everyone who reaches {bound}, ports {port} and {ui}, can now read, start and end");
+    assert_eq!(said.contains(&warning), bound != "127.0.0.1", "{said}");
+    if bound != "127.0.0.1" {
+        // The network is this test's own: what is open to the room are these two, and nothing else of the server.
+        let open = all_listeners(std::process::id()).into_iter().map(|(_, at)| at);
+        let mut open: Vec<_> = open.filter(|at| !at.ip().is_loopback()).map(|at| at.to_string()).collect();
+        open.sort_unstable();
+        let mut meant = [port, ui].map(|port| format!("{bound}:{port}"));
+        meant.sort_unstable();
+        assert_eq!(open, meant);
+    }
+    let address = format!("{bound}:{port}");
+    assert!(said.contains(&format!("cargo xtask lab start --address {address} --learner")), "{said}");
     let start = ["lab", "start", "--detach", "--no-watch", "--address", &address, "--learner", "ada"];
     let own = ["--temporal-port", server, "--account-api-port", account_api];
     let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
@@ -128,4 +147,11 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     eventually("the page tells that the lab has stopped", || ada()["presence"] == "stopped");
     room.end();
     assert!(minreq::get(&url).send().is_err(), "the page is left");
+}
+
+/// The same class again, at an address that is not loopback's, in a network of its own.
+#[test]
+fn a_class_is_served_off_loopback_with_a_warning() {
+    let test = "classroom::what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done";
+    passes_in_own_network("ip address add 192.0.2.7/32 dev lo", test, &[(BOUND, "192.0.2.7")]);
 }

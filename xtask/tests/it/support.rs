@@ -412,6 +412,33 @@ fn stand_ins() -> &'static Path {
     })
 }
 
+/// Runs that test of this program again with these variables, in a network namespace that has nothing but loopback, after a shell has set
+/// it up; skipped where nobody may make one.
+#[track_caller]
+pub(crate) fn passes_in_own_network(set_up: &str, test: &str, variables: &[(&str, &str)]) {
+    let inside = format!("ip link set lo up && {set_up} && exec \"$@\"");
+    let namespace = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--map-root-user", "sh", "-c", &inside, "sh"]).args(arguments);
+        command.envs(variables.iter().copied()).output()
+    };
+    match namespace(&["true"]) {
+        Ok(output) if output.status.success() => {}
+        other => {
+            webtest::skip(&format!(
+                "a network namespace needs Linux, unshare, ip and the right to use them: {other:?}"
+            ));
+            return;
+        }
+    }
+    let this = env::current_exe().expect("a test has an executable");
+    let this = this.to_str().expect("cargo's paths are text");
+    let played = namespace(&[this, "--exact", test, "--nocapture"]).expect("it ran before");
+    let said = String::from_utf8_lossy(&played.stdout);
+    let complained = String::from_utf8_lossy(&played.stderr);
+    assert!(played.status.success() && said.contains("1 passed"), "{said}\n{complained}");
+}
+
 /// A path as one word of a shell.
 pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("it is text").replace('\'', "'\\''"))
@@ -430,14 +457,19 @@ pub(crate) fn listeners(pids: &[u32]) -> Vec<SocketAddr> {
 fn listeners_by_proc(pid: u32) -> Vec<SocketAddr> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
     let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    let is_open = |socket: &str| open.iter().any(|link| link.as_os_str() == socket);
+    all_listeners(pid).into_iter().filter(|(socket, _)| is_open(socket)).map(|(_, at)| at).collect()
+}
+
+/// Everything that listens in the network of a process, by Linux: as what it stands among the open files of its own, and where.
+pub(crate) fn all_listeners(pid: u32) -> Vec<(String, SocketAddr)> {
     let mut found = Vec::new();
     for table in ["tcp", "tcp6"] {
         let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let socket = format!("socket:[{}]", fields[9]);
-            if fields[3] == "0A" && open.iter().any(|link| link.as_os_str() == socket.as_str()) {
-                found.push(address(fields[1]));
+            if fields[3] == "0A" {
+                found.push((format!("socket:[{}]", fields[9]), address(fields[1])));
             }
         }
     }

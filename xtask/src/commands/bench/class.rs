@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command as Process, ExitCode, Stdio},
     thread,
@@ -130,7 +129,6 @@ impl Service {
             (free.get(ports::TEMPORAL), free.get(ports::TEMPORAL_HTTP), free.get(ports::ACCOUNT_API));
         let mut command = Process::new(temporal_cli);
         let server = DevServer {
-            ip: Ipv4Addr::LOCALHOST.into(),
             port,
             ui_port: free.get(ports::TEMPORAL_UI),
             http_port: http,

@@ -4,6 +4,7 @@ mod board;
 mod gateway;
 mod places;
 pub(crate) mod rehearse;
+mod relay;
 mod serve;
 mod served;
 mod table;

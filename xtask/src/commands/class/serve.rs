@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     process::{self as std_process, Child, ExitCode, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -17,6 +17,7 @@ use lab_client::{OWN_NAMESPACE, http};
 use super::{
     example,
     places::{self, join_line},
+    relay,
     served::{self, Served},
     text,
 };
@@ -81,18 +82,16 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let _ = signal.send(());
     })?;
     let patience = if Served::left(project).is_some() { FREED_WITHIN } else { Duration::ZERO };
-    for (port, flag) in [(port, "port"), (ui_port, "ui-port")] {
-        take(bound, port, flag, patience)?;
-    }
+    let listeners = [take(bound, port, "port", patience)?, take(bound, ui_port, "ui-port", patience)?];
     if let Some(warning) = warning(bound, port, ui_port) {
         tell!("{warning}");
     }
 
+    let [own_port, own_ui_port] = place(bound, listeners, [port, ui_port])?;
     let server = DevServer {
-        ip: bound,
-        port,
-        ui_port,
-        http_port: free_port(bound)?,
+        port: own_port,
+        ui_port: own_ui_port,
+        http_port: free_port(&[own_port, own_ui_port])?,
         settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
     };
     let mut served = Served {
@@ -219,12 +218,29 @@ fn address(text: &str) -> Result<IpAddr> {
     })
 }
 
-/// That the server can have this port, once whoever is about to leave it has.
-fn take(bound: IpAddr, port: u16, flag: &str, patience: Duration) -> Result<()> {
+/// Where the server itself listens, on 127.0.0.1: there if that is the address, else at ports of its own, to which is handed on what comes
+/// to those of the class.
+///
+/// `temporal server start-dev --ip ADDRESS` will not do. All services of the server then listen at that address, and go on looking for
+/// each other at 127.0.0.1, so that no Workflow starts (CLI 1.9.1). Nor are the others anybody's in the room.
+fn place(bound: IpAddr, listeners: [TcpListener; 2], ports: [u16; 2]) -> Result<[u16; 2]> {
+    if bound == Ipv4Addr::LOCALHOST {
+        return Ok(ports);
+    }
+    let mut own = [0; 2];
+    for (number, listener) in listeners.into_iter().enumerate() {
+        own[number] = free_port(&own)?;
+        relay::start(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, own[number])));
+    }
+    Ok(own)
+}
+
+/// The port of the class, once whoever is about to leave it has.
+fn take(bound: IpAddr, port: u16, flag: &str, patience: Duration) -> Result<TcpListener> {
     let begin = Instant::now();
     loop {
         let error = match TcpListener::bind((bound, port)) {
-            Ok(_) => return Ok(()),
+            Ok(listener) => return Ok(listener),
             Err(error) => error,
         };
         if error.kind() == io::ErrorKind::AddrInUse && begin.elapsed() < patience {
@@ -250,15 +266,14 @@ fn own_addresses() -> String {
     if own.is_empty() { String::new() } else { format!("; this machine has: {}", own.join(", ")) }
 }
 
-/// A port for the HTTP API, which nobody has to know.
-fn free_port(bound: IpAddr) -> Result<u16> {
-    for _ in 0..100 {
+/// A free port that nobody in the room has to know, and none of these.
+fn free_port(others: &[u16]) -> Result<u16> {
+    loop {
         let port = ports::any_free()?;
-        if TcpListener::bind((bound, port)).is_ok() {
+        if !others.contains(&port) {
             return Ok(port);
         }
     }
-    bail!("there is hardly a free port on {bound}")
 }
 
 #[cfg(test)]

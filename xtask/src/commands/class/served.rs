@@ -71,9 +71,9 @@ impl Served {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The URL of its HTTP API.
+    /// The URL of its HTTP API, for this machine alone.
     pub(super) fn http(&self) -> String {
-        format!("http://{}:{}", self.host, self.http_port)
+        format!("http://127.0.0.1:{}", self.http_port)
     }
 
     /// The URL of its UI.
@@ -146,7 +146,10 @@ mod tests {
         let served = Served { by, host: "[::1]".to_owned(), port: 1, ui_port: 2, http_port: 3 };
         served.write(&project).expect("it can be written");
         assert_eq!(Served::find(&project), Some(served.clone()));
-        assert_eq!((served.address(), served.http()), ("[::1]:1".to_owned(), "http://[::1]:3".to_owned()));
+        assert_eq!(
+            (served.address(), served.http()),
+            ("[::1]:1".to_owned(), "http://127.0.0.1:3".to_owned())
+        );
         let gone = Served { by: Identity { started: "once".to_owned(), ..served.by.clone() }, ..served };
         gone.write(&project).expect("it can be written");
         assert_eq!((Served::find(&project), Served::left(&project)), (None, Some(gone)));
