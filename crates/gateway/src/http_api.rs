@@ -24,8 +24,8 @@ const LONGEST: usize = 4 * 1024 * 1024;
 const SOON: Duration = Duration::from_secs(10);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
 const LATE: Duration = Duration::from_secs(30);
-/// How long is waited first where the service has too much to do; then twice as long, and so on.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// How long is waited, and up to as long again by chance, where the service has too much to do: what it sends away costs it little.
+const TURN: Duration = Duration::from_millis(250);
 
 /// Answers a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -128,15 +128,15 @@ impl Gateway {
     ) -> Result<DynamicMessage, Status> {
         let message = self.guard(method, message.clone()).await?.encode_to_vec();
         let begin = Instant::now();
-        let mut wait = FIRST_WAIT;
         let answer = loop {
+            // Not all at once again.
+            let wait = TURN.mul_f64(1.0 + fastrand::f64());
             match self.link.ask(&api::path(method), message.clone(), within).await {
                 // Temporal Cloud answers thirty lists and counts of a namespace in a second: a class has to take turns.
                 Err(status)
                     if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < SOON / 2 =>
                 {
                     tokio::time::sleep(wait).await;
-                    wait *= 2;
                 }
                 answer => break answer?,
             }

@@ -37,6 +37,7 @@ pub struct DevServer {
     pub http_url: String,
     ports: (u16, u16),
     keeps: bool,
+    settings: &'static [&'static str],
     child: Child,
     folder: TempDir,
 }
@@ -47,7 +48,15 @@ impl DevServer {
     /// # Panics
     /// Where none can be started; the panic has its log.
     pub async fn start() -> DevServer {
-        DevServer::start_one(false).await
+        DevServer::start_one(false, &[]).await
+    }
+
+    /// The same with further settings of its dynamic configuration, such as `frontend.namespaceRPS=100`.
+    ///
+    /// # Panics
+    /// Where none can be started.
+    pub async fn start_with(settings: &'static [&'static str]) -> DevServer {
+        DevServer::start_one(false, settings).await
     }
 
     /// The same with its state in a file, so that it can be stopped and started again.
@@ -55,20 +64,21 @@ impl DevServer {
     /// # Panics
     /// Where none can be started.
     pub async fn start_keeping() -> DevServer {
-        DevServer::start_one(true).await
+        DevServer::start_one(true, &[]).await
     }
 
-    async fn start_one(keeps: bool) -> DevServer {
+    async fn start_one(keeps: bool, settings: &'static [&'static str]) -> DevServer {
         // A port that was free a moment ago may be another test's by now: then the server ends at once.
         for _ in 0..5 {
             let ports = (free_port(), free_port());
             let folder = tempfile::tempdir().expect("a temporary folder");
-            let child = DevServer::spawn(ports, folder.path(), keeps);
+            let child = DevServer::spawn(ports, folder.path(), keeps, settings);
             let mut server = DevServer {
                 address: format!("127.0.0.1:{}", ports.0),
                 http_url: format!("http://127.0.0.1:{}", ports.1),
                 ports,
                 keeps,
+                settings,
                 child,
                 folder,
             };
@@ -93,11 +103,11 @@ impl DevServer {
     pub async fn start_again(&mut self) {
         assert!(self.keeps, "only a server that keeps its state can be started again");
         self.stop();
-        self.child = DevServer::spawn(self.ports, self.folder.path(), true);
+        self.child = DevServer::spawn(self.ports, self.folder.path(), true, self.settings);
         assert!(self.answers().await, "the dev server did not start again");
     }
 
-    fn spawn((port, http_port): (u16, u16), folder: &Path, keeps: bool) -> Child {
+    fn spawn((port, http_port): (u16, u16), folder: &Path, keeps: bool, settings: &[&str]) -> Child {
         let log = fs::File::create(folder.join("log")).expect("a log file");
         let mut command = Command::new(temporal_cli());
         command.args(["server", "start-dev"]);
@@ -112,6 +122,7 @@ impl DevServer {
             .args(["--dynamic-config-value", "history.workflowTaskRetryMaxInterval=\"1s\""])
             .args(["--dynamic-config-value", "history.defaultWorkflowTaskTimeout=\"2s\""])
             .args(["--dynamic-config-value", "history.transferProcessorMaxPollRPS=50"])
+            .args(settings.iter().flat_map(|setting| ["--dynamic-config-value", setting]))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)

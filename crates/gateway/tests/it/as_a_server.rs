@@ -6,7 +6,8 @@ use contract::WORKFLOW_TYPE;
 use lab_client::{Endpoints, temporal::Server};
 use serde_json::{Value, json};
 use stages::Modules;
-use testbed::{TestWorker, Testbed, connect, until};
+use testbed::{DevServer, TestWorker, Testbed, connect, until};
+use tokio::task::JoinSet;
 use transfer_kit::Bank;
 
 use crate::support::{Program, Start, get};
@@ -175,4 +176,24 @@ async fn other_peoples_web_pages_get_nothing_from_it() {
         let answer = client.get(&url).header(name, value).send().await.expect("it answers");
         assert!(answer.status().is_client_error(), "{name}: {value}: {}", answer.status());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_wait_where_the_service_answers_only_so_many() {
+    let server = DevServer::start_with(&["frontend.namespaceRPS.visibility=2"]).await;
+    let flags = ["--address", server.address.as_str()];
+    let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
+    let path = "/api/v1/namespaces/default/workflow-count";
+    let statuses = async |url: &str| {
+        let asked: JoinSet<_> = (0..6).map(|_| reqwest::get(format!("{url}{path}"))).collect();
+        asked
+            .join_all()
+            .await
+            .into_iter()
+            .map(|answer| answer.expect("it answers").status().as_u16())
+            .collect::<Vec<_>>()
+    };
+    // By itself it sends most of them away.
+    assert!(statuses(&server.http_url).await.contains(&429));
+    assert_eq!(statuses(&gateway.http).await, [200; 6]);
 }
