@@ -208,7 +208,7 @@ fn reports_come_up_with_help_first_and_newer_ones_in_place_of_older_ones_and_out
 }
 
 #[test]
-fn what_has_ended_makes_the_board_neither_longer_nor_slower() {
+fn what_has_ended_makes_the_board_no_longer_and_no_dearer() {
     let class = Class::serve("class-cost");
     let server = class.server();
     class.report(&report("ada", "jerry"));

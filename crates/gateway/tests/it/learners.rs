@@ -1,11 +1,11 @@
 //! Two learners in one namespace, who do the worst to each other by mistake.
 
-use std::process::Output;
+use std::{process::Output, time::Duration};
 
 use serde_json::{Value, json};
 use stages::Modules;
 use testbed::{TestWorker, Testbed, connect, temporal_cli, until};
-use tokio::process::Command;
+use tokio::{process::Command, sync::watch};
 use transfer_kit::Bank;
 
 use crate::support::{Program, Start};
@@ -233,23 +233,37 @@ async fn a_worker_runs_the_transfers_of_its_own_learner() {
     .await;
     worker.stop().await;
     assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
-    // A worker for another's Task Queue, or for the one of a lab without learners, is not served.
-    for queue in [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned()] {
-        let outcome = tokio::task::spawn_blocking({
-            let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
-            move || {
-                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-                runtime.block_on(async {
-                    let client = connect(&grpc).await;
-                    let mut polls = false;
-                    let limit = tokio::time::sleep(std::time::Duration::from_secs(3));
-                    let ended = transfer_kit::host::run(client, options, limit, || polls = true).await;
-                    (ended.is_err(), polls)
-                })
-            }
+    // A worker for another's Task Queue, or for the one of a lab without learners, is not served: one for ada's own, started after
+    // those, polls before them.
+    let own = contract::task_queue(Some("ada"));
+    let queues = [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned(), own.clone()];
+    let (tell, told) = std::sync::mpsc::channel();
+    let (stop, stopped) = watch::channel(false);
+    let workers = queues.map(|queue| {
+        let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
+        let (tell, mut stopped) = (tell.clone(), stopped.clone());
+        // The SDK's workers cannot be handed from thread to thread.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let client = connect(&grpc).await;
+                let stopped = async {
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                };
+                let polls = || tell.send(queue).expect("the test waits for it");
+                // One that is refused ends with that.
+                let _ = transfer_kit::host::run(client, options, stopped, polls).await;
+            });
         })
-        .await
-        .expect("it does not panic");
-        assert!(!outcome.1, "a worker of ada's polls {queue}");
+    });
+    drop(tell);
+    let (first, told) =
+        tokio::task::spawn_blocking(move || (told.recv_timeout(Duration::from_secs(120)), told))
+            .await
+            .expect("it does not panic");
+    stop.send(true).expect("ada's own runs");
+    for worker in workers {
+        tokio::task::spawn_blocking(|| worker.join().expect("it does not panic")).await.expect("nor this");
     }
+    assert_eq!((first, told.try_iter().collect::<Vec<_>>()), (Ok(own), Vec::new()));
 }
