@@ -3,17 +3,29 @@
 use std::{
     io,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
     thread,
     time::Duration,
 };
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What a thread that hands bytes on needs: they are many, and call nothing.
 const STACK: usize = 128 * 1024;
 /// How long to wait for room where there is none for another connection, such as for want of open files.
 const ROOM: Duration = Duration::from_millis(100);
 
+/// So many files may be open: two for each connection, and a room has a few hundred. macOS allows 256 by itself.
+const FILES: u64 = 4096;
+
 /// Hands on what connects to the listener, for as long as this process runs.
 pub(super) fn start(listener: TcpListener, to: SocketAddr) {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < FILES
+    {
+        // Where it cannot be, there is room for fewer.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES), hard);
+    }
     thread::spawn(move || {
         for client in listener.incoming() {
             match client {
@@ -27,16 +39,16 @@ pub(super) fn start(listener: TcpListener, to: SocketAddr) {
 
 /// Until both sides have said all.
 fn hand_on(client: TcpStream, to: SocketAddr) -> io::Result<()> {
-    let server = TcpStream::connect(to)?;
+    let (client, server) = (Arc::new(client), Arc::new(TcpStream::connect(to)?));
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (mut asks, mut takes) = (client.try_clone()?, server.try_clone()?);
+    let (asks, takes) = (client.clone(), server.clone());
     beside(move || {
         // A client that has asked all may still wait for the answer.
-        let _ = io::copy(&mut asks, &mut takes);
+        let _ = io::copy(&mut &*asks, &mut &*takes);
         let _ = takes.shutdown(Shutdown::Write);
     })?;
-    let _ = io::copy(&mut &server, &mut &client);
+    let _ = io::copy(&mut &*server, &mut &*client);
     // A server that has ended has nothing more to hear either; and a client that is gone does not say so.
     let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
     Ok(())
