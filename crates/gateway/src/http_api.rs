@@ -26,6 +26,8 @@ const SOON: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_secs(30);
 /// How long is waited, and up to as long again by chance, where the service has too much to do: what it sends away costs it little.
 const TURN: Duration = Duration::from_millis(250);
+/// How long that goes on: the page and the commands wait for five seconds for an answer, and then take the service for down.
+const TURNS: Duration = Duration::from_millis(3500);
 
 /// Answers a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -133,9 +135,7 @@ impl Gateway {
             let wait = TURN.mul_f64(1.0 + fastrand::f64());
             match self.link.ask(&api::path(method), message.clone(), within).await {
                 // Temporal Cloud answers thirty lists and counts of a namespace in a second: a class has to take turns.
-                Err(status)
-                    if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < SOON / 2 =>
-                {
+                Err(status) if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < TURNS => {
                     tokio::time::sleep(wait).await;
                 }
                 answer => break answer?,

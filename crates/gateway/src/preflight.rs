@@ -2,7 +2,7 @@
 //!
 //! What is missing is made where the service allows it. Where it does not, the error says who can, and by which command.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use prost_reflect::prost::Message as _;
@@ -88,12 +88,18 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
     // A namespace that was made a moment ago, by this lab or by another, is known at once where it is kept, and seconds later
     // where it is used.
-    let is_unknown =
-        |missing: &Result<_, Status>| missing.as_ref().is_err_and(|status| status.code() == Code::NotFound);
-    until_known(async || !is_unknown(&missing(link).await)).await.ok_or_else(|| {
+    let looked = tokio::time::timeout(KNOWN_WITHIN, async {
+        loop {
+            match missing(link).await {
+                Err(status) if status.code() == Code::NotFound => tokio::time::sleep(PERIOD).await,
+                looked => break looked,
+            }
+        }
+    });
+    let looked = looked.await.map_err(|_| {
         anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
     })?;
-    let missing = missing(link).await.map_err(|status| explain(link, &status))?;
+    let missing = looked.map_err(|status| explain(link, &status))?;
     if missing.is_empty() {
         return Ok(false);
     }
@@ -150,10 +156,24 @@ async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     let mut missing = Vec::new();
     for name in contract::SEARCH_ATTRIBUTES {
         let count = json!({ "namespace": link.service.namespace, "query": format!("{name} = 'nobody'") });
-        match ask(link, WORKFLOWS, "CountWorkflowExecutions", &count).await {
-            Ok(_) => {}
-            Err(status) if status.code() == Code::InvalidArgument => missing.push(name),
-            Err(status) => return Err(status),
+        let begin = Instant::now();
+        loop {
+            match ask(link, WORKFLOWS, "CountWorkflowExecutions", &count).await {
+                Ok(_) => break,
+                Err(status) => match status.code() {
+                    Code::InvalidArgument => {
+                        missing.push(name);
+                        break;
+                    }
+                    // A whole class starts its labs at this moment.
+                    Code::ResourceExhausted if begin.elapsed() < KNOWN_WITHIN => {
+                        tokio::time::sleep(PERIOD.mul_f64(1.0 + 4.0 * fastrand::f64())).await;
+                    }
+                    // Where nothing may be asked, nothing is known to be missing.
+                    Code::ResourceExhausted | Code::PermissionDenied | Code::Unimplemented => break,
+                    _ => return Err(status),
+                },
+            }
         }
     }
     Ok(missing)

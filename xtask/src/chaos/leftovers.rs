@@ -65,7 +65,7 @@ fn litter(root: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, os::unix::process::CommandExt};
+    use std::{net::TcpListener, process::Stdio};
 
     use serde_json::json;
 
@@ -93,8 +93,10 @@ mod tests {
             fs::write(root.join(litter), "x").expect("it is this test's own");
         }
         // It works in that folder, as far as its command line tells; and it was seen.
-        let mut process =
-            Command::new("sleep").arg("600").arg0(root.join("worker")).spawn().expect("there is a sleep");
+        // It ends with its input, at the latest with this test.
+        let mut command = Command::new("sh");
+        command.args(["-c", "read -r _", "sh"]).arg(root.join("worker")).arg("600");
+        let mut process = command.stdin(Stdio::piped()).spawn().expect("there is a shell");
         let seen = process::identify(process.id()).expect("it runs");
         let found = look(&root, &[("worker".to_owned(), seen)], &ports);
         process.kill().expect("it is this test's own");

@@ -233,8 +233,7 @@ async fn a_worker_runs_the_transfers_of_its_own_learner() {
     .await;
     worker.stop().await;
     assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
-    // A worker for another's Task Queue, or for the one of a lab without learners, is not served: one for ada's own, started after
-    // those, polls before them.
+    // A worker for another's Task Queue, or for the one of a lab without learners, is not served: it ends with that, by itself.
     let own = contract::task_queue(Some("ada"));
     let queues = [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned(), own.clone()];
     let (tell, told) = std::sync::mpsc::channel();
@@ -251,19 +250,20 @@ async fn a_worker_runs_the_transfers_of_its_own_learner() {
                     let _ = stopped.wait_for(|stopped| *stopped).await;
                 };
                 let polls = || tell.send(queue).expect("the test waits for it");
-                // One that is refused ends with that.
-                let _ = transfer_kit::host::run(client, options, stopped, polls).await;
-            });
+                transfer_kit::host::run(client, options, stopped, polls).await.is_ok()
+            })
         })
     });
     drop(tell);
-    let (first, told) =
-        tokio::task::spawn_blocking(move || (told.recv_timeout(Duration::from_secs(120)), told))
-            .await
-            .expect("it does not panic");
+    until("the first two have ended", || {
+        let ended = workers.each_ref().map(|worker| worker.is_finished());
+        async move { if ended == [true, true, false] { Ok(()) } else { Err(format!("{ended:?}")) } }
+    })
+    .await;
+    let first = tokio::task::spawn_blocking(move || (told.recv_timeout(Duration::from_secs(120)), told));
+    let (first, told) = first.await.expect("it does not panic");
     stop.send(true).expect("ada's own runs");
-    for worker in workers {
-        tokio::task::spawn_blocking(|| worker.join().expect("it does not panic")).await.expect("nor this");
-    }
+    let join = || workers.map(|worker| worker.join().expect("it does not panic"));
+    assert_eq!(tokio::task::spawn_blocking(join).await.expect("nor this"), [false, false, true]);
     assert_eq!((first, told.try_iter().collect::<Vec<_>>()), (Ok(own), Vec::new()));
 }

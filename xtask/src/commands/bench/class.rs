@@ -104,6 +104,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         say!("{}", json!({ "class": measured }));
     }
     // The figures of those who did not come to the end are no figures of a class.
+    if !everybody_finished {
+        tell!("not everybody has finished, or is shown by the board as one who has");
+    }
     Ok(if everybody_finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

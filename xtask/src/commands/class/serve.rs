@@ -81,20 +81,24 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     signals::listen(move || {
         let _ = signal.send(());
     })?;
-    let patience = if Served::left(project).is_some() { FREED_WITHIN } else { Duration::ZERO };
+    let left = Served::left(project);
+    let patience = if left.is_some() { FREED_WITHIN } else { Duration::ZERO };
     let listeners = [take(bound, port, "port", patience)?, take(bound, ui_port, "ui-port", patience)?];
     if let Some(warning) = warning(bound, port, ui_port) {
         tell!("{warning}");
     }
 
-    let [own_port, own_ui_port] = place(bound, listeners, [port, ui_port])?;
+    if let Some(left) = left {
+        wait_for_end(&left, patience);
+    }
+    let room = Room::of(bound, listeners, [port, ui_port])?;
     let server = DevServer {
-        port: own_port,
-        ui_port: own_ui_port,
-        http_port: free_port(&[own_port, own_ui_port])?,
+        port: room.ports[0],
+        ui_port: room.ports[1],
+        http_port: free_port(&room.ports)?,
         settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
     };
-    let mut served = Served {
+    let served = Served {
         by: process::identify(std_process::id()).context("the system does not tell of this process")?,
         host: served::own_host(bound),
         port,
@@ -103,7 +107,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     };
     served.write(project)?;
     let mut child = start(project, &server, &cli)?;
-    let outcome = serve(project, &mut served, bound, &mut child, &signals);
+    let outcome = serve(project, &served, room, &mut child, &signals);
     end(&mut child, &signals);
     served::forget(project);
     outcome
@@ -112,13 +116,15 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// Waits until the server is ready, says how to join, and then waits for the end.
 fn serve(
     project: &Project,
-    served: &mut Served,
-    bound: IpAddr,
+    served: &Served,
+    room: Room,
     child: &mut Child,
     signals: &Receiver<()>,
 ) -> Result<ExitCode> {
     let begin = Instant::now();
-    let mut is_ready = false;
+    let bound = room.bound;
+    let own_ui = format!("http://127.0.0.1:{}", room.ports[1]);
+    let (mut closed, mut is_ready) = (Some(room), false);
     loop {
         if let Some(status) = child.try_wait().context("could not wait for the server")? {
             let log = project.log(LOG);
@@ -130,8 +136,11 @@ fn serve(
         }
         if !is_ready {
             let api = format!("{}/api/v1/namespaces/{OWN_NAMESPACE}", served.http());
-            is_ready = http::answers(&api) && http::answers(&served.ui());
+            is_ready = http::answers(&api) && http::answers(&own_ui);
             if is_ready {
+                if let Some(room) = closed.take() {
+                    room.open();
+                }
                 summarize(served, bound);
             } else if begin.elapsed() > READY_WITHIN {
                 bail!("the server was not ready after {}", ui::duration(READY_WITHIN.as_secs_f64()));
@@ -218,21 +227,42 @@ fn address(text: &str) -> Result<IpAddr> {
     })
 }
 
-/// Where the server itself listens, on 127.0.0.1: there if that is the address, else at ports of its own, to which is handed on what comes
-/// to those of the class.
+/// Where a class is reached, and where its server listens.
 ///
-/// `temporal server start-dev --ip ADDRESS` will not do. All services of the server then listen at that address, and go on looking for
-/// each other at 127.0.0.1, so that no Workflow starts (CLI 1.9.1). Nor are the others anybody's in the room.
-fn place(bound: IpAddr, listeners: [TcpListener; 2], ports: [u16; 2]) -> Result<[u16; 2]> {
-    if bound == Ipv4Addr::LOCALHOST {
-        return Ok(ports);
+/// The server is on 127.0.0.1. Where the class is to be reached elsewhere, what comes to its ports there is handed on to ports of the
+/// server's own: `temporal server start-dev --ip ADDRESS` will not do. All services of the server then listen at that address, and go on
+/// looking for each other at 127.0.0.1, so that no Workflow starts (CLI 1.9.1). Nor are the others anybody's in the room.
+struct Room {
+    bound: IpAddr,
+    /// The server's own ports: of gRPC, and of the UI.
+    ports: [u16; 2],
+    /// What is handed on, in the same order.
+    doors: Vec<TcpListener>,
+}
+
+impl Room {
+    fn of(bound: IpAddr, doors: [TcpListener; 2], ports: [u16; 2]) -> Result<Room> {
+        if bound == Ipv4Addr::LOCALHOST {
+            return Ok(Room { bound, ports, doors: Vec::new() });
+        }
+        let own = free_port(&[])?;
+        Ok(Room { bound, ports: [own, free_port(&[own])?], doors: doors.into() })
     }
-    let mut own = [0; 2];
-    for (number, listener) in listeners.into_iter().enumerate() {
-        own[number] = free_port(&own)?;
-        relay::start(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, own[number])));
+
+    /// Hands on what comes, once the server answers: until then whoever is early waits, and does not find that it hangs up.
+    fn open(self) {
+        for (door, port) in self.doors.into_iter().zip(self.ports) {
+            relay::start(door, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
     }
-    Ok(own)
+}
+
+/// Waits until the server of a class that was killed has ended, and with it its hold on the database.
+fn wait_for_end(left: &Served, patience: Duration) {
+    let begin = Instant::now();
+    while !ports::is_free(left.http_port) && begin.elapsed() < patience {
+        thread::sleep(PERIOD);
+    }
 }
 
 /// The port of the class, once whoever is about to leave it has.
