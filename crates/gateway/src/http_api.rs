@@ -1,6 +1,6 @@
 //! The server's HTTP API, `/api/v1/…`: each place of it is a method of the gRPC one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::{
     body::to_bytes,
@@ -24,9 +24,7 @@ const LONGEST: usize = 4 * 1024 * 1024;
 const SOON: Duration = Duration::from_secs(10);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
 const LATE: Duration = Duration::from_secs(30);
-/// How long is waited, and up to as long again by chance, where the service has too much to do: what it sends away costs it little.
-const TURN: Duration = Duration::from_millis(250);
-/// How long that goes on: the page and the commands wait for five seconds for an answer, and then take the service for down.
+/// How long a question waits for its turn: the page and the commands wait for five seconds for an answer, and then take the service for down.
 const TURNS: Duration = Duration::from_millis(3500);
 
 /// Answers a request of the HTTP API.
@@ -129,18 +127,7 @@ impl Gateway {
         within: Duration,
     ) -> Result<DynamicMessage, Status> {
         let message = self.guard(method, message.clone()).await?.encode_to_vec();
-        let begin = Instant::now();
-        let answer = loop {
-            // Not all at once again.
-            let wait = TURN.mul_f64(1.0 + fastrand::f64());
-            match self.link.ask(&api::path(method), message.clone(), within).await {
-                // Temporal Cloud answers thirty lists and counts of a namespace in a second: a class has to take turns.
-                Err(status) if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < TURNS => {
-                    tokio::time::sleep(wait).await;
-                }
-                answer => break answer?,
-            }
-        };
+        let answer = self.link.ask_in_turn(&api::path(method), message, within, TURNS).await?;
         api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
     }
 }

@@ -19,6 +19,9 @@ use tower_service::Service as _;
 
 use crate::service::{Service, chain};
 
+/// How long is waited, and up to as long again by chance, where the service has too much to do: what it sends away costs it little.
+const TURN: Duration = Duration::from_millis(250);
+
 /// The connection to a Temporal Service. It is made when it is first needed, and made again whenever it was lost.
 #[derive(Clone)]
 pub struct Link {
@@ -53,6 +56,28 @@ impl Link {
     pub fn new(service: Service) -> Link {
         let channel = service.endpoint.connect_lazy();
         Link { service, channel, heard: Arc::default() }
+    }
+
+    /// What [`ask`](Link::ask) brings, asked again for as long as `turns` while the service has too much to do: Temporal Cloud answers
+    /// thirty lists and counts of a namespace in a second, and a class has to take turns.
+    pub(crate) async fn ask_in_turn(
+        &self,
+        method: &str,
+        message: Vec<u8>,
+        within: Duration,
+        turns: Duration,
+    ) -> Result<Bytes, Status> {
+        let begin = Instant::now();
+        loop {
+            // Not all at once again.
+            let wait = TURN.mul_f64(1.0 + fastrand::f64());
+            match self.ask(method, message.clone(), within).await {
+                Err(status) if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < turns => {
+                    tokio::time::sleep(wait).await;
+                }
+                answer => break answer,
+            }
+        }
     }
 
     /// The service's answer to a message of that method, such as `/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo`.

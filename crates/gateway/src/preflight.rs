@@ -2,7 +2,7 @@
 //!
 //! What is missing is made where the service allows it. Where it does not, the error says who can, and by which command.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use prost_reflect::prost::Message as _;
@@ -88,15 +88,11 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
     // A namespace that was made a moment ago, by this lab or by another, is known at once where it is kept, and seconds later
     // where it is used.
-    let looked = tokio::time::timeout(KNOWN_WITHIN, async {
-        loop {
-            match missing(link).await {
-                Err(status) if status.code() == Code::NotFound => tokio::time::sleep(PERIOD).await,
-                looked => break looked,
-            }
-        }
+    let looked = until_known(async || match missing(link).await {
+        Err(status) if status.code() == Code::NotFound => None,
+        looked => Some(looked),
     });
-    let looked = looked.await.map_err(|_| {
+    let looked = looked.await.ok_or_else(|| {
         anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
     })?;
     let missing = looked.map_err(|status| explain(link, &status))?;
@@ -125,7 +121,7 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
             )
         }
     }
-    until_known(async || missing_now(link).await).await.ok_or_else(|| {
+    until_known(async || missing_now(link).await.then_some(())).await.ok_or_else(|| {
         anyhow!("the Search Attributes were made, and are still not known; try again in a minute")
     })?;
     Ok(true)
@@ -156,46 +152,50 @@ async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     let mut missing = Vec::new();
     for name in contract::SEARCH_ATTRIBUTES {
         let count = json!({ "namespace": link.service.namespace, "query": format!("{name} = 'nobody'") });
-        let begin = Instant::now();
-        loop {
-            match ask(link, WORKFLOWS, "CountWorkflowExecutions", &count).await {
-                Ok(_) => break,
-                Err(status) => match status.code() {
-                    Code::InvalidArgument => {
-                        missing.push(name);
-                        break;
-                    }
-                    // A whole class starts its labs at this moment.
-                    Code::ResourceExhausted if begin.elapsed() < KNOWN_WITHIN => {
-                        tokio::time::sleep(PERIOD.mul_f64(1.0 + 4.0 * fastrand::f64())).await;
-                    }
-                    // Where nothing may be asked, nothing is known to be missing.
-                    Code::ResourceExhausted | Code::PermissionDenied | Code::Unimplemented => break,
-                    _ => return Err(status),
-                },
-            }
+        // A whole class starts its labs at this moment.
+        match ask_in_turn(link, WORKFLOWS, "CountWorkflowExecutions", &count, KNOWN_WITHIN).await {
+            Ok(_) => {}
+            Err(status) => match status.code() {
+                Code::InvalidArgument => missing.push(name),
+                // Where nothing may be asked, nothing is known to be missing.
+                Code::ResourceExhausted | Code::PermissionDenied | Code::Unimplemented => {}
+                _ => return Err(status),
+            },
         }
     }
     Ok(missing)
 }
 
-/// Waits until it is so. Returns nothing where it never is.
-async fn until_known(mut is_so: impl AsyncFnMut() -> bool) -> Option<()> {
-    tokio::time::timeout(KNOWN_WITHIN, async {
-        while !is_so().await {
+/// What a look finds, once it does. Nothing where it never does.
+async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                break found;
+            }
             tokio::time::sleep(PERIOD).await;
         }
-    })
-    .await
-    .ok()
+    };
+    tokio::time::timeout(KNOWN_WITHIN, found).await.ok()
 }
 
 /// The service's answer to that message, both as JSON.
 pub(crate) async fn ask(link: &Link, service: &str, method: &str, message: &Value) -> Result<Value, Status> {
+    ask_in_turn(link, service, method, message, Duration::ZERO).await
+}
+
+/// The same, for as long as `turns` while the service has too much to do.
+async fn ask_in_turn(
+    link: &Link,
+    service: &str,
+    method: &str,
+    message: &Value,
+    turns: Duration,
+) -> Result<Value, Status> {
     let method =
         api::method_of(service, method).ok_or_else(|| Status::internal("there is no such method"))?;
     let message = json::from_json(method.input(), message.clone()).map_err(Status::internal)?;
-    let answer = link.ask(&api::path(&method), message.encode_to_vec(), SOON).await?;
+    let answer = link.ask_in_turn(&api::path(&method), message.encode_to_vec(), SOON, turns).await?;
     let answer =
         api::answer(&method, &answer).ok_or_else(|| Status::internal("the answer cannot be read"))?;
     Ok(json::to_json(&answer))

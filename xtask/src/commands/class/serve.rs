@@ -124,7 +124,8 @@ fn serve(
     let begin = Instant::now();
     let bound = room.bound;
     let own_ui = format!("http://127.0.0.1:{}", room.ports[1]);
-    let (mut closed, mut is_ready) = (Some(room), false);
+    // Until the server is ready.
+    let mut closed = Some(room);
     loop {
         if let Some(status) = child.try_wait().context("could not wait for the server")? {
             let log = project.log(LOG);
@@ -134,22 +135,21 @@ fn serve(
                 project.display(&log)
             );
         }
-        if !is_ready {
+        if let Some(room) = closed.take() {
             let api = format!("{}/api/v1/namespaces/{OWN_NAMESPACE}", served.http());
-            is_ready = http::answers(&api) && http::answers(&own_ui);
-            if is_ready {
-                if let Some(room) = closed.take() {
-                    room.open();
-                }
+            if http::answers(&api) && http::answers(&own_ui) {
+                room.open();
                 summarize(served, bound);
             } else if begin.elapsed() > READY_WITHIN {
                 bail!("the server was not ready after {}", ui::duration(READY_WITHIN.as_secs_f64()));
+            } else {
+                closed = Some(room);
             }
         }
         match signals.recv_timeout(PERIOD) {
             Err(RecvTimeoutError::Timeout) => {}
             _ => {
-                if is_ready {
+                if closed.is_none() {
                     tell!(
                         "the class is over; what was done stays in {}",
                         project.display(&project.in_lab("class"))

@@ -150,7 +150,9 @@ fn print(
     }
     for stuck in stuck.iter().take(LISTED) {
         say!("  {}", describe(stuck));
-        if let Some(waits) = state.elsewhere.as_ref().and_then(|_| waits_on(stuck)) {
+        if state.elsewhere.is_some()
+            && let Some(waits) = waits_on(stuck)
+        {
             say!("    {waits}");
         }
         say!("    {}", shorten(&stuck.failure, 200));
