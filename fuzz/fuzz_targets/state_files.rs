@@ -6,7 +6,7 @@
 use lab_client::{
     class::Help,
     progress::Progress,
-    state::{Elsewhere, Ports, State},
+    state::{RemoteService, Ports, State},
     supervisor::Supervisor,
     time,
 };
@@ -29,13 +29,13 @@ fuzz_target!(|text: &str| {
 
     let ports = Ports::parse(text);
     assert_eq!(Ports::parse(&ports.to_json().to_string()), ports);
-    // The service elsewhere that is remembered, and the question that is asked in a class.
+    // The remote service that is remembered, and the question that is asked in a class.
     let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let elsewhere = Elsewhere::from_json(&value);
-    if let Some(elsewhere) = &elsewhere {
-        assert_eq!(Elsewhere::from_json(&elsewhere.to_json()).as_ref(), Some(elsewhere));
+    let remote_service = RemoteService::from_json(&value);
+    if let Some(remote_service) = &remote_service {
+        assert_eq!(RemoteService::from_json(&remote_service.to_json()).as_ref(), Some(remote_service));
     }
-    let _ = lab_client::state::endpoints(&ports, elsewhere.as_ref());
+    let _ = lab_client::state::endpoints(&ports, remote_service.as_ref());
     if let Some(help) = Help::from_json(&value) {
         assert_eq!(Help::from_json(&help.to_json()), Some(help));
     }

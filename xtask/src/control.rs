@@ -132,7 +132,7 @@ mod tests {
             token: "right".to_owned(),
             ready: true,
             ports: Ports::default(),
-            elsewhere: None,
+            remote_service: None,
             services: Vec::new(),
         };
         serve(listener, "right".to_owned(), |request, reply| {

@@ -420,7 +420,7 @@ mod tests {
 
     use lab_client::{
         Endpoints,
-        state::{Elsewhere, Ports},
+        state::{Ports, RemoteService},
     };
     use serde_json::json;
 
@@ -471,10 +471,10 @@ mod tests {
             project: Project { root: root.clone(), lab: root },
             ports: Ports(ports.into()),
             temporal_cli: "temporal".into(),
-            elsewhere: Some(Elsewhere {
+            remote_service: Some(RemoteService {
                 namespace: "default".to_owned(),
                 learner: learner.map(str::to_owned),
-                ..Elsewhere::default()
+                ..RemoteService::default()
             }),
             executables: None,
         };

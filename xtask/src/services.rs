@@ -10,7 +10,7 @@ use std::{
 
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
-    state::{self, Elsewhere},
+    state::{self, RemoteService},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) struct Setup {
     /// The Temporal CLI.
     pub(crate) temporal_cli: PathBuf,
     /// The Temporal Service that this lab uses in place of a server of its own.
-    pub(crate) elsewhere: Option<Elsewhere>,
+    pub(crate) remote_service: Option<RemoteService>,
     /// What cargo has built, once it has.
     pub(crate) executables: Option<Executables>,
 }
@@ -41,14 +41,14 @@ impl Setup {
 }
 
 impl Setup {
-    /// Whether what the lab needs to know of its Temporal Service is known: of one elsewhere the gateway tells it.
+    /// Whether what the lab needs to know of its Temporal Service is known: of a remote one the gateway tells it.
     pub(crate) fn knows_its_namespace(&self) -> bool {
-        self.elsewhere.as_ref().is_none_or(|elsewhere| !elsewhere.namespace.is_empty())
+        self.remote_service.as_ref().is_none_or(|remote_service| !remote_service.namespace.is_empty())
     }
 
     /// Where the parts of this lab answer.
     pub(crate) fn endpoints(&self) -> Endpoints {
-        state::endpoints(&self.ports, self.elsewhere.as_ref())
+        state::endpoints(&self.ports, self.remote_service.as_ref())
     }
 }
 
@@ -93,25 +93,25 @@ pub(crate) const PACKAGES: &[&str] = &["account-api", "gateway", "transfer-web",
 /// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
 pub(crate) const BINARIES: &[&str] = &["account-api", "transfer-web", "worker", GATEWAY];
 
-/// Those that this lab runs: only one with its Temporal Service elsewhere needs a way to it.
-pub(crate) fn binaries(elsewhere: Option<&Elsewhere>) -> &'static [&'static str] {
-    if elsewhere.is_some() { BINARIES } else { &BINARIES[..3] }
+/// Those that this lab runs: only one with a remote Temporal Service needs a way to it.
+pub(crate) fn binaries(remote_service: Option<&RemoteService>) -> &'static [&'static str] {
+    if remote_service.is_some() { BINARIES } else { &BINARIES[..3] }
 }
 
-/// The way to a Temporal Service elsewhere.
+/// The way to a remote Temporal Service.
 pub(crate) const GATEWAY: &str = "gateway";
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
 pub(crate) const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
-        program: |setup| match &setup.elsewhere {
+        program: |setup| match &setup.remote_service {
             None => Some(setup.temporal_cli.clone()),
             Some(_) => setup.executables.as_ref()?.get(GATEWAY),
         },
-        arguments: |setup| match &setup.elsewhere {
+        arguments: |setup| match &setup.remote_service {
             None => temporal_arguments(setup),
-            Some(elsewhere) => gateway_arguments(setup, elsewhere),
+            Some(remote_service) => gateway_arguments(setup, remote_service),
         },
         folder: |setup| &setup.project.lab,
         environment: |_| Vec::new(),
@@ -119,7 +119,7 @@ pub(crate) const SERVICES: &[Service] = &[
         is_ready: |setup| {
             // The port listens before the namespace is there, and without one a worker cannot start.
             let api = setup.ports.url(ports::TEMPORAL_HTTP);
-            if setup.elsewhere.is_some() {
+            if setup.remote_service.is_some() {
                 return http::answers(&format!("{api}/link"));
             }
             http::answers(&format!("{api}/api/v1/namespaces/default"))
@@ -155,7 +155,7 @@ pub(crate) const SERVICES: &[Service] = &[
         program: |setup| setup.executables.as_ref()?.get("worker"),
         arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
         folder: |setup| &setup.project.root,
-        environment: |setup| worker_environment(&setup.ports, setup.elsewhere.as_ref()),
+        environment: |setup| worker_environment(&setup.ports, setup.remote_service.as_ref()),
         after: &[TEMPORAL],
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
         address: |_| None,
@@ -195,10 +195,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// What a worker, or `run_workflow`, needs to find the lab's server and bank.
 pub(crate) fn worker_environment(
     ports: &Ports,
-    elsewhere: Option<&Elsewhere>,
+    remote_service: Option<&RemoteService>,
 ) -> Vec<(&'static str, OsString)> {
-    let namespace = elsewhere.map_or(OWN_NAMESPACE, |elsewhere| &elsewhere.namespace);
-    let learner = elsewhere.and_then(|elsewhere| elsewhere.learner.as_deref());
+    let namespace = remote_service.map_or(OWN_NAMESPACE, |remote_service| &remote_service.namespace);
+    let learner = remote_service.and_then(|remote_service| remote_service.learner.as_deref());
     vec![
         ("TEMPORAL_ADDRESS", ports.address(ports::TEMPORAL).into()),
         ("TEMPORAL_NAMESPACE", namespace.into()),
@@ -209,27 +209,27 @@ pub(crate) fn worker_environment(
 
 /// The gateway listens where a server of the lab's own would. It reads the profile by itself, so that no secret of it comes
 /// through here.
-fn gateway_arguments(setup: &Setup, elsewhere: &Elsewhere) -> Vec<OsString> {
+fn gateway_arguments(setup: &Setup, remote_service: &RemoteService) -> Vec<OsString> {
     let port = |name| setup.ports.get(name).to_string().into();
     let mut flags: Vec<(&str, OsString)> = vec![
         ("--port", port(ports::TEMPORAL)),
         ("--http-port", port(ports::TEMPORAL_HTTP)),
         ("--ready-file", setup.ready_file(TEMPORAL).into()),
     ];
-    flags.extend(flags_of(elsewhere));
+    flags.extend(flags_of(remote_service));
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
 /// What tells a gateway which service it leads to, and for whom.
-pub(crate) fn flags_of(elsewhere: &Elsewhere) -> Vec<(&'static str, OsString)> {
-    let mut flags: Vec<(&str, OsString)> = match &elsewhere.profile {
+pub(crate) fn flags_of(remote_service: &RemoteService) -> Vec<(&'static str, OsString)> {
+    let mut flags: Vec<(&str, OsString)> = match &remote_service.profile {
         Some(profile) => vec![("--profile", profile.into())],
-        None => vec![("--address", elsewhere.address.clone().into())],
+        None => vec![("--address", remote_service.address.clone().into())],
     };
-    if elsewhere.profile.is_none() && !elsewhere.namespace.is_empty() {
-        flags.push(("--namespace", elsewhere.namespace.clone().into()));
+    if remote_service.profile.is_none() && !remote_service.namespace.is_empty() {
+        flags.push(("--namespace", remote_service.namespace.clone().into()));
     }
-    if let Some(learner) = &elsewhere.learner {
+    if let Some(learner) = &remote_service.learner {
         flags.push(("--learner", learner.into()));
     }
     flags

@@ -370,11 +370,11 @@ impl<'a> Entrance<'a> {
 
     /// A service that many share has more to do, and so has who goes on too early.
     fn longer_if_shared(&self, time: Duration) -> Duration {
-        if self.state.elsewhere.is_some() { 3 * time } else { time }
+        if self.state.remote_service.is_some() { 3 * time } else { time }
     }
 
     fn period(&self) -> Duration {
-        if self.state.elsewhere.is_some() { SHARED_PERIOD } else { PERIOD }
+        if self.state.remote_service.is_some() { SHARED_PERIOD } else { PERIOD }
     }
 
     fn tell(&self, words: std::fmt::Arguments<'_>) {

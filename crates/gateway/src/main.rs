@@ -24,7 +24,7 @@ fn cli() -> Command {
         flag(name, "PORT", help).default_value(default).value_parser(value_parser!(u16))
     };
     Command::new("gateway")
-        .about("A Temporal Service elsewhere, on loopback: gRPC and the server's HTTP API, with the profile's TLS and API key")
+        .about("A remote Temporal Service, on loopback: gRPC and the server's HTTP API, with the profile's TLS and API key")
         .after_help(
             "The service is that of a profile of temporal.toml and of TEMPORAL_* variables, as every Temporal tool has it.\n\n\
              Example: gateway --profile class --learner ada --port 7233 --http-port 7243",

@@ -39,14 +39,14 @@ pub struct State {
     /// The ports of its services.
     pub ports: Ports,
     /// The Temporal Service that it uses in place of a server of its own.
-    pub elsewhere: Option<Elsewhere>,
+    pub remote_service: Option<RemoteService>,
     /// What it has started, by name, and maybe a `build`: each leads a process group of its own.
     pub services: Vec<(String, Identity)>,
 }
 
 /// A Temporal Service that a lab uses in place of a server of its own, and what is the lab's there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct RemoteService {
     /// The profile of `temporal.toml` that it was asked for by; `None` where it was by an address.
     pub profile: Option<String>,
     /// `host:port`; empty until the profile was read.
@@ -89,7 +89,7 @@ impl State {
             token: value["token"].as_str()?.to_owned(),
             ready: value["ready"].as_bool()?,
             ports: Ports::from_json(&value["ports"]),
-            elsewhere: Elsewhere::from_json(&value["elsewhere"]),
+            remote_service: RemoteService::from_json(&value["remote_service"]),
             services: value["services"].as_array()?.iter().filter_map(service).collect(),
         })
     }
@@ -107,7 +107,7 @@ impl State {
             "token": self.token,
             "ready": self.ready,
             "ports": self.ports.to_json(),
-            "elsewhere": self.elsewhere.as_ref().map(Elsewhere::to_json),
+            "remote_service": self.remote_service.as_ref().map(RemoteService::to_json),
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
         })
     }
@@ -116,22 +116,22 @@ impl State {
 impl State {
     /// Where to ask the parts of the lab.
     pub fn endpoints(&self) -> Endpoints {
-        endpoints(&self.ports, self.elsewhere.as_ref())
+        endpoints(&self.ports, self.remote_service.as_ref())
     }
 
     /// Whose lab this is, where several share a namespace.
     pub fn learner(&self) -> Option<&str> {
-        self.elsewhere.as_ref()?.learner.as_deref()
+        self.remote_service.as_ref()?.learner.as_deref()
     }
 }
 
-/// Where to ask the parts of a lab on these ports. A service elsewhere is asked through the gateway, which has the ports that a
+/// Where to ask the parts of a lab on these ports. A remote service is asked through the gateway, which has the ports that a
 /// server of the lab's own would have.
-pub fn endpoints(ports: &Ports, elsewhere: Option<&Elsewhere>) -> Endpoints {
+pub fn endpoints(ports: &Ports, remote_service: Option<&RemoteService>) -> Endpoints {
     let own = Endpoints::own(&ports.url(TEMPORAL_HTTP), &ports.url(TEMPORAL_UI), &ports.url(ACCOUNT_API));
-    match elsewhere {
+    match remote_service {
         None => own,
-        Some(Elsewhere { namespace, learner, ui, .. }) => Endpoints {
+        Some(RemoteService { namespace, learner, ui, .. }) => Endpoints {
             temporal_ui: ui.clone(),
             namespace: namespace.clone(),
             learner: learner.clone(),
@@ -140,7 +140,7 @@ pub fn endpoints(ports: &Ports, elsewhere: Option<&Elsewhere>) -> Endpoints {
     }
 }
 
-impl Elsewhere {
+impl RemoteService {
     /// As it stands in a file. There is no secret in it.
     pub fn to_json(&self) -> Value {
         json!({
@@ -152,10 +152,10 @@ impl Elsewhere {
         })
     }
 
-    /// What [`to_json`](Elsewhere::to_json) wrote.
-    pub fn from_json(value: &Value) -> Option<Elsewhere> {
+    /// What [`to_json`](RemoteService::to_json) wrote.
+    pub fn from_json(value: &Value) -> Option<RemoteService> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
-        Some(Elsewhere {
+        Some(RemoteService {
             profile: text("profile"),
             address: text("address")?,
             namespace: text("namespace")?,
@@ -227,7 +227,7 @@ mod tests {
             token: "secret".to_owned(),
             ready: true,
             ports: Ports(BTreeMap::from([(TEMPORAL.to_owned(), 7233)])),
-            elsewhere: Some(Elsewhere {
+            remote_service: Some(RemoteService {
                 profile: Some("class".to_owned()),
                 address: "temporal.example:7233".to_owned(),
                 namespace: "spring".to_owned(),

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::{example, flag, json_flag, stage, text};
 use crate::{
-    build, elsewhere,
+    build,
     play::{self, Failure},
     project::Project,
     random::Seeded,
+    remote_service,
     services::{BINARIES, WORKER},
     shadow::{STAGE_WORKER, Shadow},
     temporal_cli, toolchain,
@@ -38,7 +39,7 @@ pub(crate) fn command() -> Command {
                 .help("In another order than the story's: the one that this number stands for"),
         )
         .arg(flag("keep", "Keep the folder in which it was played, until the next play"))
-        .args(elsewhere::flags())
+        .args(remote_service::flags())
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask play",
@@ -62,7 +63,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, "play", &executables, cli)?;
-    let started = shadow.start(&elsewhere::words(arguments)).map(|()| begin.elapsed());
+    let started = shadow.start(&remote_service::words(arguments)).map(|()| begin.elapsed());
     let mut results = Vec::new();
     for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
         let begin = Instant::now();

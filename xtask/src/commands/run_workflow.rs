@@ -41,7 +41,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     command.args(["--ui-url", &state.endpoints().temporal_ui]);
     temporal_cli::forget_settings(&mut command);
-    command.envs(services::worker_environment(&state.ports, state.elsewhere.as_ref()));
+    command.envs(services::worker_environment(&state.ports, state.remote_service.as_ref()));
     // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.
     Err(anyhow!(command.exec()).context(format!("could not run {}", program.display())))
 }

@@ -83,7 +83,7 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Opti
 
 /// On a service that others share everything may take longer, above all where many rehearse on one machine.
 fn patience(shadow: &Shadow) -> Duration {
-    let is_shared = shadow.state().is_ok_and(|state| state.elsewhere.is_some());
+    let is_shared = shadow.state().is_ok_and(|state| state.remote_service.is_some());
     if is_shared { 3 * PATIENCE } else { PATIENCE }
 }
 

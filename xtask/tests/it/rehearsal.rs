@@ -1,4 +1,4 @@
-//! The whole lab on a Temporal Service elsewhere, with nothing but real parts: several learners in a namespace of a server that
+//! The whole lab on a remote Temporal Service, with nothing but real parts: several learners in a namespace of a server that
 //! knows nothing of the lab.
 
 use std::{

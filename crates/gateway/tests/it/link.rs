@@ -1,4 +1,4 @@
-//! A link as it is between a classroom and a service elsewhere: slow, lossy, narrow, and at times cut.
+//! A link as it is between a classroom and a remote service: slow, lossy, narrow, and at times cut.
 //!
 //! Each test is run once more in a network namespace of its own, with a second one behind it that has nothing but the server.
 //! A pair of veth is the link between the two, and `tc` makes it worse.

@@ -99,7 +99,7 @@ async fn run_transfer(
     };
     let namespace = &client.options().namespace;
     let link = match ui.trim_end_matches('/') {
-        // A service elsewhere may have a UI that nobody here knows of.
+        // A remote service may have a UI that nobody here knows of.
         "" => format!("cargo xtask temporal workflow show --workflow-id {workflow_id}"),
         ui => format!("{ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"),
     };

@@ -10,14 +10,14 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use lab_client::{Endpoints, OWN_NAMESPACE, class, state::Elsewhere, temporal::Server};
+use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server};
 use serde_json::json;
 
 use super::{example, flag, gateway::Gateway, json_flag, served::Served, table};
 use crate::{
-    elsewhere, ports,
+    ports,
     project::Project,
-    signals,
+    remote_service, signals,
     ui::{self, say, tell},
 };
 
@@ -63,14 +63,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     // It is there for as long as the board is looked at.
     let gateway = match &place {
         Place::Here(_) => None,
-        Place::Elsewhere(elsewhere) => {
-            Some(Gateway::start(project, elsewhere, &["--http-port".to_owned(), "0".to_owned()])?)
+        Place::RemoteService(remote_service) => {
+            Some(Gateway::start(project, remote_service, &["--http-port".to_owned(), "0".to_owned()])?)
         }
     };
     let endpoints = match (&place, &gateway) {
         (Place::Here(served), _) => Endpoints::own(&served.http(), &served.ui(), ""),
         (_, Some(gateway)) => gateway.endpoints(),
-        (Place::Elsewhere(_), None) => bail!("there is no way to the service"),
+        (Place::RemoteService(_), None) => bail!("there is no way to the service"),
     };
     let server = Server::new(&endpoints);
     let (as_json, name) = (arguments.get_flag("json"), place.name());
@@ -106,31 +106,33 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 enum Place {
     /// It is served from this checkout.
     Here(Served),
-    /// It is at a service elsewhere.
-    Elsewhere(Elsewhere),
+    /// It is at a remote service.
+    RemoteService(RemoteService),
 }
 
 impl Place {
     fn name(&self) -> String {
         match self {
             Place::Here(served) => served.address(),
-            Place::Elsewhere(Elsewhere { profile: Some(profile), .. }) => format!("profile {profile}"),
-            Place::Elsewhere(elsewhere) => elsewhere.address.clone(),
+            Place::RemoteService(RemoteService { profile: Some(profile), .. }) => {
+                format!("profile {profile}")
+            }
+            Place::RemoteService(remote_service) => remote_service.address.clone(),
         }
     }
 }
 
 /// The class that is meant: by flags, else the one that is served from here, else where this lab was last.
 fn place(project: &Project, arguments: &ArgMatches) -> Result<Place> {
-    if let Some(named) = elsewhere::named(arguments) {
-        return Ok(Place::Elsewhere(named));
+    if let Some(named) = remote_service::named(arguments) {
+        return Ok(Place::RemoteService(named));
     }
     if let Some(served) = Served::find(project) {
         return Ok(Place::Here(served));
     }
-    match elsewhere::last(project) {
+    match remote_service::last(project) {
         // A board is of all.
-        Some(last) => Ok(Place::Elsewhere(Elsewhere { learner: None, ..last })),
+        Some(last) => Ok(Place::RemoteService(RemoteService { learner: None, ..last })),
         None => bail!(
             "there is no class here: begin one with: cargo xtask class serve --bind ADDRESS; or name the service of one, \
              by --address HOST:PORT or --profile NAME"
@@ -155,16 +157,16 @@ fn serve_page(project: &Project, place: &Place, port: Option<u16>) -> Result<Exi
     signals::listen(move || {
         let _ = signal.send(());
     })?;
-    let elsewhere = match place {
-        Place::Here(served) => Elsewhere {
+    let remote_service = match place {
+        Place::Here(served) => RemoteService {
             address: served.address(),
             namespace: OWN_NAMESPACE.to_owned(),
-            ..Elsewhere::default()
+            ..RemoteService::default()
         },
-        Place::Elsewhere(elsewhere) => elsewhere.clone(),
+        Place::RemoteService(remote_service) => remote_service.clone(),
     };
     let flags = ["--board".to_owned(), "--http-port".to_owned(), port.to_string()];
-    let mut gateway = Gateway::start(project, &elsewhere, &flags)?;
+    let mut gateway = Gateway::start(project, &remote_service, &flags)?;
     say!("the board of the class on {}: {}", place.name(), gateway.url);
     tell!("Ctrl-C ends the page; the class goes on");
     loop {

@@ -1,4 +1,4 @@
-//! A gateway for as long as a command runs: the way to a Temporal Service elsewhere, with its TLS and its API key.
+//! A gateway for as long as a command runs: the way to a remote Temporal Service, with its TLS and its API key.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{Endpoints, http, state::Elsewhere};
+use lab_client::{Endpoints, http, state::RemoteService};
 
 use super::served;
 use crate::{
@@ -45,7 +45,11 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Starts one to that service, also with these flags, and waits until it has found the service fit.
-    pub(super) fn start(project: &Project, elsewhere: &Elsewhere, flags: &[String]) -> Result<Gateway> {
+    pub(super) fn start(
+        project: &Project,
+        remote_service: &RemoteService,
+        flags: &[String],
+    ) -> Result<Gateway> {
         toolchain::check(project)?;
         let program =
             build::build(project, &[GATEWAY])?.get(GATEWAY).context("cargo did not build the gateway")?;
@@ -54,11 +58,11 @@ impl Gateway {
         let mut command = Command::new(program);
         // Where nobody asks for its gRPC, any port will do.
         command.args(["--port", "0"]).args(flags).arg("--ready-file").arg(&ready);
-        for (flag, value) in services::flags_of(elsewhere) {
+        for (flag, value) in services::flags_of(remote_service) {
             command.arg(flag).arg(value);
         }
         // A profile is what TEMPORAL_* variables may change; an address is only itself.
-        if elsewhere.profile.is_none() {
+        if remote_service.profile.is_none() {
             temporal_cli::forget_settings(&mut command);
         }
         let log = logs::open(project, LOG)?;

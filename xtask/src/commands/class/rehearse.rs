@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::STAGES;
-use lab_client::{class, state::Elsewhere, temporal::Server};
+use lab_client::{class, state::RemoteService, temporal::Server};
 use serde_json::{Value, json};
 
 use super::{
@@ -25,9 +25,10 @@ use super::{
 use crate::{
     Usage, build,
     build::Executables,
-    control, elsewhere,
+    control,
     play::{Failure, follow},
     project::Project,
+    remote_service,
     shadow::Shadow,
     temporal_cli, toolchain,
     ui::{say, tell},
@@ -54,7 +55,7 @@ pub(crate) fn command() -> Command {
         .about("Plays the whole lab as many learners at a time on a Temporal Service, each with a lab of its own on this machine")
         .arg(number("learners", "How many").default_value("3"))
         .arg(number("at-once", "How many of them at a time [default: all]"))
-        .args(elsewhere::flags().into_iter().filter(|flag| flag.get_id() != "learner"))
+        .args(remote_service::flags().into_iter().filter(|flag| flag.get_id() != "learner"))
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask class rehearse --learners 3 --address 192.168.1.10:7233",
@@ -80,14 +81,14 @@ pub(crate) struct Rehearsed {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let learners = arguments.get_one::<u16>("learners").copied().unwrap_or(1);
     let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
-    let Some(service) = elsewhere::named(arguments) else {
+    let Some(service) = remote_service::named(arguments) else {
         return Err(Usage("say on which Temporal Service, by --profile or --address".to_owned()).into());
     };
     let as_json = arguments.get_flag("json");
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &play::binaries())?;
-    let words = elsewhere::words(arguments);
+    let words = remote_service::words(arguments);
     let begin = Instant::now();
     let on_one = |one: &Rehearsed| {
         if !as_json {
@@ -136,7 +137,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// stays on it.
 fn leave_board(
     project: &Project,
-    service: &Elsewhere,
+    service: &RemoteService,
     rehearsal: &Rehearsal,
     all: &mut [Rehearsed],
 ) -> Result<()> {

@@ -21,12 +21,11 @@ use super::{example, flag};
 use crate::{
     attach, backup,
     build::Output,
-    elsewhere,
     logs::{self, Stream, Tail},
     ports::PORTS,
     process,
     project::Project,
-    services, signals,
+    remote_service, services, signals,
     state::State,
     supervisor::{self, Options},
     temporal_cli, toolchain,
@@ -68,7 +67,7 @@ fn with_options(command: Command) -> Command {
                 .help(format!("Where to have {}{default}", row.what)),
         )
     };
-    elsewhere::with_flags(command)
+    remote_service::with_flags(command)
         .arg(flag("fresh", "Begin with an empty history and the bank's first balances"))
         .arg(flag("no-watch", "Do not rebuild the worker when its source is saved"))
         .args(PORTS.iter().filter_map(port))
@@ -81,13 +80,13 @@ fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<
         fresh: arguments.get_flag("fresh"),
         watch: !arguments.get_flag("no-watch"),
         output,
-        elsewhere: elsewhere::chosen(project, arguments)?,
+        remote_service: remote_service::chosen(project, arguments)?,
     })
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
-    elsewhere::tell_of_last(arguments, elsewhere::chosen(project, arguments)?.as_ref());
+    remote_service::tell_of_last(arguments, remote_service::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
         tell!("the first build takes some minutes, and other cargo xtask commands wait for it");
@@ -224,7 +223,7 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
         print(&format!("  {what:<16} {address}"));
     }
     print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));
-    let note = match state.elsewhere {
+    let note = match state.remote_service {
         None => services::SHORT_RETRIES_NOTE,
         Some(_) => services::OWN_RETRIES_NOTE,
     };

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use lab_client::{
     bank::{Bank, Outage},
     http,
-    state::Elsewhere,
+    state::RemoteService,
     stuck::{self, Found, Stuck},
     temporal::Server,
     time,
@@ -18,8 +18,8 @@ use super::{example, json_flag};
 use crate::{
     attach, backup,
     control::{self, Request},
-    elsewhere,
     project::Project,
+    remote_service,
     services::{self, SERVICES},
     state::State,
     ui::{bold, duration, say, shorten},
@@ -106,8 +106,8 @@ fn print(
     for service in status["services"].as_array().into_iter().flatten() {
         say!("  {}", line(service));
     }
-    if let Some(elsewhere) = &state.elsewhere
-        && let Some(trouble) = trouble_on(elsewhere, link.as_ref())
+    if let Some(remote_service) = &state.remote_service
+        && let Some(trouble) = trouble_on(remote_service, link.as_ref())
     {
         say!("  {trouble}");
     }
@@ -150,7 +150,7 @@ fn print(
     }
     for stuck in stuck.iter().take(LISTED) {
         say!("  {}", describe(stuck));
-        if state.elsewhere.is_some()
+        if state.remote_service.is_some()
             && let Some(waits) = waits_on(stuck)
         {
             say!("    {waits}");
@@ -162,15 +162,15 @@ fn print(
     }
 }
 
-/// What the gateway tells of the link to a service elsewhere.
+/// What the gateway tells of the link to a remote service.
 fn link(state: &State) -> Option<Value> {
-    state.elsewhere.as_ref()?;
+    state.remote_service.as_ref()?;
     http::get_json(&format!("{}/link", state.endpoints().temporal_http)).ok()
 }
 
 /// What is wrong with the link to a service, where something is.
-fn trouble_on(elsewhere: &Elsewhere, link: Option<&Value>) -> Option<String> {
-    let service = elsewhere::name(elsewhere);
+fn trouble_on(remote_service: &RemoteService, link: Option<&Value>) -> Option<String> {
+    let service = remote_service::name(remote_service);
     let Some(link) = link else {
         return Some(format!("{service}: the way to it is being started again"));
     };
@@ -251,8 +251,9 @@ mod tests {
 
     #[test]
     fn a_service_that_is_silent_refuses_or_is_slow_is_told_of() {
-        let elsewhere = Elsewhere { address: "10.0.0.7:7233".to_owned(), ..Elsewhere::default() };
-        let said = |link: Option<&Value>| trouble_on(&elsewhere, link).unwrap_or_default();
+        let remote_service =
+            RemoteService { address: "10.0.0.7:7233".to_owned(), ..RemoteService::default() };
+        let said = |link: Option<&Value>| trouble_on(&remote_service, link).unwrap_or_default();
         let silent = |refuses: bool| json!({ "answers": false, "silent_for_s": 42, "refuses": refuses, "why": "HTTP status 401", "round_trip_ms": null });
         let refused = said(Some(&silent(true)));
         assert!(refused.contains("REFUSES WHO YOU ARE for 42 s (HTTP status 401)"), "{refused}");

@@ -1,10 +1,10 @@
-//! Which Temporal Service a lab uses: a server of its own, or one elsewhere, as the last start had it or as flags say.
+//! Which Temporal Service a lab uses: a server of its own, or a remote one, as the last start had it or as flags say.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
-use lab_client::{OWN_NAMESPACE, state::Elsewhere};
+use lab_client::{OWN_NAMESPACE, state::RemoteService};
 use serde_json::Value;
 
 use crate::{
@@ -23,7 +23,7 @@ const UI_PORT: u16 = 8233;
 /// The UI of Temporal Cloud.
 const CLOUD_UI: &str = "https://cloud.temporal.io";
 
-/// The flags that name a service elsewhere.
+/// The flags that name a remote service.
 pub(crate) fn flags() -> [Arg; 5] {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -71,7 +71,7 @@ pub(crate) fn words(arguments: &ArgMatches) -> Vec<String> {
 }
 
 /// The service that `--profile`, or `--address` and `--namespace`, name, for nobody in particular.
-pub(crate) fn named(arguments: &ArgMatches) -> Option<Elsewhere> {
+pub(crate) fn named(arguments: &ArgMatches) -> Option<RemoteService> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let (profile, address) = (text("profile"), text("address"));
     if profile.is_none() && address.is_none() {
@@ -82,11 +82,16 @@ pub(crate) fn named(arguments: &ArgMatches) -> Option<Elsewhere> {
         Some(_) => String::new(),
         None => text("namespace").unwrap_or_else(|| OWN_NAMESPACE.to_owned()),
     };
-    Some(Elsewhere { profile, address: address.unwrap_or_default(), namespace, ..Elsewhere::default() })
+    Some(RemoteService {
+        profile,
+        address: address.unwrap_or_default(),
+        namespace,
+        ..RemoteService::default()
+    })
 }
 
 /// The service that these flags mean; without any, that of the last start.
-pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Elsewhere>> {
+pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<RemoteService>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let learner = text("learner").map(|name| checked(&name)).transpose()?;
     if arguments.get_flag(OWN) {
@@ -98,17 +103,17 @@ pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option
             Some(_) => String::new(),
             None => ui_beside(&named.address),
         });
-        return Ok(Some(Elsewhere { learner, ui, ..named }));
+        return Ok(Some(RemoteService { learner, ui, ..named }));
     }
     let last = last(project);
     if last.is_none() && (learner.is_some() || ui.is_some()) {
         return Err(Usage(
-            "--learner and --ui are for a Temporal Service elsewhere: say which, by --profile or --address"
+            "--learner and --ui are for a remote Temporal Service: say which, by --profile or --address"
                 .to_owned(),
         )
         .into());
     }
-    Ok(last.map(|last| Elsewhere {
+    Ok(last.map(|last| RemoteService {
         learner: learner.or(last.learner),
         ui: ui.unwrap_or(last.ui),
         // They are the profile's, and it may have been changed.
@@ -118,27 +123,27 @@ pub(crate) fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option
     }))
 }
 
-/// The service of the last start, if it was one elsewhere.
-pub(crate) fn last(project: &Project) -> Option<Elsewhere> {
+/// The service of the last start, if it was a remote one.
+pub(crate) fn last(project: &Project) -> Option<RemoteService> {
     let text = fs::read_to_string(project.in_lab(FILE)).ok()?;
-    Elsewhere::from_json(&serde_json::from_str::<Value>(&text).ok()?)
+    RemoteService::from_json(&serde_json::from_str::<Value>(&text).ok()?)
 }
 
 /// Whether the lab was at this service the last time, as this learner.
-pub(crate) fn is_last(project: &Project, elsewhere: &Elsewhere) -> bool {
-    let which = |one: &Elsewhere| match &one.profile {
+pub(crate) fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
+    let which = |one: &RemoteService| match &one.profile {
         Some(profile) => (profile.clone(), String::new(), one.learner.clone()),
         None => (one.address.clone(), one.namespace.clone(), one.learner.clone()),
     };
     last(project).is_some_and(|last| {
-        last.profile.is_some() == elsewhere.profile.is_some() && which(&last) == which(elsewhere)
+        last.profile.is_some() == remote_service.profile.is_some() && which(&last) == which(remote_service)
     })
 }
 
 /// Has the next start use it, too.
-pub(crate) fn remember(project: &Project, elsewhere: Option<&Elsewhere>) -> Result<()> {
+pub(crate) fn remember(project: &Project, remote_service: Option<&RemoteService>) -> Result<()> {
     let file = project.in_lab(FILE);
-    let Some(elsewhere) = elsewhere else {
+    let Some(remote_service) = remote_service else {
         return match fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("could not remove {}", file.display()))
@@ -146,38 +151,39 @@ pub(crate) fn remember(project: &Project, elsewhere: Option<&Elsewhere>) -> Resu
             _ => Ok(()),
         };
     };
-    replace_file(&file, elsewhere.to_json().to_string().as_bytes(), 0o600)
+    replace_file(&file, remote_service.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write {}", file.display()))
 }
 
 /// Tells that a start goes on with the service of the last one, where nobody asked for it again.
-pub(crate) fn tell_of_last(arguments: &ArgMatches, chosen: Option<&Elsewhere>) {
+pub(crate) fn tell_of_last(arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
-    if let Some(elsewhere) = chosen.filter(|_| !asked) {
-        tell!("as last time, on {}; on a server of its own again with: --own-server", name(elsewhere));
+    if let Some(remote_service) = chosen.filter(|_| !asked) {
+        tell!("as last time, on {}; on a server of its own again with: --own-server", name(remote_service));
     }
 }
 
 /// What a service is called in a sentence.
-pub(crate) fn name(elsewhere: &Elsewhere) -> String {
-    let service = match (&elsewhere.profile, &*elsewhere.address) {
+pub(crate) fn name(remote_service: &RemoteService) -> String {
+    let service = match (&remote_service.profile, &*remote_service.address) {
         (Some(profile), "") => format!("the Temporal Service of profile {profile}"),
         (Some(profile), address) => format!("the Temporal Service of profile {profile} at {address}"),
         (None, address) => format!("the Temporal Service at {address}"),
     };
-    match &elsewhere.learner {
+    match &remote_service.learner {
         Some(learner) => format!("{service}, as {learner}"),
         None => service,
     }
 }
 
 /// What the gateway has found out is put in.
-pub(crate) fn complete(elsewhere: &mut Elsewhere, link: &Value) {
+pub(crate) fn complete(remote_service: &mut RemoteService, link: &Value) {
     let text = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
-    (elsewhere.address, elsewhere.namespace) = (text("address"), text("namespace"));
-    let host = elsewhere.address.rsplit_once(':').map_or("", |(host, _)| host);
-    if elsewhere.ui.is_empty() && (host.ends_with(".tmprl.cloud") || host.ends_with(".api.temporal.io")) {
-        elsewhere.ui = CLOUD_UI.to_owned();
+    (remote_service.address, remote_service.namespace) = (text("address"), text("namespace"));
+    let host = remote_service.address.rsplit_once(':').map_or("", |(host, _)| host);
+    if remote_service.ui.is_empty() && (host.ends_with(".tmprl.cloud") || host.ends_with(".api.temporal.io"))
+    {
+        remote_service.ui = CLOUD_UI.to_owned();
     }
 }
 
@@ -227,9 +233,9 @@ mod tests {
             ("eu-central-1.aws.api.temporal.io:7233", CLOUD_UI),
             ("temporal.example:7233", ""),
         ] {
-            let mut elsewhere = Elsewhere::default();
-            complete(&mut elsewhere, &json!({ "address": address, "namespace": "spring.a1b2c" }));
-            assert_eq!((&*elsewhere.ui, &*elsewhere.namespace), (ui, "spring.a1b2c"));
+            let mut remote_service = RemoteService::default();
+            complete(&mut remote_service, &json!({ "address": address, "namespace": "spring.a1b2c" }));
+            assert_eq!((&*remote_service.ui, &*remote_service.namespace), (ui, "spring.a1b2c"));
         }
     }
 }
