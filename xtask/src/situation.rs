@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use contract::Amount;
-use lab::{Before, Came, Facts, Stage, Transfer};
+use lab::{Before, Facts, Milestone, Stage, Transfer};
 use lab_client::{
     bank::{Bank, Outage},
     facts::Reader,
@@ -120,7 +120,7 @@ impl<'a> Entrance<'a> {
             entered.transfers.extend(started.iter().cloned());
             self.note(&entered)?;
             if stage.deposits_down {
-                self.wait_for(Came::HeldAtDeposit, &started, started.len())?;
+                self.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
             }
         }
         self.let_rest(stage, &entered.transfers)?;
@@ -147,10 +147,11 @@ impl<'a> Entrance<'a> {
 
     /// Sees to it that the transfers are there that the stage begins with.
     fn prepare(&self, before: &Before, entered: &mut Entered) -> Result<()> {
-        let Before { stage, transfers, came } = *before;
+        let Before { stage, transfers, milestone } = *before;
         let wanted = transfers as usize;
         // No outage holds anything up by now: what waits at its deposit is about to get through.
-        let there = if came == Came::HeldAtDeposit { Vec::new() } else { self.those_that(came)? };
+        let there =
+            if milestone == Milestone::HeldAtDeposit { Vec::new() } else { self.those_that(milestone)? };
         if there.len() >= wanted {
             entered.transfers.extend(there);
             return Ok(());
@@ -158,19 +159,19 @@ impl<'a> Entrance<'a> {
         let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
         self.tell(format_args!("first, as at the stage {stage}:"));
         let mut started = Vec::new();
-        match came {
+        match milestone {
             // That stage's own transfers come so far by themselves.
-            Came::Broken | Came::OutOfAttempts => {
+            Milestone::Broken | Milestone::OutOfAttempts => {
                 let there = self.enter_alone(base)?;
                 entered.saved.extend(there.saved);
                 entered.worker_restarted |= there.worker_restarted;
                 started = there.transfers;
             }
-            Came::Stuck | Came::FailsToWithdraw | Came::HeldAtDeposit => {
+            Milestone::Stuck | Milestone::FailsToWithdraw | Milestone::HeldAtDeposit => {
                 self.place(base, entered)?;
-                if came == Came::HeldAtDeposit {
+                if milestone == Milestone::HeldAtDeposit {
                     // What an earlier change has broken, this code can complete: it is not to be mended later.
-                    self.wait_until(SETTLED_WITHIN, |_| Ok(self.those_that(Came::Broken)?.is_empty()))?;
+                    self.wait_until(SETTLED_WITHIN, |_| Ok(self.those_that(Milestone::Broken)?.is_empty()))?;
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
@@ -178,8 +179,8 @@ impl<'a> Entrance<'a> {
                 started.extend(self.start(u32::try_from(missing).unwrap_or(u32::MAX))?);
             }
         }
-        let came_so_far = self.wait_for(came, &started, wanted)?;
-        entered.transfers.extend(came_so_far);
+        let there = self.wait_for(milestone, &started, wanted)?;
+        entered.transfers.extend(there);
         Ok(())
     }
 
@@ -193,7 +194,7 @@ impl<'a> Entrance<'a> {
         if !self.bank.outage()?.is_any() {
             return Ok(());
         }
-        if !self.those_that(Came::HeldAtDeposit)?.is_empty() {
+        if !self.those_that(Milestone::HeldAtDeposit)?.is_empty() {
             self.place(backup::current_stage(self.project), entered)?;
         }
         self.set_outage(Outage::default())?;
@@ -302,10 +303,10 @@ impl<'a> Entrance<'a> {
     }
 
     /// Waits until so many of these transfers have come so far, and returns which.
-    fn wait_for(&self, came: Came, among: &[String], number: usize) -> Result<Vec<String>> {
+    fn wait_for(&self, milestone: Milestone, among: &[String], number: usize) -> Result<Vec<String>> {
         let begin = Instant::now();
         loop {
-            let mut there = self.those_that(came)?;
+            let mut there = self.those_that(milestone)?;
             there.retain(|id| among.contains(id));
             if there.len() >= number {
                 let which = match there.len() {
@@ -313,14 +314,14 @@ impl<'a> Entrance<'a> {
                     all if all == among.len() => format!("all {all}"),
                     some => some.to_string(),
                 };
-                self.tell(format_args!("{which} {}", words(came, there.len() == 1)));
+                self.tell(format_args!("{which} {}", words(milestone, there.len() == 1)));
                 return Ok(there);
             }
             if begin.elapsed() > self.longer_if_shared(PATIENCE) {
                 bail!(
                     "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
                     there.len(),
-                    words(came, there.len() == 1)
+                    words(milestone, there.len() == 1)
                 );
             }
             thread::sleep(self.period());
@@ -328,8 +329,8 @@ impl<'a> Entrance<'a> {
     }
 
     /// The transfers that have come so far, by Workflow Id.
-    fn those_that(&self, came: Came) -> Result<Vec<String>> {
-        let those = self.transfers()?.into_iter().filter(|transfer| came.is_so(transfer));
+    fn those_that(&self, milestone: Milestone) -> Result<Vec<String>> {
+        let those = self.transfers()?.into_iter().filter(|transfer| milestone.is_so(transfer));
         Ok(those.map(|transfer| transfer.workflow_id).collect())
     }
 
@@ -405,17 +406,17 @@ pub(crate) fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<(
 }
 
 /// What has become of one or of several transfers that have come so far.
-fn words(came: Came, one: bool) -> &'static str {
-    match (came, one) {
-        (Came::FailsToWithdraw, true) => "fails to withdraw",
-        (Came::FailsToWithdraw, false) => "fail to withdraw",
-        (Came::Stuck, true) => "fails and is tried again",
-        (Came::Stuck, false) => "fail and are tried again",
-        (Came::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
-        (Came::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
-        (Came::Broken, true) => "does not fit the changed code",
-        (Came::Broken, false) => "do not fit the changed code",
-        (Came::OutOfAttempts, true) => "has failed for good",
-        (Came::OutOfAttempts, false) => "have failed for good",
+fn words(milestone: Milestone, one: bool) -> &'static str {
+    match (milestone, one) {
+        (Milestone::FailsToWithdraw, true) => "fails to withdraw",
+        (Milestone::FailsToWithdraw, false) => "fail to withdraw",
+        (Milestone::Stuck, true) => "fails and is tried again",
+        (Milestone::Stuck, false) => "fail and are tried again",
+        (Milestone::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
+        (Milestone::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
+        (Milestone::Broken, true) => "does not fit the changed code",
+        (Milestone::Broken, false) => "do not fit the changed code",
+        (Milestone::OutOfAttempts, true) => "has failed for good",
+        (Milestone::OutOfAttempts, false) => "have failed for good",
     }
 }

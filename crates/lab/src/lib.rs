@@ -4,12 +4,12 @@
 //! **Architecture invariant:** nothing here asks anybody: no file, no server, no clock. Whoever has a stage
 //! checked hands in [`Facts`]. So the command line and the page tell the same, and a test needs neither.
 
-mod came;
 mod event;
 mod facts;
 mod goal;
 mod goals;
 mod honesty;
+mod milestone;
 mod moment;
 mod report;
 mod stage;
@@ -21,7 +21,7 @@ pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
 pub use goal::{Evidence, Goal, Verdict};
 pub use honesty::{Wrong, money, wrong};
 pub use report::Report;
-pub use stage::{Before, Came, STAGES, Stage, stage};
+pub use stage::{Before, Milestone, STAGES, Stage, stage};
 pub use text::{Block, Command, Text, blocks, hints};
 pub use variant::Variant;
 

@@ -43,7 +43,7 @@ pub struct Stage {
     /// How many transfers are started once its modules run.
     pub starts: u32,
     /// Where its transfers come to a rest, if not at their end, until a learner does something.
-    pub rests: Option<Came>,
+    pub rests: Option<Milestone>,
     /// Whether the bank's deposits are out of service while a learner is here.
     pub deposits_down: bool,
     /// What to look at once the stage is entered; a paragraph each.
@@ -62,12 +62,12 @@ pub struct Before {
     /// At least so many transfers.
     pub transfers: u32,
     /// How far they have to have come.
-    pub came: Came,
+    pub milestone: Milestone,
 }
 
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum Milestone {
     /// It is stuck on the Workflow's own code, or on its withdrawal: mended code brings it further.
     Stuck,
     /// Its withdrawal fails and is tried again, without limit.
@@ -109,9 +109,9 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_JERRY,
         shows_diff: true,
-        before: Some(Before { stage: "jerry", transfers: 1, came: Came::Stuck }),
+        before: Some(Before { stage: "jerry", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
-        rests: Some(Came::FailsToWithdraw),
+        rests: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
         look: &[
             "The stuck transfers move on by themselves, as far as withdraw, which now fails attempt after \
@@ -128,9 +128,9 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before { stage: "fix-workflow", transfers: 1, came: Came::Stuck }),
+        before: Some(Before { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
-        rests: Some(Came::FailsToWithdraw),
+        rests: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
         look: &[
             "Every transfer completes by itself at its next attempt. To not wait for it: cargo xtask retry",
@@ -146,9 +146,9 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_ADDED_STEP,
         activities: ACTIVITIES_FIXED,
         shows_diff: false,
-        before: Some(Before { stage: "fix-activity", transfers: 3, came: Came::HeldAtDeposit }),
+        before: Some(Before { stage: "fix-activity", transfers: 3, milestone: Milestone::HeldAtDeposit }),
         starts: 1,
-        rests: Some(Came::Broken),
+        rests: Some(Milestone::Broken),
         deposits_down: false,
         look: &[
             "The transfers that had withdrawn before the change are stuck, the one that was started since completes: \
@@ -165,7 +165,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_VERSIONED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before { stage: "jerry-adds-step", transfers: 1, came: Came::Broken }),
+        before: Some(Before { stage: "jerry-adds-step", transfers: 1, milestone: Milestone::Broken }),
         starts: 1,
         rests: None,
         deposits_down: false,
@@ -202,7 +202,11 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before { stage: "jerry-limits-retries", transfers: 3, came: Came::OutOfAttempts }),
+        before: Some(Before {
+            stage: "jerry-limits-retries",
+            transfers: 3,
+            milestone: Milestone::OutOfAttempts,
+        }),
         starts: 0,
         rests: None,
         deposits_down: false,
@@ -222,7 +226,7 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         before: None,
         starts: 5,
-        rests: Some(Came::HeldAtDeposit),
+        rests: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
         look: &[
             "Five transfers are under way: their money is withdrawn, and the bank takes no deposits.",

@@ -1,24 +1,24 @@
 //! How far a transfer has come, as a stage asks for it before it begins.
 
 use crate::{
-    Came, Run, Stage, Status, Transfer,
+    Milestone, Run, Stage, Status, Transfer,
     goals::{failed_tasks, fails_now, out_of_attempts, versioning},
 };
 
-impl Came {
+impl Milestone {
     /// Whether the transfer has come so far, and is still there.
     pub fn is_so(self, transfer: &Transfer) -> bool {
         let run = transfer.last();
         match self {
-            Came::Stuck => {
+            Milestone::Stuck => {
                 let broken = versioning::broken(run).is_some();
                 (fails_now(run) && failed_tasks(run).next().is_some() && !broken)
-                    || Came::FailsToWithdraw.is_so(transfer)
+                    || Milestone::FailsToWithdraw.is_so(transfer)
             }
-            Came::FailsToWithdraw => waits_for(run, "withdraw", Attempts::Unlimited),
-            Came::HeldAtDeposit => waits_for(run, "deposit", Attempts::Any),
-            Came::Broken => fails_now(run) && versioning::is_past_the_step(run),
-            Came::OutOfAttempts => out_of_attempts(run).is_some(),
+            Milestone::FailsToWithdraw => waits_for(run, "withdraw", Attempts::Unlimited),
+            Milestone::HeldAtDeposit => waits_for(run, "deposit", Attempts::Any),
+            Milestone::Broken => fails_now(run) && versioning::is_past_the_step(run),
+            Milestone::OutOfAttempts => out_of_attempts(run).is_some(),
         }
     }
 }
@@ -26,7 +26,8 @@ impl Came {
 impl Stage {
     /// Whether a transfer has come to where it stays for as long as a learner does nothing.
     pub fn is_at_rest(&self, transfer: &Transfer) -> bool {
-        transfer.last().status != Status::Running || self.rests.is_some_and(|came| came.is_so(transfer))
+        transfer.last().status != Status::Running
+            || self.rests.is_some_and(|milestone| milestone.is_so(transfer))
     }
 }
 
@@ -79,16 +80,16 @@ mod tests {
         let withdraws = transfer(pending("withdraw", 0), Vec::new());
         let will_fail = transfer(pending("withdraw", 3), Vec::new());
         let held = transfer(pending("deposit", 0), Vec::new());
-        for (came, those) in [
-            (Came::Stuck, [true, false, true, false, false]),
-            (Came::FailsToWithdraw, [false, false, true, false, false]),
-            (Came::HeldAtDeposit, [false, false, false, false, true]),
-            (Came::Broken, [false, true, false, false, false]),
-            (Came::OutOfAttempts, [false; 5]),
+        for (milestone, those) in [
+            (Milestone::Stuck, [true, false, true, false, false]),
+            (Milestone::FailsToWithdraw, [false, false, true, false, false]),
+            (Milestone::HeldAtDeposit, [false, false, false, false, true]),
+            (Milestone::Broken, [false, true, false, false, false]),
+            (Milestone::OutOfAttempts, [false; 5]),
         ] {
             let found =
-                [&panicked, &broken, &withdraws, &will_fail, &held].map(|transfer| came.is_so(transfer));
-            assert_eq!(found, those, "{came:?}");
+                [&panicked, &broken, &withdraws, &will_fail, &held].map(|transfer| milestone.is_so(transfer));
+            assert_eq!(found, those, "{milestone:?}");
         }
     }
 }
