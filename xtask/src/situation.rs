@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use contract::Amount;
-use lab::{Before, Facts, Milestone, Stage, Transfer};
+use lab::{Facts, Milestone, Precondition, Stage, Transfer};
 use lab_client::{
     bank::{Bank, Outage},
     facts::Reader,
@@ -102,8 +102,8 @@ impl<'a> Entrance<'a> {
     fn enter_alone(&self, stage: &'static Stage) -> Result<Entered> {
         let mut entered = Entered::default();
         self.end_faults(&mut entered)?;
-        let before = match &stage.before {
-            Some(before) => self.prepare(before, &mut entered),
+        let prepared = match &stage.precondition {
+            Some(precondition) => self.prepare(precondition, &mut entered),
             None => Ok(()),
         };
         self.place(stage, &mut entered)?;
@@ -112,7 +112,7 @@ impl<'a> Entrance<'a> {
         progress::write(self.project, &progress)?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
-        before.with_context(|| {
+        prepared.with_context(|| {
             format!("the modules of {} are in place, but not what it begins with", stage.name)
         })?;
         if stage.starts > 0 {
@@ -146,8 +146,8 @@ impl<'a> Entrance<'a> {
     }
 
     /// Sees to it that the transfers are there that the stage begins with.
-    fn prepare(&self, before: &Before, entered: &mut Entered) -> Result<()> {
-        let Before { stage, transfers, milestone } = *before;
+    fn prepare(&self, precondition: &Precondition, entered: &mut Entered) -> Result<()> {
+        let Precondition { stage, transfers, milestone } = *precondition;
         let wanted = transfers as usize;
         // No outage holds anything up by now: what waits at its deposit is about to get through.
         let there =

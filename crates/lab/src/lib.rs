@@ -21,7 +21,7 @@ pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
 pub use goal::{Evidence, Goal, Verdict};
 pub use honesty::{Wrong, money, wrong};
 pub use report::Report;
-pub use stage::{Before, Milestone, STAGES, Stage, stage};
+pub use stage::{Milestone, Precondition, STAGES, Stage, stage};
 pub use text::{Block, Command, Text, blocks, hints};
 pub use variant::Variant;
 

@@ -39,7 +39,7 @@ pub struct Stage {
     /// Whether entering it shows how its modules differ from those in place: a fix is to be read, a bug to be found.
     pub shows_diff: bool,
     /// The transfers that are to be there before its modules run.
-    pub before: Option<Before>,
+    pub precondition: Option<Precondition>,
     /// How many transfers are started once its modules run.
     pub starts: u32,
     /// Where its transfers come to a rest, if not at their end, until a learner does something.
@@ -56,7 +56,7 @@ pub struct Stage {
 
 /// Transfers that a stage begins with, under way under another stage's modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Before {
+pub struct Precondition {
     /// That other stage.
     pub stage: &'static str,
     /// At least so many transfers.
@@ -89,7 +89,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_JERRY,
         activities: ACTIVITIES_JERRY,
         shows_diff: false,
-        before: None,
+        precondition: None,
         starts: 0,
         rests: None,
         deposits_down: false,
@@ -109,7 +109,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_JERRY,
         shows_diff: true,
-        before: Some(Before { stage: "jerry", transfers: 1, milestone: Milestone::Stuck }),
+        precondition: Some(Precondition { stage: "jerry", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
         rests: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
@@ -128,7 +128,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
+        precondition: Some(Precondition { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
         rests: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
@@ -146,7 +146,11 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_ADDED_STEP,
         activities: ACTIVITIES_FIXED,
         shows_diff: false,
-        before: Some(Before { stage: "fix-activity", transfers: 3, milestone: Milestone::HeldAtDeposit }),
+        precondition: Some(Precondition {
+            stage: "fix-activity",
+            transfers: 3,
+            milestone: Milestone::HeldAtDeposit,
+        }),
         starts: 1,
         rests: Some(Milestone::Broken),
         deposits_down: false,
@@ -165,7 +169,11 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_VERSIONED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before { stage: "jerry-adds-step", transfers: 1, milestone: Milestone::Broken }),
+        precondition: Some(Precondition {
+            stage: "jerry-adds-step",
+            transfers: 1,
+            milestone: Milestone::Broken,
+        }),
         starts: 1,
         rests: None,
         deposits_down: false,
@@ -184,7 +192,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_LIMITED,
         activities: ACTIVITIES_JERRY,
         shows_diff: false,
-        before: None,
+        precondition: None,
         starts: 4,
         rests: None,
         deposits_down: false,
@@ -202,7 +210,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: Some(Before {
+        precondition: Some(Precondition {
             stage: "jerry-limits-retries",
             transfers: 3,
             milestone: Milestone::OutOfAttempts,
@@ -224,7 +232,7 @@ pub const STAGES: &[Stage] = &[
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
-        before: None,
+        precondition: None,
         starts: 5,
         rests: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
@@ -265,7 +273,8 @@ mod tests {
     #[test]
     fn a_stage_names_only_stages_that_there_are() {
         for row in STAGES {
-            let named = row.mended_by.into_iter().chain(row.before.map(|before| before.stage));
+            let named =
+                row.mended_by.into_iter().chain(row.precondition.map(|precondition| precondition.stage));
             for name in named {
                 assert!(stage(name).is_some(), "{}: {name}", row.name);
             }

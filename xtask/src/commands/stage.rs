@@ -177,7 +177,7 @@ fn finish(
     tell_look(stage);
     if running.is_none() {
         say!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
-        if stage.before.is_some() || stage.starts > 0 {
+        if stage.precondition.is_some() || stage.starts > 0 {
             say!(
                 "then enter the stage again, for the transfers it begins with: cargo xtask stage {}",
                 stage.name

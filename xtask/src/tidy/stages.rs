@@ -132,7 +132,7 @@ mod tests {
             workflow: copy(&STAGES[0].workflow),
             activities: copy(&STAGES[0].activities),
             shows_diff: false,
-            before: None,
+            precondition: None,
             starts: 0,
             rests: None,
             deposits_down: false,
