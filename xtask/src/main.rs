@@ -24,7 +24,7 @@ mod reporter;
 mod services;
 mod shadow;
 mod signals;
-mod situation;
+mod stage_entry;
 mod state;
 mod supervisor;
 mod temporal;

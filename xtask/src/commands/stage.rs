@@ -12,7 +12,7 @@ use crate::{
     Usage, attach,
     backup::{self, Backup},
     project::Project,
-    situation::{self, Entrance},
+    stage_entry::{self, StageEntry},
     state::State,
     ui::{bold, green, red, say, tell},
 };
@@ -124,7 +124,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
         }
         return finish(stage, saved.as_ref(), running.as_ref(), project, as_json);
     };
-    let entered = Entrance::new(project, state, as_json).enter(stage)?;
+    let entered = StageEntry::new(project, state, as_json).enter(stage)?;
     if as_json {
         say!(
             "{}",
@@ -167,7 +167,7 @@ fn finish(
     as_json: bool,
 ) -> Result<ExitCode> {
     if let Some(state) = running {
-        situation::rebuild(project, state, as_json)?;
+        stage_entry::rebuild(project, state, as_json)?;
     }
     if as_json {
         let saved = saved.map(backup_json);

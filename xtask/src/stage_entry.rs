@@ -69,7 +69,7 @@ pub(crate) struct Entered {
 }
 
 /// The lab whose stage is entered.
-pub(crate) struct Entrance<'a> {
+pub(crate) struct StageEntry<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
@@ -79,13 +79,13 @@ pub(crate) struct Entrance<'a> {
     quiet: bool,
 }
 
-impl<'a> Entrance<'a> {
+impl<'a> StageEntry<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
-    pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> Entrance<'a> {
+    pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
         let server = Server::new(&state.endpoints());
         let cli = Cli::new(project, state);
         let reader = RefCell::new(Reader::new(&state.endpoints()));
-        Entrance { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
+        StageEntry { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
