@@ -1,7 +1,7 @@
 //! Kills: whatever dies in the middle of a transfer, the transfer goes on.
 
 use super::{all_complete, refusal, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty, moment::Moment};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -82,7 +82,7 @@ fn restarted(facts: &Facts, name: &str) -> Verdict {
 fn nothing_is_lost(facts: &Facts) -> Verdict {
     // What the bank has refused had nothing to lose.
     let meant = facts.transfers.iter().filter(|transfer| {
-        refusal(transfer.last()).is_none() || !honesty::wrong_with(facts, transfer).is_empty()
+        refusal(transfer.last()).is_none() || !invariants::wrong_with(facts, transfer).is_empty()
     });
     all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer), START_SOME)
 }

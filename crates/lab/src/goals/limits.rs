@@ -1,7 +1,7 @@
 //! A limit on attempts: a fault that lasts longer ends the transfer for good.
 
 use super::{completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -46,7 +46,7 @@ fn failed_for_good(facts: &Facts) -> Verdict {
 fn no_money_lost(facts: &Facts) -> Verdict {
     let mut evidence = Vec::new();
     for (transfer, run) in facts.runs().filter(|(_, run)| out_of_attempts(run).is_some()) {
-        if !honesty::wrong_with(facts, transfer).is_empty() {
+        if !invariants::wrong_with(facts, transfer).is_empty() {
             return Verdict::Open(format!(
                 "{} is out of balance: see what is wrong below",
                 transfer.workflow_id

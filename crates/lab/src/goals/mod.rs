@@ -10,7 +10,7 @@ pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;
 
-use crate::{Event, Evidence, Facts, Run, Status, Transfer, Verdict, honesty};
+use crate::{Event, Evidence, Facts, Run, Status, Transfer, Verdict, invariants};
 
 /// What to do when nothing was started yet.
 const START_ONE: &str = "start a transfer: cargo xtask transfer account_A account_B 25.50";
@@ -55,7 +55,7 @@ pub(crate) fn out_of_attempts(run: &Run) -> Option<Event<'_>> {
 /// That a transfer has completed, and the bank's ledger has it exactly once.
 fn completed_exactly<'a>(facts: &Facts, transfer: &'a Transfer) -> Option<Event<'a>> {
     let run = transfer.last();
-    let exact = run.status == Status::Completed && honesty::wrong_with(facts, transfer).is_empty();
+    let exact = run.status == Status::Completed && invariants::wrong_with(facts, transfer).is_empty();
     run.close().filter(|_| exact)
 }
 
@@ -90,7 +90,7 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
     let id = &transfer.workflow_id;
     let run = transfer.last();
     match run.status {
-        _ if !honesty::wrong_with(facts, transfer).is_empty() => {
+        _ if !invariants::wrong_with(facts, transfer).is_empty() => {
             format!("{id} did what it should not: see what is wrong below")
         }
         Status::Running if fails_now(run) => {

@@ -1,7 +1,7 @@
 //! A bug in an Activity: it fails attempt after attempt, and the same transfer completes once it is mended.
 
 use super::{START_ONE, later_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly, honesty};
+use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly, invariants};
 
 /// The activity that is broken.
 const WITHDRAW: &str = "withdraw";
@@ -77,7 +77,7 @@ fn withdraw_fails(facts: &Facts) -> Verdict {
 fn withdraw_succeeds(facts: &Facts) -> Verdict {
     let evidence = failed_before(facts).filter_map(|(transfer, failed, _)| {
         let (run, completed) = answer(transfer, failed)?;
-        let balance = honesty::money(&completed.payload("result")["new_balance"]);
+        let balance = invariants::money(&completed.payload("result")["new_balance"]);
         let since = balance.map_or(String::new(), |balance| format!("; the account holds {balance} since"));
         Some(Evidence::event(transfer, run, completed, format!("withdrawn{since}")))
     });

@@ -1,7 +1,7 @@
 //! A bug in Workflow code: the Workflow Task fails and is tried again until the code is mended.
 
 use super::{START_ONE, failed_tasks, fails_now, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, honesty, moment::Moment};
+use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -43,7 +43,7 @@ fn workflow_task_fails(facts: &Facts) -> Verdict {
 }
 
 fn goes_on(facts: &Facts) -> Verdict {
-    let is_wrong = |transfer| !honesty::wrong_with(facts, transfer).is_empty();
+    let is_wrong = |transfer| !invariants::wrong_with(facts, transfer).is_empty();
     let mut stuck = None;
     let mut evidence = Vec::new();
     for (transfer, run) in facts.runs() {
