@@ -51,7 +51,7 @@ pub struct Stage {
     /// What is to be reached, in order.
     pub goals: &'static [Goal],
     /// The stage that has the shipped fix for what is wrong in this one.
-    pub mended_by: Option<&'static str>,
+    pub fixed_by: Option<&'static str>,
 }
 
 /// Transfers that a stage begins with, under way under another stage's modules.
@@ -100,7 +100,7 @@ pub const STAGES: &[Stage] = &[
             "Find the line that the failure names, mend it and save: the lab rebuilds the worker by itself.",
         ],
         goals: workflow_bug::GOALS,
-        mended_by: Some("fix-workflow"),
+        fixed_by: Some("fix-workflow"),
     },
     Stage {
         name: "fix-workflow",
@@ -119,7 +119,7 @@ pub const STAGES: &[Stage] = &[
             "Find the address that withdraw calls, mend it and save.",
         ],
         goals: withdrawal::GOALS,
-        mended_by: Some("fix-activity"),
+        fixed_by: Some("fix-activity"),
     },
     Stage {
         name: "fix-activity",
@@ -137,7 +137,7 @@ pub const STAGES: &[Stage] = &[
             "Then try what can never work: cargo xtask transfer account_A account_B 5000 --wait",
         ],
         goals: completion::GOALS,
-        mended_by: None,
+        fixed_by: None,
     },
     Stage {
         name: "jerry-adds-step",
@@ -160,7 +160,7 @@ pub const STAGES: &[Stage] = &[
             "Nothing is wrong with Jerry's step in itself. Why do the old transfers not get on?",
         ],
         goals: versioning::STEP_GOALS,
-        mended_by: Some("version-workflow"),
+        fixed_by: Some("version-workflow"),
     },
     Stage {
         name: "version-workflow",
@@ -183,7 +183,7 @@ pub const STAGES: &[Stage] = &[
             "What tells the code which of the two it runs? Look for the MarkerRecorded event.",
         ],
         goals: versioning::PATCH_GOALS,
-        mended_by: None,
+        fixed_by: None,
     },
     Stage {
         name: "jerry-limits-retries",
@@ -201,7 +201,7 @@ pub const STAGES: &[Stage] = &[
             "Mend what is wrong, and see that new transfers complete. What becomes of those that have failed?",
         ],
         goals: limits::GOALS,
-        mended_by: Some("reset-workflows"),
+        fixed_by: Some("reset-workflows"),
     },
     Stage {
         name: "reset-workflows",
@@ -223,7 +223,7 @@ pub const STAGES: &[Stage] = &[
             "Reset one by hand, then the others in one batch: the commands are in lab/07-reset-workflows.md",
         ],
         goals: resets::GOALS,
-        mended_by: None,
+        fixed_by: None,
     },
     Stage {
         name: "pull-the-plug",
@@ -241,7 +241,7 @@ pub const STAGES: &[Stage] = &[
             "Kill what you like, by the pids in: cargo xtask lab status",
         ],
         goals: kills::GOALS,
-        mended_by: None,
+        fixed_by: None,
     },
 ];
 
@@ -274,7 +274,7 @@ mod tests {
     fn a_stage_names_only_stages_that_there_are() {
         for row in STAGES {
             let named =
-                row.mended_by.into_iter().chain(row.precondition.map(|precondition| precondition.stage));
+                row.fixed_by.into_iter().chain(row.precondition.map(|precondition| precondition.stage));
             for name in named {
                 assert!(stage(name).is_some(), "{}: {name}", row.name);
             }

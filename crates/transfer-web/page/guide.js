@@ -262,8 +262,8 @@ function drawHints(guide) {
   }
   show(button, !all);
   show(done, all);
-  if (!all || !changed(done, guide.mended_by)) return;
-  const mended = text(guide.mended_by, 120);
+  if (!all || !changed(done, guide.fixed_by)) return;
+  const mended = text(guide.fixed_by, 120);
   done.replaceChildren(
     mended ? 'That was the last hint. The shipped fix is shown by' : 'That was the last hint.',
     ...(mended ? [command(`cargo xtask stage ${mended} --diff`)] : []),

@@ -21,7 +21,7 @@ pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Op
         "html": text.html,
         "hints": hints,
         "hints_shown": hints_shown,
-        "mended_by": stage.mended_by,
+        "fixed_by": stage.fixed_by,
         "error": error,
     });
     if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {

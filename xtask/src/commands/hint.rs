@@ -37,7 +37,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     say!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
-    match (is_last, stage.mended_by) {
+    match (is_last, stage.fixed_by) {
         (false, _) => say!("one more: cargo xtask hint"),
         (true, Some(fix)) => {
             say!("that was the last; the shipped fix, as a diff: cargo xtask stage {fix} --diff")

@@ -164,10 +164,10 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
 
 /// Mends the code as the shipped fix does, once its failure is seen. Returns when it was saved.
 fn mend(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
-    let Some(mended) = stage.mended_by.and_then(lab::stage) else {
+    let Some(mended) = stage.fixed_by.and_then(lab::stage) else {
         return Err(about(
             stage,
-            "it says where to mend the code, and no stage has the fix: see mended_by".to_owned(),
+            "it says where to mend the code, and no stage has the fix: see fixed_by".to_owned(),
         ));
     };
     let is_seen = |check: &Value| {

@@ -41,9 +41,9 @@ fn row(at: usize, stage: &Stage) -> Vec<Complaint> {
         let what = format!("it has {hints} hints, and a learner needs {HINTS} or more");
         complain(text.file, what, "end it with a `## Hints`, a numbered list from a vague one to the line");
     }
-    if blocks.contains(&Block::Mend) && stage.mended_by.is_none() {
+    if blocks.contains(&Block::Mend) && stage.fixed_by.is_none() {
         let what = format!("it has the code mended, and no stage has the fix of {}", stage.name);
-        complain(text.file, what, &format!("name that stage as its mended_by in {TABLE}"));
+        complain(text.file, what, &format!("name that stage as its fixed_by in {TABLE}"));
     }
     if stage.goals.is_empty() {
         let what = format!("{} has no goals, so nothing tells whether it is reached", stage.name);
@@ -138,7 +138,7 @@ mod tests {
             deposits_down: false,
             look: &[],
             goals: &[],
-            mended_by: None,
+            fixed_by: None,
         }
     }
 

@@ -89,7 +89,7 @@ async fn another_stage_and_a_hint_are_told_when_they_are_entered_and_shown() {
         assert_eq!(guide["number"], at + 1, "{}", stage.name);
         assert_eq!(guide["error"], Value::Null);
         assert!(guide["goals"].as_array().is_some_and(|goals| !goals.is_empty()), "{}", stage.name);
-        assert_eq!(guide["mended_by"], json!(stage.mended_by));
+        assert_eq!(guide["fixed_by"], json!(stage.fixed_by));
     }
 
     // A service without a lab's folder has told all else by now, and nothing of stages.
