@@ -47,7 +47,7 @@ const CONFLICT: u16 = 409;
 pub(crate) type Kills = BTreeMap<&'static str, usize>;
 
 /// What came of a storm.
-pub(super) struct Weathered {
+pub(super) struct ChaosReport {
     /// What was killed.
     pub(super) kills: Kills,
     /// What the server and the bank have of it.
@@ -60,7 +60,7 @@ pub(super) struct Weathered {
 ///
 /// # Errors
 /// The first thing that is not as it must be, or that the storm was told to end.
-pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<Weathered> {
+pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     let storm = Storm {
         shadow,
         plan,
@@ -90,7 +90,7 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<Weathered> {
         (Some(error), _) => return Err(error),
         (None, recorded) => recorded.context("the storm ended before its time")?,
     };
-    Ok(Weathered {
+    Ok(ChaosReport {
         kills: storm.kills.into_inner().unwrap_or_else(PoisonError::into_inner),
         recorded,
         seen: storm.seen.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect(),
