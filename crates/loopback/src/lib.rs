@@ -24,10 +24,10 @@ mod failure;
 mod files;
 mod json_text;
 mod local_only;
-mod patience;
 mod program;
 mod router;
 mod serve;
+mod timeout_stream;
 
 pub use failure::Failure;
 pub use files::allow_files;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::files::allowed_files;
-use crate::patience::{Patient, Requests};
+use crate::timeout_stream::{Requests, TimeoutStream};
 
 /// How many connections [`serve`] has open at a time, where the system allows for as many.
 pub const CONNECTIONS: usize = 1024;
@@ -83,7 +83,7 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    // Its time begins with the rest before a head, so it is that of the rest; of the head's own, `Patient` sees to it.
+    // Its time begins with the rest before a head, so it is that of the rest; of the head's own, `TimeoutStream` sees to it.
     http.timer(TokioTimer::new()).header_read_timeout(limits.rest);
     let graceful = GracefulShutdown::new();
     // Dropped at the end, it takes with it what did not finish in time.
@@ -103,7 +103,7 @@ pub async fn serve_within(
                 // It only costs speed where it fails.
                 let _ = stream.set_nodelay(true);
                 let requests = Requests::default();
-                let stream = Patient::new(stream, limits.head, limits.answer, requests.clone());
+                let stream = TimeoutStream::new(stream, limits.head, limits.answer, requests.clone());
                 let app = TowerToHyperService::new(app.clone());
                 let service = service_fn(move |request| {
                     let under_way = requests.begin();

@@ -1,4 +1,4 @@
-//! A client's connection, with an end to the patience for one that is slow.
+//! A client's connection, with timeouts for one that is slow.
 
 use std::future::Future;
 use std::io;
@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 ///
 /// Hyper has a time for heads too, but that begins with the rest between two requests, for which a client may keep a
 /// connection long; and none for answers.
-pub(crate) struct Patient {
+pub(crate) struct TimeoutStream {
     stream: TcpStream,
     /// How long a head may take.
     head_limit: Duration,
@@ -25,7 +25,7 @@ pub(crate) struct Patient {
     requests: Requests,
     /// How many requests had begun when this was looked at last.
     seen: usize,
-    /// The end of the patience for the head that is on its way. A new connection is to send its first one at once.
+    /// The deadline of the head that is on its way. A new connection is to send its first one at once.
     head: Option<Pin<Box<Sleep>>>,
     /// The same for an answer.
     answer: Option<Pin<Box<Sleep>>>,
@@ -58,16 +58,16 @@ impl Drop for UnderWay {
     }
 }
 
-impl Patient {
-    /// This connection, with so much patience for a head and for an answer.
+impl TimeoutStream {
+    /// This connection, with these timeouts for a head and for an answer.
     pub(crate) fn new(
         stream: TcpStream,
         head_limit: Duration,
         answer_limit: Duration,
         requests: Requests,
-    ) -> Patient {
+    ) -> TimeoutStream {
         let head = Some(Box::pin(sleep(head_limit)));
-        Patient { stream, head_limit, answer_limit, requests, seen: 0, head, answer: None }
+        TimeoutStream { stream, head_limit, answer_limit, requests, seen: 0, head, answer: None }
     }
 
     /// Passes on how far writing is, unless the client takes nothing for too long.
@@ -83,7 +83,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for TimeoutStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for TimeoutStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, data);
