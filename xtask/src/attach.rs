@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long another command may take to clear away before this one gives up on it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The lab that runs, if one does. What is left over from one whose supervisor was killed is ended
 /// first, and said.
@@ -62,7 +62,7 @@ pub(crate) fn lock(project: &Project) -> Result<File> {
         }
         // Held, but by nobody that supervises yet: by a start in its first moment, or by a command
         // that clears away.
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > LOCK_TIMEOUT {
             bail!("another command holds {}; wait for it and try again", project.display(&path));
         }
         thread::sleep(Duration::from_millis(20));

@@ -27,7 +27,7 @@ const REPLACED: &str = "backup/.replaced";
 /// How the name of a backup begins while it is made.
 const UNFINISHED: &str = ".new.";
 /// How long another command may take to change them before this one gives up on it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the live modules hold; one that was deleted holds nothing.
 type Contents = [Option<Vec<u8>>; 2];
@@ -181,7 +181,7 @@ fn lock(project: &Project) -> Result<File> {
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("could not lock {}", path.display()));
             }
-            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_TIMEOUT => {
                 thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => {

@@ -147,7 +147,7 @@ fn pid_of(pid: u32) -> Pid {
 pub(crate) struct Ending<'a> {
     /// How long it has after TERM, before KILL.
     pub(crate) grace: Duration,
-    /// Asked again and again: whether there is no more patience, so KILL at once.
+    /// Asked again and again: whether to stop waiting and KILL at once.
     pub(crate) hurry: &'a dyn Fn() -> bool,
 }
 

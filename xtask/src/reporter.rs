@@ -137,7 +137,7 @@ impl Reporter {
         Some(Reporter { stop, stopped })
     }
 
-    /// Has a last report sent, that the lab stops; waits for it, but not for long, and not where nobody has patience any more.
+    /// Has a last report sent, that the lab stops; waits for it, but not for long, and not once a second signal asks the lab to stop now.
     pub(crate) fn stop(self, hurry: &dyn Fn() -> bool) {
         let begin = Instant::now();
         let _ = self.stop.send(());

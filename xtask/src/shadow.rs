@@ -58,11 +58,11 @@ exit 1
 "#;
 
 /// How long a command has to end by itself, on a busy machine and a busy service.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long one has that is told to.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often is looked whether one has ended.
-const PERIOD: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Its output is read to its end soon after, unless something that it has left running holds it open.
 const REST: Duration = Duration::from_secs(2);
 
@@ -244,7 +244,7 @@ impl Shadow {
             if self.is_interrupted() {
                 bail!("{BROKEN_OFF}");
             }
-            thread::sleep(PERIOD.min(time));
+            thread::sleep(POLL_INTERVAL.min(time));
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ impl Shadow {
                     ok: status.success(),
                 });
             }
-            let late = begin.elapsed() > PATIENCE;
+            let late = begin.elapsed() > COMMAND_TIMEOUT;
             if late || is_over() {
                 let ending = Ending { grace: GRACE, hurry: &|| false };
                 process::end_group(child.id(), Some(&mut child), &ending);
@@ -325,9 +325,12 @@ impl Shadow {
                 }
                 let bytes = output.recv_timeout(REST).unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes);
-                bail!("it did not end within {} s; until then it printed:\n{text}", PATIENCE.as_secs());
+                bail!(
+                    "it did not end within {} s; until then it printed:\n{text}",
+                    COMMAND_TIMEOUT.as_secs()
+                );
             }
-            thread::sleep(PERIOD);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

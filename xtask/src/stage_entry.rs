@@ -38,12 +38,12 @@ use crate::{
 };
 
 /// How long transfers may take to come where a stage needs them: many attempts of an Activity.
-const PATIENCE: Duration = Duration::from_secs(40);
+const MILESTONE_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long is waited for a stage's transfers to come to a rest while nothing happens.
 const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
-const PERIOD: Duration = Duration::from_millis(100);
-const SHARED_PERIOD: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const SHARED_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long is waited for transfers that may get on while none of them does. An attempt of an Activity takes up to five seconds, in
 /// which nothing is seen of it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);
@@ -317,7 +317,7 @@ impl<'a> StageEntry<'a> {
                 self.tell(format_args!("{which} {}", words(milestone, there.len() == 1)));
                 return Ok(there);
             }
-            if begin.elapsed() > self.longer_if_shared(PATIENCE) {
+            if begin.elapsed() > self.longer_if_shared(MILESTONE_TIMEOUT) {
                 bail!(
                     "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
                     there.len(),
@@ -375,7 +375,7 @@ impl<'a> StageEntry<'a> {
     }
 
     fn period(&self) -> Duration {
-        if self.state.remote_service.is_some() { SHARED_PERIOD } else { PERIOD }
+        if self.state.remote_service.is_some() { SHARED_POLL_INTERVAL } else { POLL_INTERVAL }
     }
 
     fn tell(&self, words: std::fmt::Arguments<'_>) {

@@ -48,9 +48,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// After running so long, the next death is a first one again.
 const STABLE: Duration = Duration::from_secs(30);
 /// How often a service that is not ready yet is looked at.
-const HASTE: Duration = Duration::from_millis(10);
+const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How often the rest is.
-const CALM: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a service may take to become ready before whoever waits for it is told.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked whether the lab's folder is still there.
@@ -344,7 +344,7 @@ impl Supervisor {
         let begin = Instant::now();
         self.begin_build(output);
         loop {
-            if !self.handle_events(HASTE)? {
+            if !self.handle_events(STARTUP_POLL_INTERVAL)? {
                 return Ok(false);
             }
             self.tick()?;
@@ -380,7 +380,7 @@ impl Supervisor {
     fn supervise(&mut self) -> Result<()> {
         loop {
             let settled = self.services.iter().all(|service| service.life == Life::Running);
-            if !self.handle_events(if settled { CALM } else { HASTE })? {
+            if !self.handle_events(if settled { POLL_INTERVAL } else { STARTUP_POLL_INTERVAL })? {
                 return Ok(());
             }
             self.tick()?;

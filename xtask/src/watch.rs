@@ -14,7 +14,7 @@ use std::{
 /// What is watched, relative to the project's folder.
 const WATCHED: [&str; 2] = ["crates/worker/src", "crates/worker/Cargo.toml"];
 /// How often.
-const PERIOD: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long everything must stay the same after a change: an editor may save several files, or one in
 /// several steps.
 const SETTLED: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ pub(crate) fn watch(root: PathBuf, mut on_change: impl FnMut(u64) -> bool + Send
     let mut surface = look(&root);
     thread::spawn(move || {
         loop {
-            thread::sleep(PERIOD);
+            thread::sleep(POLL_INTERVAL);
             let mut now = look(&root);
             if now == surface {
                 continue;

@@ -1,8 +1,8 @@
 // The board: asks for the rows every two seconds, and shows them. Names and words are the learners', so all of it reaches the
 // document as text.
 
-const PERIOD = 2000;
-const PATIENCE = 8000;
+const POLL_INTERVAL_MS = 2000;
+const REQUEST_TIMEOUT_MS = 8000;
 
 const summary = document.getElementById("summary");
 const news = document.getElementById("news");
@@ -102,7 +102,7 @@ function show(board) {
 
 async function look() {
   try {
-    const answer = await fetch("/board.json", { signal: AbortSignal.timeout(PATIENCE) });
+    const answer = await fetch("/board.json", { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
     const board = await answer.json();
     if (!answer.ok) throw new Error(board.message);
     show(board);
@@ -112,7 +112,7 @@ async function look() {
     summary.textContent = `no answer: ${error.message || "the board's program has ended"}${since}`;
     summary.className = "silent";
   }
-  setTimeout(look, PERIOD);
+  setTimeout(look, POLL_INTERVAL_MS);
 }
 
 look();

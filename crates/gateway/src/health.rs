@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// How often a service that answers is asked: thousands of labs may share it.
-const CALM: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often one is that does not.
-const HASTE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL_WHILE_SILENT: Duration = Duration::from_secs(1);
 /// An answer that takes longer is none.
 const WITHIN: Duration = Duration::from_secs(8);
 
@@ -27,7 +27,7 @@ pub(crate) async fn watch(link: Link) {
         let answer = link.ask(&path, Vec::new(), WITHIN).await;
         note(&link, begin, answer.err());
         let is_silent = link.heard().silent.is_some();
-        tokio::time::sleep(if is_silent { HASTE } else { CALM }).await;
+        tokio::time::sleep(if is_silent { POLL_INTERVAL_WHILE_SILENT } else { POLL_INTERVAL }).await;
     }
 }
 

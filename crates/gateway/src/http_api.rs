@@ -21,9 +21,9 @@ use crate::{
 /// No order is longer.
 const LONGEST: usize = 4 * 1024 * 1024;
 /// How long an answer may take.
-const SOON: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
-const LATE: Duration = Duration::from_secs(30);
+const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a question waits for its turn: the page and the commands wait for five seconds for an answer, and then take the service for down.
 const TURNS: Duration = Duration::from_millis(3500);
 
@@ -58,15 +58,15 @@ async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
         set(&mut order, &form, &name, &value);
     }
     let message = json::from_json(form, order).map_err(Status::invalid_argument)?;
-    let answer = gateway.ask(&route.method, &message, patience(&message)).await?;
+    let answer = gateway.ask(&route.method, &message, timeout(&message)).await?;
     Ok(json::to_json(&answer))
 }
 
 /// How long the answer to a message may take.
-fn patience(message: &DynamicMessage) -> Duration {
+fn timeout(message: &DynamicMessage) -> Duration {
     let waits =
         message.get_field_by_name("wait_new_event").is_some_and(|waits| waits.as_bool() == Some(true));
-    if waits { LATE } else { SOON }
+    if waits { LONG_POLL_TIMEOUT } else { REQUEST_TIMEOUT }
 }
 
 /// The place that a path means, and what it has for fields.

@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// How long what was made may take until it is known everywhere: namespaces and Search Attributes are cached.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked whether it is.
-const PERIOD: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a namespace that is made here keeps what has ended: three days, the least that Temporal Cloud would have, too.
 const RETENTION: &str = "259200s";
 
@@ -173,7 +173,7 @@ async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
             if let Some(found) = look().await {
                 break found;
             }
-            tokio::time::sleep(PERIOD).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     tokio::time::timeout(KNOWN_WITHIN, found).await.ok()

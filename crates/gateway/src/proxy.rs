@@ -18,7 +18,7 @@ const LONGEST: usize = 4 * 1024 * 1024;
 /// How long a batch waits for the one before it.
 const TURN: Duration = Duration::from_secs(60);
 /// How often it asks whether that is over.
-const PERIOD: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The status of a batch whose turn it is not, as gRPC writes it.
 const RESOURCE_EXHAUSTED: &str = "8";
 /// What stands before a message: whether it is compressed, and its length.
@@ -62,7 +62,7 @@ async fn in_turn(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Res
             };
             return Ok(Response::from_parts(head, body));
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

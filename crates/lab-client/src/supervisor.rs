@@ -52,12 +52,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// There is no answer, or it is one: in the supervisor's own words then.
-    pub fn exchange(&self, mut message: Value, patience: Option<Duration>) -> Result<Value> {
+    pub fn exchange(&self, mut message: Value, timeout: Option<Duration>) -> Result<Value> {
         message["token"] = json!(self.token);
         let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).context(silent)?;
         writeln!(stream, "{message}").context(silent)?;
-        stream.set_read_timeout(patience).context(silent)?;
+        stream.set_read_timeout(timeout).context(silent)?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).context(silent)?;
         let answer: Value = serde_json::from_str(&line).context("the lab ended while it was asked")?;

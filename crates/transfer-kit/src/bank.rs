@@ -15,7 +15,7 @@ use crate::{
 
 /// How long one call may take: less than an attempt's Start-To-Close Timeout, so that the attempt says
 /// itself what it waited for.
-const PATIENCE: Duration = Duration::from_secs(4);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The bank at an address.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Bank {
     /// The bank at this address, a URL without a path such as `http://127.0.0.1:5050`.
     pub fn at(address: impl Into<String>) -> Bank {
         let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             // The bank is on this machine; a company's proxy would look for it on its own.
             .no_proxy()
             .build()
@@ -124,7 +124,7 @@ impl Call {
         };
         let (status, body) = sent.await.map_err(|error: reqwest::Error| {
             let what = match error.is_timeout() {
-                true => format!("no answer from {} within {PATIENCE:?}", self.url),
+                true => format!("no answer from {} within {REQUEST_TIMEOUT:?}", self.url),
                 false => format!("no bank answers at {}", self.url),
             };
             // Its message would name the URL once more.

@@ -32,7 +32,7 @@ pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 /// More than so many transfers are not replayed: one in 500 tells what the others would.
 const MOST: usize = 500;
 /// Code that waits for something that never comes is given up on after this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A transfer that has begun.
 #[derive(Clone, Debug)]
@@ -155,9 +155,9 @@ where
 {
     begin_next_task(&mut events);
     let replayed = host::replay::<W>(WorkflowHistory::from(History { events }));
-    match tokio::time::timeout(PATIENCE, replayed).await {
+    match tokio::time::timeout(REPLAY_TIMEOUT, replayed).await {
         Ok(replayed) => replayed.map_err(|error| reason(&format!("{error:#}"))),
-        Err(_) => Err(format!("its replay did not end within {PATIENCE:?}")),
+        Err(_) => Err(format!("its replay did not end within {REPLAY_TIMEOUT:?}")),
     }
 }
 

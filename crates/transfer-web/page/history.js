@@ -12,7 +12,7 @@ import { ago, everySecond } from './time.js';
 /** At most one question in this many milliseconds, however often something changes. */
 const REST = 1500;
 /** Milliseconds after which a question is given up, and those until it is asked again when it failed. */
-const PATIENCE = 40_000;
+const REQUEST_TIMEOUT_MS = 40_000;
 const AFTER_FAILURE = 10_000;
 
 /** The transfers that are shown. @type {Set<ReturnType<typeof movement>>} */
@@ -128,7 +128,7 @@ async function load() {
   let rest = REST;
   const state = byId('history-state');
   try {
-    const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(PATIENCE)]));
+    const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]));
     if (underWay !== mine) return;
     const found = list(answer.workflows).map(record);
     drawSummary(answer.summary);

@@ -3,7 +3,7 @@
 import { record, text } from './outside.js';
 
 /** Seconds after which an order is given up. Starting a dozen transfers may take a while on a busy machine. */
-const PATIENCE = 40;
+const REQUEST_TIMEOUT_SECONDS = 40;
 /** A button takes no second click for this many milliseconds, so that a double click orders once. */
 const HOLD = 800;
 
@@ -39,15 +39,15 @@ async function request(path, options) {
  * Sends an order.
  * @param {string} path
  * @param {object} body
- * @param {number} [patience] seconds after which it is given up
+ * @param {number} [timeout] seconds after which it is given up
  * @throws {OrderError} with the server's own sentence where it has one
  */
-export function order(path, body, patience = PATIENCE) {
+export function order(path, body, timeout = REQUEST_TIMEOUT_SECONDS) {
   return request(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(patience * 1000),
+    signal: AbortSignal.timeout(timeout * 1000),
   });
 }
 

@@ -6,7 +6,7 @@ import { list, record, text } from './outside.js';
 import { get, watch } from './store.js';
 
 /** Entering a stage builds the worker, and may first bring transfers to where the stage begins. */
-const PATIENCE = 600;
+const ENTER_TIMEOUT_SECONDS = 600;
 
 /** @type {Record<string, any>[]} */
 let stages = [];
@@ -40,7 +40,7 @@ function enter(button) {
     pressed = button;
     say(place, '', `Entering ${name}: the worker is built and started, and the transfers are brought to where it begins.`);
     try {
-      const entered = await order('/api/stage', { name }, PATIENCE);
+      const entered = await order('/api/stage', { name }, ENTER_TIMEOUT_SECONDS);
       const saved = text(record(entered.saved).id, 120);
       const kept = saved ? ` What you had changed is saved; to bring it back: cargo xtask stage restore ${saved}` : '';
       say(place, 'ok', `${name} is entered.${kept}`);

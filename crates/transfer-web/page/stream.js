@@ -14,7 +14,7 @@ export const PAGE = 10;
 /** Seconds between two tries. The last one goes on for ever. */
 const WAITS = [0.2, 0.5, 1, 2];
 /** A server that takes a connection and then says nothing for this many seconds does not answer. */
-const PATIENCE = 10;
+const SILENCE_TIMEOUT_SECONDS = 10;
 /** The server says something every ten seconds, if only that it is there. This many without a word, and it does not answer. */
 const SILENCE = 25;
 /**
@@ -32,7 +32,7 @@ let lastHeard = null;
 /** @type {number | undefined} */
 let again;
 /** @type {number | undefined} */
-let patience;
+let silenceTimer;
 /** Whether the stream is let go of because nobody looks. */
 let asleep = false;
 /** @type {number | undefined} */
@@ -40,7 +40,7 @@ let drowsy;
 
 function close() {
   clearTimeout(again);
-  clearTimeout(patience);
+  clearTimeout(silenceTimer);
   source?.close();
   source = null;
 }
@@ -61,8 +61,8 @@ function lost(silent) {
  * @param {number} seconds
  */
 function expectWord(seconds) {
-  clearTimeout(patience);
-  patience = setTimeout(() => lost(true), seconds * 1000);
+  clearTimeout(silenceTimer);
+  silenceTimer = setTimeout(() => lost(true), seconds * 1000);
 }
 
 function open() {
@@ -70,7 +70,7 @@ function open() {
   if (asleep) return;
   const opened = new EventSource(`/api/events?offset=${offset}&limit=${PAGE}`);
   source = opened;
-  expectWord(PATIENCE);
+  expectWord(SILENCE_TIMEOUT_SECONDS);
   opened.onerror = () => lost(false);
   opened.onopen = () => {
     expectWord(SILENCE);

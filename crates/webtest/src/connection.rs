@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long an answer may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection.
 pub struct Connection(TcpStream);
@@ -57,13 +57,13 @@ impl Connection {
     /// # Panics
     /// There is none within a minute, or it is not of HTTP/1.1 with a length.
     pub fn answer(&mut self) -> Option<Answer> {
-        self.0.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        self.0.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("a time limit");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             match self.0.read(&mut byte) {
                 Ok(1) => head.push(byte[0]),
-                Err(error) if is_late(&error) => panic!("no answer in {PATIENCE:?}"),
+                Err(error) if is_late(&error) => panic!("no answer in {ANSWER_TIMEOUT:?}"),
                 _ => return None,
             }
         }

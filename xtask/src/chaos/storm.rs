@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// How often is looked whether something is to be done.
-const PERIOD: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a part may stay away, and how long the transfers may take to one that ends.
-const PATIENCE: Duration = Duration::from_secs(120);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// So many transfers are under way at a time, about: so there are always some at every step.
 const IN_FLIGHT: usize = 50;
 /// After so many kills the ledger is looked through, and said how far it is.
@@ -138,7 +138,7 @@ impl Storm<'_> {
             if self.is_over.load(Ordering::Relaxed) {
                 bail!("{BROKEN_OFF}");
             }
-            self.shadow.pause(PERIOD.min(end.saturating_duration_since(Instant::now())))?;
+            self.shadow.pause(POLL_INTERVAL.min(end.saturating_duration_since(Instant::now())))?;
             if Instant::now() >= end {
                 return Ok(());
             }
@@ -162,7 +162,7 @@ impl Storm<'_> {
         for (number, order) in self.plan.orders.iter().enumerate() {
             let is_due = || number <= self.due(self.killed() + 1);
             while !is_due() || self.open.load(Ordering::Relaxed) > IN_FLIGHT {
-                self.pause(PERIOD)?;
+                self.pause(POLL_INTERVAL)?;
             }
             self.start(order)?;
             self.started.fetch_add(1, Ordering::Relaxed);
@@ -203,10 +203,10 @@ impl Storm<'_> {
                 // It was started, and the answer that said so got lost.
                 Some(Err(error)) if status_of(&error) == CONFLICT => return Ok(()),
                 // A server that starts has answers of its own for what it does not know yet.
-                Some(Err(error)) if begin.elapsed() > PATIENCE => {
+                Some(Err(error)) if begin.elapsed() > RECOVERY_TIMEOUT => {
                     return Err(error).with_context(|| format!("{workflow_id} cannot be started"));
                 }
-                _ => self.pause(PERIOD)?,
+                _ => self.pause(POLL_INTERVAL)?,
             }
         }
     }
@@ -224,7 +224,7 @@ impl Storm<'_> {
                     }
                 }
             }
-            if self.pause(PERIOD).is_err() {
+            if self.pause(POLL_INTERVAL).is_err() {
                 break;
             }
         }
@@ -269,20 +269,20 @@ impl Storm<'_> {
             self.pause(targets.pause())?;
             // Not so fast that nothing gets done any more: then there would be little left to break.
             while self.ended() + self.slack() < self.due(number - 1) {
-                self.pause(PERIOD)?;
+                self.pause(POLL_INTERVAL)?;
             }
             let begin = Instant::now();
             let (target, process) = loop {
                 if let Some(found) = self.next_target(&mut targets) {
                     break found;
                 }
-                if begin.elapsed() > PATIENCE {
+                if begin.elapsed() > RECOVERY_TIMEOUT {
                     bail!(
                         "for {} nothing that is to be killed next is there",
-                        duration(PATIENCE.as_secs_f64())
+                        duration(RECOVERY_TIMEOUT.as_secs_f64())
                     );
                 }
-                self.pause(PERIOD)?;
+                self.pause(POLL_INTERVAL)?;
             };
             process::signal(&process, Signal::SIGKILL);
             *locked(&self.kills).entry(target).or_default() += 1;
@@ -340,7 +340,7 @@ impl Storm<'_> {
                     (least, since) = (left, Instant::now());
                 }
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > RECOVERY_TIMEOUT {
                 let open = open.context("the server does not tell which transfers are under way")?;
                 bail!("{}", still_under_way(&server, &open));
             }
@@ -370,7 +370,7 @@ fn still_under_way(server: &Server, open: &[Run]) -> String {
     let mut said = format!(
         "{} transfers do not end, though nothing was killed for {}",
         open.len(),
-        duration(PATIENCE.as_secs_f64())
+        duration(RECOVERY_TIMEOUT.as_secs_f64())
     );
     for run in open.iter().take(5) {
         let what = match stuck::look(server, run) {

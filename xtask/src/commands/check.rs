@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often `--watch` looks.
-const PERIOD: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// So many pieces of evidence are shown for a goal.
 const SHOWN: usize = 3;
 /// The longest line of evidence.
@@ -77,7 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         };
         show(&lines, &shown, in_place);
         shown = lines;
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

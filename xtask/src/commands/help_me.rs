@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// How long the lab may take to pass it on.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often is looked whether it has.
-const PERIOD: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) fn command() -> Command {
     Command::new("help-me")
@@ -67,7 +67,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let server = Server::new(&state.endpoints());
     let begin = Instant::now();
     let mut silence = None;
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < DELIVERY_TIMEOUT {
         match class::last(&server, learner) {
             Ok(Some(held)) if held.report.lab == lab && held.report.help == help => {
                 match help {
@@ -82,7 +82,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             Ok(_) => silence = None,
             Err(error) => silence = Some(error),
         }
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
     }
     let what = if help.is_some() { "is not on the board" } else { "is still on the board" };
     tell!(

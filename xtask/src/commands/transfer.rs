@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often a transfer is looked at while it is waited for.
-const PERIOD: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     Command::new("transfer")
@@ -141,7 +141,7 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
                 told = Some(now);
             }
         }
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

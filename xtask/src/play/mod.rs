@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// How long a lab has to come to what a text says of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often is looked meanwhile.
-const PERIOD: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where and how the lab is not as its text says.
 #[derive(Debug)]
@@ -82,9 +82,9 @@ pub(crate) fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Opti
 }
 
 /// On a service that others share everything may take longer, above all where many rehearse on one machine.
-fn patience(shadow: &Shadow) -> Duration {
+fn state_timeout(shadow: &Shadow) -> Duration {
     let is_shared = shadow.state().is_ok_and(|state| state.remote_service.is_some());
-    if is_shared { 3 * PATIENCE } else { PATIENCE }
+    if is_shared { 3 * STATE_TIMEOUT } else { STATE_TIMEOUT }
 }
 
 /// A failure that no line of the text stands for.
@@ -138,10 +138,10 @@ fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut I
         } else {
             ("it fails, and the text does not show that", None)
         };
-        if !typed.only_reads() || begin.elapsed() > patience(shadow) {
+        if !typed.only_reads() || begin.elapsed() > state_timeout(shadow) {
             return Err(failure(ids, says.to_owned(), printed.lines, differ));
         }
-        shadow.pause(PERIOD).map_err(|error| breaks(ids, error))?;
+        shadow.pause(POLL_INTERVAL).map_err(|error| breaks(ids, error))?;
     }
 }
 
@@ -213,12 +213,12 @@ fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
         if now["state"] == "running" && now["pid"] != before["pid"] {
             return Ok(());
         }
-        if begin.elapsed() > patience(shadow) {
+        if begin.elapsed() > state_timeout(shadow) {
             let log =
                 std::fs::read_to_string(shadow.project.log(crate::logs::SUPERVISOR)).unwrap_or_default();
             bail!("the mended modules are saved, and the lab's worker does not run them; its log:\n{log}");
         }
-        shadow.pause(PERIOD)?;
+        shadow.pause(POLL_INTERVAL)?;
     }
 }
 
@@ -235,12 +235,12 @@ fn reach(shadow: &Shadow, stage: &Stage, else_says: &str, is_so: impl Fn(&Value)
     let words = ["check", "--json"];
     let begin = Instant::now();
     loop {
-        let looked = shadow.xtask(&words).and_then(|printed| shadow.pause(PERIOD).map(|()| printed));
+        let looked = shadow.xtask(&words).and_then(|printed| shadow.pause(POLL_INTERVAL).map(|()| printed));
         let printed = looked.map_err(|error| about(stage, format!("{error:#}")))?;
         if printed.json().is_some_and(|check| is_so(&check)) {
             return Ok(());
         }
-        if begin.elapsed() > patience(shadow) {
+        if begin.elapsed() > state_timeout(shadow) {
             let failure = about(stage, else_says.to_owned());
             let typed = Some("cargo xtask check --json".to_owned());
             return Err(Box::new(Failure { typed, printed: told(&printed), ..*failure }));

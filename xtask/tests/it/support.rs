@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 use crate::copy;
 
 /// Long enough for a busy machine; a test that works never waits so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What a command did.
 #[derive(Debug)]
@@ -318,7 +318,7 @@ pub(crate) fn outcome(mut command: Command) -> Outcome {
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < CONDITION_TIMEOUT, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

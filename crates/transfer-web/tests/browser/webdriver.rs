@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// How long any command may take, with a script's own limit within it.
-const PATIENCE: Duration = Duration::from_secs(90);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A browser that takes commands.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl From<Key> for char {
 impl Client {
     /// Has the driver on this port open a browser; returns it with the session's id.
     pub(crate) async fn open(port: u16, capabilities: Value) -> Result<(Client, String)> {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(COMMAND_TIMEOUT).build()?;
         let sessions = format!("http://127.0.0.1:{port}/session");
         let wishes = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let opened = value_of(http.post(&sessions).json(&wishes)).await?;

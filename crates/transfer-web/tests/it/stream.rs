@@ -14,7 +14,7 @@ use tokio::{
 use crate::support::{Client, OPENAPI, check_headers};
 
 /// Longer than anything here takes on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A stream. Dropped, it is closed.
 pub(crate) struct Stream {
@@ -69,7 +69,7 @@ impl Stream {
     /// The next event; none where the stream has ended in order.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let next = self.events.recv();
-        let event = tokio::time::timeout(PATIENCE, next).await.expect("an event, or the end, in time");
+        let event = tokio::time::timeout(EVENT_TIMEOUT, next).await.expect("an event, or the end, in time");
         match &event {
             Some(event) => drop(self.last.insert(event.name.clone(), event.json.clone())),
             None => (&mut self.reader).await.expect("a stream that ends in order"),
@@ -80,7 +80,7 @@ impl Stream {
     /// What this subject tells, once it is so: each event is the whole truth of its subject.
     pub(crate) async fn until(&mut self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < EVENT_TIMEOUT {
             match self.last.get(name) {
                 Some(last) if is_so(last) => return last.clone(),
                 _ => self.next().await.expect("a stream that goes on"),

@@ -32,11 +32,11 @@ use crate::{
 };
 
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// So many times the board is asked for.
 const BOARDS: u32 = 20;
 /// How often is looked whether it does.
-const PERIOD: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     Command::new("class")
@@ -157,10 +157,10 @@ impl Service {
         };
         let begin = Instant::now();
         while !http::answers(&format!("{}/api/v1/namespaces/default", service.http)) {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > SERVER_TIMEOUT {
                 bail!("the Temporal server did not start; see {}", service.folder.join("log").display());
             }
-            thread::sleep(PERIOD);
+            thread::sleep(POLL_INTERVAL);
         }
         service.pid = child_of(service.shell.id(), temporal_cli).unwrap_or_default();
         Ok(service)

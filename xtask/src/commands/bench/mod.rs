@@ -53,7 +53,7 @@ const LOAD: Duration = Duration::from_secs(3);
 /// So many transfers meet the bugs.
 const STUCK: usize = 5;
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a command that is broken off may take to end what it has started.
 const GRACE: Duration = Duration::from_secs(40);
 
@@ -534,7 +534,7 @@ fn attempts(server: &Server, runs: &[Run]) -> Vec<u64> {
 fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     let begin = Instant::now();
     while !is_so() {
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > TIMEOUT {
             bail!("waited in vain until {what}");
         }
         thread::sleep(Duration::from_millis(10));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use lab_client::{http::get_news, temporal::Server};
 
-use super::{Bench, PATIENCE, median, timed};
+use super::{Bench, TIMEOUT, median, timed};
 use crate::{
     ports,
     services::{self, ACCOUNT_API, TEMPORAL, TRANSFER_WEB},
@@ -102,7 +102,7 @@ impl Page {
     /// Waits for an event with these words.
     fn wait_for(&self, words: &str) -> Result<()> {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) if line.contains(words) => return Ok(()),
                 Ok(_) => {}
                 Err(_) => bail!("no event with {words} came to the page"),

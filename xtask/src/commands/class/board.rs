@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often `--watch` looks.
-const PERIOD: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Where the page is, unless that port is taken.
 const PAGE_PORT: u16 = 7240;
 /// How often is looked whether the page's program has ended.
@@ -98,7 +98,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             return Ok(ExitCode::SUCCESS);
         }
         shown = lines;
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

@@ -29,7 +29,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long it has to end after TERM.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often is looked.
-const PERIOD: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A gateway. It ends with this, and with this process, however that ends.
 pub(super) struct Gateway {
@@ -89,7 +89,7 @@ impl Gateway {
             if begin.elapsed() > READY_WITHIN {
                 bail!("the service has not answered within {}", ui::duration(READY_WITHIN.as_secs_f64()));
             }
-            thread::sleep(PERIOD);
+            thread::sleep(POLL_INTERVAL);
         }
         for made in said.new_lines().iter().filter(|line| line.starts_with("made ")) {
             tell!("{made}");

@@ -39,7 +39,7 @@ const NAME: &str = "rehearsal";
 /// How long the board may take to show what was reported last: it is a list, which follows some moments later.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked at.
-const PERIOD: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// More do not find ports.
 const MOST: u16 = 100;
 
@@ -161,7 +161,7 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
             Err(error) if is_late => return Err(error),
             // A busy service answers a moment later.
             Err(_) => {
-                thread::sleep(PERIOD);
+                thread::sleep(POLL_INTERVAL);
                 continue;
             }
         };
@@ -176,7 +176,7 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
         if is_complete || is_late {
             return Ok(());
         }
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

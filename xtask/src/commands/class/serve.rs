@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How long the server of a class that was killed may take to give its ports back.
 const FREED_WITHIN: Duration = Duration::from_secs(10);
 /// How often is looked.
-const PERIOD: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     let port = |name: &'static str, default: &'static str, help: &'static str| {
@@ -82,14 +82,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let _ = signal.send(());
     })?;
     let left = Served::left(project);
-    let patience = if left.is_some() { FREED_WITHIN } else { Duration::ZERO };
-    let listeners = [take(bound, port, "port", patience)?, take(bound, ui_port, "ui-port", patience)?];
+    let timeout = if left.is_some() { FREED_WITHIN } else { Duration::ZERO };
+    let listeners = [take(bound, port, "port", timeout)?, take(bound, ui_port, "ui-port", timeout)?];
     if let Some(warning) = warning(bound, port, ui_port) {
         tell!("{warning}");
     }
 
     if let Some(left) = left {
-        wait_for_end(&left, patience);
+        wait_for_end(&left, timeout);
     }
     let room = Room::of(bound, listeners, [port, ui_port])?;
     let server = DevServer {
@@ -146,7 +146,7 @@ fn serve(
                 closed = Some(room);
             }
         }
-        match signals.recv_timeout(PERIOD) {
+        match signals.recv_timeout(POLL_INTERVAL) {
             Err(RecvTimeoutError::Timeout) => {}
             _ => {
                 if closed.is_none() {
@@ -258,23 +258,23 @@ impl Room {
 }
 
 /// Waits until the server of a class that was killed has ended, and with it its hold on the database.
-fn wait_for_end(left: &Served, patience: Duration) {
+fn wait_for_end(left: &Served, timeout: Duration) {
     let begin = Instant::now();
-    while !ports::is_free(left.http_port) && begin.elapsed() < patience {
-        thread::sleep(PERIOD);
+    while !ports::is_free(left.http_port) && begin.elapsed() < timeout {
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
 /// The port of the class, once whoever is about to leave it has.
-fn take(bound: IpAddr, port: u16, flag: &str, patience: Duration) -> Result<TcpListener> {
+fn take(bound: IpAddr, port: u16, flag: &str, timeout: Duration) -> Result<TcpListener> {
     let begin = Instant::now();
     loop {
         let error = match TcpListener::bind((bound, port)) {
             Ok(listener) => return Ok(listener),
             Err(error) => error,
         };
-        if error.kind() == io::ErrorKind::AddrInUse && begin.elapsed() < patience {
-            thread::sleep(PERIOD);
+        if error.kind() == io::ErrorKind::AddrInUse && begin.elapsed() < timeout {
+            thread::sleep(POLL_INTERVAL);
             continue;
         }
         return Err(match error.kind() {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often the logs are looked at.
-const PERIOD: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn command() -> Command {
     Command::new("logs")
@@ -58,7 +58,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     loop {
-        thread::sleep(PERIOD);
+        thread::sleep(POLL_INTERVAL);
         if stream.print_new().is_err() {
             return Ok(ExitCode::SUCCESS);
         }

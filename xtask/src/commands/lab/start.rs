@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How often the logs are looked at while they are followed.
-const PERIOD: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     with_options(Command::new("start"))
@@ -113,7 +113,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
                 }
                 return;
             }
-            thread::sleep(PERIOD);
+            thread::sleep(POLL_INTERVAL);
         }
         let _ = stream.print_new();
     });

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long the services may take together, each having its own deadline.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn command() -> Command {
     Command::new("stop")
@@ -36,7 +36,7 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
             process::signal(&asked.supervisor, Signal::SIGTERM);
         }
     });
-    if !process::wait_for_end(&state.supervisor, PATIENCE) {
+    if !process::wait_for_end(&state.supervisor, STOP_TIMEOUT) {
         tell!("the supervisor (pid {}) does not end; killing it", state.supervisor.pid);
         process::signal(&state.supervisor, Signal::SIGKILL);
         if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {

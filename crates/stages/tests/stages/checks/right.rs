@@ -102,7 +102,7 @@ async fn what_a_patch_comes_too_late_for_does_not_keep_the_goal_open() {
 }
 
 #[tokio::test]
-async fn other_patience_than_the_shipped_one() {
+async fn other_timeouts_than_the_shipped_ones() {
     let fixes = ["five-minutes", "a-thousand-attempts", "longer-pauses", "keeps-the-limit"];
     let lab = Lab::start().await;
     let failed = ["out-of-attempts", "no-money-lost"];
