@@ -13,7 +13,7 @@ use crate::{
     project::{Project, clear_scratch, open_private},
     services,
     state::{self, State},
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// How long another command may take to clear away before this one gives up on it.
@@ -100,9 +100,9 @@ pub(crate) fn clear_leftovers(project: &Project) {
     // What was written until they had ended.
     clear_files(project);
     if ended.is_empty() {
-        tell!("the last lab was not stopped properly; nothing of it was left running");
+        stderrln!("the last lab was not stopped properly; nothing of it was left running");
     } else {
-        tell!("the last lab was not stopped properly; ended what it left running: {}", ended.join(", "));
+        stderrln!("the last lab was not stopped properly; ended what it left running: {}", ended.join(", "));
     }
 }
 

@@ -17,7 +17,7 @@ use lab_client::{progress::Progress, time};
 use crate::{
     progress,
     project::{Project, clear_scratch, close_if_there, make_private, open_private, replace_file},
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// The live modules, relative to the project's folder.
@@ -49,8 +49,8 @@ pub(crate) struct Backup {
 impl Backup {
     /// Tells the learner where it is.
     pub(crate) fn tell(&self, project: &Project) {
-        tell!("your changes are saved in {}", project.display(&self.folder));
-        tell!("bring them back with: cargo xtask stage restore {}", self.id);
+        stderrln!("your changes are saved in {}", project.display(&self.folder));
+        stderrln!("bring them back with: cargo xtask stage restore {}", self.id);
     }
 
     /// The stage it was saved at.
@@ -153,7 +153,7 @@ fn begin(project: &Project) -> Result<File> {
     }
     for files in [&beside[0], &beside[1], &replaced(project)] {
         if let Some(backup) = save_lost(project, files).context("nothing was touched")? {
-            tell!(
+            stderrln!(
                 "what was written while another command replaced it is saved in {}; bring it back with: \
                  cargo xtask stage restore {}",
                 project.display(&backup.folder),

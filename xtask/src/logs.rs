@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     project::{Project, open_private},
-    services, ui,
+    services, terminal,
 };
 
 /// A log that has grown beyond this is put aside when what writes it is started.
@@ -107,7 +107,7 @@ impl Stream {
     pub(crate) fn print_new(&mut self) -> io::Result<()> {
         for (name, tail) in &mut self.0 {
             for line in tail.new_lines() {
-                ui::try_say(format_args!("{}{line}", prefix(name)))?;
+                terminal::try_stdout_line(format_args!("{}{line}", prefix(name)))?;
             }
         }
         Ok(())
@@ -117,7 +117,7 @@ impl Stream {
 /// What stands before a line of that log.
 pub(crate) fn prefix(name: &str) -> String {
     let width = names().map(str::len).max().unwrap_or_default();
-    if !ui::colours() {
+    if !terminal::colours() {
         return format!("{name:width$} | ");
     }
     let colour = 31 + names().position(|other| other == name).unwrap_or_default() % 6;

@@ -29,9 +29,9 @@ mod state;
 mod supervisor;
 mod temporal;
 mod temporal_cli;
+mod terminal;
 mod tidy;
 mod toolchain;
-mod ui;
 mod watch;
 
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match commands::run(&arguments) {
         Ok(code) => code,
         Err(error) => {
-            ui::tell_line(format_args!("error: {error:#}"));
+            terminal::stderr_line(format_args!("error: {error:#}"));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     Usage,
     commands::flag,
     project::{Project, replace_file},
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// The file that tells the next start which service it was.
@@ -159,7 +159,10 @@ pub(crate) fn remember(project: &Project, remote_service: Option<&RemoteService>
 pub(crate) fn tell_of_last(arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
     if let Some(remote_service) = chosen.filter(|_| !asked) {
-        tell!("as last time, on {}; on a server of its own again with: --own-server", name(remote_service));
+        stderrln!(
+            "as last time, on {}; on a server of its own again with: --own-server",
+            name(remote_service)
+        );
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
     control,
     project::{Project, replace_file},
     services::Setup,
-    ui,
+    terminal,
 };
 
 /// The file with what the learner asks for.
@@ -94,7 +94,7 @@ pub(crate) fn check_name(setup: &Setup) -> Result<()> {
         bail!(
             "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
              older lab of yours, stop that, or wait for three minutes",
-            ui::duration(age.max(0.0))
+            terminal::duration(age.max(0.0))
         );
     }
     Ok(())
@@ -311,7 +311,7 @@ impl Lab {
             what: longest.what(),
             attempt: longest.attempt,
             since: since(&longest),
-            failure: ui::shorten(&longest.failure, WIDTH),
+            failure: terminal::shorten(&longest.failure, WIDTH),
         })
     }
 

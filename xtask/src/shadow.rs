@@ -36,7 +36,7 @@ use crate::{
     signals,
     state::State,
     temporal_cli,
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// The worker of a shadow: it runs the variants of which the live modules are copies.
@@ -338,7 +338,7 @@ impl Shadow {
 impl Drop for Shadow {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            tell!("error: {error:#}");
+            stderrln!("error: {error:#}");
         }
     }
 }

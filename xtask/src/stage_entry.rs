@@ -34,7 +34,7 @@ use crate::{
     project::{Project, open_private},
     state::State,
     temporal::Cli,
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// How long transfers may take to come where a stage needs them: many attempts of an Activity.
@@ -380,7 +380,7 @@ impl<'a> StageEntry<'a> {
 
     fn tell(&self, words: std::fmt::Arguments<'_>) {
         if !self.quiet {
-            tell!("{words}");
+            stderrln!("{words}");
         }
     }
 }
@@ -399,7 +399,7 @@ pub(crate) fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<(
     let built = if quiet {
         ask()
     } else {
-        tell!("building and restarting the worker");
+        stderrln!("building and restarting the worker");
         follow(project, ask)
     };
     built.map(drop).context("the modules are in place, but the worker was not restarted")

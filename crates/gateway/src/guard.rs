@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long the question whose a Workflow is may take.
-const SOON: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a learner may do; everything where there is no learner.
 #[derive(Clone, Debug)]
@@ -286,7 +286,7 @@ impl Guard {
         let mut execution = execution(&question)?;
         execution.set_field_by_name("workflow_id", Value::String(id.to_owned()));
         question.set_field_by_name("execution", Value::Message(execution));
-        match link.ask(&api::path(&method), question.encode_to_vec(), SOON).await {
+        match link.ask(&api::path(&method), question.encode_to_vec(), REQUEST_TIMEOUT).await {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status),
             Ok(answer) => {

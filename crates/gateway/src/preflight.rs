@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long each answer may take.
-const SOON: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what was made may take until it is known everywhere: namespaces and Search Attributes are cached.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked whether it is.
@@ -195,7 +195,8 @@ async fn ask_in_turn(
     let method =
         api::method_of(service, method).ok_or_else(|| Status::internal("there is no such method"))?;
     let message = json::from_json(method.input(), message.clone()).map_err(Status::internal)?;
-    let answer = link.ask_in_turn(&api::path(&method), message.encode_to_vec(), SOON, turns).await?;
+    let answer =
+        link.ask_in_turn(&api::path(&method), message.encode_to_vec(), REQUEST_TIMEOUT, turns).await?;
     let answer =
         api::answer(&method, &answer).ok_or_else(|| Status::internal("the answer cannot be read"))?;
     Ok(json::to_json(&answer))

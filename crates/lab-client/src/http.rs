@@ -11,11 +11,11 @@ pub fn answers(url: &str) -> bool {
 }
 
 /// How long an answer may take, in seconds.
-const SOON: u64 = 5;
+const REQUEST_TIMEOUT_SECONDS: u64 = 5;
 /// The same for what is to be done, which takes longer on a busy machine.
 const IN_A_WHILE: u64 = 10;
 /// The same where the server holds a question until there is news, which it does for up to 20 s.
-const LATE: u64 = 30;
+const SLOW_REQUEST_TIMEOUT_SECONDS: u64 = 30;
 
 /// An answer that is a refusal.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl std::error::Error for Refused {}
 
 /// The text at that address, if it answers with a 200.
 pub fn get_text(url: &str) -> Result<String> {
-    let response = minreq::get(url).with_timeout(SOON).send()?;
+    let response = minreq::get(url).with_timeout(REQUEST_TIMEOUT_SECONDS).send()?;
     if response.status_code != 200 {
         return Err(Error::msg(format!("{url} answered {}", response.status_code)));
     }
@@ -77,12 +77,12 @@ pub fn get_text(url: &str) -> Result<String> {
 
 /// The JSON at that address.
 pub fn get_json(url: &str) -> Result<Value> {
-    json_of(minreq::get(url).with_timeout(SOON), url)
+    json_of(minreq::get(url).with_timeout(REQUEST_TIMEOUT_SECONDS), url)
 }
 
 /// The JSON at that address, once there is news.
 pub fn get_news(url: &str) -> Result<Value> {
-    json_of(minreq::get(url).with_timeout(LATE), url)
+    json_of(minreq::get(url).with_timeout(SLOW_REQUEST_TIMEOUT_SECONDS), url)
 }
 
 /// The answer to that JSON, sent to that address.
@@ -92,7 +92,7 @@ pub fn post_json(url: &str, body: &Value) -> Result<Value> {
 
 /// The answer to that JSON, put at that address.
 pub fn put_json(url: &str, body: &Value) -> Result<Value> {
-    json_of(minreq::put(url).with_timeout(SOON).with_body(body.to_string()), url)
+    json_of(minreq::put(url).with_timeout(REQUEST_TIMEOUT_SECONDS).with_body(body.to_string()), url)
 }
 
 fn json_of(request: minreq::Request, url: &str) -> Result<Value> {

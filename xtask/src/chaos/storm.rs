@@ -29,7 +29,7 @@ use crate::{
     process::{self, Identity},
     shadow::{BROKEN_OFF, Shadow},
     state::State,
-    ui::{duration, tell},
+    terminal::{duration, stderrln},
 };
 
 /// How often is looked whether something is to be done.
@@ -290,7 +290,7 @@ impl Storm<'_> {
                 self.look_at_the_ledger()?;
                 let (kills, started) = (self.plan.kills, self.started.load(Ordering::Relaxed));
                 let took = self.begin.elapsed().as_secs();
-                tell!(
+                stderrln!(
                     "{took:>4} s: {number} of {kills} kills, {started} transfers started, {} ended",
                     self.ended()
                 );

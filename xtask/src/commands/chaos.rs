@@ -14,8 +14,9 @@ use crate::{
     control,
     project::Project,
     shadow::Shadow,
-    temporal_cli, toolchain,
-    ui::{duration, say, tell},
+    temporal_cli,
+    terminal::{duration, stderrln, stdoutln},
+    toolchain,
 };
 
 /// The stage whose code survives everything.
@@ -61,7 +62,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let plan = Plan::new(seed, count("transfers"), count("kills"));
     let again =
         format!("cargo xtask chaos --transfers {} --kills {} --seed {seed}", plan.orders.len(), plan.kills);
-    tell!("{again}");
+    stderrln!("{again}");
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, "chaos", &executables, cli)?;
@@ -79,17 +80,17 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let folder = project.display(&shadow.project.root);
     if arguments.get_flag("keep") || outcome.is_err() {
         shadow.stop()?;
-        tell!("its databases and logs stay until the next run, in {folder}/.lab");
+        stderrln!("its databases and logs stay until the next run, in {folder}/.lab");
     } else {
         shadow.remove()?;
     }
     let as_json = arguments.get_flag("json");
     match outcome {
-        Ok(survived) if as_json => say!("{}", to_json(&plan, &survived, took)),
+        Ok(survived) if as_json => stdoutln!("{}", to_json(&plan, &survived, took)),
         Ok(survived) => print(&plan, &survived, took),
         Err(error) => {
             if as_json {
-                say!(
+                stdoutln!(
                     "{}",
                     json!({ "ok": false, "seed": seed, "broken": format!("{error:#}"), "folder": folder })
                 );
@@ -102,9 +103,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 fn print(plan: &Plan, Survived { kills, tally }: &Survived, took: f64) {
     let row = |what: &str, count: usize, more: &str| {
-        say!("{}", format!("{what:<36} {count:>7}  {more}").trim_end())
+        stdoutln!("{}", format!("{what:<36} {count:>7}  {more}").trim_end())
     };
-    say!("seed {}: everything held, in {}", plan.seed, duration(took));
+    stdoutln!("seed {}: everything held, in {}", plan.seed, duration(took));
     for (part, count) in kills {
         row(&format!("{part} killed"), *count, "");
     }
@@ -116,8 +117,8 @@ fn print(plan: &Plan, Survived { kills, tally }: &Survived, took: f64) {
     for (kind, (count, sum)) in &tally.entries {
         row(&format!("ledger entries: {kind}"), *count, &sum.to_string());
     }
-    say!("the accounts hold {} together, as at the start", tally.total);
-    say!("of the lab no process, no port and no temporary file is left");
+    stdoutln!("the accounts hold {} together, as at the start", tally.total);
+    stdoutln!("of the lab no process, no port and no temporary file is left");
 }
 
 fn to_json(plan: &Plan, Survived { kills, tally }: &Survived, took: f64) -> serde_json::Value {

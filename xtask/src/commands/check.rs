@@ -24,7 +24,7 @@ use crate::{
     process::is_alive,
     project::Project,
     state::{self, State},
-    ui::{self, bold, say, shorten},
+    terminal::{self, bold, shorten, stdoutln},
 };
 
 /// How often `--watch` looks.
@@ -83,15 +83,15 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 /// Shows the lines in place of those before, as long as somebody reads them.
 fn show(lines: &[String], before: &[String], in_place: bool) {
-    if ui::show(lines, before, in_place).is_err() {
+    if terminal::show(lines, before, in_place).is_err() {
         process::exit(0);
     }
 }
 
 fn print(report: &Report, as_json: bool) {
     match as_json {
-        true => say!("{}", report.to_json()),
-        false => say!("{}", lines(report).join("\n")),
+        true => stdoutln!("{}", report.to_json()),
+        false => stdoutln!("{}", lines(report).join("\n")),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
     project::{Project, with_tilde},
     state::State,
     temporal_cli::{self, Source, dotted},
+    terminal::stdoutln,
     toolchain::{self, Toolchain},
-    ui::say,
 };
 
 /// A first build, with room to spare, in MiB.
@@ -86,16 +86,19 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
     if arguments.get_flag("json") {
-        say!("{}", json!({ "ok": complete, "checks": findings.iter().map(to_json).collect::<Vec<_>>() }));
+        stdoutln!(
+            "{}",
+            json!({ "ok": complete, "checks": findings.iter().map(to_json).collect::<Vec<_>>() })
+        );
     } else {
         for finding in &findings {
-            say!("{:<8} {:<16} {}", finding.grade.name(), finding.name, finding.says);
+            stdoutln!("{:<8} {:<16} {}", finding.grade.name(), finding.name, finding.says);
             if let Some(remedy) = &finding.remedy {
-                say!("{:<8} {:<16} -> {remedy}", "", "");
+                stdoutln!("{:<8} {:<16} -> {remedy}", "", "");
             }
         }
         if complete {
-            say!("everything that is needed is here");
+            stdoutln!("everything that is needed is here");
         }
     }
     Ok(ExitCode::from(u8::from(!complete)))

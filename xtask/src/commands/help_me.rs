@@ -19,7 +19,7 @@ use crate::{
     Usage, attach,
     project::Project,
     reporter,
-    ui::{say, tell},
+    terminal::{stderrln, stdoutln},
 };
 
 /// How long the lab may take to pass it on.
@@ -58,7 +58,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         );
     };
     if help.is_none() && reporter::help(project).is_none() {
-        say!("you have not asked for help");
+        stdoutln!("you have not asked for help");
         return Ok(ExitCode::SUCCESS);
     }
     let lab = reporter::lab_id(project)?;
@@ -72,10 +72,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             Ok(Some(held)) if held.report.lab == lab && held.report.help == help => {
                 match help {
                     Some(help) => {
-                        say!("on the board, under {learner}: {}", help.text);
-                        say!("once you have been helped: cargo xtask help-me --done");
+                        stdoutln!("on the board, under {learner}: {}", help.text);
+                        stdoutln!("once you have been helped: cargo xtask help-me --done");
                     }
-                    None => say!("your question is off the board"),
+                    None => stdoutln!("your question is off the board"),
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -85,7 +85,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         thread::sleep(POLL_INTERVAL);
     }
     let what = if help.is_some() { "is not on the board" } else { "is still on the board" };
-    tell!(
+    stderrln!(
         "your question {what}: {}",
         match silence {
             Some(error) => format!("the service of the class does not answer ({error:#})"),
@@ -93,7 +93,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 .to_owned(),
         }
     );
-    tell!("it is written down, and the lab passes it on as soon as it can");
+    stderrln!("it is written down, and the lab passes it on as soon as it can");
     Ok(ExitCode::FAILURE)
 }
 

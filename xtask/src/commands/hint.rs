@@ -8,7 +8,7 @@ use lab_client::progress::Progress;
 use serde_json::json;
 
 use super::{example, flag, json_flag};
-use crate::{attach, progress, project::Project, ui::say};
+use crate::{attach, progress, project::Project, terminal::stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("hint")
@@ -33,16 +33,16 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     progress::write(project, &progress)?;
     let hint = hints.get(at).map_or("there is none for this stage", String::as_str);
     if arguments.get_flag("json") {
-        say!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));
+        stdoutln!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));
         return Ok(ExitCode::SUCCESS);
     }
-    say!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
+    stdoutln!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
     match (is_last, stage.fixed_by) {
-        (false, _) => say!("one more: cargo xtask hint"),
+        (false, _) => stdoutln!("one more: cargo xtask hint"),
         (true, Some(fix)) => {
-            say!("that was the last; the shipped fix, as a diff: cargo xtask stage {fix} --diff")
+            stdoutln!("that was the last; the shipped fix, as a diff: cargo xtask stage {fix} --diff")
         }
-        (true, None) => say!("that was the last; all about this stage: {}", stage.text.file),
+        (true, None) => stdoutln!("that was the last; all about this stage: {}", stage.text.file),
     }
     Ok(ExitCode::SUCCESS)
 }

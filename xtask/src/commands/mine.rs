@@ -14,7 +14,7 @@ use crate::{
     attach, build, ports,
     project::Project,
     temporal_cli,
-    ui::{say, shorten, tell},
+    terminal::{shorten, stderrln, stdoutln},
 };
 
 /// Names the server whose transfers the tests replay. Without it they replay none.
@@ -82,15 +82,15 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
         let line = line.context("could not read what the tests say")?;
         tests = counts(&line).or(tests);
         // Standard output is the report's, where there is to be one.
-        if as_json { tell!("{line}") } else { say!("{line}") }
+        if as_json { stderrln!("{line}") } else { stdoutln!("{line}") }
     }
     let success = child.wait().context("could not wait for cargo")?.success();
 
     let replay = Replay::read(&report);
     let outcome = Outcome { success, tests, replay, lab: lab.is_some(), replay_only };
     match as_json {
-        true => say!("{}", outcome.to_json()),
-        false => say!("{}", outcome.sentence()),
+        true => stdoutln!("{}", outcome.to_json()),
+        false => stdoutln!("{}", outcome.sentence()),
     }
     Ok(ExitCode::from(u8::from(!outcome.is_ok())))
 }

@@ -8,7 +8,7 @@ use lab_client::bank::{Bank, Outage};
 use serde_json::json;
 
 use super::{example, json_flag, text};
-use crate::{attach, project::Project, ui::say};
+use crate::{attach, project::Project, terminal::stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("outage")
@@ -45,12 +45,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         bank.set_outage(outage)?;
     }
     if arguments.get_flag("json") {
-        say!("{}", json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits }));
+        stdoutln!("{}", json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits }));
         return Ok(ExitCode::SUCCESS);
     }
     match outage {
-        Outage { withdrawals: false, deposits: false } => say!("the bank is in service"),
-        _ => say!("out of service: {}", outage.what()),
+        Outage { withdrawals: false, deposits: false } => stdoutln!("the bank is in service"),
+        _ => stdoutln!("out of service: {}", outage.what()),
     }
     Ok(ExitCode::SUCCESS)
 }

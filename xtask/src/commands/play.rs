@@ -19,8 +19,9 @@ use crate::{
     remote_service,
     services::{BINARIES, WORKER},
     shadow::{STAGE_WORKER, Shadow},
-    temporal_cli, toolchain,
-    ui::{say, tell},
+    temporal_cli,
+    terminal::{stderrln, stdoutln},
+    toolchain,
 };
 
 pub(crate) fn command() -> Command {
@@ -83,7 +84,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let keep = arguments.get_flag("keep") || started.is_err() || failed > 0;
     if keep {
         shadow.stop()?;
-        tell!("its folder, with the logs of its lab in .lab/logs, stays until the next play: {folder}");
+        stderrln!("its folder, with the logs of its lab in .lab/logs, stays until the next play: {folder}");
     } else {
         shadow.remove()?;
     }
@@ -92,7 +93,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if as_json {
         let stages: Vec<Value> = results.iter().map(Played::to_json).collect();
         let folder = keep.then_some(folder);
-        say!(
+        stdoutln!(
             "{}",
             json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages, "folder": folder })
         );
@@ -101,7 +102,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let stages = if count == 1 { "stage" } else { "stages" };
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
         let (total, started) = (seconds(total), seconds(started));
-        say!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
+        stdoutln!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
@@ -144,19 +145,19 @@ pub(super) fn binaries() -> Vec<&'static str> {
 fn report(Played { stage, took, failure }: &Played) {
     let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
     let mark = if failure.is_some() { "FAIL" } else { "ok" };
-    say!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(*took));
+    stdoutln!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(*took));
     let Some(failure) = failure else { return };
     let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
-    say!("  {}{line}: {}", failure.file, failure.says);
+    stdoutln!("  {}{line}: {}", failure.file, failure.says);
     if let Some(typed) = &failure.typed {
-        say!("  $ {typed}");
+        stdoutln!("  $ {typed}");
     }
     if !failure.expected.is_empty() {
-        say!("  the text says:");
+        stdoutln!("  the text says:");
         lines(&failure.expected, failure.differ.map(|(line, _)| line));
     }
     if !failure.printed.is_empty() {
-        say!("  it printed:");
+        stdoutln!("  it printed:");
         lines(&failure.printed, failure.differ.map(|(_, line)| line));
     }
 }
@@ -164,10 +165,10 @@ fn report(Played { stage, took, failure }: &Played) {
 /// Prints them, with a mark where they begin to differ.
 fn lines(lines: &[String], differ: Option<usize>) {
     for (at, line) in lines.iter().enumerate() {
-        say!("  {} {line}", if differ == Some(at) { '>' } else { ' ' });
+        stdoutln!("  {} {line}", if differ == Some(at) { '>' } else { ' ' });
     }
     if differ == Some(lines.len()) {
-        say!("  > (nothing more)");
+        stdoutln!("  > (nothing more)");
     }
 }
 

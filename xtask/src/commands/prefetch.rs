@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Command};
 
 use super::{example, play, test};
-use crate::{build, project::Project, services::BINARIES, temporal_cli, ui};
+use crate::{build, project::Project, services::BINARIES, temporal_cli, terminal};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -37,10 +37,10 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
             bail!("the tests do not compile");
         }
     }
-    ui::tell_line(format_args!("all is here; from now on the lab and its tests need no network"));
+    terminal::stderr_line(format_args!("all is here; from now on the lab and its tests need no network"));
     Ok(ExitCode::SUCCESS)
 }
 
 fn step(number: u8, what: &str) {
-    ui::tell_line(format_args!("{number} of 4: {what}"));
+    terminal::stderr_line(format_args!("{number} of 4: {what}"));
 }

@@ -8,7 +8,7 @@ use lab_client::bank::Bank;
 use serde_json::json;
 
 use super::{example, json_flag, text};
-use crate::{attach, project::Project, ui::say};
+use crate::{attach, project::Project, terminal::stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("real-world-mode")
@@ -28,9 +28,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     let on = bank.real_world_mode()?;
     match (arguments.get_flag("json"), on) {
-        (true, _) => say!("{}", json!({ "enabled": on })),
-        (false, true) => say!("Real World Mode is on: half of all withdrawals and deposits fail or time out"),
-        (false, false) => say!("Real World Mode is off"),
+        (true, _) => stdoutln!("{}", json!({ "enabled": on })),
+        (false, true) => {
+            stdoutln!("Real World Mode is on: half of all withdrawals and deposits fail or time out")
+        }
+        (false, false) => stdoutln!("Real World Mode is off"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,7 @@ use crate::{
     control::{self, Request},
     project::Project,
     supervisor,
-    ui::{confirm, say, tell},
+    terminal::{confirm, stderrln, stdoutln},
 };
 
 pub(crate) fn command() -> Command {
@@ -39,7 +39,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             stage.name
         );
         if !confirm(&question)? {
-            tell!("nothing was changed");
+            stderrln!("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -57,10 +57,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             supervisor::empty_databases(project)?;
         }
     }
-    say!("the lab is as new, at the stage {}", stage.name);
+    stdoutln!("the lab is as new, at the stage {}", stage.name);
     match running {
-        Some(_) => say!("next: cargo xtask transfer account_A account_B 25.50"),
-        None => say!("next: cargo xtask lab start --detach"),
+        Some(_) => stdoutln!("next: cargo xtask transfer account_A account_B 25.50"),
+        None => stdoutln!("next: cargo xtask lab start --detach"),
     }
     Ok(ExitCode::SUCCESS)
 }

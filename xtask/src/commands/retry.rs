@@ -16,7 +16,7 @@ use crate::{
     attach,
     project::Project,
     temporal::Cli,
-    ui::{say, tell},
+    terminal::{stderrln, stdoutln},
 };
 
 pub(crate) fn command() -> Command {
@@ -32,7 +32,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let cli = Cli::new(project, &state);
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {
-        tell!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
+        stderrln!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
     }
     let waiting: Vec<(&Stuck, &str, &str)> = found
         .stuck
@@ -50,7 +50,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             Ok(false) => {}
             Err(error) => {
                 failed += 1;
-                tell!("could not retry {name} of {}: {error:#}", stuck.run.workflow_id);
+                stderrln!("could not retry {name} of {}: {error:#}", stuck.run.workflow_id);
             }
         }
     }
@@ -61,18 +61,18 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 json!({ "workflow_id": stuck.run.workflow_id, "activity_id": id, "activity": name })
             })
             .collect();
-        say!("{}", json!({ "retried": list, "failed": failed }));
+        stdoutln!("{}", json!({ "retried": list, "failed": failed }));
     } else if waiting.is_empty() && failed == 0 {
-        say!("no Activity waits for its next attempt");
+        stdoutln!("no Activity waits for its next attempt");
     } else {
         for (stuck, _, name) in &retried {
-            say!(
+            stdoutln!(
                 "retried {name} of {}, which had failed at attempt {}",
                 stuck.run.workflow_id,
                 stuck.attempt
             );
         }
-        say!("retried {}; see what came of it with: cargo xtask lab status", retried.len());
+        stdoutln!("retried {}; see what came of it with: cargo xtask lab status", retried.len());
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }

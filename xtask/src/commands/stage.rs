@@ -14,7 +14,7 @@ use crate::{
     project::Project,
     stage_entry::{self, StageEntry},
     state::State,
-    ui::{bold, green, red, say, tell},
+    terminal::{bold, green, red, stderrln, stdoutln},
 };
 
 pub(crate) fn command() -> Command {
@@ -73,25 +73,25 @@ fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
             .iter()
             .map(|stage| json!({ "name": stage.name, "summary": stage.summary, "current": stage == current }))
             .collect();
-        say!("{}", json!({ "stage": current.name, "stages": stages }));
+        stdoutln!("{}", json!({ "stage": current.name, "stages": stages }));
         return Ok(ExitCode::SUCCESS);
     }
     let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
     for stage in STAGES {
         let mark = if stage == current { '*' } else { ' ' };
-        say!("{mark} {:<width$}  {}", stage.name, stage.summary);
+        stdoutln!("{mark} {:<width$}  {}", stage.name, stage.summary);
     }
-    say!("* is the current one; enter another with: cargo xtask stage NAME");
+    stdoutln!("* is the current one; enter another with: cargo xtask stage NAME");
     Ok(ExitCode::SUCCESS)
 }
 
 fn diff(project: &Project, stage: &Stage) -> Result<ExitCode> {
     let lines = backup::diff(project, stage)?;
     if lines.is_empty() {
-        say!("the modules of {} are those that are in place", stage.name);
+        stdoutln!("the modules of {} are those that are in place", stage.name);
     }
     for line in &lines {
-        say!("{}", coloured(line));
+        stdoutln!("{}", coloured(line));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +115,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
         let saved = backup::enter(project, stage)?;
         if !as_json {
             saved.iter().for_each(|saved| saved.tell(project));
-            tell!(
+            stderrln!(
                 "the modules of {} are in place: {} and {}",
                 stage.name,
                 lab::LIVE_WORKFLOW,
@@ -126,7 +126,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
     };
     let entered = StageEntry::new(project, state, as_json).enter(stage)?;
     if as_json {
-        say!(
+        stdoutln!(
             "{}",
             json!({
                 "stage": stage.name,
@@ -153,7 +153,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
     let saved = backup::restore(project, wanted)?;
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));
-        tell!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
+        stderrln!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
     finish(backup::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
 }
@@ -171,14 +171,17 @@ fn finish(
     }
     if as_json {
         let saved = saved.map(backup_json);
-        say!("{}", json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() }));
+        stdoutln!(
+            "{}",
+            json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() })
+        );
         return Ok(ExitCode::SUCCESS);
     }
     tell_look(stage);
     if running.is_none() {
-        say!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
+        stdoutln!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
         if stage.precondition.is_some() || stage.starts > 0 {
-            say!(
+            stdoutln!(
                 "then enter the stage again, for the transfers it begins with: cargo xtask stage {}",
                 stage.name
             );
@@ -192,18 +195,21 @@ fn backup_json(backup: &Backup) -> Value {
 }
 
 fn tell_look(stage: &Stage) {
-    say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
+    stdoutln!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     for paragraph in stage.look {
-        say!("  {paragraph}");
+        stdoutln!("  {paragraph}");
     }
-    say!("  All about it: {}. How far you are: cargo xtask check. Lost? cargo xtask hint", stage.text.file);
+    stdoutln!(
+        "  All about it: {}. How far you are: cargo xtask check. Lost? cargo xtask hint",
+        stage.text.file
+    );
 }
 
 /// All backups, with one of what an editor has saved just now.
 fn complete_list(project: &Project) -> Vec<Backup> {
     // Also where nothing can be written there is something to see.
     if let Err(error) = backup::complete(project) {
-        tell!("warning: {error:#}");
+        stderrln!("warning: {error:#}");
     }
     backup::list(project)
 }
@@ -224,7 +230,7 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
                 })
             })
             .collect();
-        say!("{}", json!({ "backups": list }));
+        stdoutln!("{}", json!({ "backups": list }));
         return Ok(ExitCode::SUCCESS);
     }
     let width = |of: fn(&Backup) -> &str| backups.iter().map(|backup| of(backup).len()).max().unwrap_or(0);
@@ -232,12 +238,12 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
     for backup in &backups {
         let time = backup.time().unwrap_or_default().replace('T', " ").replace('Z', " UTC");
         let changed = backup.changed().join(", ");
-        say!("{:<id_width$}  {time:<23}  {:<stage_width$}  {changed}", backup.id, backup.stage());
+        stdoutln!("{:<id_width$}  {time:<23}  {:<stage_width$}  {changed}", backup.id, backup.stage());
     }
     if backups.is_empty() {
-        say!("nothing was saved so far: no command has replaced a change of yours");
+        stdoutln!("nothing was saved so far: no command has replaced a change of yours");
     } else {
-        say!("bring one back with: cargo xtask stage restore ID; they are the folders in {}", {
+        stdoutln!("bring one back with: cargo xtask stage restore ID; they are the folders in {}", {
             project.display(&project.in_lab("backup"))
         });
     }

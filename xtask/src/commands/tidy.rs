@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{example, json_flag};
 use crate::{
     project::Project,
+    terminal::stdoutln,
     tidy::{self, Complaint},
-    ui::say,
 };
 
 pub(crate) fn command() -> Command {
@@ -32,18 +32,18 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let ok = complaints.is_empty();
     if arguments.get_flag("json") {
         let list = |complaints: &[Complaint]| complaints.iter().map(to_json).collect::<Vec<_>>();
-        say!("{}", json!({ "ok": ok, "complaints": list(&complaints), "remarks": list(&remarks) }));
+        stdoutln!("{}", json!({ "ok": ok, "complaints": list(&complaints), "remarks": list(&remarks) }));
     } else {
         for complaint in &complaints {
-            say!("{complaint}");
+            stdoutln!("{complaint}");
         }
         for remark in &remarks {
-            say!("no matter, as this lab is in use: {remark}");
+            stdoutln!("no matter, as this lab is in use: {remark}");
         }
         match complaints.len() {
-            0 => say!("nothing is missing"),
-            1 => say!("1 thing is to be done"),
-            many => say!("{many} things are to be done"),
+            0 => stdoutln!("nothing is missing"),
+            1 => stdoutln!("1 thing is to be done"),
+            many => stdoutln!("{many} things are to be done"),
         }
     }
     Ok(ExitCode::from(u8::from(!ok)))

@@ -17,7 +17,7 @@ use crate::{
     Usage, attach, control,
     project::Project,
     temporal::Cli,
-    ui::{say, shorten, tell},
+    terminal::{shorten, stderrln, stdoutln},
 };
 
 /// How often a transfer is looked at while it is waited for.
@@ -76,26 +76,26 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let link = server.ui_link(&run);
     if !arguments.get_flag("wait") {
         if as_json {
-            say!("{}", report(&run, &link, "RUNNING", &Value::Null, None));
+            stdoutln!("{}", report(&run, &link, "RUNNING", &Value::Null, None));
         } else {
-            say!("started {}", run.workflow_id);
-            say!("  run   {}", run.run_id);
-            say!("  see   {}", where_to_see(&link, &run));
-            say!("  next  cargo xtask lab status");
+            stdoutln!("started {}", run.workflow_id);
+            stdoutln!("  run   {}", run.run_id);
+            stdoutln!("  see   {}", where_to_see(&link, &run));
+            stdoutln!("  next  cargo xtask lab status");
         }
         return Ok(ExitCode::SUCCESS);
     }
     if !as_json {
-        tell!("started {}, run {}", run.workflow_id, run.run_id);
-        tell!("  see {}", where_to_see(&link, &run));
+        stderrln!("started {}, run {}", run.workflow_id, run.run_id);
+        stderrln!("  see {}", where_to_see(&link, &run));
     }
     let (status, result, failure) = wait(&server, &run, as_json)?;
     if as_json {
-        say!("{}", report(&run, &link, &status, &result, failure.as_deref()));
+        stdoutln!("{}", report(&run, &link, &status, &result, failure.as_deref()));
     } else {
         match &failure {
-            None => say!("completed: {} from {from} to {to}", contract::Money::from(amount)),
-            Some(failure) => say!("{}: {failure}", status.to_lowercase()),
+            None => stdoutln!("completed: {} from {from} to {to}", contract::Money::from(amount)),
+            Some(failure) => stdoutln!("{}: {failure}", status.to_lowercase()),
         }
     }
     Ok(ExitCode::from(u8::from(failure.is_some())))
@@ -137,7 +137,7 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
             let news =
                 told.as_ref().is_none_or(|told| told.attempt != now.attempt || told.activity != now.activity);
             if news {
-                tell!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
+                stderrln!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
                 told = Some(now);
             }
         }

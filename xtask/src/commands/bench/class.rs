@@ -28,7 +28,7 @@ use crate::{
     project::{Project, make_private},
     services::{DevServer, FOR_A_CLASS},
     temporal_cli,
-    ui::{say, tell},
+    terminal::{stderrln, stdoutln},
 };
 
 /// How long the server may take to answer.
@@ -77,7 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let (mut measured, mut everybody_finished) = (Vec::new(), true);
     for learners in numbers {
         let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
-        tell!("of {learners} learners, {at_once} at a time");
+        stderrln!("of {learners} learners, {at_once} at a time");
         let service = Service::start(project, &temporal_cli)?;
         let rehearsal = Rehearsal {
             name: rehearse::name()?,
@@ -90,7 +90,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let begin = Instant::now();
         let all = rehearse::all(project, &rehearsal, |one| {
             if let Some(failure) = &one.failure {
-                tell!("{}: {failure}", one.learner);
+                stderrln!("{}: {failure}", one.learner);
             }
         })?;
         let figures = Figures::read(&service, &all, begin.elapsed())?;
@@ -101,11 +101,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         measured.push(figures.to_json());
     }
     if as_json {
-        say!("{}", json!({ "class": measured }));
+        stdoutln!("{}", json!({ "class": measured }));
     }
     // The figures of those who did not come to the end are no figures of a class.
     if !everybody_finished {
-        tell!("not everybody has finished, or is shown by the board as one who has");
+        stderrln!("not everybody has finished, or is shown by the board as one who has");
     }
     Ok(if everybody_finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -263,10 +263,15 @@ impl Figures {
 
     fn tell(&self) {
         let of_one = |value: Option<f64>| value.map(|value| value / self.learners as f64);
-        say!("{} finished, {} failed, in {:.1} s", self.learners - self.failed, self.failed, self.seconds);
+        stdoutln!(
+            "{} finished, {} failed, in {:.1} s",
+            self.learners - self.failed,
+            self.failed,
+            self.seconds
+        );
         let line = |what: &str, value: Option<f64>, unit: &str| match value {
-            Some(value) => say!("  {what:<46} {value:>10.2} {unit}"),
-            None => say!("  {what:<46} {:>10} {unit}", "?"),
+            Some(value) => stdoutln!("  {what:<46} {value:>10.2} {unit}"),
+            None => stdoutln!("  {what:<46} {:>10} {unit}", "?"),
         };
         line("the service's processor time", self.cpu, "s");
         line("  for each learner", of_one(self.cpu), "s");

@@ -39,7 +39,7 @@ use crate::{
     process::{self, Ending, Identity},
     project::{LAB_VARIABLE, Project, make_private},
     services, signals, temporal_cli,
-    ui::{say, tell},
+    terminal::{stderrln, stdoutln},
 };
 
 /// So many transfers are under way at a time.
@@ -105,7 +105,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         return class::run(project, arguments);
     }
     if attach::attach(project)?.is_some() {
-        tell!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
+        stderrln!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
     }
     let folder = project.root.join(".lab/bench");
     make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
@@ -130,8 +130,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             process::end_group(child.pid, None, &ending);
         }
         match broken_off.clear() {
-            Ok(()) => tell!("the measurement was broken off; nothing of it is left"),
-            Err(error) => tell!("error: {error:#}"),
+            Ok(()) => stderrln!("the measurement was broken off; nothing of it is left"),
+            Err(error) => stderrln!("error: {error:#}"),
         }
         this_process::exit(1);
     });
@@ -160,10 +160,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             .iter()
             .map(|figure| json!({ "what": figure.what, "value": figure.value, "unit": figure.unit, "goal": figure.goal }))
             .collect();
-        say!("{}", json!({ "figures": list }));
+        stdoutln!("{}", json!({ "figures": list }));
     } else {
         for figure in &figures {
-            say!("{:<58} {:>10.3} {:<5} {}", figure.what, figure.value, figure.unit, figure.goal);
+            stdoutln!("{:<58} {:>10.3} {:<5} {}", figure.what, figure.value, figure.unit, figure.goal);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -172,7 +172,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut add = |what, value, unit, goal| {
-        tell!("{what}: {value:.3} {unit}");
+        stderrln!("{what}: {value:.3} {unit}");
         figures.push(Figure { what, value, unit, goal });
     };
     if compile != Compile::Nothing {
@@ -184,7 +184,7 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
         add("target/ after it", bench.size_of_target()?, "GB", "under 1");
     }
 
-    tell!("starting a lab for the measurements");
+    stderrln!("starting a lab for the measurements");
     bench.xtask(&["stage", "fix-activity", "--bare"])?;
     bench.start(&["--fresh"])?;
     let mut starts = Vec::new();
@@ -217,7 +217,7 @@ fn measure(bench: &Bench, transfers: usize, compile: Compile) -> Result<Vec<Figu
         add(what, seconds * 1000.0 / transfers as f64, "ms", "");
     }
     if LISTED > transfers {
-        tell!("making {LISTED} transfers for the page's list");
+        stderrln!("making {LISTED} transfers for the page's list");
         bench.many(&server, LISTED - transfers)?;
     }
     page::measure(bench, &server, &mut add)?;
@@ -291,7 +291,7 @@ impl Bench {
             .with_context(|| format!("could not copy the project to {}", to.display()))?;
         let compiled = self.program.parent().unwrap_or(Path::new("target/debug"));
         if compile != Compile::Everything && copy::compiled(compiled, to).is_err() {
-            tell!("what is compiled already cannot be linked to, so everything is compiled anew");
+            stderrln!("what is compiled already cannot be linked to, so everything is compiled anew");
             let _ = fs::remove_dir_all(to.join("target"));
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::{
     ports,
     project::Project,
     remote_service, signals,
-    ui::{self, say, tell},
+    terminal::{self, stderrln, stdoutln},
 };
 
 /// How often `--watch` looks.
@@ -79,7 +79,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Ok(if as_json { vec![board.to_json().to_string()] } else { table::lines(&board, &name) })
     };
     if !arguments.get_flag("watch") {
-        say!("{}", look()?.join("\n"));
+        stdoutln!("{}", look()?.join("\n"));
         return Ok(ExitCode::SUCCESS);
     }
     let in_place = io::stdout().is_terminal() && !as_json;
@@ -94,7 +94,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             }]
         });
         // Nobody reads it any more: the gateway ends on the way out.
-        if ui::show(&lines, &shown, in_place).is_err() {
+        if terminal::show(&lines, &shown, in_place).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
         shown = lines;
@@ -167,8 +167,8 @@ fn serve_page(project: &Project, place: &Place, port: Option<u16>) -> Result<Exi
     };
     let flags = ["--board".to_owned(), "--http-port".to_owned(), port.to_string()];
     let mut gateway = Gateway::start(project, &remote_service, &flags)?;
-    say!("the board of the class on {}: {}", place.name(), gateway.url);
-    tell!("Ctrl-C ends the page; the class goes on");
+    stdoutln!("the board of the class on {}: {}", place.name(), gateway.url);
+    stderrln!("Ctrl-C ends the page; the class goes on");
     loop {
         if let Some(status) = gateway.ended() {
             bail!("the page's program has ended by itself ({status}); see .lab/logs/board.log");

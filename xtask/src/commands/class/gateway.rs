@@ -18,8 +18,9 @@ use crate::{
     process::{self, Ending},
     project::Project,
     services::{self, GATEWAY},
-    temporal_cli, toolchain,
-    ui::{self, tell},
+    temporal_cli,
+    terminal::{self, stderrln},
+    toolchain,
 };
 
 /// The log of gateways that commands run.
@@ -87,12 +88,15 @@ impl Gateway {
                 bail!("{}", why.unwrap_or("the gateway has ended without a word"));
             }
             if begin.elapsed() > READY_WITHIN {
-                bail!("the service has not answered within {}", ui::duration(READY_WITHIN.as_secs_f64()));
+                bail!(
+                    "the service has not answered within {}",
+                    terminal::duration(READY_WITHIN.as_secs_f64())
+                );
             }
             thread::sleep(POLL_INTERVAL);
         }
         for made in said.new_lines().iter().filter(|line| line.starts_with("made ")) {
-            tell!("{made}");
+            stderrln!("{made}");
         }
         let link = http::get_json(&format!("{}/link", gateway.url))?;
         gateway.namespace = link["namespace"].as_str().unwrap_or_default().to_owned();

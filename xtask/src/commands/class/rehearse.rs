@@ -30,8 +30,9 @@ use crate::{
     project::Project,
     remote_service,
     shadow::Shadow,
-    temporal_cli, toolchain,
-    ui::{say, tell},
+    temporal_cli,
+    terminal::{stderrln, stdoutln},
+    toolchain,
 };
 
 /// What the name of a rehearsal begins with.
@@ -104,13 +105,13 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if played.is_err()
         && let Err(error) = &board
     {
-        tell!("error: {error:#}");
+        stderrln!("error: {error:#}");
     }
     let all = played?;
     let failed = all.iter().filter(|one| one.failure.is_some()).count();
     if as_json {
         let learners: Vec<Value> = all.iter().map(Rehearsed::to_json).collect();
-        say!(
+        stdoutln!(
             "{}",
             json!({ "ok": failed == 0 && board.is_ok(), "seconds": took.as_secs_f64(), "learners": learners })
         );
@@ -120,13 +121,17 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 all.iter().filter_map(|one| Some(one.stages.get(at)?.1.as_secs_f64())).collect();
             times.sort_by(f64::total_cmp);
             if let (Some(middle), Some(last)) = (times.get(times.len() / 2), times.last()) {
-                say!("{:<21} {middle:>6.1} s in the middle, {last:>6.1} s at most", stage.name);
+                stdoutln!("{:<21} {middle:>6.1} s in the middle, {last:>6.1} s at most", stage.name);
             }
         }
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
-        say!("{} learners finished all stages{outcome}, in {:.1} s", all.len() - failed, took.as_secs_f64());
+        stdoutln!(
+            "{} learners finished all stages{outcome}, in {:.1} s",
+            all.len() - failed,
+            took.as_secs_f64()
+        );
         if failed == 0 && board.is_ok() {
-            say!("the board has shown each of them with every goal; they are off it now");
+            stdoutln!("the board has shown each of them with every goal; they are off it now");
         }
     }
     board?;
@@ -141,7 +146,7 @@ fn leave_board(
     rehearsal: &Rehearsal,
     all: &mut [Rehearsed],
 ) -> Result<()> {
-    tell!("looking at the board of the class, and taking the rehearsal off it");
+    stderrln!("looking at the board of the class, and taking the rehearsal off it");
     let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
     let server = Server::new(&gateway.endpoints());
     let looked = look_at_board(&server, all);
@@ -170,7 +175,7 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
             is_complete = false;
             if is_late {
                 one.failure = Some("the board does not show that every goal was reached".to_owned());
-                tell!("FAIL {:<16} {}", one.learner, one.failure.as_deref().unwrap_or_default());
+                stderrln!("FAIL {:<16} {}", one.learner, one.failure.as_deref().unwrap_or_default());
             }
         }
         if is_complete || is_late {
@@ -296,7 +301,7 @@ fn rehearse(
     if one.failure.is_some() {
         shadow.stop()?;
         let folder = project.display(&shadow.project.root);
-        tell!("the folder of {learner} stays until the next rehearsal: {folder}");
+        stderrln!("the folder of {learner} stays until the next rehearsal: {folder}");
     } else {
         shadow.remove()?;
     }
@@ -319,9 +324,14 @@ impl Rehearsed {
         let took: Duration = self.stages.iter().map(|(_, took)| *took).sum();
         match &self.failure {
             None => {
-                say!("ok   {:<16} {} stages in {:.1} s", self.learner, self.stages.len(), took.as_secs_f64())
+                stdoutln!(
+                    "ok   {:<16} {} stages in {:.1} s",
+                    self.learner,
+                    self.stages.len(),
+                    took.as_secs_f64()
+                )
             }
-            Some(failure) => say!("FAIL {:<16} {failure}", self.learner),
+            Some(failure) => stdoutln!("FAIL {:<16} {failure}", self.learner),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
     project::Project,
     services::{DevServer, FOR_A_CLASS},
     signals, temporal_cli,
-    ui::{self, bold, say, tell},
+    terminal::{self, bold, stderrln, stdoutln},
 };
 
 /// Where the server is when nobody says otherwise.
@@ -85,7 +85,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let timeout = if left.is_some() { FREED_WITHIN } else { Duration::ZERO };
     let listeners = [take(bound, port, "port", timeout)?, take(bound, ui_port, "ui-port", timeout)?];
     if let Some(warning) = warning(bound, port, ui_port) {
-        tell!("{warning}");
+        stderrln!("{warning}");
     }
 
     if let Some(left) = left {
@@ -141,7 +141,7 @@ fn serve(
                 room.open();
                 summarize(served, bound);
             } else if begin.elapsed() > READY_WITHIN {
-                bail!("the server was not ready after {}", ui::duration(READY_WITHIN.as_secs_f64()));
+                bail!("the server was not ready after {}", terminal::duration(READY_WITHIN.as_secs_f64()));
             } else {
                 closed = Some(room);
             }
@@ -150,7 +150,7 @@ fn serve(
             Err(RecvTimeoutError::Timeout) => {}
             _ => {
                 if closed.is_none() {
-                    tell!(
+                    stderrln!(
                         "the class is over; what was done stays in {}",
                         project.display(&project.in_lab("class"))
                     );
@@ -184,23 +184,23 @@ fn end(child: &mut Child, signals: &Receiver<()>) {
 fn summarize(served: &Served, bound: IpAddr) {
     let line = |host: &str| join_line(host, served.port, served.ui_port, UI_PORT);
     let hosts: Vec<String> = places::to_type(bound).into_iter().map(places::host).collect();
-    say!("{}", bold("the class is open: each learner types, with a name of their own"));
+    stdoutln!("{}", bold("the class is open: each learner types, with a name of their own"));
     for host in &hosts {
-        say!("  {}", line(host));
+        stdoutln!("  {}", line(host));
     }
     match hosts.len() {
         0 => {
-            say!("  {}", line("ADDRESS"));
-            say!("where ADDRESS is one of this machine's, which the system does not tell");
+            stdoutln!("  {}", line("ADDRESS"));
+            stdoutln!("where ADDRESS is one of this machine's, which the system does not tell");
         }
         1 => {}
-        _ => say!("this machine has several addresses: take the one of the learners' network"),
+        _ => stdoutln!("this machine has several addresses: take the one of the learners' network"),
     }
-    say!("{}", bold("you look on"));
-    say!("  cargo xtask class board --watch     how each learner does, and who asks for help");
-    say!("  cargo xtask class board --page      the same as a page, for a browser");
-    say!("  {}      the Temporal UI, with everybody's transfers", served.ui());
-    say!("Ctrl-C ends the class; what was done is kept for the next one");
+    stdoutln!("{}", bold("you look on"));
+    stdoutln!("  cargo xtask class board --watch     how each learner does, and who asks for help");
+    stdoutln!("  cargo xtask class board --page      the same as a page, for a browser");
+    stdoutln!("  {}      the Temporal UI, with everybody's transfers", served.ui());
+    stdoutln!("Ctrl-C ends the class; what was done is kept for the next one");
 }
 
 /// Who can do what now; nothing to warn of on loopback.

@@ -2,7 +2,7 @@
 
 use lab_client::class::{Board, Row};
 
-use crate::ui::{bold, duration, green, red, shorten};
+use crate::terminal::{bold, duration, green, red, shorten};
 
 /// The longest line.
 const WIDTH: usize = 100;

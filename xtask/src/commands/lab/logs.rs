@@ -10,7 +10,7 @@ use crate::{
     attach,
     logs::{self, Stream},
     project::Project,
-    ui::say,
+    terminal::stdoutln,
 };
 
 /// How often the logs are looked at.
@@ -49,8 +49,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     for name in names() {
         for line in logs::last_lines(&project.log(name), lines) {
             match service {
-                Some(_) => say!("{line}"),
-                None => say!("{}{line}", logs::prefix(name)),
+                Some(_) => stdoutln!("{line}"),
+                None => stdoutln!("{}{line}", logs::prefix(name)),
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     logs::{self as log_files, Tail},
     project::Project,
     services,
-    ui::tell,
+    terminal::stderrln,
 };
 
 pub(crate) fn command() -> Command {
@@ -71,7 +71,7 @@ pub(crate) fn follow<T: Send>(project: &Project, work: impl FnOnce() -> T + Send
     let mut tails = [log_files::SUPERVISOR, log_files::BUILD].map(|name| Tail::from_end(project.log(name)));
     let mut relay = || {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
-            tell!("{line}");
+            stderrln!("{line}");
         }
     };
     thread::scope(|scope| {

@@ -11,7 +11,7 @@ use crate::{
     control::{self, Request},
     project::Project,
     services::{self, SERVICES, WORKER},
-    ui::say,
+    terminal::stdoutln,
 };
 
 pub(crate) fn command() -> Command {
@@ -32,13 +32,13 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             );
         }
         super::follow(project, || control::ask(&state, &Request::Rebuild))?;
-        say!("worker runs again");
+        stdoutln!("worker runs again");
         return Ok(ExitCode::SUCCESS);
     }
     control::ask(&state, &Request::Restart(service.map(str::to_owned)))?;
     match service {
-        Some(service) => say!("{service} runs again"),
-        None => say!("{} run again", services::names().collect::<Vec<_>>().join(", ")),
+        Some(service) => stdoutln!("{service} runs again"),
+        None => stdoutln!("{} run again", services::names().collect::<Vec<_>>().join(", ")),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,8 +28,9 @@ use crate::{
     remote_service, services, signals,
     state::State,
     supervisor::{self, Options},
-    temporal_cli, toolchain,
-    ui::{self, bold, duration, say, tell},
+    temporal_cli,
+    terminal::{self, bold, duration, stderrln, stdoutln},
+    toolchain,
 };
 
 /// How often the logs are looked at while they are followed.
@@ -89,7 +90,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     remote_service::tell_of_last(arguments, remote_service::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
-        tell!("the first build takes some minutes, and other cargo xtask commands wait for it");
+        stderrln!("the first build takes some minutes, and other cargo xtask commands wait for it");
     }
     if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
 }
@@ -120,7 +121,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let begin = Instant::now();
     let result = supervisor::run(project, &options(project, arguments, Output::Terminal)?, |state| {
         summarize(project, state, begin.elapsed(), &mut |line| {
-            let _ = ui::try_say(format_args!("{line}"));
+            let _ = terminal::try_stdout_line(format_args!("{line}"));
         });
     });
     over.store(true, Ordering::Relaxed);
@@ -135,7 +136,7 @@ pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<Exi
         .and_then(|options| supervisor::run(project, &options, |_| {}));
     if let Err(error) = &result {
         // To who has started it and may still wait: the log may be on a full disk, or deleted.
-        let _ = ui::try_say(format_args!("error: {error:#}"));
+        let _ = terminal::try_stdout_line(format_args!("error: {error:#}"));
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -159,7 +160,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
     let mut relay = || {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
             has_said_why |= line.starts_with("error: ");
-            tell!("{line}");
+            stderrln!("{line}");
         }
         has_said_why
     };
@@ -184,14 +185,14 @@ fn detach(project: &Project) -> Result<ExitCode> {
         if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
             let has_said_why = relay();
             if told_to_stop > 0 {
-                tell!("the start was broken off; nothing is left running");
+                stderrln!("the start was broken off; nothing is left running");
             }
             let mut last_words = String::new();
             if !has_said_why && let Some(stdout) = &mut child.stdout {
                 let _ = stdout.read_to_string(&mut last_words);
             }
             for line in last_words.lines() {
-                tell!("{line}");
+                stderrln!("{line}");
             }
             return Ok(ExitCode::from(
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
@@ -207,7 +208,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             State::read(&project.lab).filter(|state| state.ready && state.supervisor.pid == child.id())
         {
             relay();
-            summarize(project, &state, begin.elapsed(), &mut |line| say!("{line}"));
+            summarize(project, &state, begin.elapsed(), &mut |line| stdoutln!("{line}"));
             return Ok(ExitCode::SUCCESS);
         }
         thread::sleep(Duration::from_millis(10));

@@ -22,7 +22,7 @@ use crate::{
     remote_service,
     services::{self, SERVICES},
     state::State,
-    ui::{bold, duration, say, shorten},
+    terminal::{bold, duration, shorten, stdoutln},
 };
 
 /// So many running transfers are looked at, so that the answer comes at once.
@@ -67,7 +67,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
         status["transfers_running"] = json!(found.map(|found| found.running));
-        say!("{status}");
+        stdoutln!("{status}");
     } else {
         print(stage, state.as_ref(), &status, &trouble(outage, real_world), found.as_ref());
     }
@@ -96,44 +96,44 @@ fn print(
     trouble: &[String],
     found: Option<&Found>,
 ) {
-    say!("{} {}: {}", bold("stage"), stage.name, stage.summary);
+    stdoutln!("{} {}: {}", bold("stage"), stage.name, stage.summary);
     let Some(state) = state else {
-        say!("the lab does not run; start it with: cargo xtask lab start --detach");
+        stdoutln!("the lab does not run; start it with: cargo xtask lab start --detach");
         return;
     };
-    say!("{} supervised by pid {}", bold("services"), state.supervisor.pid);
+    stdoutln!("{} supervised by pid {}", bold("services"), state.supervisor.pid);
     let link = link(state);
     for service in status["services"].as_array().into_iter().flatten() {
-        say!("  {}", line(service));
+        stdoutln!("  {}", line(service));
     }
     if let Some(remote_service) = &state.remote_service
         && let Some(trouble) = trouble_on(remote_service, link.as_ref())
     {
-        say!("  {trouble}");
+        stdoutln!("  {trouble}");
     }
     match status["build"].as_str() {
         Some("failed") => {
-            say!("  the last build failed, the worker from before runs: cargo xtask lab logs build")
+            stdoutln!("  the last build failed, the worker from before runs: cargo xtask lab logs build")
         }
-        Some("building") => say!("  a build is under way: cargo xtask lab logs build -f"),
+        Some("building") => stdoutln!("  a build is under way: cargo xtask lab logs build -f"),
         _ => {}
     }
     for trouble in trouble {
-        say!("  {trouble}");
+        stdoutln!("  {trouble}");
     }
     if status["watch"] == false {
-        say!("  saved files are not watched: cargo xtask lab restart worker --build");
+        stdoutln!("  saved files are not watched: cargo xtask lab restart worker --build");
     }
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| link["answers"] == false) {
             Some(link) if link["refuses"] == true => {
-                say!("{} not known until it lets the lab in; they wait until then", bold("transfers"))
+                stdoutln!("{} not known until it lets the lab in; they wait until then", bold("transfers"))
             }
-            Some(_) => say!(
+            Some(_) => stdoutln!(
                 "{} not known until it answers; they wait, and go on by themselves then",
                 bold("transfers")
             ),
-            None => say!(
+            None => stdoutln!(
                 "{} not known, as the Temporal server does not answer: cargo xtask lab logs temporal",
                 bold("transfers")
             ),
@@ -141,24 +141,24 @@ fn print(
         return;
     };
     match (stuck.len(), running) {
-        (0, 0) => say!("{} none is under way", bold("transfers")),
-        (0, _) => say!("{} {running} under way, none is stuck", bold("transfers")),
-        _ => say!("{} {running} under way, {} stuck", bold("transfers"), stuck.len()),
+        (0, 0) => stdoutln!("{} none is under way", bold("transfers")),
+        (0, _) => stdoutln!("{} {running} under way, none is stuck", bold("transfers")),
+        _ => stdoutln!("{} {running} under way, {} stuck", bold("transfers"), stuck.len()),
     }
     if looked_at < running || !unknown.is_empty() {
-        say!("  of {} it is not known whether they are stuck", running - looked_at + unknown.len());
+        stdoutln!("  of {} it is not known whether they are stuck", running - looked_at + unknown.len());
     }
     for stuck in stuck.iter().take(LISTED) {
-        say!("  {}", describe(stuck));
+        stdoutln!("  {}", describe(stuck));
         if state.remote_service.is_some()
             && let Some(waits) = waits_on(stuck)
         {
-            say!("    {waits}");
+            stdoutln!("    {waits}");
         }
-        say!("    {}", shorten(&stuck.failure, 200));
+        stdoutln!("    {}", shorten(&stuck.failure, 200));
     }
     if stuck.len() > LISTED {
-        say!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
+        stdoutln!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     control::{self, Request},
     process,
     project::Project,
-    ui::{say, tell},
+    terminal::{stderrln, stdoutln},
 };
 
 /// How long the services may take together, each having its own deadline.
@@ -26,7 +26,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let Some(state) = attach::attach(project)? else {
-        say!("the lab does not run");
+        stdoutln!("the lab does not run");
         return Ok(ExitCode::SUCCESS);
     };
     // Its answer is that it ends. One that cannot be asked is told by a signal.
@@ -37,7 +37,7 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         }
     });
     if !process::wait_for_end(&state.supervisor, STOP_TIMEOUT) {
-        tell!("the supervisor (pid {}) does not end; killing it", state.supervisor.pid);
+        stderrln!("the supervisor (pid {}) does not end; killing it", state.supervisor.pid);
         process::signal(&state.supervisor, Signal::SIGKILL);
         if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {
             bail!("the supervisor (pid {}) cannot be killed", state.supervisor.pid);
@@ -45,6 +45,6 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     }
     // Somebody may have killed it, and then not everything has ended with it.
     attach::attach(project)?;
-    say!("the lab has stopped; start it again with: cargo xtask lab start --detach");
+    stdoutln!("the lab has stopped; start it again with: cargo xtask lab start --detach");
     Ok(ExitCode::SUCCESS)
 }

@@ -6,31 +6,31 @@ use std::{
 };
 
 /// Prints a line on standard output, as `println!` does, but goes on when nobody reads it.
-macro_rules! say {
-    ($($words:tt)*) => { $crate::ui::say_line(format_args!($($words)*)) };
+macro_rules! stdoutln {
+    ($($words:tt)*) => { $crate::terminal::stdout_line(format_args!($($words)*)) };
 }
 
 /// Prints a line of progress or warning on standard error.
-macro_rules! tell {
-    ($($words:tt)*) => { $crate::ui::tell_line(format_args!($($words)*)) };
+macro_rules! stderrln {
+    ($($words:tt)*) => { $crate::terminal::stderr_line(format_args!($($words)*)) };
 }
 
-pub(crate) use {say, tell};
+pub(crate) use {stderrln, stdoutln};
 
-/// See [`say!`]. That the reader has gone, as in `lab logs | head`, ends no command that is about to do something.
-pub(crate) fn say_line(words: fmt::Arguments<'_>) {
-    let _ = try_say(words);
+/// See [`stdoutln!`]. That the reader has gone, as in `lab logs | head`, ends no command that is about to do something.
+pub(crate) fn stdout_line(words: fmt::Arguments<'_>) {
+    let _ = try_stdout_line(words);
 }
 
 /// Prints a line on standard output, and reports when nobody reads it.
-pub(crate) fn try_say(words: fmt::Arguments<'_>) -> io::Result<()> {
+pub(crate) fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{words}")?;
     stdout.flush()
 }
 
-/// See [`tell!`]. What cannot be told is dropped: the exit code still says it.
-pub(crate) fn tell_line(words: fmt::Arguments<'_>) {
+/// See [`stderrln!`]. What cannot be told is dropped: the exit code still says it.
+pub(crate) fn stderr_line(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn show(lines: &[String], before: &[String], in_place: bool) -> io::R
     }
     // To the top of the screen, and away with what was there.
     let top = if in_place { "\x1b[H\x1b[J" } else { "" };
-    try_say(format_args!("{top}{}", lines.join("\n")))
+    try_stdout_line(format_args!("{top}{}", lines.join("\n")))
 }
 
 /// Whether standard output takes colours.
