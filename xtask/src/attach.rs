@@ -1,7 +1,7 @@
 //! How every command begins: by finding the lab that runs, and clearing away one that was killed.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{self, Ending, Identity},
-    project::{Project, clear_scratch, open_private},
+    project::{Project, open_private},
     services,
     state::{self, State},
     terminal::stderrln,
@@ -50,12 +50,10 @@ pub(crate) fn lock(project: &Project) -> Result<File> {
         .with_context(|| format!("could not open {}", path.display()))?;
     let begin = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("could not lock {}", path.display()));
-            }
-            Err(TryLockError::WouldBlock) => {}
+        if files::lock_within(&file, Duration::ZERO)
+            .with_context(|| format!("could not lock {}", path.display()))?
+        {
+            return Ok(file);
         }
         if let Some(state) = State::read(&project.lab).filter(|state| process::is_alive(&state.supervisor)) {
             bail!("{}", already_running(&state));
@@ -109,7 +107,7 @@ pub(crate) fn clear_leftovers(project: &Project) {
 /// Removes the files of a supervisor that was killed before it had written down who it is. A living one holds the lock.
 fn clear_unnamed(project: &Project) {
     let Ok(lock) = OpenOptions::new().write(true).open(project.in_lab("lock")) else { return };
-    if lock.try_lock().is_ok() {
+    if files::lock_within(&lock, Duration::ZERO).unwrap_or_default() {
         clear_files(project);
     }
 }
@@ -117,7 +115,7 @@ fn clear_unnamed(project: &Project) {
 /// Removes files that were to be renamed when their writer was killed, and what services have said of themselves.
 fn clear_files(project: &Project) {
     for name in ["lab.json", "ports.json"] {
-        clear_scratch(&project.in_lab(name));
+        files::clear_scratch(&project.in_lab(name));
     }
     for entry in fs::read_dir(project.in_lab("run")).into_iter().flatten().flatten() {
         let _ = fs::remove_file(entry.path());

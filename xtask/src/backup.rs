@@ -2,12 +2,12 @@
 
 use std::{
     borrow::Cow,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +16,7 @@ use lab_client::{progress::Progress, time};
 
 use crate::{
     progress,
-    project::{Project, clear_scratch, close_if_there, make_private, open_private, replace_file},
+    project::{Project, close_if_there, make_private, open_private},
     terminal::stderrln,
 };
 
@@ -144,8 +144,8 @@ fn begin(project: &Project) -> Result<File> {
     let lock = lock(project)?;
     project.make_lab()?;
     let beside = [beside(project, "new"), beside(project, "old")];
-    beside.iter().flatten().for_each(|path| clear_scratch(path));
-    clear_scratch(&project.in_lab("stage.json"));
+    beside.iter().flatten().for_each(|path| files::clear_scratch(path));
+    files::clear_scratch(&project.in_lab("stage.json"));
     for entry in fs::read_dir(project.in_lab("backup")).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
             let _ = fs::remove_dir_all(entry.path());
@@ -174,24 +174,14 @@ fn lock(project: &Project) -> Result<File> {
     let mut file = make_private(&folder)
         .and_then(|()| open_private(&path, OpenOptions::new().write(true)))
         .with_context(|| format!("could not write {}; nothing was touched", path.display()))?;
-    let begin = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("could not lock {}", path.display()));
-            }
-            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_TIMEOUT => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                bail!(
-                    "another command (pid {}) changes the modules; nothing was touched; wait for it and try again",
-                    holder.trim()
-                );
-            }
-        }
+    let is_ours = files::lock_within(&file, LOCK_TIMEOUT)
+        .with_context(|| format!("could not lock {}", path.display()))?;
+    if !is_ours {
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        bail!(
+            "another command (pid {}) changes the modules; nothing was touched; wait for it and try again",
+            holder.trim()
+        );
     }
     // Only for the sentence above.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
@@ -232,7 +222,7 @@ fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     // All are written before one is put in place: where the disk is full, nothing is.
     let written = places.iter().try_for_each(|((live, new), module)| {
         let mode = fs::metadata(live).map_or(0o644, |file| file.permissions().mode() & 0o777);
-        replace_file(new, module, mode).with_context(|| format!("could not write {}", live.display()))
+        files::replace(new, module, mode).with_context(|| format!("could not write {}", live.display()))
     });
     if written.is_err() {
         for new in &new {
@@ -370,7 +360,7 @@ fn save(project: &Project, live: &Contents) -> Result<Backup> {
         make_private(&scratch)?;
         for (path, content) in LIVE.iter().zip(live) {
             if let Some(content) = content {
-                replace_file(&scratch.join(file_name(path)), content, 0o600)?;
+                files::replace(&scratch.join(file_name(path)), content, 0o600)?;
             }
         }
         File::open(&scratch)?.sync_all()?;
@@ -477,7 +467,7 @@ mod tests {
     fn a_save_between_the_reading_and_the_renaming_is_saved_too() {
         let project = checkout("late");
         for (path, late) in LIVE.iter().zip(["in place", "by a rename"]) {
-            replace_file(&project.root.join(path), late.as_bytes(), 0o644).expect("it can be written");
+            files::replace(&project.root.join(path), late.as_bytes(), 0o644).expect("it can be written");
         }
         let backup = place(&project, sources(&STAGES[1])).expect("they can be replaced");
         let backup = backup.expect("there is a backup of the late save");

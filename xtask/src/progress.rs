@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 use lab_client::progress::{FILE, Progress};
 
-use crate::project::{Project, replace_file};
+use crate::project::Project;
 
 /// Writes it down, for this user alone.
 pub(crate) fn write(project: &Project, progress: &Progress) -> Result<()> {
     project.make_lab()?;
     let path = project.in_lab(FILE);
-    replace_file(&path, progress.to_json().to_string().as_bytes(), 0o600)
+    files::replace(&path, progress.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write {}", path.display()))
 }

@@ -126,39 +126,6 @@ fn close(path: &Path, found: &fs::Metadata) -> io::Result<()> {
     }
 }
 
-/// Writes a file so that a crash leaves either the old or the new one, never half of it.
-pub(crate) fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    use std::{io::Write, process};
-
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-/// Removes what a [`replace_file`] that was killed has left beside the file. To be called when nobody
-/// writes it.
-pub(crate) fn clear_scratch(path: &Path) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let scratch = format!(".{name}.");
-    let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-    for entry in folder.into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(&scratch));
-        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,12 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 use lab_client::{OWN_NAMESPACE, state::RemoteService};
 use serde_json::Value;
 
-use crate::{
-    Usage,
-    commands::flag,
-    project::{Project, replace_file},
-    terminal::stderrln,
-};
+use crate::{Usage, commands::flag, project::Project, terminal::stderrln};
 
 /// The file that tells the next start which service it was.
 const FILE: &str = "service.json";
@@ -151,7 +146,7 @@ pub(crate) fn remember(project: &Project, remote_service: Option<&RemoteService>
             _ => Ok(()),
         };
     };
-    replace_file(&file, remote_service.to_json().to_string().as_bytes(), 0o600)
+    files::replace(&file, remote_service.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write {}", file.display()))
 }
 

@@ -29,12 +29,7 @@ use lab_client::{
 };
 use serde_json::Value;
 
-use crate::{
-    control,
-    project::{Project, replace_file},
-    services::Setup,
-    terminal,
-};
+use crate::{control, project::Project, services::Setup, terminal};
 
 /// The file with what the learner asks for.
 pub(crate) const HELP_FILE: &str = "help.json";
@@ -75,7 +70,7 @@ pub(crate) fn lab_id(project: &Project) -> Result<String> {
         Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
         _ => {
             let id = control::random_hex(8)?;
-            replace_file(&path, id.as_bytes(), 0o600)
+            files::replace(&path, id.as_bytes(), 0o600)
                 .with_context(|| format!("could not write {}", path.display()))?;
             Ok(id)
         }
@@ -397,7 +392,7 @@ fn name_of(stuck: &Stuck) -> (String, String) {
 pub(crate) fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
     let path = project.in_lab(HELP_FILE);
     let written = match help {
-        Some(help) => replace_file(&path, help.to_json().to_string().as_bytes(), 0o600),
+        Some(help) => files::replace(&path, help.to_json().to_string().as_bytes(), 0o600),
         None => removed(&path),
     };
     written.with_context(|| format!("could not write {}", path.display()))

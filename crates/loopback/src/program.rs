@@ -1,6 +1,5 @@
 //! The start and the end of a service's program. Its flags are `--host`, `--port` and `--ready-file`.
 
-use std::fs;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -79,10 +78,7 @@ pub fn warn_if_reachable(address: SocketAddr, can: &str) {
 /// # Errors
 /// The file cannot be written.
 pub fn write_ready_file(file: &Path, url: &str) -> anyhow::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    fs::write(&beside, url)
-        .and_then(|()| fs::rename(&beside, file))
+    files::replace(file, url.as_bytes(), 0o644)
         .with_context(|| format!("cannot write the --ready-file {}", file.display()))
 }
 

@@ -226,14 +226,8 @@ pub async fn termination() {
 /// # Errors
 /// The folder cannot be written to.
 pub fn write_ready_file(file: &Path, text: &str) -> anyhow::Result<()> {
-    let write = || {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        beside.write_all(text.as_bytes())?;
-        beside.persist(file)?;
-        Ok::<_, io::Error>(())
-    };
-    write().with_context(|| format!("cannot write the ready file {}", file.display()))
+    files::replace(file, text.as_bytes(), 0o644)
+        .with_context(|| format!("cannot write the ready file {}", file.display()))
 }
 
 /// A line for the person who watches, on standard output. That nobody reads it is no reason to stop.

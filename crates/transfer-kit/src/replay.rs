@@ -1,6 +1,6 @@
 //! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
 
-use std::{env, fmt, io::Write as _, path::Path, time::Duration};
+use std::{env, fmt, path::Path, time::Duration};
 
 use crate::host;
 use anyhow::Context as _;
@@ -73,10 +73,7 @@ impl Report {
     /// # Errors
     /// The folder cannot be written to.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(beside, "{}", serde_json::to_string(self)?)?;
-        beside.persist(file)?;
+        files::replace(file, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o644)?;
         Ok(())
     }
 }

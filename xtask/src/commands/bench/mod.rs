@@ -110,7 +110,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let folder = project.root.join(".lab/bench");
     make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let lock = File::open(&folder).with_context(|| format!("could not open {}", folder.display()))?;
-    if lock.try_lock().is_err() {
+    if !files::lock_within(&lock, Duration::ZERO).unwrap_or_default() {
         bail!("another measurement is under way; wait for it and try again");
     }
     let root = folder.join("checkout");

@@ -1,8 +1,9 @@
 //! The class that is served from this checkout: `class/served.json` in the lab's folder.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::places;
 use crate::{
     process::{self, Identity},
-    project::{Project, clear_scratch, make_private, open_private, replace_file},
+    project::{Project, make_private, open_private},
 };
 
 /// Where a class that is served listens.
@@ -62,7 +63,7 @@ impl Served {
             "http_port": self.http_port,
         });
         let file = file(project);
-        replace_file(&file, content.to_string().as_bytes(), 0o600)
+        files::replace(&file, content.to_string().as_bytes(), 0o600)
             .with_context(|| format!("could not write {}", file.display()))
     }
 
@@ -95,22 +96,19 @@ pub(super) fn lock(project: &Project) -> Result<File> {
     let path = folder(project)?.join("lock");
     let lock = open_private(&path, OpenOptions::new().write(true))
         .with_context(|| format!("could not open {}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => {
-            clear_scratch(&file(project));
-            Ok(lock)
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("could not lock {}", path.display()))
-        }
-        Err(TryLockError::WouldBlock) => match Served::find(project) {
-            Some(served) => bail!(
-                "a class is served from this checkout already, at {} (pid {}): end that with Ctrl-C where it runs",
-                served.address(),
-                served.by.pid
-            ),
-            None => bail!("a class is being started from this checkout already"),
-        },
+    if files::lock_within(&lock, Duration::ZERO)
+        .with_context(|| format!("could not lock {}", path.display()))?
+    {
+        files::clear_scratch(&file(project));
+        return Ok(lock);
+    }
+    match Served::find(project) {
+        Some(served) => bail!(
+            "a class is served from this checkout already, at {} (pid {}): end that with Ctrl-C where it runs",
+            served.address(),
+            served.by.pid
+        ),
+        None => bail!("a class is being started from this checkout already"),
     }
 }
 
