@@ -13,19 +13,19 @@ use lab::{Evidence, Report, Verdict};
 use lab_client::{
     facts::{MOST, Reader},
     progress::Progress,
-    supervisor,
+    supervisor as lab_supervisor,
 };
 use serde_json::json;
 
-use super::{example, flag, json_flag};
-use crate::{
+use crate::args::{example, flag, json_flag};
+use checkout::{project::Project, state};
+use lab_client::state::State;
+use supervisor::{
     attach,
     control::{self, Request},
     process::is_alive,
-    project::Project,
-    state::{self, State},
-    terminal::{self, bold, shorten, stdoutln},
 };
+use terminal::{bold, shorten, stdoutln};
 
 /// How often `--watch` looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -99,7 +99,7 @@ fn print(report: &Report, as_json: bool) {
 fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report> {
     let progress = Progress::read(&project.lab);
     let status = control::ask(state, &Request::Status)?;
-    let facts = reader.read(&progress, supervisor::services(&status))?;
+    let facts = reader.read(&progress, lab_supervisor::services(&status))?;
     Ok(Report { build_failed: status["build"] == "failed", ..Report::of(progress.stage, &facts) })
 }
 

@@ -14,13 +14,10 @@ use lab_client::{
     time,
 };
 
-use super::{example, flag};
-use crate::{
-    Usage, attach,
-    project::Project,
-    reporter,
-    terminal::{stderrln, stdoutln},
-};
+use crate::args::{example, flag};
+use checkout::project::Project;
+use supervisor::{attach, reporter};
+use terminal::{Usage, stderrln, stdoutln};
 
 /// How long the lab may take to pass it on.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);

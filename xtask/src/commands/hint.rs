@@ -7,8 +7,10 @@ use clap::{ArgMatches, Command};
 use lab_client::progress::Progress;
 use serde_json::json;
 
-use super::{example, flag, json_flag};
-use crate::{attach, progress, project::Project, terminal::stdoutln};
+use crate::args::{example, flag, json_flag};
+use checkout::{progress, project::Project};
+use supervisor::attach;
+use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("hint")

@@ -10,12 +10,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{
-    attach, build, ports,
-    project::Project,
-    temporal_cli,
-    terminal::{shorten, stderrln, stdoutln},
-};
+use checkout::project::Project;
+use supervisor::{attach, build, ports, temporal_cli};
+use terminal::{shorten, stderrln, stdoutln};
 
 /// Names the server whose transfers the tests replay. Without it they replay none.
 const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
@@ -64,7 +61,7 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
 
     let mut command = build::cargo("test");
     // The packages of the first round of all tests, so that the features stay the same.
-    command.args(["--workspace", "--exclude", "xtask", "--test", "mine"]);
+    command.args(build::other_packages()).args(["--test", "mine"]);
     command.args(["--", "--include-ignored"]).args(replay_only.then_some("replay::"));
     command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
     // What the tests say is to be read, and a panic names its place anyway.

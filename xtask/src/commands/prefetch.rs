@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Command};
 
-use super::{example, play, test};
-use crate::{build, project::Project, services::BINARIES, temporal_cli, terminal};
+use super::test;
+use crate::{args::example, extra};
+use checkout::project::Project;
+use supervisor::{build, services::BINARIES, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -28,11 +30,12 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(3, "a first build of the lab");
     build::build(project, BINARIES)?;
     build::build(project, &["run_workflow"])?;
-    build::build_for_play(project, &play::binaries())?;
+    build::build_for_play(project, &build::binaries_for_play())?;
+    build::build_package(project, extra::PACKAGE)?;
     step(4, "a first build of the tests");
-    for packages in test::ROUNDS {
+    for packages in test::rounds() {
         let mut compile = build::cargo("test");
-        compile.args(["--no-run", "--quiet"]).args(*packages).current_dir(&project.root);
+        compile.args(["--no-run", "--quiet"]).args(packages).current_dir(&project.root);
         if !compile.status().context("could not run cargo")?.success() {
             bail!("the tests do not compile");
         }

@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
 use lab::STAGES;
 
-use super::{example, flag};
-use crate::{
-    Usage, attach, backup,
+use crate::args::{example, flag};
+use checkout::{modules, project::Project};
+use supervisor::{
+    attach,
     control::{self, Request},
-    project::Project,
-    supervisor,
-    terminal::{confirm, stderrln, stdoutln},
+    logs, supervise,
 };
+use terminal::{Usage, confirm, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("reset")
@@ -44,17 +44,17 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     let running = attach::attach(project)?;
-    if let Some(saved) = backup::enter(project, stage)? {
+    if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }
     match &running {
         Some(state) => {
-            super::lab::follow(project, || control::ask(state, &Request::Empty))
+            logs::follow(project, || control::ask(state, &Request::Empty))
                 .context("the modules are in place, but the lab does not run as it should")?;
         }
         None => {
             let _lock = attach::lock(project)?;
-            supervisor::empty_databases(project)?;
+            supervise::empty_databases(project)?;
         }
     }
     stdoutln!("the lab is as new, at the stage {}", stage.name);

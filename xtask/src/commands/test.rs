@@ -5,12 +5,15 @@ use std::{os::unix::process::ExitStatusExt, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 
-use super::{example, flag, json_flag, mine};
-use crate::{build, project::Project, temporal_cli};
+use super::mine;
+use crate::args::{example, flag, json_flag};
+use checkout::project::Project;
+use supervisor::{build, temporal_cli};
 
-/// The packages of each call of `cargo test`. Two calls, as this crate's dependencies would otherwise choose
-/// features for those that it shares with the Temporal SDK, which would be compiled once more.
-pub(super) const ROUNDS: &[&[&str]] = &[&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]];
+/// The packages of each call of `cargo test`; see [`build::COMMAND_LINE`] for why there are two.
+pub(super) fn rounds() -> [Vec<&'static str>; 2] {
+    [build::other_packages(), build::command_line_packages()]
+}
 
 pub(crate) fn command() -> Command {
     Command::new("test")
@@ -50,15 +53,15 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let cli = temporal_cli::provide(project)?;
     let arguments: Vec<&String> = arguments.get_many("arguments").into_iter().flatten().collect();
     let picks = |argument: &&String| ["-p", "--package"].iter().any(|flag| argument.starts_with(flag));
-    let rounds: &[&[&str]] = match arguments.iter().take_while(|argument| **argument != "--").any(picks) {
-        true => &[&[]],
-        false => ROUNDS,
+    let rounds = match arguments.iter().take_while(|argument| **argument != "--").any(picks) {
+        true => vec![Vec::new()],
+        false => rounds().into(),
     };
     let mut all_passed = true;
     for packages in rounds {
         let mut command = build::cargo("test");
         // One test that fails is to hide no other.
-        command.arg("--no-fail-fast").args(*packages).args(&arguments);
+        command.arg("--no-fail-fast").args(packages).args(&arguments);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();

@@ -4,11 +4,11 @@ use std::{env, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::outcome;
+use crate::support::{outcome, program};
 
 /// `cargo xtask chaos` for this very checkout, with a folder of its own for what it leaves.
 fn chaos(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(program(&["chaos"]));
     command.arg("chaos").args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", folder);
     command
 }

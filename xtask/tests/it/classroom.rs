@@ -11,7 +11,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Outcome, all_listeners, eventually, free_port, outcome, passes_in_own_network, send_signal, temporal_cli,
+    Outcome, all_listeners, eventually, free_port, outcome, passes_in_own_network, program, send_signal,
+    temporal_cli,
 };
 
 /// The variable with the address at which the class is served, where it is not on loopback.
@@ -25,7 +26,7 @@ struct Room {
 
 impl Room {
     fn xtask(&self, lab: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(program(arguments));
         command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", self.folder.join(lab));
         command.env("BUGLAB_TEMPORAL_CLI", temporal_cli()).stdin(Stdio::null());
         command

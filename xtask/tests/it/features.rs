@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, env, process::Command};
 
+use supervisor::build;
+
 /// The packages of that selection, each with the features that it is compiled with; but for what runs while others are
 /// compiled, where the same package may have other features.
 fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
@@ -22,7 +24,8 @@ fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
 
 #[test]
 fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
-    let tests = compiled(&["--workspace", "--exclude", "xtask", "--edges", "no-build,no-proc-macro"]);
+    let all = build::other_packages();
+    let tests = compiled(&[&all[..], &["--edges", "no-build,no-proc-macro"]].concat());
     for selection in [
         &[
             "--package",
@@ -34,7 +37,7 @@ fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
             "--package",
             "worker",
         ][..],
-        &["--workspace", "--exclude", "xtask"],
+        &all,
     ] {
         let lab = compiled(&[selection, &["--edges", "no-build,no-proc-macro,no-dev"]].concat());
         let in_both = |(package, _): &&(String, String)| lab.iter().any(|(other, _)| other == package);
@@ -44,5 +47,30 @@ fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
             "a dependency of tests alone chooses other features for these, so all above them is compiled twice: \
              {others:?}"
         );
+    }
+}
+
+/// The project's own packages that this one is built of, itself included.
+fn own(package: &str) -> BTreeSet<String> {
+    let built = compiled(&["--package", package, "--edges", "normal"]);
+    let own = built.iter().filter(|(package, _)| package.contains(" (/"));
+    own.filter_map(|(package, _)| package.split(' ').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn what_only_the_command_line_is_made_of_is_built_apart_from_the_rest() {
+    let mut rest = own("account-api");
+    for package in ["gateway", "transfer-web", "worker", "testbed", "stages"] {
+        rest.extend(own(package));
+    }
+    let apart: Vec<String> = own("xtask-extra").difference(&rest).cloned().collect();
+    assert_eq!(apart, build::COMMAND_LINE);
+}
+
+#[test]
+fn what_a_learner_does_not_need_is_not_built_for_the_first_command() {
+    let first = own("xtask");
+    for package in ["xtask-extra", "rehearsal", "classroom", "tidy"] {
+        assert!(!first.contains(package), "cargo xtask is built of {package}");
     }
 }

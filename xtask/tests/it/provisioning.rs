@@ -166,7 +166,7 @@ fn prefetch_fetches_a_spoiled_cli_again_and_runs_neither() {
 fn is_pinned(cli: &Path) -> bool {
     let hash = Sha256::digest(fs::read(cli).expect("it can be read"));
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    include_str!("../../src/temporal_cli.rs").contains(&hash)
+    include_str!("../../../crates/supervisor/src/temporal_cli.rs").contains(&hash)
 }
 
 fn has_pip() -> bool {

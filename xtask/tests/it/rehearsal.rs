@@ -11,7 +11,7 @@ use lab_client::{Endpoints, class, temporal};
 use serde_json::{Value, json};
 use webtest::{Certificates, Front, Manner, has};
 
-use crate::support::{eventually, free_port, outcome, temporal_cli};
+use crate::support::{eventually, free_port, outcome, program, temporal_cli};
 
 /// A dev server as anybody would start one: without the lab's settings, and without its Search Attributes.
 struct Server {
@@ -46,7 +46,7 @@ impl Server {
 
     /// `cargo xtask` for this very checkout, with a folder of its own.
     fn xtask(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(program(arguments));
         command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", &self.folder);
         command.env("BUGLAB_TEMPORAL_CLI", temporal_cli());
         command
@@ -189,7 +189,7 @@ fn a_name_that_another_lab_has_at_this_moment_is_refused_and_its_transfers_go_on
 fn a_service_that_is_not_there_or_not_named_is_told_before_anything_is_built() {
     let folder = env::temp_dir().join(format!("xtask-it-nowhere-{}", std::process::id()));
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(program(arguments));
         command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", &folder);
         outcome(command)
     };

@@ -8,12 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use checkout::copy;
 use serde_json::Value;
 
-use crate::{
-    copy,
-    support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service},
-};
+use crate::support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service};
 
 #[test]
 fn a_learner_mends_both_bugs_under_a_running_transfer() {

@@ -5,13 +5,14 @@ use std::{process::ExitCode, thread, time::Duration};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{chosen, example, log_names, service_argument};
-use crate::{
+use super::{chosen, service_argument};
+use crate::args::example;
+use checkout::project::Project;
+use supervisor::{
     attach,
     logs::{self, Stream},
-    project::Project,
-    terminal::stdoutln,
 };
+use terminal::stdoutln;
 
 /// How often the logs are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -40,9 +41,9 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let service = chosen(arguments, log_names())?;
+    let service = chosen(arguments, logs::names())?;
     attach::attach(project)?;
-    let names = || log_names().filter(|&name| service.is_none_or(|service| service == name));
+    let names = || logs::names().filter(|&name| service.is_none_or(|service| service == name));
     // Opened before the old lines are read: a line more than once is better than one not at all.
     let mut stream = Stream::from_end(project, names());
     let lines = arguments.get_one::<u32>("lines").map_or(50, |&lines| lines as usize);

@@ -6,19 +6,14 @@ mod start;
 mod status;
 mod stop;
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{example, flag, json_flag, text};
-use crate::{
-    Usage,
-    logs::{self as log_files, Tail},
-    project::Project,
-    services,
-    terminal::stderrln,
-};
+use crate::args::{example, text};
+use checkout::project::Project;
+use terminal::Usage;
 
 pub(crate) fn command() -> Command {
     Command::new("lab")
@@ -64,30 +59,4 @@ fn chosen(
             Err(Usage(format!("no service is called {given}; there are: {names}")).into())
         }
     }
-}
-
-/// Does something that the supervisor works on, and shows what it and its builds say in the meantime.
-pub(crate) fn follow<T: Send>(project: &Project, work: impl FnOnce() -> T + Send) -> T {
-    let mut tails = [log_files::SUPERVISOR, log_files::BUILD].map(|name| Tail::from_end(project.log(name)));
-    let mut relay = || {
-        for line in tails.iter_mut().flat_map(Tail::new_lines) {
-            stderrln!("{line}");
-        }
-    };
-    thread::scope(|scope| {
-        let work = scope.spawn(work);
-        while !work.is_finished() {
-            relay();
-            thread::sleep(Duration::from_millis(20));
-        }
-        relay();
-        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// The names that have a log.
-fn log_names() -> impl Iterator<Item = &'static str> + Clone {
-    [log_files::SUPERVISOR, log_files::BUILD]
-        .into_iter()
-        .chain(services::SERVICES.iter().map(|service| service.name))
 }

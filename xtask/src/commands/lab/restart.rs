@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, Command};
 
-use super::{chosen, example, flag, service_argument};
-use crate::{
-    Usage, attach,
+use super::{chosen, service_argument};
+use crate::args::{example, flag};
+use checkout::project::Project;
+use supervisor::{
+    attach,
     control::{self, Request},
-    project::Project,
+    logs,
     services::{self, SERVICES, WORKER},
-    terminal::stdoutln,
 };
+use terminal::{Usage, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("restart")
@@ -31,7 +33,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 Usage("only the worker is built: cargo xtask lab restart worker --build".to_owned()).into()
             );
         }
-        super::follow(project, || control::ask(&state, &Request::Rebuild))?;
+        logs::follow(project, || control::ask(&state, &Request::Rebuild))?;
         stdoutln!("worker runs again");
         return Ok(ExitCode::SUCCESS);
     }

@@ -17,21 +17,22 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use nix::sys::signal::Signal;
 
-use super::{example, flag};
 use crate::{
-    attach, backup,
+    args::{example, flag},
+    remote_flags,
+};
+use checkout::{modules, project::Project};
+use lab_client::state::State;
+use supervisor::{
+    attach,
     build::Output,
     logs::{self, Stream, Tail},
     ports::PORTS,
-    process,
-    project::Project,
-    remote_service, services, signals,
-    state::State,
-    supervisor::{self, Options},
-    temporal_cli,
-    terminal::{self, bold, duration, stderrln, stdoutln},
-    toolchain,
+    process, services, signals,
+    supervise::{self, Options},
+    temporal_cli, toolchain,
 };
+use terminal::{bold, duration, stderrln, stdoutln};
 
 /// How often the logs are looked at while they are followed.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -56,7 +57,7 @@ pub(crate) fn supervise_command() -> Command {
 }
 
 fn with_options(command: Command) -> Command {
-    let port = |row: &'static crate::ports::PortRow| {
+    let port = |row: &'static supervisor::ports::PortRow| {
         let flag = row.flag?;
         let default =
             row.default.map_or_else(String::new, |port| format!(" [default: {port}, or the next free one]"));
@@ -68,26 +69,26 @@ fn with_options(command: Command) -> Command {
                 .help(format!("Where to have {}{default}", row.what)),
         )
     };
-    remote_service::with_flags(command)
+    remote_flags::with_flags(command)
         .arg(flag("fresh", "Begin with an empty history and the bank's first balances"))
         .arg(flag("no-watch", "Do not rebuild the worker when its source is saved"))
         .args(PORTS.iter().filter_map(port))
 }
 
 fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<Options> {
-    let port = |row: &crate::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
+    let port = |row: &supervisor::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
     Ok(Options {
         ports: PORTS.iter().filter_map(port).collect::<BTreeMap<_, _>>(),
         fresh: arguments.get_flag("fresh"),
         watch: !arguments.get_flag("no-watch"),
         output,
-        remote_service: remote_service::chosen(project, arguments)?,
+        remote_service: remote_flags::chosen(project, arguments)?,
     })
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
-    remote_service::tell_of_last(arguments, remote_service::chosen(project, arguments)?.as_ref());
+    remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
         stderrln!("the first build takes some minutes, and other cargo xtask commands wait for it");
@@ -119,7 +120,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
         let _ = stream.print_new();
     });
     let begin = Instant::now();
-    let result = supervisor::run(project, &options(project, arguments, Output::Terminal)?, |state| {
+    let result = supervise::run(project, &options(project, arguments, Output::Terminal)?, |state| {
         summarize(project, state, begin.elapsed(), &mut |line| {
             let _ = terminal::try_stdout_line(format_args!("{line}"));
         });
@@ -133,7 +134,7 @@ fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     nix::unistd::setsid().context("could not leave the terminal's session")?;
     let result = options(project, arguments, Output::Log)
-        .and_then(|options| supervisor::run(project, &options, |_| {}));
+        .and_then(|options| supervise::run(project, &options, |_| {}));
     if let Err(error) = &result {
         // To who has started it and may still wait: the log may be on a full disk, or deleted.
         let _ = terminal::try_stdout_line(format_args!("error: {error:#}"));
@@ -217,10 +218,10 @@ fn detach(project: &Project) -> Result<ExitCode> {
 
 /// Says that the lab is ready, where it is and what to type next.
 fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn FnMut(&str)) {
-    let stage = backup::current_stage(project);
+    let stage = modules::current_stage(project);
     print("");
     print(&bold(&format!("the lab is ready after {}", duration(took.as_secs_f64()))));
-    for (what, address) in supervisor::addresses(state) {
+    for (what, address) in supervise::addresses(state) {
         print(&format!("  {what:<16} {address}"));
     }
     print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));

@@ -1,0 +1,12 @@
+//! A working tree and its `.lab` folder: paths, state files, live modules and their backups.
+//!
+//! **Architecture invariant:** nothing else writes `.lab/*.json`, and nothing else replaces a live module. This crate starts no
+//! process and asks nobody anything.
+
+pub mod copy;
+pub mod modules;
+pub mod progress;
+pub mod project;
+pub mod state;
+
+pub use project::Project;

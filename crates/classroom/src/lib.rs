@@ -1,0 +1,8 @@
+//! A room's Temporal server, its relay, and the board of its learners.
+
+pub mod board;
+pub mod places;
+mod relay;
+pub mod serve;
+pub mod served;
+pub mod table;

@@ -1,0 +1,263 @@
+//! The whole lab, as many learners, on one Temporal Service: before a class comes, and to measure one.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use lab::STAGES;
+use lab_client::{class, state::RemoteService, temporal::Server};
+use serde_json::{Value, json};
+
+use crate::{
+    play::{Failure, follow},
+    shadow::Shadow,
+};
+use checkout::project::Project;
+use supervisor::{control, executables::Executables, gateway::Gateway};
+use terminal::{stderrln, stdoutln};
+
+/// What the name of a rehearsal begins with.
+const NAME: &str = "rehearsal";
+/// How long the board may take to show what was reported last: it is a list, which follows some moments later.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// More learners at a time do not find ports.
+pub const MOST: u16 = 100;
+
+/// How the lab went for one learner.
+#[derive(Default)]
+pub struct Rehearsed {
+    /// Who.
+    pub learner: String,
+    /// How long the lab took to start.
+    pub started: Duration,
+    /// Each stage, with how long it took.
+    pub stages: Vec<(&'static str, Duration)>,
+    /// How long it took from each saved mend until all goals were reached.
+    pub mends: Vec<Duration>,
+    /// Where and how it was not as the texts say.
+    pub failure: Option<String>,
+}
+
+/// Looks whether the board shows everybody, and leaves it to the class that comes: also of a rehearsal that was broken off, nothing
+/// stays on it.
+///
+/// # Errors
+/// The board cannot be looked at or tidied up.
+pub fn leave_board(
+    project: &Project,
+    service: &RemoteService,
+    rehearsal: &Rehearsal,
+    all: &mut [Rehearsed],
+) -> Result<()> {
+    stderrln!("looking at the board of the class, and taking the rehearsal off it");
+    let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
+    let server = Server::new(&gateway.endpoints());
+    let looked = look_at_board(&server, all);
+    // Each of them, whatever became of the others.
+    let left: Vec<Result<()>> =
+        (1..=rehearsal.learners).map(|number| class::take_off(&server, &rehearsal.learner(number))).collect();
+    looked.and(left.into_iter().collect())
+}
+
+/// Waits until the board shows each learner who has finished; who is not shown so has failed.
+fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        let is_late = begin.elapsed() > SHOWN_WITHIN;
+        let shown = match finished_on_board(server, all) {
+            Ok(shown) => shown,
+            Err(error) if is_late => return Err(error),
+            // A busy service answers a moment later.
+            Err(_) => {
+                thread::sleep(POLL_INTERVAL);
+                continue;
+            }
+        };
+        let mut is_complete = true;
+        for one in all.iter_mut().filter(|one| one.failure.is_none() && !shown.contains(&one.learner)) {
+            is_complete = false;
+            if is_late {
+                one.failure = Some("the board does not show that every goal was reached".to_owned());
+                stderrln!("FAIL {:<16} {}", one.learner, one.failure.as_deref().unwrap_or_default());
+            }
+        }
+        if is_complete || is_late {
+            return Ok(());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Those of them whom the board shows at the last stage with every goal.
+pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<String>> {
+    let last = STAGES.last().map(|stage| stage.name).unwrap_or_default();
+    let rows = class::board(server)?.rows.into_iter().filter(|row| row.has_finished(last));
+    let is_one = |name: &String| all.iter().any(|one| one.learner == *name);
+    Ok(rows.map(|row| row.report.learner).filter(is_one).collect())
+}
+
+/// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
+pub fn name() -> Result<String> {
+    Ok(format!("{NAME}-{}", control::random_hex(2)?))
+}
+
+/// What is rehearsed.
+pub struct Rehearsal {
+    /// What its learners are called, with a number.
+    pub name: String,
+    /// How many learners.
+    pub learners: u16,
+    /// How many of them at a time.
+    pub at_once: u16,
+    /// The words that name the service to `lab start`.
+    pub words: Vec<String>,
+    /// What a lab runs, built.
+    pub executables: Executables,
+    /// The Temporal CLI.
+    pub temporal_cli: PathBuf,
+}
+
+impl Rehearsal {
+    fn learner(&self, number: u16) -> String {
+        format!("{}-{number}", self.name)
+    }
+}
+
+/// Plays the whole lab for each of them, and tells of each that has finished.
+pub fn all(
+    project: &Project,
+    rehearsal: &Rehearsal,
+    on_one: impl Fn(&Rehearsed) + Sync,
+) -> Result<Vec<Rehearsed>> {
+    let next = AtomicU16::new(1);
+    let is_broken_off = AtomicBool::new(false);
+    let all: Mutex<Vec<Rehearsed>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..rehearsal.at_once {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > rehearsal.learners || is_broken_off.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let learner = rehearsal.learner(number);
+                    match rehearse(project, rehearsal, number, &learner) {
+                        Ok(Some(one)) => {
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                        Ok(None) => is_broken_off.store(true, Ordering::Relaxed),
+                        Err(error) => {
+                            let failure = Some(format!("{error:#}"));
+                            let one = Rehearsed { learner, failure, ..Rehearsed::default() };
+                            on_one(&one);
+                            all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if is_broken_off.into_inner() {
+        bail!("the rehearsal was broken off; nothing of it is left running");
+    }
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by(|a, b| a.learner.cmp(&b.learner));
+    Ok(all)
+}
+
+/// The whole lab, as one learner; nothing where it was broken off.
+fn rehearse(
+    project: &Project,
+    rehearsal: &Rehearsal,
+    number: u16,
+    learner: &str,
+) -> Result<Option<Rehearsed>> {
+    let Rehearsal { executables, temporal_cli, words, .. } = rehearsal;
+    let shadow = Shadow::make_one(project, "rehearse", number, executables, temporal_cli.clone())?;
+    let mut words = words.clone();
+    words.extend(["--learner".to_owned(), learner.to_owned()]);
+    let begin = Instant::now();
+    let mut one = Rehearsed {
+        learner: learner.to_owned(),
+        failure: shadow.start(&words).err().map(|error| format!("{error:#}")),
+        ..Rehearsed::default()
+    };
+    one.started = begin.elapsed();
+    for stage in STAGES {
+        if one.failure.is_some() || shadow.is_interrupted() {
+            break;
+        }
+        let begin = Instant::now();
+        match follow(&shadow, stage, one.stages.is_empty()) {
+            Ok(mended) => {
+                one.stages.push((stage.name, begin.elapsed()));
+                one.mends.extend(mended);
+            }
+            Err(found) => one.failure = Some(sentence(stage.name, &found)),
+        }
+    }
+    if shadow.is_interrupted() {
+        shadow.remove()?;
+        return Ok(None);
+    }
+    if one.failure.is_some() {
+        shadow.stop()?;
+        let folder = project.display(&shadow.project.root);
+        stderrln!("the folder of {learner} stays until the next rehearsal: {folder}");
+    } else {
+        shadow.remove()?;
+    }
+    Ok(Some(one))
+}
+
+/// Where and how a lab is not as its text says.
+fn sentence(stage: &str, failure: &Failure) -> String {
+    let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let typed = failure.typed.as_ref().map(|typed| format!("; typed: {typed}")).unwrap_or_default();
+    let printed = match &failure.printed[..] {
+        [] => String::new(),
+        printed => format!("; it printed:\n    {}", printed.join("\n    ")),
+    };
+    format!("{stage}, {}{line}: {}{typed}{printed}", failure.file, failure.says)
+}
+
+impl Rehearsed {
+    /// One line for a person.
+    pub fn print(&self) {
+        let took: Duration = self.stages.iter().map(|(_, took)| *took).sum();
+        match &self.failure {
+            None => {
+                stdoutln!(
+                    "ok   {:<16} {} stages in {:.1} s",
+                    self.learner,
+                    self.stages.len(),
+                    took.as_secs_f64()
+                )
+            }
+            Some(failure) => stdoutln!("FAIL {:<16} {failure}", self.learner),
+        }
+    }
+
+    /// The same for a program.
+    pub fn to_json(&self) -> Value {
+        let stages =
+            self.stages.iter().map(|(name, took)| json!({ "name": name, "seconds": took.as_secs_f64() }));
+        json!({
+            "learner": self.learner,
+            "started_after": self.started.as_secs_f64(),
+            "stages": stages.collect::<Vec<_>>(),
+            "mended_after": self.mends.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+            "failure": self.failure,
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! Starts, probes, watches, rebuilds and stops the services of one lab, and enters stages.
+//!
+//! **Architecture invariant:** this crate starts processes and asks them questions over loopback. It parses no command line. The
+//! Temporal SDK is the worker's.
+
+pub mod attach;
+pub mod build;
+pub mod control;
+pub mod executables;
+pub mod gateway;
+pub mod logs;
+pub mod ports;
+pub mod process;
+pub mod remote_service;
+pub mod reporter;
+pub mod services;
+pub mod signals;
+pub mod stage_entry;
+pub mod supervise;
+pub mod temporal;
+pub mod temporal_cli;
+pub mod toolchain;
+mod watch;

@@ -1,0 +1,49 @@
+//! `class board`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use checkout::Project;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use classroom::board;
+use xtask::{
+    args::{example, flag, json_flag},
+    remote_flags,
+};
+
+pub(super) fn command() -> Command {
+    let value = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("board")
+        .about("Tells how each learner of a class does: stage, goals, stuck on what, last sign of life, and who asks for help")
+        .arg(
+            value("profile", "NAME", "Of the Temporal Service of this profile of temporal.toml")
+                .conflicts_with("address"),
+        )
+        .arg(value("address", "HOST:PORT", "Of the Temporal Service at this address, without TLS"))
+        .arg(value("namespace", "NAME", "The namespace there [default: default]").requires("address"))
+        .arg(flag("watch", "Go on looking, until Ctrl-C"))
+        .arg(flag("page", "Serve the board as a page on this machine, until Ctrl-C").conflicts_with_all(["watch", "json"]))
+        .arg(
+            value("page-port", "PORT", "Where to have the page [default: 7240, or the next free one]")
+                .value_parser(value_parser!(u16).range(1..))
+                .requires("page"),
+        )
+        .arg(json_flag())
+        .after_help(example(&[
+            "cargo xtask class board --watch",
+            "cargo xtask class board --page",
+            "cargo xtask class board --profile class --json",
+        ]))
+}
+
+pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let place = board::find(project, remote_flags::named(arguments))?;
+    if arguments.get_flag("page") {
+        board::serve_page(project, &place, arguments.get_one::<u16>("page-port").copied())?;
+    } else {
+        board::print(project, &place, arguments.get_flag("json"), arguments.get_flag("watch"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,38 @@
+//! `class serve|board|rehearse`: for whoever gives a class.
+
+mod board;
+mod rehearse;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+
+use checkout::project::Project;
+use terminal::Usage;
+use xtask::args::example;
+use xtask::extra::about;
+
+pub(crate) fn command() -> Command {
+    Command::new("class")
+        .about(about("class"))
+        .after_help(example(&[
+            "cargo xtask class serve --bind 192.168.0.7",
+            "cargo xtask class board --watch",
+        ]))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(board::command())
+        .subcommand(rehearse::command())
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    match arguments.subcommand() {
+        Some(("serve", arguments)) => serve::run(project, arguments),
+        Some(("board", arguments)) => board::run(project, arguments),
+        Some(("rehearse", arguments)) => rehearse::run(project, arguments),
+        _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
+    }
+}

@@ -1,0 +1,61 @@
+//! The commands that a learner does not need: `play`, `chaos`, `class`, `bench`, `tidy`. `cargo xtask` builds and runs this program
+//! when one of them is typed; it knows the others as well, which a rehearsal types.
+
+mod bench;
+mod chaos;
+mod class;
+mod play;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use checkout::Project;
+use clap::{ArgMatches, Command};
+use xtask::commands;
+
+fn main() -> ExitCode {
+    xtask::main(command_line(), run)
+}
+
+/// The whole command line, with what these commands take.
+fn command_line() -> Command {
+    [play::command(), bench::command(), chaos::command(), class::command(), tidy::command()].into_iter().fold(
+        commands::command_line(),
+        |line, command| {
+            let name = command.get_name().to_owned();
+            line.mut_subcommand(name, |_| command)
+        },
+    )
+}
+
+fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    match arguments.subcommand() {
+        Some(("play", arguments)) => play::run(project, arguments),
+        Some(("bench", arguments)) => bench::run(project, arguments),
+        Some(("chaos", arguments)) => chaos::run(project, arguments),
+        Some(("class", arguments)) => class::run(project, arguments),
+        Some(("tidy", arguments)) => tidy::run(project, arguments),
+        _ => commands::run(project, arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        fn check(mut command: Command, path: &str) {
+            let help = command.render_help().to_string();
+            let has = help.contains("Example:\n") || help.contains("Examples:\n");
+            assert!(has && help.contains("cargo xtask"), "{path} has no example:\n{help}");
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                check(sub.clone(), &format!("{path} {}", sub.get_name()));
+            }
+        }
+        let command = super::command_line();
+        command.clone().debug_assert();
+        check(command, "cargo xtask");
+    }
+}
