@@ -7,6 +7,7 @@ pub mod copy;
 pub mod modules;
 pub mod progress;
 pub mod project;
+mod stage_lock;
 pub mod state;
 
 pub use project::Project;

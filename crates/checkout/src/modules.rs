@@ -1,21 +1,22 @@
-//! The two live modules: changing them for another stage's without ever losing what a learner wrote.
+//! The two live modules: exchanging them for another stage's without ever losing what a learner wrote.
 
 use std::{
     borrow::Cow,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lab::{STAGES, Stage};
 use lab_client::{progress::Progress, time};
+use serde_json::{Value, json};
 
 use crate::{
     progress,
-    project::{Project, close_if_there, make_private, open_private},
+    project::{Project, close_if_there, make_private},
+    stage_lock::StageLock,
 };
 use terminal::stderrln;
 
@@ -25,8 +26,6 @@ const LIVE: [&str; 2] = [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES];
 const REPLACED: &str = "backup/.replaced";
 /// How the name of a backup begins while it is made.
 const UNFINISHED: &str = ".new.";
-/// How long another command may take to change them before this one gives up on it.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the live modules hold; one that was deleted holds nothing.
 type Contents = [Option<Vec<u8>>; 2];
@@ -50,6 +49,11 @@ impl Backup {
     pub fn tell(&self, project: &Project) {
         stderrln!("your changes are saved in {}", project.display(&self.folder));
         stderrln!("bring them back with: cargo xtask stage restore {}", self.id);
+    }
+
+    /// Where it is, for a program.
+    pub fn to_json(&self) -> Value {
+        json!({ "id": self.id, "folder": self.folder })
     }
 
     /// The stage it was saved at.
@@ -84,8 +88,8 @@ pub fn list(project: &Project) -> Vec<Backup> {
 
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
 pub fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
-    let _lock = begin(project)?;
-    swap(project, stage, sources(stage))
+    let lock = begin(project)?;
+    swap(project, &lock, stage, sources(stage))
 }
 
 /// Whether the stage was entered last, and its modules are in place as shipped.
@@ -112,7 +116,7 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
 
 /// Brings a backup back; what is live is saved before.
 pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
-    let _lock = begin(project)?;
+    let lock = begin(project)?;
     let stage = lab::stage(backup.stage()).unwrap_or(current_stage(project));
     let live = read_all(&live_paths(project))?;
     let mut modules = Vec::new();
@@ -124,7 +128,7 @@ pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
             None => live.as_deref().map_or(Cow::Borrowed(shipped), Cow::Borrowed),
         });
     }
-    swap(project, stage, [&modules[0], &modules[1]])
+    swap(project, &lock, stage, [&modules[0], &modules[1]])
 }
 
 /// Makes backups of what only this program's own files hold yet, so that [`list`] has everything.
@@ -139,8 +143,8 @@ fn sources(stage: &Stage) -> [&'static [u8]; 2] {
 
 /// Takes the lock, and sees to what the command before has left: for longer than that ran, an editor may
 /// have written to the files that it replaced; and it may have been killed.
-fn begin(project: &Project) -> Result<File> {
-    let lock = lock(project)?;
+fn begin(project: &Project) -> Result<StageLock> {
+    let lock = StageLock::take(project)?;
     project.make_lab()?;
     let beside = [beside(project, "new"), beside(project, "old")];
     beside.iter().flatten().for_each(|path| files::clear_scratch(path));
@@ -166,32 +170,16 @@ fn begin(project: &Project) -> Result<File> {
     Ok(lock)
 }
 
-/// Takes the lock of all commands that change the live modules: of this checkout, whichever lab they are for.
-fn lock(project: &Project) -> Result<File> {
-    let folder = project.root.join(".lab");
-    let path = folder.join("stage.lock");
-    let mut file = make_private(&folder)
-        .and_then(|()| open_private(&path, OpenOptions::new().write(true)))
-        .with_context(|| format!("could not write {}; nothing was touched", path.display()))?;
-    let is_ours = files::lock_within(&file, LOCK_TIMEOUT)
-        .with_context(|| format!("could not lock {}", path.display()))?;
-    if !is_ours {
-        let holder = fs::read_to_string(&path).unwrap_or_default();
-        bail!(
-            "another command (pid {}) changes the modules; nothing was touched; wait for it and try again",
-            holder.trim()
-        );
-    }
-    // Only for the sentence above.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
-}
-
 /// Puts these modules in place of the live ones, after a backup if those were edited.
 ///
 /// The order is backup, then one file after the other, each in one step: a crash in between leaves old
 /// or new files, and the backup.
-fn swap(project: &Project, stage: &'static Stage, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+fn swap(
+    project: &Project,
+    lock: &StageLock,
+    stage: &'static Stage,
+    modules: [&[u8]; 2],
+) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
     let backup = if unchanged || !is_edited(&live) {
@@ -207,8 +195,8 @@ fn swap(project: &Project, stage: &'static Stage, modules: [&[u8]; 2]) -> Result
             backup.id
         ),
     };
-    let placed = place(project, modules)
-        .and_then(|later| progress::write(project, &Progress::begin(stage)).map(|()| later));
+    let placed =
+        place(project, modules).and_then(|later| progress::begin(project, lock, stage).map(|()| later));
     Ok(placed.context(rest)?.or(backup))
 }
 
@@ -392,6 +380,8 @@ fn file_name(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::OpenOptions, io::Write};
+
     use super::*;
 
     fn checkout(name: &str) -> Project {
@@ -530,7 +520,7 @@ mod tests {
         });
         let stage = current_stage(&project);
         assert_eq!(live(&project), sources(stage));
-        let held = lock(&project).expect("nobody holds it");
+        let held = StageLock::take(&project).expect("nobody holds it");
         let error = enter(&project, &STAGES[1]).expect_err("it is held").to_string();
         assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
         drop(held);

@@ -24,7 +24,7 @@ use lab_client::{
     temporal::Server,
     time,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     control::{self, Request},
@@ -59,7 +59,7 @@ const AMOUNT: &str = "5";
 /// The accounts of those transfers, each with the next: what one sends is little, and much comes back.
 const ACCOUNTS: [&str; 6] = ["account_C", "account_D", "account_E", "account_F", "account_G", "account_H"];
 
-/// What was done to enter a stage.
+/// What was done to enter a stage, as `cargo xtask stage --json` and the page report it.
 #[derive(Debug, Default)]
 pub struct Entered {
     /// What was saved of the learner's changes; the first is what the learner wrote.
@@ -68,6 +68,18 @@ pub struct Entered {
     pub transfers: Vec<String>,
     /// Whether the worker was built and restarted.
     pub worker_restarted: bool,
+}
+
+impl Entered {
+    /// The report, for a program.
+    pub fn to_json(&self, stage: &Stage) -> Value {
+        json!({
+            "stage": stage.name,
+            "saved": self.saved.first().map(Backup::to_json),
+            "worker_restarted": self.worker_restarted,
+            "transfers": self.transfers,
+        })
+    }
 }
 
 /// The lab whose stage is entered.
@@ -110,8 +122,9 @@ impl<'a> StageEntry<'a> {
         };
         self.place(stage, &mut entered)?;
         // From now on: until its worker ran, the one from before did.
-        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
-        progress::write(self.project, &progress)?;
+        progress::update_at(self.project, stage, |progress| {
+            *progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
+        })?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
         prepared.with_context(|| {
@@ -120,7 +133,9 @@ impl<'a> StageEntry<'a> {
         if stage.starts > 0 {
             let started = self.start(stage.starts)?;
             entered.transfers.extend(started.iter().cloned());
-            self.note(&entered)?;
+            progress::update_at(self.project, stage, |progress| {
+                progress.transfers.clone_from(&entered.transfers)
+            })?;
             if stage.deposits_down {
                 self.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
             }
@@ -139,12 +154,6 @@ impl<'a> StageEntry<'a> {
             // One that was started just now is not listed yet.
             Ok(at_rest.count() >= transfers.len())
         })
-    }
-
-    /// Writes down with which transfers the stage begins.
-    fn note(&self, entered: &Entered) -> Result<()> {
-        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::read(&self.project.lab) };
-        progress::write(self.project, &progress)
     }
 
     /// Sees to it that the transfers are there that the stage begins with.

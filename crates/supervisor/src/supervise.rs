@@ -35,13 +35,11 @@ use crate::{
     remote_service,
     reporter::{self, Reporter},
     services::{self, SERVICES, Service, Setup},
-    signals, temporal_cli, watch,
+    signals,
+    stage_entry::StageEntry,
+    temporal_cli, watch,
 };
-use checkout::{
-    progress,
-    project::{LAB_VARIABLE, Project},
-    state,
-};
+use checkout::{progress, project::Project, state};
 use lab_client::state::State;
 
 /// The first delay before a service that has died is started again; it doubles.
@@ -435,15 +433,7 @@ impl Supervisor {
                     self.begin_build(Output::Log);
                 }
             }
-            // It asks this loop to build, so it must not be waited for here.
-            Request::Enter(stage) => {
-                self.journal.note(&format!("entering the stage {stage}"));
-                let project = self.setup.project.clone();
-                thread::spawn(move || {
-                    let entered = enter(&project, &stage).map_err(|error| format!("{error:#}"));
-                    let _ = reply.send(entered);
-                });
-            }
+            Request::Enter(name) => self.enter_stage(name, reply),
             Request::Empty => {
                 self.journal.note("emptying the databases");
                 if let Err(error) = self.end_transfers() {
@@ -471,6 +461,21 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Enters a stage for the page, on a thread of its own: that asks this loop to build, as a command would. Should the lab end
+    /// meanwhile, so does the thread, and a stage that is entered again does the rest.
+    fn enter_stage(&self, name: String, reply: Reply) {
+        self.journal.note(&format!("entering the stage {name}"));
+        let (project, state) = (self.setup.project.clone(), self.state.clone());
+        thread::spawn(move || {
+            let entered =
+                lab::stage(&name).with_context(|| format!("there is no stage {name}")).and_then(|stage| {
+                    let entered = StageEntry::new(&project, &state, true).enter(stage)?;
+                    Ok(entered.to_json(stage))
+                });
+            let _ = reply.send(entered.map_err(|error| format!("{error:#}")));
+        });
     }
 
     /// Answers once all of these run, and whatever else holds the reply that is returned has sent its own
@@ -655,11 +660,7 @@ impl Supervisor {
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
             // What others of this name have done there before is no part of this lab.
-            let progress = Progress::read(&self.setup.project.lab);
-            progress::write(
-                &self.setup.project,
-                &Progress { transfers: Vec::new(), ..Progress::begin(progress.stage) },
-            )?;
+            progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage))?;
         }
         // Only one that was met: a mistyped one is not to be tried again at each start.
         remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;
@@ -914,25 +915,6 @@ impl Supervisor {
         let lines = logs::last_lines(&log, 12);
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
     }
-}
-
-/// Enters a stage by the command that a learner would type. Should the lab end meanwhile, so does the command: it finds nobody
-/// to ask any more.
-fn enter(project: &Project, stage: &str) -> Result<Value> {
-    let name = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?.name;
-    // Cargo may have replaced the file of this program meanwhile; Linux keeps what runs.
-    let program = std::env::current_exe().ok().filter(|program| program.exists());
-    let mut command = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()));
-    command.args(["stage", name, "--json"]).current_dir(&project.root).stdin(Stdio::null());
-    command.env("CARGO_MANIFEST_DIR", project.root.join("xtask")).env(LAB_VARIABLE, &project.lab);
-    let output = command.output().context("could not run cargo xtask stage")?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        let last =
-            errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
-        bail!("{}", last.trim_start_matches("error: "));
-    }
-    serde_json::from_slice(&output.stdout).context("cargo xtask stage did not say what it did")
 }
 
 /// Opens the gate of a process; see [`process::gated`].

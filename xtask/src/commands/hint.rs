@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
-use lab_client::progress::Progress;
 use serde_json::json;
 
 use crate::args::{example, flag, json_flag};
@@ -22,17 +21,16 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     attach::attach(project)?;
-    let mut progress = Progress::read(&project.lab);
-    let stage = progress.stage;
+    let again = arguments.get_flag("again");
+    let progress = progress::update(project, |progress| {
+        let hints = progress.stage.text.hints().len();
+        let shown = if again { 0 } else { progress.hints };
+        // After the last one, that one again.
+        progress.hints = shown.min(hints.saturating_sub(1)) + 1;
+    })?;
+    let (stage, at) = (progress.stage, progress.hints - 1);
     let hints = stage.text.hints();
-    if arguments.get_flag("again") {
-        progress.hints = 0;
-    }
-    // After the last one, that one again.
-    let at = progress.hints.min(hints.len().saturating_sub(1));
     let is_last = at + 1 >= hints.len();
-    progress.hints = at + 1;
-    progress::write(project, &progress)?;
     let hint = hints.get(at).map_or("there is none for this stage", String::as_str);
     if arguments.get_flag("json") {
         stdoutln!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 use lab::{STAGES, Stage};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{example, flag, json_flag, text};
 use checkout::{
@@ -128,15 +128,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
     };
     let entered = StageEntry::new(project, state, as_json).enter(stage)?;
     if as_json {
-        stdoutln!(
-            "{}",
-            json!({
-                "stage": stage.name,
-                "saved": entered.saved.first().map(backup_json),
-                "worker_restarted": entered.worker_restarted,
-                "transfers": entered.transfers,
-            })
-        );
+        stdoutln!("{}", entered.to_json(stage));
         return Ok(ExitCode::SUCCESS);
     }
     tell_look(stage);
@@ -172,7 +164,7 @@ fn finish(
         stage_entry::rebuild(project, state, as_json)?;
     }
     if as_json {
-        let saved = saved.map(backup_json);
+        let saved = saved.map(Backup::to_json);
         stdoutln!(
             "{}",
             json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() })
@@ -190,10 +182,6 @@ fn finish(
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn backup_json(backup: &Backup) -> Value {
-    json!({ "id": backup.id, "folder": backup.folder })
 }
 
 fn tell_look(stage: &Stage) {
