@@ -13,6 +13,9 @@ use crate::places;
 use checkout::project::{Project, make_private, open_private};
 use supervisor::process::{self, Identity};
 
+/// The file of the class, in the lab's folder.
+const FILE: &str = "class/served.json";
+
 /// Where a class that is served listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
@@ -60,9 +63,7 @@ impl Served {
             "ui_port": self.ui_port,
             "http_port": self.http_port,
         });
-        let file = file(project);
-        files::replace(&file, content.to_string().as_bytes(), 0o600)
-            .with_context(|| format!("could not write {}", file.display()))
+        project.write_json(FILE, &content)
     }
 
     /// `host:port` of its gRPC.
@@ -126,7 +127,7 @@ pub fn own_host(bound: std::net::IpAddr) -> String {
 }
 
 fn file(project: &Project) -> PathBuf {
-    project.in_lab("class").join("served.json")
+    project.in_lab(FILE)
 }
 
 #[cfg(test)]

@@ -389,20 +389,14 @@ fn name_of(stuck: &Stuck) -> (String, String) {
     (stuck.run.run_id.clone(), stuck.what())
 }
 
-/// Writes down what the learner asks for; nothing takes it back.
+/// Records what the learner asks for; nothing takes it back.
+///
+/// # Errors
+/// The lab's folder cannot be written to.
 pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
-    let path = project.in_lab(HELP_FILE);
-    let written = match help {
-        Some(help) => files::replace(&path, help.to_json().to_string().as_bytes(), 0o600),
-        None => removed(&path),
-    };
-    written.with_context(|| format!("could not write {}", path.display()))
-}
-
-fn removed(path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    match help {
+        Some(help) => project.write_json(HELP_FILE, &help.to_json()),
+        None => project.remove_json(HELP_FILE),
     }
 }
 

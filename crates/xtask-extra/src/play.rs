@@ -18,13 +18,19 @@ use rehearsal::{
 };
 use supervisor::{build, temporal_cli, toolchain};
 use terminal::{stderrln, stdoutln};
-use xtask::args::{example, flag, json_flag, text};
-use xtask::{commands, extra::about, remote_flags};
+use xtask::args::{example, flag, json_flag};
+use xtask::{args, extra::about, remote_flags};
 
 pub(crate) fn command() -> Command {
     Command::new("play")
         .about(about("play"))
-        .arg(Arg::new("stage").long("stage").value_name("NAME").help("Only this stage"))
+        .arg(
+            Arg::new("stage")
+                .long("stage")
+                .value_name("NAME")
+                .value_parser(args::stage_name())
+                .help("Only this stage"),
+        )
         .arg(
             Arg::new("shuffle")
                 .long("shuffle")
@@ -45,8 +51,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let as_json = arguments.get_flag("json");
-    let mut stages: Vec<&'static Stage> = match text(arguments, "stage") {
-        Some(name) => vec![lab::stage(name).ok_or_else(|| commands::stage::unknown(name))?],
+    let mut stages: Vec<&'static Stage> = match args::stage(arguments, "stage") {
+        Some(stage) => vec![stage],
         None => STAGES.iter().collect(),
     };
     if let Some(&seed) = arguments.get_one::<u64>("shuffle") {

@@ -12,7 +12,7 @@ mod real_world_mode;
 mod reset;
 mod retry;
 mod run_workflow;
-pub mod stage;
+mod stage;
 mod temporal;
 mod test;
 mod transfer;

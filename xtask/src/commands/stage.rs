@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 use lab::{STAGES, Stage};
 use serde_json::json;
 
-use crate::args::{example, flag, json_flag, text};
+use crate::args::{self, example, flag, json_flag, text};
 use checkout::{
     modules::{self, Backup},
     project::Project,
@@ -22,7 +22,7 @@ use terminal::{Usage, bold, green, red, stderrln, stdoutln};
 pub(crate) fn command() -> Command {
     Command::new("stage")
         .about("Lists the stages of the story, or enters one: its modules, built and running")
-        .arg(Arg::new("name").value_name("NAME").help("The stage to enter"))
+        .arg(Arg::new("name").value_name("NAME").value_parser(args::stage_name()).help("The stage to enter"))
         .arg(
             flag("diff", "Only show how its modules differ from those in place")
                 .requires("name")
@@ -50,13 +50,12 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    match (arguments.subcommand(), text(arguments, "name")) {
+    match (arguments.subcommand(), args::stage(arguments, "name")) {
         (Some(("restore", arguments)), _) => match text(arguments, "id") {
             Some(id) => restore(project, id, arguments.get_flag("json")),
             None => list_backups(project, arguments.get_flag("json")),
         },
-        (_, Some(name)) => {
-            let stage = lab::stage(name).ok_or_else(|| unknown(name))?;
+        (_, Some(stage)) => {
             if arguments.get_flag("diff") {
                 attach::attach(project)?;
                 return diff(project, stage);
@@ -238,52 +237,4 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
         });
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What is said of a stage that there is not.
-pub fn unknown(name: &str) -> Usage {
-    let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
-    let nearest = names.iter().map(|known| (distance(name, known), *known)).min();
-    let guess = match nearest {
-        Some((distance, known)) if distance <= 1 + name.len() / 3 => format!(" (did you mean {known}?)"),
-        _ => String::new(),
-    };
-    Usage(format!("no stage is called {name}{guess}; there are: {}", names.join(", ")))
-}
-
-/// How many letters have to be changed, added or left out to get from one to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelled_stage_is_guessed_and_a_strange_one_is_not() {
-        assert!(unknown("fix-worklow").to_string().contains("did you mean fix-workflow?"));
-        assert!(!unknown("banana-republic").to_string().contains("did you mean"));
-        assert!(unknown("x").to_string().contains("jerry, fix-workflow, fix-activity"));
-    }
-
-    #[test]
-    fn distance_counts_letters() {
-        for (from, to, letters) in
-            [("", "", 0), ("jerry", "jery", 1), ("", "abc", 3), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(distance(from, to), letters);
-        }
-    }
 }

@@ -71,7 +71,7 @@ fn an_unknown_stage_is_code_two_and_lists_the_stages() {
     let checkout = Checkout::without_server("unknown-stage");
     for arguments in [["stage", "fix-worklow"].as_slice(), &["play", "--stage", "fix-worklow"]] {
         let error = checkout.run(arguments).fails_with(2);
-        assert!(error.contains("did you mean fix-workflow?"), "{error}");
+        assert!(error.contains("a similar value exists: 'fix-workflow'"), "{error}");
         for stage in lab::STAGES {
             assert!(error.contains(stage.name), "{error}");
         }
