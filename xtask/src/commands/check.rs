@@ -18,14 +18,14 @@ use lab_client::{
 use serde_json::json;
 
 use super::{example, flag, json_flag};
-use crate::{
+use checkout::{project::Project, state};
+use lab_client::state::State;
+use supervisor::{
     attach,
     control::{self, Request},
     process::is_alive,
-    project::Project,
-    state::{self, State},
-    terminal::{self, bold, shorten, stdoutln},
 };
+use terminal::{bold, shorten, stdoutln};
 
 /// How often `--watch` looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

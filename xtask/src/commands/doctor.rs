@@ -8,16 +8,19 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 use super::{example, json_flag};
-use crate::{
-    attach, backup,
+use checkout::{
+    modules,
+    project::{Project, with_tilde},
+};
+use lab_client::state::State;
+use supervisor::{
+    attach,
     control::{self, Request},
     ports::{self, PORTS},
-    project::{Project, with_tilde},
-    state::State,
     temporal_cli::{self, Source, dotted},
-    terminal::stdoutln,
     toolchain::{self, Toolchain},
 };
+use terminal::stdoutln;
 
 /// A first build, with room to spare, in MiB.
 const ROOM: u64 = 3 * 1024;
@@ -230,7 +233,7 @@ fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> 
             findings.push(good("lab", format!("up: {}; build {build}; watch {watch}", services.join(", "))));
         }
     }
-    findings.push(good("stage", backup::current_stage(project).name));
+    findings.push(good("stage", modules::current_stage(project).name));
     findings.extend(disk(shell, project));
     findings
 }

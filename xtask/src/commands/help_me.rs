@@ -15,12 +15,9 @@ use lab_client::{
 };
 
 use super::{example, flag};
-use crate::{
-    Usage, attach,
-    project::Project,
-    reporter,
-    terminal::{stderrln, stdoutln},
-};
+use checkout::project::Project;
+use supervisor::{attach, reporter};
+use terminal::{Usage, stderrln, stdoutln};
 
 /// How long the lab may take to pass it on.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);

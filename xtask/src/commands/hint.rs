@@ -8,7 +8,9 @@ use lab_client::progress::Progress;
 use serde_json::json;
 
 use super::{example, flag, json_flag};
-use crate::{attach, progress, project::Project, terminal::stdoutln};
+use checkout::{progress, project::Project};
+use supervisor::attach;
+use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("hint")

@@ -10,12 +10,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{
-    attach, build, ports,
-    project::Project,
-    temporal_cli,
-    terminal::{shorten, stderrln, stdoutln},
-};
+use checkout::project::Project;
+use supervisor::{attach, build, ports, temporal_cli};
+use terminal::{shorten, stderrln, stdoutln};
 
 /// Names the server whose transfers the tests replay. Without it they replay none.
 const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";

@@ -27,7 +27,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{Usage, project::Project};
+use terminal::Usage;
+use checkout::project::Project;
 
 pub(crate) use lab::follow;
 

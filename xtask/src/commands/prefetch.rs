@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Command};
 
 use super::{example, play, test};
-use crate::{build, project::Project, services::BINARIES, temporal_cli, terminal};
+use checkout::project::Project;
+use supervisor::{build, services::BINARIES, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")

@@ -8,7 +8,9 @@ use lab_client::bank::Bank;
 use serde_json::json;
 
 use super::{example, json_flag, text};
-use crate::{attach, project::Project, terminal::stdoutln};
+use checkout::project::Project;
+use supervisor::attach;
+use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("real-world-mode")

@@ -10,13 +10,13 @@ use clap::{ArgMatches, Command};
 use lab::STAGES;
 
 use super::{example, flag};
-use crate::{
-    Usage, attach, backup,
+use checkout::{modules, project::Project};
+use supervisor::{
+    attach,
     control::{self, Request},
-    project::Project,
     supervisor,
-    terminal::{confirm, stderrln, stdoutln},
 };
+use terminal::{Usage, confirm, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("reset")
@@ -44,7 +44,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     let running = attach::attach(project)?;
-    if let Some(saved) = backup::enter(project, stage)? {
+    if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }
     match &running {

@@ -12,12 +12,9 @@ use lab_client::{
 use serde_json::json;
 
 use super::{example, json_flag};
-use crate::{
-    attach,
-    project::Project,
-    temporal::Cli,
-    terminal::{stderrln, stdoutln},
-};
+use checkout::project::Project;
+use supervisor::{attach, temporal::Cli};
+use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("retry")

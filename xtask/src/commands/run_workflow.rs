@@ -6,7 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
 use super::{example, text};
-use crate::{attach, build, project::Project, services, temporal_cli};
+use checkout::project::Project;
+use supervisor::{attach, build, services, temporal_cli};
 
 /// The flags that are handed on, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [

@@ -8,14 +8,16 @@ use lab::{STAGES, Stage};
 use serde_json::{Value, json};
 
 use super::{example, flag, json_flag, text};
-use crate::{
-    Usage, attach,
-    backup::{self, Backup},
+use checkout::{
+    modules::{self, Backup},
     project::Project,
-    stage_entry::{self, StageEntry},
-    state::State,
-    terminal::{bold, green, red, stderrln, stdoutln},
 };
+use lab_client::state::State;
+use supervisor::{
+    attach,
+    stage_entry::{self, StageEntry},
+};
+use terminal::{Usage, bold, green, red, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("stage")
@@ -67,7 +69,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
     attach::attach(project)?;
-    let current = backup::current_stage(project);
+    let current = modules::current_stage(project);
     if as_json {
         let stages: Vec<_> = STAGES
             .iter()
@@ -86,7 +88,7 @@ fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
 }
 
 fn diff(project: &Project, stage: &Stage) -> Result<ExitCode> {
-    let lines = backup::diff(project, stage)?;
+    let lines = modules::diff(project, stage)?;
     if lines.is_empty() {
         stdoutln!("the modules of {} are those that are in place", stage.name);
     }
@@ -112,7 +114,7 @@ fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) ->
         diff(project, stage)?;
     }
     let Some(state) = running.as_ref().filter(|_| !bare) else {
-        let saved = backup::enter(project, stage)?;
+        let saved = modules::enter(project, stage)?;
         if !as_json {
             saved.iter().for_each(|saved| saved.tell(project));
             stderrln!(
@@ -150,12 +152,12 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         return Err(Usage(format!("no backup is called {id}; {known}")).into());
     };
     let running = attach::attach(project)?;
-    let saved = backup::restore(project, wanted)?;
+    let saved = modules::restore(project, wanted)?;
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));
         stderrln!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
-    finish(backup::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
+    finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
 }
 
 /// Has a running lab use what is in place now, and says what to look at.
@@ -208,10 +210,10 @@ fn tell_look(stage: &Stage) {
 /// All backups, with one of what an editor has saved just now.
 fn complete_list(project: &Project) -> Vec<Backup> {
     // Also where nothing can be written there is something to see.
-    if let Err(error) = backup::complete(project) {
+    if let Err(error) = modules::complete(project) {
         stderrln!("warning: {error:#}");
     }
-    backup::list(project)
+    modules::list(project)
 }
 
 fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {

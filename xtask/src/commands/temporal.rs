@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 
 use super::example;
-use crate::{attach, ports, project::Project, temporal_cli};
+use checkout::project::Project;
+use supervisor::{attach, ports, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("temporal")

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
 
 use super::{example, flag, json_flag, mine};
-use crate::{build, project::Project, temporal_cli};
+use checkout::project::Project;
+use supervisor::{build, temporal_cli};
 
 /// The packages of each call of `cargo test`. Two calls, as this crate's dependencies would otherwise choose
 /// features for those that it shares with the Temporal SDK, which would be compiled once more.

@@ -13,12 +13,9 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use super::{example, flag, json_flag, text};
-use crate::{
-    Usage, attach, control,
-    project::Project,
-    temporal::Cli,
-    terminal::{shorten, stderrln, stdoutln},
-};
+use checkout::project::Project;
+use supervisor::{attach, control, temporal::Cli};
+use terminal::{Usage, shorten, stderrln, stdoutln};
 
 /// How often a transfer is looked at while it is waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);

@@ -13,8 +13,6 @@ mod classroom;
 #[cfg(target_os = "linux")]
 mod clock;
 mod confinement;
-#[path = "../../src/copy.rs"]
-mod copy;
 #[cfg(target_os = "linux")]
 mod deleted;
 mod features;

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{chosen, example, log_names, service_argument};
-use crate::{
+use checkout::project::Project;
+use supervisor::{
     attach,
     logs::{self, Stream},
-    project::Project,
-    terminal::stdoutln,
 };
+use terminal::stdoutln;
 
 /// How often the logs are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

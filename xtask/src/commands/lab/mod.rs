@@ -12,13 +12,12 @@ use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{example, flag, json_flag, text};
-use crate::{
-    Usage,
+use checkout::project::Project;
+use supervisor::{
     logs::{self as log_files, Tail},
-    project::Project,
     services,
-    terminal::stderrln,
 };
+use terminal::{Usage, stderrln};
 
 pub(crate) fn command() -> Command {
     Command::new("lab")

@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::{ArgMatches, Command};
 
 use super::{chosen, example, flag, service_argument};
-use crate::{
-    Usage, attach,
+use checkout::project::Project;
+use supervisor::{
+    attach,
     control::{self, Request},
-    project::Project,
     services::{self, SERVICES, WORKER},
-    terminal::stdoutln,
 };
+use terminal::{Usage, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("restart")

@@ -18,20 +18,18 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use nix::sys::signal::Signal;
 
 use super::{example, flag};
-use crate::{
-    attach, backup,
+use checkout::{modules, project::Project};
+use lab_client::state::State;
+use supervisor::{
+    attach,
     build::Output,
     logs::{self, Stream, Tail},
     ports::PORTS,
-    process,
-    project::Project,
-    remote_service, services, signals,
-    state::State,
+    process, remote_service, services, signals,
     supervisor::{self, Options},
-    temporal_cli,
-    terminal::{self, bold, duration, stderrln, stdoutln},
-    toolchain,
+    temporal_cli, toolchain,
 };
+use terminal::{bold, duration, stderrln, stdoutln};
 
 /// How often the logs are looked at while they are followed.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -56,7 +54,7 @@ pub(crate) fn supervise_command() -> Command {
 }
 
 fn with_options(command: Command) -> Command {
-    let port = |row: &'static crate::ports::PortRow| {
+    let port = |row: &'static supervisor::ports::PortRow| {
         let flag = row.flag?;
         let default =
             row.default.map_or_else(String::new, |port| format!(" [default: {port}, or the next free one]"));
@@ -75,7 +73,7 @@ fn with_options(command: Command) -> Command {
 }
 
 fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<Options> {
-    let port = |row: &crate::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
+    let port = |row: &supervisor::ports::PortRow| Some((row.name, *arguments.get_one::<u16>(row.flag?)?));
     Ok(Options {
         ports: PORTS.iter().filter_map(port).collect::<BTreeMap<_, _>>(),
         fresh: arguments.get_flag("fresh"),
@@ -217,7 +215,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
 
 /// Says that the lab is ready, where it is and what to type next.
 fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn FnMut(&str)) {
-    let stage = backup::current_stage(project);
+    let stage = modules::current_stage(project);
     print("");
     print(&bold(&format!("the lab is ready after {}", duration(took.as_secs_f64()))));
     for (what, address) in supervisor::addresses(state) {

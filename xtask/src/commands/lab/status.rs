@@ -15,15 +15,15 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use super::{example, json_flag};
-use crate::{
-    attach, backup,
+use checkout::{modules, project::Project};
+use lab_client::state::State;
+use supervisor::{
+    attach,
     control::{self, Request},
-    project::Project,
     remote_service,
     services::{self, SERVICES},
-    state::State,
-    terminal::{bold, duration, shorten, stdoutln},
 };
+use terminal::{bold, duration, shorten, stdoutln};
 
 /// So many running transfers are looked at, so that the answer comes at once.
 const LOOKED_AT: usize = 200;
@@ -46,7 +46,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach(project)?;
-    let stage = backup::current_stage(project);
+    let stage = modules::current_stage(project);
     let mut status = match &state {
         Some(state) => control::ask(state, &Request::Status)?,
         None => json!({ "services": stopped() }),

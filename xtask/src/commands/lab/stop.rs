@@ -7,13 +7,13 @@ use clap::Command;
 use nix::sys::signal::Signal;
 
 use super::example;
-use crate::{
+use checkout::project::Project;
+use supervisor::{
     attach,
     control::{self, Request},
     process,
-    project::Project,
-    terminal::{stderrln, stdoutln},
 };
+use terminal::{stderrln, stdoutln};
 
 /// How long the services may take together, each having its own deadline.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);

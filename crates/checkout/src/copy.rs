@@ -1,0 +1,62 @@
+//! Copies of a checkout, with what cargo has compiled in it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+/// What a checkout is made of, but for what is only for git and for Nix.
+const PARTS: [&str; 12] = [
+    ".cargo",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "clippy.toml",
+    "crates",
+    "docs",
+    "lab",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "xtask",
+];
+
+/// Copies the sources of a checkout.
+pub fn sources(checkout: &Path, to: &Path) -> io::Result<()> {
+    for part in PARTS.iter().filter(|part| checkout.join(part).exists()) {
+        tree(&checkout.join(part), &to.join(part), &|from, to| fs::copy(from, to).map(drop))?;
+    }
+    Ok(())
+}
+
+/// Takes what cargo has compiled in the folder `compiled` along, for the copy at `to`: as hard links, but for what
+/// cargo writes to in place.
+pub fn compiled(compiled: &Path, to: &Path) -> io::Result<()> {
+    let target = to.join("target/debug");
+    for name in ["build", "deps"] {
+        // A link needs one disk for both.
+        let linked = |from: &Path, to: &Path| fs::hard_link(from, to).or_else(|_| with_time(from, to));
+        tree(&compiled.join(name), &target.join(name), &linked)?;
+    }
+    tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &with_time)
+}
+
+fn tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    if !from.is_dir() {
+        return file(from, to);
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        tree(&entry.path(), &to.join(entry.file_name()), file)?;
+    }
+    Ok(())
+}
+
+/// Copies a file of whose time cargo makes something.
+pub fn with_time(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let modified = fs::metadata(from)?.modified()?;
+    File::options().write(true).open(to)?.set_modified(modified)
+}

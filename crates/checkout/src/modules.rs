@@ -1,0 +1,571 @@
+//! The two live modules: changing them for another stage's without ever losing what a learner wrote.
+
+use std::{
+    borrow::Cow,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use lab::{STAGES, Stage};
+use lab_client::{progress::Progress, time};
+
+use crate::{
+    progress,
+    project::{Project, close_if_there, make_private, open_private},
+};
+use terminal::stderrln;
+
+/// The live modules, relative to the project's folder.
+const LIVE: [&str; 2] = [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES];
+/// Where, in the lab's folder, the files are that were replaced last.
+const REPLACED: &str = "backup/.replaced";
+/// How the name of a backup begins while it is made.
+const UNFINISHED: &str = ".new.";
+/// How long another command may take to change them before this one gives up on it.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the live modules hold; one that was deleted holds nothing.
+type Contents = [Option<Vec<u8>>; 2];
+
+/// The stage that was entered last.
+pub fn current_stage(project: &Project) -> &'static Stage {
+    Progress::read(&project.lab).stage
+}
+
+/// What was saved, kept under its id in `.lab/backup`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// When and at which stage: `20261122T120501Z-jerry`.
+    pub id: String,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+impl Backup {
+    /// Tells the learner where it is.
+    pub fn tell(&self, project: &Project) {
+        stderrln!("your changes are saved in {}", project.display(&self.folder));
+        stderrln!("bring them back with: cargo xtask stage restore {}", self.id);
+    }
+
+    /// The stage it was saved at.
+    pub fn stage(&self) -> &str {
+        self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())
+    }
+
+    /// When it was saved, as RFC 3339 has it; `None` for a folder that somebody else has named.
+    pub fn time(&self) -> Option<String> {
+        time::from_compact(self.id.split('-').next()?)
+    }
+
+    /// The names of its files that are, byte for byte, no variant that the project has anyway.
+    pub fn changed(&self) -> Vec<&'static str> {
+        let is_changed =
+            |name: &&str| fs::read(self.folder.join(name)).is_ok_and(|content| !is_shipped(&content));
+        LIVE.into_iter().map(file_name).filter(is_changed).collect()
+    }
+}
+
+/// The backups, the oldest first.
+pub fn list(project: &Project) -> Vec<Backup> {
+    let Ok(entries) = fs::read_dir(project.in_lab("backup")) else { return Vec::new() };
+    let mut backups: Vec<Backup> = entries
+        .flatten()
+        .map(|entry| Backup { id: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() })
+        .filter(|backup| !backup.id.starts_with('.'))
+        .collect();
+    backups.sort_by(|a, b| a.id.cmp(&b.id));
+    backups
+}
+
+/// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
+pub fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
+    let _lock = begin(project)?;
+    swap(project, stage, sources(stage))
+}
+
+/// Whether the stage was entered last, and its modules are in place as shipped.
+pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
+    let live = read_all(&live_paths(project)).unwrap_or_default();
+    current_stage(project) == stage
+        && live.iter().zip(sources(stage)).all(|(live, source)| live.as_deref() == Some(source))
+}
+
+/// How the stage's modules differ from those in place: the lines of a unified diff.
+pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for ((path, live), source) in
+        LIVE.iter().zip(read_all(&live_paths(project))?).zip([&stage.workflow, &stage.activities])
+    {
+        let live = live.unwrap_or_default();
+        let live = String::from_utf8_lossy(&live);
+        let diff = similar::TextDiff::from_lines(&*live, source.source);
+        let unified = diff.unified_diff().header(path, &format!("{path} of {}", stage.name)).to_string();
+        lines.extend(unified.lines().map(str::to_owned));
+    }
+    Ok(lines)
+}
+
+/// Brings a backup back; what is live is saved before.
+pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
+    let _lock = begin(project)?;
+    let stage = lab::stage(backup.stage()).unwrap_or(current_stage(project));
+    let live = read_all(&live_paths(project))?;
+    let mut modules = Vec::new();
+    for ((path, live), shipped) in LIVE.iter().zip(&live).zip(sources(stage)) {
+        let path = backup.folder.join(file_name(path));
+        modules.push(match read(&path)? {
+            Some(saved) => Cow::Owned(saved),
+            // It was deleted when the backup was made: what is there now stays.
+            None => live.as_deref().map_or(Cow::Borrowed(shipped), Cow::Borrowed),
+        });
+    }
+    swap(project, stage, [&modules[0], &modules[1]])
+}
+
+/// Makes backups of what only this program's own files hold yet, so that [`list`] has everything.
+pub fn complete(project: &Project) -> Result<()> {
+    begin(project).map(drop)
+}
+
+/// The modules of a stage, as shipped.
+fn sources(stage: &Stage) -> [&'static [u8]; 2] {
+    [stage.workflow.source.as_bytes(), stage.activities.source.as_bytes()]
+}
+
+/// Takes the lock, and sees to what the command before has left: for longer than that ran, an editor may
+/// have written to the files that it replaced; and it may have been killed.
+fn begin(project: &Project) -> Result<File> {
+    let lock = lock(project)?;
+    project.make_lab()?;
+    let beside = [beside(project, "new"), beside(project, "old")];
+    beside.iter().flatten().for_each(|path| files::clear_scratch(path));
+    files::clear_scratch(&project.in_lab("stage.json"));
+    for entry in fs::read_dir(project.in_lab("backup")).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    for files in [&beside[0], &beside[1], &replaced(project)] {
+        if let Some(backup) = save_lost(project, files).context("nothing was touched")? {
+            stderrln!(
+                "what was written while another command replaced it is saved in {}; bring it back with: \
+                 cargo xtask stage restore {}",
+                project.display(&backup.folder),
+                backup.id
+            );
+        }
+        for file in files {
+            let _ = fs::remove_file(file);
+        }
+    }
+    Ok(lock)
+}
+
+/// Takes the lock of all commands that change the live modules: of this checkout, whichever lab they are for.
+fn lock(project: &Project) -> Result<File> {
+    let folder = project.root.join(".lab");
+    let path = folder.join("stage.lock");
+    let mut file = make_private(&folder)
+        .and_then(|()| open_private(&path, OpenOptions::new().write(true)))
+        .with_context(|| format!("could not write {}; nothing was touched", path.display()))?;
+    let is_ours = files::lock_within(&file, LOCK_TIMEOUT)
+        .with_context(|| format!("could not lock {}", path.display()))?;
+    if !is_ours {
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        bail!(
+            "another command (pid {}) changes the modules; nothing was touched; wait for it and try again",
+            holder.trim()
+        );
+    }
+    // Only for the sentence above.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Puts these modules in place of the live ones, after a backup if those were edited.
+///
+/// The order is backup, then one file after the other, each in one step: a crash in between leaves old
+/// or new files, and the backup.
+fn swap(project: &Project, stage: &'static Stage, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+    let live = read_all(&live_paths(project))?;
+    let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
+    let backup = if unchanged || !is_edited(&live) {
+        None
+    } else {
+        Some(save(project, &live).context("nothing was touched")?)
+    };
+    let rest = match &backup {
+        None => "nothing is lost".to_owned(),
+        Some(backup) => format!(
+            "your changes are saved in {}; bring them back with: cargo xtask stage restore {}",
+            project.display(&backup.folder),
+            backup.id
+        ),
+    };
+    let placed = place(project, modules)
+        .and_then(|later| progress::write(project, &Progress::begin(stage)).map(|()| later));
+    Ok(placed.context(rest)?.or(backup))
+}
+
+/// Puts these modules in place. What an editor has saved since the backup gets a backup of its own.
+fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+    let (live, new) = (live_paths(project), beside(project, "new"));
+    // A file that is right already is left alone, as cargo goes by its time.
+    let mut places: Vec<_> = live.iter().zip(&new).zip(modules).collect();
+    places.retain(|((live, _), module)| fs::read(live).ok().as_deref() != Some(*module));
+    // All are written before one is put in place: where the disk is full, nothing is.
+    let written = places.iter().try_for_each(|((live, new), module)| {
+        let mode = fs::metadata(live).map_or(0o644, |file| file.permissions().mode() & 0o777);
+        files::replace(new, module, mode).with_context(|| format!("could not write {}", live.display()))
+    });
+    if written.is_err() {
+        for new in &new {
+            let _ = fs::remove_file(new);
+        }
+    }
+    written?;
+    let placed = places.iter().try_for_each(|((live, new), _)| {
+        exchange(live, new).with_context(|| format!("could not replace {}", live.display()))
+    });
+    // From here on the new names are those of the old files.
+    let beside = || format!("what was saved just now is in {} and beside it", new[0].display());
+    let later = save_lost(project, &new).with_context(beside)?;
+    let _ = make_private(&project.in_lab(REPLACED));
+    for (old, kept) in new.iter().zip(replaced(project)) {
+        // On another disk they cannot be kept. Then only an editor that takes this long would lose something.
+        if fs::rename(old, &kept).and_then(|()| close_if_there(&kept)).is_err() {
+            let _ = fs::remove_file(old);
+        }
+    }
+    placed.map(|()| later)
+}
+
+/// Exchanges a live module with the file beside it. Whatever an editor has saved until then is that other
+/// file afterwards, and what it still writes to the old one goes there as well.
+fn exchange(live: &Path, new: &Path) -> io::Result<()> {
+    loop {
+        match exchange_at_once(live, new) {
+            // Deleted; or an editor has moved it away, to write another in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::hard_link(new, live) {
+                Ok(()) => return fs::remove_file(new),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return fs::rename(new, live),
+            },
+            Err(_) => return exchange_in_steps(live, new),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Exchanges two files, where the system and the disk can do so.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn exchange_at_once(live: &Path, new: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+    Ok(renameat2(AT_FDCWD, new, AT_FDCWD, live, RenameFlags::RENAME_EXCHANGE)?)
+}
+
+/// Exchanges two files, where the system and the disk can do so.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn exchange_at_once(live: &Path, _new: &Path) -> io::Result<()> {
+    fs::symlink_metadata(live)?;
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The same for other disks. Only a file that an editor renames to the live one between two of these
+/// system calls is lost.
+fn exchange_in_steps(live: &Path, new: &Path) -> io::Result<()> {
+    let old = new.with_extension("old");
+    // Where a disk has no links, there is no file for a moment.
+    let moved = fs::hard_link(live, &old).is_err();
+    if moved {
+        fs::rename(live, &old)?;
+    }
+    let placed = fs::rename(new, live);
+    if placed.is_err() && moved {
+        let _ = fs::rename(&old, live);
+    }
+    placed?;
+    fs::rename(old, new)
+}
+
+/// The live modules.
+fn live_paths(project: &Project) -> [PathBuf; 2] {
+    LIVE.map(|path| project.root.join(path))
+}
+
+/// A file beside each live module, and so on the same disk.
+fn beside(project: &Project, name: &str) -> [PathBuf; 2] {
+    LIVE.map(|path| project.root.join(path).with_file_name(format!(".{}.{name}", file_name(path))))
+}
+
+/// Where the files that the last command has replaced are until the next one.
+fn replaced(project: &Project) -> [PathBuf; 2] {
+    LIVE.map(|path| project.in_lab(REPLACED).join(file_name(path)))
+}
+
+/// What these two files hold.
+fn read_all(paths: &[PathBuf; 2]) -> Result<Contents> {
+    Ok([read(&paths[0])?, read(&paths[1])?])
+}
+
+/// The content of a file, if there is one.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+/// Whether one of them is not, byte for byte, a variant that the project has anyway.
+fn is_edited(live: &Contents) -> bool {
+    live.iter().flatten().any(|content| !is_shipped(content))
+}
+
+/// Whether this is, byte for byte, a variant that the project has anyway.
+fn is_shipped(content: &[u8]) -> bool {
+    STAGES
+        .iter()
+        .flat_map(|stage| [&stage.workflow, &stage.activities])
+        .any(|variant| variant.source.as_bytes() == content)
+}
+
+/// Makes a backup of what only these files hold: no variant, no live module, no backup.
+fn save_lost(project: &Project, files: &[PathBuf; 2]) -> Result<Option<Backup>> {
+    let mut lost = [None, None];
+    for ((lost, path), file) in lost.iter_mut().zip(LIVE).zip(files) {
+        // An empty one is an editor's that has not written to it yet.
+        let Some(content) = read(file)?.filter(|content| !content.is_empty()) else { continue };
+        let others = list(project).into_iter().map(|backup| backup.folder.join(file_name(path)));
+        let mut others = others.chain([project.root.join(path)]);
+        if !is_shipped(&content) && !others.any(|other| fs::read(other).is_ok_and(|other| other == content)) {
+            *lost = Some(content);
+        }
+    }
+    if lost == [None, None] { Ok(None) } else { save(project, &lost).map(Some) }
+}
+
+/// Writes both modules to a new backup, which appears complete or not at all.
+fn save(project: &Project, live: &Contents) -> Result<Backup> {
+    let all = project.in_lab("backup");
+    let scratch = all.join(format!("{UNFINISHED}{}", std::process::id()));
+    let write = || -> io::Result<Backup> {
+        make_private(&scratch)?;
+        for (path, content) in LIVE.iter().zip(live) {
+            if let Some(content) = content {
+                files::replace(&scratch.join(file_name(path)), content, 0o600)?;
+            }
+        }
+        File::open(&scratch)?.sync_all()?;
+        let name = format!("{}-{}", time::compact(time::unix_now()), current_stage(project).name);
+        // Several in one second, or from two commands at once: a rename never replaces a full folder.
+        for number in 1.. {
+            let id = if number == 1 { name.clone() } else { format!("{name}.{number}") };
+            let folder = all.join(&id);
+            match fs::rename(&scratch, &folder) {
+                Ok(()) => {
+                    File::open(&all)?.sync_all()?;
+                    return Ok(Backup { id, folder });
+                }
+                Err(_) if folder.exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable!("the numbers do not end")
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&scratch);
+    }
+    written.with_context(|| format!("could not save your changes in {}", all.display()))
+}
+
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout(name: &str) -> Project {
+        let root = std::env::temp_dir().join(format!("xtask-backup-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
+        let project = Project { lab: root.join(".lab"), root };
+        enter(&project, &STAGES[0]).expect("there is nothing in the way");
+        project
+    }
+
+    fn live(project: &Project) -> [Vec<u8>; 2] {
+        LIVE.map(|path| fs::read(project.root.join(path)).expect("both modules are there"))
+    }
+
+    #[test]
+    fn a_shipped_variant_needs_no_backup() {
+        let project = checkout("shipped");
+        for stage in STAGES {
+            assert_eq!(enter(&project, stage).expect("it can be entered"), None);
+            assert_eq!(current_stage(&project).name, stage.name);
+            assert_eq!(
+                live(&project),
+                [stage.workflow.source.as_bytes(), stage.activities.source.as_bytes()]
+            );
+        }
+        assert!(list(&project).is_empty());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn an_edit_is_saved_byte_for_byte_and_can_be_brought_back() {
+        let project = checkout("edit");
+        let edit = b"// m\xC3\xA4h\r\n\x00\xFF no newline at the end".to_vec();
+        fs::write(project.root.join(lab::LIVE_ACTIVITIES), &edit).expect("it can be written");
+        let before = live(&project);
+        let backup = enter(&project, &STAGES[1]).expect("it can be entered").expect("an edit is saved");
+        assert!(backup.id.ends_with("-jerry"), "{}", backup.id);
+        assert_eq!(fs::read(backup.folder.join("activities.rs")).expect("it was saved"), edit);
+        assert_eq!(restore(&project, &backup).expect("it can be brought back"), None);
+        assert_eq!(live(&project), before);
+        assert_eq!(current_stage(&project).name, "jerry");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn backups_of_one_second_do_not_replace_each_other() {
+        let project = checkout("second");
+        for edit in ["one", "two", "three"] {
+            fs::write(project.root.join(lab::LIVE_WORKFLOW), edit).expect("it can be written");
+            enter(&project, &STAGES[0]).expect("it can be entered").expect("an edit is saved");
+        }
+        let backups = list(&project);
+        assert_eq!(backups.len(), 3);
+        for (backup, edit) in backups.iter().zip(["one", "two", "three"]) {
+            assert_eq!(fs::read_to_string(backup.folder.join("workflow.rs")).expect("it was saved"), edit);
+            assert_eq!(backup.stage(), "jerry");
+        }
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_deleted_module_is_put_back() {
+        let project = checkout("deleted");
+        fs::remove_file(project.root.join(lab::LIVE_WORKFLOW)).expect("it is there");
+        assert_eq!(enter(&project, &STAGES[0]).expect("it can be entered"), None);
+        assert_eq!(live(&project)[0], STAGES[0].workflow.source.as_bytes());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_save_between_the_reading_and_the_renaming_is_saved_too() {
+        let project = checkout("late");
+        for (path, late) in LIVE.iter().zip(["in place", "by a rename"]) {
+            files::replace(&project.root.join(path), late.as_bytes(), 0o644).expect("it can be written");
+        }
+        let backup = place(&project, sources(&STAGES[1])).expect("they can be replaced");
+        let backup = backup.expect("there is a backup of the late save");
+        assert_eq!(fs::read_to_string(backup.folder.join("workflow.rs")).expect("it was saved"), "in place");
+        assert_eq!(
+            fs::read_to_string(backup.folder.join("activities.rs")).expect("it was saved"),
+            "by a rename"
+        );
+        assert_eq!(live(&project)[0], STAGES[1].workflow.source.as_bytes());
+        let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
+        assert_eq!(beside, 2, "nothing is left beside the modules");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn files_are_exchanged_also_in_steps_and_where_one_is_not_there() {
+        let project = checkout("exchange");
+        let [live, _] = live_paths(&project);
+        let [new, _] = beside(&project, "new");
+        for exchange in [exchange, exchange_in_steps] {
+            fs::write(&live, "old").expect("it can be written");
+            let mut editor = OpenOptions::new().append(true).open(&live).expect("it is there");
+            fs::write(&new, "new").expect("it can be written");
+            exchange(&live, &new).expect("they can be exchanged");
+            editor.write_all(b", and more").expect("it can be written");
+            assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
+            assert_eq!(fs::read_to_string(&new).expect("it is there"), "old, and more");
+            fs::remove_file(&new).expect("it is there");
+        }
+        fs::rename(&live, &new).expect("it is there");
+        exchange(&live, &new).expect("it can be put there");
+        assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
+        let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
+        assert_eq!(beside, 2, "nothing is left beside the modules");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn what_a_killed_command_left_beside_the_modules_is_saved_if_it_is_nowhere_else() {
+        let project = checkout("left");
+        let [[new, _], [_, old]] = [beside(&project, "new"), beside(&project, "old")];
+        fs::write(&new, STAGES[1].workflow.source).expect("it can be written");
+        fs::write(&old, "mine").expect("it can be written");
+        complete(&project).expect("it can be saved");
+        complete(&project).expect("there is nothing left to do");
+        let [backup] = &list(&project)[..] else { panic!("one backup is enough") };
+        assert_eq!(fs::read_to_string(backup.folder.join("activities.rs")).expect("it was saved"), "mine");
+        assert!(!backup.folder.join("workflow.rs").exists(), "the project has that one anyway");
+        assert!(!new.exists() && !old.exists());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn commands_at_once_take_turns_and_a_hanging_one_is_named() {
+        let project = checkout("turns");
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (project, stage) = (&project, &STAGES[number % STAGES.len()]);
+                scope.spawn(move || enter(project, stage).expect("it gets its turn"));
+            }
+        });
+        let stage = current_stage(&project);
+        assert_eq!(live(&project), sources(stage));
+        let held = lock(&project).expect("nobody holds it");
+        let error = enter(&project, &STAGES[1]).expect_err("it is held").to_string();
+        assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
+        drop(held);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_backup_without_a_module_that_was_deleted_can_be_brought_back() {
+        let project = checkout("partial");
+        let [workflow, activities] = LIVE.map(|path| project.root.join(path));
+        fs::write(&activities, "mine").expect("it can be written");
+        fs::remove_file(&workflow).expect("it is there");
+        let backup = enter(&project, &STAGES[1]).expect("it can be entered").expect("an edit is saved");
+        restore(&project, &backup).expect("it can be brought back");
+        assert_eq!(live(&project), [STAGES[1].workflow.source.as_bytes(), b"mine"]);
+
+        fs::remove_file(&workflow).expect("it is there");
+        restore(&project, &backup).expect("it can be brought back");
+        assert_eq!(live(&project), [STAGES[0].workflow.source.as_bytes(), b"mine"]);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_module_that_cannot_be_put_in_place_is_an_error_that_names_the_backup() {
+        let project = checkout("stuck");
+        let path = project.root.join(lab::LIVE_ACTIVITIES);
+        fs::write(&path, "mine").expect("it can be written");
+        // In the way of the file that would be renamed.
+        let in_the_way = path.with_file_name(format!("..activities.rs.new.{}", std::process::id()));
+        fs::create_dir(&in_the_way).expect("it can be made");
+        let error = format!("{:#}", enter(&project, &STAGES[1]).expect_err("there is no way"));
+        let backup = list(&project).pop().expect("an edit is saved");
+        assert!(error.contains(&format!("cargo xtask stage restore {}", backup.id)), "{error}");
+        assert_eq!(live(&project)[1], b"mine");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+}

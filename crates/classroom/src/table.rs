@@ -1,0 +1,179 @@
+//! The board as a terminal shows it.
+
+use lab_client::class::{Board, Row};
+
+use terminal::{bold, duration, green, red, shorten};
+
+/// The longest line.
+const WIDTH: usize = 100;
+/// The widest column of names, and of stages.
+const COLUMN: usize = 24;
+
+/// The board, a line or more for each learner; those who ask for help first.
+pub(super) fn lines(board: &Board, service: &str) -> Vec<String> {
+    let mut lines = vec![format!("{} on {service}: {}", bold("class"), summary(board))];
+    if board.rows.is_empty() {
+        lines.push(
+            "  a lab reports once it is ready: cargo xtask lab start --address HOST:PORT --learner NAME"
+                .to_owned(),
+        );
+    }
+    for row in &board.rows {
+        if let (Some(help), Some(time)) = (&row.report.help, row.help_for) {
+            lines.push(format!(
+                "{} {}, for {}: {}",
+                red(&bold("HELP")),
+                bold(&row.report.learner),
+                duration(time),
+                help.text
+            ));
+        }
+    }
+    let width = |of: fn(&Row) -> &str| {
+        let widest = board.rows.iter().map(|row| of(row).chars().count()).max();
+        widest.unwrap_or_default().min(COLUMN)
+    };
+    let name = width(|row| &row.report.learner);
+    let stage = width(|row| &row.report.stage);
+    for row in &board.rows {
+        let (reached, of) = (row.reached(), row.report.goals.len());
+        let goals = format!("{reached}/{of}");
+        let goals = if of > 0 && reached == of { green(&goals) } else { goals };
+        lines.push(format!(
+            "  {:name$}  {:stage$}  {goals}  {}",
+            shorten(&row.report.learner, COLUMN),
+            shorten(&row.report.stage, COLUMN),
+            presence(row)
+        ));
+        lines.extend(notes(row).into_iter().map(|note| format!("    {}", shorten(&note, WIDTH - 4))));
+    }
+    lines
+}
+
+/// The class in numbers.
+fn summary(board: &Board) -> String {
+    let count = |is_so: &dyn Fn(&Row) -> bool| board.rows.iter().filter(|row| is_so(row)).count();
+    let learners = match board.rows.len() {
+        0 => return "nobody has joined yet".to_owned(),
+        1 => "1 learner".to_owned(),
+        some => format!("{some} learners"),
+    };
+    let mut parts = vec![learners];
+    for (number, one, many) in [
+        (board.asking(), "asks for help", "ask for help"),
+        (count(&|row| row.presence() == "here" && row.stuck_for.is_some()), "stuck", "stuck"),
+        (count(&|row| row.presence() == "silent"), "silent", "silent"),
+        (count(&|row| row.presence() == "stopped"), "stopped", "stopped"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {}", if number == 1 { one } else { many }));
+        }
+    }
+    parts.join(", ")
+}
+
+/// The last sign of life.
+fn presence(row: &Row) -> String {
+    match row.presence() {
+        "silent" => red(&format!("silent for {}", duration(row.seen))),
+        "stopped" => format!("stopped {} ago", duration(row.seen)),
+        _ => format!("{} ago", duration(row.seen)),
+    }
+}
+
+/// What else there is to say of a learner.
+fn notes(row: &Row) -> Vec<String> {
+    let report = &row.report;
+    let mut notes = Vec::new();
+    if let (Some(stuck), Some(time)) = (&report.stuck, row.stuck_for) {
+        let others = match report.stuck_transfers {
+            0 | 1 => String::new(),
+            some => format!(", and {} more", some - 1),
+        };
+        notes.push(format!(
+            "stuck for {} on {}: {}, attempt {}{others}",
+            duration(time),
+            stuck.what,
+            stuck.workflow_id,
+            stuck.attempt
+        ));
+        if !stuck.failure.is_empty() {
+            notes.push(stuck.failure.clone());
+        }
+    }
+    if report.wrong > 0 {
+        notes.push(format!("{} that a transfer should never do, by cargo xtask check", report.wrong));
+    }
+    if report.build == "failed" {
+        notes.push("the last build failed".to_owned());
+    }
+    if report.shared {
+        notes.push("two labs report under this name: one of them needs another".to_owned());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_client::class::{Goal, Help, Report, StuckOn};
+
+    use super::*;
+
+    fn row(learner: &str) -> Row {
+        let goal = |reached| Goal { says: "a goal".to_owned(), reached };
+        let report = Report {
+            learner: learner.to_owned(),
+            stage: "jerry".to_owned(),
+            goals: vec![goal(true), goal(true), goal(false)],
+            ..Report::default()
+        };
+        Row { report, seen: 4.0, stuck_for: None, help_for: None }
+    }
+
+    /// As they are where they do not go to a terminal, wherever the tests run.
+    fn plain(lines: Vec<String>) -> Vec<String> {
+        let escape = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("it is a pattern");
+        lines.iter().map(|line| escape.replace_all(line, "").into_owned()).collect()
+    }
+
+    #[test]
+    fn help_is_first_and_every_learner_has_a_line() {
+        let mut asks = row("ada");
+        asks.report.help = Help::new("where is it?", "");
+        asks.help_for = Some(125.0);
+        let mut stuck = row("bob");
+        stuck.report.stuck = Some(StuckOn {
+            workflow_id: "transfer-1".to_owned(),
+            what: "the Activity withdraw".to_owned(),
+            attempt: 7,
+            failure: "no ".repeat(200),
+            ..StuckOn::default()
+        });
+        (stuck.stuck_for, stuck.report.stuck_transfers) = (Some(61.0), 3);
+        let silent = Row { seen: 250.0, ..row("cyd") };
+        let mut stopped = row("dan");
+        stopped.report.stopped = true;
+        let lines = plain(lines(&Board { rows: vec![asks, stuck, silent, stopped] }, "10.0.0.7:7233"));
+        assert_eq!(
+            lines[..5],
+            [
+                "class on 10.0.0.7:7233: 4 learners, 1 asks for help, 1 stuck, 1 silent, 1 stopped",
+                "HELP ada, for 2 min: where is it?",
+                "  ada  jerry  2/3  4.0 s ago",
+                "  bob  jerry  2/3  4.0 s ago",
+                "    stuck for 1 min on the Activity withdraw: transfer-1, attempt 7, and 2 more",
+            ]
+        );
+        assert_eq!(
+            lines[6..],
+            ["  cyd  jerry  2/3  silent for 4 min", "  dan  jerry  2/3  stopped 4.0 s ago"]
+        );
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+    }
+
+    #[test]
+    fn an_empty_class_says_how_to_join() {
+        let lines = plain(lines(&Board::default(), "here"));
+        assert!(lines[0].contains("nobody has joined yet") && lines[1].contains("--learner"), "{lines:?}");
+    }
+}

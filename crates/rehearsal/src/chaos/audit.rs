@@ -1,0 +1,406 @@
+//! What must be true after a storm: each transfer has ended as it may, its money has moved once or not at all, and the
+//! ledger adds up to the cent.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use contract::{Money, RefusalKind};
+use lab::{Facts, Status, Transfer};
+use lab_client::bank::Bank;
+use serde_json::Value;
+
+use super::plan::{Order, Plan};
+
+/// What the server and the bank have.
+pub(super) struct Recorded {
+    /// Every run of every transfer, with its Workflow Id.
+    pub(super) runs: Vec<(String, lab::Run)>,
+    /// The whole ledger, as `GET /entries` answers.
+    pub(super) entries: Vec<Value>,
+    /// What `GET /accounts` answers.
+    pub(super) accounts: Value,
+}
+
+/// What there is in the histories and the ledger, counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Transfers that have completed.
+    pub completed: usize,
+    /// Transfers that have failed, by their reason.
+    pub failed: BTreeMap<String, usize>,
+    /// Calls of Activities, and the attempts that these took.
+    pub calls: u64,
+    /// See `calls`.
+    pub attempts: u64,
+    /// Entries of the ledger by kind, and what they come to.
+    pub entries: BTreeMap<String, (usize, Money)>,
+    /// What all accounts hold together; they were opened with as much.
+    pub total: Money,
+}
+
+/// The whole ledger.
+pub(super) fn entries(bank: &Bank) -> Result<Vec<Value>> {
+    let (mut entries, mut after) = (Vec::new(), 0);
+    loop {
+        let mut page = bank.entries(&format!("after={after}"))?;
+        if let Value::Array(some) = page["entries"].take() {
+            entries.extend(some);
+        }
+        match page["next"].as_u64() {
+            Some(next) => after = next,
+            None => return Ok(entries),
+        }
+    }
+}
+
+/// Goes through everything.
+///
+/// # Errors
+/// The first thing that must not be, and where it can be seen.
+pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
+    let balances = check_ledger(&recorded.entries)?;
+    let mut tally = Tally::default();
+    for account in recorded.accounts["accounts"].as_array().into_iter().flatten() {
+        let number = account["account_number"].as_str().unwrap_or_default();
+        let (held, booked) = (money(&account["balance"])?, balances.get(number).copied());
+        if booked != Some(held) {
+            bail!("{number} holds {held}, but its entries come to {booked:?}; see GET /entries of the bank");
+        }
+    }
+    for entry in &recorded.entries {
+        let (count, sum) = tally.entries.entry(text(entry, "kind").to_owned()).or_insert((0, Money::ZERO));
+        *count += 1;
+        *sum = plus(*sum, money(&entry["amount"])?.cents())?;
+    }
+    tally.total = balances.values().try_fold(Money::ZERO, |sum, balance| plus(sum, balance.cents()))?;
+    let opened = tally.entries.get("open").map_or(Money::ZERO, |(_, sum)| *sum);
+    if tally.total != opened {
+        bail!(
+            "the accounts were opened with {opened} and hold {} now, though every transfer has ended",
+            tally.total
+        );
+    }
+
+    let facts = Facts::new(recorded.runs.clone(), &recorded.entries, String::new(), Vec::new());
+    let transfers: BTreeMap<&str, Vec<&Transfer>> =
+        facts.transfers.iter().fold(BTreeMap::new(), |mut transfers, transfer| {
+            transfers.entry(&*transfer.workflow_id).or_insert_with(Vec::new).push(transfer);
+            transfers
+        });
+    if let Some(unknown) =
+        transfers.keys().find(|id| !plan.orders.iter().any(|order| order.workflow_id == **id))
+    {
+        bail!("there is a transfer {unknown}, which nobody has started");
+    }
+    if let Some(entry) = recorded.entries.iter().find(|entry| is_of_nobody(entry, &facts)) {
+        bail!("entry {} of the ledger is of no transfer: {entry}", entry["id"]);
+    }
+    for order in &plan.orders {
+        let id = &order.workflow_id;
+        match transfers.get(&**id).map(|transfers| &transfers[..]) {
+            Some([transfer]) if transfer.runs.len() == 1 => {
+                check_transfer(order, transfer, &facts, &mut tally)?
+            }
+            None => bail!("{id} was started, the server said so, and it is not there"),
+            Some(transfers) => bail!("{id} was started {} times", transfers.len().max(2)),
+        }
+    }
+    if let Some(wrong) = lab::wrong(&facts).first() {
+        let evidence = &wrong.evidence;
+        bail!(
+            "{}, event {:?}: {}; {}",
+            evidence.workflow_id,
+            evidence.event_id,
+            evidence.what,
+            wrong.meaning
+        );
+    }
+    Ok(tally)
+}
+
+/// Whether the ledger adds up, at any moment: each balance follows from the one before and is never below zero, and no
+/// transfer's money has moved twice. Returns what each account holds.
+pub(super) fn check_ledger(entries: &[Value]) -> Result<BTreeMap<String, Money>> {
+    let mut balances: BTreeMap<String, Money> = BTreeMap::new();
+    let mut moved: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+    for entry in entries {
+        let (number, kind, amount) =
+            (text(entry, "account_number"), text(entry, "kind"), money(&entry["amount"])?);
+        let before = balances.get(number).copied();
+        let after = match (kind, before) {
+            ("open", None) => amount,
+            ("deposit" | "refund", Some(before)) => plus(before, amount.cents())?,
+            ("withdraw", Some(before)) => plus(before, -amount.cents())?,
+            _ => bail!("entry {} of the ledger is out of order: {entry}", entry["id"]),
+        };
+        if after < Money::ZERO {
+            bail!("entry {} of the ledger takes {number} below zero: {entry}", entry["id"]);
+        }
+        if money(&entry["balance"])? != after {
+            bail!("entry {} of the ledger should leave {after} in {number}: {entry}", entry["id"]);
+        }
+        balances.insert(number.to_owned(), after);
+        if let Some(transfer) = entry["transfer"].as_str()
+            && let Some(first) = moved.insert((transfer, kind), entry)
+        {
+            bail!("the ledger has two entries of one kind for one transfer: {first} and {entry}");
+        }
+    }
+    Ok(balances)
+}
+
+/// Whether a transfer has ended as it may, and the ledger has of it what it says.
+fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut Tally) -> Result<()> {
+    let id = &order.workflow_id;
+    let run = transfer.last();
+    let mut of_it = facts.entries.iter().filter(|entry| entry.transfer == transfer.original_run);
+    let found: Vec<_> = of_it.by_ref().map(|entry| (&*entry.kind, &*entry.account, entry.amount)).collect();
+    let (withdrawn, deposited) =
+        (("withdraw", &*order.from, order.amount), ("deposit", &*order.to, order.amount));
+    match run.status {
+        Status::Completed => {
+            if found != [withdrawn, deposited] {
+                bail!(
+                    "{id} has completed, and the ledger should have {withdrawn:?} and {deposited:?} of it; it has {found:?}"
+                );
+            }
+            if let Some(kind) = order.refused {
+                bail!("{id} has completed, and cannot have: it is to be refused ({})", kind.name());
+            }
+            tally.completed += 1;
+        }
+        Status::Failed => {
+            let given_back = ("refund", &*order.from, order.amount);
+            if !found.is_empty() && found != [withdrawn, given_back] {
+                bail!("{id} has failed, and its money is not where it was: the ledger has {found:?}");
+            }
+            let close = run.close();
+            let reason = close.map_or("no reason", |event| reason(&event.attributes()["failure"])).to_owned();
+            let may_be = order.refused.unwrap_or(RefusalKind::InsufficientFunds);
+            if reason != may_be.name() {
+                let says = close.map(|event| event.failure()).unwrap_or_default();
+                bail!("{id} has failed for another reason than it may ({}): {reason}: {says}", may_be.name());
+            }
+            *tally.failed.entry(reason).or_default() += 1;
+        }
+        Status::Running | Status::Otherwise => {
+            let how = run.events().next_back().map(|event| event.kind()).unwrap_or_default();
+            bail!("{id} has neither completed nor failed; its last event is {how}");
+        }
+    }
+    for event in run.events() {
+        tally.calls += u64::from(event.is("ActivityTaskScheduled"));
+        if event.is("ActivityTaskStarted") {
+            tally.attempts += event.attributes()["attempt"].as_u64().unwrap_or(1);
+        }
+    }
+    Ok(())
+}
+
+/// The type of a failure: its own, or that of the first cause that has one.
+fn reason(failure: &Value) -> &str {
+    let mut next = failure;
+    while next.is_object() {
+        if let Some(name) = next["applicationFailureInfo"]["type"].as_str() {
+            return name;
+        }
+        next = &next["cause"];
+    }
+    "no reason"
+}
+
+/// Whether an entry is of no transfer, and not of the bank's own opening.
+fn is_of_nobody(entry: &Value, facts: &Facts) -> bool {
+    match entry["transfer"].as_str() {
+        Some(transfer) => !facts.transfers.iter().any(|known| known.original_run == transfer),
+        None => text(entry, "kind") != "open",
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn money(value: &Value) -> Result<Money> {
+    lab::money(value).with_context(|| format!("the bank says {value} where an amount should be"))
+}
+
+fn plus(money: Money, cents: i64) -> Result<Money> {
+    match money.checked_add(Money::from_cents(cents)) {
+        Some(sum) => Ok(sum),
+        None => bail!("{money} and {cents} cents are more than an account can hold"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A plan with one transfer of 2.50 from account_A to account_B.
+    fn plan(refused: Option<RefusalKind>) -> Plan {
+        let (from, to) = ("account_A".to_owned(), "account_B".to_owned());
+        let order = Order { workflow_id: "t".to_owned(), from, to, amount: Money::from_cents(250), refused };
+        Plan { seed: 0, orders: vec![order], kills: 0 }
+    }
+
+    fn event(id: u64, kind: &str, attributes: Value) -> Value {
+        let mut event =
+            json!({ "eventId": id, "eventTime": format!("2026-11-22T12:00:{id:02}Z"), "eventType": kind });
+        event["someEventAttributes"] = attributes;
+        event
+    }
+
+    fn call(id: u64, activity: &str, answer: Value, asked: Value) -> [Value; 3] {
+        [
+            event(
+                id,
+                "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED",
+                json!({ "activityType": { "name": activity }, "input": [asked] }),
+            ),
+            event(
+                id + 1,
+                "EVENT_TYPE_ACTIVITY_TASK_STARTED",
+                json!({ "scheduledEventId": id, "attempt": 2 }),
+            ),
+            event(
+                id + 2,
+                "EVENT_TYPE_ACTIVITY_TASK_COMPLETED",
+                json!({ "scheduledEventId": id, "result": [answer] }),
+            ),
+        ]
+    }
+
+    /// The run of a transfer that has made every step, and ended so.
+    fn run(end: Value) -> (String, lab::Run) {
+        let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 2.5 });
+        let mut events = vec![event(1, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", json!({ "input": [input] }))];
+        for (id, account) in [(2, "account_A"), (5, "account_B")] {
+            events.extend(call(
+                id,
+                "check_balance",
+                json!({ "balance": 10 }),
+                json!({ "account_id": account }),
+            ));
+        }
+        for (id, step, account) in [(8, "withdraw", "account_A"), (11, "deposit", "account_B")] {
+            events.extend(call(id, step, json!({}), json!({ "account_id": account, "amount": 2.5 })));
+        }
+        events.push(end);
+        ("t".to_owned(), lab::Run::new("r".to_owned(), events, Value::Null))
+    }
+
+    fn completed() -> (String, lab::Run) {
+        let result = json!({ "success": true, "from_account": "account_A", "to_account": "account_B", "amount": 2.5,
+            "from_account_starting_balance": 10, "to_account_starting_balance": 10 });
+        run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED", json!({ "result": [result] })))
+    }
+
+    fn failed(reason: &str) -> (String, lab::Run) {
+        let cause = json!({ "message": "no", "applicationFailureInfo": { "type": reason } });
+        let failure = json!({ "message": "Activity task failed", "activityFailureInfo": {}, "cause": cause });
+        run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_FAILED", json!({ "failure": failure })))
+    }
+
+    fn entry(id: u64, account: &str, kind: &str, amount: f64, balance: f64) -> Value {
+        let transfer = (kind != "open").then_some("r");
+        json!({ "id": id, "account_number": account, "kind": kind, "amount": amount, "balance": balance, "transfer": transfer })
+    }
+
+    /// The books with these entries behind the opening of two accounts with 10.00 each.
+    fn books(runs: Vec<(String, lab::Run)>, more: &[(&str, &str, f64, f64)]) -> Recorded {
+        let mut entries =
+            vec![entry(1, "account_A", "open", 10.0, 10.0), entry(2, "account_B", "open", 10.0, 10.0)];
+        let mut held = BTreeMap::from([("account_A", 10.0), ("account_B", 10.0)]);
+        for (id, &(account, kind, amount, balance)) in (3..).zip(more) {
+            entries.push(entry(id, account, kind, amount, balance));
+            held.insert(account, balance);
+        }
+        let accounts: Vec<Value> = held
+            .iter()
+            .map(|(number, balance)| json!({ "account_number": number, "balance": balance }))
+            .collect();
+        Recorded { runs, entries, accounts: json!({ "accounts": accounts }) }
+    }
+
+    const TAKEN: (&str, &str, f64, f64) = ("account_A", "withdraw", 2.5, 7.5);
+    const PAID: (&str, &str, f64, f64) = ("account_B", "deposit", 2.5, 12.5);
+
+    #[track_caller]
+    fn finds(plan: &Plan, recorded: &Recorded, what: &str) {
+        let error = audit(plan, recorded).expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    }
+
+    #[test]
+    fn a_transfer_that_moved_its_money_once_is_counted() {
+        let tally = audit(&plan(None), &books(vec![completed()], &[TAKEN, PAID])).expect("nothing is wrong");
+        assert_eq!((tally.completed, tally.calls, tally.attempts), (1, 4, 8));
+        assert_eq!((tally.total.cents(), tally.entries["withdraw"]), (2000, (1, Money::from_cents(250))));
+        let tally = audit(&plan(None), &books(vec![failed("InsufficientFunds")], &[]));
+        // Its history has a withdrawal that the ledger has not.
+        assert!(tally.is_err());
+    }
+
+    #[test]
+    fn money_that_moved_twice_is_found() {
+        let again = ("account_A", "withdraw", 2.5, 5.0);
+        finds(&plan(None), &books(vec![completed()], &[TAKEN, again, PAID]), "two entries of one kind");
+    }
+
+    #[test]
+    fn money_that_has_not_arrived_is_found() {
+        finds(&plan(None), &books(vec![completed()], &[TAKEN]), "hold 17.50 now");
+    }
+
+    #[test]
+    fn a_balance_that_does_not_follow_is_found() {
+        finds(
+            &plan(None),
+            &books(vec![completed()], &[TAKEN, ("account_B", "deposit", 2.5, 12.0)]),
+            "should leave 12.50",
+        );
+        finds(&plan(None), &books(vec![], &[("account_A", "withdraw", 12.5, -2.5)]), "below zero");
+        let mut recorded = books(vec![completed()], &[TAKEN, PAID]);
+        recorded.accounts["accounts"][0]["balance"] = json!(7);
+        finds(&plan(None), &recorded, "account_A holds 7.00");
+    }
+
+    #[test]
+    fn an_entry_that_nobody_asked_for_is_found() {
+        let mut recorded = books(vec![completed()], &[TAKEN, PAID]);
+        recorded.entries[2]["transfer"] = Value::Null;
+        finds(&plan(None), &recorded, "is of no transfer");
+    }
+
+    #[test]
+    fn a_transfer_that_is_lost_or_unknown_or_there_twice_is_found() {
+        finds(&plan(None), &books(vec![], &[]), "it is not there");
+        let (_, unknown) = completed();
+        finds(&plan(None), &books(vec![("u".to_owned(), unknown)], &[TAKEN, PAID]), "nobody has started");
+        let (id, mut other) = completed();
+        other.run_id = "r2".to_owned();
+        finds(&plan(None), &books(vec![completed(), (id, other)], &[TAKEN, PAID]), "started 2 times");
+    }
+
+    #[test]
+    fn a_transfer_that_ended_as_it_may_not_is_found() {
+        let moved = [TAKEN, PAID];
+        finds(&plan(Some(RefusalKind::UnknownAccount)), &books(vec![completed()], &moved), "cannot have");
+        finds(&plan(None), &books(vec![failed("KeyReused")], &[]), "another reason");
+        finds(&plan(None), &books(vec![failed("InsufficientFunds")], &moved), "not where it was");
+        let terminated = run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED", json!({})));
+        finds(&plan(None), &books(vec![terminated], &moved), "WorkflowExecutionTerminated");
+        let open = run(event(14, "EVENT_TYPE_TIMER_STARTED", json!({})));
+        finds(&plan(None), &books(vec![open], &moved), "neither completed nor failed");
+    }
+
+    #[test]
+    fn what_no_transfer_may_do_is_found_too() {
+        let claims = json!({ "success": false });
+        let claimed =
+            run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED", json!({ "result": [claims] })));
+        finds(&plan(None), &books(vec![claimed], &[TAKEN, PAID]), "its result is");
+    }
+}

@@ -1,0 +1,267 @@
+//! Following the texts of the stages in a shadow of the checkout, as a learner would who types every command.
+
+mod compare;
+mod typed;
+mod words;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result, anyhow, bail};
+use lab::{Block, Command, Stage};
+use serde_json::Value;
+
+pub use self::words::Typed;
+use self::{compare::Ids, words::Program};
+use crate::shadow::{Printed, Shadow};
+use supervisor::{
+    control::{self, Request},
+    services,
+};
+
+/// How long a lab has to come to what a text says of it.
+const STATE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often is looked meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Where and how the lab is not as its text says.
+#[derive(Debug)]
+pub struct Failure {
+    /// The file of the text, relative to the project's folder.
+    pub file: &'static str,
+    /// The line in it; none where it is about the stage as a whole.
+    pub line: Option<usize>,
+    /// What was typed, if anything was.
+    pub typed: Option<String>,
+    /// What is wrong.
+    pub says: String,
+    /// What the text says is printed; none where it does not matter.
+    pub expected: Vec<String>,
+    /// What was printed.
+    pub printed: Vec<String>,
+    /// From which line of each on they differ.
+    pub differ: Option<(usize, usize)>,
+}
+
+/// Whether the lab is as its text says.
+type Followed = Result<(), Box<Failure>>;
+
+/// Does what the text of a stage says, and compares. In a fresh lab nobody has done anything yet. Returns how long after the
+/// last mend was saved all goals were reached, where the text has one.
+pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Duration>, Box<Failure>> {
+    let blocks = stage.text.blocks();
+    let commands = || {
+        blocks.iter().flat_map(|block| match block {
+            Block::Commands(commands) => &commands[..],
+            Block::Mend | Block::Write(..) => &[],
+        })
+    };
+    let enters = |command: &Command| {
+        Typed::parse(&command.typed).is_ok_and(|typed| typed.enters() == Some(stage.name))
+    };
+    let is_there = fresh && stage == &lab::STAGES[0];
+    if !is_there && !commands().any(enters) {
+        enter(shadow, stage)?;
+    }
+    let mut ids = Ids::default();
+    let mut mended = None;
+    for block in &blocks {
+        match block {
+            Block::Commands(commands) => {
+                for command in commands {
+                    follow_command(shadow, stage, command, &mut ids)?;
+                }
+            }
+            Block::Mend => mended = Some(mend(shadow, stage)?),
+            Block::Write(module, name) => write(shadow, stage, module, name)?,
+        }
+    }
+    reach(shadow, stage, "its goals are not reached at the end of its text", |check| {
+        check["reached"] == true
+    })?;
+    Ok(mended.map(|mended| mended.elapsed()))
+}
+
+/// On a service that others share everything may take longer, above all where many rehearse on one machine.
+fn state_timeout(shadow: &Shadow) -> Duration {
+    let is_shared = shadow.state().is_ok_and(|state| state.remote_service.is_some());
+    if is_shared { 3 * STATE_TIMEOUT } else { STATE_TIMEOUT }
+}
+
+/// A failure that no line of the text stands for.
+fn about(stage: &Stage, says: String) -> Box<Failure> {
+    let file = stage.text.file;
+    let (expected, printed) = Default::default();
+    Box::new(Failure { file, line: None, typed: None, says, expected, printed, differ: None })
+}
+
+/// Enters a stage whose text does not say to.
+fn enter(shadow: &Shadow, stage: &Stage) -> Followed {
+    let entered = shadow.xtask(&["stage", stage.name]).map_err(|error| about(stage, format!("{error:#}")))?;
+    if entered.ok {
+        return Ok(());
+    }
+    let typed = format!("cargo xtask stage {}", stage.name);
+    let failure = about(stage, "it could not be entered".to_owned());
+    Err(Box::new(Failure { typed: Some(typed), printed: entered.lines, ..*failure }))
+}
+
+/// Types a command; one that only tells how things are, until they are as the text says.
+fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Followed {
+    let failure = |ids: &Ids, says: String, printed: Vec<String>, differ: Option<(usize, usize)>| {
+        Box::new(Failure {
+            file: stage.text.file,
+            line: Some(command.line),
+            typed: Some(command.typed.clone()),
+            says,
+            expected: command.prints.iter().map(|line| ids.in_line(line)).collect(),
+            printed,
+            differ,
+        })
+    };
+    let breaks = |ids: &Ids, error: Error| failure(ids, format!("{error:#}"), Vec::new(), None);
+    let typed = this_times(&command.typed, ids).map_err(|error| breaks(ids, error))?;
+    let shown = command.prints.iter().any(|line| !line.trim().is_empty());
+    let begin = Instant::now();
+    loop {
+        let printed = typed::run(shadow, &typed).map_err(|error| breaks(ids, error))?;
+        // Where a text shows nothing in particular, it is to work.
+        let (says, differ) = if shown {
+            match ids.compare(&command.prints, &printed.lines) {
+                Ok(()) if !printed.ok && command.prints.iter().all(|line| line.trim() == "…") => {
+                    ("it fails, and the text does not show that", None)
+                }
+                Ok(()) => return Ok(()),
+                Err(differ) => ("it does not print what the text says", Some(differ)),
+            }
+        } else if printed.ok {
+            return Ok(());
+        } else {
+            ("it fails, and the text does not show that", None)
+        };
+        if !typed.only_reads() || begin.elapsed() > state_timeout(shadow) {
+            return Err(failure(ids, says.to_owned(), printed.lines, differ));
+        }
+        shadow.pause(POLL_INTERVAL).map_err(|error| breaks(ids, error))?;
+    }
+}
+
+/// The command with the ids that this time's are, in place of the text's.
+fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
+    let mut typed = Typed::parse(typed)?;
+    typed.check()?;
+    for word in &mut typed.words {
+        if typed.program == Program::Kill && word.parse::<u32>().is_ok() {
+            let pid = ids.pid(word).with_context(|| format!("nothing before has printed: pid {word}"))?;
+            *word = pid.to_owned();
+            continue;
+        }
+        *word = ids
+            .in_command(word)
+            .map_err(|id| anyhow!("nothing before has printed the id {id}, so it is not known here"))?;
+    }
+    Ok(typed)
+}
+
+/// Mends the code as the shipped fix does, once its failure is seen. Returns when it was saved.
+fn mend(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
+    let Some(mended) = stage.fixed_by.and_then(lab::stage) else {
+        return Err(about(
+            stage,
+            "it says where to mend the code, and no stage has the fix: see fixed_by".to_owned(),
+        ));
+    };
+    let is_seen = |check: &Value| {
+        let failures = stage.goals.iter().filter(|goal| goal.is_failure);
+        failures.into_iter().all(|failure| is_reached(check, failure.name))
+    };
+    reach(shadow, stage, "what is to be mended is not seen to fail", |check| {
+        is_seen(check) && check["reached"] == false
+    })?;
+    let modules =
+        [(lab::LIVE_WORKFLOW, mended.workflow.source), (lab::LIVE_ACTIVITIES, mended.activities.source)];
+    let saved = Instant::now();
+    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))?;
+    Ok(saved)
+}
+
+/// Writes what a variant has, as the text says that the learner does.
+fn write(shadow: &Shadow, stage: &Stage, module: &str, name: &str) -> Followed {
+    let variants = lab::STAGES.iter().map(|row| match module {
+        "workflow" => (lab::LIVE_WORKFLOW, &row.workflow),
+        _ => (lab::LIVE_ACTIVITIES, &row.activities),
+    });
+    let Some((path, variant)) = variants.into_iter().find(|(_, variant)| variant.name == name) else {
+        return Err(about(stage, format!("it has the learner write {module}/{name}, which no stage has")));
+    };
+    place(shadow, &[(path, variant.source)]).map_err(|error| about(stage, format!("{error:#}")))
+}
+
+fn is_reached(check: &Value, goal: &str) -> bool {
+    let goals = check["goals"].as_array();
+    goals.into_iter().flatten().any(|entry| entry["name"] == goal && entry["reached"] == true)
+}
+
+/// Saves these modules, and waits until the lab's worker runs them.
+fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
+    let before = worker(shadow)?;
+    if !shadow.put_in_place(modules).context("could not write the live modules")? {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    loop {
+        let now = worker(shadow)?;
+        if now["state"] == "running" && now["pid"] != before["pid"] {
+            return Ok(());
+        }
+        if begin.elapsed() > state_timeout(shadow) {
+            let log =
+                std::fs::read_to_string(shadow.project.log(supervisor::logs::SUPERVISOR)).unwrap_or_default();
+            bail!("the mended modules are saved, and the lab's worker does not run them; its log:\n{log}");
+        }
+        shadow.pause(POLL_INTERVAL)?;
+    }
+}
+
+/// What the supervisor says of the worker.
+fn worker(shadow: &Shadow) -> Result<Value> {
+    let status = control::ask(&shadow.state()?, &Request::Status)?;
+    let mut services = status["services"].as_array().into_iter().flatten();
+    let worker = services.find(|service| service["name"] == services::WORKER);
+    worker.cloned().context("the lab has no worker")
+}
+
+/// Waits until `check` tells that.
+fn reach(shadow: &Shadow, stage: &Stage, else_says: &str, is_so: impl Fn(&Value) -> bool) -> Followed {
+    let words = ["check", "--json"];
+    let begin = Instant::now();
+    loop {
+        let looked = shadow.xtask(&words).and_then(|printed| shadow.pause(POLL_INTERVAL).map(|()| printed));
+        let printed = looked.map_err(|error| about(stage, format!("{error:#}")))?;
+        if printed.json().is_some_and(|check| is_so(&check)) {
+            return Ok(());
+        }
+        if begin.elapsed() > state_timeout(shadow) {
+            let failure = about(stage, else_says.to_owned());
+            let typed = Some("cargo xtask check --json".to_owned());
+            return Err(Box::new(Failure { typed, printed: told(&printed), ..*failure }));
+        }
+    }
+}
+
+/// What a person wants to know of it: the goals, one a line.
+fn told(printed: &Printed) -> Vec<String> {
+    let check = printed.json().unwrap_or_default();
+    let Some(goals) = check["goals"].as_array() else { return printed.lines.clone() };
+    let line = |goal: &Value| {
+        let mark = if goal["reached"] == true { "reached" } else { "open" };
+        let text = |name: &str| goal[name].as_str().unwrap_or_default().to_owned();
+        format!("{mark:<8} {}: {} {}", text("name"), text("goal"), text("next")).trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = goals.iter().map(line).collect();
+    // What else it says, such as a fix that is wrong.
+    if let Value::Object(mut rest) = check.clone() {
+        rest.remove("goals");
+        lines.push(Value::Object(rest).to_string());
+    }
+    lines
+}

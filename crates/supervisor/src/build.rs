@@ -1,0 +1,204 @@
+//! Building what a lab runs, by cargo.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    logs,
+    process::{self, Ending, Identity},
+    services::PACKAGES,
+};
+use checkout::project::Project;
+
+/// How long a build has to end when it is broken off.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// What is said of a build that does not work, where cargo has said the rest.
+pub const FAILED: &str = "the build failed";
+/// Should cargo not run.
+const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
+
+/// The executables of a build, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Executables(BTreeMap<String, PathBuf>);
+
+impl Executables {
+    /// The path of that executable.
+    pub fn get(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// Where cargo's progress and the compiler's messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To the terminal, which also shows cargo's bar.
+    Terminal,
+    /// To `.lab/logs/build.log`.
+    Log,
+}
+
+/// Builds these binaries of the packages that a lab runs, in front of the user, and tells where they are.
+pub fn build(project: &Project, binaries: &[&str]) -> Result<Executables> {
+    let mut command = cargo_build(project, binaries);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
+}
+
+/// Builds these binaries of whichever package, for a rehearsal: without the live modules, which may not even
+/// compile now, and with the same features of what all share.
+pub fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executables> {
+    let mut command = cargo("build");
+    command.args(["--message-format=json-render-diagnostics", "--workspace", "--exclude", "xtask"]);
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    command.current_dir(&project.root);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
+}
+
+/// A lab's build in a process group of its own, so that a stop can end the compilers too. It waits until
+/// a line is written to its standard input; see [`process::gated`].
+pub fn gated(project: &Project, binaries: &[&str], output: Output, supervisor: &Identity) -> Result<Child> {
+    let mut cargo = cargo_build(project, binaries);
+    process::mark(&mut cargo, supervisor);
+    let mut gate = process::gated(&cargo);
+    gate.stdin(Stdio::piped()).stdout(Stdio::piped());
+    if output == Output::Log {
+        gate.stderr(logs::open(project, logs::BUILD)?);
+    }
+    gate.spawn().context(NO_CARGO)
+}
+
+/// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
+pub fn finish_gated(mut child: Child) -> Result<Executables> {
+    // A compiler may hold the other end of it when cargo has gone.
+    let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let status = child.wait().context("could not wait for cargo")?;
+    if !process::group_is_empty(child.id()) {
+        process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
+    }
+    let executables = executables.and_then(|reader| reader.join().ok());
+    if !status.success() {
+        bail!(FAILED);
+    }
+    Ok(executables.unwrap_or_default())
+}
+
+/// Waits for a build that has been started.
+fn finish(mut child: Child) -> Result<Executables> {
+    let executables = child.stdout.take().map(executables);
+    if !child.wait().context("could not wait for cargo")?.success() {
+        bail!(FAILED);
+    }
+    Ok(executables.unwrap_or_default())
+}
+
+fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
+    distrust_the_future(project);
+    let mut command = cargo("build");
+    command.arg("--message-format=json-render-diagnostics");
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    command.current_dir(&project.root);
+    command
+}
+
+/// Cargo takes for built what is older than its last build. Where the clock has gone back since then, that would be
+/// any edit: what cargo has noted of the packages in that future is taken away, and they are built once more.
+fn distrust_the_future(project: &Project) {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
+    let limit = SystemTime::now() + Duration::from_secs(5);
+    for note in notes.into_iter().flatten().flatten() {
+        // The notes of a package are in a folder by its name and a number.
+        let name = note.file_name();
+        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
+        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
+            continue;
+        }
+        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
+        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        if times.any(|time| time > limit) {
+            let _ = fs::remove_dir_all(note.path());
+        }
+    }
+}
+
+/// The cargo that runs this program, else the one on PATH.
+pub fn cargo_program() -> PathBuf {
+    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+/// A call of cargo that never changes `Cargo.lock`: what is not in that is not built.
+pub fn cargo(subcommand: &str) -> Command {
+    let mut command = bare_cargo();
+    command.args([subcommand, "--locked"]);
+    command
+}
+
+/// A call of [`cargo_program`].
+///
+/// What `cargo run` told this program about itself is taken out of its environment: build scripts that
+/// look at it (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
+/// the Temporal SDK would be compiled anew.
+pub fn bare_cargo() -> Command {
+    let mut command = Command::new(cargo_program());
+    for (name, _) in env::vars_os() {
+        let told_by_cargo_run = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name == "CARGO_PRIMARY_PACKAGE"
+        });
+        if told_by_cargo_run {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Picks the executables out of cargo's messages.
+fn executables(messages: impl Read) -> Executables {
+    let mut found = BTreeMap::new();
+    for line in BufReader::new(messages).lines().map_while(Result::ok) {
+        let message: Value = serde_json::from_str(&line).unwrap_or_default();
+        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+        {
+            found.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Executables(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"contract"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"worker"},"executable":"/t/debug/worker"}"#,
+            "\n",
+            "not JSON\n",
+            r#"{"reason":"build-finished","success":true}"#,
+            "\n",
+        );
+        let found = executables(messages.as_bytes());
+        assert_eq!(found.get("worker"), Some(PathBuf::from("/t/debug/worker")));
+        assert_eq!(found.get("contract"), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! Requests to a running supervisor: one line of JSON each way, over loopback.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{self, Sender},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use lab_client::supervisor::Supervisor;
+use serde_json::{Value, json};
+
+use lab_client::state::State;
+
+/// No request is longer.
+const LONGEST: u64 = 64 * 1024;
+
+/// What the supervisor is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// What runs.
+    Status,
+    /// End everything. The answer is that the supervisor ends.
+    Stop,
+    /// Restart this service, or all, and answer when it is ready.
+    Restart(Option<String>),
+    /// Build, restart the worker, and answer when it is ready.
+    Rebuild,
+    /// End everything, empty the databases and start again.
+    Empty,
+    /// Enter this stage as `cargo xtask stage` does, for the page.
+    Enter(String),
+}
+
+impl Request {
+    fn to_json(&self) -> Value {
+        match self {
+            Request::Status => json!({ "request": "status" }),
+            Request::Stop => json!({ "request": "stop" }),
+            Request::Restart(service) => json!({ "request": "restart", "service": service }),
+            Request::Rebuild => json!({ "request": "rebuild" }),
+            Request::Empty => json!({ "request": "empty" }),
+            Request::Enter(stage) => json!({ "request": "enter", "stage": stage }),
+        }
+    }
+
+    fn from_json(value: &Value) -> Option<Request> {
+        Some(match value["request"].as_str()? {
+            "status" => Request::Status,
+            "stop" => Request::Stop,
+            "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
+            "rebuild" => Request::Rebuild,
+            "empty" => Request::Empty,
+            "enter" => Request::Enter(value["stage"].as_str()?.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+/// Where an answer goes: a JSON object, or why there is none.
+pub type Reply = Sender<Result<Value, String>>;
+
+/// Asks the supervisor and waits for its answer, however long it takes.
+pub fn ask(state: &State, request: &Request) -> Result<Value> {
+    let supervisor = Supervisor { port: state.control_port, token: state.token.clone() };
+    match request {
+        Request::Status => supervisor.status(),
+        _ => supervisor.exchange(request.to_json(), None),
+    }
+}
+
+/// Takes requests, each on a thread of its own, and has `handle` see to it that they are answered.
+pub fn serve(listener: TcpListener, token: String, handle: impl Fn(Request, Reply) + Clone + Send + 'static) {
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (token, handle) = (token.clone(), handle.clone());
+            // A client that goes away needs no answer.
+            thread::spawn(move || drop(answer(stream, &token, &handle)));
+        }
+    });
+}
+
+fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
+    let message: Value = serde_json::from_str(&line).unwrap_or_default();
+    let reply = if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
+        Err("the token is wrong".to_owned())
+    } else if let Some(request) = Request::from_json(&message) {
+        let (sender, receiver) = mpsc::channel();
+        handle(request, sender);
+        receiver.recv().unwrap_or_else(|_| Err("the lab is stopping".to_owned()))
+    } else {
+        Err("no such request".to_owned())
+    };
+    writeln!(stream, "{}", reply.unwrap_or_else(|error| json!({ "error": error })))
+}
+
+/// Whether they are the same. How long that takes does not depend on how much of it is.
+fn is_same(given: &str, token: &str) -> bool {
+    let difference = given.bytes().zip(token.bytes()).fold(0, |difference, (a, b)| difference | (a ^ b));
+    given.len() == token.len() && difference == 0
+}
+
+/// Sixteen random bytes in hex, from the system.
+pub fn random_hex(bytes: usize) -> Result<String> {
+    let mut random = vec![0; bytes];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("could not read /dev/urandom")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ports::Ports, process::Identity};
+
+    #[test]
+    fn a_request_without_the_token_is_refused() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let mut state = State {
+            supervisor: Identity { pid: 2, started: String::new() },
+            control_port: listener.local_addr().expect("it is bound").port(),
+            token: "right".to_owned(),
+            ready: true,
+            ports: Ports::default(),
+            remote_service: None,
+            services: Vec::new(),
+        };
+        serve(listener, "right".to_owned(), |request, reply| {
+            let _ = reply.send(Ok(json!({ "seen": request.to_json() })));
+        });
+        let request = Request::Restart(Some("worker".to_owned()));
+        let answer = ask(&state, &request).expect("the token is right");
+        assert_eq!(Request::from_json(&answer["seen"]), Some(request));
+        for wrong in ["", "r", "righ", "righT", "rightright"] {
+            state.token = wrong.to_owned();
+            let refused = ask(&state, &Request::Stop).expect_err(wrong).to_string();
+            assert!(refused.contains("the token is wrong"), "{wrong}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_a_web_page_can_send_is_no_request() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (let_in, requests) = mpsc::channel();
+        serve(listener, "right".to_owned(), move |request, _| {
+            let_in.send(request).expect("it is waited for")
+        });
+        // Even with the token, which no page knows: a browser's first line is never JSON.
+        for line in ["POST / HTTP/1.1", "GET /{\"token\":\"right\",\"request\":\"stop\"} HTTP/1.1"] {
+            let mut page = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            let body = r#"{"token":"right","request":"stop"}"#;
+            let sent = format!("{line}\r\nHost: 127.0.0.1\r\n\r\n{body}\n");
+            let mut answer = String::new();
+            // It hangs up after the first line, which may cut off what else is sent, and its answer with it.
+            let _ = page.write_all(sent.as_bytes()).and_then(|()| page.read_to_string(&mut answer));
+            assert!(answer.is_empty() || answer.contains("the token is wrong"), "{answer}");
+            assert_eq!(requests.try_recv().ok(), None, "{line}");
+        }
+    }
+}

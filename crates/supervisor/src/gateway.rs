@@ -1,0 +1,123 @@
+//! A gateway for as long as a command runs: the way to a remote Temporal Service, with its TLS and its API key.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use lab_client::{Endpoints, http, state::RemoteService};
+
+use super::served;
+use crate::{
+    build, logs,
+    process::{self, Ending},
+    services::{self, GATEWAY},
+    temporal_cli, toolchain,
+};
+use checkout::project::Project;
+use terminal::stderrln;
+
+/// The log of gateways that commands run.
+const LOG: &str = "board";
+/// How long it may take to have found the service fit.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long it has to end after TERM.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often is looked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A gateway. It ends with this, and with this process, however that ends.
+pub(super) struct Gateway {
+    child: Child,
+    /// The gateway's shell ends it at the end of its input.
+    _tie: Option<ChildStdin>,
+    ready: PathBuf,
+    /// The URL of its HTTP API, and of the page where it serves one.
+    pub(super) url: String,
+    /// The namespace that it leads to.
+    namespace: String,
+}
+
+impl Gateway {
+    /// Starts one to that service, also with these flags, and waits until it has found the service fit.
+    pub(super) fn start(
+        project: &Project,
+        remote_service: &RemoteService,
+        flags: &[String],
+    ) -> Result<Gateway> {
+        toolchain::check(project)?;
+        let program =
+            build::build(project, &[GATEWAY])?.get(GATEWAY).context("cargo did not build the gateway")?;
+        let ready = served::folder(project)?.join(format!("gateway-{}.ready", std::process::id()));
+        let _ = fs::remove_file(&ready);
+        let mut command = Command::new(program);
+        // Where nobody asks for its gRPC, any port will do.
+        command.args(["--port", "0"]).args(flags).arg("--ready-file").arg(&ready);
+        for (flag, value) in services::flags_of(remote_service) {
+            command.arg(flag).arg(value);
+        }
+        // A profile is what TEMPORAL_* variables may change; an address is only itself.
+        if remote_service.profile.is_none() {
+            temporal_cli::forget_settings(&mut command);
+        }
+        let log = logs::open(project, LOG)?;
+        let mut said = logs::Tail::from_end(project.log(LOG));
+        let mut tied = process::tied(&process::privately(&command));
+        tied.process_group(0);
+        tied.stdin(Stdio::piped())
+            .stdout(log.try_clone().context("could not open the log twice")?)
+            .stderr(log);
+        let mut child = tied.spawn().context("could not start the gateway")?;
+        let tie = child.stdin.take();
+        let mut gateway = Gateway { child, _tie: tie, ready, url: String::new(), namespace: String::new() };
+        let begin = Instant::now();
+        loop {
+            if let Ok(url) = fs::read_to_string(&gateway.ready) {
+                url.trim().clone_into(&mut gateway.url);
+                break;
+            }
+            if gateway.ended().is_some() {
+                let lines = said.new_lines();
+                let why = lines.iter().rev().find_map(|line| line.strip_prefix("error: "));
+                bail!("{}", why.unwrap_or("the gateway has ended without a word"));
+            }
+            if begin.elapsed() > READY_WITHIN {
+                bail!(
+                    "the service has not answered within {}",
+                    terminal::duration(READY_WITHIN.as_secs_f64())
+                );
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        for made in said.new_lines().iter().filter(|line| line.starts_with("made ")) {
+            stderrln!("{made}");
+        }
+        let link = http::get_json(&format!("{}/link", gateway.url))?;
+        gateway.namespace = link["namespace"].as_str().unwrap_or_default().to_owned();
+        Ok(gateway)
+    }
+
+    /// Where to ask the service.
+    pub(super) fn endpoints(&self) -> Endpoints {
+        Endpoints { namespace: self.namespace.clone(), ..Endpoints::own(&self.url, "", "") }
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let ending = Ending { grace: GRACE, hurry: &|| false };
+        process::end_group(self.child.id(), Some(&mut self.child), &ending);
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.ready);
+    }
+}

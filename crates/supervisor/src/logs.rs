@@ -1,0 +1,147 @@
+//! Following the log files of a lab. What it runs writes to them itself, so a log outlives its reader.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::services;
+use checkout::project::{Project, open_private};
+
+/// A log that has grown beyond this is put aside when what writes it is started.
+const LARGE: u64 = 5 * 1024 * 1024;
+/// The log of what the supervisor itself does.
+pub const SUPERVISOR: &str = "supervisor";
+/// The log of builds.
+pub const BUILD: &str = "build";
+
+/// The names of all logs, in the order in which they are shown.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    [SUPERVISOR, BUILD].into_iter().chain(services::names())
+}
+
+/// Opens a log to be written, and puts a large old one aside as `NAME.log.1`.
+pub fn open(project: &Project, name: &str) -> Result<File> {
+    let path = project.log(name);
+    if fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
+        let _ = fs::rename(&path, path.with_extension("log.1"));
+    }
+    open_private(&path, OpenOptions::new().append(true))
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+/// The last lines of a log.
+pub fn last_lines(path: &Path, most: usize) -> Vec<String> {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let enough = (most as u64).saturating_mul(1024).max(64 * 1024);
+        file.seek(SeekFrom::Start(length.saturating_sub(enough)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(most)..].iter().map(|&line| line.to_owned()).collect()
+}
+
+/// A log that is read as it grows.
+pub struct Tail {
+    path: PathBuf,
+    offset: u64,
+    /// The begin of a line whose end is not written yet.
+    unfinished: Vec<u8>,
+}
+
+impl Tail {
+    /// Reads what will be written from now on.
+    pub fn from_end(path: PathBuf) -> Tail {
+        let offset = fs::metadata(&path).map_or(0, |file| file.len());
+        Tail { path, offset, unfinished: Vec::new() }
+    }
+
+    /// The lines that were finished since the last call.
+    pub fn new_lines(&mut self) -> Vec<String> {
+        // A file that is not there yet has no lines; one that got shorter was begun anew.
+        let Ok(length) = fs::metadata(&self.path).map(|file| file.len()) else { return Vec::new() };
+        if length < self.offset {
+            self.offset = 0;
+            self.unfinished.clear();
+        }
+        if length == self.offset {
+            return Vec::new();
+        }
+        let mut bytes = Vec::new();
+        let read = File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.take(length - self.offset).read_to_end(&mut bytes)
+        });
+        if read.is_err() {
+            return Vec::new();
+        }
+        self.offset += bytes.len() as u64;
+        self.unfinished.extend(bytes);
+        let Some(end) = self.unfinished.iter().rposition(|&byte| byte == b'\n') else { return Vec::new() };
+        let rest = self.unfinished.split_off(end + 1);
+        let finished = std::mem::replace(&mut self.unfinished, rest);
+        String::from_utf8_lossy(&finished).lines().map(str::to_owned).collect()
+    }
+}
+
+/// Several logs as one stream, the name before each line.
+pub struct Stream(Vec<(&'static str, Tail)>);
+
+impl Stream {
+    /// The stream of what those logs will say from now on.
+    pub fn from_end(project: &Project, names: impl Iterator<Item = &'static str>) -> Stream {
+        Stream(names.map(|name| (name, Tail::from_end(project.log(name)))).collect())
+    }
+
+    /// Prints what is new.
+    pub fn print_new(&mut self) -> io::Result<()> {
+        for (name, tail) in &mut self.0 {
+            for line in tail.new_lines() {
+                terminal::try_stdout_line(format_args!("{}{line}", prefix(name)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands before a line of that log.
+pub fn prefix(name: &str) -> String {
+    let width = names().map(str::len).max().unwrap_or_default();
+    if !terminal::colours() {
+        return format!("{name:width$} | ");
+    }
+    let colour = 31 + names().position(|other| other == name).unwrap_or_default() % 6;
+    format!("\x1b[{colour}m{name:width$} |\x1b[0m ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_tail_gives_whole_lines_and_survives_a_new_file() {
+        let path = std::env::temp_dir().join(format!("xtask-tail-{}", std::process::id()));
+        fs::write(&path, "old\n").expect("the folder for temporary files can be written");
+        let mut tail = Tail::from_end(path.clone());
+        assert!(tail.new_lines().is_empty());
+        let mut file = OpenOptions::new().append(true).open(&path).expect("it is there");
+        file.write_all(b"one\ntw").expect("it can be written");
+        assert_eq!(tail.new_lines(), ["one"]);
+        file.write_all(b"o\n").expect("it can be written");
+        assert_eq!(tail.new_lines(), ["two"]);
+        fs::write(&path, "new\n").expect("it can be written");
+        assert_eq!(tail.new_lines(), ["new"]);
+        assert_eq!(last_lines(&path, 5), ["new"]);
+        fs::remove_file(&path).expect("it is there");
+    }
+}

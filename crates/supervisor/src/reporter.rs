@@ -1,0 +1,551 @@
+//! A learner's lab tells the class how it does, and what help its learner asks for.
+//!
+//! On a thread of its own, by way of the gateway: whatever the class's Temporal Service does or does not answer, the lab goes on.
+//! A look begins with how many transfers there are by status, one small question. More is asked for where something is stuck, and
+//! the goals are judged where something has moved.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use lab_client::{
+    class::{self, Goal, Help, Report, StuckOn},
+    facts::Reader,
+    progress::{self, Progress},
+    stuck::{self, Stuck},
+    supervisor,
+    temporal::{Server, running_of, transfers},
+    time,
+};
+use serde_json::Value;
+
+use crate::{control, services::Setup};
+use checkout::project::Project;
+
+/// The file with what the learner asks for.
+pub const HELP_FILE: &str = "help.json";
+/// The file with the number that tells this lab from another of the same name.
+const LAB_FILE: &str = "class-lab";
+
+/// How often the lab's own files are looked at, and whether it stops.
+const TICK: Duration = Duration::from_millis(250);
+/// How often the service is asked after something has moved.
+const BUSY: Duration = Duration::from_secs(2);
+/// How often it is asked while nothing does: a class shares how many lists its service answers.
+const IDLE: Duration = Duration::from_secs(10);
+/// So long after it has moved a lab is busy.
+const BUSY_FOR: Duration = Duration::from_secs(20);
+/// The goals are judged this often also where nothing seems to have moved, as long as transfers are under way.
+const JUDGE: Duration = Duration::from_secs(30);
+/// A lab that lives reports at least this often.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
+/// So long another lab of the same name is told of after it was seen.
+const SHARED_FOR: Duration = Duration::from_secs(150);
+/// How long the last report may hold up the end of the lab.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// So many transfers are looked at for what they are stuck on.
+const LOOKED_AT: usize = 10;
+/// The longest line of what went wrong.
+const WIDTH: usize = 160;
+
+/// What the learner asks for, if anything.
+pub fn help(project: &Project) -> Option<Help> {
+    let text = fs::read_to_string(project.in_lab(HELP_FILE)).ok()?;
+    Help::from_json(&serde_json::from_str::<Value>(&text).ok()?)
+}
+
+/// The number that tells this lab from another of the same name.
+pub fn lab_id(project: &Project) -> Result<String> {
+    let path = project.in_lab(LAB_FILE);
+    match fs::read_to_string(&path) {
+        Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
+        _ => {
+            let id = control::random_hex(8)?;
+            files::replace(&path, id.as_bytes(), 0o600)
+                .with_context(|| format!("could not write {}", path.display()))?;
+            Ok(id)
+        }
+    }
+}
+
+/// That no other lab reports under this learner's name at this moment: two would take one another's tasks, and one that begins
+/// anew would end the other's transfers.
+pub fn check_name(setup: &Setup) -> Result<()> {
+    let endpoints = setup.endpoints();
+    let Some(learner) = &endpoints.learner else { return Ok(()) };
+    let Some(held) = class::last(&Server::new(&endpoints), learner)? else { return Ok(()) };
+    let age = time::now().as_secs_f64() - held.taken;
+    let is_there = !held.report.stopped && age < class::SILENT_AFTER;
+    if is_there && held.report.lab != lab_id(&setup.project)? {
+        bail!(
+            "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
+             older lab of yours, stop that, or wait for three minutes",
+            terminal::duration(age.max(0.0))
+        );
+    }
+    Ok(())
+}
+
+/// The thread that reports.
+pub struct Reporter {
+    stop: Sender<()>,
+    stopped: Receiver<()>,
+}
+
+impl Reporter {
+    /// Begins to report, if this lab is a learner's in a class. `status` is what `lab status` is answered.
+    pub fn start(setup: &Setup, status: Arc<Mutex<Value>>, journal: File) -> Option<Reporter> {
+        let endpoints = setup.endpoints();
+        let learner = endpoints.learner.clone()?;
+        let (stop, told) = mpsc::channel();
+        let (gone, stopped) = mpsc::channel();
+        let mut lab = Lab {
+            project: setup.project.clone(),
+            learner,
+            id: String::new(),
+            server: Server::new(&endpoints),
+            reader: Reader::new(&endpoints),
+            status,
+            journal,
+            moved: Signs::default(),
+            judged: None,
+            goals: ("", Vec::new(), 0),
+            since: BTreeMap::new(),
+            sent: None,
+            not_before: Instant::now(),
+            shared: None,
+            in_trouble: false,
+        };
+        thread::spawn(move || {
+            lab.report_until(&told);
+            let _ = gone.send(());
+        });
+        Some(Reporter { stop, stopped })
+    }
+
+    /// Has a last report sent, that the lab stops; waits for it, but not for long, and not once a second signal asks the lab to stop now.
+    pub fn stop(self, hurry: &dyn Fn() -> bool) {
+        let begin = Instant::now();
+        let _ = self.stop.send(());
+        while begin.elapsed() < FAREWELL && !hurry() {
+            match self.stopped.recv_timeout(Duration::from_millis(20)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What changes where something has moved.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Signs {
+    counts: Value,
+    status: Value,
+    stage: String,
+    stuck: Vec<(String, String)>,
+}
+
+/// The lab that is reported of.
+struct Lab {
+    project: Project,
+    learner: String,
+    id: String,
+    server: Server,
+    reader: Reader,
+    status: Arc<Mutex<Value>>,
+    journal: File,
+    /// What the last look has seen.
+    moved: Signs,
+    /// When the goals were judged last, and whether once more is due, as lists lag behind.
+    judged: Option<(Instant, bool)>,
+    /// The stage's name, its goals, and how many transfers do what none should.
+    goals: (&'static str, Vec<Goal>, u64),
+    /// Since when what is stuck is, by run and by what it is stuck on.
+    since: BTreeMap<(String, String), String>,
+    /// The last report that was sent: its run, what it says, and when.
+    sent: Option<(String, Report, Instant)>,
+    /// Not before this is sent again what the service has not taken.
+    not_before: Instant,
+    /// When another lab was seen to report under this name.
+    shared: Option<Instant>,
+    /// Whether the journal tells of trouble already.
+    in_trouble: bool,
+}
+
+impl Lab {
+    fn report_until(&mut self, told: &Receiver<()>) {
+        let mut report = None;
+        let mut files = (String::new(), None);
+        let mut looked: Option<Instant> = None;
+        let mut busy = Instant::now();
+        loop {
+            let now_files = self.files();
+            let period = if busy.elapsed() < BUSY_FOR { BUSY } else { IDLE };
+            if looked.is_none_or(|looked| looked.elapsed() >= period) || now_files != files {
+                files = now_files;
+                let looked_at = self.look();
+                // From its end on: a service that is slow is not asked without a pause.
+                looked = Some(Instant::now());
+                if let Some((seen, has_moved)) = self.noted(looked_at) {
+                    if has_moved {
+                        busy = Instant::now();
+                    }
+                    report = Some(seen);
+                }
+            }
+            if let Some(report) = &mut report {
+                report.help.clone_from(&files.1);
+                report.time = time::rfc3339_exact(time::now());
+                let sent = self.send_if_due(report);
+                self.noted(sent);
+            }
+            match told.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                _ => break,
+            }
+        }
+        // What was reached in the last moment counts, too.
+        self.judged = None;
+        let last = self.look();
+        if let Some((last, _)) = self.noted(last) {
+            report = Some(Report { help: files.1, ..last });
+        }
+        if let Some(report) = report {
+            self.say_farewell(report);
+        }
+    }
+
+    /// What the learner has changed by a command, without asking anybody.
+    fn files(&self) -> (String, Option<Help>) {
+        let stage = fs::read_to_string(self.project.in_lab(progress::FILE)).unwrap_or_default();
+        (stage, help(&self.project))
+    }
+
+    /// How the lab does, and whether that is news.
+    fn look(&mut self) -> Result<(Report, bool)> {
+        if self.id.is_empty() {
+            self.id = lab_id(&self.project)?;
+        }
+        let progress = Progress::read(&self.project.lab);
+        let counts = self.server.counts(&transfers())?;
+        let running = running_of(&counts);
+        let stuck = match running {
+            0 => Vec::new(),
+            _ => stuck::find(&self.server, LOOKED_AT)?.stuck,
+        };
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let signs = Signs {
+            counts,
+            stage: progress.to_json().to_string(),
+            stuck: stuck.iter().map(name_of).collect(),
+            status,
+        };
+        let has_moved = signs != self.moved;
+        let is_due = match self.judged {
+            None => true,
+            Some((last, again)) => again || (running > 0 && last.elapsed() > JUDGE),
+        };
+        // Where the bank is down, the goals stay as they were, and the rest is reported.
+        if (has_moved || is_due) && self.judge(&progress, &signs.status).is_ok() {
+            self.judged = Some((Instant::now(), has_moved));
+        }
+        if self.goals.0 != progress.stage.name {
+            let open = |goal: &lab::Goal| Goal { says: goal.says.to_owned(), reached: false };
+            self.goals = (progress.stage.name, progress.stage.goals.iter().map(open).collect(), 0);
+        }
+        let report = Report {
+            learner: self.learner.clone(),
+            lab: self.id.clone(),
+            stage: progress.stage.name.to_owned(),
+            goals: self.goals.1.clone(),
+            wrong: self.goals.2,
+            stuck: self.longest_stuck(&stuck),
+            stuck_transfers: stuck.len() as u64,
+            transfers: running,
+            build: signs.status["build"].as_str().unwrap_or_default().to_owned(),
+            ..Report::default()
+        };
+        self.moved = signs;
+        Ok((report, has_moved))
+    }
+
+    /// Judges the goals as `check` does.
+    fn judge(&mut self, progress: &Progress, status: &Value) -> Result<()> {
+        let facts = self.reader.read(progress, supervisor::services(status))?;
+        let report = lab::Report::of(progress.stage, &facts);
+        let goals = report.stage.goals.iter().zip(&report.verdicts);
+        let goals =
+            goals.map(|(goal, verdict)| Goal { says: goal.says.to_owned(), reached: verdict.is_reached() });
+        self.goals = (report.stage.name, goals.collect(), report.wrong.len() as u64);
+        Ok(())
+    }
+
+    /// What has been stuck for the longest.
+    fn longest_stuck(&mut self, stuck: &[Stuck]) -> Option<StuckOn> {
+        self.since.retain(|name, _| stuck.iter().any(|stuck| name_of(stuck) == *name));
+        for stuck in stuck {
+            let server = &self.server;
+            self.since.entry(name_of(stuck)).or_insert_with(|| {
+                let events = server.last_events(&stuck.run).unwrap_or_default();
+                stuck::since(stuck, &events).unwrap_or_else(|| time::rfc3339_exact(time::now()))
+            });
+        }
+        let since = |stuck: &&Stuck| self.since.get(&name_of(stuck)).cloned().unwrap_or_default();
+        let longest = stuck.iter().min_by_key(since)?;
+        Some(StuckOn {
+            workflow_id: longest.run.workflow_id.clone(),
+            what: longest.what(),
+            attempt: longest.attempt,
+            since: since(&longest),
+            failure: terminal::shorten(&longest.failure, WIDTH),
+        })
+    }
+
+    /// Sends a report that has news, or is the next sign of life.
+    fn send_if_due(&mut self, report: &mut Report) -> Result<()> {
+        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
+        let is_due = match &self.sent {
+            None => true,
+            Some((_, before, at)) => {
+                at.elapsed() >= SIGN_OF_LIFE || (at.elapsed() >= BUSY && report.is_news_after(before))
+            }
+        };
+        if !is_due || Instant::now() < self.not_before {
+            return Ok(());
+        }
+        self.not_before = Instant::now() + BUSY;
+        self.look_for_another()?;
+        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
+        // One that comes too soon after another lab's is sent a little later.
+        if let Some(run_id) = class::send(&self.server, report)? {
+            self.sent = Some((run_id, report.clone(), Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Notes another lab that has put its report in place of this one's.
+    fn look_for_another(&mut self) -> Result<()> {
+        let Some((run_id, ..)) = &self.sent else { return Ok(()) };
+        let last = class::last(&self.server, &self.learner)?;
+        if last.is_some_and(|last| last.run_id != *run_id && last.report.lab != self.id) {
+            if self.shared.is_none() {
+                self.note(&format!(
+                    "another lab reports to the class as {0}: one of the two needs another name: cargo xtask lab start --learner NAME",
+                    self.learner
+                ));
+            }
+            self.shared = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Tells that the lab stops. Right after another report the service refuses it, so it is tried for a while.
+    fn say_farewell(&mut self, mut report: Report) {
+        let begin = Instant::now();
+        (report.stopped, report.time) = (true, time::rfc3339_exact(time::now()));
+        // What is stuck goes on being stuck without its worker, but nobody is looking at it.
+        while begin.elapsed() < FAREWELL && matches!(class::send(&self.server, &report), Ok(None)) {
+            thread::sleep(TICK);
+        }
+    }
+
+    /// What came of it; the first failure of several is told in the journal, and the end of them.
+    fn noted<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                if self.in_trouble {
+                    self.in_trouble = false;
+                    self.note("the class is told again how this lab does");
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if !self.in_trouble {
+                    self.in_trouble = true;
+                    self.note(&format!("the class is not told how this lab does, for now: {error:#}"));
+                }
+                None
+            }
+        }
+    }
+
+    fn note(&self, words: &str) {
+        let _ = (&self.journal).write_all(format!("{words}\n").as_bytes());
+    }
+}
+
+/// What is stuck, and on what.
+fn name_of(stuck: &Stuck) -> (String, String) {
+    (stuck.run.run_id.clone(), stuck.what())
+}
+
+/// Writes down what the learner asks for; nothing takes it back.
+pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
+    let path = project.in_lab(HELP_FILE);
+    let written = match help {
+        Some(help) => files::replace(&path, help.to_json().to_string().as_bytes(), 0o600),
+        None => removed(&path),
+    };
+    written.with_context(|| format!("could not write {}", path.display()))
+}
+
+fn removed(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        io::{BufRead, BufReader, Read},
+        net::TcpListener,
+    };
+
+    use lab_client::{
+        Endpoints,
+        state::{Ports, RemoteService},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    /// A service that takes reports, and a bank without entries. The first answers to reports are these.
+    fn class(first: &[u16]) -> (u16, Receiver<Report>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let mut first: VecDeque<u16> = first.iter().copied().collect();
+        let (taken, reports) = mpsc::channel();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut reader = BufReader::new(&stream);
+                let mut head = String::new();
+                while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+                let length = head.lines().find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse::<u64>().ok()
+                });
+                let mut body = String::new();
+                reader.take(length.unwrap_or_default()).read_to_string(&mut body).expect("a body");
+                let mut status = 200;
+                if head.starts_with("POST") {
+                    status = first.pop_front().unwrap_or(200);
+                    let order: Value = serde_json::from_str(&body).expect("it is JSON");
+                    if status == 200 {
+                        let _ = taken.send(Report::from_json(&order["memo"]["fields"]["report"]));
+                    }
+                }
+                let answer = r#"{"runId": "r", "entries": [], "executions": []}"#;
+                let length = answer.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(format!("{head}{answer}").as_bytes());
+            }
+        });
+        (port, reports)
+    }
+
+    /// A lab whose service and bank are at that port.
+    fn lab_at(port: u16, name: &str, learner: Option<&str>) -> (Setup, File) {
+        let root = std::env::temp_dir().join(format!("xtask-reporter-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir(&root).expect("temporary folders can be made");
+        let journal = File::create(root.join("journal")).expect("it can be made");
+        let ports = ["temporal-http", "account-api"].map(|name| (name.to_owned(), port));
+        let setup = Setup {
+            project: Project { root: root.clone(), lab: root },
+            ports: Ports(ports.into()),
+            temporal_cli: "temporal".into(),
+            remote_service: Some(RemoteService {
+                namespace: "default".to_owned(),
+                learner: learner.map(str::to_owned),
+                ..RemoteService::default()
+            }),
+            executables: None,
+        };
+        (setup, journal)
+    }
+
+    fn status() -> Arc<Mutex<Value>> {
+        Arc::new(Mutex::new(json!({ "build": "ok", "services": [] })))
+    }
+
+    #[test]
+    fn a_lab_reports_at_its_start_with_news_and_at_its_end() {
+        // Another lab's report may have been a moment ago.
+        let (port, reports) = class(&[429, 429]);
+        let (setup, journal) = lab_at(port, "all", Some("ada"));
+        let Endpoints { namespace, .. } = setup.endpoints();
+        assert_eq!(namespace, "default");
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let next = || reports.recv_timeout(Duration::from_secs(60)).expect("it reports");
+        let first = next();
+        assert_eq!((&*first.learner, &*first.stage, &*first.build), ("ada", lab::STAGES[0].name, "ok"));
+        assert_eq!(first.goals.len(), lab::STAGES[0].goals.len());
+        assert!(!first.stopped && first.help.is_none());
+
+        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
+        ask_for_help(&setup.project, asked.as_ref()).expect("it can be written");
+        assert_eq!(next().help, asked);
+        ask_for_help(&setup.project, None).expect("it can be taken back");
+        assert_eq!(next().help, None);
+
+        reporter.stop(&|| false);
+        let last = next();
+        assert!(last.stopped && last.lab == first.lab, "{last:?}");
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_service_that_is_silent_is_noted_once_and_holds_up_no_end() {
+        let (setup, journal) = lab_at(1, "silent", Some("ada"));
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let noted = || fs::read_to_string(setup.project.in_lab("journal")).unwrap_or_default();
+        let begin = Instant::now();
+        while noted().is_empty() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "nothing was noted");
+            thread::sleep(Duration::from_millis(10));
+        }
+        // As after a second Ctrl-C: nothing is waited for.
+        reporter.stop(&|| true);
+        let noted = noted();
+        assert!(noted.lines().count() == 1 && noted.contains("for now"), "{noted}");
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn who_is_in_no_class_reports_nothing() {
+        let (setup, journal) = lab_at(1, "nobody", None);
+        assert!(Reporter::start(&setup, status(), journal).is_none());
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read_as_it_was_written_and_taken_back() {
+        let root = std::env::temp_dir().join(format!("xtask-help-{}", std::process::id()));
+        fs::create_dir(&root).expect("temporary folders can be made");
+        let project = Project { root: root.clone(), lab: root.clone() };
+        assert_eq!(help(&project), None);
+        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
+        ask_for_help(&project, asked.as_ref()).expect("it can be written");
+        assert_eq!(help(&project), asked);
+        let id = lab_id(&project).expect("it can be written");
+        assert_eq!(lab_id(&project).expect("it is there"), id);
+        for _ in 0..2 {
+            ask_for_help(&project, None).expect("it can be taken back");
+            assert_eq!(help(&project), None);
+        }
+        fs::remove_dir_all(root).expect("it is there");
+    }
+}

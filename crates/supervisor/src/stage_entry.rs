@@ -1,0 +1,424 @@
+//! Entering a stage of a lab that runs: the transfers it begins with, its modules, its outage.
+//!
+//! A stage may begin with transfers that are under way under another stage's modules. Then those modules are put in
+//! place first, as if that stage had been entered: wherever this is broken off, the learner is at one stage or the
+//! other, and typing the command again does the rest.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs::OpenOptions,
+    io::{self, IsTerminal as _},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use contract::Amount;
+use lab::{Facts, Milestone, Precondition, Stage, Transfer};
+use lab_client::{
+    bank::{Bank, Outage},
+    facts::Reader,
+    progress::Progress,
+    stuck::{self, Found, Stuck},
+    temporal::Server,
+    time,
+};
+use serde_json::json;
+
+use crate::{
+    commands::follow,
+    control::{self, Request},
+    temporal::Cli,
+};
+use checkout::{
+    modules::{self, Backup},
+    progress,
+    project::{Project, open_private},
+};
+use lab_client::state::State;
+use terminal::stderrln;
+
+/// How long transfers may take to come where a stage needs them: many attempts of an Activity.
+const MILESTONE_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long is waited for a stage's transfers to come to a rest while nothing happens.
+const RESTED_WITHIN: Duration = Duration::from_secs(10);
+/// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const SHARED_POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long is waited for transfers that may get on while none of them does. An attempt of an Activity takes up to five seconds, in
+/// which nothing is seen of it.
+const SETTLED_WITHIN: Duration = Duration::from_secs(8);
+/// How long is waited for transfers that do get on: a learner who has started hundreds can wait as well.
+const MOVING_FOR: Duration = Duration::from_secs(60);
+/// A wait that is felt is told of.
+const FELT: Duration = Duration::from_secs(2);
+
+/// What each transfer that a stage starts moves, in dollars.
+const AMOUNT: &str = "5";
+/// The accounts of those transfers, each with the next: what one sends is little, and much comes back.
+const ACCOUNTS: [&str; 6] = ["account_C", "account_D", "account_E", "account_F", "account_G", "account_H"];
+
+/// What was done to enter a stage.
+#[derive(Debug, Default)]
+pub struct Entered {
+    /// What was saved of the learner's changes; the first is what the learner wrote.
+    pub saved: Vec<Backup>,
+    /// The Workflow Ids of the transfers that the stage begins with.
+    pub transfers: Vec<String>,
+    /// Whether the worker was built and restarted.
+    pub worker_restarted: bool,
+}
+
+/// The lab whose stage is entered.
+pub struct StageEntry<'a> {
+    project: &'a Project,
+    state: &'a State,
+    server: Server,
+    cli: Cli,
+    reader: RefCell<Reader>,
+    bank: Bank,
+    quiet: bool,
+}
+
+impl<'a> StageEntry<'a> {
+    /// Enters stages of this lab; quiet, it does not tell of what it does.
+    pub fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
+        let server = Server::new(&state.endpoints());
+        let cli = Cli::new(project, state);
+        let reader = RefCell::new(Reader::new(&state.endpoints()));
+        StageEntry { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
+    }
+
+    /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
+    pub fn enter(&self, stage: &'static Stage) -> Result<Entered> {
+        let path = self.project.in_lab("entering.lock");
+        let lock = open_private(&path, OpenOptions::new().write(true))
+            .with_context(|| format!("could not write {}", path.display()))?;
+        if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
+            bail!("another command is entering a stage at this moment; wait for it and try again");
+        }
+        self.enter_alone(stage)
+    }
+
+    fn enter_alone(&self, stage: &'static Stage) -> Result<Entered> {
+        let mut entered = Entered::default();
+        self.end_faults(&mut entered)?;
+        let prepared = match &stage.precondition {
+            Some(precondition) => self.prepare(precondition, &mut entered),
+            None => Ok(()),
+        };
+        self.place(stage, &mut entered)?;
+        // From now on: until its worker ran, the one from before did.
+        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
+        progress::write(self.project, &progress)?;
+        let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
+        self.set_outage(outage)?;
+        prepared.with_context(|| {
+            format!("the modules of {} are in place, but not what it begins with", stage.name)
+        })?;
+        if stage.starts > 0 {
+            let started = self.start(stage.starts)?;
+            entered.transfers.extend(started.iter().cloned());
+            self.note(&entered)?;
+            if stage.deposits_down {
+                self.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
+            }
+        }
+        self.let_rest(stage, &entered.transfers)?;
+        Ok(entered)
+    }
+
+    /// Waits for the stage's transfers, so that what is told of them next stays true.
+    fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
+        self.wait_until(RESTED_WITHIN, |_| {
+            let at_rest = self
+                .transfers()?
+                .into_iter()
+                .filter(|transfer| transfers.contains(&transfer.workflow_id) && stage.is_at_rest(transfer));
+            // One that was started just now is not listed yet.
+            Ok(at_rest.count() >= transfers.len())
+        })
+    }
+
+    /// Writes down with which transfers the stage begins.
+    fn note(&self, entered: &Entered) -> Result<()> {
+        let progress = Progress { transfers: entered.transfers.clone(), ..Progress::read(&self.project.lab) };
+        progress::write(self.project, &progress)
+    }
+
+    /// Sees to it that the transfers are there that the stage begins with.
+    fn prepare(&self, precondition: &Precondition, entered: &mut Entered) -> Result<()> {
+        let Precondition { stage, transfers, milestone } = *precondition;
+        let wanted = transfers as usize;
+        // No outage holds anything up by now: what waits at its deposit is about to get through.
+        let there =
+            if milestone == Milestone::HeldAtDeposit { Vec::new() } else { self.those_that(milestone)? };
+        if there.len() >= wanted {
+            entered.transfers.extend(there);
+            return Ok(());
+        }
+        let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
+        self.tell(format_args!("first, as at the stage {stage}:"));
+        let mut started = Vec::new();
+        match milestone {
+            // That stage's own transfers come so far by themselves.
+            Milestone::Broken | Milestone::OutOfAttempts => {
+                let there = self.enter_alone(base)?;
+                entered.saved.extend(there.saved);
+                entered.worker_restarted |= there.worker_restarted;
+                started = there.transfers;
+            }
+            Milestone::Stuck | Milestone::FailsToWithdraw | Milestone::HeldAtDeposit => {
+                self.place(base, entered)?;
+                if milestone == Milestone::HeldAtDeposit {
+                    // What an earlier change has broken, this code can complete: it is not to be mended later.
+                    self.wait_until(SETTLED_WITHIN, |_| Ok(self.those_that(Milestone::Broken)?.is_empty()))?;
+                    self.set_outage(Outage { deposits: true, ..Outage::default() })?;
+                }
+                let missing = wanted - there.len();
+                started.extend(there);
+                started.extend(self.start(u32::try_from(missing).unwrap_or(u32::MAX))?);
+            }
+        }
+        let there = self.wait_for(milestone, &started, wanted)?;
+        entered.transfers.extend(there);
+        Ok(())
+    }
+
+    /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up, by code that
+    /// knows how to go on with it: that of the stage which is left, as shipped.
+    fn end_faults(&self, entered: &mut Entered) -> Result<()> {
+        if self.bank.real_world_mode()? {
+            self.bank.set_real_world_mode(false)?;
+            self.tell(format_args!("Real World Mode is switched off: a stage begins in an orderly world"));
+        }
+        if !self.bank.outage()?.is_any() {
+            return Ok(());
+        }
+        if !self.those_that(Milestone::HeldAtDeposit)?.is_empty() {
+            self.place(modules::current_stage(self.project), entered)?;
+        }
+        self.set_outage(Outage::default())?;
+        // What does not get through under this code is not lost: it waits for code with which it does.
+        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_deposit)))
+    }
+
+    /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
+    /// be able to go on with. What has failed before is not waited for.
+    fn let_settle(&self) -> Result<()> {
+        self.wait_until(SETTLED_WITHIN, |found| {
+            let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
+            Ok(stuck.len() >= found.running)
+        })
+    }
+
+    /// Lets the transfers of other stages through that waited for code like that which runs now: an outage is to hold up
+    /// the stage's own.
+    fn let_through(&self) -> Result<()> {
+        self.retry(&self.stuck_on_activities()?)?;
+        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_activity)))?;
+        self.let_settle()
+    }
+
+    fn set_outage(&self, outage: Outage) -> Result<()> {
+        let before = self.bank.outage()?;
+        if before == outage {
+            return Ok(());
+        }
+        if outage.is_any() {
+            self.let_through()?;
+        }
+        self.bank.set_outage(outage)?;
+        if outage.is_any() {
+            self.tell(format_args!("the bank takes no {} for now", outage.what()));
+            return Ok(());
+        }
+        self.tell(format_args!("the bank takes {} again", before.what()));
+        // At once, and not when their next attempt is due.
+        self.retry(&self.stuck_on_deposit()?)
+    }
+
+    /// Has the next attempt of these Activities made now.
+    fn retry(&self, stuck: &[Stuck]) -> Result<()> {
+        for stuck in stuck {
+            if let Some((id, _)) = &stuck.activity {
+                self.cli.retry_activity(&self.server, &stuck.run, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stuck_on_activities(&self) -> Result<Vec<Stuck>> {
+        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(is_on_activity);
+        Ok(stuck)
+    }
+
+    fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
+        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
+        stuck.retain(is_on_deposit);
+        Ok(stuck)
+    }
+
+    /// Puts a stage's modules in place and has the lab run them.
+    fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
+        self.let_settle()?;
+        let running = modules::is_in_place(self.project, stage)
+            && control::ask(self.state, &Request::Status)?["build"] == "ok";
+        let saved = modules::enter(self.project, stage)?;
+        // At once: whatever comes next may fail or be broken off.
+        if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
+            saved.tell(self.project);
+        }
+        entered.saved.extend(saved);
+        if running {
+            return Ok(());
+        }
+        self.tell(format_args!(
+            "the modules of {} are in place: {} and {}",
+            stage.name,
+            lab::LIVE_WORKFLOW,
+            lab::LIVE_ACTIVITIES
+        ));
+        rebuild(self.project, self.state, self.quiet)?;
+        entered.worker_restarted = true;
+        Ok(())
+    }
+
+    /// Starts transfers, and returns their Workflow Ids.
+    fn start(&self, number: u32) -> Result<Vec<String>> {
+        let amount: Amount = AMOUNT.parse().context("the amount of a stage's transfers")?;
+        let mut started = Vec::new();
+        for at in 0..number as usize {
+            let id =
+                contract::workflow_id(time::unix_now(), u32::from_str_radix(&control::random_hex(4)?, 16)?);
+            let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
+            let input =
+                json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
+            let id =
+                self.server.start_quickly(&id, &input).context("a transfer was not started")?.workflow_id;
+            self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
+            started.push(id);
+        }
+        Ok(started)
+    }
+
+    /// Waits until so many of these transfers have come so far, and returns which.
+    fn wait_for(&self, milestone: Milestone, among: &[String], number: usize) -> Result<Vec<String>> {
+        let begin = Instant::now();
+        loop {
+            let mut there = self.those_that(milestone)?;
+            there.retain(|id| among.contains(id));
+            if there.len() >= number {
+                let which = match there.len() {
+                    1 => "it".to_owned(),
+                    all if all == among.len() => format!("all {all}"),
+                    some => some.to_string(),
+                };
+                self.tell(format_args!("{which} {}", words(milestone, there.len() == 1)));
+                return Ok(there);
+            }
+            if begin.elapsed() > self.longer_if_shared(MILESTONE_TIMEOUT) {
+                bail!(
+                    "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
+                    there.len(),
+                    words(milestone, there.len() == 1)
+                );
+            }
+            thread::sleep(self.period());
+        }
+    }
+
+    /// The transfers that have come so far, by Workflow Id.
+    fn those_that(&self, milestone: Milestone) -> Result<Vec<String>> {
+        let those = self.transfers()?.into_iter().filter(|transfer| milestone.is_so(transfer));
+        Ok(those.map(|transfer| transfer.workflow_id).collect())
+    }
+
+    /// The transfers that are under way or ended last.
+    fn transfers(&self) -> Result<Vec<Transfer>> {
+        let runs = self.reader.borrow_mut().latest()?;
+        Ok(Facts::new(runs, &[], String::new(), Vec::new()).transfers)
+    }
+
+    /// Asks until it is so, as long as a transfer gets on, and for so long after none does any more; but not for ever.
+    fn wait_until(&self, within: Duration, is_so: impl Fn(&Found) -> Result<bool>) -> Result<()> {
+        let (within, longest) = (self.longer_if_shared(within), self.longer_if_shared(MOVING_FOR));
+        let begin = Instant::now();
+        let (mut before, mut moved, mut is_told) = (None, begin, false);
+        loop {
+            let found = stuck::find(&self.server, usize::MAX)?;
+            // What the server has not told of may be either.
+            if found.unknown.is_empty() {
+                if is_so(&found)? {
+                    return Ok(());
+                }
+                let now = Some((found.running, found.events));
+                if now != before {
+                    (before, moved) = (now, Instant::now());
+                }
+            }
+            if moved.elapsed() >= within || begin.elapsed() >= longest {
+                return Ok(());
+            }
+            // On a terminal: elsewhere nobody wonders.
+            if begin.elapsed() > FELT && !is_told && io::stderr().is_terminal() {
+                self.tell(format_args!("waiting for the transfers under way to come to a rest"));
+                is_told = true;
+            }
+            thread::sleep(self.period());
+        }
+    }
+
+    /// A service that many share has more to do, and so has who goes on too early.
+    fn longer_if_shared(&self, time: Duration) -> Duration {
+        if self.state.remote_service.is_some() { 3 * time } else { time }
+    }
+
+    fn period(&self) -> Duration {
+        if self.state.remote_service.is_some() { SHARED_POLL_INTERVAL } else { POLL_INTERVAL }
+    }
+
+    fn tell(&self, words: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            stderrln!("{words}");
+        }
+    }
+}
+
+fn is_on_activity(stuck: &Stuck) -> bool {
+    stuck.activity.is_some()
+}
+
+fn is_on_deposit(stuck: &Stuck) -> bool {
+    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
+}
+
+/// Has the lab build and restart the worker, and shows how it gets on.
+pub fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
+    let ask = || control::ask(state, &Request::Rebuild);
+    let built = if quiet {
+        ask()
+    } else {
+        stderrln!("building and restarting the worker");
+        follow(project, ask)
+    };
+    built.map(drop).context("the modules are in place, but the worker was not restarted")
+}
+
+/// What has become of one or of several transfers that have come so far.
+fn words(milestone: Milestone, one: bool) -> &'static str {
+    match (milestone, one) {
+        (Milestone::FailsToWithdraw, true) => "fails to withdraw",
+        (Milestone::FailsToWithdraw, false) => "fail to withdraw",
+        (Milestone::Stuck, true) => "fails and is tried again",
+        (Milestone::Stuck, false) => "fail and are tried again",
+        (Milestone::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
+        (Milestone::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
+        (Milestone::Broken, true) => "does not fit the changed code",
+        (Milestone::Broken, false) => "do not fit the changed code",
+        (Milestone::OutOfAttempts, true) => "has failed for good",
+        (Milestone::OutOfAttempts, false) => "have failed for good",
+    }
+}

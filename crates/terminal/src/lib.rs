@@ -1,0 +1,122 @@
+//! What a person sees: plain lines, coloured only on a terminal.
+
+use std::{
+    env, fmt,
+    io::{self, IsTerminal, Write},
+};
+
+/// Prints a line on standard output, as `println!` does, but goes on when nobody reads it.
+macro_rules! stdoutln {
+    ($($words:tt)*) => { $crate::terminal::stdout_line(format_args!($($words)*)) };
+}
+
+/// Prints a line of progress or warning on standard error.
+macro_rules! stderrln {
+    ($($words:tt)*) => { $crate::terminal::stderr_line(format_args!($($words)*)) };
+}
+
+pub use {stderrln, stdoutln};
+
+/// See [`stdoutln!`]. That the reader has gone, as in `lab logs | head`, ends no command that is about to do something.
+pub fn stdout_line(words: fmt::Arguments<'_>) {
+    let _ = try_stdout_line(words);
+}
+
+/// Prints a line on standard output, and reports when nobody reads it.
+pub fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{words}")?;
+    stdout.flush()
+}
+
+/// See [`stderrln!`]. What cannot be told is dropped: the exit code still says it.
+pub fn stderr_line(words: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{words}");
+}
+
+/// Shows the lines, in place of those before; or after them, where they are not on a terminal. Reports when nobody reads them.
+pub fn show(lines: &[String], before: &[String], in_place: bool) -> io::Result<()> {
+    if lines == before {
+        return Ok(());
+    }
+    // To the top of the screen, and away with what was there.
+    let top = if in_place { "\x1b[H\x1b[J" } else { "" };
+    try_stdout_line(format_args!("{top}{}", lines.join("\n")))
+}
+
+/// Whether standard output takes colours.
+pub fn colours() -> bool {
+    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The text in bold, where that shows.
+pub fn bold(text: &str) -> String {
+    styled(text, "1")
+}
+
+/// The text in green, where that shows.
+pub fn green(text: &str) -> String {
+    styled(text, "32")
+}
+
+/// The text in red, where that shows.
+pub fn red(text: &str) -> String {
+    styled(text, "31")
+}
+
+fn styled(text: &str, style: &str) -> String {
+    if colours() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Asks a yes-or-no question on the terminal; anything but a yes is a no.
+pub fn confirm(question: &str) -> io::Result<bool> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Seconds for a person: `0.4 s`, `42 s`, `3 min`, `2 h 5 min`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match whole {
+        _ if seconds < 10.0 => format!("{:.1} s", seconds.max(0.0)),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min", whole / 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// The first line of the text, with its middle left out where it is longer than so many characters: a
+/// failure begins with what was done, and ends with the cause.
+pub fn shorten(text: &str, most: usize) -> String {
+    let line: Vec<char> = text.lines().next().unwrap_or_default().chars().collect();
+    if line.len() <= most {
+        return line.into_iter().collect();
+    }
+    let tail = most / 3;
+    let head = most - tail - 1;
+    line[..head].iter().chain(&['…']).chain(&line[line.len() - tail..]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short_and_in_the_unit_a_person_would_use() {
+        for (seconds, text) in
+            [(-1.0, "0.0 s"), (0.42, "0.4 s"), (42.9, "42 s"), (200.0, "3 min"), (7500.0, "2 h 5 min")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_long_failure_keeps_its_begin_and_its_end() {
+        assert_eq!(shorten("one\ntwo", 10), "one");
+        assert_eq!(shorten("äöüabcdef", 7), "äöüa…ef");
+    }
+}

@@ -1,0 +1,170 @@
+//! The commands in a text: each has to be one.
+//!
+//! Looked at are the lines after `$ ` of a `console` block, every `cargo xtask` in an `sh` block, and spans of
+//! code that begin with `cargo xtask`.
+
+use clap::{ArgMatches, error::ErrorKind};
+
+use super::{Complaint, markdown::Markdown};
+use crate::commands::command_line;
+use rehearsal::play::Typed;
+
+const XTASK: &str = "cargo xtask";
+/// Where a command of a shell ends.
+const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
+
+/// The commands of this file that are none.
+pub(super) fn check(text: &Markdown) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut complain = |line: usize, typed: &str, wrong: Option<String>| {
+        if let Some(wrong) = wrong {
+            let what = format!("`{typed}` does not work: {wrong}");
+            complaints.push(Complaint::at(
+                &text.file,
+                line,
+                what,
+                "mend it, or see what there is: cargo xtask --help",
+            ));
+        }
+    };
+    for (line, span) in text.spans() {
+        let words = span.strip_prefix(XTASK).filter(|rest| rest.starts_with(' '));
+        // As in a list of all commands: what is left out or in brackets is no word to type.
+        if let Some(words) = words.filter(|words| !words.contains('…')) {
+            complain(line, &span, wrong_with(text, words, Where::Span));
+        }
+    }
+    // The parts of a command that goes on after a backslash.
+    let mut begun: Option<(usize, String)> = None;
+    for line in text.lines() {
+        let Some(block @ ("console" | "sh")) = line.block else { continue };
+        let (number, typed) = match (begun.take(), block) {
+            (Some((number, begin)), _) => (number, begin + line.text.trim_start()),
+            (None, "sh") => (line.number, line.text.to_owned()),
+            (None, _) => match line.text.strip_prefix("$ ") {
+                Some(typed) => (line.number, typed.to_owned()),
+                None => continue,
+            },
+        };
+        if let Some(begin) = typed.strip_suffix('\\') {
+            begun = Some((number, begin.to_owned()));
+            continue;
+        }
+        if let Some((_, words)) = typed.split_once(XTASK) {
+            complain(number, typed.trim(), wrong_with(text, words, Where::Block));
+        }
+        // A text of a stage is followed by programs, without a shell.
+        if block == "console" && text.file.starts_with("lab/") {
+            let followed = Typed::parse(&typed).and_then(|typed| typed.check());
+            complain(number, typed.trim(), followed.err().map(|error| format!("{error:#}")));
+        }
+    }
+    complaints
+}
+
+/// Where a command stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// To be typed.
+    Block,
+    /// Spoken of, maybe without all of its words.
+    Span,
+}
+
+/// What is wrong with these words of a `cargo xtask`, if anything is.
+fn wrong_with(text: &Markdown, words: &str, place: Where) -> Option<String> {
+    let Some(words) = shlex::split(words) else { return Some("a quote in it is not closed".to_owned()) };
+    let words = words
+        .iter()
+        .take_while(|word| !SHELL_ENDS.contains(&word.as_str()))
+        .map(|word| word.trim_matches(['[', ']']).trim_end_matches(';'))
+        .map(|word| if is_placeholder(word) { stand_in(word) } else { word })
+        .filter(|word| !word.is_empty());
+    match command_line().try_get_matches_from([XTASK].into_iter().chain(words)) {
+        Ok(matches) => unknown_stage(text, &matches),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp => None,
+            // A group of commands, or a command without what it needs: that can be spoken of.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+                if place == Where::Span =>
+            {
+                None
+            }
+            _ => {
+                let text = error.render().to_string();
+                let line = text.lines().next().unwrap_or_default();
+                Some(line.trim_start_matches("error: ").to_owned())
+            }
+        },
+    }
+}
+
+/// The stage it names that there is not, and that the text does not add either, as the authors' guide does.
+fn unknown_stage(text: &Markdown, matches: &ArgMatches) -> Option<String> {
+    let named = match matches.subcommand()? {
+        ("stage", stage) if stage.subcommand().is_none() => stage.get_one::<String>("name"),
+        ("play", play) => play.get_one::<String>("stage"),
+        _ => None,
+    };
+    let name = named.filter(|name| lab::stage(name).is_none())?;
+    let row = format!("name: \"{name}\",");
+    if text.lines().any(|line| line.block == Some("rust") && line.text.trim() == row) {
+        return None;
+    }
+    Some(format!("no stage is called {name}"))
+}
+
+/// Such as `NAME`: a reader types something else there.
+fn is_placeholder(word: &str) -> bool {
+    word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+}
+
+/// Something that could be typed there.
+fn stand_in(placeholder: &str) -> &'static str {
+    match placeholder {
+        "NAME" | "STAGE" => lab::STAGES[0].name,
+        "FROM" => "account_A",
+        "TO" => "account_B",
+        _ => "1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(file: &str, text: &str) -> Vec<(usize, String)> {
+        let told = check(&Markdown::new(file.to_owned(), text.to_owned()));
+        told.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
+    }
+
+    #[test]
+    fn what_works_is_left_alone() {
+        let text = "All are `cargo xtask …`: `cargo xtask stage NAME`, `cargo xtask transfer FROM TO AMOUNT`, `cargo\n\
+                    xtask lab`, `cargo xtask stage [NAME]`, `cargo xtask transfer`, `cargo build`.\n\
+                    ```sh\nnix develop --command cargo xtask lab start   # here\ncargo xtask stage jerry && x\n```\n\
+                    ```console\n$ cargo xtask transfer account_A \\\n    account_B 1\nstarted by cargo xtask nonsense\n```\n";
+        assert_eq!(complaints("README.md", text), []);
+    }
+
+    #[test]
+    fn what_does_not_parse_is_told_with_its_line() {
+        let text = "see `cargo xtask lab\nstatsu`\n\n```console\n$ cargo xtask stage fix-worklow\n$ cargo xtask lab\n```\n\
+                    ```sh\ncargo xtask transfer a\n```\n";
+        let told = complaints("README.md", text);
+        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 5, 6, 9], "{told:?}");
+        assert!(told[1].1.contains("no stage is called fix-worklow"), "{told:?}");
+    }
+
+    #[test]
+    fn what_a_stages_text_has_typed_needs_no_shell() {
+        let text =
+            "```console\n$ curl localhost:5050/accounts | jq .\n$ curl localhost:5050/accounts\n$ ls\n```\n";
+        assert_eq!(complaints("README.md", text), []);
+        let lines: Vec<usize> = complaints("lab/01-x.md", text).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 4]);
+    }
+}

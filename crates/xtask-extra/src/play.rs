@@ -1,0 +1,178 @@
+//! `play`.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use lab::{STAGES, Stage};
+use serde_json::{Value, json};
+
+use super::{example, flag, json_flag, stage, text};
+use checkout::project::Project;
+use rehearsal::{
+    play::{self, Failure},
+    random::Seeded,
+    shadow::{STAGE_WORKER, Shadow},
+};
+use supervisor::{
+    build, remote_service,
+    services::{BINARIES, WORKER},
+    temporal_cli, toolchain,
+};
+use terminal::{stderrln, stdoutln};
+
+pub fn command() -> Command {
+    Command::new("play")
+        .about(
+            "Plays the whole lab by its texts, every command and every fix, in a lab of its own: yours and \
+             your files stay as they are",
+        )
+        .arg(Arg::new("stage").long("stage").value_name("NAME").help("Only this stage"))
+        .arg(
+            Arg::new("shuffle")
+                .long("shuffle")
+                .value_name("SEED")
+                .value_parser(value_parser!(u64))
+                .conflicts_with("stage")
+                .help("In another order than the story's: the one that this number stands for"),
+        )
+        .arg(flag("keep", "Keep the folder in which it was played, until the next play"))
+        .args(remote_service::flags())
+        .arg(json_flag())
+        .after_help(example(&[
+            "cargo xtask play",
+            "cargo xtask play --stage fix-workflow",
+            "cargo xtask play --profile class --learner rehearsal",
+        ]))
+}
+
+pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let as_json = arguments.get_flag("json");
+    let mut stages: Vec<&'static Stage> = match text(arguments, "stage") {
+        Some(name) => vec![lab::stage(name).ok_or_else(|| stage::unknown(name))?],
+        None => STAGES.iter().collect(),
+    };
+    if let Some(&seed) = arguments.get_one::<u64>("shuffle") {
+        Seeded::new(seed).shuffle(&mut stages);
+    }
+    toolchain::check(project)?;
+    let cli = temporal_cli::provide(project)?;
+    let executables = build::build_for_play(project, &binaries())?;
+
+    let begin = Instant::now();
+    let shadow = Shadow::make(project, "play", &executables, cli)?;
+    let started = shadow.start(&remote_service::words(arguments)).map(|()| begin.elapsed());
+    let mut results = Vec::new();
+    for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
+        let begin = Instant::now();
+        let failure = play::follow(&shadow, stage, results.is_empty()).err();
+        let result = Played { stage, took: begin.elapsed(), failure };
+        if !as_json && !shadow.is_interrupted() {
+            report(&result);
+        }
+        results.push(result);
+    }
+    if shadow.is_interrupted() {
+        shadow.remove()?;
+        bail!("the play was broken off; nothing of it is left running");
+    }
+    let failed = results.iter().filter(|played| played.failure.is_some()).count();
+    let folder = project.display(&shadow.project.root);
+    let keep = arguments.get_flag("keep") || started.is_err() || failed > 0;
+    if keep {
+        shadow.stop()?;
+        stderrln!("its folder, with the logs of its lab in .lab/logs, stays until the next play: {folder}");
+    } else {
+        shadow.remove()?;
+    }
+    let started = started?;
+    let total = begin.elapsed();
+    if as_json {
+        let stages: Vec<Value> = results.iter().map(Played::to_json).collect();
+        let folder = keep.then_some(folder);
+        stdoutln!(
+            "{}",
+            json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages, "folder": folder })
+        );
+    } else {
+        let count = results.len();
+        let stages = if count == 1 { "stage" } else { "stages" };
+        let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+        let (total, started) = (seconds(total), seconds(started));
+        stdoutln!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// How a stage went.
+struct Played {
+    stage: &'static Stage,
+    took: Duration,
+    failure: Option<Box<Failure>>,
+}
+
+impl Played {
+    fn to_json(&self) -> Value {
+        let lines = |(expected, printed)| json!({ "expected": expected, "printed": printed });
+        let failure = self.failure.as_ref().map(|failure| {
+            json!({
+                "file": failure.file,
+                "line": failure.line,
+                "command": failure.typed,
+                "says": failure.says,
+                "expected": failure.expected,
+                "printed": failure.printed,
+                "differ": failure.differ.map(lines),
+            })
+        });
+        json!({
+            "name": self.stage.name,
+            "ok": failure.is_none(),
+            "seconds": self.took.as_secs_f64(),
+            "failure": failure,
+        })
+    }
+}
+
+/// What a lab runs, with the worker that has every stage's modules in place of the learner's.
+pub(super) fn binaries() -> Vec<&'static str> {
+    BINARIES.iter().map(|&name| if name == WORKER { STAGE_WORKER } else { name }).collect()
+}
+
+fn report(Played { stage, took, failure }: &Played) {
+    let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
+    let mark = if failure.is_some() { "FAIL" } else { "ok" };
+    stdoutln!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(*took));
+    let Some(failure) = failure else { return };
+    let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
+    stdoutln!("  {}{line}: {}", failure.file, failure.says);
+    if let Some(typed) = &failure.typed {
+        stdoutln!("  $ {typed}");
+    }
+    if !failure.expected.is_empty() {
+        stdoutln!("  the text says:");
+        lines(&failure.expected, failure.differ.map(|(line, _)| line));
+    }
+    if !failure.printed.is_empty() {
+        stdoutln!("  it printed:");
+        lines(&failure.printed, failure.differ.map(|(_, line)| line));
+    }
+}
+
+/// Prints them, with a mark where they begin to differ.
+fn lines(lines: &[String], differ: Option<usize>) {
+    for (at, line) in lines.iter().enumerate() {
+        stdoutln!("  {} {line}", if differ == Some(at) { '>' } else { ' ' });
+    }
+    if differ == Some(lines.len()) {
+        stdoutln!("  > (nothing more)");
+    }
+}
+
+/// With a tenth, also where it is more than ten.
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

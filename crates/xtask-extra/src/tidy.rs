@@ -1,0 +1,52 @@
+//! `tidy`.
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::{example, json_flag};
+use checkout::project::Project;
+use terminal::stdoutln;
+use tidy::tidy::{self, Complaint};
+
+pub fn command() -> Command {
+    Command::new("tidy")
+        .about(
+            "Tells authors what is missing of a stage, its text and its modules, and what is wrong in a text",
+        )
+        .arg(json_flag())
+        .after_help(example(&["cargo xtask tidy"]))
+}
+
+pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let mut complaints = tidy::stages(project)?;
+    complaints.extend(tidy::texts(project)?);
+    let edits = tidy::live_modules(project);
+    // Somebody who learns edits them, and is told by no test that this is wrong. In CI nobody does.
+    let is_learning = env::var_os("CI").is_none() && tidy::is_used(project);
+    let remarks = if is_learning { edits } else { complaints.splice(0..0, edits).collect() };
+    let ok = complaints.is_empty();
+    if arguments.get_flag("json") {
+        let list = |complaints: &[Complaint]| complaints.iter().map(to_json).collect::<Vec<_>>();
+        stdoutln!("{}", json!({ "ok": ok, "complaints": list(&complaints), "remarks": list(&remarks) }));
+    } else {
+        for complaint in &complaints {
+            stdoutln!("{complaint}");
+        }
+        for remark in &remarks {
+            stdoutln!("no matter, as this lab is in use: {remark}");
+        }
+        match complaints.len() {
+            0 => stdoutln!("nothing is missing"),
+            1 => stdoutln!("1 thing is to be done"),
+            many => stdoutln!("{many} things are to be done"),
+        }
+    }
+    Ok(ExitCode::from(u8::from(!ok)))
+}
+
+fn to_json(complaint: &Complaint) -> Value {
+    json!({ "file": complaint.file, "line": complaint.line, "what": complaint.what, "do": complaint.to_do })
+}
