@@ -3,11 +3,11 @@
 use std::{
     ffi::OsString,
     fs,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use dev_server::DevServer;
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
     state::{self, RemoteService},
@@ -235,60 +235,13 @@ pub(crate) fn flags_of(remote_service: &RemoteService) -> Vec<(&'static str, OsS
     flags
 }
 
-/// A dev server of the Temporal CLI: a lab's own, or that of a class.
-pub(crate) struct DevServer {
-    /// Its gRPC port, on 127.0.0.1 as the others.
-    pub(crate) port: u16,
-    /// The port of its UI.
-    pub(crate) ui_port: u16,
-    /// The port of its HTTP API.
-    pub(crate) http_port: u16,
-    /// What else is to be set in its dynamic configuration, such as `frontend.x=1`.
-    pub(crate) settings: Vec<String>,
-}
-
-impl DevServer {
-    /// Its database, in the folder that it is started in. It is named relative to that: the server makes a URL of the name, in which
-    /// a path may hold what means something else.
-    pub(crate) const DATABASE: &str = "temporal.db";
-
-    /// Its arguments.
-    pub(crate) fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["server", "start-dev"].map(Into::into).into();
-        let flags = [
-            ("--ip", Ipv4Addr::LOCALHOST.to_string()),
-            ("--port", self.port.to_string()),
-            ("--ui-port", self.ui_port.to_string()),
-            ("--http-port", self.http_port.to_string()),
-            ("--db-filename", DevServer::DATABASE.to_owned()),
-            // Its warnings are about its own connections, at every stop.
-            ("--log-level", "error".to_owned()),
-        ];
-        for (flag, value) in flags {
-            arguments.extend([flag.into(), value.into()]);
-        }
-        arguments.push("--ui-disable-news-fetch".into());
-        for attribute in contract::SEARCH_ATTRIBUTES {
-            arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
-        }
-        let settings = SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).map(str::to_owned);
-        let hosts = own_hosts(self.http_port);
-        for value in settings.chain([hosts]).chain(self.settings.iter().cloned()) {
-            arguments.extend(["--dynamic-config-value".into(), value.into()]);
-        }
-        for pragma in SQLITE {
-            arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
-        }
-        arguments
-    }
-}
-
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     let port = |name| setup.ports.get(name);
     let server = DevServer {
         port: port(ports::TEMPORAL),
-        ui_port: port(ports::TEMPORAL_UI),
+        ui_port: Some(port(ports::TEMPORAL_UI)),
         http_port: port(ports::TEMPORAL_HTTP),
+        database: Some(dev_server::DATABASE),
         settings: Vec::new(),
     };
     server.arguments()
@@ -311,38 +264,10 @@ fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
-/// A failed Workflow Task is tried again after a second or two, so that a learner's fix shows at once.
-const SHORT_RETRIES: [&str; 2] =
-    [r#"history.workflowTaskRetryMaxInterval="1s""#, r#"history.defaultWorkflowTaskTimeout="2s""#];
-
-/// How the server's database is kept. A killed server loses nothing by this, since the system has what it wrote. A power cut
-/// may damage the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
-const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
-
-/// What a class needs besides. So many batches a namespace may run at a time: by default it is one, and the others would wait. And so
-/// many lists and counts it is answered in a second: by default it is 10, which a few learners with their pages open use up.
-pub(crate) const FOR_A_CLASS: [&str; 2] =
-    ["frontend.MaxConcurrentBatchOperationPerNamespace=100", "frontend.namespaceRPS.visibility=1000"];
-
-/// A shard looks for new tasks this often a second at most. The server's default is 20, for a service of many
-/// shards: here it would make the five Workflow Tasks of a lone transfer wait for a quarter of a second. Much
-/// more often only costs: then fewer tasks are found at once.
-const QUICK_TASKS: &str = "history.transferProcessorMaxPollRPS=50";
-
-/// What is to happen at once, such as an Activity that `retry` unpauses, is put into the queue of timers, which
-/// are read so far ahead. By the server's default, of a second, it would wait for that long.
-const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
-
-/// The names by which the server's HTTP API lets itself be called. By default it takes any, and so a web page whose
-/// name was made to point at this machine.
-fn own_hosts(port: u16) -> String {
-    format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
-}
-
-/// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
+/// What a learner is told where the retries of Workflow Tasks are not the lab's to set.
 pub(crate) const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; a new transfer shows a fix at once";
 
-/// What a learner is told about [`SHORT_RETRIES`].
+/// What a learner is told about `history.workflowTaskRetryMaxInterval` of [`dev_server::SETTINGS`].
 pub(crate) const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";
 
 #[cfg(test)]

@@ -279,7 +279,7 @@ impl Shadow {
         // This program sees to that by itself, and a start may have been asked to go by the user's own settings.
         let is_another = command.get_program() != self.program.as_os_str();
         if is_another {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         if let Some(state) = State::read(&self.project.lab).filter(|_| is_another) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));

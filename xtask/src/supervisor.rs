@@ -763,7 +763,7 @@ impl Supervisor {
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         // The gateway goes by them: they name the service that it is to lead to.
         if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);

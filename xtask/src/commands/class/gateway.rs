@@ -18,7 +18,6 @@ use crate::{
     process::{self, Ending},
     project::Project,
     services::{self, GATEWAY},
-    temporal_cli,
     terminal::{self, stderrln},
     toolchain,
 };
@@ -64,7 +63,7 @@ impl Gateway {
         }
         // A profile is what TEMPORAL_* variables may change; an address is only itself.
         if remote_service.profile.is_none() {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         let log = logs::open(project, LOG)?;
         let mut said = logs::Tail::from_end(project.log(LOG));
