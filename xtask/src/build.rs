@@ -17,7 +17,7 @@ use crate::{
     logs,
     process::{self, Ending, Identity},
     project::Project,
-    services::PACKAGES,
+    services,
 };
 
 /// How long a build has to end when it is broken off.
@@ -111,7 +111,7 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     distrust_the_future(project);
     let mut command = cargo("build");
     command.arg("--message-format=json-render-diagnostics");
-    for package in PACKAGES {
+    for package in services::packages() {
         command.args(["--package", package]);
     }
     for binary in binaries {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use dev_server::DevServer;
+pub(crate) use lab_client::state::{ACCOUNT_API, TEMPORAL, TRANSFER_WEB, WORKER};
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
     state::{self, RemoteService},
@@ -54,10 +55,14 @@ impl Setup {
 
 /// How a service is started, found ready and ended.
 pub(crate) struct Service {
-    /// Its name in commands, files and messages.
+    /// Its name in commands, files and messages; its log is `.lab/logs/NAME.log`.
     pub(crate) name: &'static str,
-    /// Its executable; `None` until cargo has built it.
-    pub(crate) program: fn(&Setup) -> Option<PathBuf>,
+    /// What it runs.
+    pub(crate) program: Program,
+    /// The names of its ports in [`ports::PORTS`]; it listens at the first.
+    pub(crate) ports: &'static [&'static str],
+    /// The port of these to open in a browser or call over HTTP.
+    pub(crate) url_port: Option<&'static str>,
     /// Its arguments.
     pub(crate) arguments: fn(&Setup) -> Vec<OsString>,
     /// The folder that it runs in.
@@ -68,47 +73,78 @@ pub(crate) struct Service {
     pub(crate) after: &'static [&'static str],
     /// Whether it does its work by now.
     pub(crate) is_ready: fn(&Setup) -> bool,
-    /// `host:port`, if it listens.
-    pub(crate) address: fn(&Ports) -> Option<String>,
-    /// What to open in a browser or call over HTTP.
-    pub(crate) url: fn(&Ports) -> Option<String>,
     /// How long it has to end after TERM.
     pub(crate) grace: Duration,
 }
 
-/// The Temporal server.
-pub(crate) const TEMPORAL: &str = "temporal";
-/// The bank.
-pub(crate) const ACCOUNT_API: &str = "account-api";
-/// The worker that a learner edits.
-pub(crate) const WORKER: &str = "worker";
+/// What a service runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Program {
+    /// The binary of this name, from the package of the same name.
+    Binary(&'static str),
+    /// The Temporal CLI; or this binary, where the lab uses a remote Temporal Service.
+    TemporalOr(&'static str),
+}
 
-/// The page and its API.
-pub(crate) const TRANSFER_WEB: &str = "transfer-web";
+impl Program {
+    /// The binary that cargo builds for it in a lab with this remote Temporal Service, or with a server of its own.
+    fn binary(self, remote_service: Option<&RemoteService>) -> Option<&'static str> {
+        match self {
+            Program::Binary(name) => Some(name),
+            Program::TemporalOr(name) => remote_service.map(|_| name),
+        }
+    }
+}
 
-/// The packages that cargo builds for a lab. Always all in one call: another selection could choose
-/// other features of what they share, and build that again.
-pub(crate) const PACKAGES: &[&str] = &["account-api", "gateway", "transfer-web", "worker"];
+impl Service {
+    /// Its executable; `None` until cargo has built it.
+    pub(crate) fn executable(&self, setup: &Setup) -> Option<PathBuf> {
+        match self.program.binary(setup.remote_service.as_ref()) {
+            Some(binary) => setup.executables.as_ref()?.get(binary),
+            None => Some(setup.temporal_cli.clone()),
+        }
+    }
 
-/// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
-pub(crate) const BINARIES: &[&str] = &["account-api", "transfer-web", "worker", GATEWAY];
+    /// `host:port`, if it listens.
+    pub(crate) fn address(&self, ports: &Ports) -> Option<String> {
+        self.ports.first().map(|name| ports.address(name))
+    }
 
-/// Those that this lab runs: only one with a remote Temporal Service needs a way to it.
-pub(crate) fn binaries(remote_service: Option<&RemoteService>) -> &'static [&'static str] {
-    if remote_service.is_some() { BINARIES } else { &BINARIES[..3] }
+    /// What to open in a browser or call over HTTP.
+    pub(crate) fn url(&self, ports: &Ports) -> Option<String> {
+        self.url_port.map(|name| ports.url(name))
+    }
+}
+
+/// The binaries of all services. Not all of their packages: each is the SDK linked once more, at every edit.
+pub(crate) fn all_binaries() -> Vec<&'static str> {
+    let binary = |service: &Service| match service.program {
+        Program::Binary(name) | Program::TemporalOr(name) => name,
+    };
+    SERVICES.iter().map(binary).collect()
+}
+
+/// The packages that cargo builds for a lab: each is named like its binary. Always all in one call: another selection could
+/// choose other features of what they share, and build that again.
+pub(crate) fn packages() -> Vec<&'static str> {
+    all_binaries()
+}
+
+/// The binaries that this lab runs: only one with a remote Temporal Service needs a way to it.
+pub(crate) fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
+    SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
 
 /// The way to a remote Temporal Service.
 pub(crate) const GATEWAY: &str = "gateway";
 
-/// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
+/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker leaves while its server listens.
 pub(crate) const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
-        program: |setup| match &setup.remote_service {
-            None => Some(setup.temporal_cli.clone()),
-            Some(_) => setup.executables.as_ref()?.get(GATEWAY),
-        },
+        program: Program::TemporalOr(GATEWAY),
+        ports: &[ports::TEMPORAL, ports::TEMPORAL_UI, ports::TEMPORAL_HTTP],
+        url_port: Some(ports::TEMPORAL_UI),
         arguments: |setup| match &setup.remote_service {
             None => temporal_arguments(setup),
             Some(remote_service) => gateway_arguments(setup, remote_service),
@@ -125,13 +161,13 @@ pub(crate) const SERVICES: &[Service] = &[
             http::answers(&format!("{api}/api/v1/namespaces/default"))
                 && http::answers(&setup.ports.url(ports::TEMPORAL_UI))
         },
-        address: |ports| Some(ports.address(ports::TEMPORAL)),
-        url: |ports| Some(ports.url(ports::TEMPORAL_UI)),
         grace: Duration::from_secs(8),
     },
     Service {
         name: ACCOUNT_API,
-        program: |setup| setup.executables.as_ref()?.get("account-api"),
+        program: Program::Binary("account-api"),
+        ports: &[ports::ACCOUNT_API],
+        url_port: Some(ports::ACCOUNT_API),
         arguments: |setup| {
             vec![
                 "--port".into(),
@@ -146,33 +182,31 @@ pub(crate) const SERVICES: &[Service] = &[
         environment: |_| Vec::new(),
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::ACCOUNT_API))),
-        address: |ports| Some(ports.address(ports::ACCOUNT_API)),
-        url: |ports| Some(ports.url(ports::ACCOUNT_API)),
         grace: Duration::from_secs(5),
     },
     Service {
         name: WORKER,
-        program: |setup| setup.executables.as_ref()?.get("worker"),
+        program: Program::Binary("worker"),
+        ports: &[],
+        url_port: None,
         arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
         folder: |setup| &setup.project.root,
         environment: |setup| worker_environment(&setup.ports, setup.remote_service.as_ref()),
         after: &[TEMPORAL],
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
-        address: |_| None,
-        url: |_| None,
         grace: Duration::from_secs(5),
     },
     Service {
         name: TRANSFER_WEB,
-        program: |setup| setup.executables.as_ref()?.get("transfer-web"),
+        program: Program::Binary("transfer-web"),
+        ports: &[ports::TRANSFER_WEB],
+        url_port: Some(ports::TRANSFER_WEB),
         arguments: transfer_web_arguments,
         folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
         // It waits for nobody: a page that is open tells what is down.
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::TRANSFER_WEB))),
-        address: |ports| Some(ports.address(ports::TRANSFER_WEB)),
-        url: |ports| Some(ports.url(ports::TRANSFER_WEB)),
         grace: Duration::from_secs(5),
     },
 ];
@@ -188,7 +222,7 @@ pub(crate) fn grace(name: &str) -> Duration {
 }
 
 /// The names, for a message or a flag.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     SERVICES.iter().map(|service| service.name)
 }
 
@@ -281,5 +315,37 @@ mod tests {
                 assert!(SERVICES[..at].iter().any(|other| other.name == *before), "{}", service.name);
             }
         }
+    }
+
+    #[test]
+    fn the_names_are_those_that_the_page_knows() {
+        assert!(names().eq(state::SERVICES));
+    }
+
+    #[test]
+    fn each_port_is_that_of_one_service() {
+        let of_services: Vec<_> = SERVICES.iter().flat_map(|service| service.ports).copied().collect();
+        let rows: Vec<_> = ports::PORTS.iter().map(|row| row.name).collect();
+        assert_eq!(of_services, rows);
+        assert_eq!(rows, state::PORTS, "the ports that a lab writes into its files");
+    }
+
+    #[test]
+    fn cargo_build_without_a_selection_builds_what_the_services_run() {
+        let manifest = include_str!("../../Cargo.toml");
+        let line = manifest.lines().find_map(|line| line.strip_prefix("default-members = ")).expect("a line");
+        let mut members: Vec<_> =
+            line.trim_matches(['[', ']']).split(", ").map(|it| it.trim_matches('"')).collect();
+        let mut packages: Vec<_> = packages().iter().map(|name| format!("crates/{name}")).collect();
+        packages.push("xtask".to_owned());
+        members.sort_unstable();
+        packages.sort_unstable();
+        assert_eq!(members, packages);
+    }
+
+    #[test]
+    fn only_a_lab_with_a_remote_service_builds_the_gateway() {
+        assert!(!binaries(None).contains(&GATEWAY) && binaries(None).len() + 1 == all_binaries().len());
+        assert_eq!(binaries(Some(&RemoteService::default())), all_binaries());
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     ports::{self, PORTS},
     process::{self, Ending, Identity},
     project::{self, Project},
-    services::{BINARIES, WORKER},
+    services::{self, WORKER},
     signals,
     state::State,
     temporal_cli,
@@ -363,7 +363,7 @@ fn messages(executables: &Executables) -> String {
             json!({ "reason": "compiler-artifact", "target": { "name": name }, "executable": executable });
         format!("{message}\n")
     };
-    BINARIES.iter().map(|&name| message(name)).collect()
+    services::all_binaries().into_iter().map(message).collect()
 }
 
 /// Some ports that a rehearsal has for itself. Whoever has the first of them has them all, for as long as it listens there, whatever becomes

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Command};
 
 use super::{example, play, test};
-use crate::{build, project::Project, services::BINARIES, temporal_cli, terminal};
+use crate::{build, project::Project, services, temporal_cli, terminal};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -26,7 +26,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
         bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
     }
     step(3, "a first build of the lab");
-    build::build(project, BINARIES)?;
+    build::build(project, &services::all_binaries())?;
     build::build(project, &["run_workflow"])?;
     build::build_for_play(project, &play::binaries())?;
     step(4, "a first build of the tests");

@@ -19,8 +19,7 @@ use crate::{
     attach, backup,
     control::{self, Request},
     project::Project,
-    remote_service,
-    services::{self, SERVICES},
+    remote_service, services,
     state::State,
     terminal::{bold, duration, shorten, stdoutln},
 };
@@ -86,7 +85,7 @@ fn temporal_runs(status: &Value) -> bool {
     services
         .into_iter()
         .flatten()
-        .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
+        .any(|service| service["name"] == services::TEMPORAL && service["state"] == "running")
 }
 
 fn print(
