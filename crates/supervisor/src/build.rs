@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     logs,
     process::{self, Ending, Identity},
-    services::PACKAGES,
+    services,
 };
 use checkout::project::Project;
 
@@ -106,7 +106,7 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     distrust_the_future(project);
     let mut command = cargo("build");
     command.arg("--message-format=json-render-diagnostics");
-    for package in PACKAGES {
+    for package in services::packages() {
         command.args(["--package", package]);
     }
     for binary in binaries {

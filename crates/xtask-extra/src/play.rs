@@ -19,7 +19,7 @@ use rehearsal::{
 };
 use supervisor::{
     build, remote_service,
-    services::{BINARIES, WORKER},
+    services::{self, WORKER},
     temporal_cli, toolchain,
 };
 use terminal::{stderrln, stdoutln};
@@ -139,7 +139,8 @@ impl Played {
 
 /// What a lab runs, with the worker that has every stage's modules in place of the learner's.
 pub(super) fn binaries() -> Vec<&'static str> {
-    BINARIES.iter().map(|&name| if name == WORKER { STAGE_WORKER } else { name }).collect()
+    let all = services::all_binaries().into_iter();
+    all.map(|name| if name == WORKER { STAGE_WORKER } else { name }).collect()
 }
 
 fn report(Played { stage, took, failure }: &Played) {

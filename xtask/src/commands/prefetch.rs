@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 
 use super::{example, play, test};
 use checkout::project::Project;
-use supervisor::{build, services::BINARIES, temporal_cli};
+use supervisor::{build, services, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -27,7 +27,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
         bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
     }
     step(3, "a first build of the lab");
-    build::build(project, BINARIES)?;
+    build::build(project, &services::all_binaries())?;
     build::build(project, &["run_workflow"])?;
     build::build_for_play(project, &play::binaries())?;
     step(4, "a first build of the tests");

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, env, process::Command};
 
+use lab_client::state::{SERVICES, TEMPORAL};
+
 /// The packages of that selection, each with the features that it is compiled with; but for what runs while others are
 /// compiled, where the same package may have other features.
 fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
@@ -23,19 +25,9 @@ fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
 #[test]
 fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
     let tests = compiled(&["--workspace", "--exclude", "xtask", "--edges", "no-build,no-proc-macro"]);
-    for selection in [
-        &[
-            "--package",
-            "account-api",
-            "--package",
-            "gateway",
-            "--package",
-            "transfer-web",
-            "--package",
-            "worker",
-        ][..],
-        &["--workspace", "--exclude", "xtask"],
-    ] {
+    let package = |name| if name == TEMPORAL { "gateway" } else { name };
+    let packages: Vec<_> = SERVICES.iter().flat_map(|&name| ["--package", package(name)]).collect();
+    for selection in [&packages[..], &["--workspace", "--exclude", "xtask"]] {
         let lab = compiled(&[selection, &["--edges", "no-build,no-proc-macro,no-dev"]].concat());
         let in_both = |(package, _): &&(String, String)| lab.iter().any(|(other, _)| other == package);
         let others: Vec<_> = tests.iter().filter(in_both).filter(|entry| !lab.contains(*entry)).collect();

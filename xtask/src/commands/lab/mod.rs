@@ -45,9 +45,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
 }
 
-/// The optional argument that names a service.
-fn service_argument(help: &'static str) -> Arg {
-    Arg::new("service").value_name("SERVICE").help(help)
+/// The optional argument that is one of these names.
+fn service_argument(names: impl Iterator<Item = &'static str>) -> Arg {
+    let mut names: Vec<_> = names.collect();
+    let last = names.pop().unwrap_or_default();
+    Arg::new("service").value_name("SERVICE").help(format!("{} or {last}", names.join(", ")))
 }
 
 /// The one of these names that was given, if one was.
@@ -86,7 +88,5 @@ pub(crate) fn follow<T: Send>(project: &Project, work: impl FnOnce() -> T + Send
 
 /// The names that have a log.
 fn log_names() -> impl Iterator<Item = &'static str> + Clone {
-    [log_files::SUPERVISOR, log_files::BUILD]
-        .into_iter()
-        .chain(services::SERVICES.iter().map(|service| service.name))
+    [log_files::SUPERVISOR, log_files::BUILD].into_iter().chain(services::names())
 }
