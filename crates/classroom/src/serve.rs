@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use dev_server::DevServer;
 use lab_client::{OWN_NAMESPACE, http};
 
 use crate::{
@@ -22,7 +23,6 @@ use checkout::project::Project;
 use supervisor::{
     logs, ports,
     process::{self, Ending},
-    services::{DevServer, FOR_A_CLASS},
     signals, temporal_cli,
 };
 use terminal::{Usage, bold, stderrln, stdoutln};
@@ -66,9 +66,10 @@ pub fn run(project: &Project, bound: IpAddr, port: u16, ui_port: u16) -> Result<
     let room = Room::of(bound, listeners, [port, ui_port])?;
     let server = DevServer {
         port: room.ports[0],
-        ui_port: room.ports[1],
+        ui_port: Some(room.ports[1]),
         http_port: free_port(&room.ports)?,
-        settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
+        database: Some(dev_server::DATABASE),
+        settings: dev_server::for_a_class(),
     };
     let served = Served {
         by: process::identify(std_process::id()).context("the system does not tell of this process")?,
@@ -136,9 +137,8 @@ fn serve(
 /// Starts the server, which ends with this process, however that ends.
 fn start(project: &Project, server: &DevServer, cli: &std::path::Path) -> Result<Child> {
     let log = logs::open(project, LOG)?;
-    let mut command = std_process::Command::new(cli);
+    let mut command = dev_server::command(cli);
     command.args(server.arguments()).current_dir(served::folder(project)?);
-    temporal_cli::forget_settings(&mut command);
     let mut tied = process::tied(&process::privately(&command));
     // Ctrl-C is for this process, which ends the server in its own time.
     tied.process_group(0);

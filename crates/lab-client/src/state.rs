@@ -21,9 +21,13 @@ pub const TEMPORAL_HTTP: &str = "temporal-http";
 pub const ACCOUNT_API: &str = "account-api";
 /// The page and its API.
 pub const TRANSFER_WEB: &str = "transfer-web";
+/// The worker that a learner edits. It has no port.
+pub const WORKER: &str = "worker";
 
-/// The names of all ports.
-const NAMES: [&str; 5] = [TEMPORAL, TEMPORAL_UI, TEMPORAL_HTTP, ACCOUNT_API, TRANSFER_WEB];
+/// The names of all services, in the order of their start. xtask's table of services is held to it by a test.
+pub const SERVICES: [&str; 4] = [TEMPORAL, ACCOUNT_API, WORKER, TRANSFER_WEB];
+/// The names of all ports. xtask's table of ports is held to it by a test.
+pub const PORTS: [&str; 5] = [TEMPORAL, TEMPORAL_UI, TEMPORAL_HTTP, ACCOUNT_API, TRANSFER_WEB];
 
 /// A lab that runs, or ran until its supervisor was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +214,7 @@ impl Ports {
     /// What [`to_json`](Ports::to_json) wrote; unknown and impossible ones are left out.
     pub fn from_json(value: &Value) -> Ports {
         let port = |name: &str| Some((name.to_owned(), u16::try_from(value[name].as_u64()?).ok()?));
-        Ports(NAMES.into_iter().filter_map(port).collect())
+        Ports(PORTS.into_iter().filter_map(port).collect())
     }
 }
 

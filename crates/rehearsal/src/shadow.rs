@@ -34,7 +34,7 @@ use supervisor::{
     executables::Executables,
     ports::{self, PORTS},
     process::{self, Ending, Identity},
-    services::{BINARIES, WORKER},
+    services::{self, WORKER},
     signals, temporal_cli,
 };
 use terminal::stderrln;
@@ -277,7 +277,7 @@ impl Shadow {
         // This program sees to that by itself, and a start may have been asked to go by the user's own settings.
         let is_another = command.get_program() != self.program.as_os_str();
         if is_another {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         if let Some(state) = State::read(&self.project.lab).filter(|_| is_another) {
             command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
@@ -361,7 +361,7 @@ fn messages(executables: &Executables) -> String {
             json!({ "reason": "compiler-artifact", "target": { "name": name }, "executable": executable });
         format!("{message}\n")
     };
-    BINARIES.iter().map(|&name| message(name)).collect()
+    services::all_binaries().into_iter().map(message).collect()
 }
 
 /// Some ports that a rehearsal has for itself. Whoever has the first of them has them all, for as long as it listens there, whatever becomes

@@ -74,7 +74,7 @@ pub fn lock(project: &Project) -> Result<File> {
 fn already_running(state: &State) -> String {
     let services = services::SERVICES
         .iter()
-        .filter_map(|service| (service.url)(&state.ports).map(|url| format!("{} {url}", service.name)))
+        .filter_map(|service| service.url(&state.ports).map(|url| format!("{} {url}", service.name)))
         .collect::<Vec<_>>()
         .join(", ");
     format!(

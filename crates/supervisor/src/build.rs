@@ -17,7 +17,7 @@ use crate::{
     executables::Executables,
     logs,
     process::{self, Ending, Identity},
-    services::{BINARIES, PACKAGES, WORKER},
+    services::{self, WORKER},
 };
 use checkout::project::Project;
 
@@ -32,7 +32,8 @@ const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xta
 pub const STAGE_WORKER: &str = "stage_worker";
 /// What a lab runs, with the worker that has every stage's modules in place of the learner's.
 pub fn binaries_for_play() -> Vec<&'static str> {
-    BINARIES.iter().map(|&name| if name == WORKER { STAGE_WORKER } else { name }).collect()
+    let all = services::all_binaries().into_iter();
+    all.map(|name| if name == WORKER { STAGE_WORKER } else { name }).collect()
 }
 
 /// The packages that only the command line is made of. Cargo is called for them apart from the rest: the crates that both share
@@ -134,7 +135,7 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     distrust_the_future(project);
     let mut command = cargo("build");
     command.arg("--message-format=json-render-diagnostics");
-    for package in PACKAGES {
+    for package in services::packages() {
         command.args(["--package", package]);
     }
     for binary in binaries {

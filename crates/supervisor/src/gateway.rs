@@ -16,7 +16,7 @@ use crate::{
     build, logs,
     process::{self, Ending},
     services::{self, GATEWAY},
-    temporal_cli, toolchain,
+    toolchain,
 };
 use checkout::project::Project;
 use terminal::stderrln;
@@ -59,7 +59,7 @@ impl Gateway {
         }
         // A profile is what TEMPORAL_* variables may change; an address is only itself.
         if remote_service.profile.is_none() {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         let log = logs::open(project, LOG)?;
         let mut said = logs::Tail::from_end(project.log(LOG));

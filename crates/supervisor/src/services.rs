@@ -3,11 +3,12 @@
 use std::{
     ffi::OsString,
     fs,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use dev_server::DevServer;
+pub use lab_client::state::{ACCOUNT_API, TEMPORAL, TRANSFER_WEB, WORKER};
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
     state::{self, RemoteService},
@@ -54,10 +55,14 @@ impl Setup {
 
 /// How a service is started, found ready and ended.
 pub struct Service {
-    /// Its name in commands, files and messages.
+    /// Its name in commands, files and messages; its log is `.lab/logs/NAME.log`.
     pub name: &'static str,
-    /// Its executable; `None` until cargo has built it.
-    pub program: fn(&Setup) -> Option<PathBuf>,
+    /// What it runs.
+    pub program: Program,
+    /// The names of its ports in [`ports::PORTS`]; it listens at the first.
+    pub ports: &'static [&'static str],
+    /// The port of these to open in a browser or call over HTTP.
+    pub url_port: Option<&'static str>,
     /// Its arguments.
     pub arguments: fn(&Setup) -> Vec<OsString>,
     /// The folder that it runs in.
@@ -68,47 +73,78 @@ pub struct Service {
     pub after: &'static [&'static str],
     /// Whether it does its work by now.
     pub is_ready: fn(&Setup) -> bool,
-    /// `host:port`, if it listens.
-    pub address: fn(&Ports) -> Option<String>,
-    /// What to open in a browser or call over HTTP.
-    pub url: fn(&Ports) -> Option<String>,
     /// How long it has to end after TERM.
     pub grace: Duration,
 }
 
-/// The Temporal server.
-pub const TEMPORAL: &str = "temporal";
-/// The bank.
-pub const ACCOUNT_API: &str = "account-api";
-/// The worker that a learner edits.
-pub const WORKER: &str = "worker";
+/// What a service runs.
+#[derive(Clone, Copy)]
+pub enum Program {
+    /// The binary of this name, from the package of the same name.
+    Binary(&'static str),
+    /// The Temporal CLI; or this binary, where the lab uses a remote Temporal Service.
+    TemporalOr(&'static str),
+}
 
-/// The page and its API.
-pub const TRANSFER_WEB: &str = "transfer-web";
+impl Program {
+    /// The binary that cargo builds for it in a lab with this remote Temporal Service, or with a server of its own.
+    fn binary(self, remote_service: Option<&RemoteService>) -> Option<&'static str> {
+        match self {
+            Program::Binary(name) => Some(name),
+            Program::TemporalOr(name) => remote_service.map(|_| name),
+        }
+    }
+}
 
-/// The packages that cargo builds for a lab. Always all in one call: another selection could choose
-/// other features of what they share, and build that again.
-pub const PACKAGES: &[&str] = &["account-api", "gateway", "transfer-web", "worker"];
+impl Service {
+    /// Its executable; `None` until cargo has built it.
+    pub fn executable(&self, setup: &Setup) -> Option<PathBuf> {
+        match self.program.binary(setup.remote_service.as_ref()) {
+            Some(binary) => setup.executables.as_ref()?.get(binary),
+            None => Some(setup.temporal_cli.clone()),
+        }
+    }
 
-/// Their executables that the services run. Not all: each is the SDK linked once more, at every edit.
-pub const BINARIES: &[&str] = &["account-api", "transfer-web", "worker", GATEWAY];
+    /// `host:port`, if it listens.
+    pub fn address(&self, ports: &Ports) -> Option<String> {
+        self.ports.first().map(|name| ports.address(name))
+    }
 
-/// Those that this lab runs: only one with a remote Temporal Service needs a way to it.
-pub fn binaries(remote_service: Option<&RemoteService>) -> &'static [&'static str] {
-    if remote_service.is_some() { BINARIES } else { &BINARIES[..3] }
+    /// What to open in a browser or call over HTTP.
+    pub fn url(&self, ports: &Ports) -> Option<String> {
+        self.url_port.map(|name| ports.url(name))
+    }
+}
+
+/// The binaries of all services. Not all of their packages: each is the SDK linked once more, at every edit.
+pub fn all_binaries() -> Vec<&'static str> {
+    let binary = |service: &Service| match service.program {
+        Program::Binary(name) | Program::TemporalOr(name) => name,
+    };
+    SERVICES.iter().map(binary).collect()
+}
+
+/// The packages that cargo builds for a lab: each is named like its binary. Always all in one call: another selection could
+/// choose other features of what they share, and build that again.
+pub fn packages() -> Vec<&'static str> {
+    all_binaries()
+}
+
+/// The binaries that this lab runs: only one with a remote Temporal Service needs a way to it.
+pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
+    SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
 
 /// The way to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 
-/// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
+/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker leaves while its server listens.
 pub const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
-        program: |setup| match &setup.remote_service {
-            None => Some(setup.temporal_cli.clone()),
-            Some(_) => setup.executables.as_ref()?.get(GATEWAY),
-        },
+        program: Program::TemporalOr(GATEWAY),
+        ports: &[ports::TEMPORAL, ports::TEMPORAL_UI, ports::TEMPORAL_HTTP],
+        url_port: Some(ports::TEMPORAL_UI),
         arguments: |setup| match &setup.remote_service {
             None => temporal_arguments(setup),
             Some(remote_service) => gateway_arguments(setup, remote_service),
@@ -125,13 +161,13 @@ pub const SERVICES: &[Service] = &[
             http::answers(&format!("{api}/api/v1/namespaces/default"))
                 && http::answers(&setup.ports.url(ports::TEMPORAL_UI))
         },
-        address: |ports| Some(ports.address(ports::TEMPORAL)),
-        url: |ports| Some(ports.url(ports::TEMPORAL_UI)),
         grace: Duration::from_secs(8),
     },
     Service {
         name: ACCOUNT_API,
-        program: |setup| setup.executables.as_ref()?.get("account-api"),
+        program: Program::Binary("account-api"),
+        ports: &[ports::ACCOUNT_API],
+        url_port: Some(ports::ACCOUNT_API),
         arguments: |setup| {
             vec![
                 "--port".into(),
@@ -146,33 +182,31 @@ pub const SERVICES: &[Service] = &[
         environment: |_| Vec::new(),
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::ACCOUNT_API))),
-        address: |ports| Some(ports.address(ports::ACCOUNT_API)),
-        url: |ports| Some(ports.url(ports::ACCOUNT_API)),
         grace: Duration::from_secs(5),
     },
     Service {
         name: WORKER,
-        program: |setup| setup.executables.as_ref()?.get("worker"),
+        program: Program::Binary("worker"),
+        ports: &[],
+        url_port: None,
         arguments: |setup| vec!["--ready-file".into(), setup.ready_file(WORKER).into()],
         folder: |setup| &setup.project.root,
         environment: |setup| worker_environment(&setup.ports, setup.remote_service.as_ref()),
         after: &[TEMPORAL],
         is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
-        address: |_| None,
-        url: |_| None,
         grace: Duration::from_secs(5),
     },
     Service {
         name: TRANSFER_WEB,
-        program: |setup| setup.executables.as_ref()?.get("transfer-web"),
+        program: Program::Binary("transfer-web"),
+        ports: &[ports::TRANSFER_WEB],
+        url_port: Some(ports::TRANSFER_WEB),
         arguments: transfer_web_arguments,
         folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
         // It waits for nobody: a page that is open tells what is down.
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::TRANSFER_WEB))),
-        address: |ports| Some(ports.address(ports::TRANSFER_WEB)),
-        url: |ports| Some(ports.url(ports::TRANSFER_WEB)),
         grace: Duration::from_secs(5),
     },
 ];
@@ -235,60 +269,13 @@ pub fn flags_of(remote_service: &RemoteService) -> Vec<(&'static str, OsString)>
     flags
 }
 
-/// A dev server of the Temporal CLI: a lab's own, or that of a class.
-pub struct DevServer {
-    /// Its gRPC port, on 127.0.0.1 as the others.
-    pub port: u16,
-    /// The port of its UI.
-    pub ui_port: u16,
-    /// The port of its HTTP API.
-    pub http_port: u16,
-    /// What else is to be set in its dynamic configuration, such as `frontend.x=1`.
-    pub settings: Vec<String>,
-}
-
-impl DevServer {
-    /// Its database, in the folder that it is started in. It is named relative to that: the server makes a URL of the name, in which
-    /// a path may hold what means something else.
-    pub const DATABASE: &str = "temporal.db";
-
-    /// Its arguments.
-    pub fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["server", "start-dev"].map(Into::into).into();
-        let flags = [
-            ("--ip", Ipv4Addr::LOCALHOST.to_string()),
-            ("--port", self.port.to_string()),
-            ("--ui-port", self.ui_port.to_string()),
-            ("--http-port", self.http_port.to_string()),
-            ("--db-filename", DevServer::DATABASE.to_owned()),
-            // Its warnings are about its own connections, at every stop.
-            ("--log-level", "error".to_owned()),
-        ];
-        for (flag, value) in flags {
-            arguments.extend([flag.into(), value.into()]);
-        }
-        arguments.push("--ui-disable-news-fetch".into());
-        for attribute in contract::SEARCH_ATTRIBUTES {
-            arguments.extend(["--search-attribute".into(), format!("{attribute}=Keyword").into()]);
-        }
-        let settings = SHORT_RETRIES.into_iter().chain([QUICK_TASKS, QUICK_TIMERS]).map(str::to_owned);
-        let hosts = own_hosts(self.http_port);
-        for value in settings.chain([hosts]).chain(self.settings.iter().cloned()) {
-            arguments.extend(["--dynamic-config-value".into(), value.into()]);
-        }
-        for pragma in SQLITE {
-            arguments.extend(["--sqlite-pragma".into(), pragma.into()]);
-        }
-        arguments
-    }
-}
-
 fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
     let port = |name| setup.ports.get(name);
     let server = DevServer {
         port: port(ports::TEMPORAL),
-        ui_port: port(ports::TEMPORAL_UI),
+        ui_port: Some(port(ports::TEMPORAL_UI)),
         http_port: port(ports::TEMPORAL_HTTP),
+        database: Some(dev_server::DATABASE),
         settings: Vec::new(),
     };
     server.arguments()
@@ -311,38 +298,10 @@ fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
-/// A failed Workflow Task is tried again after a second or two, so that a learner's fix shows at once.
-const SHORT_RETRIES: [&str; 2] =
-    [r#"history.workflowTaskRetryMaxInterval="1s""#, r#"history.defaultWorkflowTaskTimeout="2s""#];
-
-/// How the server's database is kept. A killed server loses nothing by this, since the system has what it wrote. A power cut
-/// may damage the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
-const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
-
-/// What a class needs besides. So many batches a namespace may run at a time: by default it is one, and the others would wait. And so
-/// many lists and counts it is answered in a second: by default it is 10, which a few learners with their pages open use up.
-pub const FOR_A_CLASS: [&str; 2] =
-    ["frontend.MaxConcurrentBatchOperationPerNamespace=100", "frontend.namespaceRPS.visibility=1000"];
-
-/// A shard looks for new tasks this often a second at most. The server's default is 20, for a service of many
-/// shards: here it would make the five Workflow Tasks of a lone transfer wait for a quarter of a second. Much
-/// more often only costs: then fewer tasks are found at once.
-const QUICK_TASKS: &str = "history.transferProcessorMaxPollRPS=50";
-
-/// What is to happen at once, such as an Activity that `retry` unpauses, is put into the queue of timers, which
-/// are read so far ahead. By the server's default, of a second, it would wait for that long.
-const QUICK_TIMERS: &str = r#"history.timerProcessorMaxTimeShift="50ms""#;
-
-/// The names by which the server's HTTP API lets itself be called. By default it takes any, and so a web page whose
-/// name was made to point at this machine.
-fn own_hosts(port: u16) -> String {
-    format!(r#"frontend.httpAllowedHosts=["127.0.0.1:{port}","localhost:{port}"]"#)
-}
-
-/// What a learner is told where [`SHORT_RETRIES`] are not the lab's to set.
+/// What a learner is told where the retries of Workflow Tasks are not the lab's to set.
 pub const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; a new transfer shows a fix at once";
 
-/// What a learner is told about [`SHORT_RETRIES`].
+/// What a learner is told about `history.workflowTaskRetryMaxInterval` of [`dev_server::SETTINGS`].
 pub const SHORT_RETRIES_NOTE: &str = "a failed Workflow Task is retried every 2 s here, so that a fix shows at once; production waits up to 10 min";
 
 #[cfg(test)]
@@ -356,5 +315,37 @@ mod tests {
                 assert!(SERVICES[..at].iter().any(|other| other.name == *before), "{}", service.name);
             }
         }
+    }
+
+    #[test]
+    fn the_names_are_those_that_the_page_knows() {
+        assert!(names().eq(state::SERVICES));
+    }
+
+    #[test]
+    fn each_port_is_that_of_one_service() {
+        let of_services: Vec<_> = SERVICES.iter().flat_map(|service| service.ports).copied().collect();
+        let rows: Vec<_> = ports::PORTS.iter().map(|row| row.name).collect();
+        assert_eq!(of_services, rows);
+        assert_eq!(rows, state::PORTS, "the ports that a lab writes into its files");
+    }
+
+    #[test]
+    fn cargo_build_without_a_selection_builds_what_the_services_run() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let line = manifest.lines().find_map(|line| line.strip_prefix("default-members = ")).expect("a line");
+        let mut members: Vec<_> =
+            line.trim_matches(['[', ']']).split(", ").map(|it| it.trim_matches('"')).collect();
+        let mut packages: Vec<_> = packages().iter().map(|name| format!("crates/{name}")).collect();
+        packages.push("xtask".to_owned());
+        members.sort_unstable();
+        packages.sort_unstable();
+        assert_eq!(members, packages);
+    }
+
+    #[test]
+    fn only_a_lab_with_a_remote_service_builds_the_gateway() {
+        assert!(!binaries(None).contains(&GATEWAY) && binaries(None).len() + 1 == all_binaries().len());
+        assert_eq!(binaries(Some(&RemoteService::default())), all_binaries());
     }
 }

@@ -523,7 +523,7 @@ impl Supervisor {
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
         let mut child = build::gated(
             &self.setup.project,
-            services::binaries(self.setup.remote_service.as_ref()),
+            &services::binaries(self.setup.remote_service.as_ref()),
             output,
             &self.state.supervisor,
         )?;
@@ -628,7 +628,7 @@ impl Supervisor {
                 }
                 let took = terminal::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
-                let place = (service.address)(&self.setup.ports).map(|place| format!(" on {place}"));
+                let place = service.address(&self.setup.ports).map(|place| format!(" on {place}"));
                 self.journal.note(&format!(
                     "{} is ready{} after {took}",
                     service.name,
@@ -753,7 +753,7 @@ impl Supervisor {
         if !service.after.iter().all(runs) || !is_met {
             return Ok(());
         }
-        let Some(program) = (service.program)(&self.setup) else { return Ok(()) };
+        let Some(program) = service.executable(&self.setup) else { return Ok(()) };
         if self.owns_its_folder() {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
@@ -765,7 +765,7 @@ impl Supervisor {
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         // The gateway goes by them: they name the service that it is to lead to.
         if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
-            temporal_cli::forget_settings(&mut command);
+            dev_server::forget_settings(&mut command);
         }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
@@ -879,7 +879,7 @@ impl Supervisor {
             "name": service.name,
             "state": supervised.life.name(),
             "pid": supervised.child.as_ref().map(Child::id),
-            "address": (service.address)(&self.setup.ports),
+            "address": service.address(&self.setup.ports),
             "url": self.url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
@@ -892,7 +892,7 @@ impl Supervisor {
             Some(remote_service) if service.name == services::TEMPORAL => {
                 Some(remote_service.ui.clone()).filter(|ui| !ui.is_empty())
             }
-            _ => (service.url)(&self.setup.ports),
+            _ => service.url(&self.setup.ports),
         }
     }
 

@@ -1,7 +1,5 @@
 //! What the lab asks its Temporal server to do by the pinned CLI, as a learner would.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 use lab_client::temporal::{Run, Server, WORKFLOW_TASK_TIMEOUT};
 use serde_json::{Value, json};
@@ -62,13 +60,12 @@ impl Cli {
 
     fn call(&self, words: &[&str], flags: &[(&str, &str)]) -> Result<Value> {
         let cli = temporal_cli::provide(&self.project)?;
-        let mut command = Command::new(&cli);
+        let mut command = dev_server::command(&cli);
         command.args(words).args(["--namespace", &self.namespace, "--output", "json"]);
         command.args(["--address", &self.address]);
         for (flag, value) in flags {
             command.arg(format!("{flag}={value}"));
         }
-        temporal_cli::forget_settings(&mut command);
         let output = command.output().with_context(|| format!("could not run {}", cli.display()))?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);

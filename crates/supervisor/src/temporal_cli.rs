@@ -334,7 +334,7 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
 
 /// What the CLI says of its version.
 pub fn version(path: &Path) -> Option<(u32, u32, u32)> {
-    let mut ask = process::tied(Command::new(path).arg("--version"));
+    let mut ask = process::tied(dev_server::command(path).arg("--version"));
     ask.stdout(Stdio::piped()).stderr(Stdio::null());
     let output = process::output(ask).ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
@@ -351,17 +351,6 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
 /// A version as people write it.
 pub fn dotted((major, minor, patch): (u32, u32, u32)) -> String {
     format!("{major}.{minor}.{patch}")
-}
-
-/// Keeps the user's own Temporal settings, which may name another server, from what a lab runs.
-pub fn forget_settings(command: &mut Command) {
-    for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("TEMPORAL_") {
-            command.env_remove(name);
-        }
-    }
-    // An empty file in place of the one in the home folder.
-    command.env("TEMPORAL_CONFIG_FILE", "/dev/null");
 }
 
 #[cfg(test)]

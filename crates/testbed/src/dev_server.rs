@@ -4,7 +4,7 @@ use std::{
     env, fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{self, Child, Command, Stdio},
+    process::{self, Child, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -109,20 +109,16 @@ impl DevServer {
 
     fn spawn((port, http_port): (u16, u16), folder: &Path, keeps: bool, settings: &[&str]) -> Child {
         let log = fs::File::create(folder.join("log")).expect("a log file");
-        let mut command = Command::new(temporal_cli());
-        command.args(["server", "start-dev"]);
-        if keeps {
-            command.arg("--db-filename").arg(folder.join("temporal.db"));
-            command.args(["--sqlite-pragma", "synchronous=OFF"]);
-        }
-        command
-            .args(["--ip", "127.0.0.1", "--headless", "--log-level", "warn"])
-            .args(["--port", &port.to_string(), "--http-port", &http_port.to_string()])
-            .args(["--search-attribute", "from_account=Keyword", "--search-attribute", "to_account=Keyword"])
-            .args(["--dynamic-config-value", "history.workflowTaskRetryMaxInterval=\"1s\""])
-            .args(["--dynamic-config-value", "history.defaultWorkflowTaskTimeout=\"2s\""])
-            .args(["--dynamic-config-value", "history.transferProcessorMaxPollRPS=50"])
-            .args(settings.iter().flat_map(|setting| ["--dynamic-config-value", setting]))
+        let server = dev_server::DevServer {
+            port,
+            ui_port: None,
+            http_port,
+            database: keeps.then_some(dev_server::DATABASE),
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+        };
+        dev_server::command(&temporal_cli())
+            .args(server.arguments())
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -143,7 +139,7 @@ impl DevServer {
     fn is_healthy(&self) -> bool {
         let describe =
             ["operator", "namespace", "describe", "--namespace", "default", "--address", &self.address];
-        let asked = Command::new(temporal_cli())
+        let asked = dev_server::command(&temporal_cli())
             .args(describe)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

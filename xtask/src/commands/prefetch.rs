@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command};
 use super::test;
 use crate::{args::example, extra};
 use checkout::project::Project;
-use supervisor::{build, services::BINARIES, temporal_cli};
+use supervisor::{build, services, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -28,7 +28,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
         bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
     }
     step(3, "a first build of the lab");
-    build::build(project, BINARIES)?;
+    build::build(project, &services::all_binaries())?;
     build::build(project, &["run_workflow"])?;
     build::build_for_play(project, &build::binaries_for_play())?;
     build::build_package(project, extra::PACKAGE)?;

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::args::{example, text};
 use checkout::project::Project;
-use supervisor::{attach, build, services, temporal_cli};
+use supervisor::{attach, build, services};
 
 /// The flags that are handed on, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [
@@ -41,7 +41,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     command.args(["--ui-url", &state.endpoints().temporal_ui]);
-    temporal_cli::forget_settings(&mut command);
+    dev_server::forget_settings(&mut command);
     command.envs(services::worker_environment(&state.ports, state.remote_service.as_ref()));
     // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.
     Err(anyhow!(command.exec()).context(format!("could not run {}", program.display())))

@@ -1,6 +1,6 @@
 //! `temporal ARGS`: the Temporal CLI, on the lab's server.
 
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command};
@@ -27,9 +27,8 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
     let cli = temporal_cli::provide(project)?;
-    let mut command = process::Command::new(&cli);
+    let mut command = dev_server::command(&cli);
     command.args(arguments.get_many::<String>("arguments").into_iter().flatten());
-    temporal_cli::forget_settings(&mut command);
     command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
     command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
     let status = command.status().with_context(|| format!("could not run {}", cli.display()))?;

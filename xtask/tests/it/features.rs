@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, env, process::Command};
 
+use lab_client::state::{SERVICES, TEMPORAL};
 use supervisor::build;
 
 /// The packages of that selection, each with the features that it is compiled with; but for what runs while others are
@@ -26,19 +27,9 @@ fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
 fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
     let all = build::other_packages();
     let tests = compiled(&[&all[..], &["--edges", "no-build,no-proc-macro"]].concat());
-    for selection in [
-        &[
-            "--package",
-            "account-api",
-            "--package",
-            "gateway",
-            "--package",
-            "transfer-web",
-            "--package",
-            "worker",
-        ][..],
-        &all,
-    ] {
+    let package = |name| if name == TEMPORAL { "gateway" } else { name };
+    let packages: Vec<_> = SERVICES.iter().flat_map(|&name| ["--package", package(name)]).collect();
+    for selection in [&packages[..], &all] {
         let lab = compiled(&[selection, &["--edges", "no-build,no-proc-macro,no-dev"]].concat());
         let in_both = |(package, _): &&(String, String)| lab.iter().any(|(other, _)| other == package);
         let others: Vec<_> = tests.iter().filter(in_both).filter(|entry| !lab.contains(*entry)).collect();

@@ -133,9 +133,7 @@ fn full_under_a_lab() {
     make_room(&checkout);
     eventually("everything runs again", || {
         let status = checkout.status();
-        ["temporal", "account-api", "worker", "transfer-web"]
-            .iter()
-            .all(|name| service(&status, name)["state"] == "running")
+        lab_client::state::SERVICES.iter().all(|name| service(&status, name)["state"] == "running")
     });
     checkout.run(&["stage", "fix-workflow", "--bare"]).ok();
     assert_eq!(service(&checkout.status(), "worker")["state"], "running");

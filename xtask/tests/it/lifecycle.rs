@@ -24,7 +24,7 @@ fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
     let status = checkout.status();
     assert_eq!(status["stage"], "jerry");
     assert_eq!(status["stuck"], json!([]));
-    for name in ["temporal", "account-api", "worker", "transfer-web"] {
+    for name in lab_client::state::SERVICES {
         let service = service(&status, name);
         assert_eq!(service["state"], "running", "{status}");
         assert!(is_alive(pid_in(service)));
@@ -70,7 +70,7 @@ fn after_the_supervisor_was_killed_the_next_command_clears_away() {
     eventually("the supervisor is gone", || !is_alive(supervisor));
 
     let status = checkout.run(&["lab", "status"]);
-    for name in ["temporal", "account-api", "worker", "transfer-web"] {
+    for name in lab_client::state::SERVICES {
         assert!(status.stderr.contains(&format!("{name} (pid ")), "{status:?}");
     }
     checkout.assert_nothing_is_left(&pids);

@@ -13,7 +13,7 @@ use webtest::{Certificates, Front, Manner, has};
 
 use crate::support::{eventually, free_port, outcome, program, temporal_cli};
 
-/// A dev server as anybody would start one: without the lab's settings, and without its Search Attributes.
+/// A dev server as anybody would start one, and so not by `dev_server::DevServer`: without the lab's settings and its Search Attributes.
 struct Server {
     child: Child,
     address: String,
@@ -27,7 +27,7 @@ impl Server {
         let folder = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("temporary files can be written");
         let (port, http) = (free_port(), free_port());
-        let child = Command::new(temporal_cli())
+        let child = dev_server::command(&temporal_cli())
             .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"])
             .args(["--port", &port.to_string(), "--http-port", &http.to_string()])
             .stdin(Stdio::null())
@@ -39,7 +39,7 @@ impl Server {
         let server = Server { child, address, http, folder };
         eventually("the server answers", || {
             let health = ["operator", "cluster", "health", "--address", &server.address];
-            outcome_of(Command::new(temporal_cli()).args(health))
+            outcome_of(dev_server::command(&temporal_cli()).args(health))
         });
         server
     }
@@ -116,7 +116,7 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
     }
     // The service's own Workflow Task time-out is ten seconds; each transfer has brought a shorter one.
     let shown = |arguments: &[&str]| -> Value {
-        let mut command = Command::new(temporal_cli());
+        let mut command = dev_server::command(&temporal_cli());
         command.args(arguments).args([
             "--address",
             &server.address,

@@ -134,7 +134,7 @@ fn a_running_lab_uses_a_stage_at_once_and_a_reset_empties_it() {
     checkout.run(&["reset", "--yes"]).ok();
     let status = checkout.status();
     assert_eq!((&status["stage"], &status["transfers_running"]), (&"jerry".into(), &0.into()));
-    for name in ["temporal", "account-api", "worker", "transfer-web"] {
+    for name in lab_client::state::SERVICES {
         assert_eq!(service(&status, name)["state"], "running", "{status}");
     }
 }
@@ -149,7 +149,7 @@ fn a_reset_whose_build_fails_says_so_although_the_worker_from_before_runs() {
     assert!(error.contains("the build failed") && error.contains("cargo xtask lab logs build"), "{error}");
     let status = checkout.status();
     assert_eq!(status["build"], "failed");
-    for name in ["temporal", "account-api", "worker", "transfer-web"] {
+    for name in lab_client::state::SERVICES {
         eventually("what ran before runs again", || service(&checkout.status(), name)["state"] == "running");
     }
 }

@@ -55,9 +55,9 @@ fn an_id_that_belongs_to_another_program_by_now_is_never_killed() {
     let other_boot = format!("{ticks} 00000000-0000-4000-8000-000000000000");
     for started in [earlier, other_boot, String::new(), ticks] {
         for command in [&["lab", "status"][..], &["lab", "stop"], &["stage"], &["lab", "logs"]] {
-            let names = ["temporal", "account-api", "worker", "transfer-web", "build"];
+            let names = lab_client::state::SERVICES.into_iter().chain(["build"]);
             let entry = |name: &str| json!({ "name": name, "pid": pid, "pgid": pid, "started": started });
-            write_state(&checkout, &entry("supervisor"), &names.map(entry));
+            write_state(&checkout, &entry("supervisor"), &names.map(entry).collect::<Vec<_>>());
             let done = checkout.run(command);
             assert!(done.stderr.contains("nothing of it was left running"), "{command:?}: {done:#?}");
             done.ok();
@@ -111,7 +111,7 @@ fn a_lab_that_starts_fails_is_killed_or_stops_leaves_the_one_beside_it_alone() {
         assert_eq!(theirs.pids(), before, "{when}");
         assert!(before.iter().all(|&pid| is_alive(pid)), "{when}");
         let status = theirs.status();
-        for name in ["temporal", "account-api", "worker", "transfer-web"] {
+        for name in lab_client::state::SERVICES {
             let service = service(&status, name);
             assert_eq!((&service["state"], &service["restarts"]), (&"running".into(), &0.into()), "{when}");
         }

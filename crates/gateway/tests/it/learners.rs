@@ -21,9 +21,9 @@ async fn learner(testbed: &Testbed, name: &str) -> Program {
 
 /// The CLI, as a learner types it.
 async fn cli(address: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(temporal_cli());
+    let mut command = Command::from(dev_server::command(&temporal_cli()));
     command.args(arguments).args(["--address", address, "--namespace", "default"]);
-    command.env("TEMPORAL_CONFIG_FILE", "/dev/null").output().await.expect("it runs")
+    command.output().await.expect("it runs")
 }
 
 fn text(output: &Output) -> String {

@@ -101,9 +101,12 @@ impl Far {
         far.run("ip link set far up");
         let log = fs::File::create(far.folder.path().join("log")).expect("a log file");
         let mut command = far.command();
+        let server = dev_server::DevServer { port: 7233, http_port: 7243, ..Default::default() };
+        command.arg(temporal_cli()).args(server.arguments());
         // All addresses, of which this network has two: with its own alone it would not find its own parts on loopback.
-        command.arg(temporal_cli()).args(["server", "start-dev", "--ip", "0.0.0.0", "--port", "7233"]);
-        command.args(["--http-port", "7243", "--headless", "--log-level", "warn"]);
+        // The last flag of a name counts.
+        command.args(["--ip", "0.0.0.0"]);
+        dev_server::forget_settings(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         far.server = Some(command.spawn().expect("it can be run"));
         until("the server", || async { TcpStream::connect(SERVER).map(drop) }).await;

@@ -48,7 +48,7 @@ async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_ho
     ] {
         assert!(said.contains(words), "{said}");
     }
-    let made = Command::new(temporal_cli())
+    let made = Command::from(dev_server::command(&temporal_cli()))
         .args(["operator", "namespace", "create", "--namespace", "spring", "--address", &server.address])
         .output()
         .await

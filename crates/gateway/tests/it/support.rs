@@ -43,11 +43,8 @@ impl Program {
         let file = fs::File::create(&log).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.args(["--port", "0", "--http-port", "0", "--ready-file"]).arg(&ready).args(start.flags);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEMPORAL_")) {
-            command.env_remove(name);
-        }
-        // Whatever stands in the home folder of who runs the tests.
-        command.env("TEMPORAL_CONFIG_FILE", "/dev/null").envs(start.environment.iter().copied());
+        dev_server::forget_settings(command.as_std_mut());
+        command.envs(start.environment.iter().copied());
         command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))

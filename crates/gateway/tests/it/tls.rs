@@ -29,12 +29,9 @@ async fn do_all(gateway: &Program) {
 
 /// The CLI before a gateway, with no credentials and no profile.
 async fn cli(gateway: &Program, arguments: &[&str]) -> Output {
-    let mut command = Command::new(temporal_cli());
+    let mut command = Command::from(dev_server::command(&temporal_cli()));
     command.args(arguments).args(["--address", &gateway.grpc, "--namespace", NAMESPACE]);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEMPORAL_")) {
-        command.env_remove(name);
-    }
-    command.env("TEMPORAL_CONFIG_FILE", "/dev/null").output().await.expect("it runs")
+    command.output().await.expect("it runs")
 }
 
 fn text(output: &Output) -> String {

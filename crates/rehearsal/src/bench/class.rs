@@ -7,12 +7,13 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command as Process, Stdio},
+    process::{Child, ChildStdin, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use dev_server::DevServer;
 use lab_client::{Endpoints, class, http, temporal::Server};
 use serde_json::{Value, json};
 
@@ -22,8 +23,6 @@ use supervisor::{
     executables::Executables,
     ports::{self, Ports},
     process,
-    services::{DevServer, FOR_A_CLASS},
-    temporal_cli,
 };
 use terminal::{stderrln, stdoutln};
 
@@ -83,18 +82,17 @@ impl Service {
         let free = ports::choose(&Default::default(), &Ports::default(), |_| {})?;
         let (port, http, metrics) =
             (free.get(ports::TEMPORAL), free.get(ports::TEMPORAL_HTTP), free.get(ports::ACCOUNT_API));
-        let mut command = Process::new(temporal_cli);
+        let mut command = dev_server::command(temporal_cli);
         let server = DevServer {
             port,
-            ui_port: free.get(ports::TEMPORAL_UI),
+            ui_port: Some(free.get(ports::TEMPORAL_UI)),
             http_port: http,
-            settings: FOR_A_CLASS.map(str::to_owned).to_vec(),
+            database: Some(dev_server::DATABASE),
+            settings: dev_server::for_a_class(),
         };
         command.args(server.arguments()).args(["--metrics-port", &metrics.to_string()]);
-        temporal_cli::forget_settings(&mut command);
         command.current_dir(&folder);
         let mut tied = process::tied(&command);
-        temporal_cli::forget_settings(&mut tied);
         let log = fs::File::create(folder.join("log")).context("could not write the server's log")?;
         tied.current_dir(&folder).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut shell = tied.spawn().context("could not start the Temporal server")?;

@@ -15,7 +15,7 @@ pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
         Program::Xtask => shadow.command(),
         Program::Temporal => {
             temporal_cli::verify(&shadow.temporal_cli)?;
-            Command::new(&shadow.temporal_cli)
+            dev_server::command(&shadow.temporal_cli)
         }
         Program::Curl => {
             let curl =

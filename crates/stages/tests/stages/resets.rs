@@ -1,7 +1,5 @@
 //! Workflow Resets by the Temporal CLI, as a learner types them: what has failed comes back, and pays once.
 
-use std::process::Command;
-
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use testbed::{Testbed, temporal_cli, until};
 use transfer_kit::stuck;
@@ -17,7 +15,7 @@ pub(crate) const BEFORE_THE_WITHDRAWAL: &str = "17";
 
 /// What the Temporal CLI prints.
 pub(crate) fn temporal(testbed: &Testbed, arguments: &[&str]) -> String {
-    let ended = Command::new(temporal_cli())
+    let ended = dev_server::command(&temporal_cli())
         .args(arguments)
         .env("TEMPORAL_ADDRESS", testbed.server_address())
         .output()

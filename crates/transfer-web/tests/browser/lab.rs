@@ -142,7 +142,7 @@ struct Supervisor {
 impl Supervisor {
     async fn start(folder: &TempDir) -> Supervisor {
         let service = |name: &str| json!({ "name": name, "state": "running", "since": "2026-11-22T12:00:00.000Z", "restarts": 0 });
-        let services = ["temporal", "account-api", "worker", "transfer-web"].map(service);
+        let services = lab_client::state::SERVICES.map(service);
         let status = json!({ "services": services, "build": "ok", "watch": true });
         let status = Arc::new(Mutex::new(status));
         let may_enter = Arc::new(Semaphore::new(0));

@@ -1,7 +1,5 @@
 //! Transfers that do not get on: on what, since when, and what "Retry now" does.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use testbed::{temporal_cli, until};
 
@@ -137,7 +135,7 @@ async fn a_failed_transfer_tells_why_and_a_workflow_reset_of_it_is_its_second_ru
     let fixed = lab.worker("fix-activity").await;
     let reset =
         ["workflow", "reset", "--workflow-id", &id, "--type", "FirstWorkflowTask", "--reason", "a try"];
-    let ended = Command::new(temporal_cli())
+    let ended = dev_server::command(&temporal_cli())
         .args(reset)
         .env("TEMPORAL_ADDRESS", lab.testbed.server_address())
         .output()

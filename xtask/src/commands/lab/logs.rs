@@ -11,6 +11,7 @@ use checkout::project::Project;
 use supervisor::{
     attach,
     logs::{self, Stream},
+    services,
 };
 use terminal::stdoutln;
 
@@ -20,7 +21,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) fn command() -> Command {
     Command::new("logs")
         .about("Shows what a service has written; all of them when none is named")
-        .arg(service_argument("temporal, account-api, worker, transfer-web, build or supervisor"))
+        .arg(service_argument(services::names().chain([logs::BUILD, logs::SUPERVISOR])))
         .arg(
             Arg::new("follow")
                 .short('f')

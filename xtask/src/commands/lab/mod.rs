@@ -41,9 +41,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
 }
 
-/// The optional argument that names a service.
-fn service_argument(help: &'static str) -> Arg {
-    Arg::new("service").value_name("SERVICE").help(help)
+/// The optional argument that is one of these names.
+fn service_argument(names: impl Iterator<Item = &'static str>) -> Arg {
+    let mut names: Vec<_> = names.collect();
+    let last = names.pop().unwrap_or_default();
+    Arg::new("service").value_name("SERVICE").help(format!("{} or {last}", names.join(", ")))
 }
 
 /// The one of these names that was given, if one was.

@@ -12,20 +12,20 @@ use supervisor::{
     attach,
     control::{self, Request},
     logs,
-    services::{self, SERVICES, WORKER},
+    services::{self, WORKER},
 };
 use terminal::{Usage, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("restart")
         .about("Ends a service gracefully and starts it again; all of them when none is named")
-        .arg(service_argument("temporal, account-api, worker or transfer-web"))
+        .arg(service_argument(services::names()))
         .arg(flag("build", "Build the worker first: for a lab that was started with --no-watch"))
         .after_help(example(&["cargo xtask lab restart worker", "cargo xtask lab restart worker --build"]))
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let service = chosen(arguments, SERVICES.iter().map(|service| service.name))?;
+    let service = chosen(arguments, services::names())?;
     let state = attach::attach_running(project)?;
     if arguments.get_flag("build") {
         if service != Some(WORKER) {

@@ -20,8 +20,7 @@ use lab_client::state::State;
 use supervisor::{
     attach,
     control::{self, Request},
-    remote_service,
-    services::{self, SERVICES},
+    remote_service, services,
 };
 use terminal::{bold, duration, shorten, stdoutln};
 
@@ -86,7 +85,7 @@ fn temporal_runs(status: &Value) -> bool {
     services
         .into_iter()
         .flatten()
-        .any(|service| service["name"] == SERVICES[0].name && service["state"] == "running")
+        .any(|service| service["name"] == services::TEMPORAL && service["state"] == "running")
 }
 
 fn print(

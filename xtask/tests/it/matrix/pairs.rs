@@ -224,7 +224,7 @@ impl<'a> Lab<'a> {
         let what = self.what;
         self.eventually("everything runs", || {
             let status = checkout.run(&["lab", "status", "--json"]).json();
-            let names = ["temporal", "account-api", "worker", "transfer-web"];
+            let names = lab_client::state::SERVICES;
             let runs = names.iter().all(|name| service(&status, name)["state"] == "running");
             let restarts = |name: &str| service(&status, name)["restarts"].as_u64().expect("it is a number");
             let restarted = match what {

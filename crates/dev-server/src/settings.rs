@@ -1,0 +1,143 @@
+//! The values of the server's dynamic configuration, one a row: to add, change or remove one, edit [`SETTINGS`].
+//!
+//! `compose/dynamic-config.yaml` has the same values for a server in a container; a test here holds it to them.
+
+/// A value of the server's dynamic configuration.
+pub struct Setting {
+    /// Its name, such as `frontend.namespaceRPS`.
+    pub name: &'static str,
+    /// Its value as JSON; `HTTP_PORT` stands for the port of the server's HTTP API.
+    pub value: &'static str,
+    /// Why we set it.
+    pub why: &'static str,
+    /// Which servers have it.
+    pub audience: Audience,
+}
+
+/// Which servers have a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every server: of a lab, of a class, of a test.
+    Everyone,
+    /// The server of a class, which several learners share.
+    Class,
+}
+
+/// The values, one a row.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "history.workflowTaskRetryMaxInterval",
+        value: r#""1s""#,
+        why: "the server retries a failed Workflow Task within two seconds, so that a learner's fix shows at once",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "history.defaultWorkflowTaskTimeout",
+        value: r#""2s""#,
+        why: "the first retry of a failed Workflow Task waits for this timeout",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "history.transferProcessorMaxPollRPS",
+        value: "50",
+        why: "a shard looks for new tasks so often a second: the default, 20, is for many shards and delays a lone transfer by a \
+              quarter of a second, and much more finds fewer tasks at once",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "history.timerProcessorMaxTimeShift",
+        value: r#""50ms""#,
+        why: "what is due at once, such as an Activity that `retry` unpauses, goes through the queue of timers, which by default \
+              is read a second ahead and would delay it by that",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "frontend.httpAllowedHosts",
+        value: r#"["127.0.0.1:HTTP_PORT","localhost:HTTP_PORT"]"#,
+        why: "by default the HTTP API answers to any name, and so to a web page whose name was made to point at this machine",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "frontend.MaxConcurrentBatchOperationPerNamespace",
+        value: "100",
+        why: "by default a namespace runs one batch operation at a time, and the other learners' would wait",
+        audience: Audience::Class,
+    },
+    Setting {
+        name: "frontend.namespaceRPS.visibility",
+        value: "1000",
+        why: "by default a namespace gets ten lists and counts a second, which a few learners with their pages open use up",
+        audience: Audience::Class,
+    },
+];
+
+impl Setting {
+    /// As the flag `--dynamic-config-value` takes it, for a server whose HTTP API has this port.
+    pub fn flag_value(&self, http_port: u16) -> String {
+        format!("{}={}", self.name, self.value.replace("HTTP_PORT", &http_port.to_string()))
+    }
+}
+
+/// What a class's server has beside what every server has, for [`DevServer::settings`](crate::DevServer::settings).
+pub fn for_a_class() -> Vec<String> {
+    // None of them names a port.
+    of(Audience::Class, 0).collect()
+}
+
+/// The values for this audience.
+pub(crate) fn of(audience: Audience, http_port: u16) -> impl Iterator<Item = String> {
+    SETTINGS
+        .iter()
+        .filter(move |setting| setting.audience == audience)
+        .map(move |setting| setting.flag_value(http_port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The port of the HTTP API in `compose/compose.yaml`.
+    const COMPOSE_HTTP_PORT: u16 = 7243;
+    /// The name by which the page calls the HTTP API there.
+    const COMPOSE_HOST: &str = r#","temporal:7243"]"#;
+
+    /// The values of the YAML file as flags. It may have nothing but comments, names and one value for each.
+    fn of_compose(yaml: &str) -> Vec<String> {
+        let mut lines = yaml.lines().filter(|line| !line.starts_with('#'));
+        let mut values = Vec::new();
+        while let Some(line) = lines.next() {
+            let name = line.strip_suffix(':').expect("a name, and its value on the next line");
+            let value = lines.next().and_then(|line| line.strip_prefix("  - value: ")).expect(name);
+            values.push(format!("{name}={}", value.replace(", ", ",")));
+        }
+        values
+    }
+
+    #[test]
+    fn the_server_in_a_container_has_the_same_values() {
+        let expected: BTreeSet<String> = SETTINGS
+            .iter()
+            .map(|setting| match setting.flag_value(COMPOSE_HTTP_PORT) {
+                hosts if setting.name == "frontend.httpAllowedHosts" => hosts.replace(']', COMPOSE_HOST),
+                value => value,
+            })
+            .collect();
+        let found = of_compose(include_str!("../../../compose/dynamic-config.yaml"));
+        assert_eq!(found.len(), expected.len(), "compose/dynamic-config.yaml has a name twice, or too few");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "compose/dynamic-config.yaml");
+    }
+
+    #[test]
+    fn no_value_is_set_twice_and_each_says_why() {
+        let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len());
+        assert!(SETTINGS.iter().all(|setting| !setting.why.is_empty()));
+    }
+
+    #[test]
+    fn no_value_for_a_class_names_a_port() {
+        assert!(for_a_class().iter().all(|value| !value.contains(":0")), "{:?}", for_a_class());
+    }
+}
