@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::{
     api,
     link::{Link, Silence},
-    serve::Gateway,
 };
 
 /// How often a service that answers is asked: thousands of labs may share it.
@@ -64,24 +62,6 @@ fn refuses(status: &Status) -> bool {
     let words = status.message().to_lowercase();
     let signs = ["fatal alert", "certificaterequired", "certificateexpired", "http status 400"];
     is_refusal(status.code()) || signs.iter().any(|sign| words.contains(sign))
-}
-
-/// What the gateway tells of itself: `GET /link`.
-pub(crate) fn report(gateway: &Gateway) -> Value {
-    let heard = gateway.link.heard();
-    let service = &gateway.link.service;
-    json!({
-        "address": service.address,
-        "namespace": service.namespace,
-        "tls": service.tls,
-        "learner": gateway.guard.learner(),
-        "answers": heard.silent.is_none() && heard.round_trip.is_some(),
-        "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
-        "silent_for_s": heard.silent.as_ref().map(|silence| silence.since.elapsed().as_secs()),
-        "refuses": heard.silent.as_ref().is_some_and(|silence| silence.refuses),
-        "why": heard.silent.as_ref().map(|silence| &silence.why),
-        "findings": gateway.findings.to_json(),
-    })
 }
 
 #[cfg(test)]

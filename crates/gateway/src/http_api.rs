@@ -8,14 +8,14 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor, prost::Message as _};
+use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use crate::{
-    api::{self, ROUTES, Route},
+    api::{ROUTES, Route},
+    gateway::Gateway,
     json,
-    serve::Gateway,
 };
 
 /// No order is longer.
@@ -24,8 +24,6 @@ const LONGEST: usize = 4 * 1024 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same where the service holds a question until there is news, which it does for up to 20 s.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a question waits for its turn: the page and the commands wait for five seconds for an answer, and then take the service for down.
-const TURNS: Duration = Duration::from_millis(3500);
 
 /// Answers a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -115,20 +113,6 @@ fn set(order: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
                 order[key] = value;
             }
         }
-    }
-}
-
-impl Gateway {
-    /// The service's answer to that message, where the guard lets it through.
-    pub(crate) async fn ask(
-        &self,
-        method: &prost_reflect::MethodDescriptor,
-        message: &DynamicMessage,
-        within: Duration,
-    ) -> Result<DynamicMessage, Status> {
-        let message = self.guard(method, message.clone()).await?.encode_to_vec();
-        let answer = self.link.ask_in_turn(&api::path(method), message, within, TURNS).await?;
-        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
     }
 }
 

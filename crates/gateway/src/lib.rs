@@ -15,6 +15,7 @@
 
 mod api;
 mod board;
+mod gateway;
 mod guard;
 mod health;
 mod http_api;
@@ -26,8 +27,9 @@ mod query;
 mod serve;
 mod service;
 
+pub use gateway::Gateway;
 pub use guard::Guard;
 pub use link::Link;
 pub use preflight::{Findings, preflight};
-pub use serve::{Gateway, serve};
+pub use serve::serve;
 pub use service::Service;

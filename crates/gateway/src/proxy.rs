@@ -11,7 +11,7 @@ use hyper::{Request, Response, body::Incoming, header};
 use prost_reflect::prost::Message as _;
 use tonic::{Status, body::Body};
 
-use crate::{api, serve::Gateway};
+use crate::{api, gateway::Gateway};
 
 /// No message that is looked into is longer; the server takes none either.
 const LONGEST: usize = 4 * 1024 * 1024;

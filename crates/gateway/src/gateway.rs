@@ -1,0 +1,67 @@
+//! A gateway for one lab: the link to the service, the guard of what comes through, and what the start found.
+
+use std::{sync::Arc, time::Duration};
+
+use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use crate::{api, guard::Guard, link::Link, preflight::Findings};
+
+/// How long a question waits while the service has too much to do: the page and the commands wait five seconds for an answer, and then
+/// take the service for down.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
+
+/// A gateway for one lab.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The connection to the service.
+    pub link: Link,
+    /// What comes through.
+    pub guard: Arc<Guard>,
+    /// What was found at the start.
+    pub findings: Arc<Findings>,
+    /// Whether the board of a class is served as well.
+    pub board: bool,
+}
+
+impl Gateway {
+    /// The message as it may be handed on.
+    pub(crate) async fn guard(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<DynamicMessage, Status> {
+        self.guard.check(&self.link, method, message).await
+    }
+
+    /// The service's answer to that message, where the guard lets it through.
+    pub(crate) async fn ask(
+        &self,
+        method: &MethodDescriptor,
+        message: &DynamicMessage,
+        within: Duration,
+    ) -> Result<DynamicMessage, Status> {
+        let message = self.guard(method, message.clone()).await?.encode_to_vec();
+        let answer = self.link.ask_in_turn(&api::path(method), message, within, BUSY_TIMEOUT).await?;
+        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
+    }
+
+    /// What `GET /link` answers.
+    pub(crate) fn report(&self) -> Value {
+        let heard = self.link.heard();
+        let service = &self.link.service;
+        json!({
+            "address": service.address,
+            "namespace": service.namespace,
+            "tls": service.tls,
+            "learner": self.guard.learner(),
+            "answers": heard.silent.is_none() && heard.round_trip.is_some(),
+            "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
+            "silent_for_s": heard.silent.as_ref().map(|silence| silence.since.elapsed().as_secs()),
+            "refuses": heard.silent.as_ref().is_some_and(|silence| silence.refuses),
+            "why": heard.silent.as_ref().map(|silence| &silence.why),
+            "findings": self.findings.to_json(),
+        })
+    }
+}
