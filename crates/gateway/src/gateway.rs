@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use lab_client::link::{Findings, LinkReport, Silence};
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
-use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::{api, guard::Guard, link::Link, preflight::Findings};
+use crate::{api, guard::Guard, link::Link};
 
 /// How long a question waits while the service has too much to do: the page and the commands wait five seconds for an answer, and then
 /// take the service for down.
@@ -48,20 +48,22 @@ impl Gateway {
     }
 
     /// What `GET /link` answers.
-    pub(crate) fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> LinkReport {
         let heard = self.link.heard();
         let service = &self.link.service;
-        json!({
-            "address": service.address,
-            "namespace": service.namespace,
-            "tls": service.tls,
-            "learner": self.guard.learner(),
-            "answers": heard.silent.is_none() && heard.round_trip.is_some(),
-            "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
-            "silent_for_s": heard.silent.as_ref().map(|silence| silence.since.elapsed().as_secs()),
-            "refuses": heard.silent.as_ref().is_some_and(|silence| silence.refuses),
-            "why": heard.silent.as_ref().map(|silence| &silence.why),
-            "findings": self.findings.to_json(),
-        })
+        LinkReport {
+            address: service.address.clone(),
+            namespace: service.namespace.clone(),
+            tls: service.tls,
+            learner: self.guard.learner().map(str::to_owned),
+            answers: heard.silent.is_none() && heard.round_trip.is_some(),
+            round_trip_ms: heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
+            silence: heard.silent.as_ref().map(|silence| Silence {
+                seconds: silence.since.elapsed().as_secs(),
+                refuses: silence.refuses,
+                why: silence.why.clone(),
+            }),
+            findings: (*self.findings).clone(),
+        }
     }
 }

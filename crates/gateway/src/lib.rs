@@ -30,6 +30,6 @@ mod service;
 pub use gateway::Gateway;
 pub use guard::Guard;
 pub use link::Link;
-pub use preflight::{Findings, preflight};
+pub use preflight::preflight;
 pub use serve::serve;
 pub use service::Service;

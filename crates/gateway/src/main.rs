@@ -10,9 +10,19 @@ use std::{
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use gateway::{Gateway, Guard, Link, Service};
+use lab_client::start_failure::StartFailure;
 
 fn main() -> ExitCode {
-    loopback::block_on(run(&cli().get_matches()))
+    let arguments = cli().get_matches();
+    loopback::block_on(async {
+        let outcome = run(&arguments).await;
+        if let (Err(error), Some(file)) = (&outcome, arguments.get_one::<PathBuf>("failure-file")) {
+            let failure = StartFailure { error: format!("{error:#}") };
+            // Standard error has it as well.
+            let _ = files::replace(file, failure.to_json().to_string().as_bytes(), 0o600);
+        }
+        outcome
+    })
 }
 
 /// The command line.
@@ -45,6 +55,10 @@ fn cli() -> Command {
         .arg(port("http-port", "7243", "The port for the HTTP API; 0 takes a free one"))
         .arg(
             flag("ready-file", "FILE", "A file to write the URL of the HTTP API to, once the service was found fit")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            flag("failure-file", "FILE", "A file to write to, as JSON, why it did not start")
                 .value_parser(value_parser!(PathBuf)),
         )
 }

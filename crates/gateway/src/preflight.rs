@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use lab_client::link::Findings;
 use prost_reflect::prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -25,21 +26,6 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a namespace that is made here keeps what has ended: three days, the least that Temporal Cloud would have, too.
 const RETENTION: &str = "259200s";
-
-/// What was found, and what was made.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// The version of the server, as far as it says.
-    pub server: String,
-    /// What was made, for a sentence each.
-    pub made: Vec<String>,
-}
-
-impl Findings {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({ "server": self.server, "made": self.made })
-    }
-}
 
 /// Looks at the service, and makes what is missing.
 ///

@@ -18,7 +18,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut app = Router::new()
-        .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(gateway.report())))
+        .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(gateway.report().to_json())))
         .fallback(http_api::answer)
         .with_state(gateway.clone());
     if let Some(own) = http.local_addr().ok().filter(|_| gateway.board) {
