@@ -8,6 +8,7 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
+use percent_encoding::percent_decode_str;
 use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
@@ -79,9 +80,7 @@ fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, Strin
 
 /// A part of a path as the text that it stands for.
 fn decode(part: &str) -> String {
-    // In a path a plus is a plus.
-    let escaped = format!("x={}", part.replace('+', "%2B"));
-    form_urlencoded::parse(escaped.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// Sets a field by its path, such as `execution.runId`. One that there is none of is left out, as the server does.
