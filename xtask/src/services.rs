@@ -99,7 +99,7 @@ pub(crate) fn binaries(remote_service: Option<&RemoteService>) -> &'static [&'st
     if remote_service.is_some() { BINARIES } else { &BINARIES[..3] }
 }
 
-/// The way to a remote Temporal Service.
+/// The gateway to a remote Temporal Service.
 pub(crate) const GATEWAY: &str = "gateway";
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.

@@ -1,4 +1,4 @@
-//! A gateway for one lab: the link to the service, the guard of what comes through, and what the start found.
+//! A gateway for one lab: the link to the service, the guard, and what the preflight found.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::{api, guard::Guard, link::Link};
 
-/// How long a question waits while the service has too much to do: the page and the commands wait five seconds for an answer, and then
+/// How long we retry a request while the service is over its rate limit: the page and the commands wait five seconds for an answer, and then
 /// take the service for down.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 
@@ -17,7 +17,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 pub struct Gateway {
     /// The connection to the service.
     pub link: Link,
-    /// What comes through.
+    /// Decides which requests of a learner are forwarded.
     pub guard: Arc<Guard>,
     /// What was found at the start.
     pub findings: Arc<Findings>,
@@ -26,7 +26,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The message as it may be handed on.
+    /// The message as it may be forwarded.
     pub(crate) async fn guard(
         &self,
         method: &MethodDescriptor,
@@ -35,7 +35,7 @@ impl Gateway {
         self.guard.check(&self.link, method, message).await
     }
 
-    /// The service's answer to that message, where the guard lets it through.
+    /// The service's answer to that message, where the guard allows it.
     pub(crate) async fn ask(
         &self,
         method: &MethodDescriptor,
@@ -43,7 +43,7 @@ impl Gateway {
         within: Duration,
     ) -> Result<DynamicMessage, Status> {
         let message = self.guard(method, message.clone()).await?.encode_to_vec();
-        let answer = self.link.ask_in_turn(&api::path(method), message, within, BUSY_TIMEOUT).await?;
+        let answer = self.link.ask_with_retries(&api::path(method), message, within, BUSY_TIMEOUT).await?;
         api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
     }
 

@@ -42,12 +42,12 @@ fn cli() -> Command {
         .arg(flag("profile", "NAME", "The profile in temporal.toml; else what TEMPORAL_PROFILE says, else default"))
         .arg(flag("address", "HOST:PORT", "A service without TLS at that address, in place of a profile's"))
         .arg(flag("namespace", "NAME", "The namespace there").default_value("default").requires("address"))
-        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's is touched"))
+        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's Workflows are touched"))
         .arg(
             Arg::new("board")
                 .long("board")
                 .action(ArgAction::SetTrue)
-                // A learner's lists are of the learner's own.
+                // A learner's lists show only the learner's own Workflows.
                 .conflicts_with("learner")
                 .help("Also the board of a class: a page at / of the HTTP port, and its rows at /board.json"),
         )
@@ -81,7 +81,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
         findings = gateway::preflight(&link) => findings?,
     };
     let service = &link.service;
-    // Whoever reads this may be gone; the gateway goes on.
+    // Nobody may be reading this any more; the gateway continues.
     let _ = writeln!(
         io::stdout(),
         "gateway to {}, namespace {}{}: gRPC on {}, HTTP API on {}",

@@ -29,7 +29,7 @@ pub struct LinkReport {
 /// The service does not answer, or authentication failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silence {
-    /// For so many seconds.
+    /// How long, in seconds.
     pub seconds: u64,
     /// Whether it does answer, but authentication failed: a key or a certificate is no longer valid.
     pub refuses: bool,

@@ -224,7 +224,7 @@ async fn what_is_wrong_with_the_profiles_credentials_is_told() {
     let unknown = || with("client-unknown.pem", "client-unknown.key");
     let wants = &["it seems to want a client certificate", "it hangs up"][..];
     let takes_not = "it seems not to take the client certificate";
-    let refused = "refuses who you are (HTTP status 401 Unauthorized): ";
+    let refused = "authentication failed (HTTP status 401 Unauthorized): ";
     each_is_told(vec![
         (&gentle, vec![own], wants),
         (&gentle, expired(), &[takes_not]),

@@ -1,4 +1,4 @@
-//! A gateway for as long as a command runs: the way to a remote Temporal Service, with its TLS and its API key.
+//! A gateway to a remote Temporal Service for as long as a command runs.
 
 use std::{
     fs,

@@ -127,7 +127,10 @@ fn print(
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| !link.answers) {
             Some(LinkReport { silence: Some(silence), .. }) if silence.refuses => {
-                stdoutln!("{} not known until it lets the lab in; they wait until then", bold("transfers"))
+                stdoutln!(
+                    "{} not known until authentication succeeds; they wait until then",
+                    bold("transfers")
+                )
             }
             Some(_) => stdoutln!(
                 "{} not known until it answers; they wait, and go on by themselves then",
@@ -172,7 +175,7 @@ fn link(state: &State) -> Option<LinkReport> {
 fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Option<String> {
     let service = remote_service::name(remote_service);
     let Some(link) = link else {
-        return Some(format!("{service}: the way to it is being started again"));
+        return Some(format!("{service}: the gateway to it is restarting"));
     };
     let round_trip = link.round_trip_ms.unwrap_or_default();
     match &link.silence {
@@ -181,7 +184,7 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
             let since = duration(silence.seconds as f64);
             Some(match silence.refuses {
                 true => format!(
-                    "{service}: REFUSES WHO YOU ARE for {since} ({why}); nothing is lost: put a key or a certificate that holds into \
+                    "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate into \
                      the profile, and start the lab again"
                 ),
                 false => format!(
@@ -260,12 +263,12 @@ mod tests {
         };
         let takes = |ms| LinkReport { answers: true, round_trip_ms: Some(ms), ..LinkReport::default() };
         let refused = said(Some(&silent(true)));
-        assert!(refused.contains("REFUSES WHO YOU ARE for 42 s (HTTP status 401)"), "{refused}");
+        assert!(refused.contains("AUTHENTICATION FAILED for 42 s (HTTP status 401)"), "{refused}");
         let down = said(Some(&silent(false)));
         assert!(down.contains("NO ANSWER for 42 s") && down.contains("goes on when it is back"), "{down}");
         assert!(said(Some(&takes(2500.0))).contains("slow, 2.5 s"));
         assert_eq!(said(Some(&takes(3.0))), "");
-        assert!(said(None).contains("is being started again"));
+        assert!(said(None).contains("is restarting"));
     }
 
     #[test]
