@@ -10,6 +10,7 @@ use std::{
 
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
+    start_failure::StartFailure,
     state::{self, RemoteService},
 };
 
@@ -98,7 +99,7 @@ pub fn binaries(remote_service: Option<&RemoteService>) -> &'static [&'static st
     if remote_service.is_some() { BINARIES } else { &BINARIES[..3] }
 }
 
-/// The way to a remote Temporal Service.
+/// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 
 /// The services, one a row. They are ended in reverse, so that a worker leaves while its server listens.
@@ -215,6 +216,7 @@ fn gateway_arguments(setup: &Setup, remote_service: &RemoteService) -> Vec<OsStr
         ("--port", port(ports::TEMPORAL)),
         ("--http-port", port(ports::TEMPORAL_HTTP)),
         ("--ready-file", setup.ready_file(TEMPORAL).into()),
+        ("--failure-file", StartFailure::file_beside(&setup.ready_file(TEMPORAL)).into()),
     ];
     flags.extend(flags_of(remote_service));
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
