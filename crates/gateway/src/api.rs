@@ -1,4 +1,4 @@
-//! What Temporal's API consists of, from its descriptors: its methods, and where each stands in the HTTP API.
+//! Temporal's API, from its descriptors: its methods, and the route of each in the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -10,9 +10,9 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
         .expect("the SDK's build has made these descriptors")
 });
 
-/// The service by which workflows are asked for and run.
+/// The gRPC service for Workflows.
 pub(crate) const WORKFLOWS: &str = "temporal.api.workflowservice.v1.WorkflowService";
-/// The service by which a cluster is run.
+/// The gRPC service for operating a cluster.
 pub(crate) const OPERATOR: &str = "temporal.api.operatorservice.v1.OperatorService";
 
 /// The method of that name of the workflow service.
@@ -30,7 +30,7 @@ pub(crate) fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// A place in the HTTP API.
+/// A route of the HTTP API.
 pub(crate) struct Route {
     pub(crate) verb: Method,
     template: Vec<Part>,
@@ -40,14 +40,14 @@ pub(crate) struct Route {
 }
 
 enum Part {
-    Is(String),
+    Literal(String),
     /// The field that this part of the path is the value of, such as `execution.workflow_id`.
     Field(String),
 }
 
-/// The places of the HTTP API that a lab and its clients ask for, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors
-/// have lost which there are, as they stand there as extensions.
-const PLACES: [(Method, &str, &str); 16] = [
+/// The routes of the HTTP API that a lab and its clients use, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors
+/// no longer list them, as they were extensions.
+const PATHS: [(Method, &str, &str); 16] = [
     (Method::GET, "", "DescribeNamespace"),
     (Method::GET, "workflows", "ListWorkflowExecutions"),
     (Method::GET, "workflow-count", "CountWorkflowExecutions"),
@@ -70,22 +70,22 @@ const PLACES: [(Method, &str, &str); 16] = [
     (Method::POST, "activities-deprecated/reset", "ResetActivity"),
 ];
 
-/// The same, in parts, with their methods.
+/// The same, parsed, with their methods.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
         Some(field) => Part::Field(field.to_owned()),
-        None => Part::Is(part.to_owned()),
+        None => Part::Literal(part.to_owned()),
     };
     let route = |(verb, place, name): (Method, &str, &str)| {
         let template = format!("api/v1/namespaces/{{namespace}}/{place}");
         let template = template.trim_end_matches('/').split('/').map(part).collect();
         Some(Route { has_body: verb == Method::POST, verb, template, method: method(name)? })
     };
-    PLACES.into_iter().filter_map(route).collect()
+    PATHS.into_iter().filter_map(route).collect()
 });
 
 impl Route {
-    /// The values that this path has for fields, if it is one of this place.
+    /// The values of the fields in this path, if it matches this route.
     pub(crate) fn fields(&self, path: &[String]) -> Option<Vec<(String, String)>> {
         if path.len() != self.template.len() {
             return None;
@@ -93,26 +93,26 @@ impl Route {
         let mut fields = Vec::new();
         for (part, given) in self.template.iter().zip(path) {
             match part {
-                Part::Is(word) if word == given => {}
-                Part::Is(_) => return None,
+                Part::Literal(word) if word == given => {}
+                Part::Literal(_) => return None,
                 Part::Field(name) => fields.push((name.clone(), given.clone())),
             }
         }
         Some(fields)
     }
 
-    /// How many parts of its path are words: of two places for a path, the one with more of them is meant.
-    pub(crate) fn words(&self) -> usize {
-        self.template.iter().filter(|part| matches!(part, Part::Is(_))).count()
+    /// How many parts of its path are literals: where two routes match a path, the one with more of them wins.
+    pub(crate) fn literals(&self) -> usize {
+        self.template.iter().filter(|part| matches!(part, Part::Literal(_))).count()
     }
 }
 
-/// Reads a message of what a method is asked.
+/// Decodes the request message of a method.
 pub(crate) fn request(method: &MethodDescriptor, message: &[u8]) -> Option<DynamicMessage> {
     DynamicMessage::decode(method.input(), message).ok()
 }
 
-/// Reads a message of what a method answers.
+/// Decodes the response message of a method.
 pub(crate) fn answer(method: &MethodDescriptor, message: &[u8]) -> Option<DynamicMessage> {
     DynamicMessage::decode(method.output(), message).ok()
 }
@@ -134,8 +134,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_http_api_has_a_method_with_such_fields() {
-        assert_eq!(ROUTES.len(), PLACES.len());
+    fn every_route_of_the_http_api_has_a_method_with_such_fields() {
+        assert_eq!(ROUTES.len(), PATHS.len());
         for route in ROUTES.iter() {
             for part in &route.template {
                 let Part::Field(path) = part else { continue };

@@ -1,4 +1,4 @@
-//! The board of a class, as JSON and as a page: for whoever gives it, on this machine alone.
+//! The board of a class, as JSON and as a page, for the instructor, on this machine alone.
 
 use std::{
     sync::Arc,
@@ -16,13 +16,13 @@ use lab_client::{Endpoints, class, temporal::Server};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-/// However many pages are open, the service is asked this often at most.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long we cache an answer, however many pages are open.
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
-/// What the page may do: load its own two files and ask for the board. What learners write is not to do anything.
+/// What the page may do: load its own two files and ask for the board. What learners write must not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The board, which is asked for by way of the gateway's own HTTP API.
+/// The board, read through the gateway's own HTTP API.
 #[derive(Clone)]
 struct Board {
     server: Server,
@@ -53,9 +53,9 @@ fn page(kind: &'static str, content: &'static str) -> impl IntoResponse {
 }
 
 async fn answer(State(board): State<Board>) -> Response {
-    // Whoever comes meanwhile waits for this answer, and takes it.
+    // Requests that come meanwhile wait for this answer, and share it.
     let mut last = board.last.lock().await;
-    if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH) {
+    if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
         return axum::Json(answer.clone()).into_response();
     }
     let server = board.server.clone();
@@ -67,11 +67,11 @@ async fn answer(State(board): State<Board>) -> Response {
             *last = Some((Instant::now(), answer.clone()));
             axum::Json(answer).into_response()
         }
-        Ok(Err(error)) => refusal(&format!("{error:#}")),
-        Err(_) => refusal("the board could not be asked for"),
+        Ok(Err(error)) => error_response(&format!("{error:#}")),
+        Err(_) => error_response("the board could not be read"),
     }
 }
 
-fn refusal(why: &str) -> Response {
+fn error_response(why: &str) -> Response {
     (StatusCode::BAD_GATEWAY, axum::Json(json!({ "message": why }))).into_response()
 }

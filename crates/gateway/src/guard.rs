@@ -1,14 +1,14 @@
-//! What keeps several learners of one namespace apart.
+//! Keeps the Workflows of several learners in one namespace apart.
 //!
-//! A learner has a Task Queue, and what runs on it is the learner's. What is asked for comes through with these changes:
+//! Each learner has a Task Queue, and what runs on it is the learner's. The guard forwards a learner's requests by these rules:
 //!
-//! - lists, counts and batches go by the learner's own Workflows: their query is narrowed;
-//! - orders to a Workflow, such as to end it or to reset it, come through if it is on that Task Queue;
+//! - lists, counts and batches are narrowed to the learner's own Workflows;
+//! - a request that changes a Workflow, such as to terminate or to reset it, is forwarded if that is on the Task Queue;
 //! - Workflows are started, and tasks are polled for, on that Task Queue alone;
-//! - reading comes through, also of others' Workflows, whoever has their ids;
-//! - everything else that changes something is refused: it would be somebody else's, or everybody's.
+//! - reading is allowed, also of others' Workflows by their ids;
+//! - everything else that changes something is refused: it would affect other learners.
 //!
-//! It keeps mistakes from doing harm, not attackers: whoever has the profile can ask the service without it.
+//! It protects against mistakes, not against attackers: with the profile, anybody can reach the service without the guard.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::{
     query::narrowed,
 };
 
-/// How long the question whose a Workflow is may take.
+/// How long looking up the Task Queue of a Workflow may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a learner may do; everything where there is no learner.
+/// The rules for one learner; everything is allowed where there is none.
 #[derive(Clone, Debug)]
 pub struct Guard {
     learner: Option<String>,
@@ -33,22 +33,22 @@ pub struct Guard {
     task_queue: String,
 }
 
-/// What is done about a method.
+/// The rule for a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Comes through.
+    /// Is forwarded.
     Pass,
     /// The field of this name is a query, which is narrowed.
     Narrow(&'static str),
-    /// A batch: narrowed, and of nothing but a query.
+    /// A batch: narrowed, and only by a query.
     Batch,
-    /// An order to a Workflow, which must be the learner's.
+    /// Changes a Workflow, which must be the learner's.
     Own,
     /// Starts a Workflow.
     Start,
     /// Polls for tasks.
     Poll,
-    /// Is for nobody.
+    /// Is refused.
     Refuse,
 }
 
@@ -74,14 +74,14 @@ fn rule(method: &str) -> Rule {
         | "UnpauseActivityExecution"
         | "ResetActivityExecution"
         | "UpdateActivityExecutionOptions"
-        // These go by names, without the token of a task.
+        // These name an Activity by ids, without a task token.
         | "RecordActivityTaskHeartbeatById"
         | "RespondActivityTaskCompletedById"
         | "RespondActivityTaskFailedById"
         | "RespondActivityTaskCanceledById" => Rule::Own,
         "StartWorkflowExecution" | "SignalWithStartWorkflowExecution" => Rule::Start,
         "PollWorkflowTaskQueue" | "PollActivityTaskQueue" | "PollNexusTaskQueue" => Rule::Poll,
-        // They are of tasks that were polled for, or of the worker that did.
+        // These carry the token of a task that the worker polled, or are about that worker.
         "RespondWorkflowTaskCompleted"
         | "RespondWorkflowTaskFailed"
         | "RespondQueryTaskCompleted"
@@ -96,7 +96,7 @@ fn rule(method: &str) -> Rule {
         | "ResetStickyTaskQueue"
         | "QueryWorkflow"
         | "PollWorkflowExecutionUpdate" => Rule::Pass,
-        // Of all, open or closed, with filters in place of a query: nothing of the lab asks for them.
+        // These have filters in place of a query, and nothing in the lab uses them.
         "ListOpenWorkflowExecutions" | "ListClosedWorkflowExecutions" | "ListArchivedWorkflowExecutions" => {
             Rule::Refuse
         }
@@ -120,11 +120,11 @@ impl Guard {
         self.learner.as_deref()
     }
 
-    /// Whether messages of the method at that path have to be looked at.
+    /// Whether messages of the method at that path have to be checked.
     pub(crate) fn is_needed(&self, path: &str) -> bool {
         let Some((service, method)) = path.trim_start_matches('/').split_once('/') else { return true };
         let is_of_workflows = service == WORKFLOWS && rule(method) != Rule::Pass;
-        // The cluster's own is read by anybody, and changed by nobody.
+        // A learner may read the cluster's settings, and change none.
         let reads = ["Get", "List", "Describe"].iter().any(|word| method.starts_with(word));
         let is_of_cluster = service.starts_with("temporal.api.") && service != WORKFLOWS && !reads;
         self.learner.is_some() && (is_of_workflows || is_of_cluster)
@@ -181,7 +181,7 @@ impl Guard {
             Rule::Own => self.own(link, &message).await?,
             Rule::Start => {
                 self.own_queue(&message)?;
-                // By its id it could end, or signal, one that is there.
+                // By its id it could terminate or signal a Workflow that is running.
                 let ends = message
                     .get_field_by_name("workflow_id_conflict_policy")
                     .and_then(|policy| policy.as_enum_number());
@@ -240,7 +240,7 @@ impl Guard {
         let queue = message.get_field_by_name("task_queue");
         let queue = queue.as_ref().and_then(|queue| queue.as_message());
         let kind = queue.and_then(|queue| queue.get_field_by_name("kind")?.as_enum_number());
-        // A worker's own queue has a name by chance, and says for which Task Queue it is.
+        // A worker's sticky queue has a random name, and says which Task Queue it belongs to.
         let field = if kind == Some(STICKY) { "normal_name" } else { "name" };
         let name = queue.and_then(|queue| api::text(queue, &[field])).unwrap_or_default();
         if self.is_own(&name) {
@@ -253,7 +253,7 @@ impl Guard {
         )))
     }
 
-    /// That the Workflow of an order is the learner's.
+    /// Checks that the Workflow of a request is the learner's.
     async fn own(&self, link: &Link, message: &DynamicMessage) -> Result<(), Status> {
         let places: [&[&str]; 4] = [
             &["workflow_execution", "workflow_id"],
@@ -267,7 +267,7 @@ impl Guard {
             ));
         };
         match self.queue_of(link, &id).await? {
-            // The service says itself that it is not there.
+            // The service answers that it does not exist.
             None => Ok(()),
             Some(queue) if self.is_own(&queue) => Ok(()),
             Some(queue) => Err(Status::permission_denied(format!(
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_that_the_service_has_is_read_or_ruled_on() {
+    fn every_method_that_the_service_has_is_read_only_or_has_a_rule() {
         let any = api::method("GetSystemInfo").expect("there is one");
         let service = any.parent_service();
         for method in service.methods() {
@@ -329,13 +329,13 @@ mod tests {
                 .any(|word| name.starts_with(word));
             assert!(
                 reads || of_a_task || rule(name) != Rule::Pass,
-                "{name} changes something, and comes through"
+                "{name} changes something, and is forwarded"
             );
         }
     }
 
     #[test]
-    fn without_a_learner_everything_comes_through() {
+    fn without_a_learner_everything_is_forwarded() {
         let everybody = Guard::new(None, "default");
         let ada = Guard::new(Some("ada"), "default");
         for method in ["TerminateWorkflowExecution", "ListWorkflowExecutions", "UpdateNamespace"] {

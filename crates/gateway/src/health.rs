@@ -1,87 +1,67 @@
-//! How the link does: whether the service answers, how fast, and since when not.
+//! Whether the service answers, how fast, and since when it does not.
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::{
     api,
     link::{Link, Silence},
-    serve::Gateway,
 };
 
-/// How often a service that answers is asked: thousands of labs may share it.
+/// How often we ask a service that answers: thousands of labs may share it.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How often one is that does not.
+/// How often we ask one that does not.
 const POLL_INTERVAL_WHILE_SILENT: Duration = Duration::from_secs(1);
-/// An answer that takes longer is none.
-const WITHIN: Duration = Duration::from_secs(8);
+/// An answer that takes longer counts as none.
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Asks the service again and again.
+/// Asks the service at these intervals, for as long as the gateway runs.
 pub(crate) async fn watch(link: Link) {
     let Some(method) = api::method("GetSystemInfo") else { return };
     let path = api::path(&method);
     loop {
         let begin = Instant::now();
-        let answer = link.ask(&path, Vec::new(), WITHIN).await;
-        note(&link, begin, answer.err());
+        let answer = link.ask(&path, Vec::new(), HEALTH_CHECK_TIMEOUT).await;
+        record(&link, begin, answer.err());
         let is_silent = link.heard().silent.is_some();
         tokio::time::sleep(if is_silent { POLL_INTERVAL_WHILE_SILENT } else { POLL_INTERVAL }).await;
     }
 }
 
-/// Notes what a question that was asked at that time was answered.
-fn note(link: &Link, asked: Instant, refused: Option<Status>) {
+/// Records the outcome of a request that was sent at that time.
+fn record(link: &Link, sent: Instant, error: Option<Status>) {
     let mut heard = link.heard();
-    match refused {
-        Some(status) if is_silence(status.code()) || refuses(&status) => {
-            let since = heard.silent.take().map_or(asked, |silence| silence.since);
-            let (why, refuses) = (status.message().to_owned(), refuses(&status));
+    match error {
+        Some(status) if is_silence(status.code()) || fails_authentication(&status) => {
+            let since = heard.silent.take().map_or(sent, |silence| silence.since);
+            let (why, refuses) = (status.message().to_owned(), fails_authentication(&status));
             heard.silent = Some(Silence { since, why, refuses });
         }
-        // Any other error is an answer, too.
+        // Any other error is an answer from the service.
         _ => {
             heard.silent = None;
-            heard.round_trip = Some(asked.elapsed());
+            heard.round_trip = Some(sent.elapsed());
         }
     }
 }
 
-/// Whether that is the link's failure, and not the service's word.
+/// Whether that is a failure of the link, and not an answer of the service.
 pub(crate) fn is_silence(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
 }
 
-/// Whether the service lets nobody in with these credentials.
-pub(crate) fn is_refusal(code: Code) -> bool {
+/// Whether authentication failed, or permission was denied.
+pub(crate) fn is_auth_error(code: Code) -> bool {
     matches!(code, Code::Unauthenticated | Code::PermissionDenied)
 }
 
-/// Whether it lets nobody in, in its own words or already in the handshake of TLS; nginx answers a client certificate that holds no
-/// more with HTTP status 400.
-fn refuses(status: &Status) -> bool {
+/// Whether authentication failed, by the status or already in the TLS handshake; nginx answers an expired client certificate with
+/// HTTP status 400.
+fn fails_authentication(status: &Status) -> bool {
     let words = status.message().to_lowercase();
     let signs = ["fatal alert", "certificaterequired", "certificateexpired", "http status 400"];
-    is_refusal(status.code()) || signs.iter().any(|sign| words.contains(sign))
-}
-
-/// What the gateway tells of itself: `GET /link`.
-pub(crate) fn report(gateway: &Gateway) -> Value {
-    let heard = gateway.link.heard();
-    let service = &gateway.link.service;
-    json!({
-        "address": service.address,
-        "namespace": service.namespace,
-        "tls": service.tls,
-        "learner": gateway.guard.learner(),
-        "answers": heard.silent.is_none() && heard.round_trip.is_some(),
-        "round_trip_ms": heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
-        "silent_for_s": heard.silent.as_ref().map(|silence| silence.since.elapsed().as_secs()),
-        "refuses": heard.silent.as_ref().is_some_and(|silence| silence.refuses),
-        "why": heard.silent.as_ref().map(|silence| &silence.why),
-        "findings": gateway.findings.to_json(),
-    })
+    is_auth_error(status.code()) || signs.iter().any(|sign| words.contains(sign))
 }
 
 #[cfg(test)]
@@ -89,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_let_in_no_more_is_told_from_a_link_that_is_down() {
+    fn a_failed_authentication_is_told_from_a_link_that_is_down() {
         for status in [
             Status::unauthenticated("HTTP status 401 Unauthorized"),
             Status::permission_denied("Request unauthorized."),
@@ -98,7 +78,7 @@ mod tests {
             Status::unavailable("received fatal alert: CertificateRequired"),
             Status::internal("HTTP status 400 Bad Request"),
         ] {
-            assert!(refuses(&status), "{status}");
+            assert!(fails_authentication(&status), "{status}");
         }
         for status in [
             Status::unavailable("tcp connect error: Connection refused (os error 111)"),
@@ -106,7 +86,7 @@ mod tests {
             Status::deadline_exceeded("no answer within 8 s"),
             Status::resource_exhausted("namespace rate limit exceeded"),
         ] {
-            assert!(!refuses(&status), "{status}");
+            assert!(!fails_authentication(&status), "{status}");
         }
     }
 }

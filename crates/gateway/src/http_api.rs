@@ -1,4 +1,4 @@
-//! The server's HTTP API, `/api/v1/…`: each place of it is a method of the gRPC one.
+//! The server's HTTP API, `/api/v1/…`: each route of it is a method of the gRPC one.
 
 use std::time::Duration;
 
@@ -8,30 +8,29 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor, prost::Message as _};
+use percent_encoding::percent_decode_str;
+use prost_reflect::{Cardinality, DynamicMessage, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use crate::{
-    api::{self, ROUTES, Route},
+    api::{ROUTES, Route},
+    gateway::Gateway,
     json,
-    serve::Gateway,
 };
 
-/// No order is longer.
-const LONGEST: usize = 4 * 1024 * 1024;
+/// The longest body of a request.
+const MAX_BODY: usize = 4 * 1024 * 1024;
 /// How long an answer may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same where the service holds a question until there is news, which it does for up to 20 s.
+/// The same for a long poll, which the service answers after up to 20 s.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a question waits for its turn: the page and the commands wait for five seconds for an answer, and then take the service for down.
-const TURNS: Duration = Duration::from_millis(3500);
 
 /// Answers a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
     match ask(&gateway, request).await {
         Ok(answer) => axum::Json(answer).into_response(),
-        Err(status) => refusal(&status),
+        Err(status) => error_response(&status),
     }
 }
 
@@ -42,22 +41,23 @@ async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
         return Err(Status::not_found(format!("there is no {} {}", parts.method, parts.uri.path())));
     };
     let form = route.method.input();
-    let body = to_bytes(body, LONGEST).await.map_err(|_| Status::invalid_argument("the body is too long"))?;
-    let mut order = match &body[..] {
+    let body =
+        to_bytes(body, MAX_BODY).await.map_err(|_| Status::invalid_argument("the body is too long"))?;
+    let mut request_json = match &body[..] {
         [] => Value::Object(Map::new()),
         body if route.has_body => serde_json::from_slice(body)
             .map_err(|error| Status::invalid_argument(format!("the body is no JSON: {error}")))?,
         _ => Value::Object(Map::new()),
     };
-    if !order.is_object() {
+    if !request_json.is_object() {
         return Err(Status::invalid_argument("the body is no JSON object"));
     }
     let asked = form_urlencoded::parse(query.as_bytes()).into_owned();
-    // What the path says goes before everything else.
+    // The path takes precedence over everything else.
     for (name, value) in asked.filter(|_| !route.has_body).chain(fields) {
-        set(&mut order, &form, &name, &value);
+        set(&mut request_json, &form, &name, &value);
     }
-    let message = json::from_json(form, order).map_err(Status::invalid_argument)?;
+    let message = json::from_json(form, request_json).map_err(Status::invalid_argument)?;
     let answer = gateway.ask(&route.method, &message, timeout(&message)).await?;
     Ok(json::to_json(&answer))
 }
@@ -69,25 +69,23 @@ fn timeout(message: &DynamicMessage) -> Duration {
     if waits { LONG_POLL_TIMEOUT } else { REQUEST_TIMEOUT }
 }
 
-/// The place that a path means, and what it has for fields.
+/// The route of a path, and the fields in it.
 fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, String)>)> {
     let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
     ROUTES
         .iter()
         .filter(|route| route.verb == verb)
         .filter_map(|route| Some((route, route.fields(&parts)?)))
-        .max_by_key(|(route, _)| route.words())
+        .max_by_key(|(route, _)| route.literals())
 }
 
-/// A part of a path as the text that it stands for.
+/// Decodes a part of a path.
 fn decode(part: &str) -> String {
-    // In a path a plus is a plus.
-    let escaped = format!("x={}", part.replace('+', "%2B"));
-    form_urlencoded::parse(escaped.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// Sets a field by its path, such as `execution.runId`. One that there is none of is left out, as the server does.
-fn set(order: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
+/// Sets a field by its path, such as `execution.runId`. A field that the message does not have is ignored, as by the server.
+fn set(request_json: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some(field) = form.get_field_by_json_name(name).or_else(|| form.get_field_by_name(name)) else {
         return;
@@ -95,10 +93,10 @@ fn set(order: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
     let key = field.json_name();
     match field.kind() {
         Kind::Message(form) if !rest.is_empty() => {
-            if !order[key].is_object() {
-                order[key] = json!({});
+            if !request_json[key].is_object() {
+                request_json[key] = json!({});
             }
-            set(&mut order[key], &form, rest, value);
+            set(&mut request_json[key], &form, rest, value);
         }
         kind => {
             let value = match kind {
@@ -107,33 +105,19 @@ fn set(order: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
                 _ => Value::String(value.to_owned()),
             };
             if field.cardinality() == Cardinality::Repeated {
-                match order[key].as_array_mut() {
+                match request_json[key].as_array_mut() {
                     Some(list) => list.push(value),
-                    None => order[key] = json!([value]),
+                    None => request_json[key] = json!([value]),
                 }
             } else {
-                order[key] = value;
+                request_json[key] = value;
             }
         }
     }
 }
 
-impl Gateway {
-    /// The service's answer to that message, where the guard lets it through.
-    pub(crate) async fn ask(
-        &self,
-        method: &prost_reflect::MethodDescriptor,
-        message: &DynamicMessage,
-        within: Duration,
-    ) -> Result<DynamicMessage, Status> {
-        let message = self.guard(method, message.clone()).await?.encode_to_vec();
-        let answer = self.link.ask_in_turn(&api::path(method), message, within, TURNS).await?;
-        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
-    }
-}
-
-/// A status as the server's HTTP API has it.
-fn refusal(status: &Status) -> Response {
+/// A status as the server's HTTP API answers it.
+fn error_response(status: &Status) -> Response {
     let http = match status.code() {
         Code::Ok => StatusCode::OK,
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,

@@ -20,7 +20,7 @@ pub(crate) fn to_json(message: &DynamicMessage) -> Value {
 /// A message from JSON.
 ///
 /// # Errors
-/// It is not of this form; the sentence says where.
+/// It does not match the descriptor; the sentence says where.
 pub(crate) fn from_json(form: MessageDescriptor, value: Value) -> Result<DynamicMessage, String> {
     let value = lengthen(value, &form);
     let options = DeserializeOptions::new().deny_unknown_fields(false);

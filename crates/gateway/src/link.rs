@@ -19,60 +19,62 @@ use tower_service::Service as _;
 
 use crate::service::{Service, chain};
 
-/// How long is waited, and up to as long again by chance, where the service has too much to do: what it sends away costs it little.
-const TURN: Duration = Duration::from_millis(250);
+/// The backoff where the service is over its rate limit, and up to as long again at random: what it refuses costs it little.
+const BUSY_BACKOFF: Duration = Duration::from_millis(250);
 
-/// The connection to a Temporal Service. It is made when it is first needed, and made again whenever it was lost.
+/// The connection to a Temporal Service. We connect at the first request, and again whenever the connection was lost.
 #[derive(Clone)]
 pub struct Link {
-    /// To where.
+    /// The service it leads to.
     pub service: Service,
     channel: Channel,
     pub(crate) heard: Arc<Mutex<Heard>>,
 }
 
-/// When the service was last heard of.
+/// What the last requests to the service have shown.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// How long its last answer to a short question took.
+    /// How long its last answer to a short request took.
     pub(crate) round_trip: Option<Duration>,
-    /// Where it does not do what it is asked.
+    /// Set while it does not answer, or authentication fails.
     pub(crate) silent: Option<Silence>,
 }
 
-/// That the service does not answer, or lets nobody in.
+/// The service does not answer, or authentication failed.
 #[derive(Debug)]
 pub(crate) struct Silence {
     /// Since when.
     pub(crate) since: Instant,
     /// What comes instead of an answer.
     pub(crate) why: String,
-    /// Whether it does answer, and refuses who asks: a key or a certificate holds no more.
+    /// Whether it does answer, but authentication failed: a key or a certificate is no longer valid.
     pub(crate) refuses: bool,
 }
 
 impl Link {
-    /// A connection to that service, yet to be made.
+    /// A link to that service, which connects at the first request.
     pub fn new(service: Service) -> Link {
         let channel = service.endpoint.connect_lazy();
         Link { service, channel, heard: Arc::default() }
     }
 
-    /// What [`ask`](Link::ask) brings, asked again for as long as `turns` while the service has too much to do: Temporal Cloud answers
-    /// thirty lists and counts of a namespace in a second, and a class has to take turns.
-    pub(crate) async fn ask_in_turn(
+    /// As [`ask`](Link::ask), retried for up to `busy_timeout` while the service is over its rate limit: Temporal Cloud answers thirty
+    /// lists and counts of a namespace per second, and a class shares them.
+    pub(crate) async fn ask_with_retries(
         &self,
         method: &str,
         message: Vec<u8>,
         within: Duration,
-        turns: Duration,
+        busy_timeout: Duration,
     ) -> Result<Bytes, Status> {
         let begin = Instant::now();
         loop {
-            // Not all at once again.
-            let wait = TURN.mul_f64(1.0 + fastrand::f64());
+            // A whole class must not retry at the same moment.
+            let wait = BUSY_BACKOFF.mul_f64(1.0 + fastrand::f64());
             match self.ask(method, message.clone(), within).await {
-                Err(status) if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < turns => {
+                Err(status)
+                    if status.code() == Code::ResourceExhausted && begin.elapsed() + wait < busy_timeout =>
+                {
                     tokio::time::sleep(wait).await;
                 }
                 answer => break answer,
@@ -83,20 +85,20 @@ impl Link {
     /// The service's answer to a message of that method, such as `/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo`.
     ///
     /// # Errors
-    /// What the service says, or why it cannot be asked.
+    /// The service's own status, or why there is no answer.
     pub async fn ask(&self, method: &str, message: Vec<u8>, within: Duration) -> Result<Bytes, Status> {
         let message = Bytes::from(message);
         let path: PathAndQuery = method.parse().map_err(|_| Status::internal("that is no method"))?;
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
         let answer = tokio::time::timeout(within, async {
-            let mut tries = 1;
+            let mut attempts = 1;
             loop {
                 let mut request = tonic::Request::new(message.clone());
                 *request.metadata_mut() = self.service.metadata.clone();
                 request.set_timeout(within);
                 grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
                 match grpc.unary(request, path.clone(), Raw).await {
-                    Err(status) if tries < TRIES && was_not_sent(&status) => tries += 1,
+                    Err(status) if attempts < MAX_ATTEMPTS && was_not_sent(&status) => attempts += 1,
                     answer => break answer,
                 }
             }
@@ -104,7 +106,7 @@ impl Link {
         let begin = Instant::now();
         match answer.await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            // tonic waits no longer either, and where it is the first to say so, it says that the question was cancelled.
+            // tonic has the same timeout, and where it is the first to expire, it says that the request was cancelled.
             Ok(Err(status)) if status.code() != Code::Cancelled || begin.elapsed() < within => {
                 Err(plain(&status))
             }
@@ -112,7 +114,7 @@ impl Link {
         }
     }
 
-    /// Hands a whole gRPC request on, and its answer back.
+    /// Forwards a whole gRPC request, and returns its answer.
     pub(crate) async fn forward(
         &self,
         mut request: Request<tonic::body::Body>,
@@ -135,13 +137,13 @@ impl Link {
         })
     }
 
-    /// As [`Link::forward`], once more where the connection was about to be closed and the request did not get onto it: the other
-    /// side may do that at any time, and a proxy does so after some thousand requests.
-    pub(crate) async fn forward_surely(
+    /// As [`Link::forward`], retried where the connection was being closed and the request was not sent: the other side may close it
+    /// at any time, and a proxy does so after some thousand requests.
+    pub(crate) async fn forward_with_retries(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<tonic::body::Body>, Status> {
-        for _ in 1..TRIES {
+        for _ in 1..MAX_ATTEMPTS {
             match self.forward(request.clone().map(tonic::body::Body::new)).await {
                 Err(status) if status.metadata().contains_key(NOT_SENT) => {}
                 answer => return answer,
@@ -155,10 +157,10 @@ impl Link {
     }
 }
 
-/// Marks a status of this gateway's own making, for a request that the service has not had.
+/// Marks a status that this gateway made, for a request that was not sent to the service.
 const NOT_SENT: &str = "not-sent";
-/// So often a request is sent that did not get onto a connection.
-const TRIES: u32 = 4;
+/// The attempts for a request that was not sent on a connection.
+const MAX_ATTEMPTS: u32 = 4;
 
 /// Whether hyper says that the request was never sent.
 fn was_not_sent(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -172,7 +174,7 @@ fn was_not_sent(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// A status whose message has the causes that tonic keeps beside it, and whose code is that of what has answered.
+/// The status with the causes that tonic keeps beside it in its message, and with the code of whoever answered.
 fn plain(status: &Status) -> Status {
     if let Some(http) = http_status(status.message()) {
         return Status::new(code_of(http), format!("HTTP status {http}"));
@@ -198,7 +200,7 @@ fn http_status(words: &str) -> Option<&str> {
     (!status.starts_with("200")).then_some(status)
 }
 
-/// What gRPC has an HTTP status mean. Only who tells silence from an answer can tell a service that is gone behind its proxy.
+/// The gRPC code of an HTTP status. By it we tell a service that is gone behind its proxy from one that answers.
 fn code_of(http: &str) -> Code {
     match http.get(..3) {
         Some("401") => Code::Unauthenticated,
@@ -209,7 +211,7 @@ fn code_of(http: &str) -> Code {
     }
 }
 
-/// Messages as they are.
+/// Passes messages through as bytes.
 struct Raw;
 
 impl Codec for Raw {

@@ -10,9 +10,19 @@ use std::{
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use gateway::{Gateway, Guard, Link, Service};
+use lab_client::start_failure::StartFailure;
 
 fn main() -> ExitCode {
-    loopback::block_on(run(&cli().get_matches()))
+    let arguments = cli().get_matches();
+    loopback::block_on(async {
+        let outcome = run(&arguments).await;
+        if let (Err(error), Some(file)) = (&outcome, arguments.get_one::<PathBuf>("failure-file")) {
+            let failure = StartFailure { error: format!("{error:#}") };
+            // Standard error has it as well.
+            let _ = files::replace(file, failure.to_json().to_string().as_bytes(), 0o600);
+        }
+        outcome
+    })
 }
 
 /// The command line.
@@ -32,12 +42,12 @@ fn cli() -> Command {
         .arg(flag("profile", "NAME", "The profile in temporal.toml; else what TEMPORAL_PROFILE says, else default"))
         .arg(flag("address", "HOST:PORT", "A service without TLS at that address, in place of a profile's"))
         .arg(flag("namespace", "NAME", "The namespace there").default_value("default").requires("address"))
-        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's is touched"))
+        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's Workflows are touched"))
         .arg(
             Arg::new("board")
                 .long("board")
                 .action(ArgAction::SetTrue)
-                // A learner's lists are of the learner's own.
+                // A learner's lists show only the learner's own Workflows.
                 .conflicts_with("learner")
                 .help("Also the board of a class: a page at / of the HTTP port, and its rows at /board.json"),
         )
@@ -45,6 +55,10 @@ fn cli() -> Command {
         .arg(port("http-port", "7243", "The port for the HTTP API; 0 takes a free one"))
         .arg(
             flag("ready-file", "FILE", "A file to write the URL of the HTTP API to, once the service was found fit")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            flag("failure-file", "FILE", "A file to write to, as JSON, why it did not start")
                 .value_parser(value_parser!(PathBuf)),
         )
 }
@@ -67,7 +81,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
         findings = gateway::preflight(&link) => findings?,
     };
     let service = &link.service;
-    // Whoever reads this may be gone; the gateway goes on.
+    // Nobody may be reading this any more; the gateway continues.
     let _ = writeln!(
         io::stdout(),
         "gateway to {}, namespace {}{}: gRPC on {}, HTTP API on {}",

@@ -1,17 +1,18 @@
-//! What a lab needs of a service, looked at before it starts: an answer, the namespace, two Search Attributes.
+//! Checks what a lab needs of a service before it starts: an answer, the namespace, two Search Attributes.
 //!
-//! What is missing is made where the service allows it. Where it does not, the error says who can, and by which command.
+//! The gateway creates what is missing where the service allows it. Where it does not, the error says who can, and by which command.
 
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use lab_client::link::Findings;
 use prost_reflect::prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::{
     api::{self, OPERATOR, WORKFLOWS},
-    health::{is_refusal, is_silence},
+    health::{is_auth_error, is_silence},
     json,
     link::Link,
     service::Service,
@@ -19,32 +20,17 @@ use crate::{
 
 /// How long each answer may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long what was made may take until it is known everywhere: namespaces and Search Attributes are cached.
-const KNOWN_WITHIN: Duration = Duration::from_secs(60);
-/// How often is looked whether it is.
+/// How long a new namespace or Search Attribute may take until it is known everywhere: the service caches them.
+const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often we check that it is.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a namespace that is made here keeps what has ended: three days, the least that Temporal Cloud would have, too.
+/// How long a namespace that the gateway creates keeps closed Workflows: three days.
 const RETENTION: &str = "259200s";
 
-/// What was found, and what was made.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// The version of the server, as far as it says.
-    pub server: String,
-    /// What was made, for a sentence each.
-    pub made: Vec<String>,
-}
-
-impl Findings {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({ "server": self.server, "made": self.made })
-    }
-}
-
-/// Looks at the service, and makes what is missing.
+/// Checks the service, and creates what is missing.
 ///
 /// # Errors
-/// The service does not answer, refuses the credentials, or lacks what only somebody else can make.
+/// The service does not answer, authentication failed, or something is missing that only somebody else can create.
 pub async fn preflight(link: &Link) -> Result<Findings> {
     let service = &link.service;
     let mut findings = Findings::default();
@@ -86,8 +72,7 @@ async fn make_namespace(link: &Link) -> Result<()> {
 /// Returns whether any had to be made.
 async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
-    // A namespace that was made a moment ago, by this lab or by another, is known at once where it is kept, and seconds later
-    // where it is used.
+    // A namespace that was created a moment ago, by this lab or by another, is known seconds later to the parts that cache it.
     let looked = until_known(async || match missing(link).await {
         Err(status) if status.code() == Code::NotFound => None,
         looked => Some(looked),
@@ -139,7 +124,7 @@ async fn missing(link: &Link) -> Result<Vec<&'static str>, Status> {
             let has = |name: &&str| !answer["customAttributes"][*name].is_null();
             Ok(contract::SEARCH_ATTRIBUTES.into_iter().filter(|name| !has(name)).collect())
         }
-        // Temporal Cloud lets nobody list them.
+        // Temporal Cloud does not allow listing them.
         Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => {
             missing_by_queries(link).await
         }
@@ -147,17 +132,18 @@ async fn missing(link: &Link) -> Result<Vec<&'static str>, Status> {
     }
 }
 
-/// Those that a query may not ask for.
+/// Those that a query cannot name.
 async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     let mut missing = Vec::new();
     for name in contract::SEARCH_ATTRIBUTES {
         let count = json!({ "namespace": link.service.namespace, "query": format!("{name} = 'nobody'") });
         // A whole class starts its labs at this moment.
-        match ask_in_turn(link, WORKFLOWS, "CountWorkflowExecutions", &count, KNOWN_WITHIN).await {
+        match ask_with_retries(link, WORKFLOWS, "CountWorkflowExecutions", &count, PROPAGATION_TIMEOUT).await
+        {
             Ok(_) => {}
             Err(status) => match status.code() {
                 Code::InvalidArgument => missing.push(name),
-                // Where nothing may be asked, nothing is known to be missing.
+                // Where no query is allowed, we cannot know that something is missing.
                 Code::ResourceExhausted | Code::PermissionDenied | Code::Unimplemented => {}
                 _ => return Err(status),
             },
@@ -176,34 +162,35 @@ async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(KNOWN_WITHIN, found).await.ok()
+    tokio::time::timeout(PROPAGATION_TIMEOUT, found).await.ok()
 }
 
 /// The service's answer to that message, both as JSON.
 pub(crate) async fn ask(link: &Link, service: &str, method: &str, message: &Value) -> Result<Value, Status> {
-    ask_in_turn(link, service, method, message, Duration::ZERO).await
+    ask_with_retries(link, service, method, message, Duration::ZERO).await
 }
 
-/// The same, for as long as `turns` while the service has too much to do.
-async fn ask_in_turn(
+/// The same, retried for up to `busy_timeout` while the service is over its rate limit.
+async fn ask_with_retries(
     link: &Link,
     service: &str,
     method: &str,
     message: &Value,
-    turns: Duration,
+    busy_timeout: Duration,
 ) -> Result<Value, Status> {
     let method =
         api::method_of(service, method).ok_or_else(|| Status::internal("there is no such method"))?;
     let message = json::from_json(method.input(), message.clone()).map_err(Status::internal)?;
-    let answer =
-        link.ask_in_turn(&api::path(&method), message.encode_to_vec(), REQUEST_TIMEOUT, turns).await?;
+    let answer = link
+        .ask_with_retries(&api::path(&method), message.encode_to_vec(), REQUEST_TIMEOUT, busy_timeout)
+        .await?;
     let answer =
         api::answer(&method, &answer).ok_or_else(|| Status::internal("the answer cannot be read"))?;
     Ok(json::to_json(&answer))
 }
 
-/// What is seen where no connection comes about, in small letters, and what it means. The first that fits counts.
-const SEEN: [(&[&str], &str); 12] = [
+/// What an error says where no connection could be made, in small letters, and what to do. The first match counts.
+const CONNECTION_ERRORS: [(&[&str], &str); 12] = [
     (
         &["peer certificate: certificate expired", "peer certificate: expired"],
         "its certificate has expired: ask whoever runs the service for a new one, and look whether this machine's clock is right",
@@ -248,13 +235,13 @@ const WANTS_CERTIFICATE: &str = "it seems to want a client certificate: name its
 const REFUSES_CERTIFICATE: &str = "it seems not to take the client certificate: look who has signed it, and until when it holds, by: \
      openssl x509 -noout -issuer -dates -in FILE";
 
-/// What that means, and what to do.
+/// The error for a person: what happened, and what to do.
 fn explain(link: &Link, status: &Status) -> anyhow::Error {
     let Service { address, namespace, tls, has_certificate, .. } = &link.service;
     let words = status.message();
     let lower = words.to_lowercase();
     let is_seen = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-    if is_refusal(status.code()) {
+    if is_auth_error(status.code()) {
         let hint = match (link.service.has_api_key(), has_certificate) {
             (true, _) => "look whether the profile's api_key is right, still holds",
             (false, true) => {
@@ -265,13 +252,13 @@ fn explain(link: &Link, status: &Status) -> anyhow::Error {
             }
         };
         return anyhow!(
-            "the service at {address} refuses who you are ({words}): {hint}, and is for namespace {namespace}"
+            "the service at {address}: authentication failed ({words}): {hint}, and is for namespace {namespace}"
         );
     }
-    // Who is refused late in the handshake of TLS, or speaks none, only sees that the other side hangs up. nginx answers 400.
+    // A client that fails late in the TLS handshake, or does not use TLS, only sees that the other side hangs up. nginx answers 400.
     let hangs_up = status.code() == Code::Cancelled
         || is_seen(&["frame", "h2 protocol", "broken pipe", "closed", "reset", "http status 400"]);
-    let hint = if let Some((_, hint)) = SEEN.iter().find(|(signs, _)| is_seen(signs)) {
+    let hint = if let Some((_, hint)) = CONNECTION_ERRORS.iter().find(|(signs, _)| is_seen(signs)) {
         hint
     } else if hangs_up {
         match (tls, has_certificate) {

@@ -1,10 +1,19 @@
 //! Queries of lists, counts and batches, narrowed to a learner's own Workflows.
 
-/// A query for what it is for on that Task Queue alone; nothing of one that could close the bracket around it.
+/// The query for what it finds on that Task Queue alone. Nothing where its quotes or brackets do not match, or it has a comment, in which
+/// they would not count: it could close the bracket around it.
 pub(crate) fn narrowed(query: &str, task_queue: &str) -> Option<String> {
-    let own = format!("TaskQueue=\"{task_queue}\"");
+    let plain = without_texts(query)?;
+    if NOT_FOR_A_QUERY.iter().any(|sign| plain.contains(sign)) {
+        return None;
+    }
     // What groups and sorts comes after all conditions.
-    let (conditions, rest) = split_off_rest(query)?;
+    let end = end_of_conditions(&plain);
+    if !is_balanced(&plain[..end]) {
+        return None;
+    }
+    let own = format!("TaskQueue=\"{task_queue}\"");
+    let (conditions, rest) = query.split_at(end);
     Some(match (conditions.trim(), rest.trim()) {
         ("", "") => own,
         ("", rest) => format!("{own} {rest}"),
@@ -13,54 +22,56 @@ pub(crate) fn narrowed(query: &str, task_queue: &str) -> Option<String> {
     })
 }
 
-/// The conditions of a query, and its `GROUP BY` or `ORDER BY`, which may stand in no text. The service reads it as MySQL would, with
-/// comments, in which a bracket or a quote does not count: there are none in conditions that come through.
-pub(crate) fn split_off_rest(query: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
-    let mut open = 0_u32;
-    let bytes = query.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match (quote, bytes[at]) {
-            (Some(b'"' | b'\''), b'\\') => at += 1,
-            (Some(sign), byte) if byte == sign => quote = None,
-            (None, byte @ (b'"' | b'\'' | b'`')) => quote = Some(byte),
-            (None, b'#' | b'-' | b'/' | b'@') if is_not_for_a_query(&bytes[at..]) => return None,
-            (None, b'(') => open += 1,
-            (None, b')') => open = open.checked_sub(1)?,
-            (None, b'G' | b'g' | b'O' | b'o') if is_start_of_word(bytes, at) => {
-                let rest = &query[at..];
-                let mut words = rest.split_ascii_whitespace();
-                let first = words.next().unwrap_or_default();
-                let is_rest = first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order");
-                if is_rest && words.next().is_some_and(|word| word.eq_ignore_ascii_case("by")) {
-                    return (open == 0).then(|| query.split_at(at));
-                }
-            }
+/// How a comment begins for the service, which reads a query as MySQL would; and a variable, in whose name a quote is a letter.
+const NOT_FOR_A_QUERY: [&str; 5] = ["#", "--", "/*", "//", "@"];
+
+/// The query with spaces in place of its texts and quoted names, so that each byte keeps its place. Nothing where one is not closed.
+fn without_texts(query: &str) -> Option<String> {
+    let mut plain = String::with_capacity(query.len());
+    let (mut quote, mut escaped) = (None, false);
+    for c in query.chars() {
+        let was_quoted = quote.is_some();
+        match quote {
+            _ if escaped => escaped = false,
+            Some('"' | '\'') if c == '\\' => escaped = true,
+            Some(sign) if c == sign => quote = None,
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
             _ => {}
         }
-        at += 1;
+        match was_quoted || quote.is_some() {
+            true => plain.extend(std::iter::repeat_n(' ', c.len_utf8())),
+            false => plain.push(c),
+        }
     }
-    (open == 0 && quote.is_none()).then_some((query, ""))
+    quote.is_none().then_some(plain)
 }
 
-/// Whether a comment begins there, or the name of a variable, in which a quote is a letter.
-fn is_not_for_a_query(bytes: &[u8]) -> bool {
-    [&b"#"[..], b"--", b"/*", b"//", b"@"].iter().any(|begin| bytes.starts_with(begin))
+fn is_balanced(conditions: &str) -> bool {
+    let mut open = 0_i32;
+    let never_below = conditions.chars().all(|c| {
+        open += i32::from(c == '(') - i32::from(c == ')');
+        open >= 0
+    });
+    never_below && open == 0
 }
 
-fn is_start_of_word(bytes: &[u8], at: usize) -> bool {
-    at == 0 || bytes[at - 1].is_ascii_whitespace() || bytes[at - 1] == b')'
+/// Where a `GROUP BY` or an `ORDER BY` begins; the end of the query without one.
+fn end_of_conditions(plain: &str) -> usize {
+    let is_end = |at: usize| {
+        let is_start_of_word =
+            at == 0 || plain[..at].ends_with(|c: char| c.is_ascii_whitespace() || c == ')');
+        let mut words = plain[at..].split_ascii_whitespace();
+        let first = words.next().unwrap_or_default();
+        is_start_of_word
+            && (first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order"))
+            && words.next().is_some_and(|word| word.eq_ignore_ascii_case("by"))
+    };
+    plain.char_indices().map(|(at, _)| at).find(|&at| is_end(at)).unwrap_or(plain.len())
 }
-
-// Where it is from this file, since the fuzz target takes this one in by its path as well.
-#[cfg(test)]
-#[path = "query/brackets.rs"]
-mod brackets;
 
 #[cfg(test)]
 mod tests {
-    use super::{brackets::brackets, *};
+    use super::*;
 
     #[test]
     fn a_query_is_narrowed_to_the_learners_own() {
@@ -80,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_close_the_bracket_around_a_query() {
+    fn a_comment_or_an_unbalanced_bracket_does_not_reach_other_learners_transfers() {
         for query in ["A=1) OR (B=2", "(A=1", "A=1)", "A=\"1", "A='\\'", "A=1) GROUP BY ExecutionStatus"] {
             assert_eq!(narrowed(query, "q"), None, "{query}");
         }
@@ -98,44 +109,5 @@ mod tests {
         for query in ["(A=1 OR (B=')'))", "A='#' OR A=\"--\" OR A='/*' OR A=-1", "A BETWEEN 1-2 AND 4/2"] {
             assert!(narrowed(query, "q").is_some(), "{query}");
         }
-    }
-
-    #[test]
-    fn what_comes_through_has_its_brackets_for_the_service_too() {
-        let words = [
-            "(",
-            ")",
-            "'",
-            "\"",
-            "`",
-            "\\",
-            "-",
-            "--",
-            "#",
-            "/",
-            "/*",
-            "*/",
-            "//",
-            "@",
-            "@@",
-            "\n",
-            " ",
-            "A=1",
-            "OR",
-            "ü",
-            " GROUP BY ",
-            " order by ",
-        ];
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut through = 0;
-        for _ in 0..300_000 {
-            let length = random.usize(1..16);
-            let query: String = (0..length).map(|_| words[random.usize(..words.len())]).collect();
-            if let Some((conditions, _)) = split_off_rest(&query) {
-                assert_eq!(brackets(conditions), Some((0, 0)), "{query:?}");
-                through += usize::from(conditions.contains('('));
-            }
-        }
-        assert!(through > 1_000, "only {through} had brackets, and came through");
     }
 }

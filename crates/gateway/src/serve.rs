@@ -1,42 +1,14 @@
 //! The two sockets: gRPC, and the HTTP API.
 
-use std::sync::Arc;
-
 use axum::{Router, extract::State, middleware, routing::get};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tokio::{net::TcpListener, task::JoinSet};
-use tonic::Status;
 
-use crate::{Findings, Guard, Link, board, health, http_api, proxy};
-
-/// A gateway for one lab.
-#[derive(Clone)]
-pub struct Gateway {
-    /// The connection to the service.
-    pub link: Link,
-    /// What comes through.
-    pub guard: Arc<Guard>,
-    /// What was found at the start.
-    pub findings: Arc<Findings>,
-    /// Whether the board of a class is served as well.
-    pub board: bool,
-}
-
-impl Gateway {
-    /// The message as it may be handed on.
-    pub(crate) async fn guard(
-        &self,
-        method: &MethodDescriptor,
-        message: DynamicMessage,
-    ) -> Result<DynamicMessage, Status> {
-        self.guard.check(&self.link, method, message).await
-    }
-}
+use crate::{board, gateway::Gateway, health, http_api, proxy};
 
 /// Answers on both sockets until `shutdown` is done.
 pub async fn serve(
@@ -46,7 +18,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut app = Router::new()
-        .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(health::report(&gateway))))
+        .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(gateway.report().to_json())))
         .fallback(http_api::answer)
         .with_state(gateway.clone());
     if let Some(own) = http.local_addr().ok().filter(|_| gateway.board) {

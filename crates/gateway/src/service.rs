@@ -12,14 +12,14 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 
-/// How long a connection may take to be made.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// A connection on which nothing happens is asked for a sign of life this often, and given up without one.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// So long a sign of life may take.
-const SIGN_WITHIN: Duration = Duration::from_secs(10);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an idle connection sends a keep-alive ping; without an answer it is closed.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the answer to a ping may take.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a profile without an address means.
+/// The address of a profile that names none.
 const DEFAULT_ADDRESS: &str = "localhost:7233";
 
 /// A Temporal Service, by its profile.
@@ -33,7 +33,7 @@ pub struct Service {
     pub tls: bool,
     /// Whether a client certificate is shown.
     pub(crate) has_certificate: bool,
-    /// What every request carries: an API key, and what the profile adds.
+    /// The metadata of every request: an API key, and what the profile adds.
     pub(crate) metadata: MetadataMap,
     pub(crate) endpoint: Endpoint,
 }
@@ -91,9 +91,9 @@ impl Service {
         let address = format!("{host}:{}", url.port_or_known_default().unwrap_or(7233));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .with_context(|| format!("{url} is no address: it needs to be host:port"))?
-            .connect_timeout(CONNECT_WITHIN)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(SIGN_WITHIN)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let tls = options.tls_options.is_some();
         // An address with a scheme would go before the tls part.

@@ -1,4 +1,4 @@
-//! A gateway for as long as a command runs: the way to a remote Temporal Service, with its TLS and its API key.
+//! A gateway to a remote Temporal Service for as long as a command runs.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{Endpoints, http, state::RemoteService};
+use lab_client::{Endpoints, link::LinkReport, start_failure::StartFailure, state::RemoteService};
 
 use crate::{
     build, logs,
@@ -50,10 +50,14 @@ impl Gateway {
             build::build(project, &[GATEWAY])?.get(GATEWAY).context("cargo did not build the gateway")?;
         project.make_lab()?;
         let ready = project.ready_file(&format!("gateway-{}", std::process::id()));
-        let _ = fs::remove_file(&ready);
+        let failure = StartFailure::file_beside(&ready);
+        for left in [&ready, &failure] {
+            let _ = fs::remove_file(left);
+        }
         let mut command = Command::new(program);
         // Where nobody asks for its gRPC, any port will do.
         command.args(["--port", "0"]).args(flags).arg("--ready-file").arg(&ready);
+        command.arg("--failure-file").arg(&failure);
         for (flag, value) in services::flags_of(remote_service) {
             command.arg(flag).arg(value);
         }
@@ -62,7 +66,6 @@ impl Gateway {
             dev_server::forget_settings(&mut command);
         }
         let log = logs::open(project, LOG)?;
-        let mut said = logs::Tail::from_end(project.log(LOG));
         let mut tied = process::tied(&process::privately(&command));
         tied.process_group(0);
         tied.stdin(Stdio::piped())
@@ -78,9 +81,8 @@ impl Gateway {
                 break;
             }
             if gateway.ended().is_some() {
-                let lines = said.new_lines();
-                let why = lines.iter().rev().find_map(|line| line.strip_prefix("error: "));
-                bail!("{}", why.unwrap_or("the gateway has ended without a word"));
+                let why = StartFailure::read(&failure).map(|failure| failure.error);
+                bail!("{}", why.unwrap_or_else(|| "the gateway has ended without a word".to_owned()));
             }
             if begin.elapsed() > READY_WITHIN {
                 bail!(
@@ -90,11 +92,11 @@ impl Gateway {
             }
             thread::sleep(POLL_INTERVAL);
         }
-        for made in said.new_lines().iter().filter(|line| line.starts_with("made ")) {
-            stderrln!("{made}");
+        let link = LinkReport::ask(&gateway.url)?;
+        for made in &link.findings.made {
+            stderrln!("made {made}, which was missing");
         }
-        let link = http::get_json(&format!("{}/link", gateway.url))?;
-        gateway.namespace = link["namespace"].as_str().unwrap_or_default().to_owned();
+        gateway.namespace = link.namespace;
         Ok(gateway)
     }
 
@@ -114,6 +116,8 @@ impl Drop for Gateway {
         let ending = Ending { grace: GRACE, hurry: &|| false };
         process::end_group(self.child.id(), Some(&mut self.child), &ending);
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.ready);
+        for left in [&self.ready, &StartFailure::file_beside(&self.ready)] {
+            let _ = fs::remove_file(left);
+        }
     }
 }

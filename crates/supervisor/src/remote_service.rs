@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 use checkout::Project;
-use lab_client::state::RemoteService;
+use lab_client::{link::LinkReport, state::RemoteService};
 use serde_json::Value;
 
 /// The file that tells the next start which service it was.
@@ -51,9 +51,8 @@ pub fn name(remote_service: &RemoteService) -> String {
 }
 
 /// What the gateway has found out is put in.
-pub fn complete(remote_service: &mut RemoteService, link: &Value) {
-    let text = |name: &str| link[name].as_str().unwrap_or_default().to_owned();
-    (remote_service.address, remote_service.namespace) = (text("address"), text("namespace"));
+pub fn complete(remote_service: &mut RemoteService, link: &LinkReport) {
+    (remote_service.address, remote_service.namespace) = (link.address.clone(), link.namespace.clone());
     let host = remote_service.address.rsplit_once(':').map_or("", |(host, _)| host);
     if remote_service.ui.is_empty() && (host.ends_with(".tmprl.cloud") || host.ends_with(".api.temporal.io"))
     {
@@ -63,7 +62,6 @@ pub fn complete(remote_service: &mut RemoteService, link: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
 
@@ -75,7 +73,12 @@ mod tests {
             ("temporal.example:7233", ""),
         ] {
             let mut remote_service = RemoteService::default();
-            complete(&mut remote_service, &json!({ "address": address, "namespace": "spring.a1b2c" }));
+            let link = LinkReport {
+                address: address.to_owned(),
+                namespace: "spring.a1b2c".to_owned(),
+                ..LinkReport::default()
+            };
+            complete(&mut remote_service, &link);
             assert_eq!((&*remote_service.ui, &*remote_service.namespace), (ui, "spring.a1b2c"));
         }
     }

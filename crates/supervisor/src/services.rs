@@ -11,6 +11,7 @@ use dev_server::DevServer;
 pub use lab_client::state::{ACCOUNT_API, TEMPORAL, TRANSFER_WEB, WORKER};
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
+    start_failure::StartFailure,
     state::{self, RemoteService},
 };
 
@@ -135,7 +136,7 @@ pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
     SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
 
-/// The way to a remote Temporal Service.
+/// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 
 /// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker leaves while its server listens.
@@ -249,6 +250,7 @@ fn gateway_arguments(setup: &Setup, remote_service: &RemoteService) -> Vec<OsStr
         ("--port", port(ports::TEMPORAL)),
         ("--http-port", port(ports::TEMPORAL_HTTP)),
         ("--ready-file", setup.ready_file(TEMPORAL).into()),
+        ("--failure-file", StartFailure::file_beside(&setup.ready_file(TEMPORAL)).into()),
     ];
     flags.extend(flags_of(remote_service));
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()

@@ -22,7 +22,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab_client::{http, progress::Progress, state::RemoteService, temporal::Server, time};
+use lab_client::{
+    link::LinkReport, progress::Progress, start_failure::StartFailure, state::RemoteService,
+    temporal::Server, time,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -359,7 +362,7 @@ impl Supervisor {
                     "{} was not ready after {}{}",
                     late.service.name,
                     terminal::duration(READY_WITHIN.as_secs_f64()),
-                    self.last_words(late.service.name)
+                    self.quote(late.service.name, None)
                 );
             }
         }
@@ -647,9 +650,9 @@ impl Supervisor {
     /// Learns from the gateway which service that is, and has the lab begin anew there, where it is to.
     fn meet_service(&mut self) -> Result<()> {
         let Some(remote_service) = &mut self.setup.remote_service else { return Ok(()) };
-        let link = http::get_json(&format!("{}/link", self.setup.ports.url(ports::TEMPORAL_HTTP)))?;
+        let link = LinkReport::ask(&self.setup.ports.url(ports::TEMPORAL_HTTP))?;
         remote_service::complete(remote_service, &link);
-        for made in link["findings"]["made"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for made in &link.findings.made {
             self.journal.note(&format!("made {made}, which the service lacked"));
         }
         self.state.remote_service = self.setup.remote_service.clone();
@@ -709,14 +712,15 @@ impl Supervisor {
 
     /// A service has ended by itself, or could not be started: it is started again later.
     fn handle_end(&mut self, at: usize, end: &End) -> Result<()> {
+        let name = self.services[at].service.name;
+        let failure = StartFailure::read(&StartFailure::file_beside(&self.setup.ready_file(name)));
         // Whoever it has started goes with it.
         self.end(at);
-        let name = self.services[at].service.name;
         if !self.state.ready {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
             }
-            bail!("{name} {}, so the lab did not start{}", end.early(), self.last_words(name));
+            bail!("{name} {}, so the lab did not start{}", end.early(), self.quote(name, failure));
         }
         let ran = self.services[at].begun.elapsed();
         let service = &mut self.services[at];
@@ -758,7 +762,7 @@ impl Supervisor {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
         }
-        let _ = fs::remove_file(self.setup.ready_file(service.name));
+        self.remove_ready_file(service.name);
         let log = logs::open(&self.setup.project, service.name)?;
         temporal_cli::verify(&program)?;
         let mut command = Command::new(program);
@@ -794,10 +798,10 @@ impl Supervisor {
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
         // It is ready no more, and after the last stop nothing is left lying about.
-        let _ = fs::remove_file(self.setup.ready_file(service.service.name));
+        self.remove_ready_file(self.services[at].service.name);
         if killed {
             let why = if hurry() { "was to end at once" } else { "did not end by itself" };
-            self.journal.note(&format!("{} {why} and was killed", service.service.name));
+            self.journal.note(&format!("{} {why} and was killed", self.services[at].service.name));
         }
         self.record_or_note();
     }
@@ -909,10 +913,17 @@ impl Supervisor {
         });
     }
 
-    /// The last lines of a service's log, for an error.
-    fn last_words(&self, name: &str) -> String {
+    /// Removes what a service writes when it is ready, or why it did not start.
+    fn remove_ready_file(&self, name: &str) {
+        let ready = self.setup.ready_file(name);
+        let _ = fs::remove_file(StartFailure::file_beside(&ready));
+        let _ = fs::remove_file(ready);
+    }
+
+    /// Why a service did not start, or else the last lines of its log, for a person to read.
+    fn quote(&self, name: &str, failure: Option<StartFailure>) -> String {
         let log = self.setup.project.log(name);
-        let lines = logs::last_lines(&log, 12);
+        let lines = failure.map_or_else(|| logs::last_lines(&log, 12), |failure| failure.lines());
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
     }
 }

@@ -7,10 +7,12 @@ mod connection;
 mod crowd;
 mod openapi;
 mod skipping;
+#[cfg(feature = "tls")]
 mod tls;
 
 pub use connection::{Answer, Connection, ask};
 pub use crowd::{SlowClients, ask_at_once};
 pub use openapi::{METHODS, OpenApi, Operation};
 pub use skipping::{has, skip};
+#[cfg(feature = "tls")]
 pub use tls::{Certificates, Front, Manner};

@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use tempfile::TempDir;
 
 use crate::skipping::program;
@@ -19,56 +23,63 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// A file in a front's folder: where it is, no API key opens.
 const REVOKED: &str = "revoked";
 
-/// Makes, by openssl: two authorities; of the first a server's and a client's certificate, and both once more, long expired; of the
-/// second both, too.
-const MAKE: &str = r#"
-key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "$1.key"; }
-authority() {
-  key "$1"
-  openssl req -x509 -new -key "$1.key" -subj "/CN=$1" -days 2 -out "$1.pem"
-  printf '[ca]\ndefault_ca=it\n[it]\ndatabase=%s.index\nnew_certs_dir=.\nserial=%s.serial\ndefault_md=sha256\n' "$1" "$1" > "$1.cnf"
-  printf 'policy=any\nunique_subject=no\ncopy_extensions=copy\ndefault_days=2\n[any]\ncommonName=supplied\n' >> "$1.cnf"
-  : > "$1.index"
-  echo 01 > "$1.serial"
-}
-# usage: certificate AUTHORITY NAME EXTENSION [DATES…]
-certificate() {
-  signer=$1 name=$2 extension=$3
-  shift 3
-  key "$name"
-  openssl req -new -key "$name.key" -subj "/CN=$name" -addext "$extension" -out "$name.csr"
-  openssl ca -batch -notext -config "$signer.cnf" -cert "$signer.pem" -keyfile "$signer.key" -in "$name.csr" -out "$name.pem" "$@"
-}
-names=subjectAltName=DNS:localhost,DNS:temporal.test
-client=extendedKeyUsage=clientAuth
-past="-startdate 20200101000000Z -enddate 20210101000000Z"
-authority known
-authority unknown
-certificate known server $names
-certificate known server-expired $names $past
-certificate unknown server-unknown $names
-certificate known client $client
-certificate known client-expired $client $past
-certificate unknown client-unknown $client
-"#;
-
 /// Certificates and their keys, gone when dropped.
 pub struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    /// Makes them anew, by `openssl`.
+    /// Makes two authorities; of the first a server's and a client's certificate, and both once more, long expired; of the second
+    /// both, too.
     ///
     /// # Panics
     /// Where they cannot be made.
     #[must_use]
     pub fn make() -> Certificates {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let made = Command::new("sh").args(["-euc", MAKE]).current_dir(folder.path()).output();
-        let made = made.expect("there is a shell");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Certificates { folder }
+        let certificates = Certificates { folder: tempfile::tempdir().expect("a temporary folder") };
+        let [known, unknown] = ["known", "unknown"].map(|name| certificates.authority(name));
+        for (authority, suffix, is_expired) in
+            [(&known, "", false), (&known, "-expired", true), (&unknown, "-unknown", false)]
+        {
+            certificates.issue(
+                authority,
+                &format!("server{suffix}"),
+                &["localhost", "temporal.test"],
+                is_expired,
+            );
+            certificates.issue(authority, &format!("client{suffix}"), &[], is_expired);
+        }
+        certificates
+    }
+
+    /// Makes an authority of that name.
+    fn authority(&self, name: &str) -> CertifiedIssuer<'static, KeyPair> {
+        let mut parameters = parameters(name, &[]);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(parameters, key()).expect("a certificate of an authority");
+        self.write(name, &authority.pem(), authority.key());
+        authority
+    }
+
+    /// Has an authority sign a certificate: a server's for these hosts, or a client's where there are none.
+    fn issue(&self, authority: &Issuer<'_, KeyPair>, name: &str, hosts: &[&str], is_expired: bool) {
+        let (mut parameters, key) = (parameters(name, hosts), key());
+        if hosts.is_empty() {
+            parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
+        if is_expired {
+            (parameters.not_before, parameters.not_after) =
+                (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        }
+        let certificate = parameters.signed_by(&key, authority).expect("a signed certificate");
+        self.write(name, &certificate.pem(), &key);
+    }
+
+    fn write(&self, name: &str, certificate: &str, key: &KeyPair) {
+        for (kind, content) in [("pem", certificate), ("key", &key.serialize_pem())] {
+            fs::write(self.file(&format!("{name}.{kind}")), content).expect("it can be written");
+        }
     }
 
     /// The file of that name, such as `client.key`.
@@ -99,6 +110,19 @@ impl Certificates {
         fs::write(&file, profile).expect("it can be written");
         file
     }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
+/// What a certificate of that name for these hosts says.
+fn parameters(name: &str, hosts: &[&str]) -> CertificateParams {
+    let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+    let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters
 }
 
 /// What a front is like.

@@ -143,7 +143,7 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
 
 #[test]
 fn every_stage_plays_over_tls_with_a_client_certificate_through_a_proxy() {
-    if !has(&["nginx", "openssl"]) {
+    if !has(&["nginx"]) {
         return;
     }
     let server = Server::start("tls");

@@ -28,7 +28,7 @@ const ADD: &str = "/temporal.api.operatorservice.v1.OperatorService/AddSearchAtt
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_how() {
-    if !has(&["nginx", "openssl"]) {
+    if !has(&["nginx"]) {
         return;
     }
     let server = DevServer::start().await;

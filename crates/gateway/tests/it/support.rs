@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use lab_client::{Endpoints, temporal::Server};
+use lab_client::{Endpoints, start_failure::StartFailure, temporal::Server};
 use serde_json::{Value, json};
 use stages::Modules;
 use tempfile::TempDir;
@@ -39,10 +39,16 @@ impl Program {
     pub(crate) async fn try_start(start: Start<'_>) -> Result<Program, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ready = folder.path().join("ready");
+        let failure = StartFailure::file_beside(&ready);
         let log = folder.path().join("log");
         let file = fs::File::create(&log).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-        command.args(["--port", "0", "--http-port", "0", "--ready-file"]).arg(&ready).args(start.flags);
+        command
+            .args(["--port", "0", "--http-port", "0", "--ready-file"])
+            .arg(&ready)
+            .arg("--failure-file")
+            .arg(&failure)
+            .args(start.flags);
         dev_server::forget_settings(command.as_std_mut());
         command.envs(start.environment.iter().copied());
         command
@@ -60,6 +66,12 @@ impl Program {
         .await;
         if ended {
             assert_eq!(child.wait().await.expect("it has ended").code(), Some(1), "{}", said(&log));
+            let failure = StartFailure::read(&failure).expect("it writes why it did not start");
+            assert!(
+                said(&log).ends_with(&(failure.lines().join("\n") + "\n")),
+                "{failure:?}: {}",
+                said(&log)
+            );
             return Err(said(&log));
         }
         let http = fs::read_to_string(&ready).expect("it is ready");

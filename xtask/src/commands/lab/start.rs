@@ -1,7 +1,7 @@
 //! `lab start`, in the foreground or detached.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     io::{self, IsTerminal, Read},
     process::{Command as Process, ExitCode, Stdio},
@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use lab_client::start_failure::StartFailure;
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -137,7 +138,8 @@ pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<Exi
         .and_then(|options| supervise::run(project, &options, |_| {}));
     if let Err(error) = &result {
         // To who has started it and may still wait: the log may be on a full disk, or deleted.
-        let _ = terminal::try_stdout_line(format_args!("error: {error:#}"));
+        let failure = StartFailure { error: format!("{error:#}") };
+        let _ = terminal::try_stdout_line(format_args!("{}", failure.to_json()));
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -157,13 +159,18 @@ fn detach(project: &Project) -> Result<ExitCode> {
     })?;
     let log = logs::open(project, logs::SUPERVISOR)?;
     let mut tails = [logs::SUPERVISOR, logs::BUILD].map(|name| Tail::from_end(project.log(name)));
-    let mut has_said_why = false;
-    let mut relay = || {
+    let mut relayed = BTreeSet::new();
+    let mut relay = |failure: Option<&StartFailure>| {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
-            has_said_why |= line.starts_with("error: ");
             stderrln!("{line}");
+            relayed.insert(line);
         }
-        has_said_why
+        // The log has it as well, unless it is on a full disk, or deleted.
+        for line in failure.iter().flat_map(|failure| failure.lines()) {
+            if !relayed.contains(&line) {
+                stderrln!("{line}");
+            }
+        }
     };
     let mut child = Process::new(env::current_exe().context("could not tell where this program is")?)
         .args(["lab", "supervise"])
@@ -182,18 +189,15 @@ fn detach(project: &Project) -> Result<ExitCode> {
     let supervisor = process::identify(child.id());
     let mut told_to_stop = 0;
     loop {
-        relay();
+        relay(None);
         if let Some(status) = child.try_wait().context("could not wait for the supervisor")? {
-            let has_said_why = relay();
+            let mut outcome = String::new();
+            if let Some(stdout) = &mut child.stdout {
+                let _ = stdout.read_to_string(&mut outcome);
+            }
+            relay(StartFailure::parse(&outcome).as_ref());
             if told_to_stop > 0 {
                 stderrln!("the start was broken off; nothing is left running");
-            }
-            let mut last_words = String::new();
-            if !has_said_why && let Some(stdout) = &mut child.stdout {
-                let _ = stdout.read_to_string(&mut last_words);
-            }
-            for line in last_words.lines() {
-                stderrln!("{line}");
             }
             return Ok(ExitCode::from(
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),
@@ -208,7 +212,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
         if let Some(state) =
             State::read(&project.lab).filter(|state| state.ready && state.supervisor.pid == child.id())
         {
-            relay();
+            relay(None);
             summarize(project, &state, begin.elapsed(), &mut |line| stdoutln!("{line}"));
             return Ok(ExitCode::SUCCESS);
         }

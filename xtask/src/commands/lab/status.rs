@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{ArgMatches, Command};
 use lab_client::{
     bank::{Bank, Outage},
-    http,
+    link::LinkReport,
     state::RemoteService,
     stuck::{self, Found, Stuck},
     temporal::Server,
@@ -62,7 +62,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
-        status["link"] = json!(state.as_ref().and_then(link));
+        status["link"] = json!(state.as_ref().and_then(link).map(|link| link.to_json()));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
         status["transfers_running"] = json!(found.map(|found| found.running));
@@ -124,9 +124,12 @@ fn print(
         stdoutln!("  saved files are not watched: cargo xtask lab restart worker --build");
     }
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
-        match link.filter(|link| link["answers"] == false) {
-            Some(link) if link["refuses"] == true => {
-                stdoutln!("{} not known until it lets the lab in; they wait until then", bold("transfers"))
+        match link.filter(|link| !link.answers) {
+            Some(LinkReport { silence: Some(silence), .. }) if silence.refuses => {
+                stdoutln!(
+                    "{} not known until authentication succeeds; they wait until then",
+                    bold("transfers")
+                )
             }
             Some(_) => stdoutln!(
                 "{} not known until it answers; they wait, and go on by themselves then",
@@ -162,25 +165,25 @@ fn print(
 }
 
 /// What the gateway tells of the link to a remote service.
-fn link(state: &State) -> Option<Value> {
+fn link(state: &State) -> Option<LinkReport> {
     state.remote_service.as_ref()?;
-    http::get_json(&format!("{}/link", state.endpoints().temporal_http)).ok()
+    LinkReport::ask(&state.endpoints().temporal_http).ok()
 }
 
 /// What is wrong with the link to a service, where something is.
-fn trouble_on(remote_service: &RemoteService, link: Option<&Value>) -> Option<String> {
+fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Option<String> {
     let service = remote_service::name(remote_service);
     let Some(link) = link else {
-        return Some(format!("{service}: the way to it is being started again"));
+        return Some(format!("{service}: the gateway to it is restarting"));
     };
-    let round_trip = link["round_trip_ms"].as_f64().unwrap_or_default();
-    match link["silent_for_s"].as_u64() {
-        Some(silent) => {
-            let why = shorten(link["why"].as_str().unwrap_or_default(), 120);
-            let since = duration(silent as f64);
-            Some(match link["refuses"] == true {
+    let round_trip = link.round_trip_ms.unwrap_or_default();
+    match &link.silence {
+        Some(silence) => {
+            let why = shorten(&silence.why, 120);
+            let since = duration(silence.seconds as f64);
+            Some(match silence.refuses {
                 true => format!(
-                    "{service}: REFUSES WHO YOU ARE for {since} ({why}); nothing is lost: put a key or a certificate that holds into \
+                    "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate into \
                      the profile, and start the lab again"
                 ),
                 false => format!(
@@ -244,7 +247,7 @@ fn waits_on(stuck: &Stuck) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use lab_client::{stuck::Kind, temporal::Run};
+    use lab_client::{link::Silence, stuck::Kind, temporal::Run};
 
     use super::*;
 
@@ -252,15 +255,19 @@ mod tests {
     fn a_service_that_is_silent_refuses_or_is_slow_is_told_of() {
         let remote_service =
             RemoteService { address: "10.0.0.7:7233".to_owned(), ..RemoteService::default() };
-        let said = |link: Option<&Value>| trouble_on(&remote_service, link).unwrap_or_default();
-        let silent = |refuses: bool| json!({ "answers": false, "silent_for_s": 42, "refuses": refuses, "why": "HTTP status 401", "round_trip_ms": null });
+        let said = |link: Option<&LinkReport>| trouble_on(&remote_service, link).unwrap_or_default();
+        let silent = |refuses| LinkReport {
+            silence: Some(Silence { seconds: 42, refuses, why: "HTTP status 401".to_owned() }),
+            ..LinkReport::default()
+        };
+        let takes = |ms| LinkReport { answers: true, round_trip_ms: Some(ms), ..LinkReport::default() };
         let refused = said(Some(&silent(true)));
-        assert!(refused.contains("REFUSES WHO YOU ARE for 42 s (HTTP status 401)"), "{refused}");
+        assert!(refused.contains("AUTHENTICATION FAILED for 42 s (HTTP status 401)"), "{refused}");
         let down = said(Some(&silent(false)));
         assert!(down.contains("NO ANSWER for 42 s") && down.contains("goes on when it is back"), "{down}");
-        assert!(said(Some(&json!({ "answers": true, "round_trip_ms": 2500.0 }))).contains("slow, 2.5 s"));
-        assert_eq!(said(Some(&json!({ "answers": true, "round_trip_ms": 3.0 }))), "");
-        assert!(said(None).contains("is being started again"));
+        assert!(said(Some(&takes(2500.0))).contains("slow, 2.5 s"));
+        assert_eq!(said(Some(&takes(3.0))), "");
+        assert!(said(None).contains("is restarting"));
     }
 
     #[test]

@@ -1,0 +1,69 @@
+//! A gateway for one lab: the link to the service, the guard, and what the preflight found.
+
+use std::{sync::Arc, time::Duration};
+
+use lab_client::link::{Findings, LinkReport, Silence};
+use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
+use tonic::Status;
+
+use crate::{api, guard::Guard, link::Link};
+
+/// How long we retry a request while the service is over its rate limit: the page and the commands wait five seconds for an answer, and then
+/// take the service for down.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
+
+/// A gateway for one lab.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The connection to the service.
+    pub link: Link,
+    /// Decides which requests of a learner are forwarded.
+    pub guard: Arc<Guard>,
+    /// What was found at the start.
+    pub findings: Arc<Findings>,
+    /// Whether the board of a class is served as well.
+    pub board: bool,
+}
+
+impl Gateway {
+    /// The message as it may be forwarded.
+    pub(crate) async fn guard(
+        &self,
+        method: &MethodDescriptor,
+        message: DynamicMessage,
+    ) -> Result<DynamicMessage, Status> {
+        self.guard.check(&self.link, method, message).await
+    }
+
+    /// The service's answer to that message, where the guard allows it.
+    pub(crate) async fn ask(
+        &self,
+        method: &MethodDescriptor,
+        message: &DynamicMessage,
+        within: Duration,
+    ) -> Result<DynamicMessage, Status> {
+        let message = self.guard(method, message.clone()).await?.encode_to_vec();
+        let answer = self.link.ask_with_retries(&api::path(method), message, within, BUSY_TIMEOUT).await?;
+        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
+    }
+
+    /// What `GET /link` answers.
+    pub(crate) fn report(&self) -> LinkReport {
+        let heard = self.link.heard();
+        let service = &self.link.service;
+        LinkReport {
+            address: service.address.clone(),
+            namespace: service.namespace.clone(),
+            tls: service.tls,
+            learner: self.guard.learner().map(str::to_owned),
+            answers: heard.silent.is_none() && heard.round_trip.is_some(),
+            round_trip_ms: heard.round_trip.map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
+            silence: heard.silent.as_ref().map(|silence| Silence {
+                seconds: silence.since.elapsed().as_secs(),
+                refuses: silence.refuses,
+                why: silence.why.clone(),
+            }),
+            findings: (*self.findings).clone(),
+        }
+    }
+}
