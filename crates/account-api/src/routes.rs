@@ -103,32 +103,41 @@ async fn moved(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
         let error = format!("{what} are out of service: try again later");
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     }
-    let fault = bank.real_world_mode.borrow().draw();
-    match fault {
-        None => Ok(bank.teller.ask(move |ledger| ledger.apply(&movement)).await?),
-        Some(fault) => {
-            if fault.after {
-                // Whether it was made or refused, nobody gets to know.
-                let _ = bank.teller.ask(move |ledger| ledger.apply(&movement)).await;
-            }
-            Err(strike(bank, fault).await)
-        }
-    }
+    let Some(fault) = bank.real_world_mode.borrow().draw() else { return apply(bank, movement).await };
+    strike(bank, fault, movement).await
 }
 
-/// Lets the fault strike: waits if it is a time-out, and gives the error to answer.
-async fn strike(bank: &Bank, fault: Fault) -> Failure {
-    match fault.timeout {
-        None => Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "something went wrong in the bank (Real World Mode): try again",
-        ),
-        Some(timeout) => {
+async fn apply(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
+    Ok(bank.teller.ask(move |ledger| ledger.apply(&movement)).await?)
+}
+
+/// Makes the movement with this fault: its answer is late, or an error is answered in its place.
+async fn strike(bank: &Bank, fault: Fault, movement: Movement) -> Result<Moved, Failure> {
+    let wait = async {
+        if !fault.wait.is_zero() {
             tokio::select! {
-                () = tokio::time::sleep(timeout) => {}
+                () = tokio::time::sleep(fault.wait) => {}
                 () = bank.closing() => {}
             }
-            Failure::new(StatusCode::GATEWAY_TIMEOUT, "the bank took too long (Real World Mode): try again")
+        }
+    };
+    match fault.error {
+        Some((status, error)) => {
+            if fault.after {
+                // Whether it was made or refused, the client does not learn.
+                let _ = apply(bank, movement).await;
+            }
+            wait.await;
+            Err(Failure::new(status, error))
+        }
+        None if fault.after => {
+            let moved = apply(bank, movement).await;
+            wait.await;
+            moved
+        }
+        None => {
+            wait.await;
+            apply(bank, movement).await
         }
     }
 }
