@@ -13,17 +13,17 @@
 //! # }
 //! ```
 //!
-//! **Architecture invariant:** only the `ledger` module knows SQL, and only the `teller`'s thread
+//! **Architecture invariant:** only the `ledger` module knows SQL, and only the `ledger_thread`'s thread
 //! touches the ledger. This crate knows nothing of Temporal.
 
 mod ledger;
+mod ledger_thread;
 mod outage;
 mod problem;
 mod real_world_mode;
 mod request;
 mod routes;
 mod serve;
-mod teller;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use ledger::Ledger;
-use teller::Teller;
+use ledger_thread::LedgerThread;
 
 pub use outage::Outage;
 pub use real_world_mode::{RealWorldMode, Strikes};
@@ -41,7 +41,7 @@ pub use serve::serve;
 /// The bank: its books, and what is wrong with it at the moment. Clones are the same bank.
 #[derive(Clone)]
 pub struct Bank {
-    teller: Teller,
+    ledger: LedgerThread,
     real_world_mode: Arc<watch::Sender<RealWorldMode>>,
     outage: Arc<watch::Sender<Outage>>,
     closing: Arc<watch::Sender<bool>>,
@@ -66,7 +66,7 @@ impl Bank {
 
     fn with_ledger(ledger: Ledger) -> anyhow::Result<Bank> {
         Ok(Bank {
-            teller: Teller::start(ledger)?,
+            ledger: LedgerThread::start(ledger)?,
             real_world_mode: Arc::default(),
             outage: Arc::default(),
             closing: Arc::default(),
@@ -77,7 +77,7 @@ impl Bank {
     /// Requests after that are answered with a 503.
     pub async fn close(&self) {
         self.hurry();
-        self.teller.close().await;
+        self.ledger.close().await;
     }
 
     /// Ends the time-outs under way, and those to come.

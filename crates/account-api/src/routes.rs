@@ -49,13 +49,13 @@ pub fn app(bank: Bank) -> Router {
 }
 
 async fn accounts(State(bank): State<Bank>) -> Answer<Accounts> {
-    let accounts = bank.teller.ask(|ledger| ledger.accounts()).await?;
+    let accounts = bank.ledger.ask(|ledger| ledger.accounts()).await?;
     Ok(Json(Accounts { accounts }))
 }
 
 async fn account(State(bank): State<Bank>, AccountNumber(number): AccountNumber) -> Answer<Account> {
     let question = number.clone();
-    let balance = bank.teller.ask(move |ledger| ledger.balance(&question)).await?;
+    let balance = bank.ledger.ask(move |ledger| ledger.balance(&question)).await?;
     Ok(Json(Account { account_number: number, balance }))
 }
 
@@ -108,7 +108,7 @@ async fn moved(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
 }
 
 async fn apply(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
-    Ok(bank.teller.ask(move |ledger| ledger.apply(&movement)).await?)
+    Ok(bank.ledger.ask(move |ledger| ledger.apply(&movement)).await?)
 }
 
 /// Makes the movement with this fault: its answer is late, or an error is answered in its place.
@@ -155,7 +155,7 @@ async fn refund(
     // The books know what is in transit better than the caller does.
     body.amount()?;
     let refund = Refund { account: account_number.clone(), transfer, run };
-    let given_back = bank.teller.ask(move |ledger| ledger.refund(&refund)).await?;
+    let given_back = bank.ledger.ask(move |ledger| ledger.refund(&refund)).await?;
     Ok(Json(Refunded {
         account_number,
         amount_refunded: given_back.amount,
@@ -165,11 +165,11 @@ async fn refund(
 }
 
 async fn entries(State(bank): State<Bank>, page: Page) -> Answer<Entries> {
-    Ok(Json(bank.teller.ask(move |ledger| ledger.entries(&page)).await?))
+    Ok(Json(bank.ledger.ask(move |ledger| ledger.entries(&page)).await?))
 }
 
 async fn health(State(bank): State<Bank>) -> Answer<Value> {
-    bank.teller.ask(|_| Ok(())).await?;
+    bank.ledger.ask(|_| Ok(())).await?;
     Ok(Json(json!({ "status": "healthy" })))
 }
 
@@ -201,7 +201,7 @@ async fn set_outage(State(bank): State<Bank>, body: JsonText) -> Answer<Outage> 
 }
 
 async fn reset(State(bank): State<Bank>) -> Answer<Value> {
-    bank.teller.ask(|ledger| ledger.reset()).await?;
+    bank.ledger.ask(|ledger| ledger.reset()).await?;
     bank.real_world_mode.send_replace(RealWorldMode::default());
     bank.outage.send_replace(Outage::default());
     let message = "all accounts hold what they held at the start, and all their history is gone";

@@ -26,9 +26,9 @@ pub(crate) enum NoAnswer {
     Closed,
 }
 
-/// The way to the thread.
+/// A handle of the thread that works on the ledger. Clones are of the same thread.
 #[derive(Clone)]
-pub(crate) struct Teller {
+pub(crate) struct LedgerThread {
     orders: mpsc::Sender<Order>,
 }
 
@@ -48,7 +48,7 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), Arc<str>>);
 }
 
-/// The job of one [`Teller::ask`].
+/// The job of one [`LedgerThread::ask`].
 struct Question<T, F> {
     /// The work, until it is done.
     work: Option<F>,
@@ -85,15 +85,15 @@ where
     }
 }
 
-impl Teller {
+impl LedgerThread {
     /// Hands the books to a new thread.
-    pub(crate) fn start(ledger: Ledger) -> anyhow::Result<Teller> {
+    pub(crate) fn start(ledger: Ledger) -> anyhow::Result<LedgerThread> {
         let (orders, incoming) = mpsc::channel(QUEUE);
         thread::Builder::new()
-            .name("teller".to_owned())
+            .name("ledger".to_owned())
             .spawn(move || serve(ledger, incoming))
             .context("cannot start the thread that keeps the books")?;
-        Ok(Teller { orders })
+        Ok(LedgerThread { orders })
     }
 
     /// Has this work done and committed.
@@ -198,23 +198,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_answered_as_such_and_the_bank_goes_on() {
-        let teller = Teller::start(Ledger::in_memory().expect("books")).expect("a thread");
-        teller.ask(|ledger| ledger.limit_size(1)).await.expect("a limit");
+        let thread = LedgerThread::start(Ledger::in_memory().expect("books")).expect("a thread");
+        thread.ask(|ledger| ledger.limit_size(1)).await.expect("a limit");
         let transfer = "a long name fills the disk sooner ".repeat(10);
         let mut balance = Money::from_dollars(1000);
         let reason = loop {
             let transfer = transfer.clone();
-            match teller.ask(move |ledger| deposit(ledger, &transfer)).await {
+            match thread.ask(move |ledger| deposit(ledger, &transfer)).await {
                 Ok(new_balance) => balance = new_balance,
                 Err(NoAnswer::Broken(reason)) => break reason,
                 Err(other) => panic!("{other:?}"),
             }
         };
         assert!(reason.contains("full"), "{reason}");
-        let held = teller.ask(|ledger| ledger.balance("account_A")).await;
+        let held = thread.ask(|ledger| ledger.balance("account_A")).await;
         assert_eq!(held.expect("a balance"), balance);
 
-        teller.ask(|ledger| ledger.limit_size(1_000_000)).await.expect("a limit");
-        teller.ask(move |ledger| deposit(ledger, &transfer)).await.expect("room again");
+        thread.ask(|ledger| ledger.limit_size(1_000_000)).await.expect("a limit");
+        thread.ask(move |ledger| deposit(ledger, &transfer)).await.expect("room again");
     }
 }
