@@ -38,7 +38,7 @@ pub use real_world_mode::{RealWorldMode, Strikes};
 pub use routes::app;
 pub use serve::serve;
 
-/// The bank: its books, and what is wrong with it at the moment. Clones are the same bank.
+/// The bank: its ledger, and what is wrong with it at the moment. Clones are the same bank.
 #[derive(Clone)]
 pub struct Bank {
     ledger: LedgerThread,
@@ -48,7 +48,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// A bank with its books in this file, which is made if there is none.
+    /// A bank with its ledger in this file, which is made if there is none.
     ///
     /// # Errors
     /// The file cannot be opened, or is not a ledger of this version. Then it is left as it is.
@@ -56,7 +56,7 @@ impl Bank {
         Bank::with_ledger(Ledger::open(path.as_ref())?)
     }
 
-    /// A bank whose books are gone with it, for tests.
+    /// A bank whose ledger is gone with it, for tests.
     ///
     /// # Errors
     /// The machine is out of memory or threads.
@@ -73,7 +73,7 @@ impl Bank {
         })
     }
 
-    /// Ends the time-outs under way, finishes what is asked for already, and closes the books.
+    /// Ends the time-outs under way, finishes what is asked for already, and closes the ledger.
     /// Requests after that are answered with a 503.
     pub async fn close(&self) {
         self.hurry();

@@ -1,4 +1,4 @@
-//! The routes: from a request to a job for the books, and from its outcome to an answer.
+//! The routes: from a request to a job for the ledger, and from its outcome to an answer.
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -152,7 +152,7 @@ async fn refund(
         let error = "a refund needs the headers Transfer-Id and Transfer-Run";
         return Err(Failure::bad_request(error));
     };
-    // The books know what is in transit better than the caller does.
+    // The ledger knows what is in transit better than the caller does.
     body.amount()?;
     let refund = Refund { account: account_number.clone(), transfer, run };
     let given_back = bank.ledger.ask(move |ledger| ledger.refund(&refund)).await?;
