@@ -1,4 +1,5 @@
-//! docs/authoring.md, followed word for word on a copy of this checkout: its stage is there afterwards, and plays.
+//! docs/authoring.md, followed word for word on copies of this checkout: its stage is there afterwards, and plays; its
+//! fault of the bank strikes.
 
 use std::{fs, path::Path, process::Command};
 
@@ -25,12 +26,17 @@ enum How {
     InPlaceOf,
 }
 
-/// The blocks of the page that are to be done: shell commands, and what follows a comment that says where it goes.
-fn steps(page: &str) -> Vec<Step> {
+/// The blocks below this heading of the page that are to be done: shell commands, and what follows a comment that says
+/// where it goes.
+fn steps(page: &str, heading: &str) -> Vec<Step> {
     let mut steps = Vec::new();
+    let mut is_here = false;
     let mut comment = None;
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
+        if let Some(title) = line.strip_prefix("# ") {
+            is_here = title == heading;
+        }
         if let Some(words) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
             comment = Some(words);
             continue;
@@ -42,6 +48,7 @@ fn steps(page: &str) -> Vec<Step> {
         let text: String =
             lines.by_ref().take_while(|line| *line != fence).map(|line| format!("{line}\n")).collect();
         match comment.take() {
+            _ if !is_here => {}
             None if line == "```sh" => steps.push(Step::Type(text)),
             None => {}
             Some(words) => steps.push(step(words, text)),
@@ -86,16 +93,15 @@ fn change(checkout: &Checkout, file: &str, how: How, line: &str, text: &str) {
     checkout.write(file, changed);
 }
 
-#[test]
-fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
+/// Does on the copy what the page says below this heading. Gives each command that it has typed, with what it printed.
+fn follow(checkout: &Checkout, heading: &str) -> Vec<(String, String)> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
     let page = fs::read_to_string(project.join("docs/authoring.md")).expect("the page is there");
-    let checkout = real_checkout("authoring");
-    let mut typed = 0;
-    for step in steps(&page) {
+    let mut typed = Vec::new();
+    for step in steps(&page, heading) {
         match step {
             Step::Write { file, text } => checkout.write(&file, text),
-            Step::Change { file, how, line, text } => change(&checkout, &file, how, &line, &text),
+            Step::Change { file, how, line, text } => change(checkout, &file, how, &line, &text),
             Step::Type(commands) => {
                 for line in commands.lines() {
                     let mut command = Command::new("sh");
@@ -103,15 +109,21 @@ fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
                     checkout.prepare(&mut command);
                     let outcome = outcome(command);
                     assert_eq!(outcome.code, Some(0), "{line}\n{}\n{}", outcome.stdout, outcome.stderr);
-                    if line.contains("play") {
-                        assert!(outcome.stdout.contains("ok   jerry-misspells"), "{outcome:#?}");
-                    }
-                    typed += 1;
+                    typed.push((line.to_owned(), outcome.stdout));
                 }
             }
         }
     }
-    assert_eq!(typed, 3, "the page has commands to type");
+    typed
+}
+
+#[test]
+fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
+    let checkout = real_checkout("authoring");
+    let typed = follow(&checkout, "Adding a stage");
+    assert_eq!(typed.len(), 3, "the page has commands to type: {typed:?}");
+    let (_, played) = typed.iter().find(|(line, _)| line.contains("play")).expect("it is played");
+    assert!(played.contains("ok   jerry-misspells"), "{played}");
     // What the copy's own program says; this one was built before there was the stage.
     let mut command = Command::new("sh");
     command.args(["-c", "cargo xtask stage --json"]);
@@ -120,5 +132,17 @@ fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
     assert!(
         stages["stages"].as_array().is_some_and(|stages| stages.len() == lab::STAGES.len() + 1),
         "{stages}"
+    );
+}
+
+#[test]
+fn a_fault_added_by_the_authors_guide_strikes_and_is_described() {
+    let checkout = real_checkout("authoring-a-fault");
+    let typed = follow(&checkout, "A fault of the bank");
+    let [(_, tested)] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
+    assert!(tested.contains("a_slow_answer_is_the_right_one ... ok"), "{tested}");
+    assert!(
+        tested.contains("the_settings_are_those_of_the_description_and_each_can_be_changed ... ok"),
+        "{tested}"
     );
 }
