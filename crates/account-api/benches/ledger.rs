@@ -50,13 +50,13 @@ fn number(index: usize) -> String {
     format!("account_{index:05}")
 }
 
-/// Makes the books of a new bank.
+/// Makes the ledger of a new bank.
 async fn open(file: &Path) -> Outcome<()> {
     Bank::open(file)?.close().await;
     Ok(())
 }
 
-/// Makes these the books of a large bank: half of the entries belong to transfers, all have a key.
+/// Makes this the ledger of a large bank: half of the entries belong to transfers, all have a key.
 fn fill(file: &Path) -> Outcome<()> {
     let mut connection = Connection::open(file)?;
     let transaction = connection.transaction()?;

@@ -1,4 +1,4 @@
-//! The books: every account's balance, and every movement that made it so, in one SQLite file.
+//! The ledger: every account's balance, and every movement that made it so, in one SQLite file.
 //!
 //! An entry is never changed. It carries the idempotency key, the transfer and the run it was made
 //! for, so it is also the record that a repeated request is answered from: a movement and the memory
@@ -11,7 +11,7 @@
 //!
 //! - **The same key with the same request is applied once**, and answered from its entry. With
 //!   another request (account, direction, amount or transfer) it is refused. Refusals are not
-//!   remembered: a later try is judged anew.
+//!   remembered: a later try is judged again.
 //! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
 //!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
 //!   deposit's answer may only have been lost.
@@ -27,7 +27,7 @@
 //!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
 //!   such rule, since other clients may deposit without a withdrawal of their own.
 //! - **A reset of the bank closes the runs it forgets**: a transfer under way that has withdrawn would
-//!   otherwise deposit into the new books what was taken from the old ones. That holds also for a transfer
+//!   otherwise deposit into the new ledger what was taken from the old one. That holds also for a transfer
 //!   whose requests name no run.
 //!
 //! One gap is left: a run that a Workflow Reset ended and that has no entry yet, so that the bank never heard
@@ -37,7 +37,7 @@
 //! # What survives
 //!
 //! A change that was answered survives a `kill -9` of anything. A power cut may lose the last
-//! moments (`synchronous = NORMAL`), but never leaves books that do not add up.
+//! moments (`synchronous = NORMAL`), but never leaves a ledger that does not add up.
 
 mod file;
 
@@ -107,7 +107,7 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    /// The entry's kind in the books.
+    /// The entry's kind in the ledger.
     fn kind(self) -> &'static str {
         match self {
             Direction::Withdraw => "withdraw",
@@ -148,7 +148,7 @@ pub(crate) struct Provenance {
     pub(crate) run: Option<String>,
 }
 
-/// A movement that is in the books.
+/// A movement that is in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moved {
     /// What the account held before.
@@ -190,7 +190,7 @@ pub(crate) struct Page {
     pub(crate) limit: i64,
 }
 
-/// Why the bank says no. The books are as they were.
+/// Why the bank says no. The ledger is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// There is no such account.
@@ -209,7 +209,7 @@ pub(crate) enum Refused {
     OtherAccount,
 }
 
-/// Why a piece of work on the books came to nothing.
+/// Why a piece of work on the ledger came to nothing.
 #[derive(Debug)]
 pub(crate) enum LedgerError {
     /// By the bank's rules.
@@ -250,13 +250,13 @@ struct Standing {
     last_deposit: i64,
 }
 
-/// The open books.
+/// The open ledger.
 ///
 /// Its methods judge first and write last, so one that refuses has written nothing. Call them
 /// between [`begin`](Ledger::begin) and a commit.
 pub(crate) struct Ledger {
     connection: Connection,
-    /// Where the books are; empty for those in memory.
+    /// Where its file is; empty for one in memory.
     file: PathBuf,
 }
 
@@ -550,7 +550,7 @@ mod tests {
 
     #[test]
     fn a_page_of_a_million_entries_is_found_by_an_index_and_not_sorted() {
-        let ledger = Ledger::in_memory().expect("books");
+        let ledger = Ledger::in_memory().expect("a ledger");
         for (sql, step) in [
             (ENTRIES, "SEARCH entries USING INTEGER PRIMARY KEY (rowid>?)"),
             (ENTRIES_OF_TRANSFER, "SEARCH entries USING INDEX entries_by_transfer (transfer=? AND rowid>?)"),
@@ -561,7 +561,7 @@ mod tests {
 
     #[test]
     fn moving_money_reads_no_table_from_end_to_end() {
-        let ledger = Ledger::in_memory().expect("books");
+        let ledger = Ledger::in_memory().expect("a ledger");
         for (sql, step) in [
             (BALANCE, "SEARCH accounts USING PRIMARY KEY (number=?)"),
             (SET_BALANCE, "SEARCH accounts USING PRIMARY KEY (number=?)"),
@@ -578,7 +578,7 @@ mod tests {
 
     #[test]
     fn an_account_holds_no_more_than_json_can_say_to_the_cent() {
-        let ledger = Ledger::in_memory().expect("books");
+        let ledger = Ledger::in_memory().expect("a ledger");
         let nearly_full = MAX_BALANCE.cents() - 2;
         ledger.connection.execute("UPDATE accounts SET balance_cents = ?1", [nearly_full]).expect("a change");
         let movement = |cents| Movement {

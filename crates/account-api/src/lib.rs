@@ -13,17 +13,17 @@
 //! # }
 //! ```
 //!
-//! **Architecture invariant:** only the `ledger` module knows SQL, and only the `teller`'s thread
+//! **Architecture invariant:** only the `ledger` module knows SQL, and only the `ledger_thread`'s thread
 //! touches the ledger. This crate knows nothing of Temporal.
 
 mod ledger;
+mod ledger_thread;
 mod outage;
 mod problem;
 mod real_world_mode;
 mod request;
 mod routes;
 mod serve;
-mod teller;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,24 +31,24 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use ledger::Ledger;
-use teller::Teller;
+use ledger_thread::LedgerThread;
 
 pub use outage::Outage;
 pub use real_world_mode::{RealWorldMode, Strikes};
 pub use routes::app;
 pub use serve::serve;
 
-/// The bank: its books, and what is wrong with it at the moment. Clones are the same bank.
+/// The bank: its ledger, and what is wrong with it at the moment. Clones are the same bank.
 #[derive(Clone)]
 pub struct Bank {
-    teller: Teller,
+    ledger: LedgerThread,
     real_world_mode: Arc<watch::Sender<RealWorldMode>>,
     outage: Arc<watch::Sender<Outage>>,
     closing: Arc<watch::Sender<bool>>,
 }
 
 impl Bank {
-    /// A bank with its books in this file, which is made if there is none.
+    /// A bank with its ledger in this file, which is made if there is none.
     ///
     /// # Errors
     /// The file cannot be opened, or is not a ledger of this version. Then it is left as it is.
@@ -56,7 +56,7 @@ impl Bank {
         Bank::with_ledger(Ledger::open(path.as_ref())?)
     }
 
-    /// A bank whose books are gone with it, for tests.
+    /// A bank whose ledger is gone with it, for tests.
     ///
     /// # Errors
     /// The machine is out of memory or threads.
@@ -66,18 +66,18 @@ impl Bank {
 
     fn with_ledger(ledger: Ledger) -> anyhow::Result<Bank> {
         Ok(Bank {
-            teller: Teller::start(ledger)?,
+            ledger: LedgerThread::start(ledger)?,
             real_world_mode: Arc::default(),
             outage: Arc::default(),
             closing: Arc::default(),
         })
     }
 
-    /// Ends the time-outs under way, finishes what is asked for already, and closes the books.
+    /// Ends the time-outs under way, finishes what is asked for already, and closes the ledger.
     /// Requests after that are answered with a 503.
     pub async fn close(&self) {
         self.hurry();
-        self.teller.close().await;
+        self.ledger.close().await;
     }
 
     /// Ends the time-outs under way, and those to come.

@@ -38,7 +38,7 @@ fn cli() -> Command {
                 .value_name("FILE")
                 .default_value("account-api.db")
                 .value_parser(value_parser!(PathBuf))
-                .help("The file to keep the books in; made if there is none"),
+                .help("The file to keep the ledger in; created if there is none"),
         )
         .arg(
             Arg::new("ready-file")

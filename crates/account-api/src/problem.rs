@@ -7,7 +7,7 @@ use contract::RefusalKind;
 use contract::bank::Problem;
 
 use crate::ledger::Refused;
-use crate::teller::NoAnswer;
+use crate::ledger_thread::NoAnswer;
 
 /// An error as it is answered.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
-//! Real World Mode: of the withdrawals and deposits, some time out and some fail.
+//! Real World Mode, the bank's fault injection: of the withdrawals and deposits, some time out and some fail.
 //!
-//! It is a thing of the moment, kept in memory: a bank that starts has it off.
+//! It is kept in memory: a bank that starts has it off.
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 /// When a fault strikes.
@@ -46,35 +47,65 @@ impl Default for RealWorldMode {
     }
 }
 
+/// A kind of fault: what it is called and how often it strikes, and what then happens.
+struct Kind {
+    /// The setting that holds its rate.
+    rate_name: &'static str,
+    /// The share of requests that it strikes, from 0 to 1.
+    rate: fn(&RealWorldMode) -> f64,
+    /// How long the request waits.
+    wait: fn(&RealWorldMode) -> Duration,
+    /// The error that is answered after that; `None` for the right answer, which is then only late.
+    error: Option<(StatusCode, &'static str)>,
+}
+
+/// Every kind of fault, one a row. A request is struck by one of them at most.
+const KINDS: &[Kind] = &[
+    Kind {
+        rate_name: "timeout_rate",
+        rate: |mode| mode.timeout_rate,
+        wait: |mode| Duration::from_secs_f64(mode.timeout_seconds),
+        error: Some((StatusCode::GATEWAY_TIMEOUT, "the bank took too long (Real World Mode): try again")),
+    },
+    Kind {
+        rate_name: "error_rate",
+        rate: |mode| mode.error_rate,
+        wait: |_| Duration::ZERO,
+        error: Some((
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "something went wrong in the bank (Real World Mode): try again",
+        )),
+    },
+];
+
 /// What strikes one request, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fault {
-    /// How long the answer takes, for a time-out; `None` for a 500 at once.
-    pub(crate) timeout: Option<Duration>,
-    /// Whether the change is made before the answer gets lost.
+    /// How long the request waits.
+    pub(crate) wait: Duration,
+    /// The error that is answered after that; `None` for the right answer.
+    pub(crate) error: Option<(StatusCode, &'static str)>,
+    /// Whether the change is made before the wait.
     pub(crate) after: bool,
 }
 
 impl RealWorldMode {
-    /// Draws the lot of one request.
+    /// Draws the fault of one request, if one strikes it.
     pub(crate) fn draw(&self) -> Option<Fault> {
         if !self.enabled {
             return None;
         }
-        let lot = fastrand::f64();
-        let timeout = if lot < self.timeout_rate {
-            Some(Duration::from_secs_f64(self.timeout_seconds))
-        } else if lot < self.timeout_rate + self.error_rate {
-            None
-        } else {
-            return None;
-        };
+        let mut rest = fastrand::f64();
+        let kind = KINDS.iter().find(|kind| {
+            rest -= (kind.rate)(self);
+            rest < 0.0
+        })?;
         let after = match self.strikes {
             Strikes::Before => false,
             Strikes::After => true,
             Strikes::Either => fastrand::bool(),
         };
-        Some(Fault { timeout, after })
+        Some(Fault { wait: (kind.wait)(self), error: kind.error, after })
     }
 }
 
@@ -90,7 +121,7 @@ pub(crate) struct Change {
 
 impl Change {
     /// The settings with this change, or a sentence on why they cannot be.
-    pub(crate) fn applied_to(&self, mode: RealWorldMode) -> Result<RealWorldMode, &'static str> {
+    pub(crate) fn applied_to(&self, mode: RealWorldMode) -> Result<RealWorldMode, String> {
         let changed = RealWorldMode {
             enabled: self.enabled.unwrap_or(mode.enabled),
             timeout_rate: self.timeout_rate.unwrap_or(mode.timeout_rate),
@@ -98,18 +129,18 @@ impl Change {
             timeout_seconds: self.timeout_seconds.unwrap_or(mode.timeout_seconds),
             strikes: self.strikes.unwrap_or(mode.strikes),
         };
-        if !(0.0..=1.0).contains(&changed.timeout_rate) {
-            return Err("timeout_rate must be from 0 to 1");
-        }
-        if !(0.0..=1.0).contains(&changed.error_rate) {
-            return Err("error_rate must be from 0 to 1");
+        for kind in KINDS {
+            if !(0.0..=1.0).contains(&(kind.rate)(&changed)) {
+                return Err(format!("{} must be from 0 to 1", kind.rate_name));
+            }
         }
         // Floats: 0.7 and 0.3 may come to a hair more than 1.
-        if changed.timeout_rate + changed.error_rate > 1.0 + 1e-9 {
-            return Err("timeout_rate and error_rate together must be at most 1");
+        if KINDS.iter().map(|kind| (kind.rate)(&changed)).sum::<f64>() > 1.0 + 1e-9 {
+            let names: Vec<&str> = KINDS.iter().map(|kind| kind.rate_name).collect();
+            return Err(format!("{} together must be at most 1", names.join(" and ")));
         }
         if !(0.0..=300.0).contains(&changed.timeout_seconds) {
-            return Err("timeout_seconds must be from 0 to 300");
+            return Err("timeout_seconds must be from 0 to 300".to_owned());
         }
         Ok(changed)
     }
@@ -117,6 +148,10 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
     use super::*;
 
     /// How many of ten thousand requests are answered with a 500, time out, and are struck after
@@ -125,7 +160,7 @@ mod tests {
         // The generator is the thread's own, so the seed makes the same draws every time.
         fastrand::seed(1);
         let faults: Vec<Fault> = (0..10_000).filter_map(|_| mode.draw()).collect();
-        let timeouts = faults.iter().filter(|fault| fault.timeout.is_some()).count();
+        let timeouts = faults.iter().filter(|fault| !fault.wait.is_zero()).count();
         let after = faults.iter().filter(|fault| fault.after).count();
         (faults.len() - timeouts, timeouts, after)
     }
@@ -150,5 +185,26 @@ mod tests {
     #[test]
     fn what_is_off_strikes_nothing() {
         assert_eq!(drawn(RealWorldMode { error_rate: 0.9, ..Default::default() }), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_settings_are_those_of_the_description_and_each_can_be_changed() {
+        let openapi: Value =
+            serde_json::from_str(include_str!("../openapi.json")).expect("openapi.json is JSON");
+        let schemas = &openapi["components"]["schemas"];
+        let described = schemas["RealWorldModeChange"]["properties"].as_object().expect("properties");
+        let required = schemas["RealWorldMode"]["required"].as_array().expect("required");
+        let required: BTreeSet<&str> = required.iter().flat_map(Value::as_str).collect();
+        let settings = serde_json::to_value(RealWorldMode::default()).expect("settings are JSON");
+        let settings = settings.as_object().expect("an object");
+        let names: BTreeSet<&str> = settings.keys().map(String::as_str).collect();
+        assert_eq!(described.keys().map(String::as_str).collect::<BTreeSet<_>>(), names);
+        assert_eq!(required, names);
+        let off = RealWorldMode { timeout_rate: 0.0, error_rate: 0.0, ..RealWorldMode::default() };
+        for kind in KINDS {
+            let change: Change = serde_json::from_value(json!({ kind.rate_name: 0.25 })).expect("a change");
+            let changed = change.applied_to(off).expect("a share");
+            assert_eq!((kind.rate)(&changed), 0.25, "{}", kind.rate_name);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The routes: from a request to a job for the books, and from its outcome to an answer.
+//! The routes: from a request to a job for the ledger, and from its outcome to an answer.
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -49,13 +49,13 @@ pub fn app(bank: Bank) -> Router {
 }
 
 async fn accounts(State(bank): State<Bank>) -> Answer<Accounts> {
-    let accounts = bank.teller.ask(|ledger| ledger.accounts()).await?;
+    let accounts = bank.ledger.ask(|ledger| ledger.accounts()).await?;
     Ok(Json(Accounts { accounts }))
 }
 
 async fn account(State(bank): State<Bank>, AccountNumber(number): AccountNumber) -> Answer<Account> {
     let question = number.clone();
-    let balance = bank.teller.ask(move |ledger| ledger.balance(&question)).await?;
+    let balance = bank.ledger.ask(move |ledger| ledger.balance(&question)).await?;
     Ok(Json(Account { account_number: number, balance }))
 }
 
@@ -103,32 +103,41 @@ async fn moved(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
         let error = format!("{what} are out of service: try again later");
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     }
-    let fault = bank.real_world_mode.borrow().draw();
-    match fault {
-        None => Ok(bank.teller.ask(move |ledger| ledger.apply(&movement)).await?),
-        Some(fault) => {
-            if fault.after {
-                // Whether it was made or refused, nobody gets to know.
-                let _ = bank.teller.ask(move |ledger| ledger.apply(&movement)).await;
-            }
-            Err(strike(bank, fault).await)
-        }
-    }
+    let Some(fault) = bank.real_world_mode.borrow().draw() else { return apply(bank, movement).await };
+    strike(bank, fault, movement).await
 }
 
-/// Lets the fault strike: waits if it is a time-out, and gives the error to answer.
-async fn strike(bank: &Bank, fault: Fault) -> Failure {
-    match fault.timeout {
-        None => Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "something went wrong in the bank (Real World Mode): try again",
-        ),
-        Some(timeout) => {
+async fn apply(bank: &Bank, movement: Movement) -> Result<Moved, Failure> {
+    Ok(bank.ledger.ask(move |ledger| ledger.apply(&movement)).await?)
+}
+
+/// Makes the movement with this fault: its answer is late, or an error is answered in its place.
+async fn strike(bank: &Bank, fault: Fault, movement: Movement) -> Result<Moved, Failure> {
+    let wait = async {
+        if !fault.wait.is_zero() {
             tokio::select! {
-                () = tokio::time::sleep(timeout) => {}
+                () = tokio::time::sleep(fault.wait) => {}
                 () = bank.closing() => {}
             }
-            Failure::new(StatusCode::GATEWAY_TIMEOUT, "the bank took too long (Real World Mode): try again")
+        }
+    };
+    match fault.error {
+        Some((status, error)) => {
+            if fault.after {
+                // Whether it was made or refused, the client does not learn.
+                let _ = apply(bank, movement).await;
+            }
+            wait.await;
+            Err(Failure::new(status, error))
+        }
+        None if fault.after => {
+            let moved = apply(bank, movement).await;
+            wait.await;
+            moved
+        }
+        None => {
+            wait.await;
+            apply(bank, movement).await
         }
     }
 }
@@ -143,10 +152,10 @@ async fn refund(
         let error = "a refund needs the headers Transfer-Id and Transfer-Run";
         return Err(Failure::bad_request(error));
     };
-    // The books know what is in transit better than the caller does.
+    // The ledger knows what is in transit better than the caller does.
     body.amount()?;
     let refund = Refund { account: account_number.clone(), transfer, run };
-    let given_back = bank.teller.ask(move |ledger| ledger.refund(&refund)).await?;
+    let given_back = bank.ledger.ask(move |ledger| ledger.refund(&refund)).await?;
     Ok(Json(Refunded {
         account_number,
         amount_refunded: given_back.amount,
@@ -156,11 +165,11 @@ async fn refund(
 }
 
 async fn entries(State(bank): State<Bank>, page: Page) -> Answer<Entries> {
-    Ok(Json(bank.teller.ask(move |ledger| ledger.entries(&page)).await?))
+    Ok(Json(bank.ledger.ask(move |ledger| ledger.entries(&page)).await?))
 }
 
 async fn health(State(bank): State<Bank>) -> Answer<Value> {
-    bank.teller.ask(|_| Ok(())).await?;
+    bank.ledger.ask(|_| Ok(())).await?;
     Ok(Json(json!({ "status": "healthy" })))
 }
 
@@ -192,7 +201,7 @@ async fn set_outage(State(bank): State<Bank>, body: JsonText) -> Answer<Outage> 
 }
 
 async fn reset(State(bank): State<Bank>) -> Answer<Value> {
-    bank.teller.ask(|ledger| ledger.reset()).await?;
+    bank.ledger.ask(|ledger| ledger.reset()).await?;
     bank.real_world_mode.send_replace(RealWorldMode::default());
     bank.outage.send_replace(Outage::default());
     let message = "all accounts hold what they held at the start, and all their history is gone";

@@ -200,12 +200,6 @@ fn time_of(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::{
-        io::{BufRead, BufReader, Write},
-        net::TcpListener,
-        thread,
-    };
-
     use super::*;
     use crate::Endpoints;
 
@@ -297,27 +291,15 @@ pub(crate) mod tests {
         assert_eq!(since(&of("deposit"), &events), None);
     }
 
-    /// A server that answers these requests, by how they begin.
+    /// A server that answers requests that have these words in their first line: with a status and a body.
     pub(crate) fn server(answers: &'static [(&str, &str, &str)]) -> Server {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut line = String::new();
-                let mut reader = BufReader::new(&stream);
-                reader.read_line(&mut line).expect("a request");
-                // The rest of its head, which ends with an empty line.
-                reader.lines().map_while(Result::ok).find(String::is_empty);
-                let known = answers.iter().find(|(part, _, _)| line.contains(part));
-                let (_, status, body) = known.unwrap_or_else(|| panic!("no answer to {line}"));
-                let length = body.len();
-                let head =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                stream.write_all(format!("{head}{body}").as_bytes()).expect("a reader");
-            }
+        let address = webtest::web_service(|request| {
+            let line = request.head.lines().next().unwrap_or_default();
+            let known = answers.iter().find(|(part, _, _)| line.contains(part));
+            let (_, status, body) = known.unwrap_or_else(|| panic!("no answer to {line}"));
+            (status.parse().expect("a status"), (*body).to_owned())
         });
-        let temporal_http = format!("http://127.0.0.1:{port}");
-        Server::new(&Endpoints::own(&temporal_http, "", ""))
+        Server::new(&Endpoints::own(&format!("http://{address}"), "", ""))
     }
 
     #[test]

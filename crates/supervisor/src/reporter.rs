@@ -401,11 +401,7 @@ pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::VecDeque,
-        io::{BufRead, BufReader, Read},
-        net::TcpListener,
-    };
+    use std::collections::VecDeque;
 
     use lab_client::{
         Endpoints,
@@ -417,36 +413,20 @@ mod tests {
 
     /// A service that takes reports, and a bank without entries. The first answers to reports are these.
     fn class(first: &[u16]) -> (u16, Receiver<Report>) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-        let port = listener.local_addr().expect("it is bound").port();
         let mut first: VecDeque<u16> = first.iter().copied().collect();
         let (taken, reports) = mpsc::channel();
-        thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(&stream);
-                let mut head = String::new();
-                while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
-                let length = head.lines().find_map(|line| {
-                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse::<u64>().ok()
-                });
-                let mut body = String::new();
-                reader.take(length.unwrap_or_default()).read_to_string(&mut body).expect("a body");
-                let mut status = 200;
-                if head.starts_with("POST") {
-                    status = first.pop_front().unwrap_or(200);
-                    let order: Value = serde_json::from_str(&body).expect("it is JSON");
-                    if status == 200 {
-                        let _ = taken.send(Report::from_json(&order["memo"]["fields"]["report"]));
-                    }
+        let address = webtest::web_service(move |request| {
+            let mut status = 200;
+            if request.head.starts_with("POST") {
+                status = first.pop_front().unwrap_or(200);
+                let order: Value = serde_json::from_str(&request.body).expect("it is JSON");
+                if status == 200 {
+                    let _ = taken.send(Report::from_json(&order["memo"]["fields"]["report"]));
                 }
-                let answer = r#"{"runId": "r", "entries": [], "executions": []}"#;
-                let length = answer.len();
-                let head =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                let _ = stream.write_all(format!("{head}{answer}").as_bytes());
             }
+            (status, r#"{"runId": "r", "entries": [], "executions": []}"#.to_owned())
         });
-        (port, reports)
+        (address.port(), reports)
     }
 
     /// A lab whose service and bank are at that port.

@@ -764,7 +764,6 @@ impl Supervisor {
         }
         self.remove_ready_file(service.name);
         let log = logs::open(&self.setup.project, service.name)?;
-        temporal_cli::verify(&program)?;
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
         // The gateway goes by them: they name the service that it is to lead to.

@@ -1,8 +1,8 @@
 //! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
 //!
-//! The pinned one is fetched as a file whose hash is known, and before each use its own hash is looked at: what
-//! has happened to it since, on this disk or on its way here with a copied folder, is found before it runs. One
-//! that the user names or has on PATH is the user's choice.
+//! The pinned one is fetched as a file whose hash is known. The hash of the executable is checked when it is fetched, by
+//! `prefetch` and by `doctor`, and not at every use: it takes seconds, and whoever can change the file can also change what
+//! checks it. One that the user names or has on PATH is the user's choice.
 
 use std::{
     env, fs,
@@ -87,7 +87,7 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
         }
         return Ok(Some(Found { path, source: Source::Variable }));
     }
-    // One that was fetched is recent enough, and is not run before it was looked at.
+    // One that was fetched is recent enough, and `doctor` does not run it before it has checked its hash.
     let is_recent = |path: &PathBuf| is_fetched(path) || version(path).is_some_and(|found| found >= LEAST);
     if let Some(path) = on_path("temporal").filter(is_recent) {
         return Ok(Some(Found { path, source: Source::Path }));
@@ -96,20 +96,12 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
     Ok((is_fetched(&path) && path.is_file()).then_some(Found { path, source: Source::Fetched }))
 }
 
-/// The CLI that is here, or else the pinned one, fetched now; fit to be run.
+/// The CLI that is here, or else the pinned one, fetched now.
 pub fn provide(project: &Project) -> Result<PathBuf> {
-    provide_unless(project, |found| {
-        verify(&found.path)?;
-        Ok(true)
-    })
-}
-
-/// As [`provide`], for whoever hands it on to a program that looks at it before it runs it.
-pub fn provide_unseen(project: &Project) -> Result<PathBuf> {
     provide_unless(project, |_| Ok(true))
 }
 
-/// As [`provide`], but a fetched CLI that is not what was fetched is fetched again.
+/// As [`provide`], but checks the hash: a fetched CLI that has changed since is fetched again.
 pub fn provide_anew(project: &Project) -> Result<PathBuf> {
     provide_unless(project, |found| match verify(&found.path) {
         Err(spoiled) if found.source == Source::Fetched => {
@@ -142,11 +134,9 @@ fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Re
     }
 }
 
-/// That this CLI may be run: one that was fetched must be, byte for byte, what was fetched. Another is the
-/// user's own choice.
+/// Checks that a CLI that was fetched is still, byte for byte, what was fetched. Another is the user's own choice.
 ///
-/// To be called right before each use. It reads the whole file, which takes a tenth of a second, and a half
-/// where the processor has no instructions for it.
+/// It hashes the whole file of 150 MB, which takes seconds in a build without optimization.
 pub fn verify(executable: &Path) -> Result<()> {
     if !is_fetched(executable) {
         return Ok(());

@@ -2,7 +2,6 @@
 
 use std::{
     env, fmt,
-    io::{self, Write as _},
     path::Path,
     process::{self, ExitCode},
     sync::PoisonError,
@@ -228,13 +227,6 @@ pub async fn termination() {
 pub fn write_ready_file(file: &Path, text: &str) -> anyhow::Result<()> {
     files::replace(file, text.as_bytes(), 0o644)
         .with_context(|| format!("cannot write the ready file {}", file.display()))
-}
-
-/// A line for the person who watches, on standard output. That nobody reads it is no reason to stop.
-pub fn say(line: fmt::Arguments<'_>) {
-    let mut out = io::stdout().lock();
-    // A closed pipe is nothing that this process could mend.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// The error of a command that ended because it was asked to: no message, exit code 130.

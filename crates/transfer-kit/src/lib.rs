@@ -4,6 +4,7 @@
 //! - [`Bank`]: one HTTP call to the bank, with the idempotency key that makes it count once;
 //! - [`refused`]: a final no, in Temporal's terms;
 //! - [`host`]: the worker around the two modules;
+//! - [`output`]: what the worker prints;
 //! - [`replay`]: whether code can go on with the transfers that are under way;
 //! - [`stuck`]: why a transfer does not move on.
 //!
@@ -16,6 +17,7 @@ mod failure;
 pub mod host;
 mod idempotency;
 mod input;
+pub mod output;
 mod panic_location;
 pub mod replay;
 pub mod stuck;

@@ -40,7 +40,7 @@ pub(crate) fn install_hook() {
             }
             LAST_PANIC.set(info.location().map(ToString::to_string));
             let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            crate::host::say(format_args!(
+            crate::output::stdout_line(format_args!(
                 "panicked{place}: {}",
                 info.payload_as_str().unwrap_or("no message")
             ));

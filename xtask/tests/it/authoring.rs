@@ -1,4 +1,5 @@
-//! docs/authoring.md, followed word for word on a copy of this checkout: its stage is there afterwards, and plays.
+//! docs/authoring.md, followed word for word on copies of this checkout: its stage is there afterwards, and plays; its
+//! fault of the bank strikes.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,27 +7,6 @@ use crate::{
     story::real_checkout,
     support::{Checkout, Outcome, eventually, outcome, service},
 };
-
-/// The part of the page under this heading, up to the next heading of the same level. Lines in code blocks are no headings.
-fn section(page: &str, title: &str) -> String {
-    let (mut fence, mut is_in) = (None, false);
-    let mut section = String::new();
-    for line in page.lines() {
-        let ticks: String = line.chars().take_while(|&letter| letter == '`').collect();
-        match &fence {
-            Some(open) if *open == ticks && line == ticks => fence = None,
-            None if ticks.len() >= 3 => fence = Some(ticks),
-            None => is_in = line.strip_prefix("# ").map_or(is_in, |heading| heading == title),
-            Some(_) => {}
-        }
-        if is_in {
-            section += line;
-            section.push('\n');
-        }
-    }
-    assert!(!section.is_empty(), "docs/authoring.md has no section {title:?}");
-    section
-}
 
 /// What the page tells an author to do.
 #[derive(Debug, PartialEq)]
@@ -46,12 +26,17 @@ enum How {
     InPlaceOf,
 }
 
-/// The blocks of the page that are to be done: shell commands, and what follows a comment that says where it goes.
-fn steps(page: &str) -> Vec<Step> {
+/// The blocks below this heading of the page that are to be done: shell commands, and what follows a comment that says
+/// where it goes.
+fn steps(page: &str, heading: &str) -> Vec<Step> {
     let mut steps = Vec::new();
+    let mut is_here = false;
     let mut comment = None;
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
+        if let Some(title) = line.strip_prefix("# ") {
+            is_here = title == heading;
+        }
         if let Some(words) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
             comment = Some(words);
             continue;
@@ -63,6 +48,7 @@ fn steps(page: &str) -> Vec<Step> {
         let text: String =
             lines.by_ref().take_while(|line| *line != fence).map(|line| format!("{line}\n")).collect();
         match comment.take() {
+            _ if !is_here => {}
             None if line == "```sh" => steps.push(Step::Type(text)),
             None => {}
             Some(words) => steps.push(step(words, text)),
@@ -112,7 +98,7 @@ fn follow(checkout: &Checkout, title: &str) -> Vec<Outcome> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
     let page = fs::read_to_string(project.join("docs/authoring.md")).expect("the page is there");
     let mut typed = Vec::new();
-    for step in steps(&section(&page, title)) {
+    for step in steps(&page, title) {
         match step {
             Step::Write { file, text } => checkout.write(&file, text),
             Step::Change { file, how, line, text } => change(checkout, &file, how, &line, &text),
@@ -180,4 +166,17 @@ fn a_service_added_by_the_authors_guide_starts_and_has_a_log() {
     });
     outcome(xtask(&["lab", "restart", "clock"])).ok();
     outcome(xtask(&["lab", "stop"])).ok();
+}
+
+#[test]
+fn a_fault_added_by_the_authors_guide_strikes_and_is_described() {
+    let checkout = real_checkout("authoring-a-fault");
+    let typed = follow(&checkout, "A fault of the bank");
+    let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
+    let tested = &tested.stdout;
+    assert!(tested.contains("a_slow_answer_is_the_right_one ... ok"), "{tested}");
+    assert!(
+        tested.contains("the_settings_are_those_of_the_description_and_each_can_be_changed ... ok"),
+        "{tested}"
+    );
 }

@@ -92,7 +92,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Books that are gone when they are dropped.
+    /// A ledger that is gone when it is dropped.
     pub(crate) fn in_memory() -> anyhow::Result<Ledger> {
         Ledger::from_connection(Connection::open_in_memory()?, PathBuf::new())
     }
@@ -130,7 +130,7 @@ impl Ledger {
         self.open_accounts()
     }
 
-    /// That these are books of this bank and this format, whole, and that they add up.
+    /// Checks that this is a ledger of this bank and this format, whole, and that it adds up.
     fn verify(&self) -> anyhow::Result<()> {
         ensure!(self.pragma("application_id")? == APPLICATION_ID, "it is a database of another program");
         let format = self.pragma("user_version")?;
@@ -192,7 +192,7 @@ impl Ledger {
         self.connection.pragma_query_value(None, name, |row| row.get(0))
     }
 
-    /// Why nothing was changed when the open books gave this error, and what to do about it.
+    /// Why nothing was changed when the open ledger gave this error, and what to do about it.
     pub(crate) fn trouble(&self, error: &rusqlite::Error) -> String {
         format!(
             "the bank cannot use its ledger {} ({error}), so nothing was changed: {}, then try again",

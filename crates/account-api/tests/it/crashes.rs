@@ -7,7 +7,7 @@ use std::path::Path;
 use account_api::Bank;
 use contract::bank::{Entries, Entry, EntryKind};
 
-use crate::books::assert_books_add_up;
+use crate::ledger_file::assert_ledger_adds_up;
 use crate::support::{Ask, Client, serve};
 
 /// A day at the bank.
@@ -40,7 +40,7 @@ async fn entries(bank: &Client) -> Vec<Entry> {
     page.entries[10..].to_vec()
 }
 
-/// Asserts that the books hold the begin of the day, from what was answered on, and nothing half; and that who got
+/// Asserts that the ledger holds the begin of the day, from what was answered on, and nothing half; and that who got
 /// no answer can ask again: in the end everything was done once.
 async fn assert_begin_of_the_day(db: &Path, answered: usize, when: &str) {
     let bank = Bank::open(db).unwrap_or_else(|error| panic!("{when}: {error:#}"));
@@ -50,7 +50,7 @@ async fn assert_begin_of_the_day(db: &Path, answered: usize, when: &str) {
         done.iter().map(|entry| (entry.account_number.as_str(), entry.kind, entry.amount.cents())).collect();
     assert!(found.len() >= answered, "{when}: {answered} were answered, and there are {found:?}");
     assert_eq!(found, DAY[..found.len()], "{when}");
-    assert_books_add_up(db);
+    assert_ledger_adds_up(db);
 
     let refunded = found.len() == DAY.len();
     for (number, ask) in day(&client).into_iter().enumerate() {
@@ -62,10 +62,10 @@ async fn assert_begin_of_the_day(db: &Path, answered: usize, when: &str) {
     assert_eq!(entries(&client).await.len(), DAY.len(), "{when}");
     assert_eq!(client.total_cents().await, TOTAL, "{when}");
     bank.close().await;
-    assert_books_add_up(db);
+    assert_ledger_adds_up(db);
 }
 
-/// Copies the books with their log, as a crash leaves them.
+/// Copies the ledger with its log, as a crash leaves them.
 fn copy(from: &Path, to: &Path) {
     for name in ["bank.db", "bank.db-wal"] {
         if from.join(name).exists() {
@@ -74,8 +74,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Makes books with a log that holds the day.
-async fn books_with_a_log(folder: &Path) {
+/// Makes a ledger with a log that holds the day.
+async fn ledger_with_a_log(folder: &Path) {
     let living = tempfile::tempdir().expect("a folder");
     let bank = Bank::open(living.path().join("bank.db")).expect("a bank");
     let client = serve(bank.clone()).await;
@@ -89,7 +89,7 @@ async fn books_with_a_log(folder: &Path) {
 #[tokio::test]
 async fn a_power_cut_that_takes_any_part_of_the_log_leaves_the_begin_of_the_day() {
     let crashed = tempfile::tempdir().expect("a folder");
-    books_with_a_log(crashed.path()).await;
+    ledger_with_a_log(crashed.path()).await;
     let log = fs::read(crashed.path().join("bank.db-wal")).expect("a log");
     assert!(log.len() > 40_000, "{}", log.len());
     let again = tempfile::tempdir().expect("a folder");
@@ -299,7 +299,7 @@ mod step_by_step {
     async fn assert_before_or_after_the_reset(db: &Path, answered: usize, when: &str) {
         let bank = Bank::open(db).unwrap_or_else(|error| panic!("{when}: {error:#}"));
         let client = serve(bank.clone()).await;
-        assert_books_add_up(db);
+        assert_ledger_adds_up(db);
         let found = entries(&client).await;
         let is_before = found.len() == DAY.len();
         match answered {
@@ -314,13 +314,13 @@ mod step_by_step {
         }
         assert_eq!(client.total_cents().await, 795_000 + 100, "{when}");
         bank.close().await;
-        assert_books_add_up(db);
+        assert_ledger_adds_up(db);
     }
 
     #[test]
     fn what_a_kill_left_can_be_killed_anywhere_while_it_is_recovered_and_reset() {
         let crashed = tempfile::tempdir().expect("a folder");
-        runtime().block_on(books_with_a_log(crashed.path()));
+        runtime().block_on(ledger_with_a_log(crashed.path()));
         kill_everywhere(|folder| copy(crashed.path(), folder), reset, assert_before_or_after_the_reset);
     }
 }

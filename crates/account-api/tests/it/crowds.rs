@@ -6,7 +6,7 @@ use contract::bank::{Entries, EntryKind};
 use futures::future::join_all;
 use serde_json::Value;
 
-use crate::books::assert_books_add_up;
+use crate::ledger_file::assert_ledger_adds_up;
 use crate::program::Program;
 use crate::support::Client;
 
@@ -60,7 +60,7 @@ async fn fifty_clients_with_the_same_key_at_once_are_one_entry_and_get_one_answe
     for (account, balance) in [("account_A", 974.5), ("account_B", 525.5)] {
         assert_eq!(clients[1].balance(account).await, balance);
     }
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
 }
 
 #[tokio::test]
@@ -111,5 +111,5 @@ async fn withdrawals_of_fifty_clients_at_once_never_take_an_account_below_zero()
     entered.sort_unstable();
     assert_eq!(entered, moved);
     assert!(entries.iter().all(|entry| entry.balance.cents() >= 0));
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use webtest::skip;
 
-use crate::books::assert_books_add_up;
+use crate::ledger_file::assert_ledger_adds_up;
 use crate::program::{Program, account_api};
 use crate::support::serve;
 
@@ -46,8 +46,8 @@ impl Disk {
     }
 }
 
-/// Makes books, closed or as a kill leaves them.
-async fn books(folder: &Path, is_killed: bool) {
+/// Makes a ledger, closed or as a kill leaves it.
+async fn make_ledger(folder: &Path, is_killed: bool) {
     let living = tempfile::tempdir().expect("a folder");
     let bank = Bank::open(living.path().join("bank.db")).expect("a bank");
     let client = serve(bank.clone()).await;
@@ -64,16 +64,20 @@ async fn books(folder: &Path, is_killed: bool) {
 }
 
 #[tokio::test]
-async fn books_that_cannot_be_written_end_the_program_with_what_to_do() {
+async fn ledgers_that_cannot_be_written_end_the_program_with_what_to_do() {
     let Some(disk) = Disk::new() else { return };
     let originals = tempfile::tempdir().expect("a folder");
     let from = originals.path().display();
     let db = disk.path().join("bank.db");
     let copy = format!("cp {from}/* \"$TMPDIR\"");
     for (what, is_killed, script) in [
-        ("a folder without books", None, "mount -o remount,bind,ro \"$TMPDIR\"".to_owned()),
-        ("closed books", Some(false), format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\"")),
-        ("books of a killed bank", Some(true), format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\"")),
+        ("a folder without a ledger", None, "mount -o remount,bind,ro \"$TMPDIR\"".to_owned()),
+        ("a closed ledger", Some(false), format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\"")),
+        (
+            "the ledger of a killed bank",
+            Some(true),
+            format!("{copy} && mount -o remount,bind,ro \"$TMPDIR\""),
+        ),
         (
             "a read-only file",
             Some(false),
@@ -83,7 +87,7 @@ async fn books_that_cannot_be_written_end_the_program_with_what_to_do() {
         ),
     ] {
         if let Some(is_killed) = is_killed {
-            books(originals.path(), is_killed).await;
+            make_ledger(originals.path(), is_killed).await;
         }
         let mut command = disk.command(&script, env!("CARGO_BIN_EXE_account-api"));
         command.args(["--port", "0", "--db"]).arg(&db);
@@ -100,11 +104,11 @@ async fn books_that_cannot_be_written_end_the_program_with_what_to_do() {
 /// The same by permissions, where no file system can be mounted. Root may write in spite of them.
 #[cfg(unix)]
 #[tokio::test]
-async fn books_without_the_permission_to_write_are_left_alone() {
+async fn ledgers_without_the_permission_to_write_are_left_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books(folder.path(), false).await;
+    make_ledger(folder.path(), false).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("it is ours");
     if File::options().write(true).open(&file).is_ok() {
         println!("skipped: root may write to any file; the test above has a file that root cannot write");
@@ -196,7 +200,7 @@ async fn begins_with_so_many_pages(left: u64) -> bool {
     assert_eq!(total, 795_000 + 100 * made, "{left} pages left");
     assert_eq!(program.client.deposit("account_B", 1.0).key("first").send().await.status, 200);
     assert_eq!(program.client.total_cents().await, 795_100, "{left} pages left");
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
     made == 1
 }
 
@@ -247,6 +251,6 @@ async fn fills_up_after_so_many_pages(left: u64) -> usize {
     assert_eq!(bank.total_cents().await, total + 1, "{left} pages left");
     let refund = bank.refund("account_A", 25.5).run_of("transfer", "run").send().await;
     assert_eq!((refund.status, &refund.json["amount_refunded"]), (200, &json!(25.5)));
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
     answered
 }

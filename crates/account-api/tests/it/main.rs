@@ -1,7 +1,6 @@
 //! The bank as its clients see it: over HTTP, and as a program.
 
 mod accounts;
-mod books;
 mod crashes;
 mod crowds;
 #[cfg(target_os = "linux")]
@@ -10,6 +9,7 @@ mod entries;
 mod faults;
 mod form;
 mod keys;
+mod ledger_file;
 mod model;
 mod openapi;
 mod program;

@@ -1,4 +1,4 @@
-//! Any operations in any order: the bank answers as a plain model of its rules does, and holds the same books.
+//! Any operations in any order: the bank answers as a plain model of its rules does, and holds the same ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -11,7 +11,7 @@ use contract::Money;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::books::assert_books_add_up;
+use crate::ledger_file::assert_ledger_adds_up;
 use crate::support::{Answer, Client, serve};
 
 /// What happens to the bank.
@@ -405,7 +405,7 @@ async fn compare(operations: &[Operation]) {
         assert_eq!(real.entries().await, model.entries(), "{operation:?}");
     }
     real.bank.close().await;
-    assert_books_add_up(&real.folder.path().join("bank.db"));
+    assert_ledger_adds_up(&real.folder.path().join("bank.db"));
 }
 
 /// So many days as take a few seconds; this variable asks for others.

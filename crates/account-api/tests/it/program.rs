@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use webtest::SlowClients;
 
-use crate::books::assert_books_add_up;
+use crate::ledger_file::assert_ledger_adds_up;
 use crate::support::{Client, until};
 
 /// The idempotency keys of some deposits.
@@ -91,7 +91,7 @@ impl Drop for Program {
 }
 
 #[tokio::test]
-async fn after_a_kill_every_answered_deposit_is_there_once_and_the_books_add_up() {
+async fn after_a_kill_every_answered_deposit_is_there_once_and_the_ledger_adds_up() {
     const CLIENTS: usize = 8;
     let folder = tempfile::tempdir().expect("a folder");
     let db = folder.path().join("bank.db");
@@ -134,7 +134,7 @@ async fn after_a_kill_every_answered_deposit_is_there_once_and_the_books_add_up(
         assert_eq!(entered.len(), entered_once.len());
         assert!(answered.is_subset(&entered_once));
         assert!(entered_once.is_subset(&sent));
-        assert_books_add_up(&db);
+        assert_ledger_adds_up(&db);
     }
 
     // Who got no answer asks again; in the end, each deposit was made once.
@@ -144,7 +144,7 @@ async fn after_a_kill_every_answered_deposit_is_there_once_and_the_books_add_up(
         assert_eq!(ask.send().await.status, 200);
     }
     assert_eq!(program.client.total_cents().await, 795_000 + sent.len() as i64);
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
 }
 
 #[tokio::test]
@@ -158,13 +158,13 @@ async fn a_name_that_means_no_file_to_sqlite_is_a_files_name() {
             assert_eq!(program.client.deposit("account_B", 1.0).send().await.status, 200);
             program.child.kill().and_then(|()| program.child.wait().map(drop)).expect("it is ours");
             assert!(folder.path().join(name).is_file(), "{name}");
-            assert_books_add_up(&folder.path().join(name));
+            assert_ledger_adds_up(&folder.path().join(name));
             assert_eq!(program_balance(folder.path(), name), balance, "{name}");
         }
     }
 }
 
-/// What account_B holds in these books, in dollars.
+/// What account_B holds in this ledger, in dollars.
 fn program_balance(folder: &Path, name: &str) -> f64 {
     let connection = Connection::open(folder.join(name)).expect("a database");
     let cents: i64 = connection
@@ -192,7 +192,7 @@ async fn a_signal_ends_it_with_a_zero_and_leaves_one_file() {
         // Another test's connection may have it for a moment.
         until("the port is free again", async || TcpListener::bind(&address).is_ok()).await;
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
-        assert_books_add_up(&db);
+        assert_ledger_adds_up(&db);
     }
 }
 
@@ -382,7 +382,7 @@ async fn neither_a_thousand_clients_nor_hundreds_of_slow_ones_take_it_down() {
     }
     assert_eq!(program.client.total_cents().await, 795_000 + 1600);
     until("every connection is closed", async || open_files(&program) <= before).await;
-    assert_books_add_up(&db);
+    assert_ledger_adds_up(&db);
 }
 
 #[cfg(unix)]
@@ -400,7 +400,7 @@ async fn it_makes_do_with_the_open_files_that_the_system_allows() {
         for connection in &mut connections {
             assert_eq!(connection.answer().expect("an answer").status, 200, "{limit}");
         }
-        // With so many open, the books can be written still.
+        // With so many open, the ledger can still be written.
         let mut held: Vec<_> = (0..at_once).map(|_| webtest::Connection::to(address)).collect();
         for connection in &mut held {
             connection.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -189,8 +189,6 @@ impl Storm<'_> {
     }
 
     fn start(&self, Order { workflow_id, from, to, amount, .. }: &Order) -> Result<()> {
-        // Cents in a JSON number: two digits behind the point are exact in print.
-        let amount = amount.cents() as f64 / 100.0;
         let input = json!({ "from_account": from, "to_account": to, "amount": amount });
         let begin = Instant::now();
         loop {

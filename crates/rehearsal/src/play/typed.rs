@@ -13,10 +13,7 @@ use supervisor::{ports::PORTS, temporal_cli};
 pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
     let mut command = match typed.program {
         Program::Xtask => shadow.command(),
-        Program::Temporal => {
-            temporal_cli::verify(&shadow.temporal_cli)?;
-            dev_server::command(&shadow.temporal_cli)
-        }
+        Program::Temporal => dev_server::command(&shadow.temporal_cli),
         Program::Curl => {
             let curl =
                 temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;

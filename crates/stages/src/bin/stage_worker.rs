@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::{Arg, ArgAction, Command, value_parser};
 use stages::Modules;
-use transfer_kit::{Bank, host, replay};
+use transfer_kit::{Bank, host, output, replay};
 
 fn main() -> ExitCode {
     let matches = Command::new("stage_worker")
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         let Modules { workflow, activities } = modules;
         let mut announced = Ok(());
         host::run(client, modules.worker_options(Bank::from_env())?, host::termination(), || {
-            host::say(format_args!(
+            output::stdout_line(format_args!(
                 "stage_worker polls with workflow/{workflow}.rs and activities/{activities}.rs"
             ));
             announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &host::task_queue()));
@@ -77,7 +77,7 @@ async fn replay_under_way(modules: Modules) -> anyhow::Result<()> {
     }
     let failed = usize::from(!report.broken.is_empty());
     let outcome = if failed == 0 { "ok" } else { "FAILED" };
-    host::say(format_args!("test result: {outcome}. {} passed; {failed} failed", 1 - failed));
+    output::stdout_line(format_args!("test result: {outcome}. {} passed; {failed} failed", 1 - failed));
     ensure!(report.broken.is_empty(), "{report}");
     Ok(())
 }

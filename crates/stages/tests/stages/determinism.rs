@@ -138,7 +138,7 @@ fn what_is_not_the_same_at_every_replay_is_found_in_a_source() {
         ("fn f() { tokio::select! { _ = a => {} } }", "tokio::select!"),
         ("fn f() { reqwest::get(url).await; }", "reqwest::get"),
         ("use transfer_kit::Bank;", "transfer_kit::Bank"),
-        ("fn f() { transfer_kit::host::say(x); }", "transfer_kit::host::say"),
+        ("fn f() { transfer_kit::output::stdout_line(x); }", "transfer_kit::output::stdout_line"),
         ("fn f() { println!(\"seen\"); }", "println!"),
         ("fn f() { let day = include_str!(\"day\"); }", "include_str!"),
         ("fn f() { unsafe { time(p) } }", "unsafe"),

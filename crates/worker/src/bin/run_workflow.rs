@@ -14,7 +14,7 @@ use temporalio_client::{
     errors::{WorkflowGetResultError, WorkflowStartError},
 };
 use tokio::sync::oneshot;
-use transfer_kit::{Bank, host, input, stuck};
+use transfer_kit::{Bank, host, input, output, stuck};
 use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
 /// Where the Temporal UI of a lab is when nobody says otherwise.
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             worked = &mut working => return worked.and_then(|()| bail!("the worker stopped before the transfer ended")),
             outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,
             () = host::termination() => {
-                host::say(format_args!(
+                output::stdout_line(format_args!(
                     "left; the transfer goes on when a worker runs. To join it: --workflow-id {workflow_id}"
                 ));
                 Err(host::interrupted())
@@ -103,7 +103,7 @@ async fn run_transfer(
         "" => format!("cargo xtask temporal workflow show --workflow-id {workflow_id}"),
         ui => format!("{ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"),
     };
-    host::say(format_args!("{word} {workflow_id}\n  {link}"));
+    output::stdout_line(format_args!("{word} {workflow_id}\n  {link}"));
 
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()));
     let mut told = None;
@@ -116,13 +116,13 @@ async fn run_transfer(
         if let Ok(Some(stuck)) = stuck::why(client, workflow_id, &run_id).await
             && told.as_ref() != Some(&stuck)
         {
-            host::say(format_args!("stuck: {stuck}\n  {link}"));
+            output::stdout_line(format_args!("stuck: {stuck}\n  {link}"));
             told = Some(stuck);
         }
     };
     match result {
         Ok(TransferResult { from_account, to_account, amount, .. }) => {
-            host::say(format_args!("completed: {amount} from {from_account} to {to_account}"));
+            output::stdout_line(format_args!("completed: {amount} from {from_account} to {to_account}"));
             Ok(())
         }
         Err(WorkflowGetResultError::Failed(failure)) => bail!("the transfer failed: {failure}\n  {link}"),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, Command, value_parser};
-use transfer_kit::{Bank, host};
+use transfer_kit::{Bank, host, output};
 use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
 fn main() -> ExitCode {
@@ -30,11 +30,11 @@ fn main() -> ExitCode {
         let queue = host::task_queue();
         let mut announced = Ok(());
         host::run(client, options, host::termination(), || {
-            host::say(format_args!("worker polls {queue} in namespace {namespace}"));
+            output::stdout_line(format_args!("worker polls {queue} in namespace {namespace}"));
             announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
         })
         .await?;
-        host::say(format_args!("worker has left"));
+        output::stdout_line(format_args!("worker has left"));
         announced
     })
 }

@@ -150,7 +150,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
     attach::attach(project)?;
     project.make_lab()?;
     // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
-    let cli = temporal_cli::provide_unseen(project)?;
+    let cli = temporal_cli::provide(project)?;
     // From here on it ends the start as a whole; the second time, at once.
     let interrupted = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&interrupted);

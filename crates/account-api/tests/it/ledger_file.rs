@@ -1,4 +1,4 @@
-//! The file: what the bank takes for its books, and what it leaves alone.
+//! The file: what the bank takes for its ledger, and what it leaves alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files.map(|file| (file.clone(), fs::read(file).expect("a file"))).collect()
 }
 
-async fn books(file: &Path) {
+async fn make_ledger(file: &Path) {
     Bank::open(file).expect("a bank").close().await;
 }
 
@@ -56,7 +56,7 @@ async fn the_entries_explain_every_balance() {
     assert_eq!(client.withdraw("account_A", 1e6).key("refused").send().await.status, 400);
     bank.close().await;
 
-    assert_books_add_up(&file);
+    assert_ledger_adds_up(&file);
     let connection = Connection::open(&file).expect("a database");
     let mut statement = connection
         .prepare(
@@ -81,7 +81,7 @@ async fn the_entries_explain_every_balance() {
 }
 
 /// For each account: what it holds is the sum of its entries, and what the last one says.
-pub(crate) fn assert_books_add_up(file: &Path) {
+pub(crate) fn assert_ledger_adds_up(file: &Path) {
     let connection = Connection::open(file).expect("a database");
     let (accounts, wrong): (i64, i64) = connection
         .query_one(
@@ -129,10 +129,10 @@ fn a_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn books_of_a_newer_or_older_version_are_left_alone() {
+async fn ledgers_of_a_newer_or_older_version_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books(&file).await;
+    make_ledger(&file).await;
     for version in [2, 0] {
         let connection = Connection::open(&file).expect("a database");
         connection.pragma_update(None, "user_version", version).expect("a version");
@@ -142,10 +142,10 @@ async fn books_of_a_newer_or_older_version_are_left_alone() {
 }
 
 #[tokio::test]
-async fn damaged_books_are_left_alone() {
+async fn damaged_ledgers_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books(&file).await;
+    make_ledger(&file).await;
     let mut bytes = fs::read(&file).expect("a file");
     let middle = bytes.len() / 2;
     bytes[4096..middle].fill(0xA5);
@@ -153,8 +153,8 @@ async fn damaged_books_are_left_alone() {
     assert_left_alone(&file, "damaged");
 }
 
-/// Makes books of more than a page a table, and closes them.
-async fn books_with_many_entries(file: &Path) {
+/// Makes a ledger of more than a page a table, and closes it.
+async fn ledger_with_many_entries(file: &Path) {
     let bank = Bank::open(file).expect("a bank");
     let client = serve(bank.clone()).await;
     let asks = (0..150).map(|number| {
@@ -194,7 +194,7 @@ fn told(file: &Path) -> Vec<String> {
 async fn a_flipped_bit_is_noticed_wherever_it_tells_of_money() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books_with_many_entries(&file).await;
+    ledger_with_many_entries(&file).await;
     let (bytes, before) = (fs::read(&file).expect("a file"), told(&file));
     let mut noticed = 0;
     for place in (0..bytes.len()).step_by(97) {
@@ -218,10 +218,10 @@ async fn a_flipped_bit_is_noticed_wherever_it_tells_of_money() {
 }
 
 #[tokio::test]
-async fn books_cut_short_anywhere_are_left_alone() {
+async fn ledgers_cut_short_anywhere_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books_with_many_entries(&file).await;
+    ledger_with_many_entries(&file).await;
     let bytes = fs::read(&file).expect("a file");
     // One byte SQLite takes for an empty file.
     for length in (2..bytes.len()).rev().step_by(1021).chain([2, 15, 16, 99, 100, 511, 512]) {
@@ -231,7 +231,7 @@ async fn books_cut_short_anywhere_are_left_alone() {
 }
 
 #[tokio::test]
-async fn books_that_do_not_add_up_are_left_alone() {
+async fn ledgers_that_do_not_add_up_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
     for (change, reason) in [
@@ -244,7 +244,7 @@ async fn books_that_do_not_add_up_are_left_alone() {
         ("DROP INDEX entries_by_key; DROP TABLE closed_runs", "its tables are not those of format 1"),
     ] {
         let _ = fs::remove_file(&file);
-        books_with_many_entries(&file).await;
+        ledger_with_many_entries(&file).await;
         let connection = Connection::open(&file).expect("a database");
         connection.pragma_update(None, "foreign_keys", false).expect("a setting");
         connection.execute_batch(change).expect("a change");
@@ -254,10 +254,10 @@ async fn books_that_do_not_add_up_are_left_alone() {
 }
 
 #[tokio::test]
-async fn refused_books_keep_the_log_that_a_kill_left_beside_them() {
+async fn refused_ledgers_keep_the_log_that_a_kill_left_beside_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books(&file).await;
+    make_ledger(&file).await;
     let connection = Connection::open(&file).expect("a database");
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("a setting");
     connection.pragma_update(None, "user_version", 2).expect("a version");
@@ -268,7 +268,7 @@ async fn refused_books_keep_the_log_that_a_kill_left_beside_them() {
 }
 
 #[tokio::test]
-async fn a_log_whose_books_were_moved_away_is_not_deleted() {
+async fn a_log_whose_ledger_was_moved_away_is_not_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
     let bank = Bank::open(&file).expect("a bank");
@@ -310,7 +310,7 @@ fn a_program_that_has_locked_the_file_is_to_be_closed_and_the_file_not_moved() {
 async fn damage_that_comes_while_the_bank_is_open_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bank.db");
-    books(&file).await;
+    make_ledger(&file).await;
     // More than SQLite keeps in memory.
     let connection = Connection::open(&file).expect("a database");
     connection
@@ -351,6 +351,6 @@ fn a_place_where_no_file_can_be_is_named() {
 #[tokio::test]
 async fn an_empty_file_becomes_the_books() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    books(file.path()).await;
-    assert_books_add_up(file.path());
+    make_ledger(file.path()).await;
+    assert_ledger_adds_up(file.path());
 }

@@ -1,4 +1,4 @@
-//! The one thread that works on the books. It commits whatever is waiting in one transaction, and
+//! The one thread that works on the ledger. It commits whatever is waiting in one transaction, and
 //! answers only then: many requests share the price of a commit, and no answer runs ahead of it.
 
 use std::sync::Arc;
@@ -15,20 +15,20 @@ const BATCH: usize = 256;
 /// How many jobs may wait; beyond that, requests wait to be heard.
 const QUEUE: usize = 1024;
 
-/// Why there is no answer from the books.
+/// Why there is no answer from the ledger.
 #[derive(Clone, Debug)]
 pub(crate) enum NoAnswer {
     /// The bank says no.
     Refused(Refused),
     /// SQLite could not read or write. Nothing was changed: a sentence that says why and what to do.
     Broken(Arc<str>),
-    /// The books are closed.
+    /// The ledger is closed.
     Closed,
 }
 
-/// The way to the thread.
+/// A handle of the thread that works on the ledger. Clones are of the same thread.
 #[derive(Clone)]
-pub(crate) struct Teller {
+pub(crate) struct LedgerThread {
     orders: mpsc::Sender<Order>,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Teller {
 enum Order {
     /// To do a piece of work.
     Work(Box<dyn Job>),
-    /// To close the books, and say when that is done.
+    /// To close the ledger, and say when that is done.
     Close(oneshot::Sender<()>),
 }
 
-/// A piece of work on the books, and whom to tell.
+/// A piece of work on the ledger, and whom to tell.
 trait Job: Send {
     /// Does the work, inside a transaction. An error spoils the whole transaction.
     fn work(&mut self, ledger: &Ledger) -> rusqlite::Result<()>;
@@ -48,7 +48,7 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), Arc<str>>);
 }
 
-/// The job of one [`Teller::ask`].
+/// The job of one [`LedgerThread::ask`].
 struct Question<T, F> {
     /// The work, until it is done.
     work: Option<F>,
@@ -85,15 +85,15 @@ where
     }
 }
 
-impl Teller {
-    /// Hands the books to a new thread.
-    pub(crate) fn start(ledger: Ledger) -> anyhow::Result<Teller> {
+impl LedgerThread {
+    /// Hands the ledger to a new thread.
+    pub(crate) fn start(ledger: Ledger) -> anyhow::Result<LedgerThread> {
         let (orders, incoming) = mpsc::channel(QUEUE);
         thread::Builder::new()
-            .name("teller".to_owned())
+            .name("ledger".to_owned())
             .spawn(move || serve(ledger, incoming))
-            .context("cannot start the thread that keeps the books")?;
-        Ok(Teller { orders })
+            .context("cannot start the thread that keeps the ledger")?;
+        Ok(LedgerThread { orders })
     }
 
     /// Has this work done and committed.
@@ -109,7 +109,7 @@ impl Teller {
         answered.await.unwrap_or(Err(NoAnswer::Closed))
     }
 
-    /// Finishes what is waiting and closes the books, which merges SQLite's log into the file.
+    /// Finishes what is waiting and closes the ledger, which merges SQLite's log into the file.
     pub(crate) async fn close(&self) {
         let (closed, done) = oneshot::channel();
         if self.orders.send(Order::Close(closed)).await.is_ok() {
@@ -146,7 +146,7 @@ fn serve(ledger: Ledger, mut incoming: mpsc::Receiver<Order>) {
     }
 }
 
-/// All jobs in one transaction. Any error leaves the books as they were before the first.
+/// All jobs in one transaction. Any error leaves the ledger as it was before the first.
 fn commit(ledger: &Ledger, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
     let transaction = ledger.begin()?;
     for job in jobs {
@@ -173,8 +173,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_commit_fails_every_job_of_its_batch_and_leaves_the_books() {
-        let ledger = Ledger::in_memory().expect("books");
+    async fn a_failed_commit_fails_every_job_of_its_batch_and_leaves_the_ledger() {
+        let ledger = Ledger::in_memory().expect("a ledger");
         let mut answers = Vec::new();
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
         for spoiled in [false, false, true, false] {
@@ -198,23 +198,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_answered_as_such_and_the_bank_goes_on() {
-        let teller = Teller::start(Ledger::in_memory().expect("books")).expect("a thread");
-        teller.ask(|ledger| ledger.limit_size(1)).await.expect("a limit");
+        let thread = LedgerThread::start(Ledger::in_memory().expect("a ledger")).expect("a thread");
+        thread.ask(|ledger| ledger.limit_size(1)).await.expect("a limit");
         let transfer = "a long name fills the disk sooner ".repeat(10);
         let mut balance = Money::from_dollars(1000);
         let reason = loop {
             let transfer = transfer.clone();
-            match teller.ask(move |ledger| deposit(ledger, &transfer)).await {
+            match thread.ask(move |ledger| deposit(ledger, &transfer)).await {
                 Ok(new_balance) => balance = new_balance,
                 Err(NoAnswer::Broken(reason)) => break reason,
                 Err(other) => panic!("{other:?}"),
             }
         };
         assert!(reason.contains("full"), "{reason}");
-        let held = teller.ask(|ledger| ledger.balance("account_A")).await;
+        let held = thread.ask(|ledger| ledger.balance("account_A")).await;
         assert_eq!(held.expect("a balance"), balance);
 
-        teller.ask(|ledger| ledger.limit_size(1_000_000)).await.expect("a limit");
-        teller.ask(move |ledger| deposit(ledger, &transfer)).await.expect("room again");
+        thread.ask(|ledger| ledger.limit_size(1_000_000)).await.expect("a limit");
+        thread.ask(move |ledger| deposit(ledger, &transfer)).await.expect("room again");
     }
 }
