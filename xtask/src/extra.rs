@@ -35,12 +35,15 @@ pub fn about(name: &str) -> &'static str {
 }
 
 /// Each as `cargo xtask --help` lists it. What it takes, its own program knows.
-pub(crate) fn command(name: &'static str) -> Command {
-    Command::new(name)
-        .about(about(name))
-        .disable_help_flag(true)
-        .after_help("Example:\n  cargo xtask play --help")
-        .arg(Arg::new("arguments").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true).hide(true))
+pub(crate) fn commands() -> impl Iterator<Item = Command> {
+    COMMANDS.iter().map(|&(name, about)| {
+        let arguments = Arg::new("arguments").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true);
+        Command::new(name)
+            .about(about)
+            .disable_help_flag(true)
+            .arg(arguments.hide(true))
+            .after_help("Example:\n  cargo xtask play --help")
+    })
 }
 
 /// Whether one of them was typed, or help about one.

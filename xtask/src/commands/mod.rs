@@ -19,12 +19,36 @@ mod transfer;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
 
 use crate::extra;
+
+/// How a command is called.
+type Called = fn() -> Command;
+/// What it does.
+type Run = fn(&Project, &ArgMatches) -> Result<ExitCode>;
+
+/// The commands, in the order in which `cargo xtask --help` lists them. Those that a learner does not need are in [`extra`].
+const COMMANDS: &[(Called, Run)] = &[
+    (lab::command, lab::run),
+    (stage::command, stage::run),
+    (check::command, check::run),
+    (hint::command, hint::run),
+    (help_me::command, help_me::run),
+    (reset::command, reset::run),
+    (transfer::command, transfer::run),
+    (retry::command, retry::run),
+    (outage::command, outage::run),
+    (real_world_mode::command, real_world_mode::run),
+    (run_workflow::command, run_workflow::run),
+    (temporal::command, temporal::run),
+    (doctor::command, doctor::run),
+    (prefetch::command, prefetch::run),
+    (test::command, test::run),
+];
 
 /// How everything is called.
 pub fn command_line() -> Command {
@@ -41,26 +65,8 @@ pub fn command_line() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(lab::command())
-        .subcommand(stage::command())
-        .subcommand(check::command())
-        .subcommand(hint::command())
-        .subcommand(help_me::command())
-        .subcommand(reset::command())
-        .subcommand(transfer::command())
-        .subcommand(retry::command())
-        .subcommand(outage::command())
-        .subcommand(real_world_mode::command())
-        .subcommand(run_workflow::command())
-        .subcommand(temporal::command())
-        .subcommand(extra::command("play"))
-        .subcommand(doctor::command())
-        .subcommand(prefetch::command())
-        .subcommand(test::command())
-        .subcommand(extra::command("bench"))
-        .subcommand(extra::command("chaos"))
-        .subcommand(extra::command("class"))
-        .subcommand(extra::command("tidy"))
+        .subcommands(COMMANDS.iter().map(|(command, _)| command()))
+        .subcommands(extra::commands())
 }
 
 /// Does what was typed.
@@ -68,22 +74,9 @@ pub fn command_line() -> Command {
 /// # Errors
 /// What the command says; wrong usage is a [`Usage`].
 pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    match arguments.subcommand() {
-        Some(("lab", arguments)) => lab::run(project, arguments),
-        Some(("stage", arguments)) => stage::run(project, arguments),
-        Some(("check", arguments)) => check::run(project, arguments),
-        Some(("hint", arguments)) => hint::run(project, arguments),
-        Some(("help-me", arguments)) => help_me::run(project, arguments),
-        Some(("outage", arguments)) => outage::run(project, arguments),
-        Some(("real-world-mode", arguments)) => real_world_mode::run(project, arguments),
-        Some(("reset", arguments)) => reset::run(project, arguments),
-        Some(("transfer", arguments)) => transfer::run(project, arguments),
-        Some(("retry", arguments)) => retry::run(project, arguments),
-        Some(("run-workflow", arguments)) => run_workflow::run(project, arguments),
-        Some(("temporal", arguments)) => temporal::run(project, arguments),
-        Some(("doctor", arguments)) => doctor::run(project, arguments),
-        Some(("prefetch", arguments)) => prefetch::run(project, arguments),
-        Some(("test", arguments)) => test::run(project, arguments),
-        _ => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
+    let Some((typed, arguments)) = arguments.subcommand() else { bail!("no command was typed") };
+    match COMMANDS.iter().find(|(command, _)| command().get_name() == typed) {
+        Some((_, run)) => run(project, arguments),
+        None => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
     }
 }
