@@ -20,7 +20,7 @@ use crate::skipping::program;
 /// Longer than a front takes to listen on a slow and busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A file in a front's folder: where it is, no API key opens.
+/// A file in a front's folder: while it exists, the API key is revoked.
 const REVOKED: &str = "revoked";
 
 /// Certificates and their keys, gone when dropped.
@@ -207,7 +207,7 @@ impl Front {
         })
     }
 
-    /// Lets nobody in any more who has its API key.
+    /// Revokes its API key: from now on it answers 401.
     ///
     /// # Panics
     /// Where its folder cannot be written.
