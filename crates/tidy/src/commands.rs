@@ -9,7 +9,7 @@ use super::{Complaint, markdown::Markdown};
 use crate::commands::command_line;
 use rehearsal::play::Typed;
 
-const XTASK: &str = "cargo xtask";
+pub(super) const XTASK: &str = "cargo xtask";
 /// Where a command of a shell ends.
 const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
 
@@ -69,6 +69,11 @@ enum Where {
     Block,
     /// Spoken of, maybe without all of its words.
     Span,
+}
+
+/// What is wrong with these words after a `cargo xtask` that a file speaks of, if anything is.
+pub(super) fn wrong_with_spoken(text: &Markdown, words: &str) -> Option<String> {
+    wrong_with(text, words, Where::Span)
 }
 
 /// What is wrong with these words of a `cargo xtask`, if anything is.

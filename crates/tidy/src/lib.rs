@@ -1,8 +1,17 @@
 //! What is missing of the stages and their texts.
 
+// Neither is called before the crates are as it wants them.
+#[cfg(test)]
+mod circles;
 mod commands;
+#[cfg(test)]
+mod imports;
+#[cfg(test)]
+mod layers;
 mod links;
 mod markdown;
+mod routes;
+mod scripts;
 mod stages;
 
 use std::{fmt, fs, io, path::Path};
@@ -10,8 +19,8 @@ use std::{fmt, fs, io, path::Path};
 use anyhow::{Context, Result};
 use lab::STAGES;
 
-use self::markdown::Markdown;
 pub use self::stages::{is_used, live_modules};
+use self::{markdown::Markdown, routes::Routes};
 use checkout::project::Project;
 
 /// Something that is missing or wrong.
@@ -51,7 +60,7 @@ pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people: commands and links.
+/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes.
 pub fn texts(project: &Project) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -62,18 +71,44 @@ pub fn texts(project: &Project) -> Result<Vec<Complaint>> {
             files.push(Markdown::new(file, source));
         }
     }
-    let commands = files.iter().flat_map(commands::check);
-    Ok(commands.chain(links::check(&files, &project.root)).collect())
+    let mut complaints: Vec<Complaint> = files.iter().flat_map(commands::check).collect();
+    complaints.extend(links::check(&files, &project.root));
+    let scripts = scripts(&project.root)?;
+    complaints.extend(scripts.iter().flat_map(scripts::check));
+    let routes = Routes::read(&project.root)?;
+    let all = files.iter().chain(&scripts);
+    complaints.extend(all.flat_map(|text| routes.check(&text.file, text.source())));
+    Ok(complaints)
+}
+
+/// The workflows, scripts and settings that name commands and routes.
+fn scripts(root: &Path) -> Result<Vec<Markdown>> {
+    let mut scripts = Vec::new();
+    for folder in [".ci", ".devcontainer", ".github/workflows", ".vscode", "compose", "nix"] {
+        for file in files(&root.join(folder))? {
+            let file = format!("{folder}/{file}");
+            let text = fs::read(root.join(&file)).with_context(|| format!("could not read {file}"))?;
+            scripts.push(Markdown::new(file, String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+    Ok(scripts)
 }
 
 /// The names of a folder's files with that ending, in order; none of a folder that is not there.
 fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let mut names = files(folder)?;
+    names.retain(|name| Path::new(name).extension().is_some_and(|end| end == ending));
+    Ok(names)
+}
+
+/// The names of a folder's files, in order; none of a folder that is not there.
+fn files(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("could not read the folder {}", folder.display()))?,
     };
     let paths = entries.flatten().map(|entry| entry.path());
-    let chosen = paths.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == ending));
+    let chosen = paths.filter(|path| path.is_file());
     let name = |path: std::path::PathBuf| Some(path.file_name()?.to_str()?.to_owned());
     let mut names: Vec<String> = chosen.filter_map(name).collect();
     names.sort();

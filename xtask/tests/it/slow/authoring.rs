@@ -2,10 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{
-    story::real_checkout,
-    support::{Checkout, outcome},
-};
+use super::story::real_checkout;
+use crate::support::{Checkout, outcome};
 
 /// What the page tells an author to do.
 #[derive(Debug, PartialEq)]
