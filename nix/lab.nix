@@ -162,7 +162,7 @@ rec {
       pkgs.procps
       pkgs.rustfmt
       temporal-cli
-    ] "cargo test --workspace --locked --no-fail-fast";
+    ] "cargo test --workspace --locked --no-fail-fast -- --skip slow::";
     nix =
       pkgs.runCommand "temporal-bug-lab-nix"
         {

@@ -7,7 +7,7 @@ use axum::{Json, Router, extract::State, middleware};
 use contract::bank::{Account, Accounts, Deposited, Entries, Refunded, Withdrawn};
 use serde_json::{Value, json};
 
-use crate::Bank;
+use crate::bank::Bank;
 use crate::ledger::{Direction, Moved, Movement, Page, Provenance, Refund};
 use crate::outage::{self, Outage};
 use crate::problem::Failure;

@@ -5,7 +5,8 @@ use std::io;
 
 use tokio::net::TcpListener;
 
-use crate::{Bank, routes};
+use crate::bank::Bank;
+use crate::routes;
 
 /// Answers requests until `shutdown` is done; then finishes what is under way, for at most two
 /// seconds, and closes the bank. At most [`loopback::CONNECTIONS`] are open at a time; further ones

@@ -191,16 +191,6 @@ fn judge_variations(events: &[Value]) {
 }
 
 #[test]
-fn whatever_is_odd_in_a_history_is_no_reason_to_panic() {
-    judge_variations(&history());
-}
-
-#[test]
-fn whatever_is_odd_in_the_history_of_a_failure_is_no_reason_to_panic() {
-    judge_variations(&failed("RETRY_STATE_NON_RETRYABLE_FAILURE"));
-}
-
-#[test]
 fn whatever_is_odd_in_a_ledger_or_a_description_is_no_reason_to_panic() {
     let [withdrawn, deposited] = &entries()[..] else { panic!("two entries") };
     for odd in variations(withdrawn) {
@@ -244,4 +234,19 @@ fn what_a_run_did_that_is_not_known_yet_is_not_held_against_the_one_before() {
     assert_eq!(judge(&facts(&failed, &later, Value::Null)), []);
     let what = &judge(&facts(&failed, &entries(), Value::Null))[0].evidence.what;
     assert_eq!(what, "it has failed, and its money has moved all the same");
+}
+
+/// What `cargo xtask test` leaves out: tens of thousands of histories. By `cargo xtask test --slow`.
+mod slow {
+    use super::{failed, history, judge_variations};
+
+    #[test]
+    fn whatever_is_odd_in_a_history_is_no_reason_to_panic() {
+        judge_variations(&history());
+    }
+
+    #[test]
+    fn whatever_is_odd_in_the_history_of_a_failure_is_no_reason_to_panic() {
+        judge_variations(&failed("RETRY_STATE_NON_RETRYABLE_FAILURE"));
+    }
 }

@@ -8,10 +8,10 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Complaint, markdown::Markdown};
+use crate::{complaint::Complaint, markdown::Markdown};
 use rehearsal::play::Typed;
 
-const XTASK: &str = "cargo xtask";
+pub(super) const XTASK: &str = "cargo xtask";
 /// Where a command of a shell ends.
 const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
 
@@ -73,6 +73,11 @@ enum Where {
     Span,
 }
 
+/// What is wrong with these words after a `cargo xtask` that a file speaks of, if anything is.
+pub(super) fn wrong_with_spoken(text: &Markdown, command_line: &Command, words: &str) -> Option<String> {
+    wrong_with(text, command_line, words, Where::Span)
+}
+
 /// What is wrong with these words of a `cargo xtask`, if anything is.
 fn wrong_with(text: &Markdown, command_line: &Command, words: &str, place: Where) -> Option<String> {
     let Some(words) = shlex::split(words) else { return Some("a quote in it is not closed".to_owned()) };
@@ -127,25 +132,31 @@ fn stand_in(placeholder: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Arg;
 
     use super::*;
 
-    fn complaints(file: &str, text: &str) -> Vec<(usize, String)> {
+    /// A small command line, for tests of texts that name commands.
+    pub(crate) fn example() -> Command {
         let word = |name: &'static str| Arg::new(name).required(true);
-        let command_line = Command::new(XTASK)
+        Command::new(XTASK)
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
                 Command::new("lab")
                     .subcommand_required(true)
                     .arg_required_else_help(true)
-                    .subcommand(Command::new("start")),
+                    .subcommand(Command::new("start"))
+                    .subcommand(Command::new("status").arg(Arg::new("json").long("json").num_args(0))),
             )
+            .subcommand(Command::new("test"))
             .subcommand(Command::new("stage").arg(Arg::new("name").value_parser(["jerry", "fix-workflow"])))
-            .subcommand(Command::new("transfer").args(["from", "to", "amount"].map(word)));
-        let told = check(&Markdown::new(file.to_owned(), text.to_owned()), &command_line);
+            .subcommand(Command::new("transfer").args(["from", "to", "amount"].map(word)))
+    }
+
+    fn complaints(file: &str, text: &str) -> Vec<(usize, String)> {
+        let told = check(&Markdown::new(file.to_owned(), text.to_owned()), &example());
         told.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
     }
 

@@ -1,49 +1,33 @@
-//! What is missing of the stages and their texts.
+//! What is missing or wrong in a stage, a text or the structure of the project.
 
+mod circles;
 mod commands;
+mod complaint;
+mod folder;
+mod imports;
+mod layers;
 mod links;
 mod markdown;
+mod routes;
+mod scripts;
 mod stages;
 
-use std::{fmt, fs, io, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap::Command;
 use lab::STAGES;
 
-use self::markdown::Markdown;
-pub use self::stages::{is_used, live_modules};
+pub use self::{
+    complaint::Complaint,
+    stages::{is_used, live_modules},
+};
+use self::{
+    folder::{files, names},
+    markdown::Markdown,
+    routes::Routes,
+};
 use checkout::project::Project;
-
-/// Something that is missing or wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// The file it is in, relative to the project's folder.
-    pub file: String,
-    /// The line in it, where it is in one.
-    pub line: Option<usize>,
-    /// What it is.
-    pub what: String,
-    /// What to do about it.
-    pub to_do: String,
-}
-
-impl Complaint {
-    fn of_file(file: impl Into<String>, what: impl Into<String>, to_do: impl Into<String>) -> Complaint {
-        Complaint { file: file.into(), line: None, what: what.into(), to_do: to_do.into() }
-    }
-
-    fn at(file: &str, line: usize, what: impl Into<String>, to_do: impl Into<String>) -> Complaint {
-        Complaint { line: Some(line), ..Complaint::of_file(file, what, to_do) }
-    }
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
-        write!(f, "{}{line}: {}; {}", self.file, self.what, self.to_do)
-    }
-}
 
 /// What is missing of the stages: of each row, and of the files that belong to rows.
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
@@ -52,7 +36,18 @@ pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people: commands and links.
+/// What is wrong in the structure of the project: files of a crate that import each other in a circle, and crates that import what
+/// docs/architecture.md does not say.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
+    let mut complaints = circles::check(&project.root)?;
+    complaints.extend(layers::check(&project.root)?);
+    Ok(complaints)
+}
+
+/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -63,20 +58,26 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
             files.push(Markdown::new(file, source));
         }
     }
-    let commands = files.iter().flat_map(|file| commands::check(file, command_line));
-    Ok(commands.chain(links::check(&files, &project.root)).collect())
+    let mut complaints: Vec<Complaint> =
+        files.iter().flat_map(|file| commands::check(file, command_line)).collect();
+    complaints.extend(links::check(&files, &project.root));
+    let scripts = scripts(&project.root)?;
+    complaints.extend(scripts.iter().flat_map(|script| scripts::check(script, command_line)));
+    let routes = Routes::read(&project.root)?;
+    let all = files.iter().chain(&scripts);
+    complaints.extend(all.flat_map(|text| routes.check(&text.file, text.source())));
+    Ok(complaints)
 }
 
-/// The names of a folder's files with that ending, in order; none of a folder that is not there.
-fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("could not read the folder {}", folder.display()))?,
-    };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let chosen = paths.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == ending));
-    let name = |path: std::path::PathBuf| Some(path.file_name()?.to_str()?.to_owned());
-    let mut names: Vec<String> = chosen.filter_map(name).collect();
-    names.sort();
-    Ok(names)
+/// The workflows, scripts and settings that name commands and routes.
+fn scripts(root: &Path) -> Result<Vec<Markdown>> {
+    let mut scripts = Vec::new();
+    for folder in [".ci", ".devcontainer", ".github/workflows", ".vscode", "compose", "nix"] {
+        for file in files(&root.join(folder))? {
+            let file = format!("{folder}/{file}");
+            let text = fs::read(root.join(&file)).with_context(|| format!("could not read {file}"))?;
+            scripts.push(Markdown::new(file, String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+    Ok(scripts)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Complaint, markdown::Markdown};
+use crate::{complaint::Complaint, markdown::Markdown};
 
 /// The links that lead nowhere.
 pub(super) fn check(files: &[Markdown], root: &Path) -> Vec<Complaint> {

@@ -23,6 +23,11 @@ impl Markdown {
         Markdown { file, source }
     }
 
+    /// All that it says.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Its lines but for the fences.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         // The fence that opened a block, and the words after it. Only one as long closes it.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use lab::{Block, STAGES, Stage};
 use regex_lite::Regex;
 
-use super::{Complaint, names};
+use crate::{complaint::Complaint, folder::names};
 use checkout::project::Project;
 
 const TABLE: &str = "crates/lab/src/stage.rs";

@@ -35,7 +35,7 @@ fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
         Some(("bench", arguments)) => bench::run(project, arguments),
         Some(("chaos", arguments)) => chaos::run(project, arguments),
         Some(("class", arguments)) => class::run(project, arguments),
-        Some(("tidy", arguments)) => tidy::run(project, arguments),
+        Some(("tidy", arguments)) => tidy::run(project, arguments, &command_line()),
         _ => commands::run(project, arguments),
     }
 }

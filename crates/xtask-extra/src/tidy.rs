@@ -16,9 +16,10 @@ pub(crate) fn command() -> Command {
     Command::new("tidy").about(about("tidy")).arg(json_flag()).after_help(example(&["cargo xtask tidy"]))
 }
 
-pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+pub(crate) fn run(project: &Project, arguments: &ArgMatches, command_line: &Command) -> Result<ExitCode> {
     let mut complaints = tidy::stages(project)?;
-    complaints.extend(tidy::texts(project, &crate::command_line())?);
+    complaints.extend(tidy::texts(project, command_line)?);
+    complaints.extend(tidy::structure(project)?);
     let edits = tidy::live_modules(project);
     // Somebody who learns edits them, and is told by no test that this is wrong. In CI nobody does.
     let is_learning = env::var_os("CI").is_none() && tidy::is_used(project);

@@ -15,9 +15,14 @@ pub(super) fn rounds() -> [Vec<&'static str>; 2] {
     [build::other_packages(), build::command_line_packages()]
 }
 
+/// Slow tests are in modules of that name: what takes long and seldom breaks by a change elsewhere.
+const SLOW: &str = "slow::";
+
 pub(crate) fn command() -> Command {
     Command::new("test")
-        .about("Runs all tests of the project, on Temporal servers of their own")
+        .about("Runs the project's tests but for the slow ones, on Temporal servers of their own")
+        .arg(flag("all", "The slow ones too").conflicts_with_all(["arguments", "mine", "slow"]))
+        .arg(flag("slow", "Only the slow ones").conflicts_with_all(["arguments", "mine"]))
         .arg(
             flag(
                 "mine",
@@ -36,32 +41,39 @@ pub(crate) fn command() -> Command {
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true)
-                .help("What to hand on to cargo test"),
+                .help("What to hand on to cargo test, which then runs slow tests too"),
         )
         .after_help(example(&[
             "cargo xtask test",
+            "cargo xtask test --all",
             "cargo xtask test -p xtask -- --nocapture",
             "cargo xtask test --mine",
             "cargo xtask test --mine --replay",
         ]))
 }
 
-pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    if arguments.get_flag("mine") {
-        return mine::run(project, arguments.get_flag("replay"), arguments.get_flag("json"));
+pub(crate) fn run(project: &Project, given: &ArgMatches) -> Result<ExitCode> {
+    if given.get_flag("mine") {
+        return mine::run(project, given.get_flag("replay"), given.get_flag("json"));
     }
     let cli = temporal_cli::provide(project)?;
-    let arguments: Vec<&String> = arguments.get_many("arguments").into_iter().flatten().collect();
+    let arguments: Vec<&String> = given.get_many("arguments").into_iter().flatten().collect();
     let picks = |argument: &&String| ["-p", "--package"].iter().any(|flag| argument.starts_with(flag));
     let rounds = match arguments.iter().take_while(|argument| **argument != "--").any(picks) {
         true => vec![Vec::new()],
         false => rounds().into(),
     };
+    let tier: &[&str] = match (given.get_flag("slow"), given.get_flag("all")) {
+        // Without the documentation's examples, none of which is slow.
+        (true, _) => &["--tests", "--", SLOW],
+        (false, false) if arguments.is_empty() => &["--", "--skip", SLOW],
+        _ => &[],
+    };
     let mut all_passed = true;
     for packages in rounds {
         let mut command = build::cargo("test");
         // One test that fails is to hide no other.
-        command.arg("--no-fail-fast").args(packages).args(&arguments);
+        command.arg("--no-fail-fast").args(packages).args(&arguments).args(tier);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();

@@ -133,54 +133,6 @@ fn what_somebody_has_named_is_never_read_by_a_shell() {
     assert!(pwned.is_empty(), "{pwned:?}");
 }
 
-/// The scripts that a shell is given by what this project ships: constants, which get names as their arguments.
-const SCRIPTS: [(&str, &str); 3] = [
-    ("xtask/src/play/typed.rs", r##"command.args(["-c", r#"kill "$@""#, "kill"]);"##),
-    ("xtask/src/process.rs", r##"by_shell(r#"read -r go && exec "$@" </dev/null"#, program)"##),
-    ("xtask/src/process.rs", r##"by_shell(r#"umask 077 && exec "$@""#, program)"##),
-];
-
-#[test]
-fn a_shell_gets_constant_scripts_and_nothing_else() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let shell =
-        Regex::new(r#""-[a-z]*c"|\bnew\("([^"]*/)?(env|sh|bash|dash|zsh|fish)"\)|\bby_shell\(|\blibc::"#)
-            .expect("it is a regular expression");
-    let mut scripts = Vec::new();
-    for file in under(&root.join("crates")).into_iter().chain(under(&root.join("xtask"))) {
-        let name = file.strip_prefix(&root).expect("it is in there").to_string_lossy().into_owned();
-        // What ships: no tests, which are at the end of a file or in folders and crates of their own.
-        let is_for_tests = ["crates/testbed/", "crates/webtest/"].iter().any(|of| name.starts_with(of));
-        if !name.ends_with(".rs") || !name.contains("/src/") || is_for_tests {
-            continue;
-        }
-        let text = fs::read_to_string(&file).expect("it is text");
-        let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-        for line in shipped.lines().filter(|line| shell.is_match(line) && !line.trim().starts_with("//")) {
-            scripts.push((name.clone(), line.trim().to_owned()));
-        }
-    }
-    let known = |(file, line): &(String, String)| {
-        let of_by_shell = file == "xtask/src/process.rs"
-            && [
-                r#"fn by_shell(script: &'static str, program: &Command) -> Command {"#,
-                r#"let mut command = Command::new("/bin/sh");"#,
-                r#"command.args(["-c", script, "sh"]);"#,
-                // Of `tied`, whose script has lines of its own.
-                r#"by_shell(script, program)"#,
-            ]
-            .contains(&line.as_str());
-        let of_the_kill =
-            file == "xtask/src/play/typed.rs" && line == r#"let mut command = Command::new("/bin/sh");"#;
-        of_by_shell || of_the_kill || SCRIPTS.iter().any(|(of, script)| of == file && line.contains(script))
-    };
-    let unknown: Vec<_> = scripts.iter().filter(|script| !known(script)).collect();
-    assert!(unknown.is_empty(), "{unknown:#?}");
-    for (file, script) in SCRIPTS {
-        assert!(scripts.iter().any(|(of, line)| of == file && line.contains(script)), "{file}: {script}");
-    }
-}
-
 #[test]
 fn a_lock_file_that_does_not_fit_is_an_error_and_stays_as_it_is() {
     let checkout = Checkout::new("locked");

@@ -7,39 +7,29 @@ use crate::support::{Checkout, outcome};
 #[test]
 fn help_goes_to_standard_output_with_an_example_and_code_zero() {
     let checkout = Checkout::without_server("help");
-    for command in [
-        "lab",
-        "lab start",
-        "lab stop",
-        "lab status",
-        "lab logs",
-        "lab restart",
-        "stage",
-        "stage restore",
-        "check",
-        "hint",
-        "help-me",
-        "class",
-        "class serve",
-        "class board",
-        "outage",
-        "real-world-mode",
-        "temporal",
-        "prefetch",
-        "reset",
-        "transfer",
-        "retry",
-        "run-workflow",
-        "doctor",
-        "test",
-        "bench",
-        "play",
-        "tidy",
-    ] {
-        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        let help = checkout.run(&arguments).ok();
+    let help_of =
+        |command: &str| checkout.run(&command.split(' ').chain(["--help"]).collect::<Vec<_>>()).ok();
+    // The program's own help says which commands there are, and a command's whether it is a group of more.
+    let mut left = commands_in(&checkout.run(&["--help"]).ok());
+    let mut seen = Vec::new();
+    while let Some(command) = left.pop() {
+        let help = help_of(&command);
         assert!(help.contains(&format!("  cargo xtask {command}")), "{help}");
+        left.extend(commands_in(&help).into_iter().map(|inner| format!("{command} {inner}")));
+        seen.push(command);
     }
+    for command in ["test", "lab start"] {
+        assert!(seen.iter().any(|one| one == command), "{command} is not among {seen:?}");
+    }
+}
+
+/// The commands that a help lists: indented lines below `Commands:`.
+fn commands_in(help: &str) -> Vec<String> {
+    let (_, list) = help.split_once("\nCommands:\n").unwrap_or_default();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    let names =
+        lines.filter_map(|line| line.trim_start().split(' ').next().filter(|_| !line.starts_with("   ")));
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]

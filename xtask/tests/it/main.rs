@@ -3,46 +3,50 @@
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
 //! worker in it are stand-ins with the same command line, compiled once for all of them.
 
-#[cfg(target_os = "linux")]
-mod anywhere;
-mod authoring;
-mod bench;
-mod chaos;
-mod class;
-mod classroom;
-#[cfg(target_os = "linux")]
-mod clock;
 mod confinement;
-#[cfg(target_os = "linux")]
-mod deleted;
-mod features;
-#[cfg(target_os = "linux")]
-mod full_disk;
 #[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;
 mod lifecycle;
-#[cfg(target_os = "linux")]
-mod matrix;
-mod odd_path;
-mod offline;
-#[cfg(target_os = "linux")]
-mod orphans;
 mod play;
 mod ports;
 mod provisioning;
-mod rehearsal;
 mod sacred;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
 mod stepped;
-mod story;
-#[cfg(target_os = "linux")]
-mod strangers;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tidy;
 mod transfers;
 mod watching;
+
+/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+mod slow {
+    #[cfg(target_os = "linux")]
+    mod anywhere;
+    mod authoring;
+    mod bench;
+    mod chaos;
+    mod class;
+    mod classroom;
+    #[cfg(target_os = "linux")]
+    mod clock;
+    #[cfg(target_os = "linux")]
+    mod deleted;
+    mod features;
+    #[cfg(target_os = "linux")]
+    mod full_disk;
+    #[cfg(target_os = "linux")]
+    mod matrix;
+    mod odd_path;
+    mod offline;
+    #[cfg(target_os = "linux")]
+    mod orphans;
+    mod rehearsal;
+    mod story;
+    #[cfg(target_os = "linux")]
+    mod strangers;
+}

@@ -195,7 +195,7 @@ fn save(checkout: &Checkout, texts: &Modules, how: How) {
 /// Every moment at which a command can be killed or overtaken: before each of its system calls, since
 /// nothing of it shows in between.
 #[cfg(target_os = "linux")]
-mod step_by_step {
+mod slow {
     use super::*;
     use crate::stepped::Stepped;
 

@@ -1,6 +1,6 @@
 //! What authors are told is missing.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::support::{Checkout, outcome};
 
@@ -19,6 +19,13 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
     checkout.write("crates/stages/src/lib.rs", "modules! { workflow: jerry; activities: fixed, jerry; }");
     checkout.write("README.md", "# The lab\n\n```sh\ncargo xtask lab strat\n```\n[more](docs/more.md)\n");
     checkout.write(lab::LIVE_WORKFLOW, "// mine");
+    for service in ["account-api", "transfer-web"] {
+        let file = format!("crates/{service}/openapi.json");
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
+        checkout.write(&file, fs::read(real).expect("the project has it"));
+    }
+    let workflow = "- run: cargo xtask tset\n- run: curl http://127.0.0.1:5051/api/transfers\n";
+    checkout.write(".github/workflows/ci.yml", workflow);
 
     let told = checkout.run(&["tidy"]);
     assert_eq!(told.code, Some(1), "{told:#?}");
@@ -26,6 +33,8 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
         "README.md:4: `cargo xtask lab strat` does not work",
         "README.md:6: its link to docs/more.md leads to no file",
         "crates/stages/src/lib.rs: workflow/fixed.rs is a stage's",
+        ".github/workflows/ci.yml:1: `cargo xtask tset` does not work",
+        ".github/workflows/ci.yml:2: it names GET /api/transfers, and no service has that route",
     ] {
         assert!(told.stdout.contains(expected), "{expected} in {}", told.stdout);
     }

@@ -1,7 +1,6 @@
 //! The bank as its clients see it: over HTTP, and as a program.
 
 mod accounts;
-mod crashes;
 mod crowds;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -15,3 +14,8 @@ mod openapi;
 mod program;
 mod refunds;
 mod support;
+
+/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+mod slow {
+    mod crashes;
+}

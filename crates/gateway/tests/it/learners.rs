@@ -210,60 +210,66 @@ async fn batches_of_several_learners_at_once_each_get_their_turn() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_runs_the_transfers_of_its_own_learner() {
-    let testbed = Testbed::start().await;
-    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
-    let options = |queue: String| {
-        let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
-        let mut options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
-        options.task_queue = queue;
-        options
-    };
-    let client = connect(&ada.grpc).await;
-    let worker = TestWorker::start(&client, options(contract::task_queue(Some("ada")))).await;
-    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 }).to_string();
-    for (gateway, name) in [(&bob, "bob"), (&ada, "ada")] {
-        start_with(gateway, name, &format!("{name}.one"), &input).await;
-    }
-    until("ada's completes", || async {
-        let status = status(&testbed, "ada.one").await;
-        if status == "WORKFLOW_EXECUTION_STATUS_COMPLETED" { Ok(()) } else { Err(status) }
-    })
-    .await;
-    worker.stop().await;
-    assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
-    // A worker for another's Task Queue, or for the one of a lab without learners, is not served: it ends with that, by itself.
-    let own = contract::task_queue(Some("ada"));
-    let queues = [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned(), own.clone()];
-    let (tell, told) = std::sync::mpsc::channel();
-    let (stop, stopped) = watch::channel(false);
-    let workers = queues.map(|queue| {
-        let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
-        let (tell, mut stopped) = (tell.clone(), stopped.clone());
-        // The SDK's workers cannot be handed from thread to thread.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(async {
-                let client = connect(&grpc).await;
-                let stopped = async {
-                    let _ = stopped.wait_for(|stopped| *stopped).await;
-                };
-                let polls = || tell.send(queue).expect("the test waits for it");
-                transfer_kit::host::run(client, options, stopped, polls).await.is_ok()
-            })
+/// What `cargo xtask test` leaves out: workers that are refused give up only after a minute. By `cargo xtask test --slow`.
+mod slow {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_runs_the_transfers_of_its_own_learner() {
+        let testbed = Testbed::start().await;
+        let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+        let options = |queue: String| {
+            let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+            let mut options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
+            options.task_queue = queue;
+            options
+        };
+        let client = connect(&ada.grpc).await;
+        let worker = TestWorker::start(&client, options(contract::task_queue(Some("ada")))).await;
+        let input =
+            json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 }).to_string();
+        for (gateway, name) in [(&bob, "bob"), (&ada, "ada")] {
+            start_with(gateway, name, &format!("{name}.one"), &input).await;
+        }
+        until("ada's completes", || async {
+            let status = status(&testbed, "ada.one").await;
+            if status == "WORKFLOW_EXECUTION_STATUS_COMPLETED" { Ok(()) } else { Err(status) }
         })
-    });
-    drop(tell);
-    until("the first two have ended", || {
-        let ended = workers.each_ref().map(|worker| worker.is_finished());
-        async move { if ended == [true, true, false] { Ok(()) } else { Err(format!("{ended:?}")) } }
-    })
-    .await;
-    let first = tokio::task::spawn_blocking(move || (told.recv_timeout(Duration::from_secs(120)), told));
-    let (first, told) = first.await.expect("it does not panic");
-    stop.send(true).expect("ada's own runs");
-    let join = || workers.map(|worker| worker.join().expect("it does not panic"));
-    assert_eq!(tokio::task::spawn_blocking(join).await.expect("nor this"), [false, false, true]);
-    assert_eq!((first, told.try_iter().collect::<Vec<_>>()), (Ok(own), Vec::new()));
+        .await;
+        worker.stop().await;
+        assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
+        // A worker for another's Task Queue, or for the one of a lab without learners, is not served: it ends with that, by itself.
+        let own = contract::task_queue(Some("ada"));
+        let queues = [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned(), own.clone()];
+        let (tell, told) = std::sync::mpsc::channel();
+        let (stop, stopped) = watch::channel(false);
+        let workers = queues.map(|queue| {
+            let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
+            let (tell, mut stopped) = (tell.clone(), stopped.clone());
+            // The SDK's workers cannot be handed from thread to thread.
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+                runtime.block_on(async {
+                    let client = connect(&grpc).await;
+                    let stopped = async {
+                        let _ = stopped.wait_for(|stopped| *stopped).await;
+                    };
+                    let polls = || tell.send(queue).expect("the test waits for it");
+                    transfer_kit::host::run(client, options, stopped, polls).await.is_ok()
+                })
+            })
+        });
+        drop(tell);
+        until("the first two have ended", || {
+            let ended = workers.each_ref().map(|worker| worker.is_finished());
+            async move { if ended == [true, true, false] { Ok(()) } else { Err(format!("{ended:?}")) } }
+        })
+        .await;
+        let first = tokio::task::spawn_blocking(move || (told.recv_timeout(Duration::from_secs(120)), told));
+        let (first, told) = first.await.expect("it does not panic");
+        stop.send(true).expect("ada's own runs");
+        let join = || workers.map(|worker| worker.join().expect("it does not panic"));
+        assert_eq!(tokio::task::spawn_blocking(join).await.expect("nor this"), [false, false, true]);
+        assert_eq!((first, told.try_iter().collect::<Vec<_>>()), (Ok(own), Vec::new()));
+    }
 }

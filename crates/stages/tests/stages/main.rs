@@ -5,7 +5,6 @@ mod checks;
 mod determinism;
 mod events;
 mod idempotency;
-mod interruptions;
 mod limits;
 mod modules;
 mod process;
@@ -13,6 +12,11 @@ mod replay;
 mod resets;
 mod story;
 mod versioning;
+
+/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+mod slow {
+    mod interruptions;
+}
 
 use temporalio_client::{
     Client, UntypedQuery, UntypedWorkflow, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,

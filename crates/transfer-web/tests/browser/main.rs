@@ -3,25 +3,29 @@
 //! A test is a visit to a lab of its own; see [`visit`]. What a visit ends with is the same for all: the browser has nothing to
 //! complain of, and asked nobody but the page's own service.
 
-mod audit;
 mod browser;
 mod form;
-mod history;
-mod keyboard;
 mod lab;
-mod looks;
-mod many;
-mod outages;
 mod page;
 mod quiet;
-mod rows;
-mod screenshots;
-mod stages;
 mod story;
-mod stream;
-mod switches;
 mod webdriver;
 mod wire;
+
+/// What `cargo xtask test` leaves out: a lab and a browser for each. By `cargo xtask test --slow`.
+mod slow {
+    mod audit;
+    mod history;
+    mod keyboard;
+    mod looks;
+    mod many;
+    mod outages;
+    mod rows;
+    mod screenshots;
+    mod stages;
+    mod stream;
+    mod switches;
+}
 
 use std::env;
 

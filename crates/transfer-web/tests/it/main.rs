@@ -4,10 +4,8 @@ mod events;
 mod first_page;
 mod goals;
 mod guards;
-mod limits;
 mod odd_input;
 mod openapi;
-mod outages;
 mod program;
 mod proxy;
 mod reset;
@@ -16,3 +14,9 @@ mod stuck;
 mod supervisor;
 mod support;
 mod transfers;
+
+/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+mod slow {
+    mod limits;
+    mod outages;
+}

@@ -5,7 +5,7 @@ use std::{process::ExitCode, thread, time::Duration};
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{chosen, service_argument};
+use super::service_argument::{chosen, service_argument};
 use crate::args::example;
 use checkout::project::Project;
 use supervisor::{

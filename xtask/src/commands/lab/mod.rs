@@ -2,6 +2,7 @@
 
 mod logs;
 mod restart;
+mod service_argument;
 mod start;
 mod status;
 mod stop;
@@ -9,9 +10,9 @@ mod stop;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
-use crate::args::{example, text};
+use crate::args::example;
 use checkout::project::Project;
 use terminal::Usage;
 
@@ -38,27 +39,5 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("logs", arguments)) => logs::run(project, arguments),
         Some(("restart", arguments)) => restart::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask lab --help".to_owned()).into()),
-    }
-}
-
-/// The optional argument that is one of these names.
-fn service_argument(names: impl Iterator<Item = &'static str>) -> Arg {
-    let mut names: Vec<_> = names.collect();
-    let last = names.pop().unwrap_or_default();
-    Arg::new("service").value_name("SERVICE").help(format!("{} or {last}", names.join(", ")))
-}
-
-/// The one of these names that was given, if one was.
-fn chosen(
-    arguments: &ArgMatches,
-    names: impl Iterator<Item = &'static str> + Clone,
-) -> Result<Option<&'static str>> {
-    let Some(given) = text(arguments, "service") else { return Ok(None) };
-    match names.clone().find(|&name| name == given) {
-        Some(name) => Ok(Some(name)),
-        None => {
-            let names = names.collect::<Vec<_>>().join(", ");
-            Err(Usage(format!("no service is called {given}; there are: {names}")).into())
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, Command};
 
-use super::{chosen, service_argument};
+use super::service_argument::{chosen, service_argument};
 use crate::args::{example, flag};
 use checkout::project::Project;
 use supervisor::{

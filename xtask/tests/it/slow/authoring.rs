@@ -3,10 +3,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{
-    story::real_checkout,
-    support::{Checkout, Outcome, eventually, outcome, service},
-};
+use super::story::real_checkout;
+use crate::support::{Checkout, Outcome, eventually, outcome, service};
 
 /// What the page tells an author to do.
 #[derive(Debug, PartialEq)]

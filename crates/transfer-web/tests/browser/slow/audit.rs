@@ -4,10 +4,10 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
+use super::looks::PHONE;
 use crate::{
     browser::WINDOW,
     is_without_browser,
-    looks::PHONE,
     page::{Page, STILL, transfer},
     skip, visit,
 };

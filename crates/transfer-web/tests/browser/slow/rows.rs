@@ -1,6 +1,7 @@
 //! The rows of stuck transfers: the picture of their attempts, and what comes of a retry.
 
-use crate::{looks::PHONE, page::transfer, visit};
+use super::looks::PHONE;
+use crate::{page::transfer, visit};
 
 #[tokio::test]
 async fn the_attempts_of_a_workflow_task_use_the_whole_line_and_lie_apart() {

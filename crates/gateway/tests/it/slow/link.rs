@@ -55,7 +55,7 @@ fn in_a_network_of_its_own(test: &str) {
     }
     let this = env::current_exe().expect("a test has an executable");
     let this = this.to_str().expect("cargo's paths are text");
-    let output = own(&[this, "--exact", &format!("link::{test}"), "--ignored", "--nocapture"]);
+    let output = own(&[this, "--exact", &format!("slow::link::{test}"), "--ignored", "--nocapture"]);
     let output = output.expect("it ran before");
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);

@@ -17,7 +17,7 @@ use crate::{
 
 /// Runs a test of this file where it may mount a small disk.
 fn on_a_small_disk(test: &str) {
-    small_disk::run(&format!("full_disk::{test}"), "mount -t tmpfs none /mnt", &env::temp_dir());
+    small_disk::run(&format!("slow::full_disk::{test}"), "mount -t tmpfs none /mnt", &env::temp_dir());
 }
 
 /// A checkout whose lab is on a disk of its own, of half a megabyte.

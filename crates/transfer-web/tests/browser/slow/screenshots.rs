@@ -2,9 +2,9 @@
 
 use std::{env, fs, path::Path};
 
+use super::looks::PHONE;
 use crate::{
     browser::WINDOW,
-    looks::PHONE,
     page::{Page, STILL, transfer},
     visit,
 };

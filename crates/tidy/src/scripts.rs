@@ -1,0 +1,61 @@
+//! The commands that workflows, scripts and settings of editors type, or speak of: each has to be one.
+
+use clap::Command;
+
+use crate::{
+    commands::{self, XTASK},
+    complaint::Complaint,
+    markdown::Markdown,
+};
+
+/// What ends the words of a command, in a script, a string or a comment.
+const ENDS: [char; 9] = ['"', '`', '|', '&', ';', '>', ')', '#', '$'];
+
+/// The commands in this file that are none.
+pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for (number, line) in text.source().lines().enumerate() {
+        let mut before = String::new();
+        let mut parts = line.split(XTASK);
+        before.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let words = part.split(ENDS).next().unwrap_or_default();
+            if is_typed(&before) && words.starts_with(' ') {
+                if let Some(wrong) = commands::wrong_with_spoken(text, command_line, words) {
+                    let what = format!("`{XTASK}{}` does not work: {wrong}", words.trim_end());
+                    let to_do = "mend it, or see what there is: cargo xtask --help";
+                    complaints.push(Complaint::at(&text.file, number + 1, what, to_do));
+                }
+            }
+            before.push_str(XTASK);
+            before.push_str(part);
+        }
+    }
+    complaints
+}
+
+/// Whether what follows is typed, or quoted as what can be: not a part of a sentence.
+fn is_typed(before: &str) -> bool {
+    let inside = |quote: char| before.matches(quote).count() % 2 == 1;
+    match before.trim_end().chars().next_back() {
+        Some('`' | '"') => true,
+        _ => !inside('"') && !before.contains('#') && !inside('\''),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::tests::example;
+
+    #[test]
+    fn a_command_that_is_none_is_told_with_its_line() {
+        let text = "# as `cargo xtask tset`, and cargo xtask of old\n  - run: cargo xtask lab strat\n\
+                    cargo xtask lab status --json |\n  \"command\": \"cargo xtask chekc\",\n\
+                    echo \"start it: cargo xtask lab start first\"\nx && cargo xtask stage jery\n\
+                    cargo xtask transfer \"$from\"; cargo xtask \"$@\"; nix develop --command cargo xtask test\n";
+        let told = check(&Markdown::new("ci.yml".to_owned(), text.to_owned()), &example());
+        let lines: Vec<usize> = told.iter().filter_map(|complaint| complaint.line).collect();
+        assert_eq!(lines, [1, 2, 4, 6], "{told:#?}");
+    }
+}
