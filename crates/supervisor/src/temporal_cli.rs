@@ -1,7 +1,7 @@
 //! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
 //!
 //! The pinned one is fetched as a file whose hash is known. The hash of the executable is checked when it is fetched, by
-//! `prefetch` and by `doctor`, and not at every use: it takes seconds, and whoever can change the file can also change what
+//! `prefetch` and by `doctor`, and not at every use: it reads 150 MB, and whoever can change the file can also change what
 //! checks it. One that the user names or has on PATH is the user's choice.
 
 use std::{
@@ -136,7 +136,7 @@ fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Re
 
 /// Checks that a CLI that was fetched is still, byte for byte, what was fetched. Another is the user's own choice.
 ///
-/// It hashes the whole file of 150 MB, which takes seconds in a build without optimization.
+/// It hashes the whole file of 150 MB, which takes a tenth of a second, and 3 s without the override of `sha2` in Cargo.toml.
 pub fn verify(executable: &Path) -> Result<()> {
     if !is_fetched(executable) {
         return Ok(());
