@@ -17,8 +17,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    api::number,
     board::{Look, Subject},
+    request::number,
     transfers::Window,
     watch::Watched,
 };

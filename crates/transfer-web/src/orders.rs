@@ -16,7 +16,7 @@ use lab_client::{
 use loopback::Failure;
 use serde_json::{Value, json};
 
-use crate::{api::temporal_down, watch::Watched};
+use crate::{failure::temporal_down, watch::Watched};
 
 /// The daily batch: a dozen transfers among the lab's accounts, in cents. No account is asked for more than it holds.
 const BATCH: [(&str, &str, i64); 12] = [

@@ -9,7 +9,7 @@ use axum::{
 };
 use loopback::Failure;
 
-use crate::api::Name;
+use crate::request::Name;
 
 /// The page itself.
 const INDEX: &str = include_str!("../page/index.html");
