@@ -111,7 +111,7 @@ fn lines(report: &Report) -> Vec<String> {
             "the last build failed, so the worker from before runs: cargo xtask lab logs build".to_owned(),
         );
     }
-    let mut said = "";
+    let mut said = None;
     for (goal, verdict) in report.stage.goals.iter().zip(&report.verdicts) {
         let mark = if verdict.is_reached() { 'x' } else { ' ' };
         lines.push(format!("[{mark}] {}", goal.says));
@@ -123,10 +123,10 @@ fn lines(report: &Report) -> Vec<String> {
                 }
             }
             // What is next for several is said once.
-            Verdict::Open(next) if next == said => {}
+            Verdict::Open(next) if said == Some(next) => {}
             Verdict::Open(next) => {
                 lines.push(format!("    next: {next}"));
-                said = next;
+                said = Some(next);
             }
         }
     }
