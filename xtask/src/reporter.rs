@@ -23,7 +23,7 @@ use lab_client::{
     facts::Reader,
     progress::{self, Progress},
     stuck::{self, Stuck},
-    supervisor,
+    supervisor::{self, BuildState},
     temporal::{Server, running_of, transfers},
     time,
 };
@@ -271,7 +271,7 @@ impl Lab {
             stuck: self.longest_stuck(&stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
-            build: signs.status["build"].as_str().unwrap_or_default().to_owned(),
+            build: BuildState::of(&signs.status),
             ..Report::default()
         };
         self.moved = signs;
@@ -490,7 +490,8 @@ mod tests {
         let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
         let next = || reports.recv_timeout(Duration::from_secs(60)).expect("it reports");
         let first = next();
-        assert_eq!((&*first.learner, &*first.stage, &*first.build), ("ada", lab::STAGES[0].name, "ok"));
+        assert_eq!((&*first.learner, &*first.stage), ("ada", lab::STAGES[0].name));
+        assert_eq!(first.build, Some(BuildState::Ok));
         assert_eq!(first.goals.len(), lab::STAGES[0].goals.len());
         assert!(!first.stopped && first.help.is_none());
 

@@ -21,6 +21,7 @@ use lab_client::{
     facts::Reader,
     progress::Progress,
     stuck::{self, Found, Stuck},
+    supervisor::BuildState,
     temporal::Server,
     time,
 };
@@ -263,7 +264,7 @@ impl<'a> StageEntry<'a> {
     fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
         self.let_settle()?;
         let running = backup::is_in_place(self.project, stage)
-            && control::ask(self.state, &Request::Status)?["build"] == "ok";
+            && BuildState::of(&control::ask(self.state, &Request::Status)?) == Some(BuildState::Ok);
         let saved = backup::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be broken off.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {

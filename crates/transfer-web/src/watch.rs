@@ -19,7 +19,7 @@ use lab_client::{
     facts::Reader,
     http::get_json,
     progress::Progress,
-    supervisor::{self, Supervisor},
+    supervisor::{self, BuildState, Supervisor},
     temporal::Server,
 };
 use serde_json::{Value, json};
@@ -192,7 +192,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
         Subject::Lab,
         json!({
             "services": services(&status, temporal_silent, bank_silent),
-            "build": status["build"],
+            "build": BuildState::of(&status).map(BuildState::name),
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, watched.lab.is_some() && !is_supervised),
@@ -261,7 +261,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     let anyway = if watched.endpoints.learner.is_some() { SHARED_GUIDE_ANYWAY } else { GUIDE_ANYWAY };
     let is_known =
         memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < anyway);
-    let build_failed = status["build"] == "failed";
+    let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
     if is_known {
         return;
     }

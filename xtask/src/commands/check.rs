@@ -13,7 +13,7 @@ use lab::{Evidence, Report, Verdict};
 use lab_client::{
     facts::{MOST, Reader},
     progress::Progress,
-    supervisor,
+    supervisor::{self, BuildState},
 };
 use serde_json::json;
 
@@ -100,7 +100,8 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report>
     let progress = Progress::read(&project.lab);
     let status = control::ask(state, &Request::Status)?;
     let facts = reader.read(&progress, supervisor::services(&status))?;
-    Ok(Report { build_failed: status["build"] == "failed", ..Report::of(progress.stage, &facts) })
+    let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
+    Ok(Report { build_failed, ..Report::of(progress.stage, &facts) })
 }
 
 /// The report for a person.
