@@ -29,7 +29,7 @@ use lab_client::{
 };
 use serde_json::Value;
 
-use crate::{control, project::Project, services::Setup, terminal};
+use crate::{project::Project, services::Setup, terminal};
 
 /// The file with what the learner asks for.
 pub(crate) const HELP_FILE: &str = "help.json";
@@ -69,7 +69,7 @@ pub(crate) fn lab_id(project: &Project) -> Result<String> {
     match fs::read_to_string(&path) {
         Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
         _ => {
-            let id = control::random_hex(8)?;
+            let id = format!("{:016x}", fastrand::u64(..));
             files::replace(&path, id.as_bytes(), 0o600)
                 .with_context(|| format!("could not write {}", path.display()))?;
             Ok(id)

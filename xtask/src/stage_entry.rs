@@ -23,7 +23,6 @@ use lab_client::{
     stuck::{self, Found, Stuck},
     supervisor::BuildState,
     temporal::Server,
-    time,
 };
 use serde_json::json;
 
@@ -34,7 +33,6 @@ use crate::{
     progress,
     project::{Project, open_private},
     state::State,
-    temporal::Cli,
     terminal::stderrln,
 };
 
@@ -74,7 +72,6 @@ pub(crate) struct StageEntry<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
-    cli: Cli,
     reader: RefCell<Reader>,
     bank: Bank,
     quiet: bool,
@@ -84,9 +81,8 @@ impl<'a> StageEntry<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub(crate) fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
         let server = Server::new(&state.endpoints());
-        let cli = Cli::new(project, state);
         let reader = RefCell::new(Reader::new(&state.endpoints()));
-        StageEntry { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
+        StageEntry { project, state, server, reader, bank: Bank::new(&state.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
@@ -242,7 +238,7 @@ impl<'a> StageEntry<'a> {
     fn retry(&self, stuck: &[Stuck]) -> Result<()> {
         for stuck in stuck {
             if let Some((id, _)) = &stuck.activity {
-                self.cli.retry_activity(&self.server, &stuck.run, id)?;
+                self.server.retry_activity(&stuck.run, id)?;
             }
         }
         Ok(())
@@ -290,13 +286,12 @@ impl<'a> StageEntry<'a> {
         let amount: Amount = AMOUNT.parse().context("the amount of a stage's transfers")?;
         let mut started = Vec::new();
         for at in 0..number as usize {
-            let id =
-                contract::workflow_id(time::unix_now(), u32::from_str_radix(&control::random_hex(4)?, 16)?);
+            let id = lab_client::new_workflow_id();
             let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
             let input =
                 json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
             let id =
-                self.server.start_quickly(&id, &input).context("a transfer was not started")?.workflow_id;
+                self.server.start_transfer(&id, &input).context("a transfer was not started")?.workflow_id;
             self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
             started.push(id);
         }

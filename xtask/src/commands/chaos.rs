@@ -11,7 +11,6 @@ use super::{example, flag, json_flag, play};
 use crate::{
     build,
     chaos::{self, Plan, Survived},
-    control,
     project::Project,
     shadow::Shadow,
     temporal_cli,
@@ -52,10 +51,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let count = |name: &str| arguments.get_one::<u32>(name).map_or(0, |&number| number as usize);
-    let seed = match arguments.get_one::<u64>("seed") {
-        Some(&seed) => seed,
-        None => u64::from_str_radix(&control::random_hex(4)?, 16)?,
-    };
+    let seed = arguments.get_one::<u64>("seed").copied().unwrap_or_else(|| fastrand::u32(..).into());
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &play::binaries())?;

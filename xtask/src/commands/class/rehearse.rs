@@ -25,7 +25,6 @@ use super::{
 use crate::{
     Usage, build,
     build::Executables,
-    control,
     play::{Failure, follow},
     project::Project,
     remote_service,
@@ -96,7 +95,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             one.tell();
         }
     };
-    let name = name()?;
+    let name = name();
     let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
     let mut played = all(project, &rehearsal, on_one);
     let took = begin.elapsed();
@@ -194,8 +193,8 @@ pub(crate) fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Ve
 }
 
 /// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
-pub(crate) fn name() -> Result<String> {
-    Ok(format!("{NAME}-{}", control::random_hex(2)?))
+pub(crate) fn name() -> String {
+    format!("{NAME}-{:04x}", fastrand::u16(..))
 }
 
 /// What is rehearsed.
