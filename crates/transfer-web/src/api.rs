@@ -20,9 +20,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     accounts,
-    board::Subject,
     events::events,
     failure::{bank_down, temporal_down},
+    feed::Subject,
     orders, page,
     request::{Name, number},
     transfers::Which,
@@ -194,7 +194,7 @@ fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer 
     let url = format!("{}/{what}", watched.endpoints.bank);
     let answer = put_json(&url, &Value::Object(change)).map_err(|error| bank_down(&error))?;
     // The page shows this answer. Should the bank be, by the next look, as it was at the last one, that is news to it.
-    watched.board.tell_again(Subject::Bank);
+    watched.feed.tell_again(Subject::Bank);
     Ok(Json(answer))
 }
 
