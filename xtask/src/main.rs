@@ -27,7 +27,6 @@ mod signals;
 mod stage_entry;
 mod state;
 mod supervisor;
-mod temporal;
 mod temporal_cli;
 mod terminal;
 mod tidy;

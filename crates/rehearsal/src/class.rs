@@ -27,7 +27,7 @@ use crate::{
     shadow::Shadow,
 };
 use checkout::project::Project;
-use supervisor::{build, build::Executables, control, remote_service, temporal_cli, toolchain};
+use supervisor::{build, build::Executables, remote_service, temporal_cli, toolchain};
 use terminal::{Usage, stderrln, stdoutln};
 
 /// What the name of a rehearsal begins with.
@@ -91,7 +91,7 @@ pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
             one.tell();
         }
     };
-    let name = name()?;
+    let name = name();
     let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
     let mut played = all(project, &rehearsal, on_one);
     let took = begin.elapsed();
@@ -189,8 +189,8 @@ pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<Strin
 }
 
 /// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
-pub fn name() -> Result<String> {
-    Ok(format!("{NAME}-{}", control::random_hex(2)?))
+pub fn name() -> String {
+    format!("{NAME}-{:04x}", fastrand::u16(..))
 }
 
 /// What is rehearsed.

@@ -13,7 +13,7 @@ use rehearsal::{
     chaos::{self, Plan, Survived},
     shadow::Shadow,
 };
-use supervisor::{build, control, temporal_cli, toolchain};
+use supervisor::{build, temporal_cli, toolchain};
 use terminal::{duration, stderrln, stdoutln};
 
 /// The stage whose code survives everything.
@@ -49,10 +49,7 @@ pub fn command() -> Command {
 
 pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let count = |name: &str| arguments.get_one::<u32>(name).map_or(0, |&number| number as usize);
-    let seed = match arguments.get_one::<u64>("seed") {
-        Some(&seed) => seed,
-        None => u64::from_str_radix(&control::random_hex(4)?, 16)?,
-    };
+    let seed = arguments.get_one::<u64>("seed").copied().unwrap_or_else(|| fastrand::u32(..).into());
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &play::binaries())?;
