@@ -26,7 +26,7 @@ fuzz_target!(|json: &[u8]| {
         let report = Report::of(stage, &facts);
         for verdict in &report.verdicts {
             match verdict {
-                Verdict::Open(next) => assert!(!next.is_empty()),
+                Verdict::Open(next) => assert!(!next.to_string().is_empty()),
                 Verdict::Reached(evidence) => assert!(!evidence.is_empty()),
             }
         }

@@ -1,6 +1,9 @@
 //! The board as a terminal shows it.
 
-use lab_client::class::{Board, Row};
+use lab_client::{
+    class::{Board, Row},
+    supervisor::BuildState,
+};
 
 use terminal::{bold, duration, green, red, shorten};
 
@@ -104,7 +107,7 @@ fn notes(row: &Row) -> Vec<String> {
     if report.wrong > 0 {
         notes.push(format!("{} that a transfer should never do, by cargo xtask check", report.wrong));
     }
-    if report.build == "failed" {
+    if report.build == Some(BuildState::Failed) {
         notes.push("the last build failed".to_owned());
     }
     if report.shared {

@@ -46,5 +46,10 @@ impl Endpoints {
     }
 }
 
+/// A Workflow Id for a new transfer, which no other one has. It need not be hard to guess.
+pub fn new_workflow_id() -> String {
+    contract::workflow_id(time::unix_now(), fastrand::u32(..))
+}
+
 /// The namespace of a dev server, and so of a lab with one of its own.
 pub const OWN_NAMESPACE: &str = "default";

@@ -68,6 +68,37 @@ impl Supervisor {
     }
 }
 
+/// How the build of what was saved last stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildState {
+    /// What was saved last has been built.
+    Ok,
+    /// A build is under way.
+    Building,
+    /// What was saved last could not be built.
+    Failed,
+}
+
+impl BuildState {
+    /// All of them.
+    const ALL: [BuildState; 3] = [BuildState::Ok, BuildState::Building, BuildState::Failed];
+
+    /// What a [status](Supervisor::status) or a learner's report says of the build; nothing of a lab that is down.
+    pub fn of(status: &Value) -> Option<BuildState> {
+        let name = status["build"].as_str()?;
+        BuildState::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            BuildState::Ok => "ok",
+            BuildState::Building => "building",
+            BuildState::Failed => "failed",
+        }
+    }
+}
+
 /// The services of a [status](Supervisor::status), for the goals.
 pub fn services(status: &Value) -> Vec<lab::Service> {
     let services = status["services"].as_array().into_iter().flatten();
@@ -76,4 +107,20 @@ pub fn services(status: &Value) -> Vec<lab::Service> {
         Some(lab::Service { name: text("name")?, since: text("since")? })
     };
     services.filter_map(service).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_build_is_read_as_it_is_written() {
+        for (state, name) in BuildState::ALL.into_iter().zip(["ok", "building", "failed"]) {
+            assert_eq!(state.name(), name);
+            assert_eq!(BuildState::of(&json!({ "build": name })), Some(state));
+        }
+        for status in [json!({}), json!(null), json!({ "build": 1 }), json!({ "build": "Ok" })] {
+            assert_eq!(BuildState::of(&status), None);
+        }
+    }
 }

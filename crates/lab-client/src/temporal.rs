@@ -8,17 +8,22 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoints,
-    http::{Refused, encode, get_json, get_news, post_json},
+    http::{NoAnswer, Refused, encode, get_json, get_news, is_silence, post_json},
     time,
 };
 
 /// How long a Workflow Task of a transfer may take before the server gives it to another worker: short, so that a learner's
-/// fix shows soon. A dev server of the lab's own has it as its default, another service does not, and the CLI asks for ten
-/// seconds of its own accord; so each transfer carries it.
+/// fix shows soon. The dev server of a lab has it as its default and another service does not, so each transfer carries it.
 pub const WORKFLOW_TASK_TIMEOUT: &str = "2s";
 
 /// So many a page of a list has; the server gives no more.
 const PAGE: usize = 1000;
+
+/// Where the server's HTTP API pauses an Activity: since version 1.30 of the server, and before. In this order, since by the
+/// second path a newer server starts an Activity of its own.
+const ACTIVITIES: [&str; 2] = ["activities-deprecated", "activities"];
+/// By which statuses the server says that it has no such path. The first one it also says of an Activity that has ended.
+const NO_PATH: [u16; 3] = [404, 405, 501];
 
 /// The lab's server.
 #[derive(Clone, Debug)]
@@ -152,8 +157,11 @@ impl Server {
         format!("{ui}/namespaces/{namespace}/workflows/{id}/{}/history", run.run_id)
     }
 
-    /// Starts a transfer over HTTP, without the 60 ms that the CLI takes. A learner's has the learner's name before its id.
-    pub fn start_quickly(&self, workflow_id: &str, input: &Value) -> Result<Run> {
+    /// Starts a transfer. A learner's has the learner's name before its id.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer: [`Server::why_not_started`] says it in a sentence.
+    pub fn start_transfer(&self, workflow_id: &str, input: &Value) -> Result<Run> {
         let workflow_id = &contract::workflow_id_of(self.learner.as_deref(), workflow_id);
         let order = json!({
             "workflowType": { "name": contract::WORKFLOW_TYPE },
@@ -166,6 +174,30 @@ impl Server {
         let answer = post_json(&self.api(&format!("workflows/{}", encode(workflow_id))), &order)?;
         let run_id = answer["runId"].as_str().context("the server did not say what it started")?;
         Ok(Run { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
+    }
+
+    /// Why [`Server::start_transfer`] did not start this transfer, as a sentence for a person.
+    pub fn why_not_started(&self, workflow_id: &str, error: &Error) -> String {
+        let workflow_id = contract::workflow_id_of(self.learner.as_deref(), workflow_id);
+        match error.downcast_ref::<NoAnswer>() {
+            Some(silence) if silence.nobody_listens => {
+                "the Temporal server does not answer, so nothing was started: try again when it does"
+                    .to_owned()
+            }
+            // It may have arrived all the same.
+            Some(silence) => format!(
+                "the Temporal server does not answer, so it is not known whether a transfer was started; when it is \
+                 back, look for {workflow_id} ({silence})"
+            ),
+            None if workflow_id.contains('/') && status_of(error) == 404 => format!(
+                "the transfer {workflow_id} was not started: the server's HTTP API takes no Workflow Id with a slash"
+            ),
+            None => {
+                let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
+                let why = why.unwrap_or_else(|| format!("{error:#}"));
+                format!("the transfer {workflow_id} was not started: {why}")
+            }
+        }
     }
 
     /// Ends a run where it stands. Returns whether it was under way.
@@ -201,19 +233,27 @@ impl Server {
     pub fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<bool> {
         let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
         let order = json!({ "execution": which, "id": activity_id });
-        let ask = |what: &str| post_json(&self.api(&format!("activities-deprecated/{what}")), &order);
-        match ask("pause").and_then(|_| ask("unpause")) {
-            // It has been done, or its transfer has ended, meanwhile.
-            Err(error) if status_of(&error) == 404 && self.knows_how_to_pause()? => Ok(false),
-            answer => answer.map(|_| true),
+        for activities in ACTIVITIES {
+            let ask = |what: &str| post_json(&self.api(&format!("{activities}/{what}")), &order);
+            match ask("pause").and_then(|_| ask("unpause")) {
+                Err(error) if NO_PATH.contains(&status_of(&error)) => {
+                    if self.can_pause_by(activities)? {
+                        // Its attempt has succeeded, or its transfer has ended, meanwhile.
+                        return Ok(false);
+                    }
+                }
+                answer => return answer.map(|_| true),
+            }
         }
+        bail!("this Temporal server has no path to pause an Activity by")
     }
 
-    /// Whether the path is there by which an activity is paused: then it has more to say of nothing than that it is not
-    /// found.
-    pub fn knows_how_to_pause(&self) -> Result<bool> {
-        match post_json(&self.api("activities-deprecated/pause"), &json!({})) {
-            Err(error) => Ok(![404, 405, 501].contains(&status_of(&error))),
+    /// Whether the server has these paths to pause an Activity by: then it finds more wrong with an empty request than that
+    /// the path is not there.
+    fn can_pause_by(&self, activities: &str) -> Result<bool> {
+        match post_json(&self.api(&format!("{activities}/pause")), &json!({})) {
+            Err(error) if is_silence(&error) => Err(error),
+            Err(error) => Ok(!NO_PATH.contains(&status_of(&error))),
             Ok(_) => Ok(true),
         }
     }
@@ -284,6 +324,46 @@ mod tests {
         ]});
         assert_eq!(running_of(&counts), 2);
         assert_eq!((running_of(&json!({})), running_of(&json!({ "groups": 3 }))), (0, 0));
+    }
+
+    #[test]
+    fn an_activity_is_retried_by_the_path_that_the_server_has() {
+        let run = Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() };
+        let retried = |answers: &'static [(&str, &str, &str)]| {
+            server(answers).retry_activity(&run, "withdraw").map_err(|error| error.to_string())
+        };
+        assert_eq!(retried(&[("activities-deprecated/", "200", "{}")]), Ok(true));
+        assert_eq!(
+            retried(&[("activities-deprecated/", "404", "{}"), ("/activities/", "200", "{}")]),
+            Ok(true)
+        );
+        let error = retried(&[("/activities", "400", r#"{"message":"no"}"#)]).expect_err("it is refused");
+        assert!(error.ends_with("answered 400: no"), "{error}");
+        let error = retried(&[("/activities", "404", "{}")]).expect_err("there is no path");
+        assert_eq!(error, "this Temporal server has no path to pause an Activity by");
+    }
+
+    #[test]
+    fn what_keeps_a_transfer_from_being_started_is_said() {
+        let start = |id: &str, answers: &'static [(&str, &str, &str)]| {
+            let server = server(answers);
+            let error = server.start_transfer(id, &json!({})).expect_err("it is not started");
+            server.why_not_started(id, &error)
+        };
+        assert_eq!(
+            start(
+                "mine",
+                &[("workflows/mine", "409", r#"{"message":"Workflow execution is already running."}"#)]
+            ),
+            "the transfer mine was not started: Workflow execution is already running."
+        );
+        assert!(
+            start("a/b", &[("workflows/a%2Fb", "404", "{}")]).ends_with("takes no Workflow Id with a slash")
+        );
+        let nobody = Endpoints::own("http://127.0.0.1:1", "", "");
+        let error = Server::new(&nobody).start_transfer("mine", &json!({})).expect_err("nobody listens");
+        let sentence = Server::new(&nobody).why_not_started("mine", &error);
+        assert!(sentence.contains("so nothing was started: try again"), "{sentence}");
     }
 
     #[test]

@@ -14,16 +14,17 @@ pub fn now() -> Duration {
 
 /// Such as `2026-11-22T12:05:01.250Z`.
 pub fn rfc3339_exact(since_1970: Duration) -> String {
-    let seconds = rfc3339(since_1970.as_secs());
-    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since_1970.subsec_millis())
+    humantime::format_rfc3339_millis(moment(since_1970)).to_string()
 }
 
 /// Such as `2026-11-22T12:05:01Z`.
 pub fn rfc3339(unix: u64) -> String {
-    let (days, seconds) = (unix / 86_400, unix % 86_400);
-    let (year, month, day) = date_of(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    humantime::format_rfc3339_seconds(moment(Duration::from_secs(unix))).to_string()
+}
+
+/// The moment so long after 1970; the last one of the year 9999 for all after it, which have no text in RFC 3339.
+fn moment(since_1970: Duration) -> SystemTime {
+    UNIX_EPOCH + since_1970.min(Duration::from_secs(253_402_300_799))
 }
 
 /// The same without punctuation, for names of folders.
@@ -41,45 +42,14 @@ pub fn from_compact(name: &str) -> Option<String> {
     (name.len() == 16 && parse_rfc3339(&time).is_some()).then_some(time)
 }
 
-/// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970.
+/// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970. The zero time of Go, which
+/// stands for no time at all, is before 1970, and so none.
 pub fn parse_rfc3339(text: &str) -> Option<f64> {
-    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(str::parse::<u64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    let mut clock = clock.splitn(3, ':').map(str::parse::<f64>);
-    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    // A leap second is the sixty-first. What Rust calls numbers besides, such as `inf`, is in no range.
-    if !(0.0..24.0).contains(&hour) || !(0.0..60.0).contains(&minute) || !(0.0..61.0).contains(&second) {
-        return None;
-    }
-    // The zero time of Go, which stands for none at all, is before 1970.
-    let days = days_of(year, month, day)?;
-    Some(days as f64 * 86_400.0 + hour * 3600.0 + minute * 60.0 + second)
-}
-
-/// Year, month and day of a number of days since 1970 (Howard Hinnant's `civil_from_days`).
-fn date_of(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-/// The other way round; `None` before 1970, and where a date has more than four digits for its year.
-fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    (era * 146_097 + day_of_era).checked_sub(719_468)
+    let moment = humantime::parse_rfc3339(text).ok().filter(|_| text.ends_with('Z'))?;
+    let since_1970 = moment.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+    // humantime takes a leap second for the one before it.
+    let leap = if text.get(17..19) == Some("60") { 1.0 } else { 0.0 };
+    Some(since_1970 + leap)
 }
 
 #[cfg(test)]
@@ -109,6 +79,7 @@ mod tests {
         for text in [
             "2026-03-00T00:00:00Z",
             "2026-03-32T00:00:00Z",
+            "2026-02-29T00:00:00Z",
             "18446744073709551615-03-01T00:00:00Z",
             "2026-03-18446744073709551615T00:00:00Z",
             "2026-03-01Tinf:00:00Z",
@@ -120,6 +91,8 @@ mod tests {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }
         assert_eq!(from_compact("20260300T000000Z"), None);
+        assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!(rfc3339_exact(Duration::MAX), "9999-12-31T23:59:59.000Z");
         assert_eq!(parse_rfc3339("2026-12-31T23:59:60Z"), parse_rfc3339("2027-01-01T00:00:00Z"));
     }
 

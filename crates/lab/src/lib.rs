@@ -18,7 +18,7 @@ mod variant;
 
 pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
-pub use goal::{Evidence, Goal, Verdict};
+pub use goal::{Evidence, Goal, Next, Verdict};
 pub use invariants::{Wrong, money, wrong};
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, stage};

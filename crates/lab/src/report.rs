@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Evidence, Facts, STAGES, Stage, Verdict, Wrong, wrong};
+use crate::{Evidence, Facts, Next, STAGES, Stage, Verdict, Wrong, wrong};
 
 /// A stage, judged.
 #[derive(Debug)]
@@ -46,15 +46,16 @@ impl Report {
     pub fn to_json(&self) -> Value {
         let goals = self.stage.goals.iter().zip(&self.verdicts).map(|(goal, verdict)| {
             let (evidence, next) = match verdict {
-                Verdict::Reached(evidence) => (evidence.iter().map(evidence_json).collect(), Value::Null),
-                Verdict::Open(next) => (Vec::new(), json!(next)),
+                Verdict::Reached(evidence) => (evidence.iter().map(evidence_json).collect(), None),
+                Verdict::Open(next) => (Vec::new(), Some(next)),
             };
             json!({
                 "name": goal.name,
                 "goal": goal.says,
                 "reached": verdict.is_reached(),
                 "evidence": evidence,
-                "next": next,
+                "next": next.map(Next::to_string),
+                "next_step": next.map(next_json),
             })
         });
         let wrong = self.wrong.iter().map(|wrong| {
@@ -71,6 +72,10 @@ impl Report {
             "build_failed": self.build_failed,
         })
     }
+}
+
+fn next_json(next: &Next) -> Value {
+    json!({ "before": next.before(), "command": next.to_type(), "after": next.after() })
 }
 
 fn evidence_json(evidence: &Evidence) -> Value {
@@ -99,6 +104,13 @@ mod tests {
                 json["goals"][0]["next"].as_str().is_some_and(|next| next.contains("cargo xtask")),
                 "{json}"
             );
+            for verdict in &report.verdicts {
+                let Verdict::Open(next) = verdict else { continue };
+                assert!(next.to_type().is_none_or(|line| line.starts_with("cargo xtask ")), "{next:?}");
+                // A command that is a part of the sentence could not be copied.
+                assert!(!next.before().contains(": cargo xtask"), "{next:?}");
+                assert!(!next.after().contains("cargo xtask"), "{next:?}");
+            }
         }
     }
 }

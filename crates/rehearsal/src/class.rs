@@ -20,7 +20,7 @@ use crate::{
     shadow::Shadow,
 };
 use checkout::project::Project;
-use supervisor::{control, executables::Executables, gateway::Gateway};
+use supervisor::{executables::Executables, gateway::Gateway};
 use terminal::{stderrln, stdoutln};
 
 /// What the name of a rehearsal begins with.
@@ -106,8 +106,8 @@ pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<Strin
 }
 
 /// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
-pub fn name() -> Result<String> {
-    Ok(format!("{NAME}-{}", control::random_hex(2)?))
+pub fn name() -> String {
+    format!("{NAME}-{:04x}", fastrand::u16(..))
 }
 
 /// What is rehearsed.

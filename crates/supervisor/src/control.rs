@@ -105,7 +105,7 @@ fn is_same(given: &str, token: &str) -> bool {
     given.len() == token.len() && difference == 0
 }
 
-/// Sixteen random bytes in hex, from the system.
+/// So many random bytes in hex, from the system: nobody can guess them.
 pub fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     std::fs::File::open("/dev/urandom")

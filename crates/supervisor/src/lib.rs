@@ -17,7 +17,6 @@ pub mod services;
 pub mod signals;
 pub mod stage_entry;
 pub mod supervise;
-pub mod temporal;
 pub mod temporal_cli;
 pub mod toolchain;
 mod watch;

@@ -7,7 +7,6 @@ pub use lab_client::state::{
     ACCOUNT_API, PORTS_FILE, Ports, TEMPORAL, TEMPORAL_HTTP, TEMPORAL_UI, TRANSFER_WEB,
 };
 
-use crate::control;
 use checkout::project::Project;
 
 /// A port that a lab listens on.
@@ -115,7 +114,7 @@ pub fn is_free(port: u16) -> bool {
 /// systems give ports to whoever connects (32768 and up, or 49152), since while the server restarts its port is free.
 pub fn any_free() -> Result<u16> {
     for _ in 0..100 {
-        let by_chance = u16::from_str_radix(&control::random_hex(2)?, 16)?;
+        let by_chance = fastrand::u16(..);
         let port = ANYWHERE.start + by_chance % (ANYWHERE.end - ANYWHERE.start);
         if is_free(port) {
             return Ok(port);

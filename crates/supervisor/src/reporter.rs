@@ -22,13 +22,13 @@ use lab_client::{
     facts::Reader,
     progress::{self, Progress},
     stuck::{self, Stuck},
-    supervisor,
+    supervisor::{self, BuildState},
     temporal::{Server, running_of, transfers},
     time,
 };
 use serde_json::Value;
 
-use crate::{control, services::Setup};
+use crate::services::Setup;
 use checkout::project::Project;
 
 /// The file with what the learner asks for.
@@ -69,7 +69,7 @@ pub fn lab_id(project: &Project) -> Result<String> {
     match fs::read_to_string(&path) {
         Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
         _ => {
-            let id = control::random_hex(8)?;
+            let id = format!("{:016x}", fastrand::u64(..));
             files::replace(&path, id.as_bytes(), 0o600)
                 .with_context(|| format!("could not write {}", path.display()))?;
             Ok(id)
@@ -271,7 +271,7 @@ impl Lab {
             stuck: self.longest_stuck(&stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
-            build: signs.status["build"].as_str().unwrap_or_default().to_owned(),
+            build: BuildState::of(&signs.status),
             ..Report::default()
         };
         self.moved = signs;
@@ -464,7 +464,8 @@ mod tests {
         let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
         let next = || reports.recv_timeout(Duration::from_secs(60)).expect("it reports");
         let first = next();
-        assert_eq!((&*first.learner, &*first.stage, &*first.build), ("ada", lab::STAGES[0].name, "ok"));
+        assert_eq!((&*first.learner, &*first.stage), ("ada", lab::STAGES[0].name));
+        assert_eq!(first.build, Some(BuildState::Ok));
         assert_eq!(first.goals.len(), lab::STAGES[0].goals.len());
         assert!(!first.stopped && first.help.is_none());
 

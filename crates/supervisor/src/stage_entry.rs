@@ -21,15 +21,14 @@ use lab_client::{
     facts::Reader,
     progress::Progress,
     stuck::{self, Found, Stuck},
+    supervisor::BuildState,
     temporal::Server,
-    time,
 };
 use serde_json::{Value, json};
 
 use crate::{
     control::{self, Request},
     logs::follow,
-    temporal::Cli,
 };
 use checkout::{
     modules::{self, Backup},
@@ -87,7 +86,6 @@ pub struct StageEntry<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
-    cli: Cli,
     reader: RefCell<Reader>,
     bank: Bank,
     quiet: bool,
@@ -97,9 +95,8 @@ impl<'a> StageEntry<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
         let server = Server::new(&state.endpoints());
-        let cli = Cli::new(project, state);
         let reader = RefCell::new(Reader::new(&state.endpoints()));
-        StageEntry { project, state, server, cli, reader, bank: Bank::new(&state.endpoints()), quiet }
+        StageEntry { project, state, server, reader, bank: Bank::new(&state.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
@@ -252,7 +249,7 @@ impl<'a> StageEntry<'a> {
     fn retry(&self, stuck: &[Stuck]) -> Result<()> {
         for stuck in stuck {
             if let Some((id, _)) = &stuck.activity {
-                self.cli.retry_activity(&self.server, &stuck.run, id)?;
+                self.server.retry_activity(&stuck.run, id)?;
             }
         }
         Ok(())
@@ -274,7 +271,7 @@ impl<'a> StageEntry<'a> {
     fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
         self.let_settle()?;
         let running = modules::is_in_place(self.project, stage)
-            && control::ask(self.state, &Request::Status)?["build"] == "ok";
+            && BuildState::of(&control::ask(self.state, &Request::Status)?) == Some(BuildState::Ok);
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be broken off.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
@@ -300,13 +297,12 @@ impl<'a> StageEntry<'a> {
         let amount: Amount = AMOUNT.parse().context("the amount of a stage's transfers")?;
         let mut started = Vec::new();
         for at in 0..number as usize {
-            let id =
-                contract::workflow_id(time::unix_now(), u32::from_str_radix(&control::random_hex(4)?, 16)?);
+            let id = lab_client::new_workflow_id();
             let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
             let input =
                 json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
             let id =
-                self.server.start_quickly(&id, &input).context("a transfer was not started")?.workflow_id;
+                self.server.start_transfer(&id, &input).context("a transfer was not started")?.workflow_id;
             self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
             started.push(id);
         }

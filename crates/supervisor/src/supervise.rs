@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use lab_client::{
     link::LinkReport, progress::Progress, start_failure::StartFailure, state::RemoteService,
-    temporal::Server, time,
+    supervisor::BuildState, temporal::Server, time,
 };
 use serde_json::{Value, json};
 
@@ -868,12 +868,12 @@ impl Supervisor {
     fn publish(&self) {
         let services: Vec<Value> = self.services.iter().map(|service| self.to_json(service)).collect();
         let build = match (self.build.building, self.build.failed) {
-            (Some(_), _) => "building",
-            (None, true) => "failed",
-            (None, false) => "ok",
+            (Some(_), _) => BuildState::Building,
+            (None, true) => BuildState::Failed,
+            (None, false) => BuildState::Ok,
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
-            json!({ "services": services, "build": build, "watch": self.watching });
+            json!({ "services": services, "build": build.name(), "watch": self.watching });
     }
 
     fn to_json(&self, supervised: &Supervised) -> Value {

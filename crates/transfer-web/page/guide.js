@@ -75,13 +75,13 @@ function evidenceItem(evidence) {
 }
 
 /**
- * What to do next. A command at its end can be copied.
- * @param {string} says
+ * What to do next, with its command to copy.
+ * @param {Record<string, any>} step
  * @returns {(Node | string)[]}
  */
-function nextParts(says) {
-  const parts = /^(.*): (cargo xtask [^:]+)$/s.exec(says);
-  return parts ? [`Next: ${parts[1]}`, command(parts[2])] : [`Next: ${says}`];
+function nextParts(step) {
+  const line = text(step.command, 400);
+  return [`Next: ${text(step.before, 600)}`, ...(line ? [command(line)] : []), text(step.after, 600)];
 }
 
 function goal() {
@@ -103,9 +103,9 @@ function goal() {
       setText(state, reached ? ' (reached)' : ' (open)');
       if (changed(evidence, value.evidence)) evidence.replaceChildren(...list(value.evidence).slice(0, 20).map(record).map(evidenceItem));
       show(evidence, evidence.childElementCount > 0);
-      const nextText = reached ? '' : text(value.next, 600);
-      show(next, nextText !== '');
-      if (changed(next, nextText)) next.replaceChildren(...nextParts(nextText));
+      const isOpen = !reached && text(value.next, 600) !== '';
+      show(next, isOpen);
+      if (changed(next, isOpen ? value.next_step : null)) next.replaceChildren(...(isOpen ? nextParts(record(value.next_step)) : []));
     },
   };
 }

@@ -5,7 +5,7 @@ import { byId, changed, html, outLink, pointLink, reconcile, setAttribute, setTe
 import { money } from './money.js';
 import { ask, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
-import { statusOf, statusPill } from './state.js';
+import { statusOf, statusPill } from './pill.js';
 import { get, watch } from './store.js';
 import { ago, everySecond } from './time.js';
 

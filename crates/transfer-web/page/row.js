@@ -7,7 +7,7 @@ import { attach, changed, html, outLink, pointLink, setAttribute, setPathText, s
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { isRecord, number, record, text } from './outside.js';
-import { statusOf, statusPill } from './state.js';
+import { statusOf, statusPill } from './pill.js';
 import { drawSteps } from './steps.js';
 import { ago, clock, machineTime, span } from './time.js';
 

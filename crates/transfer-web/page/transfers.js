@@ -4,7 +4,7 @@ import { announce } from './announce.js';
 import { byId, reconcile, setAttribute, setText, show } from './dom.js';
 import { list, number, record, text } from './outside.js';
 import { transferRow } from './row.js';
-import { statusOf } from './state.js';
+import { statusOf } from './pill.js';
 import { get, watch } from './store.js';
 import { PAGE, showFrom } from './stream.js';
 import { everySecond } from './time.js';

@@ -1,25 +1,33 @@
-//! The routes of the Money Transfer API, and what they ask for on their way.
+//! The routes of the Money Transfer API, and what each asks Temporal and the bank.
 
 use std::time::Duration;
 
-use anyhow::Error;
 use axum::{
     Json, Router,
-    extract::{FromRequestParts, Path, RawQuery, State},
-    http::{StatusCode, header, request::Parts},
+    extract::{RawQuery, State},
+    http::{StatusCode, header},
     response::IntoResponse,
     routing::{MethodRouter, get, post},
 };
 use contract::TransferRequest;
 use lab_client::{
     bank::Bank,
-    http::{Refused, encode, get_json, is_silence, put_json},
+    http::{encode, get_json, put_json},
     progress::Progress,
 };
 use loopback::{Failure, JsonText};
 use serde_json::{Map, Value, json};
 
-use crate::{accounts, board::Subject, events::events, orders, page, transfers::Which, watch::Watched};
+use crate::{
+    accounts,
+    events::events,
+    failure::{bank_down, temporal_down},
+    feed::Subject,
+    orders, page,
+    request::{Name, number},
+    transfers::Which,
+    watch::Watched,
+};
 
 /// The description of all routes.
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -63,20 +71,6 @@ pub(crate) fn routes(watched: Watched) -> Router {
     loopback::router(api().into_iter().chain(page)).with_state(watched)
 }
 
-/// What a path names.
-pub(crate) struct Name(pub(crate) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Name {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Name, Failure> {
-        let name = Path::from_request_parts(parts, state).await;
-        name.map(|Path(name)| Name(name)).map_err(|_| {
-            Failure::new(StatusCode::NOT_FOUND, "there is nothing of this name, since it is no text in UTF-8")
-        })
-    }
-}
-
 /// Asks on a thread that may block.
 async fn ask<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
@@ -85,31 +79,6 @@ async fn ask<T: Send + 'static>(
         let error = "the service has made a mistake with this request, which its log tells of";
         Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))
     })
-}
-
-/// Temporal gives no answer, or one that nobody expects.
-pub(crate) fn temporal_down(error: &Error) -> Failure {
-    let error = match error.downcast_ref::<Refused>() {
-        Some(refused) if !is_silence(error) => {
-            format!("the Temporal server cannot do that at this moment: {}", refused.why())
-        }
-        _ => format!("the Temporal server does not answer, try again when it does: {error:#}"),
-    };
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
-}
-
-/// What the bank refuses is refused in its words; else it does not answer.
-fn bank_down(error: &Error) -> Failure {
-    match error
-        .downcast_ref::<Refused>()
-        .and_then(|refused| Some((StatusCode::from_u16(refused.status).ok()?, refused)))
-    {
-        Some((status, refused)) if status.is_client_error() => Failure::new(status, refused.why()),
-        _ => {
-            let error = format!("the bank does not answer, try again when it does: {error:#}");
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        }
-    }
 }
 
 async fn accounts(State(watched): State<Watched>) -> Answer {
@@ -147,18 +116,6 @@ async fn workflows(State(watched): State<Watched>, RawQuery(query): RawQuery) ->
         Ok(Json(Value::Array(rows)))
     })
     .await
-}
-
-/// A number of the query. However large it is, it is one.
-pub(crate) fn number(query: Option<&str>, name: &str, usual: usize) -> Result<usize, Failure> {
-    match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(known, _)| known == name) {
-        None => Ok(usual),
-        // Digits only: `+5` would be a number for Rust, and is ` 5` in a query.
-        Some((_, text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Ok(text.parse().unwrap_or(usize::MAX))
-        }
-        Some(_) => Err(Failure::bad_request(format!("{name} must be a whole number that is not negative"))),
-    }
 }
 
 async fn workflow(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
@@ -237,7 +194,7 @@ fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer 
     let url = format!("{}/{what}", watched.endpoints.bank);
     let answer = put_json(&url, &Value::Object(change)).map_err(|error| bank_down(&error))?;
     // The page shows this answer. Should the bank be, by the next look, as it was at the last one, that is news to it.
-    watched.board.tell_again(Subject::Bank);
+    watched.feed.tell_again(Subject::Bank);
     Ok(Json(answer))
 }
 
@@ -277,17 +234,6 @@ mod tests {
         let body = &openapi["paths"]["/api/stage"]["post"]["requestBody"]["content"]["application/json"];
         let names: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
         assert_eq!(body["schema"]["properties"]["name"]["enum"], json!(names));
-    }
-
-    #[test]
-    fn a_number_of_the_query_may_be_larger_than_any_that_is_needed() {
-        let limit = |query: &str| number(Some(query), "limit", 7).ok();
-        assert_eq!(limit("offset=1"), Some(7));
-        assert_eq!(limit("limit=003"), Some(3));
-        assert_eq!(limit("limit=2955195128609275641856"), Some(usize::MAX));
-        for query in ["limit=", "limit=-1", "limit=+5", "limit=%2B5", "limit=1.0", "limit=ten"] {
-            assert_eq!(limit(query), None, "{query}");
-        }
     }
 
     #[test]

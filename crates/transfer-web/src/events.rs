@@ -17,8 +17,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    api::number,
-    board::{Look, Subject},
+    feed::{Look, Subject},
+    request::number,
     transfers::Window,
     watch::Watched,
 };
@@ -39,7 +39,7 @@ pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQ
         (Ok(offset), Ok(limit)) => Window { offset: offset.min(1_000_000), limit: limit.clamp(1, LONGEST) },
         (Err(failure), _) | (_, Err(failure)) => return failure.into_response(),
     };
-    let Some(look) = watched.board.look_at(window, STREAMS) else {
+    let Some(look) = watched.feed.look_at(window, STREAMS) else {
         let error = "too many pages are open on this lab: close one, then reload this one";
         return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
     };
@@ -52,12 +52,12 @@ struct Told {
     look: Look,
     changes: tokio::sync::watch::Receiver<u64>,
     versions: BTreeMap<Subject, u64>,
-    waiting: Vec<(Subject, crate::board::Event)>,
+    waiting: Vec<(Subject, crate::feed::Event)>,
 }
 
 impl Told {
     fn nothing(watched: Watched, look: Look) -> Told {
-        let mut changes = watched.board.changes();
+        let mut changes = watched.feed.changes();
         changes.mark_changed();
         Told { watched, look, changes, versions: BTreeMap::new(), waiting: Vec::new() }
     }
@@ -70,10 +70,10 @@ async fn next(mut told: Told) -> Option<(Result<Event, Infallible>, Told)> {
             Ok(changed) => changed.ok()?,
             Err(_) => return Some((Ok(event("beat", "{}")), told)),
         }
-        if told.watched.board.is_closed() {
+        if told.watched.feed.is_closed() {
             return None;
         }
-        told.waiting = told.watched.board.news(&told.versions, told.look.window);
+        told.waiting = told.watched.feed.news(&told.versions, told.look.window);
     }
     let (subject, event) = told.waiting.remove(0);
     told.versions.insert(subject, event.version);

@@ -7,12 +7,14 @@
 mod accounts;
 mod api;
 mod attempts;
-mod board;
 mod events;
+mod failure;
+mod feed;
 mod guide;
 pub mod markdown;
 mod orders;
 mod page;
+mod request;
 mod row;
 mod transfers;
 mod watch;
@@ -51,12 +53,12 @@ pub fn app(web: &Web) -> Router {
 pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let is_loopback = listener.local_addr()?.ip().is_loopback();
     let app = page::guarded(api::routes(web.0.clone()), is_loopback);
-    let board = web.0.board.clone();
+    let feed = web.0.feed.clone();
     web.0.start();
     loopback::serve(listener, app, async move {
         shutdown.await;
         // The streams of events would go on for ever.
-        board.close();
+        feed.close();
     })
     .await;
     Ok(())

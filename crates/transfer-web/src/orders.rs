@@ -8,7 +8,7 @@ use contract::{Amount, Transfer};
 use lab_client::{
     bank::Bank,
     http::{NoAnswer, get_json},
-    side_by_side,
+    new_workflow_id, side_by_side,
     supervisor::Supervisor,
     temporal::{Run, Server},
     time,
@@ -16,7 +16,7 @@ use lab_client::{
 use loopback::Failure;
 use serde_json::{Value, json};
 
-use crate::{api::temporal_down, watch::Watched};
+use crate::{failure::temporal_down, watch::Watched};
 
 /// The daily batch: a dozen transfers among the lab's accounts, in cents. No account is asked for more than it holds.
 const BATCH: [(&str, &str, i64); 12] = [
@@ -58,35 +58,20 @@ fn unknown_account<'a>(watched: &Watched, transfer: &'a Transfer) -> Option<&'a 
 }
 
 fn started(watched: &Watched, server: &Server, transfer: &Transfer) -> Result<Run, Failure> {
-    let workflow_id = contract::workflow_id(time::unix_now(), random());
+    let workflow_id = new_workflow_id();
     let input = serde_json::to_value(transfer).map_err(|error| temporal_down(&error.into()))?;
-    let run =
-        server.start_quickly(&workflow_id, &input).map_err(|error| not_started(&workflow_id, &error))?;
+    let run = server
+        .start_transfer(&workflow_id, &input)
+        .map_err(|error| not_started(server, &workflow_id, &error))?;
     watched.transfers().note_started(run.clone());
     Ok(run)
 }
 
-fn not_started(workflow_id: &str, error: &Error) -> Failure {
-    let error = match error.downcast_ref::<NoAnswer>() {
-        Some(silence) if silence.nobody_listens => {
-            "the Temporal server does not answer, so nothing was started: try again when it does".to_owned()
-        }
-        // It may have arrived all the same.
-        Some(silence) => format!(
-            "the Temporal server does not answer, so it is not known whether a transfer was started; when it is back, look \
-             for {workflow_id} ({silence})"
-        ),
-        None => return temporal_down(error),
-    };
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
-}
-
-/// Thirty-two bits that no other moment or process has: a name needs no more.
-fn random() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    // Keyed by the system's randomness, anew for each.
-    let bits = RandomState::new().hash_one(std::process::id());
-    (bits >> 32) as u32
+fn not_started(server: &Server, workflow_id: &str, error: &Error) -> Failure {
+    match error.downcast_ref::<NoAnswer>() {
+        Some(_) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, server.why_not_started(workflow_id, error)),
+        None => temporal_down(error),
+    }
 }
 
 /// Starts the daily batch.

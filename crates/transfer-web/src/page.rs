@@ -9,7 +9,7 @@ use axum::{
 };
 use loopback::Failure;
 
-use crate::api::Name;
+use crate::request::Name;
 
 /// The page itself.
 const INDEX: &str = include_str!("../page/index.html");
@@ -26,7 +26,7 @@ const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg" "style.css"
     "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
     "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
-    "outside.js" "row.js" "stages.js" "state.js" "status.js" "steps.js" "store.js"
+    "outside.js" "pill.js" "row.js" "stages.js" "status.js" "steps.js" "store.js"
     "stream.js" "switches.js" "time.js" "transfers.js"
 };
 

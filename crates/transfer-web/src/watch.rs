@@ -19,13 +19,13 @@ use lab_client::{
     facts::Reader,
     http::get_json,
     progress::Progress,
-    supervisor::{self, Supervisor},
+    supervisor::{self, BuildState, Supervisor},
     temporal::Server,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    board::{Board, Subject},
+    feed::{Feed, Subject},
     guide,
     transfers::{Transfers, Window},
 };
@@ -52,7 +52,7 @@ pub(crate) struct Watched {
     /// The lab's folder, if there is a lab around.
     pub(crate) lab: Option<PathBuf>,
     /// What the pages are told.
-    pub(crate) board: Board,
+    pub(crate) feed: Feed,
     transfers: Arc<Mutex<Transfers>>,
     seen: Arc<Mutex<Seen>>,
 }
@@ -74,7 +74,7 @@ impl Watched {
     /// What answers there.
     pub(crate) fn new(endpoints: Endpoints, lab: Option<PathBuf>) -> Watched {
         let transfers = Arc::new(Mutex::new(Transfers::new(Server::new(&endpoints))));
-        Watched { endpoints, lab, board: Board::new(), transfers, seen: Arc::default() }
+        Watched { endpoints, lab, feed: Feed::new(), transfers, seen: Arc::default() }
     }
 
     /// The transfers, for this thread alone.
@@ -103,14 +103,14 @@ impl Watched {
         Ok(opened)
     }
 
-    /// Starts the watchers. They end with the board.
+    /// Starts the watchers. They end with the feed.
     pub(crate) fn start(&self) {
         let watch = |period: Duration, look: fn(&Watched, &mut Memory)| {
             let watched = self.clone();
             thread::spawn(move || {
                 let mut memory = Memory::new(&watched.endpoints);
                 let mut wait = Duration::ZERO;
-                while watched.board.wait(wait) {
+                while watched.feed.wait(wait) {
                     let begin = Instant::now();
                     look(&watched, &mut memory);
                     wait = period.max(4 * begin.elapsed().min(Duration::from_secs(1)));
@@ -150,7 +150,7 @@ impl Memory {
 fn watch_transfers(watched: &Watched, memory: &mut Memory) {
     // Without it, what was swept away with older books would be shown for a moment.
     let opened = if watched.opened() > 0.0 { watched.opened() } else { watched.ask_opened() };
-    let windows: BTreeSet<_> = watched.board.windows().into_iter().collect();
+    let windows: BTreeSet<_> = watched.feed.windows().into_iter().collect();
     let mut transfers = watched.transfers();
     let looked = transfers.sync().and_then(|()| transfers.look(&windows, opened));
     let now = (transfers.version(), opened, windows);
@@ -160,14 +160,14 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
         seen.changes = now.0;
     }
     let is_told =
-        memory.told == now && now.2.iter().all(|&window| watched.board.has(Subject::Transfers(window)));
+        memory.told == now && now.2.iter().all(|&window| watched.feed.has(Subject::Transfers(window)));
     if looked.is_err() || is_told {
         return;
     }
     let events: Vec<_> = now.2.iter().map(|&window| (window, transfers.event(window, opened))).collect();
     drop(transfers);
     for (window, event) in events {
-        watched.board.tell(Subject::Transfers(window), event);
+        watched.feed.tell(Subject::Transfers(window), event);
     }
     memory.told = now;
 }
@@ -182,17 +182,17 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
     let bank = watched.try_ask_opened().and_then(|_| bank_event(watched));
     watched.seen().bank_silent = bank.is_err();
     if let Ok(event) = bank {
-        watched.board.tell(Subject::Bank, event);
+        watched.feed.tell(Subject::Bank, event);
     }
     let (temporal_silent, bank_silent) = {
         let seen = watched.seen();
         (seen.temporal_silent, seen.bank_silent)
     };
-    watched.board.tell(
+    watched.feed.tell(
         Subject::Lab,
         json!({
             "services": services(&status, temporal_silent, bank_silent),
-            "build": status["build"],
+            "build": BuildState::of(&status).map(BuildState::name),
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, watched.lab.is_some() && !is_supervised),
@@ -261,7 +261,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     let anyway = if watched.endpoints.learner.is_some() { SHARED_GUIDE_ANYWAY } else { GUIDE_ANYWAY };
     let is_known =
         memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < anyway);
-    let build_failed = status["build"] == "failed";
+    let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
     if is_known {
         return;
     }
@@ -282,7 +282,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         }
     };
     let is_error = error.is_some();
-    watched.board.tell(Subject::Guide, guide::event(stage, basis.progress.hints, &memory.report, error));
+    watched.feed.tell(Subject::Guide, guide::event(stage, basis.progress.hints, &memory.report, error));
     memory.judged = (!is_error).then(|| (Instant::now(), basis));
 }
 

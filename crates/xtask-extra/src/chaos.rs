@@ -12,7 +12,7 @@ use rehearsal::{
     chaos::{self, Plan, Survived},
     shadow::Shadow,
 };
-use supervisor::{build, control, temporal_cli, toolchain};
+use supervisor::{build, temporal_cli, toolchain};
 use terminal::{duration, stderrln, stdoutln};
 use xtask::args::{example, flag, json_flag};
 use xtask::extra::about;
@@ -47,10 +47,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let count = |name: &str| arguments.get_one::<u32>(name).map_or(0, |&number| number as usize);
-    let seed = match arguments.get_one::<u64>("seed") {
-        Some(&seed) => seed,
-        None => u64::from_str_radix(&control::random_hex(4)?, 16)?,
-    };
+    let seed = arguments.get_one::<u64>("seed").copied().unwrap_or_else(|| fastrand::u32(..).into());
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;

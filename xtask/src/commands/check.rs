@@ -13,7 +13,7 @@ use lab::{Evidence, Report, Verdict};
 use lab_client::{
     facts::{MOST, Reader},
     progress::Progress,
-    supervisor as lab_supervisor,
+    supervisor::{self as lab_supervisor, BuildState},
 };
 use serde_json::json;
 
@@ -100,7 +100,8 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report>
     let progress = Progress::read(&project.lab);
     let status = control::ask(state, &Request::Status)?;
     let facts = reader.read(&progress, lab_supervisor::services(&status))?;
-    Ok(Report { build_failed: status["build"] == "failed", ..Report::of(progress.stage, &facts) })
+    let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
+    Ok(Report { build_failed, ..Report::of(progress.stage, &facts) })
 }
 
 /// The report for a person.
@@ -111,7 +112,7 @@ fn lines(report: &Report) -> Vec<String> {
             "the last build failed, so the worker from before runs: cargo xtask lab logs build".to_owned(),
         );
     }
-    let mut said = "";
+    let mut said = None;
     for (goal, verdict) in report.stage.goals.iter().zip(&report.verdicts) {
         let mark = if verdict.is_reached() { 'x' } else { ' ' };
         lines.push(format!("[{mark}] {}", goal.says));
@@ -123,10 +124,10 @@ fn lines(report: &Report) -> Vec<String> {
                 }
             }
             // What is next for several is said once.
-            Verdict::Open(next) if next == said => {}
+            Verdict::Open(next) if said == Some(next) => {}
             Verdict::Open(next) => {
                 lines.push(format!("    next: {next}"));
-                said = next;
+                said = Some(next);
             }
         }
     }

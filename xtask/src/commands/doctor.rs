@@ -4,6 +4,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
+use lab_client::supervisor::BuildState;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
@@ -229,7 +230,7 @@ fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> 
                     format!("{} {}", text("name"), text("state"))
                 })
                 .collect();
-            let build = status["build"].as_str().unwrap_or_default();
+            let build = BuildState::of(&status).map_or("", BuildState::name);
             findings.push(good("lab", format!("up: {}; build {build}; watch {watch}", services.join(", "))));
         }
     }

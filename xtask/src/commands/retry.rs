@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::args::{example, json_flag};
 use checkout::project::Project;
-use supervisor::{attach, temporal::Cli};
+use supervisor::attach;
 use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
@@ -26,7 +26,6 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
     let server = Server::new(&state.endpoints());
-    let cli = Cli::new(project, &state);
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {
         stderrln!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
@@ -36,7 +35,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .iter()
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
-    let results = side_by_side::map(&waiting, |(stuck, id, _)| cli.retry_activity(&server, &stuck.run, id));
+    let results = side_by_side::map(&waiting, |(stuck, id, _)| server.retry_activity(&stuck.run, id));
 
     let mut retried = Vec::new();
     let mut failed = found.unknown.len();

@@ -2,19 +2,19 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
 use contract::Amount;
 use lab_client::{
+    new_workflow_id,
     stuck::{self, Stuck},
     temporal::{Run, Server},
-    time,
 };
 use serde_json::{Value, json};
 
 use crate::args::{example, flag, json_flag, text};
 use checkout::project::Project;
-use supervisor::{attach, control, temporal::Cli};
+use supervisor::attach;
 use terminal::{Usage, shorten, stderrln, stdoutln};
 
 /// How often a transfer is looked at while it is waited for.
@@ -57,19 +57,16 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let workflow_id = match text(arguments, "workflow-id") {
         Some("") => return Err(Usage("the Workflow Id is empty".to_owned()).into()),
         Some(id) => id.to_owned(),
-        None => {
-            let random = u32::from_str_radix(&control::random_hex(4)?, 16)?;
-            contract::workflow_id(time::unix_now(), random)
-        }
+        None => new_workflow_id(),
     };
     let as_json = arguments.get_flag("json");
 
     let state = attach::attach_running(project)?;
     let server = Server::new(&state.endpoints());
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
-    let run = Cli::new(project, &state)
-        .start(&workflow_id, &input.to_string())
-        .with_context(|| format!("the transfer {workflow_id} was not started"))?;
+    let run = server
+        .start_transfer(&workflow_id, &input)
+        .map_err(|error| Error::msg(server.why_not_started(&workflow_id, &error)))?;
     let link = server.ui_link(&run);
     if !arguments.get_flag("wait") {
         if as_json {

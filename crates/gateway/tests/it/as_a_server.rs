@@ -116,10 +116,10 @@ async fn a_lab_asks_and_orders_through_it() {
         async move { tokio::task::spawn_blocking(move || ask(&server)).await.expect("it does not panic") }
     };
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
-    let started = ask(Box::new(move |server| Ok(json!(server.start_quickly("one", &input)?.run_id)))).await;
+    let started = ask(Box::new(move |server| Ok(json!(server.start_transfer("one", &input)?.run_id)))).await;
     let run_id = started.expect("it starts").as_str().expect("an id").to_owned();
     let run = lab_client::temporal::Run { workflow_id: "one".to_owned(), run_id };
-    let again = ask(Box::new(|server| Ok(json!(server.start_quickly("one", &json!({}))?.run_id)))).await;
+    let again = ask(Box::new(|server| Ok(json!(server.start_transfer("one", &json!({}))?.run_id)))).await;
     assert_eq!(lab_client::temporal::status_of(&again.expect_err("it is taken")), 409);
     // A worker, over gRPC.
     let client = connect(&gateway.grpc).await;

@@ -127,7 +127,7 @@ pub(crate) async fn start_transfer(gateway: &Program, namespace: &str, id: &str)
     let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(&gateway.http, "", "") };
     let (server, id) = (Server::new(&endpoints), id.to_owned());
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
-    tokio::task::spawn_blocking(move || server.start_quickly(&id, &input))
+    tokio::task::spawn_blocking(move || server.start_transfer(&id, &input))
         .await
         .expect("it does not panic")
         .expect("it starts");

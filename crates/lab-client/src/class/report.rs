@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::supervisor::BuildState;
+
 /// No learner's name is longer.
 pub(super) const LONGEST_NAME: usize = 32;
 /// The longest line of a report: a memo is to stay small, and a board to stay readable.
@@ -30,8 +32,8 @@ pub struct Report {
     pub stuck_transfers: u64,
     /// How many are under way.
     pub transfers: u64,
-    /// `ok`, `building` or `failed`, as `lab status --json` has it.
-    pub build: String,
+    /// The state of its build, where its supervisor says so.
+    pub build: Option<BuildState>,
     /// What the learner asks for.
     pub help: Option<Help>,
     /// Whether another lab reports under the same name.
@@ -88,7 +90,7 @@ impl Report {
             "stuck": self.stuck.as_ref().map(StuckOn::to_json),
             "stuck_transfers": self.stuck_transfers,
             "transfers": self.transfers,
-            "build": self.build,
+            "build": self.build.map_or("", BuildState::name),
             "help": self.help.as_ref().map(Help::to_json),
             "shared": self.shared,
             "state": if self.stopped { "stopped" } else { "running" },
@@ -114,7 +116,7 @@ impl Report {
             stuck: StuckOn::from_json(&value["stuck"]),
             stuck_transfers: number("stuck_transfers"),
             transfers: number("transfers"),
-            build: text("build"),
+            build: BuildState::of(value),
             help: Help::from_json(&value["help"]),
             shared: value["shared"].as_bool().unwrap_or_default(),
             stopped: value["state"] == "stopped",
@@ -210,7 +212,7 @@ mod tests {
             stuck: Some(StuckOn { workflow_id: "t".to_owned(), attempt: 3, ..StuckOn::default() }),
             stuck_transfers: 2,
             transfers: 4,
-            build: "ok".to_owned(),
+            build: Some(BuildState::Ok),
             help: Help::new("where is it?", "2026-11-22T12:00:00Z"),
             shared: true,
             stopped: true,

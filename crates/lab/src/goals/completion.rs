@@ -1,7 +1,7 @@
 //! What was stuck completes; what can never work fails at once.
 
-use super::{START_ONE, all_complete, failed_tasks, refusal, waits_for_attempt, why_not_complete};
-use crate::{Evidence, Facts, Goal, Run, Verdict};
+use super::{all_complete, failed_tasks, refusal, start_one, waits_for_attempt, why_not_complete};
+use crate::{Evidence, Facts, Goal, Next, Run, Verdict};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -34,7 +34,7 @@ fn stuck_ones_complete(facts: &Facts) -> Verdict {
         stuck,
         "completed",
         |transfer| why_not_complete(facts, transfer),
-        "none was stuck: cargo xtask stage fix-activity starts one",
+        Next::command("none was stuck: ", "cargo xtask stage fix-activity").then(" starts one"),
     )
 }
 
@@ -48,8 +48,11 @@ fn refusal_is_final(facts: &Facts) -> Verdict {
         at_once.then(|| Evidence::event(transfer, run, failed, failed.failure()))
     });
     let next = match facts.transfers.is_empty() {
-        true => START_ONE,
-        false => "ask for more than there is: cargo xtask transfer account_A account_B 5000 --wait",
+        true => start_one(),
+        false => Next::command(
+            "ask for more than there is: ",
+            "cargo xtask transfer account_A account_B 5000 --wait",
+        ),
     };
     Verdict::by(evidence.collect(), next)
 }

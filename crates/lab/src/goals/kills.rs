@@ -1,7 +1,7 @@
 //! Kills: whatever dies in the middle of a transfer, the transfer goes on.
 
 use super::{all_complete, refusal, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants, moment::Moment};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, invariants, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -30,7 +30,10 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-const START_SOME: &str = "cargo xtask stage pull-the-plug starts five transfers";
+/// How to start some, as the end of a sentence that begins so.
+fn start_some(before: &str) -> Next {
+    Next::command(before, "cargo xtask stage pull-the-plug").then(" starts five transfers")
+}
 
 /// The first event by another worker than the one that took the run's first Workflow Task.
 fn other_worker(run: &Run) -> Option<(&str, Event<'_>)> {
@@ -51,17 +54,16 @@ fn another_worker(facts: &Facts) -> Verdict {
         Some(Evidence::event(transfer, run, event, what))
     });
     let next = match facts.transfers.is_empty() {
-        true => START_SOME.to_owned(),
-        false => "kill the worker, by its pid in: cargo xtask lab status; what it began is taken on by the next one as \
-                  soon as there is something to do for it"
-            .to_owned(),
+        true => start_some(""),
+        false => Next::command("kill the worker, by its pid in: ", "cargo xtask lab status")
+            .then("; what it began is taken on by the next one as soon as there is something to do for it"),
     };
     Verdict::by(evidence.collect(), next)
 }
 
 fn restarted(facts: &Facts, name: &str) -> Verdict {
     let Some(service) = facts.services.iter().find(|service| service.name == name) else {
-        return Verdict::Open("the lab does not run: cargo xtask lab start --detach".to_owned());
+        return Verdict::Open(Next::command("the lab does not run: ", "cargo xtask lab start --detach"));
     };
     let evidence = facts.transfers.iter().filter_map(|transfer| {
         let run = transfer.last();
@@ -73,8 +75,8 @@ fn restarted(facts: &Facts, name: &str) -> Verdict {
     });
     let under_way = facts.transfers.iter().any(|transfer| transfer.last().status == Status::Running);
     let next = match under_way {
-        false => format!("no transfer is under way; {START_SOME}"),
-        true => format!("kill {name}, by its pid in: cargo xtask lab status"),
+        false => start_some("no transfer is under way; "),
+        true => Next::command(format!("kill {name}, by its pid in: "), "cargo xtask lab status"),
     };
     Verdict::by(evidence.collect(), next)
 }
@@ -84,5 +86,5 @@ fn nothing_is_lost(facts: &Facts) -> Verdict {
     let meant = facts.transfers.iter().filter(|transfer| {
         refusal(transfer.last()).is_none() || !invariants::wrong_with(facts, transfer).is_empty()
     });
-    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer), START_SOME)
+    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer), start_some(""))
 }

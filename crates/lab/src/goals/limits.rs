@@ -1,7 +1,7 @@
 //! A limit on attempts: a fault that lasts longer ends the transfer for good.
 
 use super::{completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, invariants};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -26,8 +26,11 @@ pub(crate) const GOALS: &[Goal] = &[
 
 /// Jerry's limit on attempts.
 const LIMIT: u64 = 3;
-const START_SOME: &str =
-    "cargo xtask stage jerry-limits-retries starts four; each takes three seconds to fail";
+
+fn start_some() -> Next {
+    Next::command("", "cargo xtask stage jerry-limits-retries")
+        .then(" starts four; each takes three seconds to fail")
+}
 
 fn failed_for_good(facts: &Facts) -> Verdict {
     let failed = facts.runs().filter_map(|(transfer, run)| {
@@ -37,8 +40,8 @@ fn failed_for_good(facts: &Facts) -> Verdict {
     let under_way =
         facts.transfers.iter().filter(|transfer| transfer.last().status == Status::Running).count();
     let next = match under_way {
-        0 => START_SOME.to_owned(),
-        _ => format!("wait: {under_way} are under way, and each takes three seconds to fail"),
+        0 => start_some(),
+        _ => format!("wait: {under_way} are under way, and each takes three seconds to fail").into(),
     };
     Verdict::by(failed.collect(), next)
 }
@@ -47,14 +50,12 @@ fn no_money_lost(facts: &Facts) -> Verdict {
     let mut evidence = Vec::new();
     for (transfer, run) in facts.runs().filter(|(_, run)| out_of_attempts(run).is_some()) {
         if !invariants::wrong_with(facts, transfer).is_empty() {
-            return Verdict::Open(format!(
-                "{} is out of balance: see what is wrong below",
-                transfer.workflow_id
-            ));
+            let next = format!("{} is out of balance: see what is wrong below", transfer.workflow_id);
+            return Verdict::Open(next.into());
         }
         evidence.extend(run.close().map(|close| Evidence::event(transfer, run, close, close.failure())));
     }
-    Verdict::by(evidence, START_SOME)
+    Verdict::by(evidence, start_some())
 }
 
 /// Whether an Activity of the run may be tried so few times.
@@ -67,7 +68,7 @@ fn is_limited(run: &Run) -> bool {
 
 fn new_ones_complete(facts: &Facts) -> Verdict {
     let failed_at = facts.runs().filter_map(|(_, run)| out_of_attempts(run)).map(Event::moment).min();
-    let Some(failed_at) = failed_at else { return Verdict::Open(START_SOME.to_owned()) };
+    let Some(failed_at) = failed_at else { return Verdict::Open(start_some()) };
     let new = facts.transfers.iter().filter(|transfer| transfer.start() > failed_at);
     let mut last = None;
     let mut evidence = Vec::new();
@@ -79,15 +80,17 @@ fn new_ones_complete(facts: &Facts) -> Verdict {
             _ => last = Some(transfer),
         }
     }
-    let another = "save, and start another: cargo xtask transfer account_A account_B 25.50 --wait";
+    let another = |before: String| {
+        let before = format!("{before}, save, and start another: ");
+        Next::command(before, "cargo xtask transfer account_A account_B 25.50 --wait")
+    };
     let next = match last {
-        Some(transfer) if completed_exactly(facts, transfer).is_some() => format!(
-            "{} has completed, but on its next failure it would have been given up: mend the limit as well, \
-             {another}",
+        Some(transfer) if completed_exactly(facts, transfer).is_some() => another(format!(
+            "{} has completed, but on its next failure it would have been given up: mend the limit as well",
             transfer.workflow_id
-        ),
+        )),
         Some(transfer) => why_not_complete(facts, transfer),
-        None => format!("mend the address and the limit, {another}"),
+        None => another("mend the address and the limit".to_owned()),
     };
     Verdict::by(evidence, next)
 }

@@ -10,10 +10,12 @@ pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;
 
-use crate::{Event, Evidence, Facts, Run, Status, Transfer, Verdict, invariants};
+use crate::{Event, Evidence, Facts, Next, Run, Status, Transfer, Verdict, invariants};
 
 /// What to do when nothing was started yet.
-const START_ONE: &str = "start a transfer: cargo xtask transfer account_A account_B 25.50";
+fn start_one() -> Next {
+    Next::command("start a transfer: ", "cargo xtask transfer account_A account_B 25.50")
+}
 
 /// The Workflow Tasks of a run that its code failed. A Workflow Reset books itself as a failed one, too: not these.
 pub(crate) fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
@@ -64,8 +66,8 @@ fn all_complete<'a>(
     facts: &Facts,
     transfers: impl IntoIterator<Item = &'a Transfer>,
     what: &str,
-    next: impl FnOnce(&'a Transfer) -> String,
-    none: &str,
+    next: impl FnOnce(&'a Transfer) -> Next,
+    none: Next,
 ) -> Verdict {
     let mut evidence = Vec::new();
     for transfer in transfers {
@@ -86,32 +88,33 @@ fn refusal(run: &Run) -> Option<Event<'_>> {
 }
 
 /// What keeps a transfer from completing, and what to do.
-fn why_not_complete(facts: &Facts, transfer: &Transfer) -> String {
+fn why_not_complete(facts: &Facts, transfer: &Transfer) -> Next {
     let id = &transfer.workflow_id;
     let run = transfer.last();
     match run.status {
         _ if !invariants::wrong_with(facts, transfer).is_empty() => {
-            format!("{id} did what it should not: see what is wrong below")
+            format!("{id} did what it should not: see what is wrong below").into()
         }
-        Status::Running if fails_now(run) => {
-            format!("{id} is stuck on its Workflow Task; why it is: cargo xtask lab status")
-        }
+        Status::Running if fails_now(run) => Next::command(
+            format!("{id} is stuck on its Workflow Task; why it is: "),
+            "cargo xtask lab status",
+        ),
         Status::Running if waits_for_attempt(run) => {
-            format!("an Activity of {id} waits for its next attempt; to not wait: cargo xtask retry")
+            let before = format!("an Activity of {id} waits for its next attempt; to not wait: ");
+            Next::command(before, "cargo xtask retry")
         }
-        Status::Running => format!("{id} is under way: cargo xtask lab status"),
+        Status::Running => Next::command(format!("{id} is under way: "), "cargo xtask lab status"),
         Status::Completed => {
-            format!("{id} has completed; start another: cargo xtask transfer account_A account_B 10")
+            let before = format!("{id} has completed; start another: ");
+            Next::command(before, "cargo xtask transfer account_A account_B 10")
         }
         Status::Failed => {
-            format!(
-                "{id} has failed, which is final; why: cargo xtask temporal workflow show --workflow-id {id}"
-            )
+            let show = format!("cargo xtask temporal workflow show --workflow-id {id}");
+            Next::command(format!("{id} has failed, which is final; why: "), show)
         }
-        Status::Otherwise => {
-            format!(
-                "{id} was ended, and not mended: enter the stage again, by cargo xtask stage and its name"
-            )
-        }
+        Status::Otherwise => format!(
+            "{id} was ended, and not mended: enter the stage again, by cargo xtask stage and its name"
+        )
+        .into(),
     }
 }

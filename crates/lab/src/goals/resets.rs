@@ -1,7 +1,7 @@
 //! Workflow Reset: a run that has ended is taken up again from an earlier point of its history.
 
 use super::{all_complete, completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Transfer, Verdict};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -24,7 +24,9 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-const NONE_FAILED: &str = "no failed transfer is there: cargo xtask stage reset-workflows makes some";
+fn none_failed() -> Next {
+    Next::command("no failed transfer is there: ", "cargo xtask stage reset-workflows").then(" makes some")
+}
 
 /// The event by which a Workflow Reset began the run.
 fn reset(run: &Run) -> Option<Event<'_>> {
@@ -48,22 +50,24 @@ fn one_is_reset(facts: &Facts) -> Verdict {
         }
     }
     let next = match failed {
-        None => NONE_FAILED.to_owned(),
+        None => none_failed(),
         Some(transfer) if transfer.last().status == Status::Running => why_not_complete(facts, transfer),
-        Some(transfer) => format!(
-            "reset it: cargo xtask temporal workflow reset --workflow-id {} …; see lab/07-reset-workflows.md",
-            transfer.workflow_id
-        ),
+        Some(transfer) => {
+            let reset = format!("cargo xtask temporal workflow reset --workflow-id {}", transfer.workflow_id);
+            Next::command("reset it: ", reset).then(" …; see lab/07-reset-workflows.md")
+        }
     };
     Verdict::by(evidence, next)
 }
 
 fn all_are_reset(facts: &Facts) -> Verdict {
     let next = |transfer: &Transfer| match reset(transfer.last()) {
-        None => format!("{} is still failed: reset it with the others, in a batch", transfer.workflow_id),
+        None => {
+            format!("{} is still failed: reset it with the others, in a batch", transfer.workflow_id).into()
+        }
         Some(_) => why_not_complete(facts, transfer),
     };
-    all_complete(facts, failed_ones(facts), "completed", next, NONE_FAILED)
+    all_complete(facts, failed_ones(facts), "completed", next, none_failed())
 }
 
 fn withdrawn_once(facts: &Facts) -> Verdict {

@@ -1,7 +1,7 @@
 //! A change of Workflow code under transfers that are past the changed place.
 
 use super::{all_complete, completed_exactly, failed_tasks, fails_now, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Transfer, Verdict};
 
 /// The activities that a transfer makes before it withdraws, without the added step.
 const BEFORE_WITHDRAW: usize = 2;
@@ -90,7 +90,13 @@ fn history_does_not_fit(facts: &Facts) -> Verdict {
         let failed = broken(run)?;
         Some(Evidence::event(transfer, run, failed, failed.failure()))
     });
-    Verdict::by(seen.collect(), "none is: cargo xtask stage jerry-adds-step starts some, and breaks them")
+    let next =
+        Next::command("none is: ", "cargo xtask stage jerry-adds-step").then(" starts some, and breaks them");
+    Verdict::by(seen.collect(), next)
+}
+
+fn start_one_more() -> Next {
+    Next::command("start one: ", "cargo xtask transfer account_C account_D 10 --wait")
 }
 
 /// The transfers that made the step and have completed, by the event that scheduled it.
@@ -105,24 +111,29 @@ fn step_evidence((transfer, step): (&Transfer, Event<'_>)) -> Evidence {
 }
 
 fn new_ones_make_the_step(facts: &Facts) -> Verdict {
-    let next = "start one: cargo xtask transfer account_C account_D 10 --wait";
-    Verdict::by(with_the_step(facts).map(step_evidence).collect(), next)
+    Verdict::by(with_the_step(facts).map(step_evidence).collect(), start_one_more())
 }
 
 fn old_ones_complete(facts: &Facts) -> Verdict {
     let next = |transfer: &Transfer| match added_step(transfer.last()) {
-        None if fails_now(transfer.last()) => format!(
-            "{} is past the place of the new step: let the code tell such transfers from new ones; a hint: \
-             cargo xtask hint",
-            transfer.workflow_id
-        ),
+        None if fails_now(transfer.last()) => {
+            let before = format!(
+                "{} is past the place of the new step: let the code tell such transfers from new ones; a hint: ",
+                transfer.workflow_id
+            );
+            Next::command(before, "cargo xtask hint")
+        }
         None => why_not_complete(facts, transfer),
-        Some(_) => format!(
-            "{} has made the step that it should not have: begin again, by cargo xtask stage jerry-adds-step",
-            transfer.workflow_id
-        ),
+        Some(_) => {
+            let before = format!(
+                "{} has made the step that it should not have: begin again, by ",
+                transfer.workflow_id
+            );
+            Next::command(before, "cargo xtask stage jerry-adds-step")
+        }
     };
-    let none = "no broken transfer is there: cargo xtask stage jerry-adds-step makes some";
+    let none = Next::command("no broken transfer is there: ", "cargo xtask stage jerry-adds-step")
+        .then(" makes some");
     if let Some(transfer) = broken_ones(facts).find(|transfer| added_step(transfer.last()).is_some()) {
         return Verdict::Open(next(transfer));
     }
@@ -133,7 +144,7 @@ fn both_at_once(facts: &Facts) -> Verdict {
     let mended =
         broken_ones(facts).filter_map(|transfer| completed_exactly(facts, transfer)).map(Event::moment).min();
     let Some(mended) = mended else {
-        return Verdict::Open("first let the broken transfers complete".to_owned());
+        return Verdict::Open("first let the broken transfers complete".into());
     };
     let both = with_the_step(facts).filter(|(transfer, _)| transfer.start() > mended);
     let without = facts.transfers.iter().find(|transfer| {
@@ -141,14 +152,19 @@ fn both_at_once(facts: &Facts) -> Verdict {
         completed && transfer.start() > mended && added_step(transfer.last()).is_none()
     });
     let next = match without {
-        Some(transfer) => format!(
-            "{} was started after that and has completed without the new step: the code has to make it for new \
-             transfers; a hint: cargo xtask hint",
-            transfer.workflow_id
-        ),
-        None => "start a transfer with the mended code: cargo xtask transfer account_C account_D 10 --wait; it has \
-                 to make the new step, before withdraw"
-            .to_owned(),
+        Some(transfer) => {
+            let before = format!(
+                "{} was started after that and has completed without the new step: the code has to make it for new \
+                 transfers; a hint: ",
+                transfer.workflow_id
+            );
+            Next::command(before, "cargo xtask hint")
+        }
+        None => {
+            let before = "start a transfer with the mended code: ";
+            Next::command(before, "cargo xtask transfer account_C account_D 10 --wait")
+                .then("; it has to make the new step, before withdraw")
+        }
     };
     Verdict::by(both.map(step_evidence).collect(), next)
 }
@@ -158,8 +174,7 @@ fn marker_recorded(facts: &Facts) -> Verdict {
         let marker = patch_marker(transfer.last())?;
         Some(Evidence::event(transfer, transfer.last(), marker, "the patch's marker, and the step after it"))
     });
-    let next = "start one: cargo xtask transfer account_C account_D 10 --wait";
-    Verdict::by(recorded.collect(), next)
+    Verdict::by(recorded.collect(), start_one_more())
 }
 
 fn none_is_stuck(facts: &Facts) -> Verdict {
@@ -170,7 +185,7 @@ fn none_is_stuck(facts: &Facts) -> Verdict {
                 let close = completed_exactly(facts, transfer)?;
                 Some(Evidence::event(transfer, transfer.last(), close, "completed"))
             });
-            Verdict::by(completed.collect(), "start one: cargo xtask transfer account_C account_D 10 --wait")
+            Verdict::by(completed.collect(), start_one_more())
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A bug in an Activity: it fails attempt after attempt, and the same transfer completes once it is mended.
 
-use super::{START_ONE, later_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Transfer, Verdict, goals::completed_exactly, invariants};
+use super::{later_attempts, start_one, why_not_complete};
+use crate::{
+    Event, Evidence, Facts, Goal, Next, Run, Transfer, Verdict, goals::completed_exactly, invariants,
+};
 
 /// The activity that is broken.
 const WITHDRAW: &str = "withdraw";
@@ -69,7 +71,7 @@ fn answer<'a>(transfer: &'a Transfer, failed: Event<'_>) -> Option<(&'a Run, Eve
 fn withdraw_fails(facts: &Facts) -> Verdict {
     let next = match facts.transfers.last() {
         Some(transfer) => why_not_complete(facts, transfer),
-        None => START_ONE.to_owned(),
+        None => start_one(),
     };
     Verdict::by(failed_before(facts).map(|(_, _, evidence)| evidence).collect(), next)
 }
@@ -81,8 +83,9 @@ fn withdraw_succeeds(facts: &Facts) -> Verdict {
         let since = balance.map_or(String::new(), |balance| format!("; the account holds {balance} since"));
         Some(Evidence::event(transfer, run, completed, format!("withdrawn{since}")))
     });
-    let next = "find the address that withdraw calls, mend it and save; then wait for the next attempt, or type: \
-                cargo xtask retry";
+    let before =
+        "find the address that withdraw calls, mend it and save; then wait for the next attempt, or type: ";
+    let next = Next::command(before, "cargo xtask retry");
     Verdict::by(evidence.collect(), next)
 }
 
@@ -95,5 +98,5 @@ fn transfer_completes(facts: &Facts) -> Verdict {
             None => still = still.or(Some(transfer)),
         }
     }
-    Verdict::by(evidence, still.map_or(START_ONE.to_owned(), |transfer| why_not_complete(facts, transfer)))
+    Verdict::by(evidence, still.map_or_else(start_one, |transfer| why_not_complete(facts, transfer)))
 }

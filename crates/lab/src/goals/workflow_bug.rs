@@ -1,7 +1,7 @@
 //! A bug in Workflow code: the Workflow Task fails and is tried again until the code is mended.
 
-use super::{START_ONE, failed_tasks, fails_now, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Run, Status, Verdict, invariants, moment::Moment};
+use super::{failed_tasks, fails_now, start_one, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, invariants, moment::Moment};
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -39,7 +39,7 @@ fn workflow_task_fails(facts: &Facts) -> Verdict {
         let failed = failed_here(facts, run)?;
         Some(Evidence::event(transfer, run, failed, failed.failure()))
     });
-    Verdict::by(seen.collect(), START_ONE)
+    Verdict::by(seen.collect(), start_one())
 }
 
 fn goes_on(facts: &Facts) -> Verdict {
@@ -59,12 +59,14 @@ fn goes_on(facts: &Facts) -> Verdict {
         }
     }
     let next = match stuck {
-        None => START_ONE.to_owned(),
-        Some((transfer, run)) if run.status == Status::Running && !is_wrong(transfer) => format!(
-            "find the file and line that cargo xtask lab status names for {}, mend it and save; a hint: \
-             cargo xtask hint",
-            transfer.workflow_id
-        ),
+        None => start_one(),
+        Some((transfer, run)) if run.status == Status::Running && !is_wrong(transfer) => {
+            let before = format!(
+                "find the file and line that cargo xtask lab status names for {}, mend it and save; a hint: ",
+                transfer.workflow_id
+            );
+            Next::command(before, "cargo xtask hint")
+        }
         Some((transfer, _)) => why_not_complete(facts, transfer),
     };
     Verdict::by(evidence, next)

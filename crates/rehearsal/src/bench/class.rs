@@ -46,7 +46,7 @@ pub fn run(
 ) -> Result<Figures> {
     let service = Service::start(project, temporal_cli)?;
     let rehearsal = Rehearsal {
-        name: rehearse::name()?,
+        name: rehearse::name(),
         learners,
         at_once,
         words: vec!["--address".to_owned(), service.address.clone()],

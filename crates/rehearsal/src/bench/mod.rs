@@ -25,6 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lab_client::{
+    new_workflow_id,
     stuck::{self, Stuck},
     temporal::{Run, Server},
     time,
@@ -36,7 +37,7 @@ use checkout::{
     project::{LAB_VARIABLE, Project, make_private},
 };
 use supervisor::{
-    attach, build, control,
+    attach, build,
     ports::{self, Ports},
     process::{self, Ending, Identity},
     services, signals, temporal_cli,
@@ -360,10 +361,8 @@ impl Bench {
 
     /// Starts a transfer whose accounts have enough for many.
     fn begin(&self, server: &Server) -> Result<Run> {
-        let random = u32::from_str_radix(&control::random_hex(4)?, 16)?;
-        let id = contract::workflow_id(time::unix_now(), random);
-        server.start_quickly(
-            &id,
+        server.start_transfer(
+            &new_workflow_id(),
             &json!({ "from_account": "account_A", "to_account": "account_B", "amount": 0.01 }),
         )
     }

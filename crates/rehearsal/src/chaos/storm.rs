@@ -193,7 +193,7 @@ impl Storm<'_> {
         let begin = Instant::now();
         loop {
             let answer =
-                self.lab().map(|state| Server::new(&state.endpoints()).start_quickly(workflow_id, &input));
+                self.lab().map(|state| Server::new(&state.endpoints()).start_transfer(workflow_id, &input));
             match answer {
                 Some(Ok(_)) => return Ok(()),
                 // It was started, and the answer that said so got lost.

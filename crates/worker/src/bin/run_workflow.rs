@@ -1,7 +1,6 @@
 //! `run_workflow`: a worker and one transfer in one process.
 
 use std::{
-    process,
     process::ExitCode,
     time::{Duration, SystemTime},
 };
@@ -130,7 +129,8 @@ async fn run_transfer(
     }
 }
 
+/// A Workflow Id that no other transfer has.
 fn new_workflow_id() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    contract::workflow_id(now.as_secs(), now.subsec_nanos() ^ process::id().rotate_left(16))
+    contract::workflow_id(now.as_secs(), fastrand::u32(..))
 }

@@ -52,7 +52,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             one.print();
         }
     };
-    let name = class::name()?;
+    let name = class::name();
     let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
     let mut played = class::all(project, &rehearsal, on_one);
     let took = begin.elapsed();

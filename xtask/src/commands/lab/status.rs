@@ -9,6 +9,7 @@ use lab_client::{
     link::LinkReport,
     state::RemoteService,
     stuck::{self, Found, Stuck},
+    supervisor::BuildState,
     temporal::Server,
     time,
 };
@@ -110,11 +111,11 @@ fn print(
     {
         stdoutln!("  {trouble}");
     }
-    match status["build"].as_str() {
-        Some("failed") => {
+    match BuildState::of(status) {
+        Some(BuildState::Failed) => {
             stdoutln!("  the last build failed, the worker from before runs: cargo xtask lab logs build")
         }
-        Some("building") => stdoutln!("  a build is under way: cargo xtask lab logs build -f"),
+        Some(BuildState::Building) => stdoutln!("  a build is under way: cargo xtask lab logs build -f"),
         _ => {}
     }
     for trouble in trouble {

@@ -231,7 +231,7 @@ fn what_has_ended_makes_the_board_no_longer_and_no_dearer() {
             scope.spawn(move || {
                 for number in 0..125 {
                     let run = server
-                        .start_quickly(&format!("transfer-{part}-{number}"), input)
+                        .start_transfer(&format!("transfer-{part}-{number}"), input)
                         .expect("it is started");
                     assert!(server.terminate(&run, "done").expect("it is ended"));
                 }

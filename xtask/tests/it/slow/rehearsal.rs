@@ -176,7 +176,7 @@ fn a_name_that_another_lab_has_at_this_moment_is_refused_and_its_transfers_go_on
     let report = class::Report { learner: "ada".to_owned(), lab: "another".to_owned(), ..Default::default() };
     class::send(&api, &report).expect("the server takes it").expect("it is the first");
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
-    let transfer = api.start_quickly("theirs", &input).expect("it can be started");
+    let transfer = api.start_transfer("theirs", &input).expect("it can be started");
     let words = ["play", "--stage", "jerry", "--address", &server.address, "--learner", "ada"];
     let said = outcome(server.xtask(&words));
     assert_eq!(said.code, Some(1), "{said:#?}");

@@ -97,7 +97,7 @@ fn reached(goals: &[Goal], facts: &Facts) -> Vec<&'static str> {
     let mut reached = Vec::new();
     for (goal, verdict) in verdicts(goals, facts) {
         match verdict {
-            Verdict::Open(next) => assert!(!next.is_empty(), "{goal}"),
+            Verdict::Open(next) => assert!(!next.to_string().is_empty(), "{goal}"),
             Verdict::Reached(evidence) => {
                 assert!(!evidence.is_empty(), "{goal}");
                 for evidence in evidence {

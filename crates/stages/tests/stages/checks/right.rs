@@ -11,7 +11,7 @@ use crate::versioning::withdrawn_under;
 pub(super) fn next(facts: &lab::Facts, stage: &str, goal: &str) -> String {
     let goals = lab::stage(stage).expect("a stage").goals;
     match verdicts(goals, facts).into_iter().find(|(name, _)| *name == goal) {
-        Some((_, Verdict::Open(next))) => next,
+        Some((_, Verdict::Open(next))) => next.to_string(),
         other => panic!("{goal} should be open: {other:?}"),
     }
 }

@@ -1,6 +1,6 @@
-//! What the open pages are told, and who reads it.
+//! The feed of events for the open pages: what is true of each subject, and which pages look.
 //!
-//! Each subject is written down once, as the text of its event, by the one thread that watches over it; the pages' streams only
+//! Each subject is recorded once, as the text of its event, by the one thread that watches over it; the pages' streams only
 //! hand it on. So what it costs to watch does not grow with the number of pages, and without any page nothing is asked.
 
 use std::{
@@ -49,9 +49,9 @@ pub(crate) struct Event {
     value: Arc<Value>,
 }
 
-/// The board. Clones are the same one.
+/// The feed. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Board(Arc<Inner>);
+pub(crate) struct Feed(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
@@ -68,10 +68,10 @@ struct State {
     closed: bool,
 }
 
-impl Board {
-    pub(crate) fn new() -> Board {
+impl Feed {
+    pub(crate) fn new() -> Feed {
         let (changed, _) = watch::channel(0);
-        Board(Arc::new(Inner { state: Mutex::default(), changed, audience: Condvar::new() }))
+        Feed(Arc::new(Inner { state: Mutex::default(), changed, audience: Condvar::new() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -130,7 +130,7 @@ impl Board {
         *state.windows.entry(window).or_default() += 1;
         drop(state);
         self.0.audience.notify_all();
-        Some(Look { board: self.clone(), window })
+        Some(Look { feed: self.clone(), window })
     }
 
     /// The windows that somebody looks at.
@@ -164,14 +164,14 @@ impl Board {
 
 /// Somebody's look at a window; dropped, it is over.
 pub(crate) struct Look {
-    board: Board,
+    feed: Feed,
     /// The window.
     pub(crate) window: Window,
 }
 
 impl Drop for Look {
     fn drop(&mut self) {
-        let mut state = self.board.state();
+        let mut state = self.feed.state();
         if let Some(count) = state.windows.get_mut(&self.window) {
             *count -= 1;
             if *count == 0 {
@@ -192,57 +192,57 @@ mod tests {
 
     #[test]
     fn what_has_not_changed_is_told_once() {
-        let board = Board::new();
-        board.tell(Subject::Bank, json!({ "total": 1 }));
-        let news = board.news(&BTreeMap::new(), WINDOW);
+        let feed = Feed::new();
+        feed.tell(Subject::Bank, json!({ "total": 1 }));
+        let news = feed.news(&BTreeMap::new(), WINDOW);
         let [(subject, event)] = &news[..] else { panic!("{news:?}") };
         assert_eq!(subject.name(), "bank");
         let told = BTreeMap::from([(*subject, event.version)]);
-        board.tell(Subject::Bank, json!({ "total": 1 }));
-        assert!(board.news(&told, WINDOW).is_empty());
-        board.tell(Subject::Bank, json!({ "total": 2 }));
-        assert_eq!(board.news(&told, WINDOW).len(), 1);
+        feed.tell(Subject::Bank, json!({ "total": 1 }));
+        assert!(feed.news(&told, WINDOW).is_empty());
+        feed.tell(Subject::Bank, json!({ "total": 2 }));
+        assert_eq!(feed.news(&told, WINDOW).len(), 1);
     }
 
     #[test]
     fn what_was_the_same_all_along_is_told_once_more_to_who_was_shown_something_else() {
-        let board = Board::new();
-        board.tell_again(Subject::Bank);
-        board.tell(Subject::Bank, json!({ "total": 1 }));
-        let told = BTreeMap::from([(Subject::Bank, board.news(&BTreeMap::new(), WINDOW)[0].1.version)]);
-        board.tell_again(Subject::Bank);
-        assert!(board.news(&told, WINDOW).is_empty());
-        board.tell(Subject::Bank, json!({ "total": 1 }));
-        assert_eq!(board.news(&told, WINDOW).len(), 1);
+        let feed = Feed::new();
+        feed.tell_again(Subject::Bank);
+        feed.tell(Subject::Bank, json!({ "total": 1 }));
+        let told = BTreeMap::from([(Subject::Bank, feed.news(&BTreeMap::new(), WINDOW)[0].1.version)]);
+        feed.tell_again(Subject::Bank);
+        assert!(feed.news(&told, WINDOW).is_empty());
+        feed.tell(Subject::Bank, json!({ "total": 1 }));
+        assert_eq!(feed.news(&told, WINDOW).len(), 1);
     }
 
     #[test]
     fn a_window_is_forgotten_with_the_last_who_looks_at_it() {
-        let board = Board::new();
-        let look = || board.look_at(WINDOW, 2);
+        let feed = Feed::new();
+        let look = || feed.look_at(WINDOW, 2);
         let (Some(first), Some(second)) = (look(), look()) else { panic!("there is room for two") };
         assert!(look().is_none(), "and for no more");
-        board.tell(Subject::Transfers(WINDOW), json!({ "total": 1 }));
+        feed.tell(Subject::Transfers(WINDOW), json!({ "total": 1 }));
         drop(first);
-        assert_eq!(board.windows().len(), 1);
-        assert_eq!(board.news(&BTreeMap::new(), second.window).len(), 1);
+        assert_eq!(feed.windows().len(), 1);
+        assert_eq!(feed.news(&BTreeMap::new(), second.window).len(), 1);
         drop(second);
-        assert_eq!(board.windows().len(), 0);
-        assert!(board.news(&BTreeMap::new(), WINDOW).is_empty());
+        assert_eq!(feed.windows().len(), 0);
+        assert!(feed.news(&BTreeMap::new(), WINDOW).is_empty());
     }
 
     #[test]
     fn without_anybody_who_looks_a_watcher_waits() {
-        let board = Board::new();
+        let feed = Feed::new();
         let watcher = {
-            let board = board.clone();
-            std::thread::spawn(move || (board.wait(Duration::ZERO), board.wait(Duration::ZERO)))
+            let feed = feed.clone();
+            std::thread::spawn(move || (feed.wait(Duration::ZERO), feed.wait(Duration::ZERO)))
         };
-        let look = board.look_at(WINDOW, 1);
-        // Both of its waits are over, or the second one ends with the board.
+        let look = feed.look_at(WINDOW, 1);
+        // Both of its waits are over, or the second one ends with the feed.
         drop(look);
-        board.close();
+        feed.close();
         let (_, second) = watcher.join().expect("it ends");
-        assert!(!second || !board.wait(Duration::ZERO));
+        assert!(!second || !feed.wait(Duration::ZERO));
     }
 }
