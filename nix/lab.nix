@@ -51,12 +51,13 @@ let
     "xtask"
   ];
   rustSource = only "temporal-bug-lab-source" sources;
-  # The tests read the other texts, too.
+  # The tests read the other texts, too, and the settings of the server in a container.
   testSource = only "temporal-bug-lab-tests" (
     sources
     ++ [
       "LICENSE"
       "README.md"
+      "compose"
       "docs"
     ]
   );
