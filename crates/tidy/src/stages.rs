@@ -41,8 +41,8 @@ fn row(at: usize, stage: &Stage) -> Vec<Complaint> {
         let what = format!("it has {hints} hints, and a learner needs {HINTS} or more");
         complain(text.file, what, "end it with a `## Hints`, a numbered list from a vague one to the line");
     }
-    if blocks.contains(&Block::Mend) && stage.fixed_by.is_none() {
-        let what = format!("it has the code mended, and no stage has the fix of {}", stage.name);
+    if blocks.contains(&Block::Fix) && stage.fixed_by.is_none() {
+        let what = format!("it has the code fixed, and no stage has the fix of {}", stage.name);
         complain(text.file, what, &format!("name that stage as its fixed_by in {TABLE}"));
     }
     if stage.goals.is_empty() {
@@ -149,12 +149,12 @@ mod tests {
     #[test]
     fn a_row_without_text_hints_or_goals_is_told() {
         let rows =
-            [stage("first", "lab/01-first.md", "# First\n\n<!-- mend -->\n"), stage("b", "lab/1-b.md", "")];
+            [stage("first", "lab/01-first.md", "# First\n\n<!-- fix -->\n"), stage("b", "lab/1-b.md", "")];
         let told = told(&super::rows(&rows));
         for expected in [
             "lab/01-first.md: it has no command, so nothing plays it",
             "lab/01-first.md: it has 0 hints, and a learner needs 3 or more",
-            "lab/01-first.md: it has the code mended, and no stage has the fix of first",
+            "lab/01-first.md: it has the code fixed, and no stage has the fix of first",
             "crates/lab/src/stage.rs: first has no goals, so nothing tells whether it is reached",
             "crates/lab/src/stage.rs: the text of b is lab/1-b.md",
         ] {
