@@ -1,8 +1,12 @@
 //! What is missing of the stages and their texts.
 
 mod commands;
+#[cfg(test)]
+mod example;
 mod links;
 mod markdown;
+mod order;
+mod readme;
 mod stages;
 
 use std::{fmt, fs, io, path::Path};
@@ -49,10 +53,12 @@ impl fmt::Display for Complaint {
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = stages::rows(STAGES);
     complaints.extend(stages::files(STAGES, project)?);
+    complaints.extend(order::rows(STAGES));
+    complaints.extend(order::sources(STAGES, &project.root)?);
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people: commands and links.
+/// What is wrong in the project's texts for people: commands, links, stages, and the tables of the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -64,7 +70,11 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
         }
     }
     let commands = files.iter().flat_map(|file| commands::check(file, command_line));
-    Ok(commands.chain(links::check(&files, &project.root)).collect())
+    let mut complaints: Vec<Complaint> = commands.chain(links::check(&files, &project.root)).collect();
+    complaints.extend(order::texts(STAGES, &files)?);
+    complaints.extend(readme::commands(&files, command_line));
+    complaints.extend(readme::stages(STAGES, &files));
+    Ok(complaints)
 }
 
 /// The names of a folder's files with that ending, in order; none of a folder that is not there.
