@@ -3,7 +3,7 @@
 //! - A block ` ```console ` has commands, each after a `$ `, and under each what it prints. Tests run them in order
 //!   and compare. In an expected output a line of only `…` stands for any lines, and `…` inside a line for any text;
 //!   Workflow Ids, Run Ids, times, pids and ports stand for whatever they are this time.
-//! - The comment `<!-- mend -->` stands where a learner mends the code. Tests put the shipped fix in place there.
+//! - The comment `<!-- fix -->` stands where a learner fixes the code. Tests put the shipped fix in place there.
 //! - The comment `<!-- write: workflow/NAME -->` stands where a learner writes what that variant has.
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
 
@@ -21,8 +21,8 @@ pub struct Text {
 pub enum Block {
     /// Commands to type.
     Commands(Vec<Command>),
-    /// Here a learner mends the code.
-    Mend,
+    /// Here a learner fixes the code.
+    Fix,
     /// Here a learner writes what this variant has: its module, `workflow` or `activities`, and its name.
     Write(String, String),
 }
@@ -38,8 +38,8 @@ pub struct Command {
     pub line: usize,
 }
 
-/// Stands where a learner mends the code.
-const MEND: &str = "<!-- mend -->";
+/// Stands where a learner fixes the code.
+const FIX: &str = "<!-- fix -->";
 
 /// Stands where a learner writes what a variant has.
 const WRITE: &str = "<!-- write: ";
@@ -70,7 +70,7 @@ pub fn blocks(source: &str) -> Vec<Block> {
     for (number, line) in source.lines().enumerate() {
         match &mut console {
             None if line.trim() == "```console" => console = Some(Vec::new()),
-            None if line.trim() == MEND => blocks.push(Block::Mend),
+            None if line.trim() == FIX => blocks.push(Block::Fix),
             None if line.starts_with(WRITE) => blocks.extend(written(line)),
             None => {}
             Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
@@ -116,14 +116,14 @@ mod tests {
     const TEXT: Text = Text {
         file: "lab/00-example.md",
         source: "# Example\n\n```console\n$ cargo xtask transfer a b 1\nstarted …\n\n  see it\n$ temporal workflow reset \\\n    \
-                 --event-id 4\n```\n\n<!-- mend -->\n<!-- write: workflow/fixed -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
+                 --event-id 4\n```\n\n<!-- fix -->\n<!-- write: workflow/fixed -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
                  1. Why?\n",
     };
 
     #[test]
     fn the_commands_of_a_text_are_found_with_what_they_print() {
         let blocks = TEXT.blocks();
-        let [Block::Commands(commands), Block::Mend, Block::Write(module, name)] = &blocks[..] else {
+        let [Block::Commands(commands), Block::Fix, Block::Write(module, name)] = &blocks[..] else {
             panic!("{blocks:?}")
         };
         let [transfer, reset] = &commands[..] else { panic!("{commands:?}") };

@@ -25,7 +25,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
                 &text.file,
                 line,
                 what,
-                "mend it, or see what there is: cargo xtask --help",
+                "fix it, or see what there is: cargo xtask --help",
             ));
         }
     };
@@ -33,7 +33,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
         let words = span.strip_prefix(XTASK).filter(|rest| rest.starts_with(' '));
         // As in a list of all commands: what is left out or in brackets is no word to type.
         if let Some(words) = words.filter(|words| !words.contains('…')) {
-            complain(line, &span, wrong_with(text, command_line, words, Where::Span));
+            complain(line, &span, wrong_with(Some(text), command_line, words, Where::Span));
         }
     }
     // The parts of a command that goes on after a backslash.
@@ -53,7 +53,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
             continue;
         }
         if let Some((_, words)) = typed.split_once(XTASK) {
-            complain(number, typed.trim(), wrong_with(text, command_line, words, Where::Block));
+            complain(number, typed.trim(), wrong_with(Some(text), command_line, words, Where::Block));
         }
         // A text of a stage is followed by programs, without a shell.
         if block == "console" && text.file.starts_with("lab/") {
@@ -62,6 +62,11 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// What is wrong with this span, a command without the `cargo xtask` before it, if anything is.
+pub(super) fn wrong_with_span(span: &str, command_line: &Command) -> Option<String> {
+    wrong_with(None, command_line, span, Where::Span)
 }
 
 /// Where a command stands.
@@ -75,11 +80,11 @@ enum Where {
 
 /// What is wrong with these words after a `cargo xtask` that a file speaks of, if anything is.
 pub(super) fn wrong_with_spoken(text: &Markdown, command_line: &Command, words: &str) -> Option<String> {
-    wrong_with(text, command_line, words, Where::Span)
+    wrong_with(Some(text), command_line, words, Where::Span)
 }
 
 /// What is wrong with these words of a `cargo xtask`, if anything is.
-fn wrong_with(text: &Markdown, command_line: &Command, words: &str, place: Where) -> Option<String> {
+fn wrong_with(text: Option<&Markdown>, command_line: &Command, words: &str, place: Where) -> Option<String> {
     let Some(words) = shlex::split(words) else { return Some("a quote in it is not closed".to_owned()) };
     let words = words
         .iter()
@@ -91,7 +96,7 @@ fn wrong_with(text: &Markdown, command_line: &Command, words: &str, place: Where
         Ok(_) => None,
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => None,
-            ErrorKind::InvalidValue if adds_stage(text, &error) => None,
+            ErrorKind::InvalidValue if text.is_some_and(|text| adds_stage(text, &error)) => None,
             // A group of commands, or a command without what it needs: that can be spoken of.
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument

@@ -3,11 +3,15 @@
 mod circles;
 mod commands;
 mod complaint;
+#[cfg(test)]
+mod example;
 mod folder;
 mod imports;
 mod layers;
 mod links;
 mod markdown;
+mod order;
+mod readme;
 mod routes;
 mod scripts;
 mod stages;
@@ -33,6 +37,8 @@ use checkout::project::Project;
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = stages::rows(STAGES);
     complaints.extend(stages::files(STAGES, project)?);
+    complaints.extend(order::rows(STAGES));
+    complaints.extend(order::sources(STAGES, &project.root)?);
     Ok(complaints)
 }
 
@@ -47,7 +53,8 @@ pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes.
+/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes, stages, and the
+/// tables of the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -61,6 +68,9 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     let mut complaints: Vec<Complaint> =
         files.iter().flat_map(|file| commands::check(file, command_line)).collect();
     complaints.extend(links::check(&files, &project.root));
+    complaints.extend(order::texts(STAGES, &files)?);
+    complaints.extend(readme::commands(&files, command_line));
+    complaints.extend(readme::stages(STAGES, &files));
     let scripts = scripts(&project.root)?;
     complaints.extend(scripts.iter().flat_map(|script| scripts::check(script, command_line)));
     let routes = Routes::read(&project.root)?;

@@ -22,7 +22,7 @@ pub(super) fn check(files: &[Markdown], root: &Path) -> Vec<Complaint> {
         if !path.is_empty() && !root.join(&to).exists() {
             return complain(
                 format!("its link to {target} leads to no file"),
-                "mend the link, or write the file",
+                "fix the link, or write the file",
             );
         }
         let known = files.iter().find(|file| Path::new(&file.file) == to);

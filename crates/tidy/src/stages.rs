@@ -6,29 +6,24 @@ use anyhow::{Context, Result};
 use lab::{Block, STAGES, Stage};
 use regex_lite::Regex;
 
-use crate::{complaint::Complaint, folder::names};
+use crate::{complaint::Complaint, folder::names, order::TABLE};
 use checkout::project::Project;
 
-const TABLE: &str = "crates/lab/src/stage.rs";
 const DECLARED: &str = "crates/stages/src/lib.rs";
 /// From a vague one to the plainest, with at least one in between.
 const HINTS: usize = 3;
 
 /// What the rows lack.
 pub(super) fn rows(stages: &[Stage]) -> Vec<Complaint> {
-    stages.iter().enumerate().flat_map(|(at, stage)| row(at, stage)).collect()
+    stages.iter().flat_map(row).collect()
 }
 
-fn row(at: usize, stage: &Stage) -> Vec<Complaint> {
+fn row(stage: &Stage) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let text = &stage.text;
     let mut complain = |file: &str, what: String, to_do: &str| {
         complaints.push(Complaint::of_file(file, what, to_do));
     };
-    let name = format!("lab/{:02}-{}.md", at + 1, stage.name);
-    if text.file != name {
-        complain(TABLE, format!("the text of {} is {}", stage.name, text.file), &format!("call it {name}"));
-    }
     let blocks = text.blocks();
     let commands =
         blocks.iter().filter(|block| matches!(block, Block::Commands(commands) if !commands.is_empty()));
@@ -41,8 +36,8 @@ fn row(at: usize, stage: &Stage) -> Vec<Complaint> {
         let what = format!("it has {hints} hints, and a learner needs {HINTS} or more");
         complain(text.file, what, "end it with a `## Hints`, a numbered list from a vague one to the line");
     }
-    if blocks.contains(&Block::Mend) && stage.fixed_by.is_none() {
-        let what = format!("it has the code mended, and no stage has the fix of {}", stage.name);
+    if blocks.contains(&Block::Fix) && stage.fixed_by.is_none() {
+        let what = format!("it has the code fixed, and no stage has the fix of {}", stage.name);
         complain(text.file, what, &format!("name that stage as its fixed_by in {TABLE}"));
     }
     if stage.goals.is_empty() {
@@ -118,29 +113,8 @@ pub fn is_used(project: &Project) -> bool {
 mod tests {
     use std::path::PathBuf;
 
-    use lab::{Text, Variant};
-
     use super::*;
-
-    /// A row that has the modules of the first stage.
-    fn stage(name: &'static str, file: &'static str, source: &'static str) -> Stage {
-        let copy = |variant: &Variant| Variant { name: variant.name, source: variant.source };
-        Stage {
-            name,
-            summary: "an example",
-            text: Text { file, source },
-            workflow: copy(&STAGES[0].workflow),
-            activities: copy(&STAGES[0].activities),
-            shows_diff: false,
-            precondition: None,
-            starts: 0,
-            rests: None,
-            deposits_down: false,
-            look: &[],
-            goals: &[],
-            fixed_by: None,
-        }
-    }
+    use crate::example::stage;
 
     fn told(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(|complaint| format!("{}: {}", complaint.file, complaint.what)).collect()
@@ -148,15 +122,13 @@ mod tests {
 
     #[test]
     fn a_row_without_text_hints_or_goals_is_told() {
-        let rows =
-            [stage("first", "lab/01-first.md", "# First\n\n<!-- mend -->\n"), stage("b", "lab/1-b.md", "")];
+        let rows = [stage("first", "lab/01-first.md", "# First\n\n<!-- fix -->\n")];
         let told = told(&super::rows(&rows));
         for expected in [
             "lab/01-first.md: it has no command, so nothing plays it",
             "lab/01-first.md: it has 0 hints, and a learner needs 3 or more",
-            "lab/01-first.md: it has the code mended, and no stage has the fix of first",
+            "lab/01-first.md: it has the code fixed, and no stage has the fix of first",
             "crates/lab/src/stage.rs: first has no goals, so nothing tells whether it is reached",
-            "crates/lab/src/stage.rs: the text of b is lab/1-b.md",
         ] {
             assert!(told.contains(&expected.to_owned()), "{expected} in {told:#?}");
         }

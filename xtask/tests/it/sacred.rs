@@ -29,10 +29,14 @@ struct Swap {
     modules: Modules,
 }
 
+fn stage(name: &str) -> &'static lab::Stage {
+    lab::stage(name).expect("a stage of the table")
+}
+
 fn swaps() -> [Swap; 3] {
     let shipped = |stage: &lab::Stage| [stage.workflow.source.into(), stage.activities.source.into()];
     [
-        Swap { arguments: &["stage", "fix-activity"], modules: shipped(&STAGES[2]) },
+        Swap { arguments: &["stage", "fix-activity"], modules: shipped(stage("fix-activity")) },
         Swap { arguments: &["reset", "--yes"], modules: shipped(&STAGES[0]) },
         Swap { arguments: &["stage", "restore", ID], modules: text("what was saved before") },
     ]
@@ -89,7 +93,7 @@ fn assert_old_or_new(checkout: &Checkout, old: &Modules, new: &Modules, when: &s
 fn assert_next_command_works(checkout: &Checkout, when: &str) {
     let next = checkout.run(&["stage", "fix-workflow"]);
     assert_eq!(next.code, Some(0), "{when}: {next:#?}");
-    let stage = &STAGES[1];
+    let stage = stage("fix-workflow");
     assert_eq!(checkout.read(LIVE_WORKFLOW), stage.workflow.source.as_bytes(), "{when}");
     assert_eq!(checkout.read(LIVE_ACTIVITIES), stage.activities.source.as_bytes(), "{when}");
     let names = |folder: &str| -> Vec<String> {

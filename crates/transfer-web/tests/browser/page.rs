@@ -196,6 +196,12 @@ impl Page {
     }
 }
 
+/// How the page begins the number of the stage of that name: its place in the table of stages.
+pub(crate) fn numbered(stage: &str) -> String {
+    let at = lab::STAGES.iter().position(|row| row.name == stage).expect("a stage of the table");
+    format!("Stage {}", at + 1)
+}
+
 /// The selector of a transfer.
 pub(crate) fn transfer(workflow_id: &str) -> String {
     format!(".transfer[data-workflow-id=\"{workflow_id}\"]")

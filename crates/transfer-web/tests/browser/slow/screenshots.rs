@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 use super::looks::PHONE;
 use crate::{
     browser::WINDOW,
-    page::{Page, STILL, transfer},
+    page::{Page, STILL, numbered, transfer},
     visit,
 };
 
@@ -41,7 +41,7 @@ async fn the_pictures_of_the_page_are_taken_when_asked_for() {
 
         lab.work("fix-workflow").await;
         lab.enter("fix-workflow");
-        page.see_text("#stage-number", "Stage 2").await;
+        page.see_text("#stage-number", &numbered("fix-workflow")).await;
         page.see("backoff", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 5")).await;
         page.see_element(".goal[data-name=withdraw-fails][data-reached=true]").await;
         take(page, "failing.png").await;

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{page::Page, visit, webdriver::Key};
+use crate::{
+    page::{Page, numbered},
+    visit,
+    webdriver::Key,
+};
 
 /// The selector of the button of a stage on the list.
 fn begin(stage: &str) -> String {
@@ -76,7 +80,7 @@ async fn the_button_of_the_next_stage_gives_the_focus_to_what_came_of_it() {
         has_focus(page, "#next-stage .begin").await;
         lab.let_enter();
         page.see_text("#stage-message[data-tone=ok]", "fix-workflow is entered.").await;
-        page.see_text("#stage-number", "Stage 2").await;
+        page.see_text("#stage-number", &numbered("fix-workflow")).await;
         has_focus(page, "#stage-message").await;
         page.see(
             "it on the screen",

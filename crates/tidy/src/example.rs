@@ -1,0 +1,23 @@
+//! Rows of a table of stages, for the tests.
+
+use lab::{STAGES, Stage, Text, Variant};
+
+/// A row that has the modules of the first stage.
+pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str) -> Stage {
+    let copy = |variant: &Variant| Variant { name: variant.name, source: variant.source };
+    Stage {
+        name,
+        summary: "an example",
+        text: Text { file, source },
+        workflow: copy(&STAGES[0].workflow),
+        activities: copy(&STAGES[0].activities),
+        shows_diff: false,
+        precondition: None,
+        starts: 0,
+        rests: None,
+        deposits_down: false,
+        look: &[],
+        goals: &[],
+        fixed_by: None,
+    }
+}
