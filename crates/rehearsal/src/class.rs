@@ -41,8 +41,8 @@ pub struct Rehearsed {
     pub started: Duration,
     /// Each stage, with how long it took.
     pub stages: Vec<(&'static str, Duration)>,
-    /// How long it took from each saved mend until all goals were reached.
-    pub mends: Vec<Duration>,
+    /// How long it took from each saved fix until all goals were reached.
+    pub fixes: Vec<Duration>,
     /// Where and how it was not as the texts say.
     pub failure: Option<String>,
 }
@@ -199,9 +199,9 @@ fn rehearse(
         }
         let begin = Instant::now();
         match follow(&shadow, stage, one.stages.is_empty()) {
-            Ok(mended) => {
+            Ok(fixed) => {
                 one.stages.push((stage.name, begin.elapsed()));
-                one.mends.extend(mended);
+                one.fixes.extend(fixed);
             }
             Err(found) => one.failure = Some(sentence(stage.name, &found)),
         }
@@ -256,7 +256,7 @@ impl Rehearsed {
             "learner": self.learner,
             "started_after": self.started.as_secs_f64(),
             "stages": stages.collect::<Vec<_>>(),
-            "mended_after": self.mends.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+            "mended_after": self.fixes.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             "failure": self.failure,
         })
     }
