@@ -32,8 +32,8 @@ use crate::{
     temporal::Cli,
 };
 use checkout::{
-    modules::{self, Backup},
-    progress,
+    backups::Backup,
+    modules, progress,
     project::{Project, open_private},
 };
 use lab_client::state::State;
