@@ -70,7 +70,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let took = begin.elapsed().as_secs_f64();
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("the chaos run was broken off; nothing of it is left running");
+        bail!("the chaos run was interrupted; nothing of it is left running");
     }
     let folder = project.display(&shadow.project.root);
     if arguments.get_flag("keep") || outcome.is_err() {
