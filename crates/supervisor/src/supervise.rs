@@ -31,12 +31,13 @@ use serde_json::{Value, json};
 use crate::{
     attach,
     build::{self, Output},
+    class_files,
     control::{self, Reply, Request},
     executables::Executables,
     logs, ports,
     process::{self, Ending, Identity},
     remote_service,
-    reporter::{self, Reporter},
+    reporter::Reporter,
     services::{self, SERVICES, Service, Setup},
     signals,
     stage_entry::StageEntry,
@@ -658,7 +659,7 @@ impl Supervisor {
         self.state.remote_service = self.setup.remote_service.clone();
         self.record()?;
         if !self.state.ready {
-            reporter::check_name(&self.setup)?;
+            class_files::check_name(&self.setup)?;
         }
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
