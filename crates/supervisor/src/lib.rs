@@ -23,4 +23,5 @@ pub mod supervise;
 pub mod temporal;
 pub mod temporal_cli;
 pub mod toolchain;
+mod transfer_watch;
 mod watch;
