@@ -46,7 +46,7 @@ pub struct Failure {
 type Followed = Result<(), Box<Failure>>;
 
 /// Does what the text of a stage says, and compares. In a fresh lab nobody has done anything yet. Returns how long after the
-/// last mend was saved all goals were reached, where the text has one.
+/// last fix was saved all goals were reached, where the text has one.
 pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Duration>, Box<Failure>> {
     let blocks = stage.text.blocks();
     let commands = || {
@@ -63,7 +63,7 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
         enter(shadow, stage)?;
     }
     let mut ids = Ids::default();
-    let mut mended = None;
+    let mut fixed = None;
     for block in &blocks {
         match block {
             Block::Commands(commands) => {
@@ -71,14 +71,14 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
                     follow_command(shadow, stage, command, &mut ids)?;
                 }
             }
-            Block::Mend => mended = Some(mend(shadow, stage)?),
+            Block::Mend => fixed = Some(fix(shadow, stage)?),
             Block::Write(module, name) => write(shadow, stage, module, name)?,
         }
     }
     reach(shadow, stage, "its goals are not reached at the end of its text", |check| {
         check["reached"] == true
     })?;
-    Ok(mended.map(|mended| mended.elapsed()))
+    Ok(fixed.map(|saved| saved.elapsed()))
 }
 
 /// On a service that others share everything may take longer, above all where many rehearse on one machine.
@@ -162,23 +162,23 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
     Ok(typed)
 }
 
-/// Mends the code as the shipped fix does, once its failure is seen. Returns when it was saved.
-fn mend(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
-    let Some(mended) = stage.fixed_by.and_then(lab::stage) else {
+/// Fixes the code as the shipped fix does, once its failure is seen. Returns when it was saved.
+fn fix(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
+    let Some(fixed) = stage.fixed_by.and_then(lab::stage) else {
         return Err(about(
             stage,
-            "it says where to mend the code, and no stage has the fix: see fixed_by".to_owned(),
+            "it says where to fix the code, and no stage has the fix: see fixed_by".to_owned(),
         ));
     };
     let is_seen = |check: &Value| {
         let failures = stage.goals.iter().filter(|goal| goal.is_failure);
         failures.into_iter().all(|failure| is_reached(check, failure.name))
     };
-    reach(shadow, stage, "what is to be mended is not seen to fail", |check| {
+    reach(shadow, stage, "what is to be fixed is not seen to fail", |check| {
         is_seen(check) && check["reached"] == false
     })?;
     let modules =
-        [(lab::LIVE_WORKFLOW, mended.workflow.source), (lab::LIVE_ACTIVITIES, mended.activities.source)];
+        [(lab::LIVE_WORKFLOW, fixed.workflow.source), (lab::LIVE_ACTIVITIES, fixed.activities.source)];
     let saved = Instant::now();
     place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))?;
     Ok(saved)
@@ -216,7 +216,7 @@ fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
         if begin.elapsed() > state_timeout(shadow) {
             let log =
                 std::fs::read_to_string(shadow.project.log(supervisor::logs::SUPERVISOR)).unwrap_or_default();
-            bail!("the mended modules are saved, and the lab's worker does not run them; its log:\n{log}");
+            bail!("the fixed modules are saved, and the lab's worker does not run them; its log:\n{log}");
         }
         shadow.pause(POLL_INTERVAL)?;
     }
