@@ -17,7 +17,7 @@ const COMMANDS: [(&str, &str); 5] = [
         "play",
         "Plays the whole lab by its texts, every command and every fix, in a lab of its own: yours and your files stay as they are",
     ),
-    ("bench", "Measures the lab: starts, status, transfers, repairs, the bank under load"),
+    ("bench", "Measures the lab: its start, transfers, fixes, the page, the bank under load"),
     (
         "chaos",
         "Kills the parts of a lab of its own, again and again, while transfers are under way; then goes through every history and every cent",

@@ -3,7 +3,10 @@
 //! **Architecture invariant:** nothing else writes `.lab/*.json`, and nothing else replaces a live module. This crate starts no
 //! process and asks nobody anything.
 
+pub mod backups;
 pub mod copy;
+mod exchange;
+mod live_files;
 pub mod modules;
 pub mod progress;
 pub mod project;

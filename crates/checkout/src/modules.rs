@@ -1,89 +1,27 @@
 //! The two live modules: exchanging them for another stage's without ever losing what a learner wrote.
 
-use std::{
-    borrow::Cow,
-    fs::{self, File},
-    io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{borrow::Cow, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::{Context, Result};
-use lab::{STAGES, Stage};
-use lab_client::{progress::Progress, time};
-use serde_json::{Value, json};
+use lab::Stage;
+use lab_client::progress::Progress;
+use terminal::stderrln;
 
 use crate::{
+    backups::{self, Backup, save, save_lost},
+    exchange::exchange,
+    live_files::{LIVE, file_name, is_edited, live_paths, read, read_all, sources},
     progress,
     project::{Project, close_if_there, make_private},
     stage_lock::StageLock,
 };
-use terminal::stderrln;
 
-/// The live modules, relative to the project's folder.
-const LIVE: [&str; 2] = [lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES];
 /// Where, in the lab's folder, the files are that were replaced last.
 const REPLACED: &str = "backup/.replaced";
-/// How the name of a backup begins while it is made.
-const UNFINISHED: &str = ".new.";
-
-/// What the live modules hold; one that was deleted holds nothing.
-type Contents = [Option<Vec<u8>>; 2];
 
 /// The stage that was entered last.
 pub fn current_stage(project: &Project) -> &'static Stage {
     Progress::read(&project.lab).stage
-}
-
-/// What was saved, kept under its id in `.lab/backup`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// When and at which stage: `20261122T120501Z-jerry`.
-    pub id: String,
-    /// Its folder.
-    pub folder: PathBuf,
-}
-
-impl Backup {
-    /// Tells the learner where it is.
-    pub fn tell(&self, project: &Project) {
-        stderrln!("your changes are saved in {}", project.display(&self.folder));
-        stderrln!("bring them back with: cargo xtask stage restore {}", self.id);
-    }
-
-    /// Where it is, for a program.
-    pub fn to_json(&self) -> Value {
-        json!({ "id": self.id, "folder": self.folder })
-    }
-
-    /// The stage it was saved at.
-    pub fn stage(&self) -> &str {
-        self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())
-    }
-
-    /// When it was saved, as RFC 3339 has it; `None` for a folder that somebody else has named.
-    pub fn time(&self) -> Option<String> {
-        time::from_compact(self.id.split('-').next()?)
-    }
-
-    /// The names of its files that are, byte for byte, no variant that the project has anyway.
-    pub fn changed(&self) -> Vec<&'static str> {
-        let is_changed =
-            |name: &&str| fs::read(self.folder.join(name)).is_ok_and(|content| !is_shipped(&content));
-        LIVE.into_iter().map(file_name).filter(is_changed).collect()
-    }
-}
-
-/// The backups, the oldest first.
-pub fn list(project: &Project) -> Vec<Backup> {
-    let Ok(entries) = fs::read_dir(project.in_lab("backup")) else { return Vec::new() };
-    let mut backups: Vec<Backup> = entries
-        .flatten()
-        .map(|entry| Backup { id: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() })
-        .filter(|backup| !backup.id.starts_with('.'))
-        .collect();
-    backups.sort_by(|a, b| a.id.cmp(&b.id));
-    backups
 }
 
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
@@ -131,14 +69,9 @@ pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
     swap(project, &lock, stage, [&modules[0], &modules[1]])
 }
 
-/// Makes backups of what only this program's own files hold yet, so that [`list`] has everything.
+/// Makes backups of what only this program's own files hold yet, so that [`backups::list`] has everything.
 pub fn complete(project: &Project) -> Result<()> {
     begin(project).map(drop)
-}
-
-/// The modules of a stage, as shipped.
-fn sources(stage: &Stage) -> [&'static [u8]; 2] {
-    [stage.workflow.source.as_bytes(), stage.activities.source.as_bytes()]
 }
 
 /// Takes the lock, and sees to what the command before has left: for longer than that ran, an editor may
@@ -149,11 +82,7 @@ fn begin(project: &Project) -> Result<StageLock> {
     let beside = [beside(project, "new"), beside(project, "old")];
     beside.iter().flatten().for_each(|path| files::clear_scratch(path));
     files::clear_scratch(&project.in_lab("stage.json"));
-    for entry in fs::read_dir(project.in_lab("backup")).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
+    backups::clear_unfinished(project);
     for files in [&beside[0], &beside[1], &replaced(project)] {
         if let Some(backup) = save_lost(project, files).context("nothing was touched")? {
             stderrln!(
@@ -233,60 +162,6 @@ fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     placed.map(|()| later)
 }
 
-/// Exchanges a live module with the file beside it. Whatever an editor has saved until then is that other
-/// file afterwards, and what it still writes to the old one goes there as well.
-fn exchange(live: &Path, new: &Path) -> io::Result<()> {
-    loop {
-        match exchange_at_once(live, new) {
-            // Deleted; or an editor has moved it away, to write another in its place.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::hard_link(new, live) {
-                Ok(()) => return fs::remove_file(new),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(_) => return fs::rename(new, live),
-            },
-            Err(_) => return exchange_in_steps(live, new),
-            Ok(()) => return Ok(()),
-        }
-    }
-}
-
-/// Exchanges two files, where the system and the disk can do so.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn exchange_at_once(live: &Path, new: &Path) -> io::Result<()> {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-
-    Ok(renameat2(AT_FDCWD, new, AT_FDCWD, live, RenameFlags::RENAME_EXCHANGE)?)
-}
-
-/// Exchanges two files, where the system and the disk can do so.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn exchange_at_once(live: &Path, _new: &Path) -> io::Result<()> {
-    fs::symlink_metadata(live)?;
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// The same for other disks. Only a file that an editor renames to the live one between two of these
-/// system calls is lost.
-fn exchange_in_steps(live: &Path, new: &Path) -> io::Result<()> {
-    let old = new.with_extension("old");
-    // Where a disk has no links, there is no file for a moment.
-    let moved = fs::hard_link(live, &old).is_err();
-    if moved {
-        fs::rename(live, &old)?;
-    }
-    let placed = fs::rename(new, live);
-    if placed.is_err() && moved {
-        let _ = fs::rename(&old, live);
-    }
-    placed?;
-    fs::rename(old, new)
-}
-
-/// The live modules.
-fn live_paths(project: &Project) -> [PathBuf; 2] {
-    LIVE.map(|path| project.root.join(path))
-}
-
 /// A file beside each live module, and so on the same disk.
 fn beside(project: &Project, name: &str) -> [PathBuf; 2] {
     LIVE.map(|path| project.root.join(path).with_file_name(format!(".{}.{name}", file_name(path))))
@@ -297,90 +172,10 @@ fn replaced(project: &Project) -> [PathBuf; 2] {
     LIVE.map(|path| project.in_lab(REPLACED).join(file_name(path)))
 }
 
-/// What these two files hold.
-fn read_all(paths: &[PathBuf; 2]) -> Result<Contents> {
-    Ok([read(&paths[0])?, read(&paths[1])?])
-}
-
-/// The content of a file, if there is one.
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
-    }
-}
-
-/// Whether one of them is not, byte for byte, a variant that the project has anyway.
-fn is_edited(live: &Contents) -> bool {
-    live.iter().flatten().any(|content| !is_shipped(content))
-}
-
-/// Whether this is, byte for byte, a variant that the project has anyway.
-fn is_shipped(content: &[u8]) -> bool {
-    STAGES
-        .iter()
-        .flat_map(|stage| [&stage.workflow, &stage.activities])
-        .any(|variant| variant.source.as_bytes() == content)
-}
-
-/// Makes a backup of what only these files hold: no variant, no live module, no backup.
-fn save_lost(project: &Project, files: &[PathBuf; 2]) -> Result<Option<Backup>> {
-    let mut lost = [None, None];
-    for ((lost, path), file) in lost.iter_mut().zip(LIVE).zip(files) {
-        // An empty one is an editor's that has not written to it yet.
-        let Some(content) = read(file)?.filter(|content| !content.is_empty()) else { continue };
-        let others = list(project).into_iter().map(|backup| backup.folder.join(file_name(path)));
-        let mut others = others.chain([project.root.join(path)]);
-        if !is_shipped(&content) && !others.any(|other| fs::read(other).is_ok_and(|other| other == content)) {
-            *lost = Some(content);
-        }
-    }
-    if lost == [None, None] { Ok(None) } else { save(project, &lost).map(Some) }
-}
-
-/// Writes both modules to a new backup, which appears complete or not at all.
-fn save(project: &Project, live: &Contents) -> Result<Backup> {
-    let all = project.in_lab("backup");
-    let scratch = all.join(format!("{UNFINISHED}{}", std::process::id()));
-    let write = || -> io::Result<Backup> {
-        make_private(&scratch)?;
-        for (path, content) in LIVE.iter().zip(live) {
-            if let Some(content) = content {
-                files::replace(&scratch.join(file_name(path)), content, 0o600)?;
-            }
-        }
-        File::open(&scratch)?.sync_all()?;
-        let name = format!("{}-{}", time::compact(time::unix_now()), current_stage(project).name);
-        // Several in one second, or from two commands at once: a rename never replaces a full folder.
-        for number in 1.. {
-            let id = if number == 1 { name.clone() } else { format!("{name}.{number}") };
-            let folder = all.join(&id);
-            match fs::rename(&scratch, &folder) {
-                Ok(()) => {
-                    File::open(&all)?.sync_all()?;
-                    return Ok(Backup { id, folder });
-                }
-                Err(_) if folder.exists() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        unreachable!("the numbers do not end")
-    };
-    let written = write();
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&scratch);
-    }
-    written.with_context(|| format!("could not save your changes in {}", all.display()))
-}
-
-fn file_name(path: &str) -> &str {
-    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs::OpenOptions, io::Write};
+    use backups::list;
+    use lab::STAGES;
 
     use super::*;
 
@@ -466,29 +261,6 @@ mod tests {
             "by a rename"
         );
         assert_eq!(live(&project)[0], STAGES[1].workflow.source.as_bytes());
-        let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
-        assert_eq!(beside, 2, "nothing is left beside the modules");
-        fs::remove_dir_all(project.root).expect("it is there");
-    }
-
-    #[test]
-    fn files_are_exchanged_also_in_steps_and_where_one_is_not_there() {
-        let project = checkout("exchange");
-        let [live, _] = live_paths(&project);
-        let [new, _] = beside(&project, "new");
-        for exchange in [exchange, exchange_in_steps] {
-            fs::write(&live, "old").expect("it can be written");
-            let mut editor = OpenOptions::new().append(true).open(&live).expect("it is there");
-            fs::write(&new, "new").expect("it can be written");
-            exchange(&live, &new).expect("they can be exchanged");
-            editor.write_all(b", and more").expect("it can be written");
-            assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
-            assert_eq!(fs::read_to_string(&new).expect("it is there"), "old, and more");
-            fs::remove_file(&new).expect("it is there");
-        }
-        fs::rename(&live, &new).expect("it is there");
-        exchange(&live, &new).expect("it can be put there");
-        assert_eq!(fs::read_to_string(&live).expect("it is there"), "new");
         let beside = fs::read_dir(project.root.join("crates/worker/src")).expect("it is there").count();
         assert_eq!(beside, 2, "nothing is left beside the modules");
         fs::remove_dir_all(project.root).expect("it is there");

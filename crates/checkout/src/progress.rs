@@ -58,7 +58,7 @@ mod tests {
     use lab::STAGES;
 
     use super::*;
-    use crate::modules;
+    use crate::{backups, modules};
 
     /// What anybody does to the state of a lab, at any moment.
     #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ mod tests {
                 let _ = update_at(project, stage, |progress| progress.transfers = vec![id]);
             }
             Act::Restore => {
-                if let Some(backup) = modules::list(project).first() {
+                if let Some(backup) = backups::list(project).first() {
                     modules::restore(project, backup)?;
                 }
             }

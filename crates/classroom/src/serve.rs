@@ -139,7 +139,7 @@ fn start(project: &Project, server: &DevServer, cli: &std::path::Path) -> Result
     let log = logs::open(project, LOG)?;
     let mut command = dev_server::command(cli);
     command.args(server.arguments()).current_dir(served::folder(project)?);
-    let mut tied = process::tied(&process::privately(&command));
+    let mut tied = process::tied(&command);
     // Ctrl-C is for this process, which ends the server in its own time.
     tied.process_group(0);
     tied.stdin(Stdio::piped()).stdout(log.try_clone().context("could not open the log twice")?).stderr(log);

@@ -41,13 +41,13 @@ pub struct Rehearsed {
     pub started: Duration,
     /// Each stage, with how long it took.
     pub stages: Vec<(&'static str, Duration)>,
-    /// How long it took from each saved mend until all goals were reached.
-    pub mends: Vec<Duration>,
+    /// How long it took from each saved fix until all goals were reached.
+    pub fixes: Vec<Duration>,
     /// Where and how it was not as the texts say.
     pub failure: Option<String>,
 }
 
-/// Looks whether the board shows everybody, and leaves it to the class that comes: also of a rehearsal that was broken off, nothing
+/// Looks whether the board shows everybody, and leaves it to the class that comes: also of a rehearsal that was interrupted, nothing
 /// stays on it.
 ///
 /// # Errors
@@ -139,14 +139,14 @@ pub fn all(
     on_one: impl Fn(&Rehearsed) + Sync,
 ) -> Result<Vec<Rehearsed>> {
     let next = AtomicU16::new(1);
-    let is_broken_off = AtomicBool::new(false);
+    let is_interrupted = AtomicBool::new(false);
     let all: Mutex<Vec<Rehearsed>> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..rehearsal.at_once {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number > rehearsal.learners || is_broken_off.load(Ordering::Relaxed) {
+                    if number > rehearsal.learners || is_interrupted.load(Ordering::Relaxed) {
                         return;
                     }
                     let learner = rehearsal.learner(number);
@@ -155,7 +155,7 @@ pub fn all(
                             on_one(&one);
                             all.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                         }
-                        Ok(None) => is_broken_off.store(true, Ordering::Relaxed),
+                        Ok(None) => is_interrupted.store(true, Ordering::Relaxed),
                         Err(error) => {
                             let failure = Some(format!("{error:#}"));
                             let one = Rehearsed { learner, failure, ..Rehearsed::default() };
@@ -167,15 +167,15 @@ pub fn all(
             });
         }
     });
-    if is_broken_off.into_inner() {
-        bail!("the rehearsal was broken off; nothing of it is left running");
+    if is_interrupted.into_inner() {
+        bail!("the rehearsal was interrupted; nothing of it is left running");
     }
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by(|a, b| a.learner.cmp(&b.learner));
     Ok(all)
 }
 
-/// The whole lab, as one learner; nothing where it was broken off.
+/// The whole lab, as one learner; nothing where it was interrupted.
 fn rehearse(
     project: &Project,
     rehearsal: &Rehearsal,
@@ -199,9 +199,9 @@ fn rehearse(
         }
         let begin = Instant::now();
         match follow(&shadow, stage, one.stages.is_empty()) {
-            Ok(mended) => {
+            Ok(fixed) => {
                 one.stages.push((stage.name, begin.elapsed()));
-                one.mends.extend(mended);
+                one.fixes.extend(fixed);
             }
             Err(found) => one.failure = Some(sentence(stage.name, &found)),
         }
@@ -256,7 +256,7 @@ impl Rehearsed {
             "learner": self.learner,
             "started_after": self.started.as_secs_f64(),
             "stages": stages.collect::<Vec<_>>(),
-            "mended_after": self.mends.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+            "mended_after": self.fixes.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             "failure": self.failure,
         })
     }

@@ -4,7 +4,9 @@
 
 pub mod bench;
 pub mod chaos;
+mod claim;
 pub mod class;
 pub mod play;
 pub mod random;
 pub mod shadow;
+mod stand_in_cargo;

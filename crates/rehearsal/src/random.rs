@@ -1,4 +1,4 @@
-//! Numbers that a seed stands for: the same ones on every machine and in every version of this program.
+//! The numbers of a seed: the same ones on every machine and in every version of this program.
 
 /// The SplitMix64 generator, <https://prng.di.unimi.it/splitmix64.c>: a line long, and nothing here is a secret.
 pub struct Seeded(u64);
@@ -10,7 +10,7 @@ impl Seeded {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -24,7 +24,7 @@ impl Seeded {
         self.next() % end
     }
 
-    /// Brings them into an order by chance.
+    /// Brings them into a random order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end as u64 + 1) as usize);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_stands_for_the_same_numbers_always() {
+    fn a_seed_gives_the_same_numbers_always() {
         // The first numbers of the reference implementation for the seed 1234567.
         let mut seeded = Seeded::new(1_234_567);
         assert_eq!(seeded.next(), 6_457_827_717_110_365_317);

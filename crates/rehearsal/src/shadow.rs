@@ -8,11 +8,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read},
-    net::{Ipv4Addr, TcpListener},
-    os::unix::{
-        fs::{PermissionsExt, symlink},
-        process::CommandExt,
-    },
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -25,36 +21,21 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::{claim::Claim, stand_in_cargo};
 use checkout::project::{self, Project};
 use lab_client::state::State;
 use supervisor::{
-    build::STAGE_WORKER,
     executables::Executables,
     ports::{self, PORTS},
     process::{self, Ending, Identity},
-    services::{self, WORKER},
     signals, temporal_cli,
 };
 use terminal::stderrln;
 
 /// In a shadow: whose it is.
 const OWNER: &str = "owner.json";
-/// What the lab in a shadow calls as cargo. It knows two answers: a build, and the replay of `test --mine
-/// --replay`, whose words end with that name.
-const CARGO: &str = r#"#!/bin/sh
-# Stands in for cargo where a lab is rehearsed: everything is built already.
-here=$(dirname "$0")
-for last; do :; done
-case "$1 $last" in
-  build\ *) exec cat "$here/built.json" ;;
-  "test replay::") exec "$here/stage_worker" --replay ;;
-esac
-echo "in a rehearsal of the lab nothing is compiled, so this is not to be had: cargo $*" >&2
-exit 1
-"#;
-
 /// How long a command has to end by itself, on a busy machine and a busy service.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long one has that is told to.
@@ -64,8 +45,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Its output is read to its end soon after, unless something that it has left running holds it open.
 const REST: Duration = Duration::from_secs(2);
 
-/// Said when a rehearsal was told to end.
-pub const BROKEN_OFF: &str = "it was broken off";
+/// Said when a rehearsal was interrupted.
+pub const INTERRUPTED: &str = "it was interrupted";
 
 /// What a command did.
 #[derive(Debug)]
@@ -169,13 +150,7 @@ impl Shadow {
         if original.root.join(toolchain).is_file() {
             fs::copy(original.root.join(toolchain), root.join(toolchain))?;
         }
-        fs::write(root.join("built.json"), messages(executables))?;
-        if let Some(worker) = executables.get(STAGE_WORKER) {
-            symlink(worker, root.join(STAGE_WORKER))?;
-        }
-        let cargo = root.join("cargo");
-        fs::write(&cargo, CARGO)?;
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
+        stand_in_cargo::install(root, executables)
     }
 
     /// Starts the lab, on ports that are free, with these further words.
@@ -240,7 +215,7 @@ impl Shadow {
         let end = Instant::now() + time;
         while Instant::now() < end {
             if self.is_interrupted() {
-                bail!("{BROKEN_OFF}");
+                bail!("{INTERRUPTED}");
             }
             thread::sleep(POLL_INTERVAL.min(time));
         }
@@ -319,7 +294,7 @@ impl Shadow {
                 process::end_group(child.id(), Some(&mut child), &ending);
                 let _ = child.wait();
                 if !late {
-                    bail!("{BROKEN_OFF}");
+                    bail!("{INTERRUPTED}");
                 }
                 let bytes = output.recv_timeout(REST).unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes);
@@ -352,50 +327,6 @@ fn left_over(all: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_in_use(path)).collect()
 }
 
-/// What cargo would say after a build: where each executable of a lab is.
-fn messages(executables: &Executables) -> String {
-    let message = |name: &str| {
-        let built = if name == WORKER { STAGE_WORKER } else { name };
-        let executable = executables.get(built);
-        let message =
-            json!({ "reason": "compiler-artifact", "target": { "name": name }, "executable": executable });
-        format!("{message}\n")
-    };
-    services::all_binaries().into_iter().map(message).collect()
-}
-
-/// Some ports that a rehearsal has for itself. Whoever has the first of them has them all, for as long as it listens there, whatever becomes
-/// of its lab meanwhile; nobody connects to it.
-struct Claim(TcpListener);
-
-impl Claim {
-    /// Where they begin: below those that the system gives away by itself.
-    const FIRST: u16 = 30_000;
-    /// How many rehearsals at a time find some.
-    const PLACES: u16 = 130;
-    /// How many each has, with the first.
-    const EACH: u16 = 20;
-
-    /// Takes some that no rehearsal beside this one has; of several in one process each looks from another place on.
-    fn of(number: u16) -> Result<Claim> {
-        let begin = u16::try_from(std::process::id() % u32::from(Self::PLACES)).unwrap_or_default() + number;
-        (0..Self::PLACES)
-            .map(|step| Self::FIRST + (begin + step) % Self::PLACES * Self::EACH)
-            .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-            .map(Claim)
-            .with_context(|| {
-                let last = Self::FIRST + Self::PLACES * Self::EACH - 1;
-                format!("no port is free for a rehearsal, from {} to {last}; end what has them", Self::FIRST)
-            })
-    }
-
-    /// Those of them that are free.
-    fn free(&self) -> impl Iterator<Item = u16> {
-        let first = self.0.local_addr().map_or(Self::FIRST, |address| address.port());
-        (first + 1..first + Self::EACH).filter(|&port| ports::is_free(port))
-    }
-}
-
 /// Reads all of it, on a thread of its own.
 fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
@@ -405,45 +336,4 @@ fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
         let _ = sender.send(bytes);
     });
     receiver
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rehearsals_at_the_same_time_have_ports_of_their_own() {
-        let claims: Vec<Claim> =
-            [0, 0, 1, 1, 2].map(|number| Claim::of(number).expect("some are free")).into();
-        let mut all: Vec<u16> = claims.iter().flat_map(Claim::free).collect();
-        let number = all.len();
-        assert!(number >= claims.len() * 8, "{all:?}");
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), number);
-    }
-
-    #[test]
-    fn the_stand_in_for_cargo_knows_two_answers() {
-        let folder = std::env::temp_dir().join(format!("xtask shadow {}", std::process::id()));
-        fs::create_dir_all(&folder).expect("temporary files can be written");
-        let cargo = folder.join("cargo");
-        let program = |path: &Path, text: &str| {
-            fs::write(path, text).expect("it can be written");
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("it is there");
-        };
-        program(&cargo, CARGO);
-        program(&folder.join(STAGE_WORKER), "#!/bin/sh\necho \"replays: $*\"\n");
-        fs::write(folder.join("built.json"), "what was built\n").expect("it can be written");
-        let says = |words: &[&str]| {
-            let output = Command::new(&cargo).args(words).output().expect("it is there");
-            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
-        };
-        assert_eq!(says(&["build", "--bin", "worker"]), (true, "what was built\n".to_owned()));
-        assert_eq!(says(&["test", "--", "replay::"]), (true, "replays: --replay\n".to_owned()));
-        for words in [&["test"][..], &["--version"], &["clippy", "replay::"], &[]] {
-            assert_eq!(says(words), (false, String::new()), "{words:?}");
-        }
-        fs::remove_dir_all(folder).expect("it is there");
-    }
 }

@@ -107,7 +107,7 @@ pub fn clear_leftovers(project: &Project) {
     }
 }
 
-/// Removes the files of a supervisor that was killed before it had written down who it is. A living one holds the lock.
+/// Removes the files of a supervisor that was killed before it had recorded who it is. A living one holds the lock.
 fn clear_unnamed(project: &Project) {
     let Ok(lock) = OpenOptions::new().write(true).open(project.in_lab("lock")) else { return };
     if files::lock_within(&lock, Duration::ZERO).unwrap_or_default() {

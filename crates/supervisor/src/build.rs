@@ -21,7 +21,7 @@ use crate::{
 };
 use checkout::project::Project;
 
-/// How long a build has to end when it is broken off.
+/// How long a build has to end when it is interrupted.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// What is said of a build that does not work, where cargo has said the rest.
 pub const FAILED: &str = "the build failed";

@@ -66,7 +66,7 @@ impl Gateway {
             dev_server::forget_settings(&mut command);
         }
         let log = logs::open(project, LOG)?;
-        let mut tied = process::tied(&process::privately(&command));
+        let mut tied = process::tied(&command);
         tied.process_group(0);
         tied.stdin(Stdio::piped())
             .stdout(log.try_clone().context("could not open the log twice")?)

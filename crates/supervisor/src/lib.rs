@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod build;
+pub mod class_files;
 pub mod control;
 pub mod executables;
 pub mod gateway;
@@ -12,11 +13,14 @@ pub mod logs;
 pub mod ports;
 pub mod process;
 pub mod remote_service;
+mod report_sender;
 pub mod reporter;
 pub mod services;
 pub mod signals;
 pub mod stage_entry;
+mod stuck_since;
 pub mod supervise;
 pub mod temporal_cli;
 pub mod toolchain;
+mod transfer_watch;
 mod watch;

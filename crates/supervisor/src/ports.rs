@@ -110,12 +110,12 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// A free port, by chance: labs that start at one moment hardly choose the same. Not from the range out of which
+/// A random free port: labs that start at one moment hardly choose the same. Not from the range out of which
 /// systems give ports to whoever connects (32768 and up, or 49152), since while the server restarts its port is free.
 pub fn any_free() -> Result<u16> {
     for _ in 0..100 {
-        let by_chance = fastrand::u16(..);
-        let port = ANYWHERE.start + by_chance % (ANYWHERE.end - ANYWHERE.start);
+        let random = fastrand::u16(..);
+        let port = ANYWHERE.start + random % (ANYWHERE.end - ANYWHERE.start);
         if is_free(port) {
             return Ok(port);
         }

@@ -188,9 +188,11 @@ pub fn wait_for_end(process: &Identity, most: Duration) -> bool {
 }
 
 /// A command that ends with the process that has started it, however that ends: the shell around it reads its
-/// standard input, which nobody writes to, and ends it at the end of that. To be run by [`output`].
+/// standard input, which nobody writes to, and ends it at the end of that. What it writes is for this user alone, unless
+/// it sees to that itself. To be run by [`output`].
 pub fn tied(program: &Command) -> Command {
     let script = r#"
+        umask 077
         exec 3<&0
         "$@" </dev/null 3<&- &
         program=$!
@@ -213,7 +215,7 @@ pub fn output(mut tied: Command) -> io::Result<Output> {
 /// A command that starts in a process group of its own and waits, until it is let go, before it
 /// becomes the program.
 ///
-/// So its id can be written down first. If the writer dies before that, the shell reads the end of
+/// So its id can be recorded first. If the writer dies before that, the shell reads the end of
 /// its input and the program never starts: nothing runs that no file knows.
 pub fn gated(program: &Command) -> Command {
     let mut command = by_shell(r#"read -r go && exec "$@" </dev/null"#, program);
@@ -276,6 +278,16 @@ mod tests {
         tied.stdout(Stdio::piped());
         let output = output(tied).expect("sh exists");
         assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b"two words\n"[..]));
+    }
+
+    #[test]
+    fn what_a_tied_program_writes_is_for_this_user_alone() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask"]);
+        let mut tied = tied(&command);
+        tied.stdout(Stdio::piped());
+        let output = output(tied).expect("sh exists");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim().trim_start_matches('0'), "77");
     }
 
     #[test]

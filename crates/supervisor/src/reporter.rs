@@ -5,9 +5,7 @@
 //! the goals are judged where something has moved.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
-    io::Write,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -16,25 +14,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use lab_client::{
-    class::{self, Goal, Help, Report, StuckOn},
+    class::{Goal, Help, Report},
     facts::Reader,
     progress::{self, Progress},
-    stuck::{self, Stuck},
+    stuck,
     supervisor::{self, BuildState},
     temporal::{Server, running_of, transfers},
     time,
 };
 use serde_json::Value;
 
-use crate::services::Setup;
+use crate::{
+    class_files::{help, lab_id},
+    report_sender::{FAREWELL, ReportSender},
+    services::Setup,
+    stuck_since::{StuckSince, name_of},
+};
 use checkout::project::Project;
-
-/// The file with what the learner asks for.
-pub const HELP_FILE: &str = "help.json";
-/// The file with the number that tells this lab from another of the same name.
-const LAB_FILE: &str = "class-lab";
 
 /// How often the lab's own files are looked at, and whether it stops.
 const TICK: Duration = Duration::from_millis(250);
@@ -46,54 +44,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const BUSY_FOR: Duration = Duration::from_secs(20);
 /// The goals are judged this often also where nothing seems to have moved, as long as transfers are under way.
 const JUDGE: Duration = Duration::from_secs(30);
-/// A lab that lives reports at least this often.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
-/// So long another lab of the same name is told of after it was seen.
-const SHARED_FOR: Duration = Duration::from_secs(150);
-/// How long the last report may hold up the end of the lab.
-const FAREWELL: Duration = Duration::from_secs(3);
 /// So many transfers are looked at for what they are stuck on.
 const LOOKED_AT: usize = 10;
-/// The longest line of what went wrong.
-const WIDTH: usize = 160;
-
-/// What the learner asks for, if anything.
-pub fn help(project: &Project) -> Option<Help> {
-    let text = fs::read_to_string(project.in_lab(HELP_FILE)).ok()?;
-    Help::from_json(&serde_json::from_str::<Value>(&text).ok()?)
-}
-
-/// The number that tells this lab from another of the same name.
-pub fn lab_id(project: &Project) -> Result<String> {
-    let path = project.in_lab(LAB_FILE);
-    match fs::read_to_string(&path) {
-        Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
-        _ => {
-            let id = format!("{:016x}", fastrand::u64(..));
-            files::replace(&path, id.as_bytes(), 0o600)
-                .with_context(|| format!("could not write {}", path.display()))?;
-            Ok(id)
-        }
-    }
-}
-
-/// That no other lab reports under this learner's name at this moment: two would take one another's tasks, and one that begins
-/// anew would end the other's transfers.
-pub fn check_name(setup: &Setup) -> Result<()> {
-    let endpoints = setup.endpoints();
-    let Some(learner) = &endpoints.learner else { return Ok(()) };
-    let Some(held) = class::last(&Server::new(&endpoints), learner)? else { return Ok(()) };
-    let age = time::now().as_secs_f64() - held.taken;
-    let is_there = !held.report.stopped && age < class::SILENT_AFTER;
-    if is_there && held.report.lab != lab_id(&setup.project)? {
-        bail!(
-            "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
-             older lab of yours, stop that, or wait for three minutes",
-            terminal::duration(age.max(0.0))
-        );
-    }
-    Ok(())
-}
 
 /// The thread that reports.
 pub struct Reporter {
@@ -110,19 +62,16 @@ impl Reporter {
         let (gone, stopped) = mpsc::channel();
         let mut lab = Lab {
             project: setup.project.clone(),
+            sender: ReportSender::new(Server::new(&endpoints), learner.clone(), journal),
             learner,
             id: String::new(),
             server: Server::new(&endpoints),
             reader: Reader::new(&endpoints),
             status,
-            journal,
             moved: Signs::default(),
             judged: None,
             goals: ("", Vec::new(), 0),
-            since: BTreeMap::new(),
-            sent: None,
-            not_before: Instant::now(),
-            shared: None,
+            since: StuckSince::default(),
             in_trouble: false,
         };
         thread::spawn(move || {
@@ -162,21 +111,15 @@ struct Lab {
     server: Server,
     reader: Reader,
     status: Arc<Mutex<Value>>,
-    journal: File,
+    sender: ReportSender,
     /// What the last look has seen.
     moved: Signs,
     /// When the goals were judged last, and whether once more is due, as lists lag behind.
     judged: Option<(Instant, bool)>,
     /// The stage's name, its goals, and how many transfers do what none should.
     goals: (&'static str, Vec<Goal>, u64),
-    /// Since when what is stuck is, by run and by what it is stuck on.
-    since: BTreeMap<(String, String), String>,
-    /// The last report that was sent: its run, what it says, and when.
-    sent: Option<(String, Report, Instant)>,
-    /// Not before this is sent again what the service has not taken.
-    not_before: Instant,
-    /// When another lab was seen to report under this name.
-    shared: Option<Instant>,
+    /// Since when what is stuck is.
+    since: StuckSince,
     /// Whether the journal tells of trouble already.
     in_trouble: bool,
 }
@@ -205,7 +148,7 @@ impl Lab {
             if let Some(report) = &mut report {
                 report.help.clone_from(&files.1);
                 report.time = time::rfc3339_exact(time::now());
-                let sent = self.send_if_due(report);
+                let sent = self.sender.send_if_due(report);
                 self.noted(sent);
             }
             match told.recv_timeout(TICK) {
@@ -220,7 +163,7 @@ impl Lab {
             report = Some(Report { help: files.1, ..last });
         }
         if let Some(report) = report {
-            self.say_farewell(report);
+            self.sender.say_farewell(report);
         }
     }
 
@@ -268,7 +211,7 @@ impl Lab {
             stage: progress.stage.name.to_owned(),
             goals: self.goals.1.clone(),
             wrong: self.goals.2,
-            stuck: self.longest_stuck(&stuck),
+            stuck: self.since.longest(&self.server, &stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
             build: BuildState::of(&signs.status),
@@ -289,113 +232,24 @@ impl Lab {
         Ok(())
     }
 
-    /// What has been stuck for the longest.
-    fn longest_stuck(&mut self, stuck: &[Stuck]) -> Option<StuckOn> {
-        self.since.retain(|name, _| stuck.iter().any(|stuck| name_of(stuck) == *name));
-        for stuck in stuck {
-            let server = &self.server;
-            self.since.entry(name_of(stuck)).or_insert_with(|| {
-                let events = server.last_events(&stuck.run).unwrap_or_default();
-                stuck::since(stuck, &events).unwrap_or_else(|| time::rfc3339_exact(time::now()))
-            });
-        }
-        let since = |stuck: &&Stuck| self.since.get(&name_of(stuck)).cloned().unwrap_or_default();
-        let longest = stuck.iter().min_by_key(since)?;
-        Some(StuckOn {
-            workflow_id: longest.run.workflow_id.clone(),
-            what: longest.what(),
-            attempt: longest.attempt,
-            since: since(&longest),
-            failure: terminal::shorten(&longest.failure, WIDTH),
-        })
-    }
-
-    /// Sends a report that has news, or is the next sign of life.
-    fn send_if_due(&mut self, report: &mut Report) -> Result<()> {
-        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
-        let is_due = match &self.sent {
-            None => true,
-            Some((_, before, at)) => {
-                at.elapsed() >= SIGN_OF_LIFE || (at.elapsed() >= BUSY && report.is_news_after(before))
-            }
-        };
-        if !is_due || Instant::now() < self.not_before {
-            return Ok(());
-        }
-        self.not_before = Instant::now() + BUSY;
-        self.look_for_another()?;
-        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
-        // One that comes too soon after another lab's is sent a little later.
-        if let Some(run_id) = class::send(&self.server, report)? {
-            self.sent = Some((run_id, report.clone(), Instant::now()));
-        }
-        Ok(())
-    }
-
-    /// Notes another lab that has put its report in place of this one's.
-    fn look_for_another(&mut self) -> Result<()> {
-        let Some((run_id, ..)) = &self.sent else { return Ok(()) };
-        let last = class::last(&self.server, &self.learner)?;
-        if last.is_some_and(|last| last.run_id != *run_id && last.report.lab != self.id) {
-            if self.shared.is_none() {
-                self.note(&format!(
-                    "another lab reports to the class as {0}: one of the two needs another name: cargo xtask lab start --learner NAME",
-                    self.learner
-                ));
-            }
-            self.shared = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Tells that the lab stops. Right after another report the service refuses it, so it is tried for a while.
-    fn say_farewell(&mut self, mut report: Report) {
-        let begin = Instant::now();
-        (report.stopped, report.time) = (true, time::rfc3339_exact(time::now()));
-        // What is stuck goes on being stuck without its worker, but nobody is looking at it.
-        while begin.elapsed() < FAREWELL && matches!(class::send(&self.server, &report), Ok(None)) {
-            thread::sleep(TICK);
-        }
-    }
-
     /// What came of it; the first failure of several is told in the journal, and the end of them.
     fn noted<T>(&mut self, outcome: Result<T>) -> Option<T> {
         match outcome {
             Ok(value) => {
                 if self.in_trouble {
                     self.in_trouble = false;
-                    self.note("the class is told again how this lab does");
+                    self.sender.note("the class is told again how this lab does");
                 }
                 Some(value)
             }
             Err(error) => {
                 if !self.in_trouble {
                     self.in_trouble = true;
-                    self.note(&format!("the class is not told how this lab does, for now: {error:#}"));
+                    self.sender.note(&format!("the class is not told how this lab does, for now: {error:#}"));
                 }
                 None
             }
         }
-    }
-
-    fn note(&self, words: &str) {
-        let _ = (&self.journal).write_all(format!("{words}\n").as_bytes());
-    }
-}
-
-/// What is stuck, and on what.
-fn name_of(stuck: &Stuck) -> (String, String) {
-    (stuck.run.run_id.clone(), stuck.what())
-}
-
-/// Records what the learner asks for; nothing takes it back.
-///
-/// # Errors
-/// The lab's folder cannot be written to.
-pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
-    match help {
-        Some(help) => project.write_json(HELP_FILE, &help.to_json()),
-        None => project.remove_json(HELP_FILE),
     }
 }
 
@@ -410,6 +264,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::class_files::ask_for_help;
 
     /// A service that takes reports, and a bank without entries. The first answers to reports are these.
     fn class(first: &[u16]) -> (u16, Receiver<Report>) {
@@ -503,23 +358,5 @@ mod tests {
         let (setup, journal) = lab_at(1, "nobody", None);
         assert!(Reporter::start(&setup, status(), journal).is_none());
         fs::remove_dir_all(&setup.project.root).expect("it is there");
-    }
-
-    #[test]
-    fn what_is_asked_for_is_read_as_it_was_written_and_taken_back() {
-        let root = std::env::temp_dir().join(format!("xtask-help-{}", std::process::id()));
-        fs::create_dir(&root).expect("temporary folders can be made");
-        let project = Project { root: root.clone(), lab: root.clone() };
-        assert_eq!(help(&project), None);
-        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
-        ask_for_help(&project, asked.as_ref()).expect("it can be written");
-        assert_eq!(help(&project), asked);
-        let id = lab_id(&project).expect("it can be written");
-        assert_eq!(lab_id(&project).expect("it is there"), id);
-        for _ in 0..2 {
-            ask_for_help(&project, None).expect("it can be taken back");
-            assert_eq!(help(&project), None);
-        }
-        fs::remove_dir_all(root).expect("it is there");
     }
 }

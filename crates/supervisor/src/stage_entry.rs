@@ -1,26 +1,18 @@
 //! Entering a stage of a lab that runs: the transfers it begins with, its modules, its outage.
 //!
 //! A stage may begin with transfers that are under way under another stage's modules. Then those modules are put in
-//! place first, as if that stage had been entered: wherever this is broken off, the learner is at one stage or the
+//! place first, as if that stage had been entered: wherever this is interrupted, the learner is at one stage or the
 //! other, and typing the command again does the rest.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    fs::OpenOptions,
-    io::{self, IsTerminal as _},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs::OpenOptions, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use contract::Amount;
-use lab::{Facts, Milestone, Precondition, Stage, Transfer};
+use lab::{Milestone, Precondition, Stage};
 use lab_client::{
     bank::{Bank, Outage},
-    facts::Reader,
     progress::Progress,
-    stuck::{self, Found, Stuck},
+    stuck::{self, Stuck},
     supervisor::BuildState,
     temporal::Server,
 };
@@ -29,30 +21,21 @@ use serde_json::{Value, json};
 use crate::{
     control::{self, Request},
     logs::follow,
+    transfer_watch::TransferWatch,
 };
 use checkout::{
-    modules::{self, Backup},
-    progress,
+    backups::Backup,
+    modules, progress,
     project::{Project, open_private},
 };
 use lab_client::state::State;
 use terminal::stderrln;
 
-/// How long transfers may take to come where a stage needs them: many attempts of an Activity.
-const MILESTONE_TIMEOUT: Duration = Duration::from_secs(40);
-/// How long is waited for a stage's transfers to come to a rest while nothing happens.
-const RESTED_WITHIN: Duration = Duration::from_secs(10);
-/// How often they are looked at, which asks for lists. A service that others share answers only so many of these in a second.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
-const SHARED_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How long is waited for transfers that may get on while none of them does. An attempt of an Activity takes up to five seconds, in
+/// How long we wait for transfers that may make progress while none of them does. An attempt of an Activity takes up to five seconds, in
 /// which nothing is seen of it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);
-/// How long is waited for transfers that do get on: a learner who has started hundreds can wait as well.
-const MOVING_FOR: Duration = Duration::from_secs(60);
-/// A wait that is felt is told of.
-const FELT: Duration = Duration::from_secs(2);
-
+/// How long we wait for a stage's transfers to come to a rest while nothing happens.
+const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// What each transfer that a stage starts moves, in dollars.
 const AMOUNT: &str = "5";
 /// The accounts of those transfers, each with the next: what one sends is little, and much comes back.
@@ -86,7 +69,7 @@ pub struct StageEntry<'a> {
     project: &'a Project,
     state: &'a State,
     server: Server,
-    reader: RefCell<Reader>,
+    watch: TransferWatch,
     bank: Bank,
     quiet: bool,
 }
@@ -95,8 +78,8 @@ impl<'a> StageEntry<'a> {
     /// Enters stages of this lab; quiet, it does not tell of what it does.
     pub fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
         let server = Server::new(&state.endpoints());
-        let reader = RefCell::new(Reader::new(&state.endpoints()));
-        StageEntry { project, state, server, reader, bank: Bank::new(&state.endpoints()), quiet }
+        let watch = TransferWatch::new(state, quiet);
+        StageEntry { project, state, server, watch, bank: Bank::new(&state.endpoints()), quiet }
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
@@ -134,7 +117,7 @@ impl<'a> StageEntry<'a> {
                 progress.transfers.clone_from(&entered.transfers)
             })?;
             if stage.deposits_down {
-                self.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
+                self.watch.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
             }
         }
         self.let_rest(stage, &entered.transfers)?;
@@ -143,11 +126,11 @@ impl<'a> StageEntry<'a> {
 
     /// Waits for the stage's transfers, so that what is told of them next stays true.
     fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
-        self.wait_until(RESTED_WITHIN, |_| {
-            let at_rest = self
-                .transfers()?
-                .into_iter()
-                .filter(|transfer| transfers.contains(&transfer.workflow_id) && stage.is_at_rest(transfer));
+        self.watch.wait_until(RESTED_WITHIN, |_| {
+            let at_rest =
+                self.watch.transfers()?.into_iter().filter(|transfer| {
+                    transfers.contains(&transfer.workflow_id) && stage.is_at_rest(transfer)
+                });
             // One that was started just now is not listed yet.
             Ok(at_rest.count() >= transfers.len())
         })
@@ -158,8 +141,11 @@ impl<'a> StageEntry<'a> {
         let Precondition { stage, transfers, milestone } = *precondition;
         let wanted = transfers as usize;
         // No outage holds anything up by now: what waits at its deposit is about to get through.
-        let there =
-            if milestone == Milestone::HeldAtDeposit { Vec::new() } else { self.those_that(milestone)? };
+        let there = if milestone == Milestone::HeldAtDeposit {
+            Vec::new()
+        } else {
+            self.watch.those_that(milestone)?
+        };
         if there.len() >= wanted {
             entered.transfers.extend(there);
             return Ok(());
@@ -178,8 +164,10 @@ impl<'a> StageEntry<'a> {
             Milestone::Stuck | Milestone::FailsToWithdraw | Milestone::HeldAtDeposit => {
                 self.place(base, entered)?;
                 if milestone == Milestone::HeldAtDeposit {
-                    // What an earlier change has broken, this code can complete: it is not to be mended later.
-                    self.wait_until(SETTLED_WITHIN, |_| Ok(self.those_that(Milestone::Broken)?.is_empty()))?;
+                    // What an earlier change has broken, this code can complete: it is not to be fixed later.
+                    self.watch.wait_until(SETTLED_WITHIN, |_| {
+                        Ok(self.watch.those_that(Milestone::Broken)?.is_empty())
+                    })?;
                     self.set_outage(Outage { deposits: true, ..Outage::default() })?;
                 }
                 let missing = wanted - there.len();
@@ -187,7 +175,7 @@ impl<'a> StageEntry<'a> {
                 started.extend(self.start(u32::try_from(missing).unwrap_or(u32::MAX))?);
             }
         }
-        let there = self.wait_for(milestone, &started, wanted)?;
+        let there = self.watch.wait_for(milestone, &started, wanted)?;
         entered.transfers.extend(there);
         Ok(())
     }
@@ -202,18 +190,18 @@ impl<'a> StageEntry<'a> {
         if !self.bank.outage()?.is_any() {
             return Ok(());
         }
-        if !self.those_that(Milestone::HeldAtDeposit)?.is_empty() {
+        if !self.watch.those_that(Milestone::HeldAtDeposit)?.is_empty() {
             self.place(modules::current_stage(self.project), entered)?;
         }
         self.set_outage(Outage::default())?;
         // What does not get through under this code is not lost: it waits for code with which it does.
-        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_deposit)))
+        self.watch.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_deposit)))
     }
 
     /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
     /// be able to go on with. What has failed before is not waited for.
     fn let_settle(&self) -> Result<()> {
-        self.wait_until(SETTLED_WITHIN, |found| {
+        self.watch.wait_until(SETTLED_WITHIN, |found| {
             let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
             Ok(stuck.len() >= found.running)
         })
@@ -223,7 +211,7 @@ impl<'a> StageEntry<'a> {
     /// the stage's own.
     fn let_through(&self) -> Result<()> {
         self.retry(&self.stuck_on_activities()?)?;
-        self.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_activity)))?;
+        self.watch.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_activity)))?;
         self.let_settle()
     }
 
@@ -273,7 +261,7 @@ impl<'a> StageEntry<'a> {
         let running = modules::is_in_place(self.project, stage)
             && BuildState::of(&control::ask(self.state, &Request::Status)?) == Some(BuildState::Ok);
         let saved = modules::enter(self.project, stage)?;
-        // At once: whatever comes next may fail or be broken off.
+        // At once: whatever comes next may fail or be interrupted.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
             saved.tell(self.project);
         }
@@ -309,86 +297,8 @@ impl<'a> StageEntry<'a> {
         Ok(started)
     }
 
-    /// Waits until so many of these transfers have come so far, and returns which.
-    fn wait_for(&self, milestone: Milestone, among: &[String], number: usize) -> Result<Vec<String>> {
-        let begin = Instant::now();
-        loop {
-            let mut there = self.those_that(milestone)?;
-            there.retain(|id| among.contains(id));
-            if there.len() >= number {
-                let which = match there.len() {
-                    1 => "it".to_owned(),
-                    all if all == among.len() => format!("all {all}"),
-                    some => some.to_string(),
-                };
-                self.tell(format_args!("{which} {}", words(milestone, there.len() == 1)));
-                return Ok(there);
-            }
-            if begin.elapsed() > self.longer_if_shared(MILESTONE_TIMEOUT) {
-                bail!(
-                    "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
-                    there.len(),
-                    words(milestone, there.len() == 1)
-                );
-            }
-            thread::sleep(self.period());
-        }
-    }
-
-    /// The transfers that have come so far, by Workflow Id.
-    fn those_that(&self, milestone: Milestone) -> Result<Vec<String>> {
-        let those = self.transfers()?.into_iter().filter(|transfer| milestone.is_so(transfer));
-        Ok(those.map(|transfer| transfer.workflow_id).collect())
-    }
-
-    /// The transfers that are under way or ended last.
-    fn transfers(&self) -> Result<Vec<Transfer>> {
-        let runs = self.reader.borrow_mut().latest()?;
-        Ok(Facts::new(runs, &[], String::new(), Vec::new()).transfers)
-    }
-
-    /// Asks until it is so, as long as a transfer gets on, and for so long after none does any more; but not for ever.
-    fn wait_until(&self, within: Duration, is_so: impl Fn(&Found) -> Result<bool>) -> Result<()> {
-        let (within, longest) = (self.longer_if_shared(within), self.longer_if_shared(MOVING_FOR));
-        let begin = Instant::now();
-        let (mut before, mut moved, mut is_told) = (None, begin, false);
-        loop {
-            let found = stuck::find(&self.server, usize::MAX)?;
-            // What the server has not told of may be either.
-            if found.unknown.is_empty() {
-                if is_so(&found)? {
-                    return Ok(());
-                }
-                let now = Some((found.running, found.events));
-                if now != before {
-                    (before, moved) = (now, Instant::now());
-                }
-            }
-            if moved.elapsed() >= within || begin.elapsed() >= longest {
-                return Ok(());
-            }
-            // On a terminal: elsewhere nobody wonders.
-            if begin.elapsed() > FELT && !is_told && io::stderr().is_terminal() {
-                self.tell(format_args!("waiting for the transfers under way to come to a rest"));
-                is_told = true;
-            }
-            thread::sleep(self.period());
-        }
-    }
-
-    /// A service that many share has more to do, and so has who goes on too early.
-    fn longer_if_shared(&self, time: Duration) -> Duration {
-        if self.state.remote_service.is_some() { 3 * time } else { time }
-    }
-
-    fn period(&self) -> Duration {
-        if self.state.remote_service.is_some() { SHARED_POLL_INTERVAL } else { POLL_INTERVAL }
-    }
-
     fn tell(&self, words: std::fmt::Arguments<'_>) {
-        if !self.quiet {
-            stderrln!("{words}");
-        }
+        self.watch.tell(words);
     }
 }
 
@@ -410,20 +320,4 @@ pub fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
         follow(project, ask)
     };
     built.map(drop).context("the modules are in place, but the worker was not restarted")
-}
-
-/// What has become of one or of several transfers that have come so far.
-fn words(milestone: Milestone, one: bool) -> &'static str {
-    match (milestone, one) {
-        (Milestone::FailsToWithdraw, true) => "fails to withdraw",
-        (Milestone::FailsToWithdraw, false) => "fail to withdraw",
-        (Milestone::Stuck, true) => "fails and is tried again",
-        (Milestone::Stuck, false) => "fail and are tried again",
-        (Milestone::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
-        (Milestone::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
-        (Milestone::Broken, true) => "does not fit the changed code",
-        (Milestone::Broken, false) => "do not fit the changed code",
-        (Milestone::OutOfAttempts, true) => "has failed for good",
-        (Milestone::OutOfAttempts, false) => "have failed for good",
-    }
 }

@@ -1,7 +1,7 @@
-//! The one process that starts a lab's services, watches over them and ends them.
+//! The one process that starts a lab's services, watches over them and ends them. The file is long because the processes have one
+//! owner: a single loop, which records each before it starts, and whose state no other file changes.
 //!
-//! A single loop owns the processes. Other threads wait for signals, requests, builds and changed
-//! files, and send what they see to it as events.
+//! Other threads wait for signals, requests, builds and changed files, and send what they see to that loop as events.
 
 use std::{
     collections::BTreeMap,
@@ -31,12 +31,13 @@ use serde_json::{Value, json};
 use crate::{
     attach,
     build::{self, Output},
+    class_files,
     control::{self, Reply, Request},
     executables::Executables,
     logs, ports,
     process::{self, Ending, Identity},
     remote_service,
-    reporter::{self, Reporter},
+    reporter::Reporter,
     services::{self, SERVICES, Service, Setup},
     signals,
     stage_entry::StageEntry,
@@ -368,7 +369,7 @@ impl Supervisor {
         }
         self.state.ready = true;
         if let Err(error) = self.record() {
-            // What is written down while the lab ends, and maybe finds room, must not say that it is ready.
+            // What is recorded while the lab ends, and maybe finds room, must not say that it is ready.
             self.state.ready = false;
             return Err(error);
         }
@@ -522,7 +523,7 @@ impl Supervisor {
         self.publish();
     }
 
-    /// Starts cargo, once it is written down.
+    /// Starts cargo, once it is recorded.
     fn spawn_build(&mut self, output: Output) -> Result<Child> {
         let mut child = build::gated(
             &self.setup.project,
@@ -658,7 +659,7 @@ impl Supervisor {
         self.state.remote_service = self.setup.remote_service.clone();
         self.record()?;
         if !self.state.ready {
-            reporter::check_name(&self.setup)?;
+            class_files::check_name(&self.setup)?;
         }
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
@@ -779,7 +780,7 @@ impl Supervisor {
         let supervised = &mut self.services[at];
         supervised.child = Some(child);
         supervised.begun = Instant::now();
-        // Written down first, let go then. One that is not let go ends by itself.
+        // Recorded first, let go then. One that is not let go ends by itself.
         self.record()?;
         let_go(go);
         Ok(())

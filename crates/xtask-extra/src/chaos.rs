@@ -18,7 +18,7 @@ use xtask::args::{example, flag, json_flag};
 use xtask::extra::about;
 
 /// The stage whose code survives everything.
-const MENDED: &str = "fix-activity";
+const FIXED: &str = "fix-activity";
 
 pub(crate) fn command() -> Command {
     let number = |name: &'static str, default: &'static str, help: &'static str| {
@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
                 .long("seed")
                 .value_name("N")
                 .value_parser(value_parser!(u64))
-                .help("What stands for the transfers, targets and pauses; without it, one by chance"),
+                .help("Seed of the transfers, targets and pauses (default: random)"),
         )
         .arg(flag("keep", "Keep the folder in which it was done, until the next run"))
         .arg(json_flag())
@@ -58,16 +58,17 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, "chaos", &executables, cli)?;
-    let mended = STAGES.iter().find(|stage| stage.name == MENDED).context("there is no mended stage")?;
+    let fixed =
+        STAGES.iter().find(|stage| stage.name == FIXED).context("there is no stage with the fixes")?;
     shadow.put_in_place(&[
-        (lab::LIVE_WORKFLOW, mended.workflow.source),
-        (lab::LIVE_ACTIVITIES, mended.activities.source),
+        (lab::LIVE_WORKFLOW, fixed.workflow.source),
+        (lab::LIVE_ACTIVITIES, fixed.activities.source),
     ])?;
     let outcome = chaos::run(&shadow, &plan);
     let took = begin.elapsed().as_secs_f64();
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("the chaos run was broken off; nothing of it is left running");
+        bail!("the chaos run was interrupted; nothing of it is left running");
     }
     let folder = project.display(&shadow.project.root);
     if arguments.get_flag("keep") || outcome.is_err() {

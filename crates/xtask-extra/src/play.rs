@@ -77,7 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("the play was broken off; nothing of it is left running");
+        bail!("the play was interrupted; nothing of it is left running");
     }
     let failed = results.iter().filter(|played| played.failure.is_some()).count();
     let folder = project.display(&shadow.project.root);

@@ -16,7 +16,7 @@ use lab_client::{
 
 use crate::args::{example, flag};
 use checkout::project::Project;
-use supervisor::{attach, reporter};
+use supervisor::{attach, class_files};
 use terminal::{Usage, stderrln, stdoutln};
 
 /// How long the lab may take to pass it on.
@@ -54,12 +54,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
              cargo xtask lab start --address HOST:7233 --learner YOUR-NAME; a hint is always there: cargo xtask hint"
         );
     };
-    if help.is_none() && reporter::help(project).is_none() {
+    if help.is_none() && class_files::help(project).is_none() {
         stdoutln!("you have not asked for help");
         return Ok(ExitCode::SUCCESS);
     }
-    let lab = reporter::lab_id(project)?;
-    reporter::ask_for_help(project, help.as_ref())?;
+    let lab = class_files::lab_id(project)?;
+    class_files::ask_for_help(project, help.as_ref())?;
 
     let server = Server::new(&state.endpoints());
     let begin = Instant::now();

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::args::{self, example, flag, json_flag, text};
 use checkout::{
-    modules::{self, Backup},
+    backups::{self, Backup},
+    modules,
     project::Project,
 };
 use lab_client::state::State;
@@ -200,7 +201,7 @@ fn complete_list(project: &Project) -> Vec<Backup> {
     if let Err(error) = modules::complete(project) {
         stderrln!("warning: {error:#}");
     }
-    modules::list(project)
+    backups::list(project)
 }
 
 fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {

@@ -54,7 +54,7 @@ fn a_play_leaves_a_learners_lab_alone_and_nothing_behind() {
     send_signal(play.process.id(), "TERM");
     let output = play.process.wait_with_output().expect("it was started");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && said.contains("broken off"), "{output:?}");
+    assert!(output.status.code() == Some(1) && said.contains("interrupted"), "{output:?}");
     assert!(!play.pids.iter().any(|&pid| is_alive(pid)), "{:?}", play.pids);
     assert!(!checkout.path(&play.folder).exists());
 

@@ -17,6 +17,7 @@ use dev_server::DevServer;
 use lab_client::{Endpoints, class, http, temporal::Server};
 use serde_json::{Value, json};
 
+use super::process_usage::{ProcessUsage, child_of};
 use crate::class::{self as rehearse, Rehearsal, Rehearsed};
 use checkout::project::{Project, make_private};
 use supervisor::{
@@ -117,20 +118,9 @@ impl Service {
         Ok(service)
     }
 
-    /// Its processor time so far, in seconds, where the system tells.
-    fn cpu(&self) -> Option<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
-        // Linux counts in hundredths of a second, whatever the kernel's own clock does.
-        Some((ticks(11)? + ticks(12)?) / 100.0)
-    }
-
-    /// The most memory that it had, in MB, where the system tells.
-    fn memory(&self) -> Option<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+    /// What it has used so far, where that is known.
+    fn usage(&self) -> Option<ProcessUsage> {
+        ProcessUsage::of(self.pid)
     }
 
     /// How many requests it has answered, by its own count.
@@ -151,45 +141,32 @@ impl Drop for Service {
     }
 }
 
-/// The process that the shell has started, by its executable.
-fn child_of(shell: u32, executable: &Path) -> Option<u32> {
-    let executable = fs::canonicalize(executable).ok()?;
-    let entries = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        parent == Some(shell) && fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == executable)
-    })
-}
-
 /// What was measured with so many learners.
 pub struct Figures {
     learners: usize,
     failed: usize,
     seconds: f64,
-    cpu: Option<f64>,
-    memory: Option<f64>,
+    usage: Option<ProcessUsage>,
     requests: Option<f64>,
-    /// From each saved mend until all goals were reached, sorted.
-    mends: Vec<f64>,
+    /// From each saved fix until all goals were reached, sorted.
+    fixes: Vec<f64>,
     /// How long the board takes to be asked for, in milliseconds.
     board: f64,
     /// How many learners it shows at the last stage with all goals reached.
     shown: usize,
     /// Of one learner, what Temporal Cloud would count.
-    actions: Actions,
+    actions: u64,
 }
 
 impl Figures {
     fn read(service: &Service, all: &[Rehearsed], took: Duration) -> Result<Figures> {
-        let mut mends: Vec<f64> = all.iter().flat_map(|one| &one.mends).map(Duration::as_secs_f64).collect();
-        mends.sort_by(f64::total_cmp);
-        let cpu = service.cpu();
+        let mut fixes: Vec<f64> = all.iter().flat_map(|one| &one.fixes).map(Duration::as_secs_f64).collect();
+        fixes.sort_by(f64::total_cmp);
+        let usage = service.usage();
         let requests = service.requests();
         let actions = match all.first() {
-            Some(one) => Actions::of(service, &one.learner)?,
-            None => Actions::default(),
+            Some(one) => actions_of(service, &one.learner)?,
+            None => 0,
         };
         let server = Server::new(&Endpoints::own(&service.http, "", ""));
         let begin = Instant::now();
@@ -204,10 +181,9 @@ impl Figures {
             learners: all.len(),
             failed: all.iter().filter(|one| one.failure.is_some()).count(),
             seconds: took.as_secs_f64(),
-            cpu,
-            memory: service.memory(),
+            usage,
             requests,
-            mends,
+            fixes,
             actions,
         })
     }
@@ -230,28 +206,21 @@ impl Figures {
             Some(value) => stdoutln!("  {what:<46} {value:>10.2} {unit}"),
             None => stdoutln!("  {what:<46} {:>10} {unit}", "?"),
         };
-        line("the service's processor time", self.cpu, "s");
-        line("  for each learner", of_one(self.cpu), "s");
-        line("the most memory that it had", self.memory, "MB");
+        let cpu = self.usage.map(|usage| usage.cpu);
+        line("the service's processor time", cpu, "s");
+        line("  for each learner", of_one(cpu), "s");
+        line("the most memory that it had", self.usage.map(|usage| usage.peak_memory), "MB");
         line("requests that it answered", self.requests, "");
         line("  in a second", self.requests.map(|requests| requests / self.seconds), "");
         line("  for each learner", of_one(self.requests), "");
         line(
-            "from a saved mend to all goals, in the middle",
-            self.mends.get(self.mends.len() / 2).copied(),
+            "from a saved fix to all goals, in the middle",
+            self.fixes.get(self.fixes.len() / 2).copied(),
             "s",
         );
-        line("  at most", self.mends.last().copied(), "s");
         line("the board, each time", Some(self.board), "ms");
         line("  learners that it shows with everything reached", Some(self.shown as f64), "");
-        line("actions of a learner, as Temporal Cloud counts", Some(self.actions.all() as f64), "");
-        line("  of which Activities, with their retries", Some(self.actions.activities as f64), "");
-        line("  Workflows and resets", Some(self.actions.workflows as f64), "");
-        line(
-            "  Search Attributes and markers",
-            Some((self.actions.attributes + self.actions.markers) as f64),
-            "",
-        );
+        line("actions of a learner, as Temporal Cloud counts", Some(self.actions as f64), "");
     }
 
     /// The same for a program.
@@ -260,65 +229,50 @@ impl Figures {
             "learners": self.learners,
             "failed": self.failed,
             "seconds": self.seconds,
-            "service_cpu_seconds": self.cpu,
-            "service_memory_mb": self.memory,
+            "service_cpu_seconds": self.usage.map(|usage| usage.cpu),
+            "service_memory_mb": self.usage.map(|usage| usage.peak_memory),
             "service_requests": self.requests,
-            "mend_to_goals_seconds": self.mends,
+            "mend_to_goals_seconds": self.fixes,
             "board_ms": self.board,
             "shown_on_board": self.shown,
-            "actions_of_one": self.actions.all(),
+            "actions_of_one": self.actions,
         })
     }
 }
 
-/// What Temporal Cloud would count of a learner's Workflows, by their Event Histories.
-#[derive(Debug, Default, PartialEq)]
-struct Actions {
-    workflows: u64,
-    activities: u64,
-    attributes: u64,
-    markers: u64,
-    others: u64,
+/// How many actions Temporal Cloud would count of a learner's Workflows, by their Event Histories.
+fn actions_of(service: &Service, learner: &str) -> Result<u64> {
+    let server = Server::new(&Endpoints::own(&service.http, "", ""));
+    let query = format!("TaskQueue=\"{}\"", contract::task_queue(Some(learner)));
+    let mut actions = 0;
+    // A reset copies the events before it into the new run, as they were: they were counted before.
+    let mut seen = BTreeSet::new();
+    for run in server.list(&query, usize::MAX)? {
+        actions += 1;
+        let history = server.history(&run)?;
+        for event in history["events"].as_array().into_iter().flatten() {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            if seen.insert((run.workflow_id.clone(), text("eventTime"), text("eventType"))) {
+                actions += actions_in(event);
+            }
+        }
+    }
+    Ok(actions)
 }
 
-impl Actions {
-    fn all(&self) -> u64 {
-        self.workflows + self.activities + self.attributes + self.markers + self.others
-    }
-
-    fn of(service: &Service, learner: &str) -> Result<Actions> {
-        let server = Server::new(&Endpoints::own(&service.http, "", ""));
-        let query = format!("TaskQueue=\"{}\"", contract::task_queue(Some(learner)));
-        let mut actions = Actions::default();
-        // A reset copies the events before it into the new run, as they were: they were counted before.
-        let mut seen = BTreeSet::new();
-        for run in server.list(&query, usize::MAX)? {
-            actions.workflows += 1;
-            let history = server.history(&run)?;
-            for event in history["events"].as_array().into_iter().flatten() {
-                let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-                if seen.insert((run.workflow_id.clone(), text("eventTime"), text("eventType"))) {
-                    actions.count(event);
-                }
-            }
+/// How many actions an event stands for.
+fn actions_in(event: &Value) -> u64 {
+    match event["eventType"].as_str().unwrap_or_default() {
+        // With the attempt that ended it: the first one and each retry are an action.
+        "EVENT_TYPE_ACTIVITY_TASK_STARTED" => {
+            event["activityTaskStartedEventAttributes"]["attempt"].as_u64().unwrap_or(1)
         }
-        Ok(actions)
-    }
-
-    fn count(&mut self, event: &Value) {
-        match event["eventType"].as_str().unwrap_or_default() {
-            // With the attempt that ended it: the first one and each retry are an action.
-            "EVENT_TYPE_ACTIVITY_TASK_STARTED" => {
-                let attempt = &event["activityTaskStartedEventAttributes"]["attempt"];
-                self.activities += attempt.as_u64().unwrap_or(1);
-            }
-            "EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES" => self.attributes += 1,
-            "EVENT_TYPE_MARKER_RECORDED" => self.markers += 1,
-            "EVENT_TYPE_TIMER_STARTED"
-            | "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED"
-            | "EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED" => self.others += 1,
-            _ => {}
-        }
+        "EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"
+        | "EVENT_TYPE_MARKER_RECORDED"
+        | "EVENT_TYPE_TIMER_STARTED"
+        | "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED"
+        | "EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED" => 1,
+        _ => 0,
     }
 }
 
@@ -328,18 +282,17 @@ mod tests {
 
     #[test]
     fn each_attempt_of_an_activity_is_an_action() {
-        let mut actions = Actions::default();
-        for (kind, attributes) in [
-            ("EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", json!({})),
-            ("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", json!({})),
-            ("EVENT_TYPE_ACTIVITY_TASK_STARTED", json!({ "attempt": 4 })),
-            ("EVENT_TYPE_ACTIVITY_TASK_STARTED", json!({ "attempt": 1 })),
-            ("EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", json!({})),
-            ("EVENT_TYPE_MARKER_RECORDED", json!({})),
-            ("EVENT_TYPE_TIMER_STARTED", json!({})),
+        for (kind, attributes, actions) in [
+            ("EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", json!({}), 0),
+            ("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", json!({}), 0),
+            ("EVENT_TYPE_ACTIVITY_TASK_STARTED", json!({ "attempt": 4 }), 4),
+            ("EVENT_TYPE_ACTIVITY_TASK_STARTED", json!({ "attempt": 1 }), 1),
+            ("EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", json!({}), 1),
+            ("EVENT_TYPE_MARKER_RECORDED", json!({}), 1),
+            ("EVENT_TYPE_TIMER_STARTED", json!({}), 1),
         ] {
-            actions.count(&json!({ "eventType": kind, "activityTaskStartedEventAttributes": attributes }));
+            let event = json!({ "eventType": kind, "activityTaskStartedEventAttributes": attributes });
+            assert_eq!(actions_in(&event), actions, "{kind}");
         }
-        assert_eq!(actions, Actions { workflows: 0, activities: 5, attributes: 1, markers: 1, others: 1 });
     }
 }

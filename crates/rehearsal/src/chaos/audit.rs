@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use contract::{Money, RefusalKind};
 use lab::{Facts, Status, Transfer};
-use lab_client::bank::Bank;
 use serde_json::Value;
 
-use super::plan::{Order, Plan};
+use super::{
+    ledger::{check_ledger, money, plus, text},
+    plan::{Order, Plan},
+};
 
 /// What the server and the bank have.
 pub(super) struct Recorded {
@@ -38,21 +40,6 @@ pub struct Tally {
     pub total: Money,
 }
 
-/// The whole ledger.
-pub(super) fn entries(bank: &Bank) -> Result<Vec<Value>> {
-    let (mut entries, mut after) = (Vec::new(), 0);
-    loop {
-        let mut page = bank.entries(&format!("after={after}"))?;
-        if let Value::Array(some) = page["entries"].take() {
-            entries.extend(some);
-        }
-        match page["next"].as_u64() {
-            Some(next) => after = next,
-            None => return Ok(entries),
-        }
-    }
-}
-
 /// Goes through everything.
 ///
 /// # Errors
@@ -62,9 +49,9 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     let mut tally = Tally::default();
     for account in recorded.accounts["accounts"].as_array().into_iter().flatten() {
         let number = account["account_number"].as_str().unwrap_or_default();
-        let (held, booked) = (money(&account["balance"])?, balances.get(number).copied());
-        if booked != Some(held) {
-            bail!("{number} holds {held}, but its entries come to {booked:?}; see GET /entries of the bank");
+        let (held, entered) = (money(&account["balance"])?, balances.get(number).copied());
+        if entered != Some(held) {
+            bail!("{number} holds {held}, but its entries come to {entered:?}; see GET /entries of the bank");
         }
     }
     for entry in &recorded.entries {
@@ -116,37 +103,6 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
         );
     }
     Ok(tally)
-}
-
-/// Whether the ledger adds up, at any moment: each balance follows from the one before and is never below zero, and no
-/// transfer's money has moved twice. Returns what each account holds.
-pub(super) fn check_ledger(entries: &[Value]) -> Result<BTreeMap<String, Money>> {
-    let mut balances: BTreeMap<String, Money> = BTreeMap::new();
-    let mut moved: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
-    for entry in entries {
-        let (number, kind, amount) =
-            (text(entry, "account_number"), text(entry, "kind"), money(&entry["amount"])?);
-        let before = balances.get(number).copied();
-        let after = match (kind, before) {
-            ("open", None) => amount,
-            ("deposit" | "refund", Some(before)) => plus(before, amount.cents())?,
-            ("withdraw", Some(before)) => plus(before, -amount.cents())?,
-            _ => bail!("entry {} of the ledger is out of order: {entry}", entry["id"]),
-        };
-        if after < Money::ZERO {
-            bail!("entry {} of the ledger takes {number} below zero: {entry}", entry["id"]);
-        }
-        if money(&entry["balance"])? != after {
-            bail!("entry {} of the ledger should leave {after} in {number}: {entry}", entry["id"]);
-        }
-        balances.insert(number.to_owned(), after);
-        if let Some(transfer) = entry["transfer"].as_str()
-            && let Some(first) = moved.insert((transfer, kind), entry)
-        {
-            bail!("the ledger has two entries of one kind for one transfer: {first} and {entry}");
-        }
-    }
-    Ok(balances)
 }
 
 /// Whether a transfer has ended as it may, and the ledger has of it what it says.
@@ -214,21 +170,6 @@ fn is_of_nobody(entry: &Value, facts: &Facts) -> bool {
     match entry["transfer"].as_str() {
         Some(transfer) => !facts.transfers.iter().any(|known| known.original_run == transfer),
         None => text(entry, "kind") != "open",
-    }
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_default()
-}
-
-fn money(value: &Value) -> Result<Money> {
-    lab::money(value).with_context(|| format!("the bank says {value} where an amount should be"))
-}
-
-fn plus(money: Money, cents: i64) -> Result<Money> {
-    match money.checked_add(Money::from_cents(cents)) {
-        Some(sum) => Ok(sum),
-        None => bail!("{money} and {cents} cents are more than an account can hold"),
     }
 }
 
@@ -308,8 +249,8 @@ mod tests {
         json!({ "id": id, "account_number": account, "kind": kind, "amount": amount, "balance": balance, "transfer": transfer })
     }
 
-    /// The books with these entries behind the opening of two accounts with 10.00 each.
-    fn books(runs: Vec<(String, lab::Run)>, more: &[(&str, &str, f64, f64)]) -> Recorded {
+    /// The ledger with these entries behind the opening of two accounts with 10.00 each.
+    fn ledger(runs: Vec<(String, lab::Run)>, more: &[(&str, &str, f64, f64)]) -> Recorded {
         let mut entries =
             vec![entry(1, "account_A", "open", 10.0, 10.0), entry(2, "account_B", "open", 10.0, 10.0)];
         let mut held = BTreeMap::from([("account_A", 10.0), ("account_B", 10.0)]);
@@ -335,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_transfer_that_moved_its_money_once_is_counted() {
-        let tally = audit(&plan(None), &books(vec![completed()], &[TAKEN, PAID])).expect("nothing is wrong");
+        let tally = audit(&plan(None), &ledger(vec![completed()], &[TAKEN, PAID])).expect("nothing is wrong");
         assert_eq!((tally.completed, tally.calls, tally.attempts), (1, 4, 8));
         assert_eq!((tally.total.cents(), tally.entries["withdraw"]), (2000, (1, Money::from_cents(250))));
-        let tally = audit(&plan(None), &books(vec![failed("InsufficientFunds")], &[]));
+        let tally = audit(&plan(None), &ledger(vec![failed("InsufficientFunds")], &[]));
         // Its history has a withdrawal that the ledger has not.
         assert!(tally.is_err());
     }
@@ -346,54 +287,54 @@ mod tests {
     #[test]
     fn money_that_moved_twice_is_found() {
         let again = ("account_A", "withdraw", 2.5, 5.0);
-        finds(&plan(None), &books(vec![completed()], &[TAKEN, again, PAID]), "two entries of one kind");
+        finds(&plan(None), &ledger(vec![completed()], &[TAKEN, again, PAID]), "two entries of one kind");
     }
 
     #[test]
     fn money_that_has_not_arrived_is_found() {
-        finds(&plan(None), &books(vec![completed()], &[TAKEN]), "hold 17.50 now");
+        finds(&plan(None), &ledger(vec![completed()], &[TAKEN]), "hold 17.50 now");
     }
 
     #[test]
     fn a_balance_that_does_not_follow_is_found() {
         finds(
             &plan(None),
-            &books(vec![completed()], &[TAKEN, ("account_B", "deposit", 2.5, 12.0)]),
+            &ledger(vec![completed()], &[TAKEN, ("account_B", "deposit", 2.5, 12.0)]),
             "should leave 12.50",
         );
-        finds(&plan(None), &books(vec![], &[("account_A", "withdraw", 12.5, -2.5)]), "below zero");
-        let mut recorded = books(vec![completed()], &[TAKEN, PAID]);
+        finds(&plan(None), &ledger(vec![], &[("account_A", "withdraw", 12.5, -2.5)]), "below zero");
+        let mut recorded = ledger(vec![completed()], &[TAKEN, PAID]);
         recorded.accounts["accounts"][0]["balance"] = json!(7);
         finds(&plan(None), &recorded, "account_A holds 7.00");
     }
 
     #[test]
     fn an_entry_that_nobody_asked_for_is_found() {
-        let mut recorded = books(vec![completed()], &[TAKEN, PAID]);
+        let mut recorded = ledger(vec![completed()], &[TAKEN, PAID]);
         recorded.entries[2]["transfer"] = Value::Null;
         finds(&plan(None), &recorded, "is of no transfer");
     }
 
     #[test]
     fn a_transfer_that_is_lost_or_unknown_or_there_twice_is_found() {
-        finds(&plan(None), &books(vec![], &[]), "it is not there");
+        finds(&plan(None), &ledger(vec![], &[]), "it is not there");
         let (_, unknown) = completed();
-        finds(&plan(None), &books(vec![("u".to_owned(), unknown)], &[TAKEN, PAID]), "nobody has started");
+        finds(&plan(None), &ledger(vec![("u".to_owned(), unknown)], &[TAKEN, PAID]), "nobody has started");
         let (id, mut other) = completed();
         other.run_id = "r2".to_owned();
-        finds(&plan(None), &books(vec![completed(), (id, other)], &[TAKEN, PAID]), "started 2 times");
+        finds(&plan(None), &ledger(vec![completed(), (id, other)], &[TAKEN, PAID]), "started 2 times");
     }
 
     #[test]
     fn a_transfer_that_ended_as_it_may_not_is_found() {
         let moved = [TAKEN, PAID];
-        finds(&plan(Some(RefusalKind::UnknownAccount)), &books(vec![completed()], &moved), "cannot have");
-        finds(&plan(None), &books(vec![failed("KeyReused")], &[]), "another reason");
-        finds(&plan(None), &books(vec![failed("InsufficientFunds")], &moved), "not where it was");
+        finds(&plan(Some(RefusalKind::UnknownAccount)), &ledger(vec![completed()], &moved), "cannot have");
+        finds(&plan(None), &ledger(vec![failed("KeyReused")], &[]), "another reason");
+        finds(&plan(None), &ledger(vec![failed("InsufficientFunds")], &moved), "not where it was");
         let terminated = run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED", json!({})));
-        finds(&plan(None), &books(vec![terminated], &moved), "WorkflowExecutionTerminated");
+        finds(&plan(None), &ledger(vec![terminated], &moved), "WorkflowExecutionTerminated");
         let open = run(event(14, "EVENT_TYPE_TIMER_STARTED", json!({})));
-        finds(&plan(None), &books(vec![open], &moved), "neither completed nor failed");
+        finds(&plan(None), &ledger(vec![open], &moved), "neither completed nor failed");
     }
 
     #[test]
@@ -401,6 +342,6 @@ mod tests {
         let claims = json!({ "success": false });
         let claimed =
             run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED", json!({ "result": [claims] })));
-        finds(&plan(None), &books(vec![claimed], &[TAKEN, PAID]), "its result is");
+        finds(&plan(None), &ledger(vec![claimed], &[TAKEN, PAID]), "its result is");
     }
 }

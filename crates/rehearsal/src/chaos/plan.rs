@@ -90,7 +90,7 @@ impl Order {
     }
 }
 
-/// What is killed next. Of every ten kills each part has its share, in an order by chance.
+/// What is killed next. Of every ten kills each part has its share, in a random order.
 pub struct Targets {
     dice: Seeded,
     ahead: Vec<&'static str>,

@@ -22,10 +22,11 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{
-    audit::{self, Recorded},
+    audit::Recorded,
+    ledger::{self, check_ledger},
     plan::{Order, Plan, SUPERVISOR, Targets},
 };
-use crate::shadow::{BROKEN_OFF, Shadow};
+use crate::shadow::{INTERRUPTED, Shadow};
 use lab_client::state::State;
 use supervisor::process::{self, Identity};
 use terminal::{duration, stderrln};
@@ -134,7 +135,7 @@ impl Storm<'_> {
         let end = Instant::now() + time;
         loop {
             if self.is_over.load(Ordering::Relaxed) {
-                bail!("{BROKEN_OFF}");
+                bail!("{INTERRUPTED}");
             }
             self.shadow.pause(POLL_INTERVAL.min(end.saturating_duration_since(Instant::now())))?;
             if Instant::now() >= end {
@@ -311,8 +312,8 @@ impl Storm<'_> {
     /// Whether the ledger adds up, as far as it is; a bank that is down is asked the next time.
     fn look_at_the_ledger(&self) -> Result<()> {
         let Some(state) = self.lab() else { return Ok(()) };
-        match audit::entries(&Bank::new(&state.endpoints())) {
-            Ok(entries) => audit::check_ledger(&entries).map(drop),
+        match ledger::entries(&Bank::new(&state.endpoints())) {
+            Ok(entries) => check_ledger(&entries).map(drop),
             Err(error) if is_silence(&error) => Ok(()),
             Err(error) => Err(error),
         }
@@ -353,7 +354,7 @@ impl Storm<'_> {
             let history = facts::read_run(&server, run, None);
             history.map(|history| (run.workflow_id.clone(), history))
         })?;
-        Ok(Recorded { runs: histories, entries: audit::entries(&bank)?, accounts: bank.accounts()? })
+        Ok(Recorded { runs: histories, entries: ledger::entries(&bank)?, accounts: bank.accounts()? })
     }
 }
 

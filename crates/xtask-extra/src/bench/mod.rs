@@ -1,4 +1,4 @@
-//! `bench`: how fast the lab is. Figures to look at; nothing is asserted.
+//! `bench`: how fast the lab is, in the figures that its documents and texts speak of. Nothing is asserted.
 
 mod class;
 
@@ -25,7 +25,7 @@ pub(crate) fn command() -> Command {
                 .help("How many transfers to measure the throughput with"),
         )
         .arg(
-            flag("compile", "Also compile everything anew, in minutes, and measure the first start with it")
+            flag("compile", "Also compile everything again, in minutes, and measure the first start with it")
                 .conflicts_with("no-compile"),
         )
         .arg(flag("no-compile", "Do not measure how long this program takes to compile"))

@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 use crate::support::{Checkout, eventually, pid_in, send_signal};
 
 #[test]
-fn a_measurement_that_is_broken_off_leaves_neither_its_lab_nor_a_trace_in_the_live_modules() {
+fn a_measurement_that_is_interrupted_leaves_neither_its_lab_nor_a_trace_in_the_live_modules() {
     let checkout = Checkout::new("bench");
     checkout.write(lab::LIVE_WORKFLOW, "// mine");
     let mut child = checkout

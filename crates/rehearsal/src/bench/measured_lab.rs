@@ -1,0 +1,261 @@
+//! The copy of the checkout that is measured, and its lab.
+
+use std::{
+    env, fs, io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use checkout::{
+    copy,
+    project::{LAB_VARIABLE, Project, make_private},
+};
+use lab_client::{
+    new_workflow_id,
+    temporal::{Run, Server},
+};
+use serde_json::json;
+use supervisor::{
+    attach, build,
+    ports::Ports,
+    process::{self, Ending, Identity},
+    temporal_cli,
+};
+use terminal::stderrln;
+
+use super::process_usage::ProcessUsage;
+
+/// So many transfers are in progress at a time.
+pub(super) const IN_FLIGHT: usize = 50;
+/// How long a command that is interrupted may take to end what it has started.
+const GRACE: Duration = Duration::from_secs(40);
+
+/// How much is compiled for the measurements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Compile {
+    /// Nothing: what is built is measured.
+    Nothing,
+    /// The command line alone.
+    ThisProgram,
+    /// Everything, as at a first start.
+    Everything,
+}
+
+/// The checkout that is measured, and its lab. Its clones share what runs.
+#[derive(Clone)]
+pub(super) struct MeasuredLab {
+    project: Project,
+    program: PathBuf,
+    temporal_cli: PathBuf,
+    /// What has been started and not ended yet; it leads a process group.
+    child: Arc<Mutex<Option<Identity>>>,
+}
+
+impl MeasuredLab {
+    /// One that is to be at this folder; nothing is there yet.
+    pub(super) fn at(root: PathBuf, temporal_cli: PathBuf) -> Result<MeasuredLab> {
+        Ok(MeasuredLab {
+            project: Project { lab: root.join(".lab"), root },
+            program: env::current_exe().context("could not tell where this program is")?,
+            temporal_cli,
+            child: Arc::default(),
+        })
+    }
+
+    /// Copies the checkout, with what cargo has compiled in it.
+    pub(super) fn copy(&self, project: &Project, compile: Compile) -> Result<()> {
+        let _not_interrupted_midway = self.child();
+        let to = &self.project.root;
+        make_private(to).with_context(|| format!("could not make {}", to.display()))?;
+        copy::sources(&project.root, to)
+            .with_context(|| format!("could not copy the project to {}", to.display()))?;
+        let compiled = self.program.parent().unwrap_or(Path::new("target/debug"));
+        if compile != Compile::Everything && copy::compiled(compiled, to).is_err() {
+            stderrln!("what is compiled already cannot be linked to, so everything is compiled again");
+            let _ = fs::remove_dir_all(to.join("target"));
+        }
+        Ok(())
+    }
+
+    /// Ends the lab, if it runs, and removes the copy.
+    pub(super) fn clear(&self) -> Result<()> {
+        let _not_twice = self.child();
+        self.remove()
+    }
+
+    /// Ends the command that runs, then does as [`MeasuredLab::clear`]. Nothing is started after it: the process is to exit in `then`.
+    pub(super) fn interrupt(&self, then: impl FnOnce(Result<()>)) {
+        let child = self.child();
+        if let Some(child) = child.as_ref().filter(|child| process::is_alive(child)) {
+            let ending = Ending { grace: GRACE, hurry: &|| false };
+            process::end_group(child.pid, None, &ending);
+        }
+        then(self.remove());
+    }
+
+    /// Runs `cargo xtask` with these words in the measured checkout.
+    pub(super) fn xtask(&self, words: &[&str]) -> Result<()> {
+        self.run(self.command(words))
+    }
+
+    /// Starts the lab.
+    pub(super) fn start(&self, flags: &[&str]) -> Result<()> {
+        self.xtask(&[&["lab", "start", "--detach"], flags].concat())
+    }
+
+    /// What a learner types first in a fresh clone.
+    pub(super) fn first_start(&self) -> Result<()> {
+        self.run(self.cargo(&["xtask", "lab", "start", "--detach"]))
+    }
+
+    /// Compiles `xtask` into an empty folder.
+    pub(super) fn compile(&self) -> Result<()> {
+        let mut command = self.cargo(&["build", "--locked", "--quiet", "--package", "xtask"]);
+        command.env("CARGO_TARGET_DIR", self.project.root.join("compile"));
+        self.run(command)
+    }
+
+    /// The size of `target/` in GB; what cargo has linked twice is counted once.
+    pub(super) fn size_of_target(&self) -> Result<f64> {
+        let output = Command::new("du").arg("-sk").arg(self.project.root.join("target")).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let kib: f64 =
+            text.split_whitespace().next().unwrap_or_default().parse().context("du said no size")?;
+        Ok(kib * 1024.0 / 1e9)
+    }
+
+    /// The live Workflow module.
+    pub(super) fn workflow_module(&self) -> PathBuf {
+        self.project.root.join(lab::LIVE_WORKFLOW)
+    }
+
+    /// When the worker wrote its ready file, in seconds since 1970.
+    pub(super) fn ready_since(&self) -> Result<f64> {
+        let file = fs::metadata(self.project.ready_file("worker"))?;
+        let since = file.modified()?.duration_since(std::time::UNIX_EPOCH);
+        Ok(since.map_or(0.0, |since| since.as_secs_f64()))
+    }
+
+    /// The ports of the lab, which runs.
+    pub(super) fn ports(&self) -> Result<Ports> {
+        Ok(attach::attach_running(&self.project)?.ports)
+    }
+
+    /// Its Temporal server.
+    pub(super) fn server(&self) -> Result<Server> {
+        Ok(Server::new(&attach::attach_running(&self.project)?.endpoints()))
+    }
+
+    /// Starts a transfer whose accounts have enough for many.
+    pub(super) fn begin(&self, server: &Server) -> Result<Run> {
+        server.start_transfer(
+            &new_workflow_id(),
+            &json!({ "from_account": "account_A", "to_account": "account_B", "amount": 0.01 }),
+        )
+    }
+
+    /// A transfer from its start to its end.
+    pub(super) fn transfer(&self, server: &Server) -> Result<()> {
+        server.wait_closed(&self.begin(server)?)
+    }
+
+    /// So many transfers, [`IN_FLIGHT`] at a time.
+    pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<()> {
+        let begun = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let work = || -> Result<()> {
+                while begun.fetch_add(1, Ordering::Relaxed) < number {
+                    self.transfer(server)?;
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().try_for_each(|thread| {
+                thread.join().unwrap_or_else(|_| bail!("a thread that starts transfers panicked"))
+            })
+        })
+    }
+
+    /// Seconds of CPU that a service has used so far; zero where that is not known.
+    pub(super) fn cpu(&self, service: &str) -> f64 {
+        let used = || {
+            let services = attach::attach(&self.project).ok()??.services;
+            let (_, identity) = services.into_iter().find(|(name, _)| name == service)?;
+            Some(ProcessUsage::of(identity.pid)?.cpu)
+        };
+        used().unwrap_or_default()
+    }
+
+    /// What runs at the moment. While this is held, nothing else is started, and nothing is interrupted.
+    fn child(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self) -> Result<()> {
+        if self.project.in_lab("lab.json").exists() {
+            let output = self.command(&["lab", "stop"]).output().context("could not run this program")?;
+            if !output.status.success() {
+                bail!("the measured lab does not end: {}", String::from_utf8_lossy(&output.stderr));
+            }
+        }
+        match fs::remove_dir_all(&self.project.root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("could not remove {}", self.project.root.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// This program, in the measured checkout.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).env("CARGO_MANIFEST_DIR", self.project.root.join("xtask"));
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Cargo, in the measured checkout.
+    fn cargo(&self, words: &[&str]) -> Command {
+        let mut command = build::bare_cargo();
+        command.args(words);
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command.current_dir(&self.project.root).env_remove(LAB_VARIABLE).env_remove("CARGO_TARGET_DIR");
+        command.env(temporal_cli::CLI_VARIABLE, &self.temporal_cli);
+        // A group of its own: a Ctrl-C comes to this process, which ends the others in order.
+        command.stdin(Stdio::null()).process_group(0);
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, mut command: Command) -> Result<()> {
+        let mut spawn = || -> io::Result<Child> {
+            let mut started = self.child();
+            let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+            *started = process::identify(child.id());
+            Ok(child)
+        };
+        let output = spawn().and_then(Child::wait_with_output);
+        *self.child() = None;
+        let output = output.with_context(|| format!("could not run {}", command_line(&command)))?;
+        if !output.status.success() {
+            bail!("{} failed: {}", command_line(&command), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+}
+
+fn command_line(command: &Command) -> String {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    arguments.join(" ")
+}

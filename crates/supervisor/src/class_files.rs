@@ -1,0 +1,91 @@
+//! What a lab keeps for its class: the number that tells it from another of the same name, and what its learner asks for.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use checkout::project::Project;
+use lab_client::{
+    class::{self, Help},
+    temporal::Server,
+    time,
+};
+use serde_json::Value;
+
+use crate::services::Setup;
+
+/// The file with what the learner asks for.
+pub const HELP_FILE: &str = "help.json";
+/// The file with the number that tells this lab from another of the same name.
+const LAB_FILE: &str = "class-lab";
+
+/// What the learner asks for, if anything.
+pub fn help(project: &Project) -> Option<Help> {
+    let text = fs::read_to_string(project.in_lab(HELP_FILE)).ok()?;
+    Help::from_json(&serde_json::from_str::<Value>(&text).ok()?)
+}
+
+/// The number that tells this lab from another of the same name.
+pub fn lab_id(project: &Project) -> Result<String> {
+    let path = project.in_lab(LAB_FILE);
+    match fs::read_to_string(&path) {
+        Ok(id) if id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()) => Ok(id),
+        _ => {
+            let id = format!("{:016x}", fastrand::u64(..));
+            files::replace(&path, id.as_bytes(), 0o600)
+                .with_context(|| format!("could not write {}", path.display()))?;
+            Ok(id)
+        }
+    }
+}
+
+/// That no other lab reports under this learner's name at this moment: two would take one another's tasks, and one that begins
+/// anew would end the other's transfers.
+pub fn check_name(setup: &Setup) -> Result<()> {
+    let endpoints = setup.endpoints();
+    let Some(learner) = &endpoints.learner else { return Ok(()) };
+    let Some(held) = class::last(&Server::new(&endpoints), learner)? else { return Ok(()) };
+    let age = time::now().as_secs_f64() - held.taken;
+    let is_there = !held.report.stopped && age < class::SILENT_AFTER;
+    if is_there && held.report.lab != lab_id(&setup.project)? {
+        bail!(
+            "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
+             older lab of yours, stop that, or wait for three minutes",
+            terminal::duration(age.max(0.0))
+        );
+    }
+    Ok(())
+}
+
+/// Records what the learner asks for; nothing takes it back.
+///
+/// # Errors
+/// The lab's folder cannot be written to.
+pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
+    match help {
+        Some(help) => project.write_json(HELP_FILE, &help.to_json()),
+        None => project.remove_json(HELP_FILE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read_as_it_was_written_and_taken_back() {
+        let root = std::env::temp_dir().join(format!("xtask-help-{}", std::process::id()));
+        fs::create_dir(&root).expect("temporary folders can be made");
+        let project = Project { root: root.clone(), lab: root.clone() };
+        assert_eq!(help(&project), None);
+        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
+        ask_for_help(&project, asked.as_ref()).expect("it can be written");
+        assert_eq!(help(&project), asked);
+        let id = lab_id(&project).expect("it can be written");
+        assert_eq!(lab_id(&project).expect("it is there"), id);
+        for _ in 0..2 {
+            ask_for_help(&project, None).expect("it can be taken back");
+            assert_eq!(help(&project), None);
+        }
+        fs::remove_dir_all(root).expect("it is there");
+    }
+}
