@@ -7,7 +7,7 @@ use std::sync::{
 
 use testbed::until;
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 
@@ -38,9 +38,9 @@ impl Proxy {
     }
 
     async fn pass(&self, mut client: TcpStream, server: &str) {
-        // The service asks once on each connection, so a connection's first line is a request.
-        let line = first_line(&client).await;
-        self.asked().push(line);
+        // The service asks once on each connection, so a connection's first head is that of a request.
+        let head = head_of(&mut client).await;
+        self.asked().push(head.lines().next().unwrap_or_default().to_owned());
         if self.is_silent.load(Ordering::SeqCst) {
             // Held open until the client gives up.
             let _ = client.readable().await;
@@ -48,9 +48,12 @@ impl Proxy {
             let _ = tokio::io::copy(&mut client, &mut sink).await;
             return;
         }
-        if let Ok(mut server) = TcpStream::connect(server).await {
+        if let Ok(mut stream) = TcpStream::connect(server).await {
+            // The server answers only to its own name.
+            let head = head.replace(self.url.trim_start_matches("http://"), server);
             // Who hangs up is none of its business.
-            let _ = copy_bidirectional(&mut client, &mut server).await;
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = copy_bidirectional(&mut client, &mut stream).await;
         }
     }
 
@@ -84,16 +87,13 @@ impl Proxy {
     }
 }
 
-async fn first_line(client: &TcpStream) -> String {
-    let mut head = [0; 4096];
-    loop {
-        let Ok(length) = client.peek(&mut head).await else { return String::new() };
-        if let Some(end) = head[..length].iter().position(|&byte| byte == b'\r') {
-            return String::from_utf8_lossy(&head[..end]).into_owned();
+/// The head of the request that this client sends, and what it sends with it.
+async fn head_of(client: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if !client.read_buf(&mut head).await.is_ok_and(|read| read > 0) {
+            break;
         }
-        if length == 0 || length == head.len() {
-            return String::from_utf8_lossy(&head[..length]).into_owned();
-        }
-        tokio::task::yield_now().await;
     }
+    String::from_utf8_lossy(&head).into_owned()
 }
