@@ -17,6 +17,7 @@ const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
 
 /// The commands of this file that are none.
 pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
+    let added = added_stages(text);
     let mut complaints = Vec::new();
     let mut complain = |line: usize, typed: &str, wrong: Option<String>| {
         if let Some(wrong) = wrong {
@@ -33,7 +34,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
         let words = span.strip_prefix(XTASK).filter(|rest| rest.starts_with(' '));
         // As in a list of all commands: what is left out or in brackets is no word to type.
         if let Some(words) = words.filter(|words| !words.contains('…')) {
-            complain(line, &span, wrong_with(Some(text), command_line, words, Where::Span));
+            complain(line, &span, wrong_with(command_line, &added, words, Where::Span));
         }
     }
     // The parts of a command that goes on after a backslash.
@@ -53,7 +54,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
             continue;
         }
         if let Some((_, words)) = typed.split_once(XTASK) {
-            complain(number, typed.trim(), wrong_with(Some(text), command_line, words, Where::Block));
+            complain(number, typed.trim(), wrong_with(command_line, &added, words, Where::Block));
         }
         // A text of a stage is followed by programs, without a shell.
         if block == "console" && text.file.starts_with("lab/") {
@@ -62,11 +63,6 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
         }
     }
     complaints
-}
-
-/// What is wrong with this span, a command without the `cargo xtask` before it, if anything is.
-pub(super) fn wrong_with_span(span: &str, command_line: &Command) -> Option<String> {
-    wrong_with(None, command_line, span, Where::Span)
 }
 
 /// Where a command stands.
@@ -79,12 +75,12 @@ enum Where {
 }
 
 /// What is wrong with these words after a `cargo xtask` that a file speaks of, if anything is.
-pub(super) fn wrong_with_spoken(text: &Markdown, command_line: &Command, words: &str) -> Option<String> {
-    wrong_with(Some(text), command_line, words, Where::Span)
+pub(super) fn wrong_with_spoken(command_line: &Command, words: &str) -> Option<String> {
+    wrong_with(command_line, &[], words, Where::Span)
 }
 
-/// What is wrong with these words of a `cargo xtask`, if anything is.
-fn wrong_with(text: Option<&Markdown>, command_line: &Command, words: &str, place: Where) -> Option<String> {
+/// What is wrong with these words of a `cargo xtask`, if anything is, where the text adds these stages.
+fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where) -> Option<String> {
     let Some(words) = shlex::split(words) else { return Some("a quote in it is not closed".to_owned()) };
     let words = words
         .iter()
@@ -96,7 +92,7 @@ fn wrong_with(text: Option<&Markdown>, command_line: &Command, words: &str, plac
         Ok(_) => None,
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => None,
-            ErrorKind::InvalidValue if text.is_some_and(|text| adds_stage(text, &error)) => None,
+            ErrorKind::InvalidValue if names_one(added, &error) => None,
             // A group of commands, or a command without what it needs: that can be spoken of.
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument
@@ -114,11 +110,16 @@ fn wrong_with(text: Option<&Markdown>, command_line: &Command, words: &str, plac
     }
 }
 
-/// Whether the text itself adds the stage that it names, as the authors' guide does.
-fn adds_stage(text: &Markdown, error: &Error) -> bool {
+/// The stages that a text adds, as the authors' guide does.
+fn added_stages(text: &Markdown) -> Vec<&str> {
+    let rust = text.lines().filter(|line| line.block == Some("rust"));
+    rust.filter_map(|line| line.text.trim().strip_prefix("name: \"")?.strip_suffix("\",")).collect()
+}
+
+/// Whether the value that is invalid is one of these stages.
+fn names_one(stages: &[&str], error: &Error) -> bool {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidValue) else { return false };
-    let row = format!("name: \"{name}\",");
-    text.lines().any(|line| line.block == Some("rust") && line.text.trim() == row)
+    stages.contains(&name.as_str())
 }
 
 /// Such as `NAME`: a reader types something else there.

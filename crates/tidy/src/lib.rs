@@ -30,6 +30,7 @@ use self::{
     folder::{files, names},
     markdown::Markdown,
     routes::Routes,
+    scripts::Script,
 };
 use checkout::project::Project;
 
@@ -74,19 +75,19 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     let scripts = scripts(&project.root)?;
     complaints.extend(scripts.iter().flat_map(|script| scripts::check(script, command_line)));
     let routes = Routes::read(&project.root)?;
-    let all = files.iter().chain(&scripts);
-    complaints.extend(all.flat_map(|text| routes.check(&text.file, text.source())));
+    complaints.extend(files.iter().flat_map(|text| routes.check(&text.file, text.source())));
+    complaints.extend(scripts.iter().flat_map(|script| routes.check(&script.file, &script.source)));
     Ok(complaints)
 }
 
 /// The workflows, scripts and settings that name commands and routes.
-fn scripts(root: &Path) -> Result<Vec<Markdown>> {
+fn scripts(root: &Path) -> Result<Vec<Script>> {
     let mut scripts = Vec::new();
     for folder in [".ci", ".devcontainer", ".github/workflows", ".vscode", "compose", "nix"] {
         for file in files(&root.join(folder))? {
             let file = format!("{folder}/{file}");
             let text = fs::read(root.join(&file)).with_context(|| format!("could not read {file}"))?;
-            scripts.push(Markdown::new(file, String::from_utf8_lossy(&text).into_owned()));
+            scripts.push(Script { file, source: String::from_utf8_lossy(&text).into_owned() });
         }
     }
     Ok(scripts)

@@ -1,4 +1,8 @@
-//! The little of Markdown that is looked at: fenced blocks, headings, spans of code, links.
+//! What the checks look at in a Markdown file: fenced blocks, headings, code spans, links.
+
+use std::ops::Range;
+
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 /// A Markdown file.
 pub(super) struct Markdown {
@@ -12,9 +16,9 @@ pub(super) struct Markdown {
 pub(super) struct Line<'a> {
     /// The first is 1.
     pub(super) number: usize,
-    /// What kind of block it is in: the words after its fence. `None` for a line of prose.
+    /// The words after the fence of the block it is in. `None` for a line in no fenced block.
     pub(super) block: Option<&'a str>,
-    /// What it says.
+    /// What it says; in a fenced block without the block's indentation.
     pub(super) text: &'a str,
 }
 
@@ -28,92 +32,91 @@ impl Markdown {
         &self.source
     }
 
-    /// Its lines but for the fences.
+    /// Its lines except the fences.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        // The fence that opened a block, and the words after it. Only one as long closes it.
-        let mut open: Option<(usize, &str)> = None;
-        self.source.lines().enumerate().filter_map(move |(at, text)| {
-            let begin = text.trim_start();
-            let words = begin.trim_start_matches('`');
-            let fence = begin.len() - words.len();
-            match open {
-                None if fence >= 3 => open = Some((fence, words.trim())),
-                Some((length, _)) if fence >= length && words.trim().is_empty() => open = None,
-                _ => return Some(Line { number: at + 1, block: open.map(|(_, words)| words), text }),
-            }
-            None
-        })
-    }
-
-    /// Spans of code in its prose, with the number of the line that each begins on.
-    pub(super) fn spans(&self) -> Vec<(usize, String)> {
-        let mut spans = Vec::new();
-        for paragraph in self.paragraphs() {
-            let mut begun: Option<(usize, String)> = None;
-            for line in paragraph {
-                for (at, part) in line.text.split('`').enumerate() {
-                    if at > 0 {
-                        match begun.take() {
-                            Some(span) => spans.push(span),
-                            None => begun = Some((line.number, String::new())),
-                        }
-                    }
-                    if let Some((_, span)) = &mut begun {
-                        span.push_str(if at == 0 { part.trim_start() } else { part });
+        let mut lines: Vec<_> = self.lines_in(0..self.source.len(), None).map(Some).collect();
+        let mut block = None;
+        for (event, range) in self.events() {
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(CowStr::Borrowed(words)))) => {
+                    block = Some(words);
+                    // The text of the block follows, and fills all but its fences again.
+                    for line in self.lines_in(range, block) {
+                        lines[line.number - 1] = None;
                     }
                 }
-                // A span goes on in the next line.
-                if let Some((_, span)) = &mut begun {
-                    span.push(' ');
+                Event::Text(_) if block.is_some() => {
+                    for line in self.lines_in(range, block) {
+                        lines[line.number - 1].get_or_insert(line);
+                    }
                 }
+                Event::End(TagEnd::CodeBlock) => block = None,
+                _ => {}
             }
         }
-        spans
+        lines.into_iter().flatten()
     }
 
-    /// The targets of its links, with the number of the line that each is on.
+    /// Its code spans, with the number of the line that each begins on.
+    pub(super) fn spans(&self) -> Vec<(usize, String)> {
+        let spans = self.events().filter_map(|(event, range)| match event {
+            Event::Code(span) => {
+                // The parser keeps the indentation of a span's second line, which Markdown does not.
+                let words: Vec<&str> = span.split_whitespace().collect();
+                Some((self.line_at(range.start), words.join(" ")))
+            }
+            _ => None,
+        });
+        spans.collect()
+    }
+
+    /// The targets of its links and images, with the number of the line that each ends on.
     pub(super) fn links(&self) -> Vec<(usize, String)> {
-        let prose = self.lines().filter(|line| line.block.is_none());
-        let targets = prose.flat_map(|line| {
-            let text = without_spans(line.text);
-            let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
-            targets.map(|target| (line.number, target.to_owned())).collect::<Vec<_>>()
+        let targets = self.events().filter_map(|(event, range)| match event {
+            Event::Start(Tag::Link { link_type: LinkType::Email, .. }) => None,
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                Some((self.line_at(range.end), dest_url.into_string()))
+            }
+            _ => None,
         });
         targets.collect()
     }
 
-    /// What a link names its headings by, as GitHub makes it of their words.
+    /// The names by which a link refers to its headings, as GitHub derives them.
     pub(super) fn anchors(&self) -> Vec<String> {
-        let prose = self.lines().filter(|line| line.block.is_none());
-        let headings = prose.filter_map(|line| {
-            let heading = line.text.trim_start_matches('#');
-            (heading.len() < line.text.len() && heading.starts_with(' ')).then(|| heading.trim())
-        });
-        headings.map(anchor).collect()
+        let mut anchors = Vec::new();
+        let mut words = String::new();
+        for (event, _) in self.events() {
+            match event {
+                Event::Start(Tag::Heading { .. }) => words.clear(),
+                Event::Text(text) | Event::Code(text) => words.push_str(&text),
+                Event::End(TagEnd::Heading(_)) => anchors.push(anchor(&words)),
+                _ => {}
+            }
+        }
+        anchors
     }
 
-    /// Its prose, in paragraphs: a span of code never goes beyond one.
-    fn paragraphs(&self) -> Vec<Vec<Line<'_>>> {
-        let mut paragraphs = vec![Vec::new()];
-        let mut last = 0;
-        for line in self.lines().filter(|line| line.block.is_none()) {
-            if line.text.trim().is_empty() || line.number != last + 1 {
-                paragraphs.push(Vec::new());
-            }
-            last = line.number;
-            paragraphs.last_mut().into_iter().for_each(|paragraph| paragraph.push(line));
-        }
-        paragraphs
+    /// What the parser finds, with the part of the source that it is in.
+    fn events(&self) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
+        Parser::new_ext(&self.source, Options::ENABLE_TABLES).into_offset_iter()
+    }
+
+    /// The lines in a part of the source.
+    fn lines_in<'a>(&'a self, part: Range<usize>, block: Option<&'a str>) -> impl Iterator<Item = Line<'a>> {
+        let first = self.line_at(part.start);
+        self.source[part].lines().zip(first..).map(move |(text, number)| Line { number, block, text })
+    }
+
+    /// The number of the line with this byte of the source.
+    fn line_at(&self, byte: usize) -> usize {
+        self.source[..byte].matches('\n').count() + 1
     }
 }
 
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
-fn without_spans(line: &str) -> String {
-    line.split('`').step_by(2).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +140,32 @@ mod tests {
         let text = markdown("a `b c` d `e\n  f` g\n\n`open\n\n`h`\n```sh\n`i`\n```\n");
         let spans = [(1, "b c"), (1, "e f"), (6, "h")].map(|(line, span)| (line, span.to_owned()));
         assert_eq!(text.spans(), spans);
+    }
+
+    #[test]
+    fn blocks_lose_the_indentation_of_their_list_and_may_hold_other_fences() {
+        let text = markdown("- a\n  ~~~sh\n  b\n\n  ```\n  ~~~\n\n```rust\r\nc\r\n\r\nd");
+        let lines = text.lines().filter_map(|line| Some((line.number, line.block?, line.text)));
+        let expected = [
+            (3, "sh", "b"),
+            (4, "sh", ""),
+            (5, "sh", "```"),
+            (9, "rust", "c"),
+            (10, "rust", ""),
+            (11, "rust", "d"),
+        ];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn spans_and_links_are_found_in_lists_quotes_and_tables() {
+        let text = markdown(
+            "- a `b\n  c` [d\n  e](f.md)\n\n> ``g ` h``\n> `i\n> j`\n\n\
+             | k |\n| --- |\n| `l` [m](n.md) `o |\n\n<p@q.org>\n",
+        );
+        let spans = [(1, "b c"), (5, "g ` h"), (6, "i j"), (11, "l")];
+        assert_eq!(text.spans(), spans.map(|(line, span)| (line, span.to_owned())));
+        assert_eq!(text.links(), [(3, "f.md".to_owned()), (11, "n.md".to_owned())]);
     }
 
     #[test]

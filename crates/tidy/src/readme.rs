@@ -40,7 +40,7 @@ pub(super) fn commands(texts: &[Markdown], command_line: &Command) -> Vec<Compla
         .collect();
     let mut complaints = Vec::new();
     for &(line, span) in &spans {
-        if let Some(wrong) = commands::wrong_with_span(span, command_line) {
+        if let Some(wrong) = commands::wrong_with_spoken(command_line, span) {
             let what = format!("its table of commands has `{span}`, which does not work: {wrong}");
             complaints.push(Complaint::at(FILE, line, what, "fix or delete the row; see cargo xtask --help"));
         }

@@ -5,27 +5,35 @@ use clap::Command;
 use crate::{
     commands::{self, XTASK},
     complaint::Complaint,
-    markdown::Markdown,
 };
+
+/// A workflow, a script or the settings of an editor.
+pub(super) struct Script {
+    /// Relative to the project's folder.
+    pub(super) file: String,
+    /// All that it says.
+    pub(super) source: String,
+}
 
 /// What ends the words of a command, in a script, a string or a comment.
 const ENDS: [char; 9] = ['"', '`', '|', '&', ';', '>', ')', '#', '$'];
 
 /// The commands in this file that are none.
-pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
+pub(super) fn check(script: &Script, command_line: &Command) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    for (number, line) in text.source().lines().enumerate() {
+    for (number, line) in script.source.lines().enumerate() {
         let mut before = String::new();
         let mut parts = line.split(XTASK);
         before.push_str(parts.next().unwrap_or_default());
         for part in parts {
             let words = part.split(ENDS).next().unwrap_or_default();
-            if is_typed(&before) && words.starts_with(' ') {
-                if let Some(wrong) = commands::wrong_with_spoken(text, command_line, words) {
-                    let what = format!("`{XTASK}{}` does not work: {wrong}", words.trim_end());
-                    let to_do = "mend it, or see what there is: cargo xtask --help";
-                    complaints.push(Complaint::at(&text.file, number + 1, what, to_do));
-                }
+            if is_typed(&before)
+                && words.starts_with(' ')
+                && let Some(wrong) = commands::wrong_with_spoken(command_line, words)
+            {
+                let what = format!("`{XTASK}{}` does not work: {wrong}", words.trim_end());
+                let to_do = "mend it, or see what there is: cargo xtask --help";
+                complaints.push(Complaint::at(&script.file, number + 1, what, to_do));
             }
             before.push_str(XTASK);
             before.push_str(part);
@@ -54,7 +62,7 @@ mod tests {
                     cargo xtask lab status --json |\n  \"command\": \"cargo xtask chekc\",\n\
                     echo \"start it: cargo xtask lab start first\"\nx && cargo xtask stage jery\n\
                     cargo xtask transfer \"$from\"; cargo xtask \"$@\"; nix develop --command cargo xtask test\n";
-        let told = check(&Markdown::new("ci.yml".to_owned(), text.to_owned()), &example());
+        let told = check(&Script { file: "ci.yml".to_owned(), source: text.to_owned() }, &example());
         let lines: Vec<usize> = told.iter().filter_map(|complaint| complaint.line).collect();
         assert_eq!(lines, [1, 2, 4, 6], "{told:#?}");
     }

@@ -1,8 +1,8 @@
 //! A storm over a lab of its own: transfers are under way while its parts are killed, again and again.
 //!
 //! The lab is a [shadow](crate::shadow) of the checkout, whose parts are the real ones. A seed gives the
-//! [plan]: the transfers, what is killed in which order, and the pauses. The [storm] carries it out, and afterwards the
-//! [audit] goes through the Event Histories and the ledger, and [leftovers] through processes, ports and files. Where
+//! `plan`: the transfers, what is killed in which order, and the pauses. The `storm` carries it out, and afterwards the
+//! `audit` goes through the Event Histories and the ledger, and `leftovers` through processes, ports and files. Where
 //! exactly a kill strikes is up to the machine: another run of the same seed meets other moments.
 
 mod audit;
