@@ -29,7 +29,12 @@ const COMMANDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// What that command is about, in one line.
+/// Their names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|(name, _)| *name)
+}
+
+/// What that command is about, in one line; empty for a command that is none of these.
 pub fn about(name: &str) -> &'static str {
     COMMANDS.iter().find(|(other, _)| *other == name).map_or("", |(_, about)| about)
 }

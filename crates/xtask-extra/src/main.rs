@@ -18,31 +18,47 @@ fn main() -> ExitCode {
     xtask::main(command_line(), run)
 }
 
+/// How a command is called.
+type Called = fn() -> Command;
+/// What it does.
+type Run = fn(&Project, &ArgMatches) -> Result<ExitCode>;
+
+/// The commands. `cargo xtask` knows their names, in the same order, from [`xtask::extra`].
+const COMMANDS: &[(Called, Run)] = &[
+    (play::command, play::run),
+    (bench::command, bench::run),
+    (chaos::command, chaos::run),
+    (class::command, class::run),
+    (tidy::command, tidy::run),
+];
+
 /// The whole command line, with what these commands take.
 fn command_line() -> Command {
-    [play::command(), bench::command(), chaos::command(), class::command(), tidy::command()].into_iter().fold(
-        commands::command_line(),
-        |line, command| {
-            let name = command.get_name().to_owned();
-            line.mut_subcommand(name, |_| command)
-        },
-    )
+    COMMANDS.iter().fold(commands::command_line(), |line, (command, _)| {
+        let command = command();
+        let name = command.get_name().to_owned();
+        line.mut_subcommand(name, |_| command)
+    })
 }
 
 fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    match arguments.subcommand() {
-        Some(("play", arguments)) => play::run(project, arguments),
-        Some(("bench", arguments)) => bench::run(project, arguments),
-        Some(("chaos", arguments)) => chaos::run(project, arguments),
-        Some(("class", arguments)) => class::run(project, arguments),
-        Some(("tidy", arguments)) => tidy::run(project, arguments),
-        _ => commands::run(project, arguments),
-    }
+    let typed = arguments.subcommand().and_then(|(typed, arguments)| {
+        let (_, run) = COMMANDS.iter().find(|(command, _)| command().get_name() == typed)?;
+        Some(run(project, arguments))
+    });
+    typed.unwrap_or_else(|| commands::run(project, arguments))
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Command;
+
+    #[test]
+    fn every_command_is_one_that_cargo_xtask_knows_and_runs_here() {
+        let names: Vec<String> =
+            super::COMMANDS.iter().map(|(command, _)| command().get_name().to_owned()).collect();
+        assert_eq!(names, xtask::extra::names().collect::<Vec<_>>());
+    }
 
     #[test]
     fn every_command_has_an_example_in_its_help() {
