@@ -92,6 +92,7 @@ fn wrong_with(text: Option<&Markdown>, command_line: &Command, words: &str, plac
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => None,
             ErrorKind::InvalidValue if text.is_some_and(|text| adds_stage(text, &error)) => None,
+            ErrorKind::InvalidSubcommand if text.is_some_and(|text| adds_command(text, &error)) => None,
             // A group of commands, or a command without what it needs: that can be spoken of.
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument
@@ -114,6 +115,13 @@ fn adds_stage(text: &Markdown, error: &Error) -> bool {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidValue) else { return false };
     let row = format!("name: \"{name}\",");
     text.lines().any(|line| line.block == Some("rust") && line.text.trim() == row)
+}
+
+/// Whether the text itself adds the command that it names.
+fn adds_command(text: &Markdown, error: &Error) -> bool {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else { return false };
+    let call = format!("Command::new(\"{name}\")");
+    text.lines().any(|line| line.block == Some("rust") && line.text.trim() == call)
 }
 
 /// Such as `NAME`: a reader types something else there.
@@ -171,6 +179,14 @@ mod tests {
         let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 5, 6, 9], "{told:?}");
         assert!(told[1].1.contains("invalid value 'fix-worklow'"), "{told:?}");
+    }
+
+    #[test]
+    fn a_command_or_a_stage_that_the_text_itself_adds_is_left_alone() {
+        let rust = "```rust\n    name: \"more\",\n    Command::new(\"greet\")\n```\n";
+        let typed = "`cargo xtask greet`, `cargo xtask greets`, `cargo xtask stage more`\n";
+        let told = complaints("docs/a.md", &format!("{typed}{rust}"));
+        assert!(told.len() == 1 && told[0].1.contains("greets"), "{told:?}");
     }
 
     #[test]
