@@ -17,7 +17,7 @@ const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
 
 /// The commands of this file that are none.
 pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
-    let added = added_stages(text);
+    let added = added_by(text);
     let mut complaints = Vec::new();
     let mut complain = |line: usize, typed: &str, wrong: Option<String>| {
         if let Some(wrong) = wrong {
@@ -92,7 +92,8 @@ fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where)
         Ok(_) => None,
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => None,
-            ErrorKind::InvalidValue if names_one(added, &error) => None,
+            ErrorKind::InvalidValue if names_one(added, ContextKind::InvalidValue, &error) => None,
+            ErrorKind::InvalidSubcommand if names_one(added, ContextKind::InvalidSubcommand, &error) => None,
             // A group of commands, or a command without what it needs: that can be spoken of.
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument
@@ -110,16 +111,17 @@ fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where)
     }
 }
 
-/// The stages that a text adds, as the authors' guide does.
-fn added_stages(text: &Markdown) -> Vec<&str> {
+/// The stages and commands that a text adds, as the authors' guide does.
+fn added_by(text: &Markdown) -> Vec<&str> {
+    let names =
+        |text| ["name: \"", "Command::new(\""].into_iter().find_map(|before| str::split_once(text, before));
     let rust = text.lines().filter(|line| line.block == Some("rust"));
-    rust.filter_map(|line| line.text.trim().strip_prefix("name: \"")?.strip_suffix("\",")).collect()
+    rust.filter_map(|line| names(line.text)?.1.split('"').next()).collect()
 }
 
-/// Whether the value that is invalid is one of these stages.
-fn names_one(stages: &[&str], error: &Error) -> bool {
-    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidValue) else { return false };
-    stages.contains(&name.as_str())
+/// Whether what is invalid is one of these names.
+fn names_one(added: &[&str], what: ContextKind, error: &Error) -> bool {
+    matches!(error.get(what), Some(ContextValue::String(name)) if added.contains(&name.as_str()))
 }
 
 /// Such as `NAME`: a reader types something else there.
@@ -183,6 +185,14 @@ pub(crate) mod tests {
         let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 5, 6, 9], "{told:?}");
         assert!(told[1].1.contains("invalid value 'fix-worklow'"), "{told:?}");
+    }
+
+    #[test]
+    fn a_command_or_a_stage_that_the_text_itself_adds_is_left_alone() {
+        let rust = "```rust\n    name: \"more\",\n    Command::new(\"greet\")\n```\n";
+        let typed = "`cargo xtask greet`, `cargo xtask greets`, `cargo xtask stage more`\n";
+        let told = complaints("docs/a.md", &format!("{typed}{rust}"));
+        assert!(told.len() == 1 && told[0].1.contains("greets"), "{told:?}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! docs/authoring.md, followed word for word on copies of this checkout: its stage is there afterwards, and plays; its
-//! fault of the bank strikes.
+//! docs/authoring.md, followed word for word on copies of this checkout: its stage is there afterwards, and plays; its goal is
+//! judged, its command answers, its service runs, and its fault of the bank strikes.
 
 use std::{fs, path::Path, process::Command};
 
@@ -13,7 +13,9 @@ enum Step {
     Type(String),
     /// A new file.
     Write { file: String, text: String },
-    /// A change of a file, at the line that reads so.
+    /// More at the end of a file.
+    Append { file: String, text: String },
+    /// A change of a file, at the line that reads so, or begins so where it ends with `…`.
     Change { file: String, how: How, line: String, text: String },
 }
 
@@ -59,6 +61,9 @@ fn step(words: &str, text: String) -> Step {
     if let Some(file) = words.strip_prefix("file: ") {
         return Step::Write { file: file.to_owned(), text };
     }
+    if let Some(file) = words.strip_prefix("at the end of: ") {
+        return Step::Append { file: file.to_owned(), text };
+    }
     let (file, change) = words.strip_prefix("in: ").and_then(|rest| rest.split_once(", ")).expect(words);
     let (how, line) = change.split_once(": ").expect(words);
     let how = match how {
@@ -72,10 +77,13 @@ fn step(words: &str, text: String) -> Step {
 
 fn change(checkout: &Checkout, file: &str, how: How, line: &str, text: &str) {
     let before = fs::read_to_string(checkout.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let is_there = |candidate: &&str| candidate.trim() == line;
+    let is_there = |candidate: &&str| match line.strip_suffix('…') {
+        Some(begin) => candidate.trim().starts_with(begin),
+        None => candidate.trim() == line,
+    };
     assert_eq!(before.lines().filter(is_there).count(), 1, "{file} should have one line {line:?}");
     let changed = before.lines().fold(String::new(), |mut changed, candidate| {
-        let here = candidate.trim() == line;
+        let here = is_there(&candidate);
         if here && how != How::After {
             changed.push_str(text);
         }
@@ -99,6 +107,10 @@ fn follow(checkout: &Checkout, title: &str) -> Vec<Outcome> {
     for step in steps(&page, title) {
         match step {
             Step::Write { file, text } => checkout.write(&file, text),
+            Step::Append { file, text } => {
+                let before = fs::read_to_string(checkout.path(&file)).expect("the page names a file");
+                checkout.write(&file, before + &text);
+            }
             Step::Change { file, how, line, text } => change(checkout, &file, how, &line, &text),
             Step::Type(commands) => {
                 for line in commands.lines() {
@@ -130,6 +142,25 @@ fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
         stages["stages"].as_array().is_some_and(|stages| stages.len() == lab::STAGES.len() + 1),
         "{stages}"
     );
+}
+
+#[test]
+fn a_goal_added_by_the_authors_guide_is_judged() {
+    let checkout = real_checkout("authoring-goal");
+    let typed = follow(&checkout, "A goal");
+    let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
+    let test = "goals::withdrawal::deposit_tests::a_deposit_counts_after_a_withdrawal_that_had_failed ... ok";
+    assert!(tested.stdout.contains(test), "{}", tested.stdout);
+}
+
+#[test]
+fn a_command_added_by_the_authors_guide_answers_and_is_tidy() {
+    let checkout = real_checkout("authoring-command");
+    let typed = follow(&checkout, "A command");
+    let [help, goals, _tidy] = &typed[..] else { panic!("the section has commands to type: {typed:?}") };
+    assert!(help.stdout.contains("Lists the goals of the current stage"), "{}", help.stdout);
+    let expected: Vec<&str> = lab::STAGES[0].goals.iter().map(|goal| goal.says).collect();
+    assert_eq!(goals.stdout.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
