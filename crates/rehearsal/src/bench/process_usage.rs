@@ -38,7 +38,8 @@ pub(super) fn child_of(parent: u32, executable: &Path) -> Option<u32> {
         .find(|pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == executable))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::{
         env,
