@@ -66,7 +66,9 @@ fn end_of_conditions(plain: &str) -> usize {
             && (first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order"))
             && words.next().is_some_and(|word| word.eq_ignore_ascii_case("by"))
     };
-    plain.char_indices().map(|(at, _)| at).find(|&at| is_end(at)).unwrap_or(plain.len())
+    // Not in the spaces before the word, which may stand for a text.
+    let words = plain.char_indices().filter(|(_, c)| !c.is_whitespace());
+    words.map(|(at, _)| at).find(|&at| is_end(at)).unwrap_or(plain.len())
 }
 
 #[cfg(test)]
@@ -81,6 +83,11 @@ mod tests {
         assert_eq!(
             narrow("A=1 OR B=2 GROUP BY ExecutionStatus"),
             r#"TaskQueue="q" AND (A=1 OR B=2) GROUP BY ExecutionStatus"#
+        );
+        // As a lab counts its transfers by status.
+        assert_eq!(
+            narrow(r#"A="1" GROUP BY ExecutionStatus"#),
+            r#"TaskQueue="q" AND (A="1") GROUP BY ExecutionStatus"#
         );
         assert_eq!(narrow("order by StartTime"), r#"TaskQueue="q" order by StartTime"#);
         // A text is a text, whatever stands in it.
