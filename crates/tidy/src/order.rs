@@ -69,9 +69,13 @@ pub(super) fn texts(stages: &[Stage], texts: &[Markdown]) -> Result<Vec<Complain
     let numbered = Regex::new(r"(?i)\bstages?\s+[0-9]")?;
     let mut complaints = Vec::new();
     for text in texts {
+        // The authors' guide adds a stage of its own, after all others.
+        let added = text.lines().filter(|line| line.block == Some("rust"));
+        let added = added.filter_map(|line| line.text.trim().strip_prefix("name: \"")?.strip_suffix("\","));
+        let added: Vec<&str> = added.collect();
         let mut begun: Option<(usize, String)> = None;
         for line in text.lines() {
-            complaints.extend(misnumbered(stages, &text.file, line.number, line.text)?);
+            complaints.extend(misnumbered(stages, &added, &text.file, line.number, line.text)?);
             if line.block.is_some() {
                 continue;
             }
@@ -108,18 +112,25 @@ pub(super) fn sources(stages: &[Stage], root: &Path) -> Result<Vec<Complaint>> {
                 fs::read_to_string(root.join(&file)).with_context(|| format!("could not read {file}"))?;
             // A row's own text is told with its file.
             for (at, line) in source.lines().enumerate().filter(|(_, line)| !line.contains("text!(")) {
-                complaints.extend(misnumbered(stages, &file, at + 1, line)?);
+                complaints.extend(misnumbered(stages, &[], &file, at + 1, line)?);
             }
         }
     }
     Ok(complaints)
 }
 
-/// What is wrong with the names of texts of stages in this line.
-fn misnumbered(stages: &[Stage], file: &str, number: usize, line: &str) -> Result<Vec<Complaint>> {
+/// What is wrong with the names of texts of stages in this line; a stage that its file adds comes after all others.
+fn misnumbered(
+    stages: &[Stage],
+    added: &[&str],
+    file: &str,
+    number: usize,
+    line: &str,
+) -> Result<Vec<Complaint>> {
     let names = Regex::new(r"\b[0-9][0-9]-([a-z0-9-]+)\.md\b")?;
     let wrong = names.captures_iter(line).filter_map(|found| {
-        let at = stages.iter().position(|stage| stage.name == &found[1])?;
+        let at = stages.iter().position(|stage| stage.name == &found[1]);
+        let at = at.or_else(|| added.contains(&&found[1]).then_some(stages.len()))?;
         let name = format!("{:02}-{}.md", at + 1, &found[1]);
         let what = format!("it names {}, the text of a stage that is number {}", &found[0], at + 1);
         (name != found[0]).then(|| Complaint::at(file, number, what, format!("write: {name}")))
@@ -259,12 +270,14 @@ mod tests {
     #[test]
     fn a_text_that_names_a_stage_by_number_is_told() {
         let text = "You will see, in stage 6, why.\n\nMore of it in\nStage\n2, and stages 3 to 5.\n\nFor each stage\n\
-                    1. one\n2. two\n\n```sh\n# stage 4\n```\nSee 02-first.md, and 09-other.md.\n";
+                    1. one\n2. two\n\n```sh\n# stage 4\n```\nSee 02-first.md, and 09-other.md.\n\
+                    ```rust\n    name: \"other\",\n```\n";
         let texts = [Markdown::new("docs/a.md".to_owned(), text.to_owned())];
         let rows = [stage("first", "lab/01-first.md", "")];
         let complaints = super::texts(&rows, &texts).expect("the expressions are right");
         let lines: Vec<_> = complaints.iter().map(|complaint| complaint.line.unwrap_or_default()).collect();
-        assert_eq!(lines, [1, 5, 14], "{complaints:#?}");
+        assert_eq!(lines, [1, 5, 14, 14], "{complaints:#?}");
         assert!(complaints[2].to_string().ends_with("write: 01-first.md"), "{complaints:#?}");
+        assert!(complaints[3].to_string().ends_with("write: 02-other.md"), "{complaints:#?}");
     }
 }
