@@ -1,7 +1,7 @@
 //! A room's Temporal server, its relay, and the board of its learners.
 
+pub mod addresses;
 pub mod board;
-pub mod places;
 mod relay;
 pub mod serve;
 pub mod served;

@@ -15,7 +15,7 @@ use dev_server::DevServer;
 use lab_client::{OWN_NAMESPACE, http};
 
 use crate::{
-    places::{self, join_line},
+    addresses::{self, join_line},
     relay,
     served::{self, Served},
 };
@@ -155,7 +155,7 @@ fn end(child: &mut Child, signals: &Receiver<()>) {
 /// Says how to join, and where the instructor looks.
 fn summarize(served: &Served, bound: IpAddr) {
     let line = |host: &str| join_line(host, served.port, served.ui_port, UI_PORT);
-    let hosts: Vec<String> = places::to_type(bound).into_iter().map(places::host).collect();
+    let hosts: Vec<String> = addresses::to_type(bound).into_iter().map(addresses::host).collect();
     stdoutln!("{}", bold("the class is open: each learner types, with a name of their own"));
     for host in &hosts {
         stdoutln!("  {}", line(host));
@@ -267,7 +267,7 @@ fn take(bound: IpAddr, port: u16, flag: &str, timeout: Duration) -> Result<TcpLi
 
 /// The addresses that there are, for the end of a sentence.
 fn own_addresses() -> String {
-    let own: Vec<String> = places::of_this_machine().iter().map(ToString::to_string).collect();
+    let own: Vec<String> = addresses::of_this_machine().iter().map(ToString::to_string).collect();
     if own.is_empty() { String::new() } else { format!("; this machine has: {}", own.join(", ")) }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::places;
+use crate::addresses;
 use checkout::project::{Project, make_private, open_private};
 use supervisor::process::{self, Identity};
 
@@ -119,7 +119,7 @@ pub fn forget(project: &Project) {
 /// The address by which this machine reaches a server that listens there.
 pub fn own_host(bound: std::net::IpAddr) -> String {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    places::host(match bound {
+    addresses::host(match bound {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,

@@ -4,9 +4,9 @@
 
 pub mod bench;
 pub mod chaos;
-mod claim;
 pub mod class;
 pub mod play;
 pub mod random;
+mod reserved_ports;
 pub mod shadow;
 mod stand_in_cargo;

@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{claim::Claim, stand_in_cargo};
+use crate::{reserved_ports::ReservedPorts, stand_in_cargo};
 use checkout::project::{self, Project};
 use lab_client::state::State;
 use supervisor::{
@@ -74,7 +74,7 @@ pub struct Shadow {
     /// What its lab runs as the server.
     pub temporal_cli: PathBuf,
     /// The ports of its lab; none of one that earlier rehearsals have left.
-    ports: Option<Claim>,
+    ports: Option<ReservedPorts>,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -123,7 +123,7 @@ impl Shadow {
             number => format!("{}-{number}", std::process::id()),
         };
         let mut shadow = shadow(all.join(name))?;
-        shadow.ports = Some(Claim::of(number)?);
+        shadow.ports = Some(ReservedPorts::of(number)?);
         let root = &shadow.project.root;
         shadow.fill(original, executables).with_context(|| format!("could not write {}", root.display()))?;
         let seen = Arc::clone(&shadow.interrupted);
@@ -163,7 +163,7 @@ impl Shadow {
             arguments.extend(["--ui", "http://127.0.0.1:8233"].map(str::to_owned));
         }
         for (flag, port) in
-            PORTS.iter().filter_map(|row| row.flag).zip(self.ports.iter().flat_map(Claim::free))
+            PORTS.iter().filter_map(|row| row.flag).zip(self.ports.iter().flat_map(ReservedPorts::free))
         {
             arguments.extend([format!("--{flag}"), port.to_string()]);
         }

@@ -39,9 +39,9 @@ use crate::{
     remote_service,
     reporter::Reporter,
     services::{self, SERVICES, Service, Setup},
-    signals,
+    signals, source_watch,
     stage_entry::StageEntry,
-    temporal_cli, watch,
+    temporal_cli,
 };
 use checkout::{progress, project::Project, state};
 use lab_client::state::State;
@@ -143,7 +143,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     lab.serve_control(control);
     if options.watch {
         let events = events.clone();
-        watch::watch(project.root.clone(), move |content| events.send(Event::Changed(content)).is_ok());
+        source_watch::watch(project.root.clone(), move |content| {
+            events.send(Event::Changed(content)).is_ok()
+        });
     }
     let outcome = lab.start(options.output).and_then(|started| {
         if started {
@@ -511,7 +513,7 @@ impl Supervisor {
     }
 
     fn begin_build(&mut self, output: Output) {
-        let content = watch::fingerprint(&self.setup.project.root);
+        let content = source_watch::fingerprint(&self.setup.project.root);
         self.build.building = Some(content);
         self.build.again = false;
         let events = self.events.clone();

@@ -24,6 +24,17 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
         checkout.write(&file, fs::read(real).expect("the project has it"));
     }
+    // Two files of a crate that import each other; and a crate that the table does not have.
+    checkout.write(
+        "docs/architecture.md",
+        "| crate | what it does | imports |\n| --- | --- | --- |\n| `stages` | variants | |\n",
+    );
+    for name in ["stages", "circle"] {
+        checkout.write(&format!("crates/{name}/Cargo.toml"), "[dependencies]\n");
+    }
+    checkout.write("crates/circle/src/lib.rs", "mod a;\nmod b;\n");
+    checkout.write("crates/circle/src/a.rs", "use crate::b::B;\npub(crate) struct A;\n");
+    checkout.write("crates/circle/src/b.rs", "use crate::a::A;\npub(crate) struct B;\n");
     let workflow = "- run: cargo xtask tset\n- run: curl http://127.0.0.1:5051/api/transfers\n";
     checkout.write(".github/workflows/ci.yml", workflow);
 
@@ -33,6 +44,8 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
         "README.md:4: `cargo xtask lab strat` does not work",
         "README.md:6: its link to docs/more.md leads to no file",
         "crates/stages/src/lib.rs: workflow/fixed.rs is a stage's",
+        "crates/circle/src/a.rs: 2 files import each other: a.rs imports b.rs (B); b.rs imports a.rs (A)",
+        "docs/architecture.md: the crate circle is not in the table",
         ".github/workflows/ci.yml:1: `cargo xtask tset` does not work",
         ".github/workflows/ci.yml:2: it names GET /api/transfers, and no service has that route",
     ] {
