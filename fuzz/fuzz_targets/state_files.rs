@@ -6,7 +6,7 @@
 use lab_client::{
     class::Help,
     progress::Progress,
-    state::{RemoteService, Ports, State},
+    state::{Ports, RemoteService, State},
     supervisor::Supervisor,
     time,
 };
