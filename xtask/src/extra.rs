@@ -59,7 +59,9 @@ pub(crate) fn is_typed() -> bool {
 
 /// Builds the program with these commands, and runs it in place of this one with what was typed.
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
-    let program = build::build_package(project, PACKAGE)?;
+    let program = build::build_package(project, PACKAGE).context(
+        "this command is built when it is first typed, which needs the crates; with a network, type: cargo xtask prefetch",
+    )?;
     let mut command = Process::new(&program);
     command.args(env::args_os().skip(1));
     // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.

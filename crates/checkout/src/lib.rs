@@ -10,7 +10,7 @@ mod live_files;
 pub mod modules;
 pub mod progress;
 pub mod project;
-mod stage_lock;
+pub mod stage_lock;
 pub mod state;
 
 pub use project::Project;

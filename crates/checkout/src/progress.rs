@@ -1,7 +1,7 @@
 //! `stage.json`: the stage that was entered last, and how far its learner is. Nothing else writes it.
 //!
 //! Every change is made under the lock that the live modules are exchanged under, so the file never names another stage than the one
-//! whose modules were put in place last.
+//! whose modules this lab has put in place last. Several labs on one checkout share the modules, and each has a file of its own.
 
 use anyhow::{Result, bail};
 use lab::Stage;

@@ -14,13 +14,16 @@ use crate::project::{Project, make_private, open_private};
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The lock of this checkout, whichever lab it is taken for; held until it is dropped.
-pub(crate) struct StageLock {
+pub struct StageLock {
     _file: File,
 }
 
 impl StageLock {
     /// Waits for the lock, and takes it.
-    pub(crate) fn take(project: &Project) -> Result<StageLock> {
+    ///
+    /// # Errors
+    /// Another command holds it for too long, or the checkout cannot be written to. Nothing was touched.
+    pub fn take(project: &Project) -> Result<StageLock> {
         let folder = project.root.join(".lab");
         let path = folder.join("stage.lock");
         let mut file = make_private(&folder)

@@ -60,10 +60,12 @@ fn end_of_conditions(plain: &str) -> usize {
     let is_end = |at: usize| {
         let is_start_of_word =
             at == 0 || plain[..at].ends_with(|c: char| c.is_ascii_whitespace() || c == ')');
+        if !is_start_of_word {
+            return false;
+        }
         let mut words = plain[at..].split_ascii_whitespace();
         let first = words.next().unwrap_or_default();
-        is_start_of_word
-            && (first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order"))
+        (first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order"))
             && words.next().is_some_and(|word| word.eq_ignore_ascii_case("by"))
     };
     // Not in the spaces before the word, which may stand for a text.

@@ -179,25 +179,25 @@ impl Server {
     /// Why [`Server::start_transfer`] did not start this transfer, as a sentence for a person.
     pub fn why_not_started(&self, workflow_id: &str, error: &Error) -> String {
         let workflow_id = contract::workflow_id_of(self.learner.as_deref(), workflow_id);
-        match error.downcast_ref::<NoAnswer>() {
-            Some(silence) if silence.nobody_listens => {
-                "the Temporal server does not answer, so nothing was started: try again when it does"
-                    .to_owned()
-            }
-            // It may have arrived all the same.
-            Some(silence) => format!(
-                "the Temporal server does not answer, so it is not known whether a transfer was started; when it is \
-                 back, look for {workflow_id} ({silence})"
-            ),
-            None if workflow_id.contains('/') && status_of(error) == 404 => format!(
-                "the transfer {workflow_id} was not started: the server's HTTP API takes no Workflow Id with a slash"
-            ),
-            None => {
-                let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
-                let why = why.unwrap_or_else(|| format!("{error:#}"));
-                format!("the transfer {workflow_id} was not started: {why}")
-            }
+        if error.downcast_ref::<NoAnswer>().is_some_and(|silence| silence.nobody_listens) {
+            return "the Temporal server does not answer, so nothing was started: try again when it does"
+                .to_owned();
         }
+        if is_silence(error) {
+            // It may have arrived all the same: also where the gateway has waited in vain for a remote service.
+            return format!(
+                "the Temporal server does not answer, so it is not known whether a transfer was started; when it is \
+                 back, look for {workflow_id} ({error:#})"
+            );
+        }
+        if workflow_id.contains('/') && status_of(error) == 404 {
+            return format!(
+                "the transfer {workflow_id} was not started: the server's HTTP API takes no Workflow Id with a slash"
+            );
+        }
+        let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
+        let why = why.unwrap_or_else(|| format!("{error:#}"));
+        format!("the transfer {workflow_id} was not started: {why}")
     }
 
     /// Ends a run where it stands. Returns whether it was under way.

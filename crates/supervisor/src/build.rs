@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, IsTerminal, Read},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -90,6 +90,10 @@ pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
     command
         .args(["--message-format=json-render-diagnostics", "--package", package])
         .current_dir(&project.root);
+    // Cargo's progress is for whoever waits at a terminal.
+    if !io::stderr().is_terminal() {
+        command.arg("--quiet");
+    }
     let built = finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)?;
     built.get(package).with_context(|| format!("cargo built no program {package}"))
 }

@@ -18,7 +18,7 @@ use crate::{
     services::{self, GATEWAY},
     toolchain,
 };
-use checkout::project::Project;
+use checkout::project::{Project, make_private};
 use terminal::stderrln;
 
 /// The log of gateways that commands run.
@@ -49,7 +49,10 @@ impl Gateway {
         let program =
             build::build(project, &[GATEWAY])?.get(GATEWAY).context("cargo did not build the gateway")?;
         project.make_lab()?;
-        let ready = project.ready_file(&format!("gateway-{}", std::process::id()));
+        // Not in the folder that is cleared at the start of a lab.
+        let folder = project.in_lab("class");
+        make_private(&folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
+        let ready = folder.join(format!("gateway-{}.ready", std::process::id()));
         let failure = StartFailure::file_beside(&ready);
         for left in [&ready, &failure] {
             let _ = fs::remove_file(left);

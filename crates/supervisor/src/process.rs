@@ -120,7 +120,7 @@ pub fn group_is_of(group: u32, supervisor: &Identity) -> bool {
         .any(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
 }
 
-/// Elsewhere no process is asked for its environment.
+/// Other systems tell no process the environment of another.
 #[cfg(not(target_os = "linux"))]
 pub fn group_is_of(_group: u32, _supervisor: &Identity) -> bool {
     false

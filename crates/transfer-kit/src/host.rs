@@ -225,7 +225,7 @@ pub async fn termination() {
 /// # Errors
 /// The folder cannot be written to.
 pub fn write_ready_file(file: &Path, text: &str) -> anyhow::Result<()> {
-    files::replace(file, text.as_bytes(), 0o644)
+    files::replace(file, text.as_bytes(), 0o600)
         .with_context(|| format!("cannot write the ready file {}", file.display()))
 }
 

@@ -73,7 +73,7 @@ impl Report {
     /// # Errors
     /// The folder cannot be written to.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
-        files::replace(file, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o644)?;
+        files::replace(file, format!("{}\n", serde_json::to_string(self)?).as_bytes(), 0o600)?;
         Ok(())
     }
 }

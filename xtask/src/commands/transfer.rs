@@ -37,7 +37,7 @@ pub(crate) fn command() -> Command {
             Arg::new("workflow-id")
                 .long("workflow-id")
                 .value_name("ID")
-                .help("The transfer's Workflow Id, in place of transfer-TIME-RANDOM"),
+                .help("The transfer's Workflow Id, without a slash, in place of transfer-TIME-RANDOM"),
         )
         .arg(json_flag())
         .after_help(example(&[

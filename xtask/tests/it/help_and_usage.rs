@@ -1,8 +1,8 @@
 //! What is said to someone who asks, or mistypes.
 
-use std::process::Stdio;
+use std::process::{Command as Process, Stdio};
 
-use crate::support::{Checkout, outcome};
+use crate::support::{Checkout, Outcome, outcome};
 
 #[test]
 fn help_goes_to_standard_output_with_an_example_and_code_zero() {
@@ -142,4 +142,26 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// `cargo xtask` with a command that is built when it is typed, in this very checkout.
+fn built_when_typed(arguments: &[&str], cargo: Option<&str>) -> Outcome {
+    let mut command = Process::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdin(Stdio::null());
+    if let Some(cargo) = cargo {
+        command.env("CARGO", cargo);
+    }
+    outcome(command)
+}
+
+#[test]
+fn a_command_that_is_built_when_it_is_typed_answers_as_the_others_do() {
+    for arguments in [&["play", "--help"][..], &["help", "play"]] {
+        let help = built_when_typed(arguments, None).ok();
+        assert!(help.contains("--shuffle") && help.contains("  cargo xtask play"), "{help}");
+    }
+    let error = built_when_typed(&["class", "serve"], None).fails_with(2);
+    assert!(error.contains("--bind"), "{error}");
+    let error = built_when_typed(&["class", "board"], Some("/nowhere/cargo")).fails_with(1);
+    assert!(error.contains("cargo xtask doctor") && error.contains("cargo xtask prefetch"), "{error}");
 }
