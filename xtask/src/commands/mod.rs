@@ -54,7 +54,7 @@ const COMMANDS: &[(Called, Run)] = &[
 pub fn command_line() -> Command {
     Command::new("cargo xtask")
         .bin_name("cargo xtask")
-        .about("A hands-on lab for durable execution: start it, meet Jerry's bugs, mend them, see nothing get lost")
+        .about("A hands-on lab for durable execution: start it, meet Jerry's bugs, fix them, see nothing get lost")
         .after_help(
             "Example:\n  cargo xtask lab start --detach\n\n\
              Environment:\n  \

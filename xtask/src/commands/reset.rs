@@ -20,7 +20,7 @@ use terminal::{Usage, confirm, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("reset")
-        .about("Makes the lab as new: the first stage's modules, the first balances, an empty history")
+        .about("Resets the lab: the first stage's modules, the first balances, an empty history")
         .arg(flag("yes", "Do not ask"))
         .after_help(example(&["cargo xtask reset", "cargo xtask reset --yes"]))
 }
@@ -57,7 +57,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             supervise::empty_databases(project)?;
         }
     }
-    stdoutln!("the lab is as new, at the stage {}", stage.name);
+    stdoutln!("the lab has been reset; it is at the stage {}", stage.name);
     match running {
         Some(_) => stdoutln!("next: cargo xtask transfer account_A account_B 25.50"),
         None => stdoutln!("next: cargo xtask lab start --detach"),

@@ -197,7 +197,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             }
             relay(StartFailure::parse(&outcome).as_ref());
             if told_to_stop > 0 {
-                stderrln!("the start was broken off; nothing is left running");
+                stderrln!("the start was interrupted; nothing is left running");
             }
             return Ok(ExitCode::from(
                 status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1),

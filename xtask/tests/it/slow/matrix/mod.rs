@@ -127,7 +127,7 @@ const fn pair(what: What, when: When) -> Pair {
         (Start, Building | WorkerStarts) => Try(&[(ASKED, Ends), (&[Kill], GoesOn)]),
         (Start, BankStarts | PageStarts | TemporalStarts) => Try(&[(&[Int], Ends), (&[Kill], GoesOn)]),
         (Start, Ready | Rebuilding | Swapping) => No("it has ended by then"),
-        // It is being broken off.
+        // It is being interrupted.
         (Start, Stopping) => Try(&[(&[Int, Term, Hup, Kill], Ends)]),
 
         (Temporal, Building | TemporalStarts) => Try(&[(&[Term, Kill], Ends)]),
