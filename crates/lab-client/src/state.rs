@@ -24,9 +24,9 @@ pub const TRANSFER_WEB: &str = "transfer-web";
 /// The worker that a learner edits. It has no port.
 pub const WORKER: &str = "worker";
 
-/// The names of all services, in the order of their start. the supervisor's table of services is held to it by a test.
+/// The names of all services, in the order of their start. The supervisor's table of services is held to it by a test.
 pub const SERVICES: [&str; 4] = [TEMPORAL, ACCOUNT_API, WORKER, TRANSFER_WEB];
-/// The names of all ports. the supervisor's table of ports is held to it by a test.
+/// The names of all ports. The supervisor's table of ports is held to it by a test.
 pub const PORTS: [&str; 5] = [TEMPORAL, TEMPORAL_UI, TEMPORAL_HTTP, ACCOUNT_API, TRANSFER_WEB];
 
 /// A lab that runs, or ran until its supervisor was killed.

@@ -139,6 +139,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         fresh,
         lock,
         looked: Instant::now(),
+        entering: Vec::new(),
     };
     lab.serve_control(control);
     if options.watch {
@@ -161,8 +162,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         Ok(())
     });
     lab.stop();
-    // A stage that is being entered for the page is entered on a thread of this process: its modules are not to be left half exchanged.
-    let _nobody_exchanges_modules = StageLock::take(project);
+    // A stage is entered for the page on a thread of this process: its modules are not to be left half exchanged.
+    let is_entering = lab.entering.iter().any(|thread| !thread.is_finished());
+    let _nobody_exchanges_modules = is_entering.then(|| StageLock::take(project));
     if lab.owns_its_folder() {
         state::remove(project);
     }
@@ -343,6 +345,8 @@ struct Supervisor {
     lock: File,
     /// When the lock was last looked at.
     looked: Instant,
+    /// What enters stages for the page.
+    entering: Vec<thread::JoinHandle<()>>,
 }
 
 impl Supervisor {
@@ -473,17 +477,18 @@ impl Supervisor {
 
     /// Enters a stage for the page, on a thread of its own: that asks this loop to build, as a command would. Should the lab end
     /// meanwhile, so does the thread, and a stage that is entered again does the rest.
-    fn enter_stage(&self, name: String, reply: Reply) {
+    fn enter_stage(&mut self, name: String, reply: Reply) {
         self.journal.note(&format!("entering the stage {name}"));
         let (project, state) = (self.setup.project.clone(), self.state.clone());
-        thread::spawn(move || {
+        self.entering.retain(|thread| !thread.is_finished());
+        self.entering.push(thread::spawn(move || {
             let entered =
                 lab::stage(&name).with_context(|| format!("there is no stage {name}")).and_then(|stage| {
                     let entered = StageEntry::new(&project, &state, true).enter(stage)?;
                     Ok(entered.to_json(stage))
                 });
             let _ = reply.send(entered.map_err(|error| format!("{error:#}")));
-        });
+        }));
     }
 
     /// Answers once all of these run, and whatever else holds the reply that is returned has sent its own
