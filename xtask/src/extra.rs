@@ -43,11 +43,7 @@ pub fn about(name: &str) -> &'static str {
 pub(crate) fn commands() -> impl Iterator<Item = Command> {
     COMMANDS.iter().map(|&(name, about)| {
         let arguments = Arg::new("arguments").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true);
-        Command::new(name)
-            .about(about)
-            .disable_help_flag(true)
-            .arg(arguments.hide(true))
-            .after_help("Example:\n  cargo xtask play --help")
+        Command::new(name).about(about).disable_help_flag(true).arg(arguments.hide(true))
     })
 }
 

@@ -1,7 +1,7 @@
 //! A working tree and its `.lab` folder: paths, state files, live modules and their backups.
 //!
 //! **Architecture invariant:** nothing else writes `.lab/*.json`, and nothing else replaces a live module. This crate starts no
-//! process and asks nobody anything.
+//! process and sends no request.
 
 pub mod backups;
 pub mod copy;

@@ -85,7 +85,7 @@ impl Gateway {
             }
             if gateway.ended().is_some() {
                 let why = StartFailure::read(&failure).map(|failure| failure.error);
-                bail!("{}", why.unwrap_or_else(|| "the gateway has ended without a word".to_owned()));
+                bail!("{}", why.unwrap_or_else(|| "the gateway ended and did not say why".to_owned()));
             }
             if begin.elapsed() > READY_WITHIN {
                 bail!(

@@ -34,7 +34,7 @@ use terminal::stderrln;
 /// How long we wait for transfers that may make progress while none of them does. An attempt of an Activity takes up to five seconds, in
 /// which nothing is seen of it.
 const SETTLED_WITHIN: Duration = Duration::from_secs(8);
-/// How long we wait for a stage's transfers to come to a rest while nothing happens.
+/// How long we wait for a stage's transfers to settle while nothing happens.
 const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// What each transfer that a stage starts moves, in dollars.
 const AMOUNT: &str = "5";

@@ -339,7 +339,7 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     watching: bool,
-    /// Whether the transfers at a remote service are yet to be ended, as the lab begins anew.
+    /// Whether the transfers at a remote service still have to be ended, since the lab starts afresh.
     fresh: bool,
     /// Says that this is the lab's only supervisor.
     lock: File,

@@ -111,7 +111,7 @@ impl TransferWatch {
             if moved.elapsed() >= within || begin.elapsed() >= longest {
                 return Ok(());
             }
-            // On a terminal: elsewhere nobody wonders.
+            // Only on a terminal, where a person would wonder.
             if begin.elapsed() > FELT && !is_told && io::stderr().is_terminal() {
                 self.tell(format_args!("waiting for the transfers under way to come to a rest"));
                 is_told = true;

@@ -12,19 +12,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use checkout::Project;
 use clap::{ArgMatches, Command};
-use xtask::commands;
+use xtask::commands::{self, Row};
 
 fn main() -> ExitCode {
     xtask::main(command_line(), run)
 }
 
-/// How a command is called.
-type Called = fn() -> Command;
-/// What it does.
-type Run = fn(&Project, &ArgMatches) -> Result<ExitCode>;
-
 /// The commands. `cargo xtask` knows their names, in the same order, from [`xtask::extra`].
-const COMMANDS: &[(Called, Run)] = &[
+const COMMANDS: &[Row] = &[
     (play::command, play::run),
     (bench::command, bench::run),
     (chaos::command, chaos::run),
@@ -43,11 +38,7 @@ fn command_line() -> Command {
 }
 
 fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let typed = arguments.subcommand().and_then(|(typed, arguments)| {
-        let (_, run) = COMMANDS.iter().find(|(command, _)| command().get_name() == typed)?;
-        Some(run(project, arguments))
-    });
-    typed.unwrap_or_else(|| commands::run(project, arguments))
+    commands::run_one_of(COMMANDS, project, arguments).unwrap_or_else(|| commands::run(project, arguments))
 }
 
 #[cfg(test)]

@@ -19,20 +19,18 @@ mod transfer;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
 
 use crate::extra;
 
-/// How a command is called.
-type Called = fn() -> Command;
-/// What it does.
-type Run = fn(&Project, &ArgMatches) -> Result<ExitCode>;
+/// A command: how it is called, and what it does.
+pub type Row = (fn() -> Command, fn(&Project, &ArgMatches) -> Result<ExitCode>);
 
 /// The commands, in the order in which `cargo xtask --help` lists them. Those that a learner does not need are in [`extra`].
-const COMMANDS: &[(Called, Run)] = &[
+const COMMANDS: &[Row] = &[
     (lab::command, lab::run),
     (stage::command, stage::run),
     (check::command, check::run),
@@ -74,9 +72,13 @@ pub fn command_line() -> Command {
 /// # Errors
 /// What the command says; wrong usage is a [`Usage`].
 pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let Some((typed, arguments)) = arguments.subcommand() else { bail!("no command was typed") };
-    match COMMANDS.iter().find(|(command, _)| command().get_name() == typed) {
-        Some((_, run)) => run(project, arguments),
-        None => Err(Usage("no such command; see: cargo xtask --help".to_owned()).into()),
-    }
+    let unknown = || Err(Usage("no such command; see: cargo xtask --help".to_owned()).into());
+    run_one_of(COMMANDS, project, arguments).unwrap_or_else(unknown)
+}
+
+/// Does what was typed, if it is a command of this table.
+pub fn run_one_of(table: &[Row], project: &Project, arguments: &ArgMatches) -> Option<Result<ExitCode>> {
+    let (typed, arguments) = arguments.subcommand()?;
+    let (_, run) = table.iter().find(|(command, _)| command().get_name() == typed)?;
+    Some(run(project, arguments))
 }
