@@ -1,11 +1,14 @@
 //! A stage's text as HTML for the page.
 //!
-//! Only what Markdown itself means gets through: HTML in a text is shown as text, and a link leads to another site or is only its
-//! words. Commands get a button that copies them.
+//! Only what Markdown itself means gets through, and [`FOLDED`]: other HTML in a text is shown as text, and a link leads to another
+//! site or is only its words. Commands get a button that copies them.
 
 use std::fmt::Write;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+/// The HTML that a text may have: answers that are folded away.
+const FOLDED: [&str; 3] = ["<details>", "<summary>Answers</summary>", "</details>"];
 
 /// A text, ready to be shown.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,7 +39,8 @@ pub fn to_html(source: &str) -> Html {
                 let block = words_until(&mut parser, |end| matches!(end, TagEnd::CodeBlock));
                 events.push(Event::Html(commands(&block).into()));
             }
-            // The texts' marks for programs are comments; other HTML there is none.
+            Event::Html(html) if FOLDED.contains(&html.trim()) => events.push(Event::Html(html)),
+            // The texts' marks for programs are comments.
             Event::Html(html) | Event::InlineHtml(html) => {
                 if !html.trim_start().starts_with("<!--") {
                     events.push(Event::Text(html));
@@ -145,6 +149,15 @@ mod tests {
             to_html("a <script>alert(1)</script>\n\n<!-- fix -->\n\n<img src=x onerror=alert(1)>\n").html;
         assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("fix"), "{html}");
         assert!(html.contains("&lt;script&gt;"), "{html}");
+    }
+
+    #[test]
+    fn answers_are_folded_and_nothing_else_is_html() {
+        let html = to_html("<details>\n<summary>Answers</summary>\n\n- One\n\n</details>\n").html;
+        assert!(html.starts_with("<details>\n<summary>Answers</summary>\n<ul>"), "{html}");
+        assert!(html.trim_end().ends_with("</details>"), "{html}");
+        let html = to_html("<details onclick=alert(1)>\n<summary>Other</summary>\n").html;
+        assert!(!html.contains("<details") && !html.contains("<summary"), "{html}");
     }
 
     #[test]
