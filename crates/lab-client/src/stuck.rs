@@ -33,6 +33,8 @@ pub struct Stuck {
     pub attempt: u64,
     /// What went wrong last.
     pub failure: String,
+    /// The same in plain words, where it is a nondeterminism error.
+    pub nondeterminism: Option<String>,
     /// When it is tried again, in the server's words.
     pub next_attempt: Option<String>,
 }
@@ -47,6 +49,7 @@ impl Stuck {
             "activity": self.activity.as_ref().map(|(_, name)| name),
             "attempt": self.attempt,
             "failure": self.failure,
+            "nondeterminism": self.nondeterminism,
             "next_attempt": self.next_attempt,
         })
     }
@@ -121,6 +124,7 @@ pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Val
             trying,
             attempt,
             failure: task_failure(&events),
+            nondeterminism: lab::nondeterminism(&events),
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
         });
     }
@@ -149,6 +153,7 @@ fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
                 trying,
                 attempt: activity["attempt"].as_u64().unwrap_or(1),
                 failure: failure_chain(&activity["lastFailure"]),
+                nondeterminism: None,
                 next_attempt: (!trying)
                     .then(|| {
                         time_of(&activity["nextAttemptScheduleTime"])
@@ -278,6 +283,7 @@ pub(crate) mod tests {
             trying: false,
             attempt: 3,
             failure: String::new(),
+            nondeterminism: None,
             next_attempt: None,
         };
         assert_eq!(since(&task, &events).as_deref(), Some("2026-11-22T12:00:07Z"));

@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             bail!("{refusal}");
         }
         let client = host::connect().await?;
-        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        host::report_build_id(&mut options, worker::build_id());
 
         let (leave, left) = oneshot::channel::<()>();
         let shutdown = async {

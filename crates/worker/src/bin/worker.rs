@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     host::block_on(async move {
         let client = host::connect().await?;
         let namespace = client.options().namespace.clone();
-        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        host::report_build_id(&mut options, worker::build_id());
         let queue = host::task_queue();
         let mut announced = Ok(());
         host::run(client, options, host::termination(), || {
