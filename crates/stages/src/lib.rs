@@ -65,7 +65,7 @@ macro_rules! modules {
             Ok(())
         }
 
-        /// Replays the transfers under way with this version of the Workflow.
+        /// Replays a server's transfers with this version of the Workflow.
         async fn replay_with(name: &str, client: &Client) -> anyhow::Result<replay::Report> {
             match name {
                 $(name if name == stringify!($workflow) => {
@@ -127,7 +127,7 @@ impl Modules {
 }
 
 impl Modules {
-    /// Replays the transfers that are under way on this server with the Workflow module.
+    /// Replays this server's transfers with the Workflow module.
     ///
     /// # Errors
     /// The server does not answer, or the module is not compiled here.

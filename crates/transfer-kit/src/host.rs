@@ -169,7 +169,7 @@ where
     Ok(replayed?)
 }
 
-/// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks under way
+/// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks in progress
 /// end, so that none is handed to a worker that is gone.
 ///
 /// `on_polling` is called once the server itself tells that this worker polls, for Workflow Tasks and for
