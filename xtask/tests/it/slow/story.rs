@@ -108,7 +108,10 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     assert!(told.contains("tests passed, but nothing was replayed: no transfer is in progress"), "{told}");
     assert!(told.contains("not replayed: 1 completed transfer that other code ran"), "{told}");
     let told = checkout.run(&["test", "--mine", "--replay"]);
-    assert!(told.code == Some(1) && told.stdout.contains("\nnothing was replayed, so this says"), "{told:#?}");
+    assert!(
+        told.code == Some(1) && told.stdout.contains("\nnothing was replayed, so this says"),
+        "{told:#?}"
+    );
     assert_eq!(balances(&checkout), (974.5, 525.5));
     checkout.run(&["transfer", "account_E", "account_F", "1", "--wait"]).ok();
     eventually("the server lists that it has completed", || {
