@@ -1,4 +1,4 @@
-//! Which transfers do not get on, and on what.
+//! Which transfers are stuck, and on what.
 
 use anyhow::{Error, Result};
 use lab::failure_chain;
@@ -18,7 +18,7 @@ pub enum Kind {
     Activity,
 }
 
-/// A transfer that has failed to get on at least once, and is tried again.
+/// A transfer whose current task has failed at least once and is retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// Which.
@@ -27,15 +27,15 @@ pub struct Stuck {
     pub kind: Kind,
     /// The failing activity: its id and its type.
     pub activity: Option<(String, String)>,
-    /// Whether an attempt is under way at this moment.
+    /// Whether an attempt is in progress at this moment.
     pub trying: bool,
-    /// The number of the attempt that is under way or comes next.
+    /// The number of the attempt that is in progress or comes next.
     pub attempt: u64,
     /// What went wrong last.
     pub failure: String,
     /// The same in plain words, where it is a nondeterminism error.
     pub nondeterminism: Option<String>,
-    /// When it is tried again, in the server's words.
+    /// When its next attempt is, as the server gives the time.
     pub next_attempt: Option<String>,
 }
 
@@ -66,13 +66,13 @@ impl Stuck {
 /// What was found out about the transfers that run.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Those that do not get on.
+    /// Those that are stuck.
     pub stuck: Vec<Stuck>,
     /// How many run.
     pub running: usize,
     /// How many of them were looked at, whether the server answered or not.
     pub looked_at: usize,
-    /// How many events their histories have in all: another number means that one of them has got on.
+    /// How many events their histories have in all: another number means that one of them has made progress.
     pub events: u64,
     /// Those of which the server did not tell, and why.
     pub unknown: Vec<(Run, Error)>,
@@ -136,7 +136,7 @@ fn failing_task(description: &Value) -> Option<u64> {
     description["pendingWorkflowTask"]["attempt"].as_u64().filter(|&attempt| attempt > 1)
 }
 
-/// The activities that have failed before and are tried again.
+/// The Activities that have failed before and are retried.
 fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
     let pending = description["pendingActivities"].as_array();
     pending
@@ -309,7 +309,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_page_is_looked_at_and_what_was_not_told_is_not_dropped() {
+    fn every_page_is_read_and_a_transfer_without_an_answer_is_not_dropped() {
         let server = server(&[
             (
                 "nextPageToken=two%3D",

@@ -105,7 +105,8 @@ pub async fn deployed_build<'a>(
         ..Default::default()
     };
     let answer = client.connection().workflow_service().describe_task_queue(request.into_request()).await;
-    let pollers = answer.context("the server does not tell who polls the Task Queue")?.into_inner().pollers;
+    let pollers =
+        answer.context("the server does not say which workers poll the Task Queue")?.into_inner().pollers;
     let time = |seconds: i64, nanos: i32| (seconds, nanos);
     let last = pollers
         .into_iter()

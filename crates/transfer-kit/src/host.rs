@@ -126,7 +126,7 @@ pub fn base_options() -> WorkerOptions {
         .max_cached_workflows(cached_workflows())
         // With a cache, a Workflow Task for a worker that was killed waits this long before another gets it.
         .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
-        // On shutdown, what an attempt has begun may end; then it is tried again by the next worker.
+        // On shutdown an attempt may finish within this time; else the next worker retries it.
         .graceful_shutdown_period(Duration::from_secs(2))
         .build()
 }
@@ -149,7 +149,7 @@ where
 /// Runs this Workflow's code along a recorded Event History, as a worker does that takes a transfer over.
 ///
 /// # Errors
-/// The code does not fit the history, or panics; a panic is told with its place, as a worker's is.
+/// The code does not match the history, or panics; the message of a panic names its file and line.
 pub async fn replay<W>(history: WorkflowHistory) -> anyhow::Result<()>
 where
     W: WorkflowImplementation,
@@ -162,17 +162,17 @@ where
         .workflow_interceptor(panic_location::for_workflows(panicked.clone()))
         .build();
     let replayed = WorkflowReplayer::new(options)?.replay_workflow(history).await;
-    // The SDK does not tell of a panic in the history's last Workflow Task.
+    // The SDK does not report a panic in the history's last Workflow Task.
     if let Some(message) = panicked.lock().unwrap_or_else(PoisonError::into_inner).take() {
         bail!("Workflow function panicked: {message}");
     }
     Ok(replayed?)
 }
 
-/// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks in progress
+/// Runs a worker until `shutdown` is done, then shuts it down gracefully: polls are answered and tasks in progress
 /// end, so that none is handed to a worker that is gone.
 ///
-/// `on_polling` is called once the server itself tells that this worker polls, for Workflow Tasks and for
+/// `on_polling` is called once the server itself reports that this worker polls, for Workflow Tasks and for
 /// Activity Tasks.
 ///
 /// # Errors
@@ -204,7 +204,7 @@ pub async fn run(
         }
     }
     leave();
-    working.await.context("the worker did not leave in order")
+    working.await.context("the worker did not shut down gracefully")
 }
 
 /// Waits until the server knows of this worker's polls.

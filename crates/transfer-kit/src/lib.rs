@@ -6,7 +6,7 @@
 //! - [`histories`]: the Event Histories of a server's transfers;
 //! - [`host`]: the worker around the two modules;
 //! - [`output`]: what the worker prints;
-//! - [`replay`]: whether code can go on with the transfers that are in progress;
+//! - [`replay`]: whether code can continue the transfers that are in progress;
 //! - [`stuck`]: why a transfer does not move on.
 //!
 //! **Architecture invariant:** this crate knows neither the live modules nor any variant of them. Both

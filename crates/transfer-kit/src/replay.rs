@@ -1,4 +1,4 @@
-//! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
+//! Replay: whether a Workflow's code, as it is now, can continue transfers that older code has begun.
 
 use std::{env, fmt, path::Path, time::Duration};
 
@@ -29,9 +29,9 @@ pub const TASK_QUEUE_VARIABLE: &str = "BUGLAB_REPLAY_TASK_QUEUE";
 /// Names a file for a report that programs can read.
 pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 
-/// More than so many transfers in progress are not replayed: one in 500 tells what the others would.
+/// More than so many transfers in progress are not replayed: one of 500 shows what the others would.
 const MOST_IN_PROGRESS: usize = 500;
-/// More than so many completed transfers are not looked at: the newest tell what the code of today does.
+/// More than so many completed transfers are not looked at: the newest show what the deployed code does.
 const MOST_COMPLETED: usize = 100;
 /// Code that waits for something that never comes is given up on after this.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ pub struct Report {
     pub replayed: usize,
     /// How many are in progress.
     pub in_progress: usize,
-    /// Those in progress that the code cannot go on with.
+    /// Those in progress that the code cannot continue.
     pub broken: Vec<Broken>,
     /// The completed ones.
     pub completed: Completed,

@@ -1,4 +1,4 @@
-//! Why a transfer does not move on: what Temporal tells of a task that fails again and again.
+//! Why a transfer does not move on: what Temporal reports of a task that fails again and again.
 
 use std::fmt;
 

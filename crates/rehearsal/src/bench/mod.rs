@@ -57,7 +57,7 @@ pub struct Figure {
 /// Measures with so many transfers.
 ///
 /// # Errors
-/// Another measurement is under way, or a command of the lab fails.
+/// Another measurement is in progress, or a command of the lab fails.
 pub fn run(project: &Project, transfers: usize, compile: Compile) -> Result<Vec<Figure>> {
     if attach::attach(project)?.is_some() {
         stderrln!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
@@ -66,7 +66,7 @@ pub fn run(project: &Project, transfers: usize, compile: Compile) -> Result<Vec<
     make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let lock = File::open(&folder).with_context(|| format!("could not open {}", folder.display()))?;
     if !files::lock_within(&lock, Duration::ZERO).unwrap_or_default() {
-        bail!("another measurement is under way; wait for it and try again");
+        bail!("another measurement is in progress; wait for it to end and try again");
     }
     let lab = MeasuredLab::at(folder.join("checkout"), temporal_cli::provide(project)?)?;
     let mut interrupted = Some(lab.clone());
@@ -108,8 +108,8 @@ fn measure(lab: &MeasuredLab, transfers: usize, compile: Compile) -> Result<Vec<
     lab.xtask(&["stage", "fix-activity", "--bare"])?;
     lab.start_as_shipped(&["--fresh"])?;
     let (alone, rate) = alone_and_in_flight(lab, transfers)?;
-    add("one transfer alone, replayed at each Workflow Task", alone, "s", "");
-    add(&format!("the same, {IN_FLIGHT} in flight"), rate, "/s", "");
+    add("one transfer alone, no Workflow cache", alone, "s", "");
+    add(&format!("transfers, {IN_FLIGHT} in flight, no Workflow cache"), rate, "/s", "");
     let mut starts = Vec::new();
     for _ in 0..3 {
         lab.xtask(&["lab", "stop"])?;
@@ -213,7 +213,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     let begin = Instant::now();
     while !is_so() {
         if begin.elapsed() > TIMEOUT {
-            bail!("waited in vain until {what}");
+            bail!("timed out waiting until {what}");
         }
         thread::sleep(POLL_INTERVAL);
     }

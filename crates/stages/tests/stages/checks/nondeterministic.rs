@@ -39,10 +39,8 @@ impl Nondeterministic {
         let from_account_starting_balance = Self::read(ctx, step::CHECK_BALANCE_FROM, from).await?;
         let to_account_starting_balance = Self::read(ctx, step::CHECK_BALANCE_TO, to).await?;
         match &*ctx.workflow_id().to_owned() {
-            "is-replaying" => {
-                if !ctx.is_replaying() {
-                    Self::read(ctx, "confirm_balance", from).await?;
-                }
+            "is-replaying" if !ctx.is_replaying() => {
+                Self::read(ctx, "confirm_balance", from).await?;
             }
             // Of ten accounts the order is the same one time in millions.
             "hash-map" => {
