@@ -34,6 +34,8 @@ pub const SEARCH_ATTRIBUTES: [&str; 2] = ["from_account", "to_account"];
 pub const BANK_URL_VARIABLE: &str = "ACCOUNT_API_URL";
 /// The environment variable that tells a worker which Task Queue to poll in place of [`TASK_QUEUE`].
 pub const TASK_QUEUE_VARIABLE: &str = "MONEY_TRANSFER_TASK_QUEUE";
+/// The environment variable that tells a worker how many Workflows to cache, where it is to cache any.
+pub const WORKFLOW_CACHE_VARIABLE: &str = "BUGLAB_CACHED_WORKFLOWS";
 /// Where the bank answers when nobody says otherwise.
 pub const DEFAULT_BANK_URL: &str = "http://127.0.0.1:5050";
 

@@ -1,4 +1,4 @@
-//! Which transfers do not get on, and on what.
+//! Which transfers are stuck, and on what.
 
 use anyhow::{Error, Result};
 use lab::failure_chain;
@@ -18,7 +18,7 @@ pub enum Kind {
     Activity,
 }
 
-/// A transfer that has failed to get on at least once, and is tried again.
+/// A transfer whose current task has failed at least once and is retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// Which.
@@ -27,13 +27,15 @@ pub struct Stuck {
     pub kind: Kind,
     /// The failing activity: its id and its type.
     pub activity: Option<(String, String)>,
-    /// Whether an attempt is under way at this moment.
+    /// Whether an attempt is in progress at this moment.
     pub trying: bool,
-    /// The number of the attempt that is under way or comes next.
+    /// The number of the attempt that is in progress or comes next.
     pub attempt: u64,
     /// What went wrong last.
     pub failure: String,
-    /// When it is tried again, in the server's words.
+    /// The same in plain words, where it is a nondeterminism error.
+    pub nondeterminism: Option<String>,
+    /// When its next attempt is, as the server gives the time.
     pub next_attempt: Option<String>,
 }
 
@@ -47,6 +49,7 @@ impl Stuck {
             "activity": self.activity.as_ref().map(|(_, name)| name),
             "attempt": self.attempt,
             "failure": self.failure,
+            "nondeterminism": self.nondeterminism,
             "next_attempt": self.next_attempt,
         })
     }
@@ -63,13 +66,13 @@ impl Stuck {
 /// What was found out about the transfers that run.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Those that do not get on.
+    /// Those that are stuck.
     pub stuck: Vec<Stuck>,
     /// How many run.
     pub running: usize,
     /// How many of them were looked at, whether the server answered or not.
     pub looked_at: usize,
-    /// How many events their histories have in all: another number means that one of them has got on.
+    /// How many events their histories have in all: another number means that one of them has made progress.
     pub events: u64,
     /// Those of which the server did not tell, and why.
     pub unknown: Vec<(Run, Error)>,
@@ -121,6 +124,7 @@ pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Val
             trying,
             attempt,
             failure: task_failure(&events),
+            nondeterminism: lab::nondeterminism(&events),
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
         });
     }
@@ -132,7 +136,7 @@ fn failing_task(description: &Value) -> Option<u64> {
     description["pendingWorkflowTask"]["attempt"].as_u64().filter(|&attempt| attempt > 1)
 }
 
-/// The activities that have failed before and are tried again.
+/// The Activities that have failed before and are retried.
 fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
     let pending = description["pendingActivities"].as_array();
     pending
@@ -149,6 +153,7 @@ fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
                 trying,
                 attempt: activity["attempt"].as_u64().unwrap_or(1),
                 failure: failure_chain(&activity["lastFailure"]),
+                nondeterminism: None,
                 next_attempt: (!trying)
                     .then(|| {
                         time_of(&activity["nextAttemptScheduleTime"])
@@ -278,6 +283,7 @@ pub(crate) mod tests {
             trying: false,
             attempt: 3,
             failure: String::new(),
+            nondeterminism: None,
             next_attempt: None,
         };
         assert_eq!(since(&task, &events).as_deref(), Some("2026-11-22T12:00:07Z"));
@@ -303,7 +309,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_page_is_looked_at_and_what_was_not_told_is_not_dropped() {
+    fn every_page_is_read_and_a_transfer_without_an_answer_is_not_dropped() {
         let server = server(&[
             (
                 "nextPageToken=two%3D",

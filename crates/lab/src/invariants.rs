@@ -7,7 +7,7 @@
 use contract::{Amount, Money};
 use serde_json::Value;
 
-use crate::{Entry, Event, Evidence, Facts, Run, Status, Transfer, moment::Moment};
+use crate::{Entry, Event, Evidence, Facts, Run, Status, Transfer, moment::Moment, nondeterminism};
 
 /// Something that a transfer did and should not have done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub fn wrong(facts: &Facts) -> Vec<Wrong> {
 /// What is wrong with this transfer.
 pub(crate) fn wrong_with(facts: &Facts, transfer: &Transfer) -> Vec<Wrong> {
     let mut found = Found { transfer, run: transfer.last(), input: transfer.input(), wrong: Vec::new() };
+    determinism(&mut found);
     order(&mut found);
     calls(&mut found);
     result(&mut found);
@@ -100,6 +101,14 @@ impl<'a> Found<'a> {
         let account = |name: &str| self.input[name].as_str().unwrap_or("nowhere");
         let amount = money(&self.input["amount"]).unwrap_or(Money::ZERO);
         format!("{amount} from {} to {}", account("from_account"), account("to_account"))
+    }
+}
+
+/// The code decides the same way on each replay.
+fn determinism(found: &mut Found<'_>) {
+    let stuck = nondeterminism::by_itself(&found.run.events).filter(|_| found.run.status == Status::Running);
+    if let Some((event, what)) = stuck {
+        found.note(Some(event), what, nondeterminism::MUST);
     }
 }
 

@@ -31,6 +31,23 @@ macro_rules! modules {
         /// The names of the activities module's versions: the files of `src/activities`.
         pub const ACTIVITIES: &[&str] = &[$(stringify!($activities)),+];
 
+        /// The texts of these modules.
+        fn sources(modules: Modules) -> (&'static str, &'static str) {
+            let workflow = match modules.workflow {
+                $(name if name == stringify!($workflow) => {
+                    include_str!(concat!("workflow/", stringify!($workflow), ".rs"))
+                })+
+                _ => "",
+            };
+            let activities = match modules.activities {
+                $(name if name == stringify!($activities) => {
+                    include_str!(concat!("activities/", stringify!($activities), ".rs"))
+                })+
+                _ => "",
+            };
+            (workflow, activities)
+        }
+
         /// Registers each module by itself: the compiler builds the sum of them, not every pair.
         fn register(options: &mut WorkerOptions, modules: Modules, bank: Bank) -> anyhow::Result<()> {
             match modules.workflow {
@@ -48,7 +65,7 @@ macro_rules! modules {
             Ok(())
         }
 
-        /// Replays the transfers under way with this version of the Workflow.
+        /// Replays a server's transfers with this version of the Workflow.
         async fn replay_with(name: &str, client: &Client) -> anyhow::Result<replay::Report> {
             match name {
                 $(name if name == stringify!($workflow) => {
@@ -91,6 +108,12 @@ impl Modules {
         })
     }
 
+    /// The Build ID of a worker that runs these modules, whichever program it is.
+    pub fn build_id(self) -> String {
+        let (workflow, activities) = sources(self);
+        host::build_id(workflow, activities)
+    }
+
     /// The options of a worker that runs these modules.
     ///
     /// # Errors
@@ -98,12 +121,13 @@ impl Modules {
     pub fn worker_options(self, bank: Bank) -> anyhow::Result<WorkerOptions> {
         let mut options = host::base_options();
         register(&mut options, self, bank)?;
+        host::report_build_id(&mut options, self.build_id());
         Ok(options)
     }
 }
 
 impl Modules {
-    /// Replays the transfers that are under way on this server with the Workflow module.
+    /// Replays this server's transfers with the Workflow module.
     ///
     /// # Errors
     /// The server does not answer, or the module is not compiled here.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use contract::{TASK_QUEUE, TASK_QUEUE_VARIABLE};
+use contract::{TASK_QUEUE, TASK_QUEUE_VARIABLE, WORKFLOW_CACHE_VARIABLE};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url, WorkflowHistory,
     envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
@@ -90,18 +90,43 @@ pub fn task_queue() -> String {
         .unwrap_or_else(|| TASK_QUEUE.to_owned())
 }
 
+/// How many Workflows this process keeps in memory between their Workflow Tasks: none, unless `BUGLAB_CACHED_WORKFLOWS` says so.
+///
+/// Without a cache each Workflow Task replays from the first event, so that code that is not deterministic fails on its first
+/// transfer. With one, it fails only once a Workflow leaves the cache, as when a worker is restarted.
+fn cached_workflows() -> usize {
+    env::var(WORKFLOW_CACHE_VARIABLE).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The Build ID of a worker that runs these two modules: another one if and only if a module's text is another.
+pub fn build_id(workflow: &str, activities: &str) -> String {
+    // FNV-1a: the same in each process and by each compiler, which the standard library's hasher does not promise.
+    let bytes = workflow.bytes().chain([0]).chain(activities.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// Has the worker report this Build ID, which the server records in each Workflow Task that the worker completes. This does not
+/// switch Worker Versioning on.
+pub fn report_build_id(options: &mut WorkerOptions, build_id: String) {
+    options.deployment_options = WorkerDeploymentOptions::from_build_id(build_id);
+}
+
 /// The options of the lab's worker, with nothing registered yet.
 pub fn base_options() -> WorkerOptions {
     panic_location::install_hook();
     WorkerOptions::new(task_queue())
         .workflow_interceptor(panic_location::for_workflows(LastPanic::default()))
         .activity_inbound_interceptor(PanicLocation::default())
-        // The default is a checksum of the whole executable, at every start.
+        // The default is a checksum of the whole executable, at every start. See `report_build_id`.
         .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
         .client_identity_override(format!("worker-{}", process::id()))
-        // A Workflow Task for a worker that was killed waits this long before another gets it.
+        .max_cached_workflows(cached_workflows())
+        // With a cache, a Workflow Task for a worker that was killed waits this long before another gets it.
         .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
-        // On shutdown, what an attempt has begun may end; then it is tried again by the next worker.
+        // On shutdown an attempt may finish within this time; else the next worker retries it.
         .graceful_shutdown_period(Duration::from_secs(2))
         .build()
 }
@@ -124,7 +149,7 @@ where
 /// Runs this Workflow's code along a recorded Event History, as a worker does that takes a transfer over.
 ///
 /// # Errors
-/// The code does not fit the history, or panics; a panic is told with its place, as a worker's is.
+/// The code does not match the history, or panics; the message of a panic names its file and line.
 pub async fn replay<W>(history: WorkflowHistory) -> anyhow::Result<()>
 where
     W: WorkflowImplementation,
@@ -137,17 +162,17 @@ where
         .workflow_interceptor(panic_location::for_workflows(panicked.clone()))
         .build();
     let replayed = WorkflowReplayer::new(options)?.replay_workflow(history).await;
-    // The SDK does not tell of a panic in the history's last Workflow Task.
+    // The SDK does not report a panic in the history's last Workflow Task.
     if let Some(message) = panicked.lock().unwrap_or_else(PoisonError::into_inner).take() {
         bail!("Workflow function panicked: {message}");
     }
     Ok(replayed?)
 }
 
-/// Runs a worker until `shutdown` is done, then lets it leave in order: polls are answered and tasks under way
+/// Runs a worker until `shutdown` is done, then shuts it down gracefully: polls are answered and tasks in progress
 /// end, so that none is handed to a worker that is gone.
 ///
-/// `on_polling` is called once the server itself tells that this worker polls, for Workflow Tasks and for
+/// `on_polling` is called once the server itself reports that this worker polls, for Workflow Tasks and for
 /// Activity Tasks.
 ///
 /// # Errors
@@ -179,7 +204,7 @@ pub async fn run(
         }
     }
     leave();
-    working.await.context("the worker did not leave in order")
+    working.await.context("the worker did not shut down gracefully")
 }
 
 /// Waits until the server knows of this worker's polls.
@@ -261,5 +286,31 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_id_is_the_same_for_the_same_modules_and_another_for_any_edit() {
+        let id = build_id("workflow", "activities");
+        assert_eq!(id, build_id("workflow", "activities"));
+        assert_eq!(id.len(), 16);
+        for (workflow, activities) in
+            [("workflow ", "activities"), ("workflow", "activities\n"), ("workflowa", "ctivities"), ("", "")]
+        {
+            assert_ne!(id, build_id(workflow, activities), "{workflow:?}, {activities:?}");
+        }
+    }
+
+    #[test]
+    fn a_worker_keeps_no_workflow_in_memory_and_uses_no_worker_versioning() {
+        let mut options = base_options();
+        report_build_id(&mut options, "a-build".to_owned());
+        assert_eq!(options.max_cached_workflows, 0);
+        let deployment = &options.deployment_options;
+        assert_eq!((&*deployment.version.build_id, deployment.use_worker_versioning), ("a-build", false));
     }
 }

@@ -3,9 +3,10 @@
 //! - [`activities`]: the activities of a transfer, declared; implemented in the live `activities.rs`;
 //! - [`Bank`]: one HTTP call to the bank, with the idempotency key that makes it count once;
 //! - [`refused`]: a final no, in Temporal's terms;
+//! - [`histories`]: the Event Histories of a server's transfers;
 //! - [`host`]: the worker around the two modules;
 //! - [`output`]: what the worker prints;
-//! - [`replay`]: whether code can go on with the transfers that are under way;
+//! - [`replay`]: whether code can continue the transfers that are in progress;
 //! - [`stuck`]: why a transfer does not move on.
 //!
 //! **Architecture invariant:** this crate knows neither the live modules nor any variant of them. Both
@@ -14,6 +15,7 @@
 pub mod activities;
 mod bank;
 mod failure;
+pub mod histories;
 pub mod host;
 mod idempotency;
 mod input;

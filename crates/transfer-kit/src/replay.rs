@@ -1,15 +1,13 @@
-//! Replay: whether a Workflow's code, as it is now, can go on with transfers that older code has begun.
+//! Replay: whether a Workflow's code, as it is now, can continue transfers that older code has begun.
 
 use std::{env, fmt, path::Path, time::Duration};
 
-use crate::host;
-use anyhow::Context as _;
-use futures::TryStreamExt as _;
-use serde::Serialize;
-use temporalio_client::{
-    Client, UntypedWorkflow, WorkflowExecutionInfo, WorkflowFetchHistoryOptions, WorkflowHandle,
-    WorkflowHistory, WorkflowListOptions,
+use crate::{
+    histories::{self, Recorded},
+    host,
 };
+use serde::Serialize;
+use temporalio_client::{Client, WorkflowHistory};
 use temporalio_common::{
     WorkflowDefinition,
     protos::temporal::api::{
@@ -26,37 +24,48 @@ use temporalio_sdk::workflows::WorkflowImplementation;
 pub const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
 /// Names the namespace of those transfers, where it is not `default`.
 pub const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
+/// Names the Task Queue of those transfers, where it is not [`contract::TASK_QUEUE`].
+pub const TASK_QUEUE_VARIABLE: &str = "BUGLAB_REPLAY_TASK_QUEUE";
 /// Names a file for a report that programs can read.
 pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 
-/// More than so many transfers are not replayed: one in 500 tells what the others would.
-const MOST: usize = 500;
+/// More than so many transfers in progress are not replayed: one of 500 shows what the others would.
+const MOST_IN_PROGRESS: usize = 500;
+/// More than so many completed transfers are not looked at: the newest show what the deployed code does.
+const MOST_COMPLETED: usize = 100;
 /// Code that waits for something that never comes is given up on after this.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A transfer that has begun.
-#[derive(Clone, Debug)]
-pub struct UnderWay {
-    /// Its Workflow Id.
-    pub workflow_id: String,
-    /// Its Run Id.
-    pub run_id: String,
-    /// Its Event History so far.
-    pub events: Vec<HistoryEvent>,
-}
-
-/// What came of replaying the transfers under way.
+/// What came of replaying the transfers of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How many were replayed.
+    /// How many transfers in progress were replayed.
     pub replayed: usize,
-    /// How many there are.
-    pub under_way: usize,
-    /// Those that the code cannot go on with.
+    /// How many are in progress.
+    pub in_progress: usize,
+    /// Those in progress that the code cannot continue.
+    pub broken: Vec<Broken>,
+    /// The completed ones.
+    pub completed: Completed,
+}
+
+/// What came of replaying the completed transfers. They show what the deployed code does, and so what a transfer would have in its
+/// history that is started before the next deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Completed {
+    /// The Build ID of the deployed code, where it is known.
+    pub build_id: Option<String>,
+    /// How many were replayed: those whose Workflow Tasks the deployed code has all done.
+    pub replayed: usize,
+    /// How many were left out since other code has done some of their Workflow Tasks.
+    pub other_build: usize,
+    /// How many were left out since there are newer ones enough.
+    pub over_limit: usize,
+    /// Those that the code does not replay.
     pub broken: Vec<Broken>,
 }
 
-/// A transfer that the code cannot go on with.
+/// A transfer that the code does not replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
     /// Its Workflow Id.
@@ -68,6 +77,12 @@ pub struct Broken {
 }
 
 impl Report {
+    /// The transfers for which the code must not be deployed: those in progress that it breaks. Where none is in progress, the
+    /// completed ones stand for those that are started before the deployment.
+    pub fn reasons(&self) -> &[Broken] {
+        if self.replayed == 0 { &self.completed.broken } else { &self.broken }
+    }
+
     /// Writes it as JSON beside the file and renames it, so that nobody reads half of it.
     ///
     /// # Errors
@@ -80,9 +95,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, s) = (self.broken.len(), if self.broken.len() == 1 { "" } else { "s" });
-        write!(f, "this change breaks {count} transfer{s} under way:")?;
-        self.broken.iter().try_for_each(|broken| write!(f, "\n  {}: {}", broken.workflow_id, broken.why))
+        let reasons = self.reasons();
+        let (count, s) = (reasons.len(), if reasons.len() == 1 { "" } else { "s" });
+        match self.replayed {
+            0 => write!(f, "this change does not replay {count} completed transfer{s}:")?,
+            _ => write!(f, "this change breaks {count} transfer{s} in progress:")?,
+        }
+        reasons.iter().try_for_each(|broken| write!(f, "\n  {}: {}", broken.workflow_id, broken.why))
     }
 }
 
@@ -91,11 +110,15 @@ impl fmt::Display for Report {
 /// # Errors
 /// None answers there.
 pub async fn connect(address: &str) -> anyhow::Result<Client> {
-    let namespace = env::var(NAMESPACE_VARIABLE).ok().filter(|name| !name.is_empty());
-    host::connect_to(address, namespace.as_deref().unwrap_or("default")).await
+    host::connect_to(address, &variable(NAMESPACE_VARIABLE, "default")).await
 }
 
-/// Replays the transfers that are under way on this server with the Workflow's code.
+fn variable(name: &str, default: &str) -> String {
+    env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
+}
+
+/// Replays with the Workflow's code the transfers that are in progress on this server, and the completed ones that the deployed
+/// code alone has run.
 ///
 /// # Errors
 /// The server does not answer.
@@ -104,41 +127,39 @@ where
     W: WorkflowImplementation,
     <W::Run as WorkflowDefinition>::Input: Send,
 {
-    let (transfers, under_way) = under_way(client, MOST).await?;
-    let mut report = Report { replayed: transfers.len(), under_way, broken: Vec::new() };
-    for UnderWay { workflow_id, run_id, events } in transfers {
-        if let Err(why) = replay::<W>(events).await {
-            report.broken.push(Broken { workflow_id, run_id, why });
-        }
-    }
-    Ok(report)
+    let (transfers, in_progress) = histories::in_progress(client, MOST_IN_PROGRESS).await?;
+    let (mut ended, in_all) = histories::completed(client, MOST_COMPLETED).await?;
+    let queue = variable(TASK_QUEUE_VARIABLE, contract::TASK_QUEUE);
+    let build_id = histories::deployed_build(client, &queue, transfers.iter().chain(&ended)).await?;
+    let looked_at = ended.len();
+    ended.retain(|transfer| build_id.as_ref().is_some_and(|build_id| transfer.is_of_build(build_id)));
+    Ok(Report {
+        replayed: transfers.len(),
+        in_progress,
+        broken: broken::<W>(transfers).await,
+        completed: Completed {
+            build_id,
+            replayed: ended.len(),
+            other_build: looked_at - ended.len(),
+            over_limit: in_all - looked_at,
+            broken: broken::<W>(ended).await,
+        },
+    })
 }
 
-/// The transfers that are under way on this server, at most so many, and how many there are in all.
-///
-/// # Errors
-/// The server does not answer.
-pub async fn under_way(client: &Client, most: usize) -> anyhow::Result<(Vec<UnderWay>, usize)> {
-    let query = format!("WorkflowType = '{}' AND ExecutionStatus = 'Running'", contract::WORKFLOW_TYPE);
-    let listed: Vec<_> = client.list_workflows(query, WorkflowListOptions::default()).try_collect().await?;
-    let mut found = Vec::new();
-    for execution in listed.iter().take(most) {
-        let (workflow_id, run_id) = (execution.id().to_owned(), execution.run_id().to_owned());
-        let info = WorkflowExecutionInfo::builder()
-            .namespace(client.options().namespace.clone())
-            .workflow_id(&workflow_id)
-            .run_id(&run_id)
-            .build();
-        let handle = WorkflowHandle::<Client, UntypedWorkflow>::new(client.clone(), info);
-        let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
-        let events = history.into_events().await.with_context(|| format!("no history of {workflow_id}"))?;
-        found.push(UnderWay { workflow_id, run_id, events });
+/// Those of these transfers that the Workflow's code does not replay.
+async fn broken<W>(transfers: Vec<Recorded>) -> Vec<Broken>
+where
+    W: WorkflowImplementation,
+    <W::Run as WorkflowDefinition>::Input: Send,
+{
+    let mut broken = Vec::new();
+    for Recorded { workflow_id, run_id, events } in transfers {
+        if let Err(why) = replay::<W>(events).await {
+            broken.push(Broken { workflow_id, run_id, why });
+        }
     }
-    // A list is a moment old: what has ended since is under way no more.
-    let looked_at = found.len();
-    found.retain(|transfer| transfer.events.last().is_some_and(|event| !event.is_final_wf_execution_event()));
-    let ended = looked_at - found.len();
-    Ok((found, listed.len() - ended))
+    broken
 }
 
 /// Runs the Workflow's code along this history, as a worker with that code would at the next Workflow Task.
@@ -192,6 +213,30 @@ fn reason(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn broken(id: &str) -> Vec<Broken> {
+        let why = "divide by zero".to_owned();
+        vec![Broken { workflow_id: id.to_owned(), run_id: "r".to_owned(), why }]
+    }
+
+    #[test]
+    fn completed_transfers_decide_only_where_none_is_in_progress() {
+        let completed = Completed { replayed: 1, broken: broken("completed"), ..Completed::default() };
+        let none_in_progress = Report { completed: completed.clone(), ..Report::default() };
+        assert_eq!(none_in_progress.reasons(), broken("completed"));
+        assert_eq!(
+            none_in_progress.to_string(),
+            "this change does not replay 1 completed transfer:\n  completed: divide by zero"
+        );
+        let fine = Report { replayed: 1, in_progress: 1, completed, ..Report::default() };
+        assert_eq!(fine.reasons(), []);
+        let breaks = Report { broken: broken("in-progress"), ..fine };
+        assert_eq!(breaks.reasons(), broken("in-progress"));
+        assert_eq!(
+            breaks.to_string(),
+            "this change breaks 1 transfer in progress:\n  in-progress: divide by zero"
+        );
+    }
 
     #[test]
     fn the_reason_of_a_failed_replay_is_one_sentence() {

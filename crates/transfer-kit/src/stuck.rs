@@ -1,4 +1,4 @@
-//! Why a transfer does not move on: what Temporal tells of a task that fails again and again.
+//! Why a transfer does not move on: what Temporal reports of a task that fails again and again.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Task {
 pub struct Stuck {
     /// Which task fails.
     pub task: Task,
-    /// The attempt under way or waiting; the first is 1.
+    /// The attempt in progress or waiting; the first is 1.
     pub attempt: i32,
     /// What the last failed attempt said, with its causes.
     pub failure: String,

@@ -5,3 +5,8 @@
 pub mod activities;
 #[allow(missing_docs, reason = "the macros' items; the module is the learner's")]
 pub mod workflow;
+
+/// The Build ID of the two live modules as they were compiled.
+pub fn build_id() -> String {
+    transfer_kit::host::build_id(include_str!("workflow.rs"), include_str!("activities.rs"))
+}

@@ -24,14 +24,11 @@ pub(crate) fn command() -> Command {
         .arg(flag("all", "The slow ones too").conflicts_with_all(["arguments", "mine", "slow"]))
         .arg(flag("slow", "Only the slow ones").conflicts_with_all(["arguments", "mine"]))
         .arg(
-            flag(
-                "mine",
-                "Only what tests the modules that you edit, and a replay of the lab's transfers under way",
-            )
-            .conflicts_with("arguments"),
+            flag("mine", "Only what tests the modules that you edit, and a replay of the lab's transfers")
+                .conflicts_with("arguments"),
         )
         .arg(
-            flag("replay", "Only the replay: whether your change breaks a transfer under way")
+            flag("replay", "Only the replay: whether your change breaks a transfer in progress")
                 .requires("mine"),
         )
         .arg(json_flag().requires("mine"))

@@ -8,6 +8,8 @@ mod confinement;
 mod held;
 mod help_and_usage;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod mine;
 mod play;
 mod ports;
 mod provisioning;

@@ -10,7 +10,7 @@ pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;
 
-use crate::{Event, Evidence, Facts, Next, Run, Status, Transfer, Verdict, invariants};
+use crate::{Event, Evidence, Facts, Next, Run, Status, Transfer, Verdict, invariants, nondeterminism};
 
 /// What to do when nothing was started yet.
 fn start_one() -> Next {
@@ -95,10 +95,13 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer) -> Next {
         _ if !invariants::wrong_with(facts, transfer).is_empty() => {
             format!("{id} did what it should not: see what is wrong below").into()
         }
-        Status::Running if fails_now(run) => Next::command(
-            format!("{id} is stuck on its Workflow Task; why it is: "),
-            "cargo xtask lab status",
-        ),
+        Status::Running if fails_now(run) => {
+            let before = match nondeterminism(&run.events) {
+                Some(why) => format!("{id} is stuck: {why}; see its error: "),
+                None => format!("{id} is stuck on its Workflow Task; see why: "),
+            };
+            Next::command(before, "cargo xtask lab status")
+        }
         Status::Running if waits_for_attempt(run) => {
             let before = format!("an Activity of {id} waits for its next attempt; to not wait: ");
             Next::command(before, "cargo xtask retry")

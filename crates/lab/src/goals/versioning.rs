@@ -1,7 +1,7 @@
 //! A change of Workflow code under transfers that are past the changed place.
 
 use super::{all_complete, completed_exactly, failed_tasks, fails_now, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Next, Run, Transfer, Verdict};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Transfer, Verdict, nondeterminism::is_nondeterminism};
 
 /// The activities that a transfer makes before it withdraws, without the added step.
 const BEFORE_WITHDRAW: usize = 2;
@@ -58,10 +58,7 @@ pub(crate) const PATCH_GOALS: &[Goal] = &[
 
 /// The failed Workflow Task that says that history and code do not fit.
 pub(crate) fn broken(run: &Run) -> Option<Event<'_>> {
-    failed_tasks(run).find(|event| {
-        event.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR"
-            || event.failure().contains("TMPRL1100")
-    })
+    failed_tasks(run).find(|event| is_nondeterminism(*event))
 }
 
 /// Whether the run was past the place of the new step when it broke. Not one that had made the step: a patch that

@@ -35,6 +35,8 @@ use super::process_usage::ProcessUsage;
 
 /// So many transfers are in progress at a time.
 pub(super) const IN_FLIGHT: usize = 50;
+/// So many Workflows a worker caches by the SDK's default.
+const CACHED: &str = "1000";
 /// How long a command that is interrupted may take to end what it has started.
 const GRACE: Duration = Duration::from_secs(40);
 
@@ -106,8 +108,15 @@ impl MeasuredLab {
         self.run(self.command(words))
     }
 
-    /// Starts the lab.
+    /// Starts the lab, with a worker that caches Workflows as those of production do.
     pub(super) fn start(&self, flags: &[&str]) -> Result<()> {
+        let mut command = self.command(&[&["lab", "start", "--detach"], flags].concat());
+        command.env(contract::WORKFLOW_CACHE_VARIABLE, CACHED);
+        self.run(command)
+    }
+
+    /// Starts the lab as a learner does.
+    pub(super) fn start_as_shipped(&self, flags: &[&str]) -> Result<()> {
         self.xtask(&[&["lab", "start", "--detach"], flags].concat())
     }
 

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             Arg::new("replay")
                 .long("replay")
                 .action(ArgAction::SetTrue)
-                .help("Instead, replay the transfers under way, and answer as the learner's tests do"),
+                .help("Instead, replay the server's transfers, and answer as the learner's tests do"),
         )
         .arg(
             Arg::new("ready-file")
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             (None, None) => unreachable!("--modules has a default"),
         };
         if matches.get_flag("replay") {
-            return replay_under_way(modules).await;
+            return replay_transfers(modules).await;
         }
         let ready_file = matches.get_one::<PathBuf>("ready-file");
         let client = host::connect().await?;
@@ -68,16 +68,16 @@ fn main() -> ExitCode {
 }
 
 /// What the test of `crates/worker/tests/mine/replay.rs` does, with modules that are compiled in.
-async fn replay_under_way(modules: Modules) -> anyhow::Result<()> {
+async fn replay_transfers(modules: Modules) -> anyhow::Result<()> {
     let server = env::var(replay::SERVER_VARIABLE)
         .with_context(|| format!("{} names no server", replay::SERVER_VARIABLE))?;
     let report = modules.replay(&replay::connect(&server).await?).await?;
     if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
         report.write(Path::new(&file))?;
     }
-    let failed = usize::from(!report.broken.is_empty());
+    let failed = usize::from(!report.reasons().is_empty());
     let outcome = if failed == 0 { "ok" } else { "FAILED" };
     output::stdout_line(format_args!("test result: {outcome}. {} passed; {failed} failed", 1 - failed));
-    ensure!(report.broken.is_empty(), "{report}");
+    ensure!(report.reasons().is_empty(), "{report}");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What each stage does on a real server: the failures a learner sees, and the money.
 
+mod build_ids;
 mod business_errors;
 mod checks;
 mod determinism;

@@ -1,4 +1,4 @@
-//! Saved Event Histories against today's code: a change that would break transfers under way fails here.
+//! Saved Event Histories against today's code: a change that would break transfers in progress fails here.
 //!
 //! The histories are in `tests/histories`, in a folder for each released version of the Workflow: the one that made
 //! their last Workflow Task. What was recorded once stays, as the transfers of that version do; what is missing is
@@ -19,7 +19,8 @@ use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1
 use testbed::{TestWorker, Testbed};
 use transfer_kit::{
     Bank,
-    replay::{UnderWay, replay, under_way},
+    histories::{Recorded, in_progress},
+    replay::replay,
     stuck::Task,
 };
 
@@ -190,7 +191,7 @@ async fn a_change_breaks_the_transfers_that_are_past_it_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transfers_under_way_are_found_with_their_histories_and_replay() {
+async fn transfers_in_progress_are_found_with_their_histories_and_replay() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", serde_json::json!({"deposits": true})).await;
     let jerry = worker(&testbed, "jerry").await;
@@ -201,7 +202,7 @@ async fn transfers_under_way_are_found_with_their_histories_and_replay() {
     })
     .await;
     jerry.stop().await;
-    let (found, count) = until_under_way(&testbed, 1).await;
+    let (found, count) = until_in_progress(&testbed, 1).await;
     assert_eq!((&*found[0].workflow_id, Some(&*found[0].run_id), count), ("stuck", stuck.run_id(), 1));
     let outcome = replay::<jerry::MoneyTransferWorkflow>(found[0].events.clone()).await;
     assert!(outcome.is_err_and(|failure| failure.contains("divide by zero")));
@@ -216,12 +217,12 @@ async fn transfers_under_way_are_found_with_their_histories_and_replay() {
         })
         .await;
     }
-    for transfer in until_under_way(&testbed, 2).await.0 {
+    for transfer in until_in_progress(&testbed, 2).await.0 {
         assert_eq!(replay::<fixed::MoneyTransferWorkflow>(transfer.events.clone()).await, Ok(()));
         let outcome = replay::<added_step::MoneyTransferWorkflow>(transfer.events).await;
         assert!(outcome.is_err_and(|failure| failure.contains("Nondeterminism")), "{}", transfer.workflow_id);
     }
-    let (found, count) = under_way(&testbed.client, 1).await.expect("the server answers");
+    let (found, count) = in_progress(&testbed.client, 1).await.expect("the server answers");
     assert_eq!((found.len(), count), (1, 2));
 
     testbed.put("/outage", serde_json::json!({"deposits": false})).await;
@@ -231,10 +232,10 @@ async fn transfers_under_way_are_found_with_their_histories_and_replay() {
     fixed.stop().await;
 }
 
-/// Waits until the server lists so many transfers under way: a list follows what happens, a moment later.
-async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<UnderWay>, usize) {
+/// Waits until the server lists so many transfers in progress: a list follows what happens, a moment later.
+async fn until_in_progress(testbed: &Testbed, count: usize) -> (Vec<Recorded>, usize) {
     testbed::until("the transfers to be listed", || async {
-        let found = under_way(&testbed.client, 500).await.expect("the server answers");
+        let found = in_progress(&testbed.client, 500).await.expect("the server answers");
         if found.0.len() == count { Ok(found) } else { Err(found.0.len()) }
     })
     .await

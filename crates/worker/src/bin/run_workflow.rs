@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             bail!("{refusal}");
         }
         let client = host::connect().await?;
-        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        host::report_build_id(&mut options, worker::build_id());
 
         let (leave, left) = oneshot::channel::<()>();
         let shutdown = async {
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
             outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,
             () = host::termination() => {
                 output::stdout_line(format_args!(
-                    "left; the transfer goes on when a worker runs. To join it: --workflow-id {workflow_id}"
+                    "stopped; the transfer continues when a worker runs. To join it: --workflow-id {workflow_id}"
                 ));
                 Err(host::interrupted())
             }
@@ -105,7 +106,7 @@ async fn run_transfer(
     output::stdout_line(format_args!("{word} {workflow_id}\n  {link}"));
 
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()));
-    let mut told = None;
+    let mut shown = None;
     let result = loop {
         tokio::select! {
             result = &mut result => break result,
@@ -113,10 +114,10 @@ async fn run_transfer(
         }
         // A service that does not answer just now says so through the result, if it lasts.
         if let Ok(Some(stuck)) = stuck::why(client, workflow_id, &run_id).await
-            && told.as_ref() != Some(&stuck)
+            && shown.as_ref() != Some(&stuck)
         {
             output::stdout_line(format_args!("stuck: {stuck}\n  {link}"));
-            told = Some(stuck);
+            shown = Some(stuck);
         }
     };
     match result {

@@ -1,4 +1,4 @@
-//! `worker`: runs transfers until it is told to stop.
+//! `worker`: runs transfers until it is stopped.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
                 .long("ready-file")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Written once the server tells that this worker polls"),
+                .help("Written once the server reports that this worker polls"),
         )
         .get_matches();
     let ready_file = matches.get_one::<PathBuf>("ready-file");
@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     host::block_on(async move {
         let client = host::connect().await?;
         let namespace = client.options().namespace.clone();
-        let options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
+        host::report_build_id(&mut options, worker::build_id());
         let queue = host::task_queue();
         let mut announced = Ok(());
         host::run(client, options, host::termination(), || {
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
             announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
         })
         .await?;
-        output::stdout_line(format_args!("worker has left"));
+        output::stdout_line(format_args!("worker has stopped"));
         announced
     })
 }

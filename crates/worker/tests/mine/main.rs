@@ -37,7 +37,7 @@ struct Failed {
     kind: String,
 }
 
-/// Waits for the end of this Workflow. It must end by itself: one that fails and is tried again, and would be
+/// Waits for the end of this Workflow. It must end by itself: one that fails and is retried, and would be
 /// for ever, is a bug, and its failure names the line.
 ///
 /// # Panics
@@ -56,8 +56,8 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
         }
         match stuck_on(testbed, handle).await {
             // Workflow code is deterministic: what has failed once fails again.
-            Some(stuck) if stuck.task == Task::Workflow => panic!("it does not get on: {stuck}"),
-            Some(stuck) if stuck.attempt >= tries => panic!("it does not get on: {stuck}"),
+            Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
+            Some(stuck) if stuck.attempt >= tries => panic!("it is stuck: {stuck}"),
             _ => {}
         }
     };

@@ -1,4 +1,4 @@
-//! The Event Histories of the transfers under way in the lab, against the Workflow's code as it is now.
+//! The Event Histories of the lab's transfers, against the Workflow's code as it is now.
 
 use std::{env, path::Path};
 
@@ -7,9 +7,9 @@ use worker::workflow::MoneyTransferWorkflow;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the learner's: cargo xtask test --mine"]
-async fn this_change_breaks_no_transfer_under_way() {
+async fn this_change_breaks_no_transfer_in_progress() {
     let Ok(server) = env::var(replay::SERVER_VARIABLE) else {
-        println!("skipped: no lab runs, so there are no transfers under way to replay");
+        println!("skipped: no lab runs, so there are no transfers to replay");
         return;
     };
     let client = replay::connect(&server).await.expect("the lab's server answers");
@@ -17,5 +17,5 @@ async fn this_change_breaks_no_transfer_under_way() {
     if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
         report.write(Path::new(&file)).expect("the report can be written");
     }
-    assert!(report.broken.is_empty(), "{report}");
+    assert!(report.reasons().is_empty(), "{report}");
 }

@@ -77,13 +77,13 @@ async fn a_transfer_completes_and_moves_the_money_once() {
 
 #[tokio::test]
 #[ignore = "the learner's: cargo xtask test --mine"]
-async fn a_transfer_tells_how_far_it_is() {
+async fn a_transfer_shows_how_far_it_is() {
     let (testbed, worker) = lab(false).await;
     testbed.put("/outage", json!({ "deposits": true })).await;
     let handle = testbed.start_transfer("tells", transfer(25.5)).await;
     until("the deposit to be tried", || async {
         match stuck_on(&testbed, &handle).await {
-            Some(stuck) if stuck.task == Task::Workflow => panic!("it does not get on: {stuck}"),
+            Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
             Some(_) => Ok(()),
             None => Err("not yet"),
         }

@@ -158,6 +158,9 @@ fn print(
         {
             stdoutln!("    {waits}");
         }
+        if let Some(why) = &stuck.nondeterminism {
+            stdoutln!("    {why}");
+        }
         stdoutln!("    {}", shorten(&stuck.failure, 200));
     }
     if stuck.len() > LISTED {
@@ -280,6 +283,7 @@ mod tests {
             trying: false,
             attempt,
             failure: "attempt to divide by zero".to_owned(),
+            nondeterminism: None,
             next_attempt: None,
         };
         assert_eq!(waits_on(&stuck(WAITS_SHOW, None)), None);

@@ -2,6 +2,7 @@
 //! wrong one is told.
 
 mod fixes;
+mod nondeterministic;
 mod right;
 mod shipped;
 mod wrong;

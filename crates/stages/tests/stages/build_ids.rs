@@ -1,0 +1,102 @@
+//! Which build of the code has done a transfer's Workflow Tasks, and which completed transfers a replay takes by it.
+
+use lab::STAGES;
+use stages::Modules;
+use testbed::{Testbed, until};
+use transfer_kit::{
+    histories::{self, Recorded},
+    replay::Report,
+};
+
+use crate::{example, result, versioning::withdrawn_under, worker};
+
+fn modules(stage: &str) -> Modules {
+    Modules::of(lab::stage(stage).expect("a stage of the table"))
+}
+
+/// Replays the server's transfers with a stage's modules, once its list has so many in progress and so many completed: a list
+/// follows what happens, a moment later.
+async fn replayed(testbed: &Testbed, stage: &str, in_progress: usize, completed: usize) -> Report {
+    until(&format!("{in_progress} transfers in progress and {completed} completed"), || async {
+        let report = modules(stage).replay(&testbed.client).await.expect("the server answers");
+        let ended = &report.completed;
+        let found = (report.in_progress, ended.replayed + ended.other_build + ended.over_limit);
+        if found == (in_progress, completed) { Ok(report) } else { Err(report) }
+    })
+    .await
+}
+
+fn ids(broken: &[transfer_kit::replay::Broken]) -> Vec<&str> {
+    broken.iter().map(|broken| &*broken.workflow_id).collect()
+}
+
+#[test]
+fn different_modules_have_different_build_ids() {
+    for stage in STAGES {
+        for other in STAGES {
+            let same = Modules::of(stage) == Modules::of(other);
+            assert_eq!(Modules::of(stage).build_id() == Modules::of(other).build_id(), same);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_takes_the_completed_transfers_of_the_deployed_code_alone() {
+    let testbed = Testbed::start().await;
+    let report = replayed(&testbed, "fix-activity", 0, 0).await;
+    assert_eq!(report, Report::default(), "nothing is replayed where nothing was started");
+
+    let fixed = worker(&testbed, "fix-activity").await;
+    result(&testbed.start_transfer("of-fixed", example()).await).await;
+    let report = replayed(&testbed, "fix-activity", 0, 1).await;
+    assert_eq!(report.completed.build_id, Some(modules("fix-activity").build_id()));
+    assert_eq!((report.completed.replayed, report.reasons()), (1, &[][..]));
+    // With none in progress, the completed one shows what the step without a patch would break.
+    let report = replayed(&testbed, "jerry-adds-step", 0, 1).await;
+    assert_eq!(ids(report.reasons()), ["of-fixed"]);
+    assert!(report.completed.broken[0].why.contains("TMPRL1100"), "{report}");
+    fixed.stop().await;
+
+    // Begun by one build and completed by another.
+    let [of_both] = withdrawn_under(&testbed, "fix-activity", ["of-both"]).await;
+    let versioned = worker(&testbed, "version-workflow").await;
+    result(&of_both).await;
+    result(&testbed.start_transfer("of-versioned", example()).await).await;
+    let report = replayed(&testbed, "version-workflow", 0, 3).await;
+    assert_eq!(report.completed.build_id, Some(modules("version-workflow").build_id()));
+    assert_eq!((report.completed.replayed, report.completed.other_build), (1, 2));
+    assert_eq!(report.reasons(), []);
+    // Without the patch, what has its marker does not replay.
+    let report = replayed(&testbed, "fix-activity", 0, 3).await;
+    assert_eq!(ids(report.reasons()), ["of-versioned"]);
+    versioned.stop().await;
+
+    // One in progress decides, and the completed ones are told of besides.
+    withdrawn_under(&testbed, "fix-activity", ["held"]).await;
+    let report = replayed(&testbed, "version-workflow", 1, 3).await;
+    assert_eq!(report.completed.build_id, Some(modules("fix-activity").build_id()));
+    assert_eq!((report.replayed, report.completed.replayed, report.completed.other_build), (1, 1, 2));
+    assert_eq!(report.reasons(), []);
+    let report = replayed(&testbed, "jerry-adds-step", 1, 3).await;
+    assert_eq!((ids(report.reasons()), ids(&report.completed.broken)), (vec!["held"], vec!["of-fixed"]));
+
+    let (newest, in_all) = histories::completed(&testbed.client, 1).await.expect("the server answers");
+    assert_eq!((newest.len(), in_all), (1, 3));
+    the_last_worker_or_else_the_last_task_tells_it(&testbed).await;
+}
+
+/// The worker that polled last tells it, also before it has done anything. A server forgets a worker some minutes after its last
+/// poll; then the last Workflow Task tells it.
+async fn the_last_worker_or_else_the_last_task_tells_it(testbed: &Testbed) {
+    let deployed = async |queue: &str, transfers: &[Recorded]| {
+        let build = histories::deployed_build(&testbed.client, queue, transfers.iter()).await;
+        build.expect("the server answers")
+    };
+    let (completed, _) = histories::completed(&testbed.client, 10).await.expect("the server answers");
+    let nobodys = "a-queue-of-nobody";
+    assert_eq!(deployed(nobodys, &completed).await, Some(modules("version-workflow").build_id()));
+    assert_eq!(deployed(nobodys, &[]).await, None);
+    let jerry = worker(testbed, "jerry").await;
+    assert_eq!(deployed(contract::TASK_QUEUE, &completed).await, Some(modules("jerry").build_id()));
+    jerry.stop().await;
+}
