@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use checkout::project::Project;
+use checkout::{progress, project::Project};
 use supervisor::{attach, build, ports, temporal_cli};
 use terminal::{shorten, stderrln, stdoutln};
 
@@ -84,6 +84,11 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     let success = child.wait().context("could not wait for cargo")?.success();
 
     let replay = Replay::read(&report);
+    if let Some(replay) = replay.as_ref().filter(|replay| !replay.broken.is_empty()) {
+        progress::update(project, |progress| {
+            progress.broken_replay = replay.broken.iter().cloned().collect()
+        })?;
+    }
     let outcome = Outcome { success, tests, replay, lab: lab.is_some(), replay_only };
     match as_json {
         true => stdoutln!("{}", outcome.to_json()),
