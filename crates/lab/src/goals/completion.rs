@@ -110,29 +110,28 @@ fn refusal_is_final(facts: &Facts) -> Verdict {
 }
 
 fn error_classified(facts: &Facts) -> Verdict {
-    let unknown = || facts.transfers.iter().filter(|transfer| names_an_unknown_account(facts, transfer));
-    if let Some(transfer) = unknown().find(|transfer| transfer.last().status == Status::Running) {
-        return Verdict::Open(match waiting_activity(transfer.last()) {
-            Some(CHECK_BALANCE) => Next::command(
-                format!(
-                    "the bank's answer to {} is final, but check_balance turns it into a retryable error. Remove \
-                     that, save, and retry: ",
-                    transfer.workflow_id
-                ),
-                "cargo xtask retry",
+    let mut unknown =
+        facts.transfers.iter().filter(|transfer| names_an_unknown_account(facts, transfer)).peekable();
+    let next = match unknown.peek().filter(|transfer| transfer.last().status == Status::Running) {
+        None => Next::command(
+            "transfer to an account that does not exist: ",
+            "cargo xtask transfer account_A account_Z 10",
+        ),
+        Some(transfer) if waiting_activity(transfer.last()) == Some(CHECK_BALANCE) => Next::command(
+            format!(
+                "the bank's answer to {} is final, but check_balance turns it into a retryable error. Remove that, \
+                 save, and retry: ",
+                transfer.workflow_id
             ),
-            _ => why_not_complete(facts, transfer, STAGE),
-        });
-    }
-    let evidence = unknown().filter_map(|transfer| {
+            "cargo xtask retry",
+        ),
+        Some(transfer) => why_not_complete(facts, transfer, STAGE),
+    };
+    let evidence = unknown.filter_map(|transfer| {
         let failed = right_refusal(facts, transfer)?;
         let started = transfer.last().event(failed.refers_to("startedEventId"))?;
         let what = format!("attempt {}: {}", started.refers_to("attempt"), failed.failure());
         Some(Evidence::event(transfer, transfer.last(), failed, what))
     });
-    let next = Next::command(
-        "transfer to an account that does not exist: ",
-        "cargo xtask transfer account_A account_Z 10",
-    );
     Verdict::by(evidence.collect(), next)
 }
