@@ -16,14 +16,14 @@ use transfer_kit::host;
 use fixes::{activities::OtherActivities, workflow::OtherWorkflow};
 
 /// A testbed, and what the checks judge by besides.
-struct Lab {
-    testbed: Testbed,
-    services: Vec<Service>,
-    broken_replay: BTreeMap<String, String>,
+pub(crate) struct Lab {
+    pub(crate) testbed: Testbed,
+    pub(crate) services: Vec<Service>,
+    pub(crate) broken_replay: BTreeMap<String, String>,
 }
 
 impl Lab {
-    async fn start() -> Lab {
+    pub(crate) async fn start() -> Lab {
         Lab { testbed: Testbed::start().await, services: Vec::new(), broken_replay: BTreeMap::new() }
     }
 
@@ -45,13 +45,13 @@ impl Lab {
         }
     }
 
-    async fn deposits_down(&self, down: bool) {
+    pub(crate) async fn deposits_down(&self, down: bool) {
         self.testbed.put("/outage", serde_json::json!({ "deposits": down })).await;
     }
 
     /// The facts of the transfers whose Workflow Id begins like this, as `cargo xtask check` reads them: first
     /// the runs, then what the bank has of them.
-    async fn facts(&self, ids: &str) -> Facts {
+    pub(crate) async fn facts(&self, ids: &str) -> Facts {
         let list = self.testbed.ask_server("workflows").await;
         let mut runs = Vec::new();
         for listed in list["executions"].as_array().into_iter().flatten() {
