@@ -1,4 +1,4 @@
-//! Asking the server and the bank for what the checks go by.
+//! Reads what the checks judge by from the server and the bank.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ use crate::{
     time,
 };
 
-/// So many transfers are looked at: those under way first, then those that ended last.
+/// At most so many transfers are read: those in progress first, then those that closed last.
 pub const MOST: usize = 200;
 /// So many Workflow Ids one query names.
 const IDS: usize = 50;
 
-/// Reads facts, again and again; a history is read again only when there is more of it.
+/// Reads facts, again and again; a history is read again only if it has grown.
 pub struct Reader {
     server: Server,
     bank: Bank,
@@ -34,13 +34,13 @@ impl Reader {
         Reader { server: Server::new(endpoints), bank: Bank::new(endpoints), known: BTreeMap::new() }
     }
 
-    /// The facts of a stage: of the transfers that it began with, that were under way then or were started since.
+    /// The facts of a stage: of the transfers that it began with and those started since.
     pub fn read(&mut self, progress: &Progress, services: Vec<Service>) -> Result<Facts> {
-        let closed = match progress.entered.as_str() {
-            "" => "ExecutionStatus!=\"Running\"".to_owned(),
-            entered => format!("CloseTime>=\"{entered}\""),
+        let since = match progress.entered.as_str() {
+            "" => String::new(),
+            entered => format!(" AND StartTime>=\"{entered}\""),
         };
-        let runs = self.runs(&closed, &progress.transfers)?;
+        let runs = self.runs(&since, &progress.transfers)?;
         let runs = self.histories(&runs)?;
         let transfers: BTreeSet<&str> = runs.iter().map(|(_, run)| run.original()).collect();
         let opened = self.bank.entries("limit=1")?["entries"][0]["time"].as_u64().unwrap_or_default();
@@ -49,22 +49,31 @@ impl Reader {
             let mut page = self.bank.entries(&format!("transfer={}", encode(transfer)))?;
             entries.extend(page["entries"].as_array_mut().map(std::mem::take).unwrap_or_default());
         }
-        // The bank notes whole seconds: what was started in that one may have been before.
+        let accounts = self.bank.accounts()?;
+        let accounts = accounts["accounts"].as_array().into_iter().flatten();
+        let outage = self.bank.outage()?;
+        let down = [(outage.withdrawals, "withdraw"), (outage.deposits, "deposit")];
+        // The bank records whole seconds: a transfer of that second may be older than the ledger.
         let facts = Facts::new(runs, &entries, time::rfc3339(opened + 1), services);
-        Ok(Facts { entered: progress.entered.clone(), ..facts })
+        Ok(Facts {
+            accounts: accounts.filter_map(|one| Some(one["account_number"].as_str()?.to_owned())).collect(),
+            outage: down.into_iter().filter_map(|(is_down, name)| is_down.then_some(name)).collect(),
+            broken_replay: progress.broken_replay.clone(),
+            ..facts.of_stage(&progress.entered, &progress.transfers)
+        })
     }
 
-    /// Every run of the transfers that are under way or ended last.
+    /// Every run of the transfers that are in progress or closed last.
     pub fn latest(&mut self) -> Result<Vec<(String, lab::Run)>> {
-        let runs = self.runs("ExecutionStatus!=\"Running\"", &[])?;
+        let runs = self.runs("", &[])?;
         self.histories(&runs)
     }
 
-    /// Every run of these transfers, of those under way, and of those that have closed in this way.
-    fn runs(&self, closed: &str, started: &[String]) -> Result<Vec<Run>> {
+    /// Every run of these transfers, and of all that have a run to which this part of a query applies.
+    fn runs(&self, since: &str, started: &[String]) -> Result<Vec<Run>> {
         let all = transfers();
-        let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\""), MOST)?;
-        runs.extend(self.server.list(&format!("{all} AND {closed}"), MOST)?);
+        let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\"{since}"), MOST)?;
+        runs.extend(self.server.list(&format!("{all} AND ExecutionStatus!=\"Running\"{since}"), MOST)?);
         let ids: BTreeSet<String> =
             runs.iter().map(|run| &run.workflow_id).chain(started).map(|id| quoted(id)).collect();
         let ids: Vec<String> = ids.into_iter().collect();
@@ -77,7 +86,7 @@ impl Reader {
         Ok(runs)
     }
 
-    /// The history of each of these runs, and what the server says of those that have not ended.
+    /// The history of each of these runs, and the server's description of those in progress.
     fn histories(&mut self, runs: &[Run]) -> Result<Vec<(String, lab::Run)>> {
         let (server, known) = (&self.server, &self.known);
         let read = side_by_side::map(runs, |run| read_run(server, run, known.get(&run.run_id)));
@@ -86,11 +95,11 @@ impl Reader {
             match run.with_context(|| format!("the history of {workflow_id} cannot be read")) {
                 Ok(run) => histories.push((workflow_id.clone(), run)),
                 Err(error) if is_silence(&error) => return Err(error),
-                // Another client can start what no JSON can tell of; nobody is judged by that.
+                // Another client can start a Workflow whose history has no JSON form; it is left out.
                 Err(_) => {}
             }
         }
-        // What was not asked for this time, nobody may ever ask for again.
+        // A run that is not listed now may never be listed again.
         self.known = histories.iter().map(|(_, run)| (run.run_id.clone(), run.clone())).collect();
         Ok(histories)
     }
@@ -101,14 +110,14 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A run's history, and what the server says of its present. What was known before is not asked for again.
+/// A run's history and the server's description of it. A history that has not grown is not read again.
 pub fn read_run(server: &Server, run: &Run, before: Option<&lab::Run>) -> Result<lab::Run> {
     if let Some(ended) = before.filter(|run| run.status != Status::Running) {
         return Ok(ended.clone());
     }
-    // The present first: what happens between the two is in the history then.
+    // The description first: what happens in between is then in the history.
     let description = server.describe(run)?;
-    // Not by the number of events that were read: of a task that fails, the server adds some that it does not keep.
+    // Not the number of events that were read: for a failing task, the server adds some that it does not keep.
     let length = |description: &Value| description["workflowExecutionInfo"]["historyLength"].clone();
     if let Some(before) = before.filter(|before| length(&before.description) == length(&description)) {
         return Ok(lab::Run::new(run.run_id.clone(), before.events.clone(), description));
@@ -116,7 +125,7 @@ pub fn read_run(server: &Server, run: &Run, before: Option<&lab::Run>) -> Result
     read_history(server, run, description)
 }
 
-/// The run with its history; for one that has ended no description is needed.
+/// The run with its history; a closed one needs no description.
 pub fn read_history(server: &Server, run: &Run, description: Value) -> Result<lab::Run> {
     let Value::Array(events) = server.history(run)?["events"].take() else { bail!("its events are no list") };
     Ok(lab::Run::new(run.run_id.clone(), events, description))

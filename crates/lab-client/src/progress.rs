@@ -1,7 +1,7 @@
-//! `stage.json` in the lab's folder: the stage that was entered last, since when, with which transfers, and the hints that
-//! were shown.
+//! `stage.json` in the lab's folder: the stage that was entered last, when, with which transfers, the hints that were
+//! shown, and what a replay reported.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use lab::{STAGES, Stage};
 use serde_json::{Value, json};
@@ -22,39 +22,46 @@ pub struct Progress {
     pub transfers: Vec<String>,
     /// How many hints were shown.
     pub hints: usize,
+    /// The transfers that `test --mine --replay` reported as broken, each with the reason.
+    pub broken_replay: BTreeMap<String, String>,
 }
 
 impl Progress {
-    /// At this stage since now, with nothing done.
+    /// At this stage since now, with nothing done yet.
     pub fn begin(stage: &'static Stage) -> Progress {
         let entered = time::rfc3339_exact(time::now());
-        Progress { stage, entered, transfers: Vec::new(), hints: 0 }
+        Progress { stage, entered, transfers: Vec::new(), hints: 0, broken_replay: BTreeMap::new() }
     }
 
-    /// What was written down last; the first stage, where nothing was.
+    /// What was recorded last; the first stage if nothing was.
     pub fn read(lab: &Path) -> Progress {
         Progress::parse(&fs::read_to_string(lab.join(FILE)).unwrap_or_default())
     }
 
-    /// What the text of [`FILE`] says; the first stage, where it cannot be read.
+    /// The text of [`FILE`]; the first stage if it cannot be read.
     pub fn parse(text: &str) -> Progress {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
         let transfers = value["transfers"].as_array().into_iter().flatten();
+        let broken = value["broken_replay"].as_object().into_iter().flatten();
         Progress {
             stage: value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0]),
             entered: value["entered"].as_str().unwrap_or_default().to_owned(),
             transfers: transfers.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
             hints: value["hints"].as_u64().and_then(|hints| usize::try_from(hints).ok()).unwrap_or_default(),
+            broken_replay: broken
+                .filter_map(|(id, why)| Some((id.clone(), why.as_str()?.to_owned())))
+                .collect(),
         }
     }
 
-    /// What is written down.
+    /// What is recorded.
     pub fn to_json(&self) -> Value {
         json!({
             "stage": self.stage.name,
             "entered": self.entered,
             "transfers": self.transfers,
             "hints": self.hints,
+            "broken_replay": self.broken_replay,
         })
     }
 }
@@ -67,7 +74,12 @@ mod tests {
     fn progress_is_read_as_it_was_written_and_survives_a_damaged_file() {
         let lab = std::env::temp_dir().join(format!("lab-client-progress-{}", std::process::id()));
         fs::create_dir(&lab).expect("temporary folders can be made");
-        let progress = Progress { transfers: vec!["a".to_owned()], hints: 2, ..Progress::begin(&STAGES[1]) };
+        let progress = Progress {
+            transfers: vec!["a".to_owned()],
+            hints: 2,
+            broken_replay: [("a".to_owned(), "nondeterminism".to_owned())].into(),
+            ..Progress::begin(&STAGES[1])
+        };
         fs::write(lab.join(FILE), progress.to_json().to_string()).expect("it can be written");
         assert_eq!(Progress::read(&lab), progress);
         fs::write(lab.join(FILE), "{").expect("it can be written");

@@ -1,4 +1,4 @@
-//! What a check goes by: the Event Histories of the transfers of a stage, and the bank's ledger.
+//! What a check judges by: the Event Histories of a stage's transfers, and the bank's ledger.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,25 @@ use serde_json::Value;
 
 use crate::{Event, moment::Moment};
 
-/// Everything that is known of a lab at one moment.
+/// Everything that is known about a lab at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The transfers that were under way when the stage was entered or were started since, the oldest first.
+    /// The transfers that the stage began with and those started since, the oldest first.
     pub transfers: Vec<Transfer>,
     /// The ledger's entries of those transfers, in their order.
     pub entries: Vec<Entry>,
-    /// When the bank's books were opened, in the server's format: of transfers from before, the ledger knows nothing.
-    pub books_since: String,
-    /// What runs, and since when.
+    /// When the bank opened its ledger, in the server's format: it has no entries of earlier transfers.
+    pub ledger_since: String,
+    /// The services that run, and since when.
     pub services: Vec<Service>,
-    /// When the stage was entered, in the server's format; empty for as long as the lab exists.
+    /// When the stage was entered, in the server's format; empty if the lab has not entered one yet.
     pub entered: String,
+    /// The numbers of the bank's accounts.
+    pub accounts: Vec<String>,
+    /// The movements that the bank has out of service: `withdraw`, `deposit`.
+    pub outage: Vec<&'static str>,
+    /// The transfers that `test --mine --replay` reported as broken by a change at this stage, each with the reason.
+    pub broken_replay: BTreeMap<String, String>,
 }
 
 /// A transfer, over all runs that a Workflow Reset has started.
@@ -27,7 +33,7 @@ pub struct Facts {
 pub struct Transfer {
     /// Its Workflow Id.
     pub workflow_id: String,
-    /// Its first run's id: the name by which the bank knows the transfer.
+    /// Its first run's id, which is how the bank identifies the transfer.
     pub original_run: String,
     /// Its runs, the oldest first. There is at least one.
     pub runs: Vec<Run>,
@@ -38,25 +44,25 @@ pub struct Transfer {
 pub struct Run {
     /// Its Run Id.
     pub run_id: String,
-    /// Whether and how it has ended.
+    /// Whether and how it has closed.
     pub status: Status,
     /// Its Event History.
     pub events: Vec<Value>,
-    /// What the server says of its present, as `DescribeWorkflowExecution` answers; null once it has ended.
+    /// What `DescribeWorkflowExecution` answers about a run in progress; null once it has closed.
     pub description: Value,
 }
 
-/// Whether and how a run has ended.
+/// Whether and how a run has closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Not yet.
+    /// It is in progress.
     Running,
-    /// With a result.
+    /// It closed with a result.
     Completed,
-    /// With a failure.
+    /// It closed with a failure.
     Failed,
-    /// In another way: cancelled, terminated, timed out, continued as new.
-    Otherwise,
+    /// It closed in another way: cancelled, terminated, timed out, continued as new.
+    Other,
 }
 
 /// An entry of the bank's ledger.
@@ -72,11 +78,11 @@ pub struct Entry {
     pub amount: Money,
     /// The transfer it was made for: the [original run](Transfer::original_run).
     pub transfer: String,
-    /// The run of that transfer, if the bank was told.
+    /// The run of that transfer, if the request named it.
     pub run: Option<String>,
 }
 
-/// A part of the lab that runs.
+/// A service of the lab that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its name, such as `worker`.
@@ -86,14 +92,14 @@ pub struct Service {
 }
 
 impl Facts {
-    /// The facts that these answers hold.
+    /// The facts in these answers.
     ///
-    /// `runs` are all runs of the stage's transfers with their Workflow Ids, in any order; `entries` are the bank's ledger
-    /// entries of those transfers, as `GET /entries` answers.
+    /// `runs` are all runs of the transfers with their Workflow Ids, in any order; `entries` are the bank's ledger entries of
+    /// those transfers, as `GET /entries` answers.
     pub fn new(
         runs: Vec<(String, Run)>,
         entries: &[Value],
-        books_since: String,
+        ledger_since: String,
         services: Vec<Service>,
     ) -> Facts {
         let mut transfers: BTreeMap<String, Transfer> = BTreeMap::new();
@@ -112,7 +118,18 @@ impl Facts {
         }
         transfers.sort_by(|a, b| a.start().cmp(&b.start()));
         let entries = entries.iter().filter_map(Entry::from_json).collect();
-        Facts { transfers, entries, books_since, services, entered: String::new() }
+        Facts { transfers, entries, ledger_since, services, ..Facts::default() }
+    }
+
+    /// The facts of a stage that was entered at this moment and began with these transfers. Other transfers from before
+    /// belong to an earlier stage: they neither reach a goal nor keep one open.
+    #[must_use]
+    pub fn of_stage(mut self, entered: &str, began_with: &[String]) -> Facts {
+        let since = Moment::of(entered);
+        self.transfers
+            .retain(|transfer| began_with.contains(&transfer.workflow_id) || transfer.start() >= since);
+        self.entered = entered.to_owned();
+        self
     }
 
     /// Every run of every transfer.
@@ -120,8 +137,8 @@ impl Facts {
         self.transfers.iter().flat_map(|transfer| transfer.runs.iter().map(move |run| (transfer, run)))
     }
 
-    /// The ledger's entries of this transfer, in their order. Not those of a run that was started after the
-    /// runs were asked for: of what came of it, nothing is known yet.
+    /// The ledger's entries of this transfer, in their order. Without those of a run that was started after the runs
+    /// were read: its history is not known yet.
     pub(crate) fn entries_of<'a>(&'a self, transfer: &'a Transfer) -> impl Iterator<Item = &'a Entry> {
         let is_known = |run: &String| transfer.runs.iter().any(|known| known.run_id == *run);
         self.entries.iter().filter(move |entry| {
@@ -136,14 +153,14 @@ impl Status {
         match last.kind().strip_prefix("WorkflowExecution") {
             Some("Completed") => Status::Completed,
             Some("Failed") => Status::Failed,
-            Some("Canceled" | "Terminated" | "TimedOut" | "ContinuedAsNew") => Status::Otherwise,
+            Some("Canceled" | "Terminated" | "TimedOut" | "ContinuedAsNew") => Status::Other,
             _ => Status::Running,
         }
     }
 }
 
 impl Entry {
-    /// An entry in the bank's JSON; none where it is of no transfer.
+    /// The entry in the bank's JSON; none if it belongs to no transfer.
     fn from_json(json: &Value) -> Option<Entry> {
         let text = |name: &str| json[name].as_str().map(str::to_owned);
         let amount = Amount::from_json(&json["amount"].to_string()).ok()?;
@@ -162,7 +179,7 @@ impl Transfer {
     /// The run that was started last.
     ///
     /// # Panics
-    /// Where there is no run, against what [`Transfer::runs`] says.
+    /// If there is no run, contrary to [`Transfer::runs`].
     pub fn last(&self) -> &Run {
         self.runs.last().expect("a transfer has a run")
     }
@@ -184,20 +201,20 @@ impl Transfer {
 }
 
 impl Run {
-    /// The run with this history, and what the server said of its present just before.
+    /// The run with this history; the server gave the description just before it.
     pub fn new(run_id: String, events: Vec<Value>, description: Value) -> Run {
         let status = events.last().map_or(Status::Running, |last| Status::after(Event::new(last)));
         let description = if status == Status::Running { description } else { Value::Null };
         Run { run_id, status, events, description }
     }
 
-    /// The id of the first run of its transfer, which a Workflow Reset hands on.
+    /// The id of the first run of its transfer, which a Workflow Reset copies.
     pub fn original(&self) -> &str {
         let first = self.events().next().map(|started| started.text("originalExecutionRunId"));
         first.filter(|id| !id.is_empty()).unwrap_or(&self.run_id)
     }
 
-    /// When it began: where a reset has copied the first events, with the first that is its own.
+    /// When it began: after a reset, the first event that was not copied.
     fn began(&self) -> Moment<'_> {
         let own = self.events().rfind(|event| event.is_reset()).or(self.events().next());
         own.map_or(Moment::of(""), Event::moment)
@@ -213,7 +230,7 @@ impl Run {
         self.events().find(|event| event.id() == id)
     }
 
-    /// Each call of this activity type: the events that scheduled it, and those that completed it, if it has.
+    /// Each call of this Activity Type: the event that scheduled it, and the one that completed it, if there is one.
     pub fn calls<'a>(&'a self, activity: &'a str) -> impl Iterator<Item = (Event<'a>, Option<Event<'a>>)> {
         let scheduled = self.events().filter(move |event| {
             event.is("ActivityTaskScheduled") && event.attributes()["activityType"]["name"] == activity
@@ -226,7 +243,7 @@ impl Run {
         })
     }
 
-    /// The event that closed it, if it has ended.
+    /// The event that closed it, if it has closed.
     pub fn close(&self) -> Option<Event<'_>> {
         self.events().next_back().filter(|_| self.status != Status::Running)
     }
@@ -239,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_is_of_no_transfer_is_left_out() {
+    fn an_entry_that_belongs_to_no_transfer_is_left_out() {
         let opened = json!({ "id": 1, "account_number": "account_A", "kind": "open", "amount": 1000, "transfer": null });
         assert_eq!(Entry::from_json(&opened), None);
         let withdrawn = json!({ "id": 11, "account_number": "account_A", "kind": "withdraw", "amount": 25.5, "transfer": "r" });
@@ -248,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_a_reset_began_is_of_the_transfer_it_was_copied_from() {
+    fn a_run_that_a_reset_started_belongs_to_the_transfer_that_was_reset() {
         let started = json!({ "eventId": "1", "eventTime": "2026-11-22T12:00:00Z",
             "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED",
             "workflowExecutionStartedEventAttributes": { "originalExecutionRunId": "first" } });
@@ -264,5 +281,24 @@ mod tests {
         let [transfer] = &facts.transfers[..] else { panic!("{facts:?}") };
         let runs: Vec<_> = transfer.runs.iter().map(|run| (&*run.run_id, run.status)).collect();
         assert_eq!(runs, [("first", Status::Completed), ("second", Status::Running)]);
+    }
+
+    #[test]
+    fn transfers_of_earlier_stages_do_not_count() {
+        let run = |id: &str, minute: u64| {
+            let started = json!({ "eventId": "1", "eventTime": format!("2026-11-22T12:{minute:02}:00Z"),
+                "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED" });
+            (id.to_owned(), Run::new(id.to_owned(), vec![started], Value::Null))
+        };
+        let facts = || {
+            let runs = vec![run("left-over", 1), run("began-with", 2), run("since", 9)];
+            Facts::new(runs, &[], String::new(), Vec::new())
+        };
+        let ids = |facts: Facts| -> Vec<String> {
+            facts.transfers.into_iter().map(|transfer| transfer.workflow_id).collect()
+        };
+        let began_with = ["began-with".to_owned()];
+        assert_eq!(ids(facts().of_stage("2026-11-22T12:05:00Z", &began_with)), ["began-with", "since"]);
+        assert_eq!(ids(facts().of_stage("", &[])).len(), 3, "a fresh lab has entered no stage yet");
     }
 }

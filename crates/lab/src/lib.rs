@@ -1,8 +1,8 @@
-//! The table of stages, their texts, and the checks that tell from Temporal's Event History and from the bank's
-//! ledger how far a learner is.
+//! The table of stages, their texts, and the goals, which judge by Temporal's Event History and the bank's ledger how far a
+//! learner is.
 //!
-//! **Architecture invariant:** nothing here asks anybody: no file, no server, no clock. Whoever has a stage
-//! checked hands in [`Facts`]. So the command line and the page tell the same, and a test needs neither.
+//! **Architecture invariant:** nothing here does I/O: no file, no server, no clock. The caller passes in [`Facts`]. So the
+//! command line and the page agree, and a test needs neither.
 
 mod event;
 mod facts;
@@ -23,7 +23,7 @@ pub use goal::{Evidence, Goal, Next, Verdict};
 pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;
 pub use report::Report;
-pub use stage::{Milestone, Precondition, STAGES, Stage, stage};
+pub use stage::{Milestone, Precondition, STAGES, Stage, activities_variants, stage, workflow_variants};
 pub use text::{Block, Command, Text, blocks, hints};
 pub use variant::Variant;
 

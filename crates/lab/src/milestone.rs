@@ -1,44 +1,44 @@
-//! How far a transfer has come, as a stage asks for it before it begins.
+//! How far a transfer has come: what a stage needs before it begins.
 
 use crate::{
     Milestone, Run, Stage, Status, Transfer,
-    goals::{failed_tasks, fails_now, out_of_attempts, versioning},
+    goals::{failed_tasks, fails_now, retries_exhausted, versioning},
 };
 
 impl Milestone {
-    /// Whether the transfer has come so far, and is still there.
-    pub fn is_so(self, transfer: &Transfer) -> bool {
+    /// Whether the transfer has reached this point and is still there.
+    pub fn is_reached(self, transfer: &Transfer) -> bool {
         let run = transfer.last();
         match self {
             Milestone::Stuck => {
                 let broken = versioning::broken(run).is_some();
                 (fails_now(run) && failed_tasks(run).next().is_some() && !broken)
-                    || Milestone::FailsToWithdraw.is_so(transfer)
+                    || Milestone::FailsToWithdraw.is_reached(transfer)
             }
             Milestone::FailsToWithdraw => waits_for(run, "withdraw", Attempts::Unlimited),
             Milestone::HeldAtDeposit => waits_for(run, "deposit", Attempts::Any),
             Milestone::Broken => fails_now(run) && versioning::is_past_the_step(run),
-            Milestone::OutOfAttempts => out_of_attempts(run).is_some(),
+            Milestone::RetriesExhausted => retries_exhausted(run).is_some(),
         }
     }
 }
 
 impl Stage {
-    /// Whether a transfer has come to where it stays for as long as a learner does nothing.
-    pub fn is_at_rest(&self, transfer: &Transfer) -> bool {
+    /// Whether a transfer stays as it is until a learner does something.
+    pub fn is_settled(&self, transfer: &Transfer) -> bool {
         transfer.last().status != Status::Running
-            || self.rests.is_some_and(|milestone| milestone.is_so(transfer))
+            || self.settles_at.is_some_and(|milestone| milestone.is_reached(transfer))
     }
 }
 
-/// How often an activity may be tried.
+/// How many attempts an Activity may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attempts {
     Any,
     Unlimited,
 }
 
-/// Whether a run waits for another attempt of this activity.
+/// Whether a run waits for another attempt of this Activity.
 fn waits_for(run: &Run, activity: &str, attempts: Attempts) -> bool {
     let pending = run.description["pendingActivities"].as_array();
     pending.into_iter().flatten().any(|pending| {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_is_not_content_with_a_transfer_that_is_stuck_on_something_else() {
+    fn a_transfer_that_is_stuck_on_something_else_has_not_reached_the_milestone() {
         let again = json!({ "pendingWorkflowTask": { "attempt": 3 } });
         let panicked = transfer(again.clone(), failed("attempt to divide by zero"));
         let broken = transfer(again, failed("[TMPRL1100] Nondeterminism error"));
@@ -85,10 +85,10 @@ mod tests {
             (Milestone::FailsToWithdraw, [false, false, true, false, false]),
             (Milestone::HeldAtDeposit, [false, false, false, false, true]),
             (Milestone::Broken, [false, true, false, false, false]),
-            (Milestone::OutOfAttempts, [false; 5]),
+            (Milestone::RetriesExhausted, [false; 5]),
         ] {
-            let found =
-                [&panicked, &broken, &withdraws, &will_fail, &held].map(|transfer| milestone.is_so(transfer));
+            let found = [&panicked, &broken, &withdraws, &will_fail, &held]
+                .map(|transfer| milestone.is_reached(transfer));
             assert_eq!(found, those, "{milestone:?}");
         }
     }

@@ -1,11 +1,11 @@
-//! The table of stages: the modules of each, the situation it begins with, and what its learner is to reach.
+//! The table of stages: the modules of each, the situation it begins with, and its goals.
 //!
 //! **Architecture invariant:** a stage is a row here, its variants in `crates/stages/src` and its text in `lab/`.
-//! The variants are those files, byte for byte, so what a stage copies in is what its tests have run.
+//! The variants are those files, byte for byte, so what a stage puts in place is what its tests have run.
 
 use crate::{
     Goal, Text, Variant,
-    goals::{completion, kills, limits, resets, versioning, withdrawal, workflow_bug},
+    goals::{completion, deprecation, kills, limits, resets, versioning, withdrawal, workflow_bug},
     variant::variant,
 };
 
@@ -13,9 +13,12 @@ const WORKFLOW_JERRY: Variant = variant!("workflow", "jerry");
 const WORKFLOW_FIXED: Variant = variant!("workflow", "fixed");
 const WORKFLOW_ADDED_STEP: Variant = variant!("workflow", "added_step");
 const WORKFLOW_VERSIONED: Variant = variant!("workflow", "versioned");
+/// No stage begins with it: a learner writes it.
+static WORKFLOW_DEPRECATED: Variant = variant!("workflow", "deprecated");
 const WORKFLOW_LIMITED: Variant = variant!("workflow", "limited");
 const ACTIVITIES_JERRY: Variant = variant!("activities", "jerry");
 const ACTIVITIES_FIXED: Variant = variant!("activities", "fixed");
+const ACTIVITIES_RETRIES_UNKNOWN: Variant = variant!("activities", "retries_unknown");
 
 macro_rules! text {
     ($name:literal) => {
@@ -30,54 +33,54 @@ pub struct Stage {
     pub name: &'static str,
     /// One line for the list of stages.
     pub summary: &'static str,
-    /// What there is to read: goal, what to do, what is seen, why, hints.
+    /// Its text: goal, what to do, what to see, why, hints.
     pub text: Text,
     /// The Workflow module of this stage.
     pub workflow: Variant,
     /// The activities module of this stage.
     pub activities: Variant,
-    /// Whether entering it shows how its modules differ from those in place: a fix is to be read, a bug to be found.
+    /// Whether entering it shows how its modules differ from those in place: a fix is for reading, a bug for finding.
     pub shows_diff: bool,
-    /// The transfers that are to be there before its modules run.
+    /// The transfers that must exist before its modules run.
     pub precondition: Option<Precondition>,
-    /// How many transfers are started once its modules run.
+    /// How many transfers to start once its modules run.
     pub starts: u32,
-    /// Where its transfers come to a rest, if not at their end, until a learner does something.
-    pub rests: Option<Milestone>,
-    /// Whether the bank's deposits are out of service while a learner is here.
+    /// Where its transfers stay until a learner does something, if they do not close.
+    pub settles_at: Option<Milestone>,
+    /// Whether entering it takes the bank's deposits out of service.
     pub deposits_down: bool,
-    /// What to look at once the stage is entered; a paragraph each.
+    /// What to look at once the stage is entered, a paragraph each.
     pub look: &'static [&'static str],
-    /// What is to be reached, in order.
+    /// Its goals, in order.
     pub goals: &'static [Goal],
-    /// The stage that has the shipped fix for what is wrong in this one.
+    /// The stage that has the shipped fix for this one.
     pub fixed_by: Option<&'static str>,
 }
 
-/// Transfers that a stage begins with, under way under another stage's modules.
+/// Transfers that a stage begins with, started with another stage's modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precondition {
     /// That other stage.
     pub stage: &'static str,
     /// At least so many transfers.
     pub transfers: u32,
-    /// How far they have to have come.
+    /// How far they must have come.
     pub milestone: Milestone,
 }
 
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Milestone {
-    /// It is stuck on the Workflow's own code, or on its withdrawal: mended code brings it further.
+    /// It is stuck on the Workflow's own code or on its withdrawal: fixed code lets it continue.
     Stuck,
-    /// Its withdrawal fails and is tried again, without limit.
+    /// Its withdrawal fails and is retried without limit.
     FailsToWithdraw,
-    /// It has withdrawn, and waits for a bank that takes no deposits.
+    /// It has withdrawn and waits for its deposit, which the bank does not accept.
     HeldAtDeposit,
-    /// Its Event History does not fit the Workflow code any more.
+    /// The Workflow code does not replay its Event History.
     Broken,
-    /// It has failed for good, as its Activity was out of attempts.
-    OutOfAttempts,
+    /// It has failed because its Activity reached Maximum Attempts.
+    RetriesExhausted,
 }
 
 /// The stages, in the order of the story. The first is how a fresh lab begins.
@@ -90,14 +93,14 @@ pub const STAGES: &[Stage] = &[
         activities: ACTIVITIES_JERRY,
         shows_diff: false,
         precondition: None,
-        starts: 0,
-        rests: None,
+        starts: 1,
+        settles_at: Some(Milestone::Stuck),
         deposits_down: false,
         look: &[
             "Start a transfer and see where it stops: cargo xtask transfer account_A account_B 25.50",
-            "Its Workflow Task fails and is tried again, over and over. The transfer itself has not \
-             failed: it waits for code that works.",
-            "Find the line that the failure names, mend it and save: the lab rebuilds the worker by itself.",
+            "Its Workflow Task fails, and Temporal keeps retrying it. The transfer itself has not failed: it waits \
+             for code that works.",
+            "Find the line that the failure names, fix it and save: the lab rebuilds and restarts the worker.",
         ],
         goals: workflow_bug::GOALS,
         fixed_by: Some("fix-workflow"),
@@ -111,12 +114,12 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         precondition: Some(Precondition { stage: "jerry", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
-        rests: Some(Milestone::FailsToWithdraw),
+        settles_at: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
         look: &[
-            "The stuck transfers move on by themselves, as far as withdraw, which now fails attempt after \
+            "The stuck transfers continue without your help, up to withdraw, which now fails attempt after \
              attempt: cargo xtask lab status",
-            "Find the address that withdraw calls, mend it and save.",
+            "Find the address that withdraw calls, fix it and save.",
         ],
         goals: withdrawal::GOALS,
         fixed_by: Some("fix-activity"),
@@ -126,18 +129,18 @@ pub const STAGES: &[Stage] = &[
         summary: "both modules are mended: every stuck transfer completes",
         text: text!("03-fix-activity.md"),
         workflow: WORKFLOW_FIXED,
-        activities: ACTIVITIES_FIXED,
+        activities: ACTIVITIES_RETRIES_UNKNOWN,
         shows_diff: true,
         precondition: Some(Precondition { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
-        rests: Some(Milestone::FailsToWithdraw),
+        settles_at: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
         look: &[
-            "Every transfer completes by itself at its next attempt. To not wait for it: cargo xtask retry",
-            "Then try what can never work: cargo xtask transfer account_A account_B 5000 --wait",
+            "Every stuck transfer completes at its next attempt. To retry right away: cargo xtask retry",
+            "Then start one that can never work: cargo xtask transfer account_A account_Z 10",
         ],
         goals: completion::GOALS,
-        fixed_by: None,
+        fixed_by: Some("reset-workflows"),
     },
     Stage {
         name: "jerry-adds-step",
@@ -152,14 +155,14 @@ pub const STAGES: &[Stage] = &[
             milestone: Milestone::HeldAtDeposit,
         }),
         starts: 1,
-        rests: Some(Milestone::Broken),
+        settles_at: Some(Milestone::Broken),
         deposits_down: false,
         look: &[
-            "The transfers that had withdrawn before the change are stuck, the one that was started since completes: \
+            "The transfers that had withdrawn before the change are stuck; the one started since completes: \
              cargo xtask lab status",
-            "Nothing is wrong with Jerry's step in itself. Why do the old transfers not get on?",
+            "Jerry's step itself is correct. Why do the old transfers make no progress?",
         ],
-        goals: versioning::STEP_GOALS,
+        goals: versioning::GOALS,
         fixed_by: Some("version-workflow"),
     },
     Stage {
@@ -174,15 +177,15 @@ pub const STAGES: &[Stage] = &[
             transfers: 1,
             milestone: Milestone::Broken,
         }),
-        starts: 1,
-        rests: None,
-        deposits_down: false,
+        starts: 2,
+        settles_at: Some(Milestone::HeldAtDeposit),
+        deposits_down: true,
         look: &[
-            "The broken transfers go on without the new step, and the one that was started since makes it: compare the \
-             two Event Histories in the Temporal UI.",
-            "What tells the code which of the two it runs? Look for the MarkerRecorded event.",
+            "The stuck transfers complete without the step. Two new ones have recorded the patch; the bank takes no \
+             deposits, so they stay in progress: cargo xtask lab status",
+            "Remove the patch, and before you deploy that: cargo xtask test --mine --replay",
         ],
-        goals: versioning::PATCH_GOALS,
+        goals: deprecation::GOALS,
         fixed_by: None,
     },
     Stage {
@@ -194,11 +197,11 @@ pub const STAGES: &[Stage] = &[
         shows_diff: false,
         precondition: None,
         starts: 4,
-        rests: None,
+        settles_at: None,
         deposits_down: false,
         look: &[
-            "Four transfers were started. Each makes three attempts and then fails for good: cargo xtask check",
-            "Mend what is wrong, and see that new transfers complete. What becomes of those that have failed?",
+            "Four transfers were started. Each fails for good after three attempts: cargo xtask check",
+            "Fix what is wrong, and see new transfers complete. What happens to those that have failed?",
         ],
         goals: limits::GOALS,
         fixed_by: Some("reset-workflows"),
@@ -213,14 +216,14 @@ pub const STAGES: &[Stage] = &[
         precondition: Some(Precondition {
             stage: "jerry-limits-retries",
             transfers: 3,
-            milestone: Milestone::OutOfAttempts,
+            milestone: Milestone::RetriesExhausted,
         }),
         starts: 0,
-        rests: None,
+        settles_at: None,
         deposits_down: false,
         look: &[
-            "The failed transfers stay failed: mended code alone does not bring back what has ended.",
-            "Reset one by hand, then the others in one batch: the commands are in lab/07-reset-workflows.md",
+            "The failed transfers stay failed: fixed code alone does not reopen a closed Workflow.",
+            "Reset one by hand, then the others in one batch: cargo xtask check prints the commands.",
         ],
         goals: resets::GOALS,
         fixed_by: None,
@@ -234,11 +237,11 @@ pub const STAGES: &[Stage] = &[
         shows_diff: true,
         precondition: None,
         starts: 5,
-        rests: Some(Milestone::HeldAtDeposit),
+        settles_at: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
         look: &[
-            "Five transfers are under way: their money is withdrawn, and the bank takes no deposits.",
-            "Kill what you like, by the pids in: cargo xtask lab status",
+            "Five transfers are in progress: their money is withdrawn, and the bank takes no deposits.",
+            "Kill any service by its pid: cargo xtask lab status",
         ],
         goals: kills::GOALS,
         fixed_by: None,
@@ -250,6 +253,16 @@ impl PartialEq for Stage {
     fn eq(&self, other: &Stage) -> bool {
         self.name == other.name
     }
+}
+
+/// Every version of the Workflow module: those of the stages, and those that only a text has written.
+pub fn workflow_variants() -> impl Iterator<Item = &'static Variant> {
+    STAGES.iter().map(|stage| &stage.workflow).chain([&WORKFLOW_DEPRECATED])
+}
+
+/// Every version of the activities module.
+pub fn activities_variants() -> impl Iterator<Item = &'static Variant> {
+    STAGES.iter().map(|stage| &stage.activities)
 }
 
 /// The stage of that name.

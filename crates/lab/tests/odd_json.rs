@@ -111,8 +111,8 @@ fn facts(events: &[Value], entries: &[Value], description: Value) -> Facts {
     let run = Run::new("run-1".to_owned(), events.to_vec(), description);
     let services = ["temporal", "account-api"]
         .map(|name| Service { name: name.to_owned(), since: "2026-11-22T12:00:03Z".to_owned() });
-    let books_since = "2026-11-22T11:00:00Z".to_owned();
-    Facts::new(vec![("transfer-1".to_owned(), run)], entries, books_since, services.to_vec())
+    let ledger_since = "2026-11-22T11:00:00Z".to_owned();
+    Facts::new(vec![("transfer-1".to_owned(), run)], entries, ledger_since, services.to_vec())
 }
 
 /// Judges everything, and returns what is wrong.
@@ -233,7 +233,7 @@ fn what_a_run_did_that_is_not_known_yet_is_not_held_against_the_one_before() {
     let failed = failed("RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED");
     assert_eq!(judge(&facts(&failed, &later, Value::Null)), []);
     let what = &judge(&facts(&failed, &entries(), Value::Null))[0].evidence.what;
-    assert_eq!(what, "it has failed, and its money has moved all the same");
+    assert_eq!(what, "it failed, but its money has moved");
 }
 
 /// What `cargo xtask test` leaves out: tens of thousands of histories. By `cargo xtask test --slow`.

@@ -6,7 +6,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use lab::{STAGES, Stage, Variant};
+use lab::{Stage, Variant};
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use transfer_kit::{Bank, host, replay};
@@ -78,8 +78,8 @@ macro_rules! modules {
 }
 
 modules! {
-    workflow: added_step, fixed, jerry, limited, versioned;
-    activities: fixed, jerry;
+    workflow: added_step, deprecated, fixed, jerry, limited, versioned;
+    activities: fixed, jerry, retries_unknown;
 }
 
 /// A version of each live module, by name.
@@ -100,11 +100,11 @@ impl Modules {
     /// The modules whose byte copies this folder has, as `workflow.rs` and `activities.rs`.
     ///
     /// # Errors
-    /// A file cannot be read, or is no copy of a version that a stage has, as one that was edited.
+    /// A file cannot be read, or was edited: it is no copy of a shipped version.
     pub fn in_folder(folder: &Path) -> anyhow::Result<Modules> {
         Ok(Modules {
-            workflow: variant_in(&folder.join("workflow.rs"), |stage| &stage.workflow)?,
-            activities: variant_in(&folder.join("activities.rs"), |stage| &stage.activities)?,
+            workflow: variant_in(&folder.join("workflow.rs"), lab::workflow_variants())?,
+            activities: variant_in(&folder.join("activities.rs"), lab::activities_variants())?,
         })
     }
 
@@ -137,12 +137,14 @@ impl Modules {
 }
 
 /// The name of the variant that this file is a byte copy of.
-fn variant_in(file: &Path, module: impl Fn(&Stage) -> &Variant) -> anyhow::Result<&'static str> {
+fn variant_in(
+    file: &Path,
+    mut variants: impl Iterator<Item = &'static Variant>,
+) -> anyhow::Result<&'static str> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let variants = STAGES.iter().map(module);
-    let copied = variants.into_iter().find(|variant| variant.source.as_bytes() == text);
+    let copied = variants.find(|variant| variant.source.as_bytes() == text);
     copied.map(|variant| variant.name).with_context(|| {
-        format!("{} is a copy of no stage's module, and only those are compiled here", file.display())
+        format!("{} is a copy of no shipped module, and only those are compiled here", file.display())
     })
 }
 
@@ -157,6 +159,8 @@ pub fn worker_options(stage: &Stage, bank: Bank) -> anyhow::Result<WorkerOptions
 #[cfg(test)]
 mod tests {
     use std::{path::PathBuf, process::Command};
+
+    use lab::STAGES;
 
     use super::*;
 
@@ -230,6 +234,6 @@ mod tests {
         let edited = format!("{}\n", stage.activities.source);
         fs::write(live.path().join("activities.rs"), edited).expect("a writable folder");
         let file = live.path().join("activities.rs").display().to_string();
-        assert!(error().starts_with(&format!("{file} is a copy of no stage's module")), "{}", error());
+        assert!(error().starts_with(&format!("{file} is a copy of no shipped module")), "{}", error());
     }
 }

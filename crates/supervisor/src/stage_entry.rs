@@ -129,7 +129,7 @@ impl<'a> StageEntry<'a> {
         self.watch.wait_until(RESTED_WITHIN, |_| {
             let at_rest =
                 self.watch.transfers()?.into_iter().filter(|transfer| {
-                    transfers.contains(&transfer.workflow_id) && stage.is_at_rest(transfer)
+                    transfers.contains(&transfer.workflow_id) && stage.is_settled(transfer)
                 });
             // One that was started just now is not listed yet.
             Ok(at_rest.count() >= transfers.len())
@@ -155,7 +155,7 @@ impl<'a> StageEntry<'a> {
         let mut started = Vec::new();
         match milestone {
             // That stage's own transfers come so far by themselves.
-            Milestone::Broken | Milestone::OutOfAttempts => {
+            Milestone::Broken | Milestone::RetriesExhausted => {
                 let there = self.enter_alone(base)?;
                 entered.saved.extend(there.saved);
                 entered.worker_restarted |= there.worker_restarted;

@@ -81,7 +81,7 @@ impl TransferWatch {
 
     /// The transfers that have reached the milestone, by Workflow Id.
     pub(crate) fn those_that(&self, milestone: Milestone) -> Result<Vec<String>> {
-        let those = self.transfers()?.into_iter().filter(|transfer| milestone.is_so(transfer));
+        let those = self.transfers()?.into_iter().filter(|transfer| milestone.is_reached(transfer));
         Ok(those.map(|transfer| transfer.workflow_id).collect())
     }
 
@@ -148,7 +148,7 @@ fn words(milestone: Milestone, one: bool) -> &'static str {
         (Milestone::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
         (Milestone::Broken, true) => "does not fit the changed code",
         (Milestone::Broken, false) => "do not fit the changed code",
-        (Milestone::OutOfAttempts, true) => "has failed for good",
-        (Milestone::OutOfAttempts, false) => "have failed for good",
+        (Milestone::RetriesExhausted, true) => "has failed for good",
+        (Milestone::RetriesExhausted, false) => "have failed for good",
     }
 }

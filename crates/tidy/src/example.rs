@@ -14,7 +14,7 @@ pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str
         shows_diff: false,
         precondition: None,
         starts: 0,
-        rests: None,
+        settles_at: None,
         deposits_down: false,
         look: &[],
         goals: &[],

@@ -59,16 +59,29 @@ pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint
     }
     let source = fs::read_to_string(project.root.join(DECLARED))
         .with_context(|| format!("could not read {DECLARED}"))?;
+    let written: Vec<(String, String)> = stages
+        .iter()
+        .flat_map(|stage| stage.text.blocks())
+        .filter_map(|block| match block {
+            Block::Write(module, name) => Some((module, name)),
+            _ => None,
+        })
+        .collect();
     for kind in ["workflow", "activities"] {
         let used: BTreeSet<&str> = stages
             .iter()
             .map(|stage| if kind == "workflow" { stage.workflow.name } else { stage.activities.name })
+            .chain(written.iter().filter(|(module, _)| module == kind).map(|(_, name)| &**name))
             .collect();
         let folder = format!("crates/stages/src/{kind}");
         for name in names(&project.root.join(&folder), "rs")? {
             if !used.contains(name.trim_end_matches(".rs")) {
                 let to_do = format!("name it in a row of {TABLE}, or delete it");
-                complaints.push(Complaint::of_file(format!("{folder}/{name}"), "no stage runs it", to_do));
+                complaints.push(Complaint::of_file(
+                    format!("{folder}/{name}"),
+                    "no stage runs it and no text has it written",
+                    to_do,
+                ));
             }
         }
         let declared = declared(&source, kind);
@@ -151,7 +164,7 @@ mod tests {
         let complaints = files(&[stage("first", "lab/01-first.md", "")], &project).expect("all can be read");
         let expected = [
             "lab/09-forgotten.md: it is the text of no stage",
-            "crates/stages/src/workflow/forgotten.rs: no stage runs it",
+            "crates/stages/src/workflow/forgotten.rs: no stage runs it and no text has it written",
             "crates/stages/src/lib.rs: activities/jerry.rs is a stage's, and is not compiled here",
         ];
         assert_eq!(told(&complaints), expected);

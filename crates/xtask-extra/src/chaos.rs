@@ -18,7 +18,7 @@ use xtask::args::{example, flag, json_flag};
 use xtask::extra::about;
 
 /// The stage whose code survives everything.
-const FIXED: &str = "fix-activity";
+const FIXED: &str = "reset-workflows";
 
 pub(crate) fn command() -> Command {
     let number = |name: &'static str, default: &'static str, help: &'static str| {

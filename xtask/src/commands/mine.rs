@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use self::outcome::{Outcome, Replay, counts};
-use checkout::project::Project;
+use checkout::{progress, project::Project};
 use lab_client::{state::State, supervisor::BuildState};
 use supervisor::{
     attach, build,
@@ -72,6 +72,10 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     let success = child.wait().context("could not wait for cargo")?.success();
 
     let replay = Replay::read(&report);
+    if let Some(replay) = replay.as_ref().filter(|replay| !replay.broken.is_empty()) {
+        let broken = replay.broken.iter().map(|broken| (broken.workflow_id.clone(), broken.why.clone()));
+        progress::update(project, |progress| progress.broken_replay = broken.collect())?;
+    }
     let outcome = Outcome { success, tests, replay, lab: lab.is_some(), replay_only };
     match as_json {
         true => stdoutln!("{}", outcome.to_json()),

@@ -46,7 +46,7 @@ async fn its_http_api_answers_as_the_servers_own() {
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
     // One that completes, one that is stuck, one that fails; and what no lab starts.
-    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
     let options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
     let worker = TestWorker::start(&testbed.client, options).await;
     let input = |to: &str| json!({ "from_account": "account_A", "to_account": to, "amount": 25.5 });
@@ -123,7 +123,7 @@ async fn a_lab_asks_and_orders_through_it() {
     assert_eq!(lab_client::temporal::status_of(&again.expect_err("it is taken")), 409);
     // A worker, over gRPC.
     let client = connect(&gateway.grpc).await;
-    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
     let worker =
         TestWorker::start(&client, modules.worker_options(Bank::at(&testbed.bank_url)).expect("options"))
             .await;
@@ -142,7 +142,7 @@ async fn a_service_that_goes_away_and_comes_back_is_told_of_and_nothing_is_lost(
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
     let client = connect(&gateway.grpc).await;
-    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
     let worker =
         TestWorker::start(&client, modules.worker_options(Bank::at(&testbed.bank_url)).expect("options"))
             .await;

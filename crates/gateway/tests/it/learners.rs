@@ -219,7 +219,7 @@ mod slow {
         let testbed = Testbed::start().await;
         let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
         let options = |queue: String| {
-            let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+            let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
             let mut options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
             options.task_queue = queue;
             options

@@ -116,7 +116,7 @@ pub(crate) async fn worker(gateway: &Program, namespace: &str, bank_url: &str) -
     let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
     let connection = Connection::connect(options).await.expect("the gateway answers");
     let client = Client::new(connection, ClientOptions::new(namespace).build()).expect("a client");
-    let modules = Modules::of(lab::stage("fix-activity").expect("it is one"));
+    let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
     let options = modules.worker_options(Bank::at(bank_url)).expect("options");
     let polls = TestWorker::start(&client, options);
     tokio::time::timeout(Duration::from_secs(60), polls).await.expect("the worker polls")

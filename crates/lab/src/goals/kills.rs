@@ -1,24 +1,27 @@
-//! Kills: whatever dies in the middle of a transfer, the transfer goes on.
+//! Kills: whatever dies in the middle of a transfer, the transfer continues.
 
-use super::{all_complete, refusal, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, invariants, moment::Moment};
+use super::{all_complete, completion::right_refusal, start_again, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, moment::Moment};
+
+/// The stage of these goals.
+const STAGE: &str = "pull-the-plug";
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
         name: "another-worker",
-        says: "a transfer that one worker began was taken on by another",
+        says: "one worker began a transfer, and another one continued it",
         is_failure: false,
         check: another_worker,
     },
     Goal {
         name: "server-killed",
-        says: "the Temporal server was killed while a transfer was under way",
+        says: "the Temporal server was killed while a transfer was in progress",
         is_failure: false,
         check: |facts| restarted(facts, "temporal"),
     },
     Goal {
         name: "bank-killed",
-        says: "the bank was killed while a transfer was under way",
+        says: "the bank was killed while a transfer was in progress",
         is_failure: false,
         check: |facts| restarted(facts, "account-api"),
     },
@@ -30,12 +33,7 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// How to start some, as the end of a sentence that begins so.
-fn start_some(before: &str) -> Next {
-    Next::command(before, "cargo xtask stage pull-the-plug").then(" starts five transfers")
-}
-
-/// The first event by another worker than the one that took the run's first Workflow Task.
+/// The first event by another worker than the one of the run's first Workflow Task.
 fn other_worker(run: &Run) -> Option<(&str, Event<'_>)> {
     let mut by_workers = run.events().filter(|event| {
         ["WorkflowTaskCompleted", "ActivityTaskStarted", "ActivityTaskCompleted"]
@@ -50,41 +48,52 @@ fn other_worker(run: &Run) -> Option<(&str, Event<'_>)> {
 fn another_worker(facts: &Facts) -> Verdict {
     let evidence = facts.runs().filter_map(|(transfer, run)| {
         let (first, event) = other_worker(run)?;
-        let what = format!("{first} began it, {} went on", event.text("identity"));
+        let what = format!("{first} began it, {} continued it", event.text("identity"));
         Some(Evidence::event(transfer, run, event, what))
     });
-    let next = match facts.transfers.is_empty() {
-        true => start_some(""),
-        false => Next::command("kill the worker, by its pid in: ", "cargo xtask lab status")
-            .then("; what it began is taken on by the next one as soon as there is something to do for it"),
-    };
-    Verdict::by(evidence.collect(), next)
+    Verdict::by(evidence.collect(), kill(facts, "worker"))
 }
 
 fn restarted(facts: &Facts, name: &str) -> Verdict {
-    let Some(service) = facts.services.iter().find(|service| service.name == name) else {
-        return Verdict::Open(Next::command("the lab does not run: ", "cargo xtask lab start --detach"));
-    };
-    let evidence = facts.transfers.iter().filter_map(|transfer| {
-        let run = transfer.last();
-        let began = transfer.runs.first()?.events().next()?;
-        let since = Moment::of(&service.since);
-        let between = began.moment() < since && run.close().is_none_or(|close| since < close.moment());
-        between
-            .then(|| Evidence::event(transfer, run, began, format!("begun before this {name} was started")))
+    let evidence = since(facts, name).into_iter().flat_map(|since| {
+        facts.transfers.iter().filter_map(move |transfer| {
+            let run = transfer.last();
+            let began = transfer.runs.first()?.events().next()?;
+            let between = began.moment() < since && run.close().is_none_or(|close| since < close.moment());
+            between
+                .then(|| Evidence::event(transfer, run, began, format!("begun before this {name} started")))
+        })
     });
-    let under_way = facts.transfers.iter().any(|transfer| transfer.last().status == Status::Running);
-    let next = match under_way {
-        false => start_some("no transfer is under way; "),
-        true => Next::command(format!("kill {name}, by its pid in: "), "cargo xtask lab status"),
+    Verdict::by(evidence.collect(), kill(facts, name))
+}
+
+/// When this service was started.
+fn since<'a>(facts: &'a Facts, name: &str) -> Option<Moment<'a>> {
+    facts.services.iter().find(|service| service.name == name).map(|service| Moment::of(&service.since))
+}
+
+/// How to kill this service while a transfer is in progress.
+fn kill(facts: &Facts, name: &str) -> Next {
+    let Some(transfer) = facts.transfers.iter().find(|transfer| transfer.last().status == Status::Running)
+    else {
+        return start_again("no transfer is in progress", STAGE);
     };
-    Verdict::by(evidence.collect(), next)
+    match since(facts, name) {
+        None => Next::command(format!("{name} is not running: "), "cargo xtask lab status"),
+        // The new worker shows in the history once it has completed something.
+        Some(since) if name == "worker" && transfer.start() < since => {
+            why_not_complete(facts, transfer, STAGE)
+        }
+        Some(_) => Next::command(
+            format!("kill the service {name} (kill -9 PID); its pid: "),
+            "cargo xtask lab status",
+        ),
+    }
 }
 
 fn nothing_is_lost(facts: &Facts) -> Verdict {
-    // What the bank has refused had nothing to lose.
-    let meant = facts.transfers.iter().filter(|transfer| {
-        refusal(transfer.last()).is_none() || !invariants::wrong_with(facts, transfer).is_empty()
-    });
-    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer), start_some(""))
+    // A transfer that the bank had reason to refuse has nothing to lose.
+    let meant = facts.transfers.iter().filter(|transfer| right_refusal(facts, transfer).is_none());
+    let none = start_again("there is no transfer", STAGE);
+    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer, STAGE), none)
 }

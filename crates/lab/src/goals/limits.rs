@@ -1,96 +1,104 @@
-//! A limit on attempts: a fault that lasts longer ends the transfer for good.
+//! Maximum Attempts: a fault that lasts longer fails the transfer for good.
 
-use super::{completed_exactly, out_of_attempts, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, invariants};
+use super::{breaks_a_rule, completed_exactly, retries_exhausted, start_again, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict};
+
+/// The stage of these goals.
+const STAGE: &str = "jerry-limits-retries";
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
         name: "out-of-attempts",
-        says: "a transfer has failed for good, as its Activity was out of attempts",
+        says: "a transfer has failed: its retries are exhausted (Maximum Attempts reached)",
         is_failure: true,
         check: failed_for_good,
     },
     Goal {
         name: "no-money-lost",
-        says: "the bank's ledger has nothing of it, or has given everything back",
+        says: "no money is lost: the bank's ledger has no entry for it, or a refund",
         is_failure: true,
         check: no_money_lost,
     },
     Goal {
         name: "new-ones-complete",
-        says: "a transfer that was started after that has completed, without Jerry's limit on attempts",
+        says: "a transfer started after that has completed, and its Activities have no Maximum Attempts",
         is_failure: false,
         check: new_ones_complete,
     },
 ];
 
-/// Jerry's limit on attempts.
-const LIMIT: u64 = 3;
+/// The Maximum Attempts of an Activity of the run, if the recorded retry policy has any; it records no limit as zero. A
+/// Schedule-To-Close Timeout is no such limit: it says how long the answer is of use.
+fn maximum_attempts(run: &Run) -> Option<u64> {
+    let attempts = |event: Event<'_>| event.attributes()["retryPolicy"]["maximumAttempts"].as_u64();
+    let scheduled = run.events().filter(|event| event.is("ActivityTaskScheduled"));
+    scheduled.filter_map(attempts).find(|&attempts| attempts > 0)
+}
 
-fn start_some() -> Next {
-    Next::command("", "cargo xtask stage jerry-limits-retries")
-        .then(" starts four; each takes three seconds to fail")
+/// What to do while no transfer has failed for good.
+fn none_failed(facts: &Facts) -> Next {
+    let fails_soon = |transfer: &&Transfer| {
+        let run = transfer.last();
+        // One that has not called an Activity yet shows no limit.
+        let called = run.events().any(|event| event.is("ActivityTaskScheduled"));
+        run.status == Status::Running && (!called || maximum_attempts(run).is_some())
+    };
+    match facts.transfers.iter().find(fails_soon) {
+        Some(transfer) => {
+            let before = format!("{} is in progress, and fails within seconds: ", transfer.workflow_id);
+            Next::command(before, "cargo xtask lab status")
+        }
+        None => start_again("no transfer has failed", STAGE),
+    }
 }
 
 fn failed_for_good(facts: &Facts) -> Verdict {
     let failed = facts.runs().filter_map(|(transfer, run)| {
-        let event = out_of_attempts(run)?;
+        let event = retries_exhausted(run)?;
         Some(Evidence::event(transfer, run, event, event.failure()))
     });
-    let under_way =
-        facts.transfers.iter().filter(|transfer| transfer.last().status == Status::Running).count();
-    let next = match under_way {
-        0 => start_some(),
-        _ => format!("wait: {under_way} are under way, and each takes three seconds to fail").into(),
-    };
-    Verdict::by(failed.collect(), next)
+    Verdict::by(failed.collect(), none_failed(facts))
 }
 
 fn no_money_lost(facts: &Facts) -> Verdict {
     let mut evidence = Vec::new();
-    for (transfer, run) in facts.runs().filter(|(_, run)| out_of_attempts(run).is_some()) {
-        if !invariants::wrong_with(facts, transfer).is_empty() {
-            let next = format!("{} is out of balance: see what is wrong below", transfer.workflow_id);
-            return Verdict::Open(next.into());
+    for (transfer, run) in facts.runs().filter(|(_, run)| retries_exhausted(run).is_some()) {
+        if breaks_a_rule(facts, transfer) {
+            return Verdict::Open(why_not_complete(facts, transfer, STAGE));
         }
         evidence.extend(run.close().map(|close| Evidence::event(transfer, run, close, close.failure())));
     }
-    Verdict::by(evidence, start_some())
-}
-
-/// Whether an Activity of the run may be tried so few times.
-fn is_limited(run: &Run) -> bool {
-    let attempts = |event: Event<'_>| event.attributes()["retryPolicy"]["maximumAttempts"].as_u64();
-    let scheduled = run.events().filter(|event| event.is("ActivityTaskScheduled"));
-    // No limit is zero.
-    scheduled.filter_map(attempts).any(|attempts| (1..=LIMIT).contains(&attempts))
+    Verdict::by(evidence, none_failed(facts))
 }
 
 fn new_ones_complete(facts: &Facts) -> Verdict {
-    let failed_at = facts.runs().filter_map(|(_, run)| out_of_attempts(run)).map(Event::moment).min();
-    let Some(failed_at) = failed_at else { return Verdict::Open(start_some()) };
-    let new = facts.transfers.iter().filter(|transfer| transfer.start() > failed_at);
+    let failed_at = facts.runs().filter_map(|(_, run)| retries_exhausted(run)).map(Event::moment).min();
+    let Some(failed_at) = failed_at else { return Verdict::Open(none_failed(facts)) };
     let mut last = None;
     let mut evidence = Vec::new();
-    for transfer in new {
+    for transfer in facts.transfers.iter().filter(|transfer| transfer.start() > failed_at) {
         match completed_exactly(facts, transfer) {
-            Some(close) if !is_limited(transfer.last()) => {
+            Some(close) if maximum_attempts(transfer.last()).is_none() => {
                 evidence.push(Evidence::event(transfer, transfer.last(), close, "completed"));
             }
             _ => last = Some(transfer),
         }
     }
-    let another = |before: String| {
-        let before = format!("{before}, save, and start another: ");
+    let another = |before: &str| {
+        let before = format!("{before}, save, and start another transfer: ");
         Next::command(before, "cargo xtask transfer account_A account_B 25.50 --wait")
     };
-    let next = match last {
-        Some(transfer) if completed_exactly(facts, transfer).is_some() => another(format!(
-            "{} has completed, but on its next failure it would have been given up: mend the limit as well",
+    let next = match last.map(|transfer| (transfer, transfer.last(), maximum_attempts(transfer.last()))) {
+        None => another("fix the address and remove the limit on retries"),
+        Some((transfer, _, _)) if breaks_a_rule(facts, transfer) => why_not_complete(facts, transfer, STAGE),
+        Some((transfer, run, Some(limit))) if run.status != Status::Running => another(&format!(
+            "{} was given Maximum Attempts of {limit}, so a fault that outlasts them still fails it: remove the limit",
             transfer.workflow_id
         )),
-        Some(transfer) => why_not_complete(facts, transfer),
-        None => another("mend the address and the limit".to_owned()),
+        Some((transfer, run, None)) if run.status != Status::Running => {
+            another(&format!("{} has closed and has not completed: fix its error", transfer.workflow_id))
+        }
+        Some((transfer, ..)) => why_not_complete(facts, transfer, STAGE),
     };
     Verdict::by(evidence, next)
 }

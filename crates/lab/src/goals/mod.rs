@@ -1,8 +1,9 @@
 //! The goals of the stages, a file for each thing that is learned.
 //!
-//! They go by what the server and the bank recorded, never by the source: any code that does it right passes.
+//! They judge what the server and the bank recorded, never the source, so any code that does it right passes.
 
 pub(crate) mod completion;
+pub(crate) mod deprecation;
 pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod resets;
@@ -12,53 +13,73 @@ pub(crate) mod workflow_bug;
 
 use crate::{Event, Evidence, Facts, Next, Run, Status, Transfer, Verdict, invariants, nondeterminism};
 
-/// What to do when nothing was started yet.
+/// What to do if no transfer was started yet.
 fn start_one() -> Next {
     Next::command("start a transfer: ", "cargo xtask transfer account_A account_B 25.50")
 }
 
-/// The Workflow Tasks of a run that its code failed. A Workflow Reset books itself as a failed one, too: not these.
-pub(crate) fn failed_tasks(run: &Run) -> impl Iterator<Item = Event<'_>> {
+/// How to get the transfers of a stage again without losing the learner's code.
+fn start_again(why: &str, stage: &str) -> Next {
+    Next::command(
+        format!("{why}; start again, with your code: "),
+        format!("cargo xtask stage {stage} --keep"),
+    )
+}
+
+/// The Workflow Tasks of a run that its code failed. A Workflow Reset records a failed one, too: not those.
+pub(crate) fn failed_tasks(run: &Run) -> impl DoubleEndedIterator<Item = Event<'_>> {
     run.events().filter(|event| event.is("WorkflowTaskFailed") && !event.is_reset())
 }
 
-/// Whether a run's Workflow Task fails over and over at this moment.
+/// Whether a run's Workflow Task keeps failing at this moment.
 pub(crate) fn fails_now(run: &Run) -> bool {
     run.status == Status::Running
         && run.description["pendingWorkflowTask"]["attempt"].as_u64().unwrap_or(1) > 1
 }
 
-/// Whether one of a run's activities has failed and waits for its next attempt.
-fn waits_for_attempt(run: &Run) -> bool {
-    let pending = run.description["pendingActivities"].as_array();
-    run.status == Status::Running
-        && pending.into_iter().flatten().any(|activity| activity["lastFailure"].is_object())
+/// The Activity of a run that has failed and waits for its next attempt.
+fn waiting_activity(run: &Run) -> Option<&str> {
+    let pending =
+        run.description["pendingActivities"].as_array().filter(|_| run.status == Status::Running)?;
+    let waiting = pending.iter().find(|activity| activity["lastFailure"].is_object())?;
+    waiting["activityType"]["name"].as_str()
 }
 
-/// The event of an attempt that came after a failed one, with the activity it is of.
+/// Each attempt of this Activity that came after a failed one.
 fn later_attempts<'a>(run: &'a Run, activity: &'a str) -> impl Iterator<Item = Event<'a>> {
-    run.events().filter(move |event| {
+    retried(run).filter_map(move |(attempt, name)| (name == activity).then_some(attempt))
+}
+
+/// Each attempt that came after a failed one, with the name of its Activity.
+fn retried(run: &Run) -> impl Iterator<Item = (Event<'_>, &str)> {
+    let retries = run.events().filter(|event| {
         event.is("ActivityTaskStarted")
             && (event.refers_to("attempt") > 1 || event.attributes()["lastFailure"].is_object())
-            && run
-                .event(event.refers_to("scheduledEventId"))
-                .is_some_and(|scheduled| scheduled.attributes()["activityType"]["name"] == activity)
+    });
+    retries.filter_map(|attempt| {
+        let scheduled = run.event(attempt.refers_to("scheduledEventId"))?;
+        Some((attempt, scheduled.attributes()["activityType"]["name"].as_str()?))
     })
 }
 
-/// The activity that failed for good as it was out of attempts.
-pub(crate) fn out_of_attempts(run: &Run) -> Option<Event<'_>> {
+/// The event of the Activity that used up its Maximum Attempts and so failed its run.
+pub(crate) fn retries_exhausted(run: &Run) -> Option<Event<'_>> {
     let failed = |event: &Event<'_>| {
         event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED"
     };
     run.events().find(failed).filter(|_| run.status == Status::Failed)
 }
 
-/// That a transfer has completed, and the bank's ledger has it exactly once.
+/// The event that completed a transfer which broke no rule: the bank's ledger has it exactly once.
 fn completed_exactly<'a>(facts: &Facts, transfer: &'a Transfer) -> Option<Event<'a>> {
     let run = transfer.last();
-    let exact = run.status == Status::Completed && invariants::wrong_with(facts, transfer).is_empty();
+    let exact = run.status == Status::Completed && !breaks_a_rule(facts, transfer);
     run.close().filter(|_| exact)
+}
+
+/// Whether the transfer did what no fix may do.
+fn breaks_a_rule(facts: &Facts, transfer: &Transfer) -> bool {
+    !invariants::wrong_with(facts, transfer).is_empty()
 }
 
 /// The goal that every one of these transfers has completed, its money moved once.
@@ -79,45 +100,42 @@ fn all_complete<'a>(
     Verdict::by(evidence, none)
 }
 
-/// The activity whose failure was final at once: a no that no other attempt could change.
-fn refusal(run: &Run) -> Option<Event<'_>> {
-    let refused = |event: &Event<'_>| {
-        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
-    };
-    run.events().find(refused).filter(|_| run.status == Status::Failed)
-}
-
-/// What keeps a transfer from completing, and what to do.
-fn why_not_complete(facts: &Facts, transfer: &Transfer) -> Next {
+/// What keeps a transfer from completing, and what to do about it at this stage.
+fn why_not_complete(facts: &Facts, transfer: &Transfer, stage: &str) -> Next {
     let id = &transfer.workflow_id;
     let run = transfer.last();
     match run.status {
-        _ if !invariants::wrong_with(facts, transfer).is_empty() => {
-            format!("{id} did what it should not: see what is wrong below").into()
+        _ if breaks_a_rule(facts, transfer) => {
+            start_again(&format!("{id} broke a rule, see below: fix the code"), stage)
         }
         Status::Running if fails_now(run) => {
-            let before = match nondeterminism(&run.events) {
-                Some(why) => format!("{id} is stuck: {why}; see its error: "),
-                None => format!("{id} is stuck on its Workflow Task; see why: "),
+            let why =
+                nondeterminism(&run.events).unwrap_or_else(|| "its Workflow Task keeps failing".to_owned());
+            Next::command(
+                format!("{id} is stuck: {why}. Fix the code and save; the failure: "),
+                "cargo xtask lab status",
+            )
+        }
+        Status::Running => match waiting_activity(run) {
+            Some(activity) if facts.outage.contains(&activity) => Next::command(
+                format!("{id} waits: the bank's {activity}s are down. Bring them back: "),
+                format!("cargo xtask outage {activity}s up"),
+            ),
+            Some(activity) => Next::command(
+                format!("{activity} of {id} waits for its next attempt. To retry right away: "),
+                "cargo xtask retry",
+            ),
+            None => Next::command(format!("{id} is in progress: "), "cargo xtask lab status"),
+        },
+        Status::Completed => start_again(&format!("{id} has completed and never failed"), stage),
+        Status::Failed => start_again(&format!("{id} has failed, which is final"), stage),
+        Status::Other => {
+            let how = match run.close().map(Event::kind).as_deref() {
+                Some("WorkflowExecutionTerminated") => "was terminated",
+                Some("WorkflowExecutionCanceled") => "was canceled",
+                _ => "has closed",
             };
-            Next::command(before, "cargo xtask lab status")
+            start_again(&format!("{id} {how} before it completed"), stage)
         }
-        Status::Running if waits_for_attempt(run) => {
-            let before = format!("an Activity of {id} waits for its next attempt; to not wait: ");
-            Next::command(before, "cargo xtask retry")
-        }
-        Status::Running => Next::command(format!("{id} is under way: "), "cargo xtask lab status"),
-        Status::Completed => {
-            let before = format!("{id} has completed; start another: ");
-            Next::command(before, "cargo xtask transfer account_A account_B 10")
-        }
-        Status::Failed => {
-            let show = format!("cargo xtask temporal workflow show --workflow-id {id}");
-            Next::command(format!("{id} has failed, which is final; why: "), show)
-        }
-        Status::Otherwise => format!(
-            "{id} was ended, and not mended: enter the stage again, by cargo xtask stage and its name"
-        )
-        .into(),
     }
 }

@@ -105,7 +105,7 @@ fn measure(lab: &MeasuredLab, transfers: usize, compile: Compile) -> Result<Vec<
     }
 
     stderrln!("starting a lab for the measurements");
-    lab.xtask(&["stage", "fix-activity", "--bare"])?;
+    lab.xtask(&["stage", "reset-workflows", "--bare"])?;
     lab.start_as_shipped(&["--fresh"])?;
     let (alone, rate) = alone_and_in_flight(lab, transfers)?;
     add("one transfer alone, no Workflow cache", alone, "s", "");
@@ -190,7 +190,7 @@ fn after_the_workflow_fix(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> R
 /// From `retry` until the transfers are done whose Activity was fixed.
 fn after_a_retry(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> Result<f64> {
     until("the activity bug is retried", || attempts(server, runs).iter().all(|&attempt| attempt > 4))?;
-    lab.xtask(&["stage", "fix-activity", "--bare"])?;
+    lab.xtask(&["stage", "reset-workflows", "--bare"])?;
     let begin = time::now().as_secs_f64();
     lab.xtask(&["retry"])?;
     let mut done = Vec::new();

@@ -139,7 +139,7 @@ fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut
             }
             *tally.failed.entry(reason).or_default() += 1;
         }
-        Status::Running | Status::Otherwise => {
+        Status::Running | Status::Other => {
             let how = run.events().next_back().map(|event| event.kind()).unwrap_or_default();
             bail!("{id} has neither completed nor failed; its last event is {how}");
         }

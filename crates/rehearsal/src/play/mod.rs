@@ -186,12 +186,12 @@ fn fix(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
 
 /// Writes what a variant has, as the text says that the learner does.
 fn write(shadow: &Shadow, stage: &Stage, module: &str, name: &str) -> Followed {
-    let variants = lab::STAGES.iter().map(|row| match module {
-        "workflow" => (lab::LIVE_WORKFLOW, &row.workflow),
-        _ => (lab::LIVE_ACTIVITIES, &row.activities),
-    });
-    let Some((path, variant)) = variants.into_iter().find(|(_, variant)| variant.name == name) else {
-        return Err(about(stage, format!("it has the learner write {module}/{name}, which no stage has")));
+    let (path, variant) = match module {
+        "workflow" => (lab::LIVE_WORKFLOW, lab::workflow_variants().find(|variant| variant.name == name)),
+        _ => (lab::LIVE_ACTIVITIES, lab::activities_variants().find(|variant| variant.name == name)),
+    };
+    let Some(variant) = variant else {
+        return Err(about(stage, format!("it has the learner write {module}/{name}, which does not exist")));
     };
     place(shadow, &[(path, variant.source)]).map_err(|error| about(stage, format!("{error:#}")))
 }

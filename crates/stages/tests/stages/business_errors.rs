@@ -11,7 +11,7 @@ use crate::{events, worker};
 #[tokio::test]
 async fn a_transfer_that_can_never_work_fails_at_once_and_says_why() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let before = testbed.balances().await;
     let transfer = |from: &str, to: &str, amount: serde_json::Value| json!({"from_account": from, "to_account": to, "amount": amount, "unknown": {"field": true}});
     let cases = [
@@ -39,7 +39,7 @@ async fn a_transfer_that_can_never_work_fails_at_once_and_says_why() {
 #[tokio::test]
 async fn a_refused_withdrawal_says_that_no_money_was_taken() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let input = json!({"from_account": "account_E", "to_account": "account_B", "amount": 300.01});
     let transfer = testbed.start_transfer("refused", input).await;
     let (message, _) = events::failure(&transfer).await;
@@ -50,7 +50,7 @@ async fn a_refused_withdrawal_says_that_no_money_was_taken() {
 #[tokio::test]
 async fn a_transfer_without_any_input_fails_at_once_and_says_what_it_needs() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let options = WorkflowStartOptions::new(TASK_QUEUE, "nothing").build();
     let workflow = UntypedWorkflow::new(WORKFLOW_TYPE);
     let started = testbed.client.start_workflow(workflow, RawValue::new(Vec::new()), options).await;

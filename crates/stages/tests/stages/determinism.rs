@@ -29,7 +29,7 @@ use temporalio_sdk::{
 };
 
 use contract::{BalanceQuestion, step};
-use stages::workflow::{added_step, fixed, jerry, limited, versioned};
+use stages::workflow::{added_step, deprecated, fixed, jerry, limited, versioned};
 use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, refused, replay::replay, request};
 
 use crate::replay::{names, saved, versions_for};
@@ -95,6 +95,7 @@ async fn what_a_workflow_sends_is_byte_for_byte_what_was_recorded() {
         for version in versions_for(name) {
             let sent = match version {
                 "added_step" => sent_by::<added_step::MoneyTransferWorkflow>(events.clone()).await,
+                "deprecated" => sent_by::<deprecated::MoneyTransferWorkflow>(events.clone()).await,
                 "fixed" => sent_by::<fixed::MoneyTransferWorkflow>(events.clone()).await,
                 "jerry" => sent_by::<jerry::MoneyTransferWorkflow>(events.clone()).await,
                 "limited" => sent_by::<limited::MoneyTransferWorkflow>(events.clone()).await,

@@ -87,7 +87,7 @@ async fn reset_to_workflow_task(testbed: &Testbed, transfer: &Handle, nth: usize
 #[tokio::test]
 async fn a_reset_runs_the_activities_again_and_moves_no_money() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("reset", example()).await;
     result(&transfer).await;
 
@@ -108,7 +108,7 @@ async fn a_reset_runs_the_activities_again_and_moves_no_money() {
 #[tokio::test]
 async fn a_second_transfer_under_the_same_workflow_id_moves_money_again() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     for _ in 0..2 {
         let transfer = testbed.start_transfer("twice", example()).await;
         result(&transfer).await;
@@ -156,7 +156,7 @@ async fn two_like_activities_of_another_sdks_workflow_both_move_money() {
 async fn a_transfer_that_was_given_back_completes_after_a_reset_to_its_beginning() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", serde_json::json!({"deposits": true})).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("given-back", example()).await;
     testbed::until("the withdrawal", || async {
         let balance = testbed.balance("account_A").await;
@@ -179,7 +179,7 @@ async fn a_transfer_that_was_given_back_completes_after_a_reset_to_its_beginning
 async fn a_reset_behind_the_withdrawal_of_a_transfer_that_was_given_back_makes_no_money() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", serde_json::json!({"deposits": true})).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("behind", example()).await;
     testbed::until("the deposit to be tried", || async {
         let scheduled = events::scheduled_activities(&transfer).await;

@@ -14,9 +14,10 @@ mod resets;
 mod story;
 mod versioning;
 
-/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+/// Slow tests that seldom fail: `cargo xtask test --slow` runs them.
 mod slow {
     mod interruptions;
+    mod no_dead_ends;
 }
 
 use temporalio_client::{

@@ -25,7 +25,7 @@ fn project(stage: &str) -> tempfile::TempDir {
 #[tokio::test]
 async fn stage_worker_runs_the_modules_in_place_and_tells_when_it_polls() {
     let testbed = Testbed::start().await;
-    let project = project("fix-activity");
+    let project = project("reset-workflows");
     let _worker = Process::start_in(&testbed, project.path(), &["--ready-file", "ready"]);
     let ready_file = project.path().join("ready");
     until("the ready file", || async { fs::read_to_string(&ready_file).map_err(|error| error.kind()) }).await;
@@ -36,7 +36,7 @@ async fn stage_worker_runs_the_modules_in_place_and_tells_when_it_polls() {
 
 #[test]
 fn stage_worker_refuses_a_module_that_somebody_edited() {
-    let project = project("fix-activity");
+    let project = project("reset-workflows");
     let live = project.path().join(lab::LIVE_WORKFLOW);
     fs::write(&live, "// Mine.\n").expect("a writable folder");
     let ended = process::run(project.path(), &["--modules", "crates/worker/src"]);

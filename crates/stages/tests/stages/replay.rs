@@ -12,7 +12,7 @@ use std::{
 
 use stages::{
     Modules, WORKFLOWS,
-    workflow::{added_step, fixed, jerry, limited, versioned},
+    workflow::{added_step, deprecated, fixed, jerry, limited, versioned},
 };
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
 use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
@@ -39,31 +39,33 @@ enum Outcome {
 use Outcome::{Differs, Divides, Fits};
 
 /// The released versions, in the order of the columns below.
-const VERSIONS: [&str; 5] = ["jerry", "fixed", "limited", "added_step", "versioned"];
+const VERSIONS: [&str; 6] = ["jerry", "fixed", "limited", "added_step", "versioned", "deprecated"];
 
 /// Which version replays which history, and which must not.
 ///
 /// Jerry's goes as far as the end of the first balance check. `fixed` and `limited` make the same steps: how often
 /// an Activity is tried is no part of a history. Where a withdrawal was scheduled without the new step before it,
 /// `added_step` differs; and what it recorded itself, with the step and without the marker of a patch, no other
-/// version goes on with, `versioned` neither. What `versioned` recorded has that marker, which only it knows.
+/// version goes on with, `versioned` neither. What `versioned` recorded has that marker, which only it and
+/// `deprecated` know. The marker of a deprecated patch may be missing in the code.
 #[rustfmt::skip]
-const REPLAYS: &[(&str, [Outcome; 5])] = &[
-    //                                       jerry    fixed    limited  added_step versioned
-    ("jerry/refused",                       [Fits,    Fits,    Fits,    Fits,    Fits]),
-    ("jerry/stuck-on-the-workflow-bug",     [Divides, Fits,    Fits,    Fits,    Fits]),
-    ("fixed/cancelled",                     [Divides, Fits,    Fits,    Differs, Fits]),
-    ("fixed/completed",                     [Divides, Fits,    Fits,    Differs, Fits]),
-    ("fixed/held-at-its-deposit",           [Divides, Fits,    Fits,    Differs, Fits]),
-    ("fixed/insufficient-funds",            [Divides, Fits,    Fits,    Differs, Fits]),
-    ("fixed/reset-and-completed",           [Divides, Fits,    Fits,    Differs, Fits]),
-    ("fixed/through-the-workflow-bug",      [Divides, Fits,    Fits,    Differs, Fits]),
-    ("limited/out-of-attempts",             [Divides, Fits,    Fits,    Differs, Fits]),
-    ("limited/refunded",                    [Divides, Fits,    Fits,    Differs, Fits]),
-    ("added_step/broken",                   [Divides, Fits,    Fits,    Differs, Fits]),
-    ("added_step/completed",                [Divides, Differs, Differs, Fits,    Differs]),
-    ("versioned/completed",                 [Divides, Differs, Differs, Differs, Fits]),
-    ("versioned/completed-without-the-step", [Divides, Fits,   Fits,    Differs, Fits]),
+const REPLAYS: &[(&str, [Outcome; 6])] = &[
+    //                                       jerry    fixed    limited  added_step versioned deprecated
+    ("jerry/refused",                       [Fits,    Fits,    Fits,    Fits,    Fits, Fits]),
+    ("jerry/stuck-on-the-workflow-bug",     [Divides, Fits,    Fits,    Fits,    Fits, Fits]),
+    ("fixed/cancelled",                     [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("fixed/completed",                     [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("fixed/held-at-its-deposit",           [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("fixed/insufficient-funds",            [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("fixed/reset-and-completed",           [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("fixed/through-the-workflow-bug",      [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("limited/out-of-attempts",             [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("limited/refunded",                    [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("added_step/broken",                   [Divides, Fits,    Fits,    Differs, Fits, Differs]),
+    ("added_step/completed",                [Divides, Differs, Differs, Fits,    Differs, Fits]),
+    ("deprecated/completed",                [Divides, Differs, Differs, Fits,    Fits, Fits]),
+    ("versioned/completed",                 [Divides, Differs, Differs, Differs, Fits, Fits]),
+    ("versioned/completed-without-the-step", [Divides, Fits,   Fits,    Differs, Fits, Differs]),
 ];
 
 /// The names of the saved histories.
@@ -101,6 +103,7 @@ fn histories() -> PathBuf {
 async fn replay_with(version: &str, events: Vec<HistoryEvent>) -> Result<(), String> {
     match version {
         "added_step" => replay::<added_step::MoneyTransferWorkflow>(events).await,
+        "deprecated" => replay::<deprecated::MoneyTransferWorkflow>(events).await,
         "fixed" => replay::<fixed::MoneyTransferWorkflow>(events).await,
         "jerry" => replay::<jerry::MoneyTransferWorkflow>(events).await,
         "limited" => replay::<limited::MoneyTransferWorkflow>(events).await,
@@ -208,7 +211,7 @@ async fn transfers_in_progress_are_found_with_their_histories_and_replay() {
     assert!(outcome.is_err_and(|failure| failure.contains("divide by zero")));
     assert_eq!(replay::<fixed::MoneyTransferWorkflow>(found[0].events.clone()).await, Ok(()));
 
-    let fixed = worker(&testbed, "fix-activity").await;
+    let fixed = worker(&testbed, "reset-workflows").await;
     let held = testbed.start_transfer("held", example()).await;
     for transfer in [&stuck, &held] {
         testbed::until("the deposit to be tried", || async {
@@ -263,7 +266,7 @@ async fn record_the_missing_histories() {
     jerry.stop().await;
     save("jerry/stuck-on-the-workflow-bug", &transfer).await;
 
-    let fixed = worker(&testbed, "fix-activity").await;
+    let fixed = worker(&testbed, "reset-workflows").await;
     result(&transfer).await;
     save("fixed/through-the-workflow-bug", &transfer).await;
     let transfer = testbed.start_transfer("plain", example()).await;
@@ -286,7 +289,7 @@ async fn record_the_missing_histories() {
     testbed.put("/outage", serde_json::json!({"withdrawals": false})).await;
     fixed.stop().await;
 
-    let [transfer] = withdrawn_under(&testbed, "fix-activity", ["held"]).await;
+    let [transfer] = withdrawn_under(&testbed, "reset-workflows", ["held"]).await;
     save("fixed/held-at-its-deposit", &transfer).await;
     let added_step = worker(&testbed, "jerry-adds-step").await;
     stuck(&testbed, &transfer, Task::Workflow, 1).await;
@@ -303,13 +306,20 @@ async fn record_the_missing_histories() {
     result(&transfer).await;
     save("versioned/completed", &transfer).await;
     versioned.stop().await;
+    let modules = Modules { workflow: "deprecated", activities: "fixed" };
+    let deprecated =
+        TestWorker::start(&testbed.client, modules.worker_options(bank()).expect("both are compiled")).await;
+    let transfer = testbed.start_transfer("deprecated", example()).await;
+    result(&transfer).await;
+    save("deprecated/completed", &transfer).await;
+    deprecated.stop().await;
 
     let limited = worker(&testbed, "jerry-limits-retries").await;
     let transfer = testbed.start_transfer("limited", example()).await;
     crate::events::failure(&transfer).await;
     save("limited/out-of-attempts", &transfer).await;
     limited.stop().await;
-    let fixed = worker(&testbed, "fix-activity").await;
+    let fixed = worker(&testbed, "reset-workflows").await;
     let reset =
         ["workflow", "reset", "--workflow-id", "limited", "--event-id", resets::BEFORE_THE_WITHDRAWAL];
     resets::temporal(&testbed, &[&reset[..], &["--reason", "withdraw has its address back"]].concat());

@@ -68,7 +68,7 @@ async fn until_found(testbed: &Testbed, query: &str, expected: usize) {
 async fn a_reset_to_before_its_withdrawal_brings_a_failed_transfer_back() {
     let testbed = Testbed::start().await;
     let transfers = failed_for_good(&testbed, &["transfer-1"]).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
 
     let history = events::of(&transfers[0]).await;
     let withdrawal = history.iter().rposition(|event| event.event_type() == EventType::ActivityTaskFailed);
@@ -94,7 +94,7 @@ async fn a_reset_to_before_its_withdrawal_brings_a_failed_transfer_back() {
 async fn a_reset_to_the_last_workflow_task_fails_again() {
     let testbed = Testbed::start().await;
     let transfers = failed_for_good(&testbed, &["transfer-1"]).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "LastWorkflowTask"];
     let printed = temporal(&testbed, &[&reset[..], &["--reason", "a try"]].concat());
     // Behind the failed withdrawal and its refund, the code can but fail once more.
@@ -110,7 +110,7 @@ async fn a_batch_of_resets_brings_all_failed_transfers_back_and_moves_money_once
     let testbed = Testbed::start().await;
     let ids = ["transfer-1", "transfer-2", "transfer-3", "transfer-4"];
     let transfers = failed_for_good(&testbed, &ids).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
 
     let by_hand = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "FirstWorkflowTask"];
     let printed = temporal(&testbed, &[&by_hand[..], &["--reason", "a try"]].concat());
@@ -150,7 +150,7 @@ async fn a_batch_of_resets_brings_all_failed_transfers_back_and_moves_money_once
 #[tokio::test]
 async fn a_reset_of_a_completed_transfer_withdraws_again_and_moves_no_money() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("transfer-1", example()).await;
     result(&transfer).await;
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--event-id", BEFORE_THE_WITHDRAWAL];

@@ -33,7 +33,7 @@ async fn a_transfer_survives_both_of_jerrys_bugs_and_moves_the_money_once() {
     assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (100_000, 50_000));
     fix_workflow.stop().await;
 
-    let fix_activity = worker(&testbed, "fix-activity").await;
+    let fix_activity = worker(&testbed, "reset-workflows").await;
     assert_eq!(
         result(&transfer).await,
         serde_json::json!({
@@ -55,7 +55,7 @@ async fn a_transfer_survives_both_of_jerrys_bugs_and_moves_the_money_once() {
 async fn a_transfer_tells_how_far_it_is_when_asked() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", serde_json::json!({"deposits": true})).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("asked", example()).await;
     stuck(&testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
     let told = state(&transfer).await;
@@ -79,7 +79,7 @@ async fn a_transfer_tells_how_far_it_is_when_asked() {
 #[tokio::test]
 async fn a_transfer_can_be_found_by_its_accounts() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("findable", example()).await;
     result(&transfer).await;
     until("the transfer to be listed", || async {

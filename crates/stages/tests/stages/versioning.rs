@@ -41,7 +41,7 @@ async fn broken_by_the_added_step<const N: usize>(
     testbed: &Testbed,
     ids: [&str; N],
 ) -> ([Handle; N], TestWorker) {
-    let transfers = withdrawn_under(testbed, "fix-activity", ids).await;
+    let transfers = withdrawn_under(testbed, "reset-workflows", ids).await;
     let added_step = worker(testbed, "jerry-adds-step").await;
     for transfer in &transfers {
         let broken = stuck(testbed, transfer, Task::Workflow, 2).await;

@@ -97,7 +97,7 @@ async fn a_transfer_is_seen_through_all_its_life() {
         })
         .await;
     jerry.stop().await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let event = stream.until("transfers", |event| event["completed"] == 1).await;
     assert_eq!(
         (&event["running"], &event["failed"], &event["stuck_in_window"]),
@@ -213,7 +213,7 @@ async fn without_a_stream_nothing_is_asked_and_twenty_streams_ask_for_no_more_th
 #[tokio::test]
 async fn a_history_is_read_once_for_all_who_look() {
     let lab = Lab::start().await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let (service, temporal, _) = counted(&lab, None).await;
     let id = service.web.start("account_A", "account_B", 1.0).await;
     service.web.completed(&id).await;

@@ -41,7 +41,7 @@ async fn poll(web: &Client, workflow_id: &str) -> Value {
 #[tokio::test]
 async fn a_client_in_the_style_of_the_first_page_works_unchanged() {
     let lab = Lab::start().await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let web = lab.web();
 
     let accounts = web.good("/api/accounts").await;

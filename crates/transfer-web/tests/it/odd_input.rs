@@ -30,7 +30,7 @@ async fn odd_input_of_other_clients_does_no_harm() {
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     lab.testbed.start_transfer("deep", deep).await;
     lab.testbed.start_transfer("null", json!(null)).await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let good = web.start("account_A", "account_B", 1.0).await;
     web.completed(&good).await;
     let list = until("all to be listed", || async {

@@ -12,7 +12,7 @@ use crate::{
 async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
     let lab = Lab::start().await;
     let web = lab.web();
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let total = lab.total().await;
     let completed = web.start("account_C", "account_D", 5.0).await;
     web.completed(&completed).await;
@@ -73,7 +73,7 @@ async fn a_transfer_that_was_started_a_moment_before_a_reset_is_ended_as_well() 
 async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
     let lab = Lab::start().await;
     let web = lab.web();
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     for _ in 0..4 {
         let id = web.start("account_A", "account_B", 1.0).await;
         web.completed(&id).await;

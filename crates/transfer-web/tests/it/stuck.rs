@@ -53,7 +53,7 @@ async fn a_bug_in_the_workflow_is_shown_with_file_and_line_and_its_attempts_grow
     assert_eq!(answer.error(), (409, "a Workflow Task is tried again by Temporal itself, every few seconds"));
     worker.stop().await;
 
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let row = web.completed(&id).await;
     assert_eq!((&row["stuck"], &row["failure"]), (&Value::Null, &Value::Null));
     assert_eq!(row["result"]["success"], true);
@@ -111,7 +111,7 @@ async fn an_activity_that_fails_is_shown_with_growing_gaps_and_is_tried_now_when
 
     // With the fix, the retry does at once what would come later.
     jerry.stop().await;
-    let fixed = lab.worker("fix-activity").await;
+    let fixed = lab.worker("reset-workflows").await;
     retry().await;
     let row = web.completed(&id).await;
     assert!(row["close_time"].as_f64() < Some(next + 60.0) && row["runs"] == 1, "{row}");
@@ -132,7 +132,7 @@ async fn a_failed_transfer_tells_why_and_a_workflow_reset_of_it_is_its_second_ru
     assert_eq!(row["runs"], 1);
     limited.stop().await;
 
-    let fixed = lab.worker("fix-activity").await;
+    let fixed = lab.worker("reset-workflows").await;
     let reset =
         ["workflow", "reset", "--workflow-id", &id, "--type", "FirstWorkflowTask", "--reason", "a try"];
     let ended = dev_server::command(&temporal_cli())

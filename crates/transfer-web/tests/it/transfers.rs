@@ -123,7 +123,7 @@ async fn a_transfer_is_on_the_list_as_soon_as_it_is_started_and_the_newest_is_fi
 async fn the_daily_batch_starts_a_dozen_transfers_and_no_money_is_lost() {
     let lab = Lab::start().await;
     let web = lab.web();
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let total = lab.total().await;
     let batch = web.post("/api/batch", json!({})).await;
     assert_eq!((batch.status, &batch.json["started"]), (200, &json!(12)));
@@ -146,7 +146,7 @@ async fn the_daily_batch_starts_a_dozen_transfers_and_no_money_is_lost() {
 async fn the_sums_of_an_account_are_exact_to_the_cent() {
     let lab = Lab::start().await;
     let web = lab.web();
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     for amount in [0.1, 0.2, 0.7] {
         let id = web.start("account_A", "account_B", amount).await;
         web.completed(&id).await;

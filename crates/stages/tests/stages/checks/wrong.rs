@@ -1,16 +1,103 @@
-//! A wrong fix is told, in a sentence that says what is wrong with it, and reaches nothing.
+//! A wrong fix reaches no goal, and the check says what is wrong with it.
+
+use std::collections::BTreeSet;
 
 use lab::{STAGES, Status};
 use testbed::until;
 
 use super::{Lab, reached, right::next};
+use crate::versioning::withdrawn_under;
 
-/// A wrong fix, and a part of what is told of it: what can be seen, and what it means.
+/// A wrong fix, and parts of what is reported about it: what can be seen, and the rule.
 type Case = (&'static str, &'static str, &'static str);
 
-/// The goals that a transfer reaches by going on rightly.
-const BY_GOING_ON: [&str; 9] = [
+const SKIPPED_STEPS: [Case; 5] = {
+    const SKIP: &str = "must not skip a step";
+    [
+        ("skips-a-balance", "it called withdraw without reading the balance of account_B", SKIP),
+        ("skips-the-withdrawal", "it called deposit without calling withdraw", SKIP),
+        ("skips-the-deposit", "it completed without calling deposit", SKIP),
+        ("claims-a-success", "it completed without calling withdraw", SKIP),
+        ("deposits-first", "it called deposit without calling withdraw", SKIP),
+    ]
+};
+const INVENTED_RESULTS: [Case; 2] = {
+    const INVENTED: &str = "make up its result";
+    [
+        ("claims-a-balance", "to_account_starting_balance 1, which no check_balance answered", INVENTED),
+        ("claims-another-amount", "for a transfer of 25.50 from account_A to account_B", INVENTED),
+    ]
+};
+const INVENTED_ANSWERS: [Case; 3] = {
+    const ASK: &str = "ask the bank";
+    [
+        ("makes-up-the-withdrawal", "the bank's ledger has no withdrawal for this transfer", ASK),
+        ("makes-up-the-deposit", "the bank's ledger has no deposit for this transfer", ASK),
+        ("sends-no-headers", "the bank's ledger has no withdrawal for this transfer", ASK),
+    ]
+};
+const SECOND_PAYMENTS: [Case; 3] = {
+    const ONCE: &str = "must move its money once";
+    [
+        ("withdraws-twice", "withdraw was called 2 times", ONCE),
+        ("deposits-twice", "deposit was called 2 times", ONCE),
+        ("sends-another-key", "the bank's ledger has 2 withdrawals for it", ONCE),
+    ]
+};
+const OTHER_MONEY: [Case; 4] = {
+    const OTHER: &str = "must not move other money";
+    [
+        ("withdraws-less", "withdraw was called with {", OTHER),
+        ("takes-from-another", "withdraw was called with {", OTHER),
+        ("deposits-elsewhere", "has a deposit of 25.50 at account_F, for a transfer of 25.50", OTHER),
+        ("sends-less", "has a withdrawal of 0.01 at account_A, for a transfer of 25.50", OTHER),
+    ]
+};
+const SWALLOWED_REFUSAL: [Case; 1] =
+    [("swallows-the-withdrawal", "it called deposit though withdraw had not succeeded", "swallow an error")];
+const FAILED_DEPOSITS: [Case; 4] = [
+    ("swallows-the-deposit", "it completed though deposit had not succeeded", "swallow an error"),
+    ("keeps-the-money", "the 25.50 that it took are in no account", "must give the money back"),
+    ("makes-up-the-refund", "the 25.50 that it took are in no account", "must give the money back"),
+    (
+        "claims-a-delivery",
+        "the bank's ledger has no deposit for it, or a refund undid it",
+        "make up its answer",
+    ),
+];
+/// Fixes that break no rule and reach no goal either.
+const NO_FIXES: [&str; 3] = ["fails-instead", "makes-up-a-refusal", "waits-forever"];
+/// Fixes that leave the transfers of Jerry's limit without a way to outlast a fault.
+const LIMITS: [&str; 3] = ["keeps-the-limit", "four-attempts", "a-hundred-attempts"];
+/// Fixes that do not let old and new transfers run side by side.
+const UNVERSIONED: [&str; 2] = ["takes-it-back", "patch-after-the-withdrawal"];
+
+#[test]
+fn twenty_wrong_fixes_are_judged() {
+    let reported = [
+        &SKIPPED_STEPS[..],
+        &INVENTED_RESULTS,
+        &INVENTED_ANSWERS,
+        &SECOND_PAYMENTS,
+        &OTHER_MONEY,
+        &SWALLOWED_REFUSAL,
+        &FAILED_DEPOSITS,
+    ];
+    let reported = reported.into_iter().flatten().map(|(fix, ..)| *fix);
+    let fixes: BTreeSet<&str> = reported.chain(NO_FIXES).chain(LIMITS).chain(UNVERSIONED).collect();
+    assert!(fixes.len() >= 20, "{fixes:?}");
+}
+
+/// The goals that a transfer reaches only by continuing as it should.
+const BY_CONTINUING: [&str; 16] = [
     "goes-on",
+    "none-is-stuck",
+    "withdraw-succeeds",
+    "refusal-is-final",
+    "error-classified",
+    "new-ones-make-the-step",
+    "patch-deprecated",
+    "patched-ones-complete",
     "transfer-completes",
     "stuck-ones-complete",
     "old-ones-complete",
@@ -21,9 +108,9 @@ const BY_GOING_ON: [&str; 9] = [
     "nothing-is-lost",
 ];
 
-/// Gets a transfer stuck on Jerry's bug for each of these wrong fixes, lets it go on with that to its end, and
-/// holds the check to what it should tell.
-async fn are_told(lab: &Lab, amount: f64, cases: &[Case]) {
+/// Gets a transfer stuck on Jerry's bug for each of these wrong fixes, runs it to its end with that fix, and asserts
+/// what the check reports.
+async fn are_reported(lab: &Lab, amount: f64, cases: &[Case]) {
     let jerry = lab.worker("jerry").await;
     let input = serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": amount});
     for (fix, ..) in cases {
@@ -41,13 +128,13 @@ async fn are_told(lab: &Lab, amount: f64, cases: &[Case]) {
         })
         .await;
         let wrong = lab::wrong(&facts);
-        let is_told =
+        let is_reported =
             wrong.iter().any(|wrong| wrong.evidence.what.contains(what) && wrong.meaning.contains(meaning));
-        assert!(is_told, "{fix}: {wrong:#?}");
+        assert!(is_reported, "{fix}: {wrong:#?}");
         for stage in STAGES {
             let reached = reached(stage.goals, &facts);
             assert!(
-                BY_GOING_ON.iter().all(|goal| !reached.contains(goal)),
+                BY_CONTINUING.iter().all(|goal| !reached.contains(goal)),
                 "{fix}, {}: {reached:?}",
                 stage.name
             );
@@ -57,20 +144,13 @@ async fn are_told(lab: &Lab, amount: f64, cases: &[Case]) {
 }
 
 #[tokio::test]
-async fn steps_that_were_gone_around() {
-    let around = "go around a step";
-    let cases = [
-        ("skips-a-balance", "it went on to withdraw without reading the balance of account_B", around),
-        ("skips-the-withdrawal", "it went on to deposit without calling withdraw", around),
-        ("skips-the-deposit", "it has completed without calling deposit", around),
-        ("claims-a-success", "it has completed without calling withdraw", around),
-    ];
-    are_told(&Lab::start().await, 25.5, &cases).await;
+async fn skipped_steps() {
+    are_reported(&Lab::start().await, 25.5, &SKIPPED_STEPS).await;
 }
 
-/// As soon as it has gone around: its transfer may be stuck on something else then.
+/// At once: the transfer may be stuck on something else then.
 #[tokio::test]
-async fn a_step_that_was_gone_around_by_a_transfer_that_is_still_under_way() {
+async fn a_step_that_was_skipped_by_a_transfer_in_progress() {
     let lab = Lab::start().await;
     let jerry = lab.worker("jerry").await;
     lab.transfer(&["skips-a-balance"]).await;
@@ -89,101 +169,134 @@ async fn a_step_that_was_gone_around_by_a_transfer_that_is_still_under_way() {
     let goals = lab::stage("jerry").expect("a stage").goals;
     assert_eq!(reached(goals, &facts), ["workflow-task-fails"]);
     let lab::Verdict::Open(next) = (goals[1].check)(&facts) else { panic!("reached") };
-    assert!(next.to_string().contains("see what is wrong below"), "{next}");
+    assert!(next.to_string().contains("broke a rule, see below: fix the code"), "{next}");
     worker.stop().await;
 }
 
-/// No money was lost by it, so it is not called wrong; but it is no mend either.
+/// They lose no money, so they break no rule; but they are no fix either.
 #[tokio::test]
-async fn a_panic_that_became_a_failure_of_the_transfer() {
+async fn what_ends_a_transfer_or_never_does() {
     let lab = Lab::start().await;
     let jerry = lab.worker("jerry").await;
-    lab.transfer(&["fails-instead"]).await;
-    lab.until_reached("", "jerry", &["workflow-task-fails"]).await;
+    lab.transfer(&NO_FIXES).await;
+    for fix in NO_FIXES {
+        lab.until_reached(fix, "jerry", &["workflow-task-fails"]).await;
+    }
     jerry.stop().await;
     let worker = lab.other_worker().await;
-    let next = until("the transfer to fail", || async {
-        let facts = lab.until_reached("", "jerry", &["workflow-task-fails"]).await;
-        let next = next(&facts, "jerry", "goes-on");
-        if facts.transfers[0].last().status == Status::Failed { Ok(next) } else { Err(next) }
+    for fix in &NO_FIXES[..2] {
+        let facts = until(&format!("{fix} to fail"), || async {
+            let facts = lab.facts(fix).await;
+            if facts.transfers[0].last().status == Status::Failed { Ok(facts) } else { Err("it runs") }
+        })
+        .await;
+        assert_eq!(lab::wrong(&facts), []);
+        let goals = lab::stage("fix-activity").expect("a stage").goals;
+        assert_eq!(reached(goals, &facts), [""; 0], "{fix}");
+        let next = next(&facts, "fix-activity", "stuck-ones-complete");
+        assert!(next.contains("has failed, which is final; start again"), "{fix}: {next}");
+    }
+    let facts = until("the timer", || async {
+        let facts = lab.facts(NO_FIXES[2]).await;
+        let waits = facts.transfers[0].last().events().any(|event| event.is("TimerStarted"));
+        if waits { Ok(facts) } else { Err("none") }
     })
     .await;
-    assert!(next.starts_with("fails-instead has failed, which is final"), "{next}");
+    let next = next(&facts, "fix-activity", "stuck-ones-complete");
+    assert!(next.contains("is in progress"), "{next}");
+    worker.stop().await;
+}
+
+/// The recorded retry policy decides, not whether this transfer happened to need more attempts.
+#[tokio::test]
+async fn any_maximum_attempts() {
+    let lab = Lab::start().await;
+    let failed = ["out-of-attempts", "no-money-lost"];
+    let jerry = lab.worker("jerry-limits-retries").await;
+    for fix in LIMITS {
+        lab.transfer(&[&format!("{fix}.failed")]).await;
+    }
+    for fix in LIMITS {
+        lab.until_reached(fix, "jerry-limits-retries", &failed).await;
+    }
+    jerry.stop().await;
+    let worker = lab.other_worker().await;
+    for (fix, limit) in LIMITS.into_iter().zip([3, 4, 100]) {
+        lab.transfer(&[&format!("{fix}.new")]).await;
+        lab.until_reached(&format!("{fix}.new"), "pull-the-plug", &["nothing-is-lost"]).await;
+        let facts = lab.until_reached(fix, "jerry-limits-retries", &failed).await;
+        let next = next(&facts, "jerry-limits-retries", "new-ones-complete");
+        assert!(next.contains(&format!("Maximum Attempts of {limit}, ")), "{next}");
+    }
+    worker.stop().await;
+}
+
+/// One forgets the step, the other breaks the old transfers once more.
+#[tokio::test]
+async fn what_does_not_tell_old_transfers_from_new_ones() {
+    let lab = Lab::start().await;
+    let old = UNVERSIONED.map(|fix| format!("{fix}.old"));
+    withdrawn_under(&lab.testbed, "reset-workflows", [&old[0], &old[1]]).await;
+    let jerry = lab.worker("jerry-adds-step").await;
+    let broken = ["history-does-not-fit", "new-ones-make-the-step"];
+    for fix in UNVERSIONED {
+        lab.transfer(&[&format!("{fix}.under-jerry")]).await;
+    }
+    for fix in UNVERSIONED {
+        lab.until_reached(fix, "jerry-adds-step", &broken).await;
+    }
+    jerry.stop().await;
+    let worker = lab.other_worker().await;
+    let mut completed = broken.to_vec();
+    completed.push("old-ones-complete");
+    for fix in UNVERSIONED {
+        lab.until_reached(fix, "jerry-adds-step", &completed).await;
+        lab.transfer(&[&format!("{fix}.new")]).await;
+        lab.until_reached(&format!("{fix}.new"), "pull-the-plug", &["nothing-is-lost"]).await;
+        let facts = lab.until_reached(fix, "jerry-adds-step", &completed).await;
+        let next = next(&facts, "jerry-adds-step", "both-at-once");
+        assert!(next.contains("did not run the new step"), "{fix}: {next}");
+    }
     worker.stop().await;
 }
 
 #[tokio::test]
 async fn results_that_were_made_up() {
-    let made_up = "make up its result";
-    let cases = [
-        ("claims-a-balance", "to_account_starting_balance 1, which no check_balance has answered", made_up),
-        ("claims-another-amount", "for a transfer of 25.50 from account_A to account_B", made_up),
-    ];
-    are_told(&Lab::start().await, 25.5, &cases).await;
+    are_reported(&Lab::start().await, 25.5, &INVENTED_RESULTS).await;
 }
 
 #[tokio::test]
 async fn answers_that_were_made_up() {
-    let ask = "ask the bank";
-    let cases = [
-        ("makes-up-the-withdrawal", "the bank's ledger has no withdrawal of this transfer", ask),
-        ("makes-up-the-deposit", "the bank's ledger has no deposit of this transfer", ask),
-        ("sends-no-headers", "the bank's ledger has no withdrawal of this transfer", ask),
-    ];
-    are_told(&Lab::start().await, 25.5, &cases).await;
+    are_reported(&Lab::start().await, 25.5, &INVENTED_ANSWERS).await;
 }
 
 #[tokio::test]
 async fn second_payments() {
-    let once = "must move its money once";
-    let cases = [
-        ("withdraws-twice", "withdraw was called 2 times", once),
-        ("deposits-twice", "deposit was called 2 times", once),
-        ("sends-another-key", "the bank's ledger has 2 withdrawals of it", once),
-    ];
-    are_told(&Lab::start().await, 25.5, &cases).await;
+    are_reported(&Lab::start().await, 25.5, &SECOND_PAYMENTS).await;
 }
 
 #[tokio::test]
 async fn other_money_than_was_asked_for() {
-    let other = "must not move other money";
-    let cases = [
-        ("withdraws-less", "withdraw was called with {", other),
-        ("takes-from-another", "withdraw was called with {", other),
-        ("deposits-elsewhere", "has a deposit of 25.50 at account_F, for a transfer of 25.50", other),
-        ("sends-less", "has a withdrawal of 0.01 at account_A, for a transfer of 25.50", other),
-    ];
-    are_told(&Lab::start().await, 25.5, &cases).await;
+    are_reported(&Lab::start().await, 25.5, &OTHER_MONEY).await;
 }
 
 #[tokio::test]
 async fn a_refusal_that_was_swallowed() {
-    let cases = [(
-        "swallows-the-withdrawal",
-        "it went on to deposit though withdraw had not succeeded",
-        "swallow an error",
-    )];
-    are_told(&Lab::start().await, 5000.0, &cases).await;
+    are_reported(&Lab::start().await, 5000.0, &SWALLOWED_REFUSAL).await;
 }
 
 #[tokio::test]
 async fn a_failed_deposit_that_was_swallowed_or_not_given_back() {
     let lab = Lab::start().await;
     lab.deposits_down(true).await;
-    let cases = [
-        ("swallows-the-deposit", "it has completed though deposit had not succeeded", "swallow an error"),
-        ("keeps-the-money", "the 25.50 that it took are in no account", "must give it back"),
-        ("makes-up-the-refund", "the 25.50 that it took are in no account", "must give it back"),
-        ("claims-a-delivery", "the bank's ledger has no deposit of it that stands", "make up its answer"),
-    ];
-    are_told(&lab, 25.5, &cases).await;
+    are_reported(&lab, 25.5, &FAILED_DEPOSITS).await;
 }
 
 #[tokio::test]
-async fn a_transfer_that_was_ended_by_force_between_its_accounts() {
+async fn a_transfer_that_was_terminated_between_its_accounts() {
     let lab = Lab::start().await;
     lab.deposits_down(true).await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let transfer = lab.testbed.start_transfer("ended", crate::example()).await;
     let task = transfer_kit::stuck::Task::Activity("deposit".to_owned());
     crate::stuck(&lab.testbed, &transfer, task, 1).await;

@@ -22,7 +22,7 @@ async fn until_deposit_fails(testbed: &Testbed, transfer: &Handle) {
 #[tokio::test]
 async fn money_moves_once_though_every_first_answer_is_lost() {
     let testbed = Testbed::start().await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let lose = json!({"enabled": true, "error_rate": 1, "timeout_rate": 0, "strikes": "after"});
     testbed.put("/real-world-mode", lose).await;
     let transfer = testbed.start_transfer("lost-answers", example()).await;
@@ -42,7 +42,7 @@ async fn money_moves_once_though_every_first_answer_is_lost() {
 async fn a_cancelled_transfer_gives_the_money_back() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", json!({"deposits": true})).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("cancelled", example()).await;
     until_deposit_fails(&testbed, &transfer).await;
     assert_eq!(testbed.balance("account_A").await, 97_450);
@@ -59,7 +59,7 @@ async fn a_cancelled_transfer_gives_the_money_back() {
 async fn a_transfer_whose_deposit_was_made_completes_though_its_answer_was_lost_for_good() {
     let testbed = Testbed::start().await;
     testbed.put("/outage", json!({"deposits": true})).await;
-    let worker = worker(&testbed, "fix-activity").await;
+    let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("delivered", example()).await;
     until_deposit_fails(&testbed, &transfer).await;
     let lose = json!({"enabled": true, "error_rate": 1, "timeout_rate": 0, "strikes": "after"});
@@ -85,7 +85,7 @@ async fn until_balances(testbed: &Testbed, expected: (i64, i64)) {
 async fn completes_though_its_worker_ends_by(signal: &str) {
     let testbed = Testbed::start().await;
     testbed.put("/outage", json!({"deposits": true})).await;
-    let mut first = Process::start(&testbed, "fix-activity");
+    let mut first = Process::start(&testbed, "reset-workflows");
     let transfer = testbed.start_transfer("interrupted", example()).await;
     until_deposit_fails(&testbed, &transfer).await;
     first.signal(signal);
@@ -96,7 +96,7 @@ async fn completes_though_its_worker_ends_by(signal: &str) {
     .await;
     testbed.put("/outage", json!({"deposits": false})).await;
 
-    let _second = Process::start(&testbed, "fix-activity");
+    let _second = Process::start(&testbed, "reset-workflows");
     result(&transfer).await;
     assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
     assert_eq!(events::scheduled_activities(&transfer).await.len(), 4);
@@ -117,13 +117,13 @@ async fn money_moves_once_though_the_worker_is_killed_between_the_banks_commit_a
     let testbed = Testbed::start().await;
     let keep_waiting = json!({"enabled": true, "error_rate": 0, "timeout_rate": 1, "strikes": "after"});
     testbed.put("/real-world-mode", keep_waiting).await;
-    let mut first = Process::start(&testbed, "fix-activity");
+    let mut first = Process::start(&testbed, "reset-workflows");
     let transfer = testbed.start_transfer("between", example()).await;
     until_balances(&testbed, (97_450, 50_000)).await;
     first.signal("KILL");
     testbed.put("/real-world-mode", json!({"enabled": false})).await;
 
-    let _second = Process::start(&testbed, "fix-activity");
+    let _second = Process::start(&testbed, "reset-workflows");
     result(&transfer).await;
     assert_eq!((testbed.balance("account_A").await, testbed.balance("account_B").await), (97_450, 52_550));
 }

@@ -28,7 +28,7 @@ async fn assert_down(web: &Client, asks: &[(&str, &str)], says: &str) {
 #[tokio::test]
 async fn without_temporal_the_answers_say_so_and_all_goes_on_when_it_is_back() {
     let mut lab = Lab::keeping().await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     lab.testbed.put("/outage", json!({ "deposits": true })).await;
     let web = lab.web().clone();
     let mut stream = Stream::of(&web, "").await;
@@ -84,7 +84,7 @@ async fn without_temporal_the_answers_say_so_and_all_goes_on_when_it_is_back() {
 #[tokio::test]
 async fn without_the_bank_the_answers_say_so_and_a_transfer_can_be_started_all_the_same() {
     let mut lab = Lab::keeping().await;
-    let worker = lab.worker("fix-activity").await;
+    let worker = lab.worker("reset-workflows").await;
     let web = lab.web().clone();
     let before = web.start("account_A", "account_B", 1.0).await;
     web.completed(&before).await;

@@ -1,4 +1,4 @@
-//! The Activities in other words, and with other mistakes.
+//! The Activities fixed in other ways, right and wrong.
 
 #![allow(dead_code, reason = "the macro's constants")]
 
@@ -8,6 +8,7 @@ use contract::{
     Amount, BalanceAnswer, BalanceQuestion, Money, Movement, MovementAnswer, RefundAnswer,
     bank::{self, Account, Deposited, Refunded, Withdrawn},
 };
+use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use transfer_kit::{Bank, activities};
 
@@ -25,7 +26,7 @@ impl OtherActivities {
         Self { bank: Bank::at(url), url: url.to_owned(), http }
     }
 
-    /// A withdrawal by another HTTP client, under this key, with these headers to tell whose it is.
+    /// A withdrawal with another HTTP client, this key, and these headers that name the transfer.
     async fn withdraw_by_hand(
         &self,
         movement: &Movement,
@@ -42,13 +43,26 @@ impl OtherActivities {
     }
 }
 
-/// The fix that the transfer of this attempt is run with.
+/// The fix that this attempt's transfer runs with.
 fn fix(ctx: &ActivityContext) -> String {
     named(ctx.info().workflow_id.as_deref().unwrap_or_default()).to_owned()
 }
 
 fn answer(account_id: String, previous_balance: Money, new_balance: Money, amount: Amount) -> MovementAnswer {
     MovementAnswer { account_id, previous_balance, new_balance, amount }
+}
+
+/// The error of a read as this fix classifies it. The fixes here begin with Jerry's retryable error.
+fn classified(fix: &str, error: ActivityError) -> ActivityError {
+    let ActivityError::Application(refusal) = error else { return error };
+    let kind = refusal.type_name().unwrap_or_default().to_owned();
+    let is_final = match fix {
+        "names-the-type-in-the-policy" => false,
+        "decides-by-the-message" => refusal.to_string().contains("Account not found"),
+        "decides-by-the-type" => kind == "UnknownAccount",
+        _ => return ActivityError::Application(refusal),
+    };
+    ApplicationFailure::builder(refusal.to_string()).type_name(kind).non_retryable(is_final).build().into()
 }
 
 fn made_up(Movement { account_id, amount }: Movement) -> MovementAnswer {
@@ -60,10 +74,11 @@ impl OtherActivities {
     #[activity(definition = activities::CheckBalance)]
     async fn check_balance(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         question: BalanceQuestion,
     ) -> Result<BalanceAnswer, ActivityError> {
-        let account: Account = self.bank.read(&question.account_id).await?;
+        let account = self.bank.read(&question.account_id).await;
+        let account: Account = account.map_err(|error| classified(&fix(&ctx), error))?;
         Ok(BalanceAnswer { account_id: account.account_number, balance: account.balance })
     }
 
@@ -87,10 +102,13 @@ impl OtherActivities {
             "connects-each-time" => {
                 Bank::at(self.url.clone()).post(&ctx, &account_id, "withdraw", amount).await?
             }
-            // The second call brings the key of the first, and is answered with the same.
-            "tries-by-itself" => {
+            // The second call sends the key of the first and gets the same answer.
+            "retries-by-itself" => {
                 let _: Withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await?;
                 self.bank.post(&ctx, &account_id, "withdraw", amount).await?
+            }
+            "makes-up-a-refusal" => {
+                return Err(ApplicationFailure::non_retryable("Insufficient funds").into());
             }
             "makes-up-the-withdrawal" => return Ok(made_up(movement)),
             "sends-no-headers" => self.withdraw_by_hand(&movement, format!("{run}/withdraw"), &[]).await?,

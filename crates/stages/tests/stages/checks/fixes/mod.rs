@@ -1,5 +1,5 @@
-//! Other fixes than the shipped ones, right and wrong. One worker runs them all: a transfer's Workflow Id
-//! begins with the name of the fix that it is run with, as in `asks-first` or `another-patch.old`.
+//! Other fixes than the shipped ones, right and wrong. One worker runs them all: a transfer's Workflow Id begins with the
+//! name of the fix that it runs with, as in `asks-first` or `another-patch.old`.
 
 pub(crate) mod activities;
 pub(crate) mod workflow;

@@ -1,4 +1,4 @@
-//! The Workflow in other words, and with other mistakes. What is not about a fix is as short as it can be.
+//! The Workflow fixed in other ways, right and wrong. Whatever no fix touches is as short as it can be.
 
 use std::{
     sync::OnceLock,
@@ -16,7 +16,7 @@ use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, give_up, re
 
 use super::named;
 
-/// Transfers that were begun since make the new step, by the fix `by-the-start-time`.
+/// With the fix `by-the-start-time`, transfers that started since run the new step.
 pub(crate) static STEP_SINCE: OnceLock<SystemTime> = OnceLock::new();
 
 /// A transfer, run with the fix that its Workflow Id names.
@@ -25,6 +25,7 @@ pub(crate) struct OtherWorkflow {
     fix: String,
     state: TransferState,
     first_step_done_at: Option<SystemTime>,
+    started_at: SystemTime,
 }
 
 #[workflow_methods]
@@ -32,12 +33,20 @@ impl OtherWorkflow {
     #[init]
     fn new(ctx: &WorkflowContextView, input: RawValue) -> Self {
         let fix = named(ctx.workflow_id()).to_owned();
-        Self { fix, state: TransferState::new(request(&input), &step::ALL), first_step_done_at: None }
+        let started_at = SystemTime::UNIX_EPOCH;
+        Self {
+            fix,
+            state: TransferState::new(request(&input), &step::ALL),
+            first_step_done_at: None,
+            started_at,
+        }
     }
 
     #[run(name = "MoneyTransferWorkflow")]
     pub(crate) async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<TransferResult> {
         let fix = ctx.state(|this| this.fix.clone());
+        let started_at = ctx.workflow_time().unwrap_or(SystemTime::UNIX_EPOCH);
+        ctx.state_mut(|this| this.started_at = started_at);
         let transfer = ctx.state(|this| this.state.input.validate()).map_err(refused)?;
         ctx.upsert_search_attributes([
             FROM_ACCOUNT.value_set(transfer.from_account.clone()),
@@ -45,6 +54,10 @@ impl OtherWorkflow {
         ]);
         let is_new = match fix.as_str() {
             "patch-at-the-start" => ctx.patched("look-again"),
+            "deprecates-at-the-start" => {
+                ctx.deprecate_patch("confirm-balance");
+                true
+            }
             "by-the-start-time" => STEP_SINCE.get().is_some_and(|since| ctx.workflow_time() > Some(*since)),
             _ => false,
         };
@@ -58,6 +71,11 @@ impl OtherWorkflow {
             to_account: transfer.to_account.clone(),
             amount: transfer.amount,
         };
+        match fix.as_str() {
+            "waits-a-moment" => drop(ctx.timer(Duration::from_millis(100)).await),
+            "waits-forever" => drop(ctx.timer(Duration::from_secs(1_000_000)).await),
+            _ => {}
+        }
         if fix == "fails-instead" {
             return Err(ApplicationFailure::builder("no estimate").non_retryable(true).build().into());
         }
@@ -70,7 +88,15 @@ impl OtherWorkflow {
                 result.to_account_starting_balance = balance;
             }
         }
-        if is_new || fix == "another-patch" && ctx.patched("a-name-of-my-own") {
+        let is_new = is_new
+            || match fix.as_str() {
+                "another-patch" => ctx.patched("a-name-of-my-own"),
+                // Asked once more, in another place: the marker is the same.
+                "patch-asked-twice" => ctx.patched("confirm-balance") && ctx.patched("confirm-balance"),
+                "deprecates-before-the-step" => ctx.deprecate_patch("confirm-balance"),
+                _ => false,
+            };
+        if is_new {
             Self::read(ctx, "look_again", &transfer.from_account).await?;
         }
 
@@ -128,6 +154,10 @@ impl OtherWorkflow {
             "withdraws-twice" => &[step::WITHDRAW, "withdraw_again"],
             _ => &[step::WITHDRAW],
         };
+        if fix == "deposits-first" {
+            let deposit = Movement { account_id: to_account.clone(), amount };
+            ctx.execute_activity(Activities::deposit, deposit, options(fix, step::DEPOSIT)).await?;
+        }
         for step in steps {
             let withdraw = ctx.execute_activity(Activities::withdraw, withdrawal.clone(), options(fix, step));
             match withdraw.await {
@@ -136,9 +166,13 @@ impl OtherWorkflow {
             }
         }
 
+        if fix == "patch-after-the-withdrawal" && ctx.patched("confirm-balance") {
+            Self::read(ctx, "look_again", &transfer.from_account).await?;
+        }
+
         let deposit = Movement { account_id: to_account, amount };
         let steps: &[&str] = match fix {
-            "skips-the-deposit" => &[],
+            "skips-the-deposit" | "deposits-first" => &[],
             "deposits-twice" => &[step::DEPOSIT, "deposit_again"],
             _ => &[step::DEPOSIT],
         };
@@ -159,9 +193,12 @@ impl OtherWorkflow {
             let done = this.state.completed_steps.len() as u64;
             let left = this.state.steps.len() as u64 - done;
             let since = *this.first_step_done_at.get_or_insert(now);
+            let since = if this.fix == "since-the-start" { this.started_at } else { since };
             let elapsed = now.duration_since(since).unwrap_or_default().as_millis() as u64;
             this.state.milliseconds_left = match this.fix.as_str() {
                 "divides-by-done" => Some(elapsed / done * left),
+                "at-least-one" => Some(elapsed / (done - 1).max(1) * left),
+                "since-the-start" => Some(elapsed / done * left),
                 "guards-the-first" if done > 1 => Some(elapsed / (done - 1) * left),
                 "estimates-late" => Some(elapsed / (done + 1) * left),
                 _ => None,
@@ -173,12 +210,16 @@ impl OtherWorkflow {
     }
 }
 
-/// How patient a fix is.
+/// The timeouts and the retry policy of a fix.
 fn options(fix: &str, step: &str) -> ActivityOptions {
     let policy = RetryPolicy::builder();
     let policy = match fix {
         "longer-pauses" => policy.initial_interval(Duration::from_secs(5)).build(),
-        "a-thousand-attempts" => policy.maximum_attempts(1000).build(),
+        "four-attempts" => policy.maximum_attempts(4).build(),
+        "a-hundred-attempts" => policy.maximum_attempts(100).build(),
+        "names-the-type-in-the-policy" => {
+            policy.non_retryable_error_types(vec!["UnknownAccount".to_owned()]).build()
+        }
         "keeps-the-limit" => policy.maximum_attempts(3).build(),
         // So that a deposit fails for good.
         "swallows-the-deposit" | "keeps-the-money" | "makes-up-the-refund" | "claims-a-delivery" => {
@@ -186,10 +227,17 @@ fn options(fix: &str, step: &str) -> ActivityOptions {
         }
         _ => policy.maximum_interval(Duration::from_secs(2)).build(),
     };
+    let (start_to_close, schedule_to_close) = (Duration::from_secs(5), Duration::from_secs(300));
     let timeouts = match fix {
-        "five-minutes" => ActivityCloseTimeouts::ScheduleToClose(Duration::from_secs(300)),
-        _ => ActivityCloseTimeouts::StartToClose(Duration::from_secs(5)),
+        "schedule-to-close-alone" => ActivityCloseTimeouts::ScheduleToClose(schedule_to_close),
+        "schedule-and-start-to-close" => {
+            ActivityCloseTimeouts::ScheduleAndStartToClose { schedule_to_close, start_to_close }
+        }
+        _ => ActivityCloseTimeouts::StartToClose(start_to_close),
     };
+    if fix == "no-policy-at-all" {
+        return ActivityOptions::with_close_timeouts(timeouts).activity_id(step.to_owned()).build();
+    }
     ActivityOptions::with_close_timeouts(timeouts).activity_id(step.to_owned()).retry_policy(policy).build()
 }
 
