@@ -1,5 +1,5 @@
-//! `stage.json` in the lab's folder: the stage that was entered last, since when, with which transfers, and the hints that
-//! were shown.
+//! `stage.json` in the lab's folder: the stage that was entered last, since when, with which transfers, the hints that
+//! were shown, and which stages are done.
 
 use std::{fs, path::Path};
 
@@ -22,13 +22,17 @@ pub struct Progress {
     pub transfers: Vec<String>,
     /// How many hints were shown.
     pub hints: usize,
+    /// The names of the stages whose goals were all reached once.
+    pub done: Vec<String>,
+    /// The backup of the learner's code that is to be put back once the stage's transfers are prepared.
+    pub kept: Option<String>,
 }
 
 impl Progress {
     /// At this stage since now, with nothing done.
     pub fn begin(stage: &'static Stage) -> Progress {
         let entered = time::rfc3339_exact(time::now());
-        Progress { stage, entered, transfers: Vec::new(), hints: 0 }
+        Progress { stage, entered, transfers: Vec::new(), hints: 0, done: Vec::new(), kept: None }
     }
 
     /// What was written down last; the first stage, where nothing was.
@@ -39,12 +43,17 @@ impl Progress {
     /// What the text of [`FILE`] says; the first stage, where it cannot be read.
     pub fn parse(text: &str) -> Progress {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
-        let transfers = value["transfers"].as_array().into_iter().flatten();
+        let texts = |name: &str| {
+            let texts = value[name].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
         Progress {
             stage: value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0]),
             entered: value["entered"].as_str().unwrap_or_default().to_owned(),
-            transfers: transfers.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            transfers: texts("transfers"),
             hints: value["hints"].as_u64().and_then(|hints| usize::try_from(hints).ok()).unwrap_or_default(),
+            done: texts("done"),
+            kept: value["kept"].as_str().map(str::to_owned),
         }
     }
 
@@ -55,7 +64,14 @@ impl Progress {
             "entered": self.entered,
             "transfers": self.transfers,
             "hints": self.hints,
+            "done": self.done,
+            "kept": self.kept,
         })
+    }
+
+    /// Whether the goals of this stage were all reached once.
+    pub fn is_done(&self, stage: &Stage) -> bool {
+        self.done.iter().any(|done| done == stage.name)
     }
 }
 
@@ -67,7 +83,13 @@ mod tests {
     fn progress_is_read_as_it_was_written_and_survives_a_damaged_file() {
         let lab = std::env::temp_dir().join(format!("lab-client-progress-{}", std::process::id()));
         fs::create_dir(&lab).expect("temporary folders can be made");
-        let progress = Progress { transfers: vec!["a".to_owned()], hints: 2, ..Progress::begin(&STAGES[1]) };
+        let progress = Progress {
+            transfers: vec!["a".to_owned()],
+            hints: 2,
+            done: vec!["jerry".to_owned()],
+            kept: Some("20261122T120501Z-jerry".to_owned()),
+            ..Progress::begin(&STAGES[1])
+        };
         fs::write(lab.join(FILE), progress.to_json().to_string()).expect("it can be written");
         assert_eq!(Progress::read(&lab), progress);
         fs::write(lab.join(FILE), "{").expect("it can be written");

@@ -14,6 +14,7 @@ mod moment;
 mod report;
 mod stage;
 mod text;
+mod title;
 mod variant;
 
 pub use event::{Event, failure_chain};
