@@ -40,6 +40,16 @@ impl Backup {
         json!({ "id": self.id, "folder": self.folder })
     }
 
+    /// Whether all that these files hold is in it, but for variants that the project has anyway.
+    pub(crate) fn holds(&self, live: &Contents) -> bool {
+        LIVE.iter().zip(live).all(|(path, content)| match content {
+            Some(content) if !is_shipped(content) => {
+                fs::read(self.folder.join(file_name(path))).is_ok_and(|saved| saved == *content)
+            }
+            _ => true,
+        })
+    }
+
     /// The stage it was saved at.
     pub fn stage(&self) -> &str {
         self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())

@@ -43,7 +43,8 @@ pub fn edit(project: &Project) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for ((path, own), source) in LIVE.iter().zip(own(&live, stage)).zip(sources(stage)) {
         let Some(own) = own else { continue };
-        let headers = (&*format!("{path} as shipped with {}", stage.name), &*format!("{path} with your edit"));
+        let headers =
+            (&*format!("{path} as shipped with {}", stage.name), &*format!("{path} with your edit"));
         let (source, own) = (String::from_utf8_lossy(source), String::from_utf8_lossy(own));
         lines.extend(modules::unified(&source, &own, headers));
     }

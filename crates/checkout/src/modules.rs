@@ -117,12 +117,15 @@ fn swap(
 ) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
-    let backup = if unchanged || !is_edited(&live) {
+    let kept = Progress::read(&project.lab).kept;
+    let kept = backups::list(project).into_iter().find(|backup| Some(&backup.id) == kept.as_ref());
+    let kept = kept.filter(|backup| backup.holds(&live));
+    let backup = if unchanged || !is_edited(&live) || kept.is_some() {
         None
     } else {
         Some(save(project, &live).context("nothing was touched")?)
     };
-    let rest = match &backup {
+    let rest = match backup.as_ref().or(kept.as_ref()) {
         None => "nothing is lost".to_owned(),
         Some(backup) => format!(
             "your changes are saved in {}; bring them back with: cargo xtask stage restore {}",
