@@ -27,7 +27,7 @@ impl Stage {
     /// Whether a transfer has come to where it stays for as long as a learner does nothing.
     pub fn is_at_rest(&self, transfer: &Transfer) -> bool {
         transfer.last().status != Status::Running
-            || self.rests.is_some_and(|milestone| milestone.is_so(transfer))
+            || self.rests.or(self.failure()).is_some_and(|milestone| milestone.is_so(transfer))
     }
 }
 
