@@ -1,5 +1,6 @@
 //! `stage [NAME]` and `stage restore [ID]`.
 
+mod closing;
 mod enter;
 
 use std::process::ExitCode;
@@ -15,9 +16,9 @@ use checkout::{
     modules,
     project::Project,
 };
-use lab_client::{progress::Progress, state::State};
-use supervisor::{attach, preparation};
-use terminal::{Usage, bold, green, red, stderrln, stdoutln};
+use lab_client::progress::Progress;
+use supervisor::attach;
+use terminal::{Usage, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("stage")
@@ -110,24 +111,8 @@ fn diff(project: &Project, stage: &Stage) -> Result<ExitCode> {
     if lines.is_empty() {
         stdoutln!("no difference: the code of {} is in place", stage.name);
     }
-    print_diff(&lines);
+    closing::print_diff(&lines);
     Ok(ExitCode::SUCCESS)
-}
-
-fn print_diff(lines: &[String]) {
-    for line in lines {
-        stdoutln!("{}", coloured(line));
-    }
-}
-
-/// A line of a diff, in the usual colours.
-fn coloured(line: &str) -> String {
-    match line.as_bytes().first() {
-        _ if line.starts_with("+++") || line.starts_with("---") => bold(line),
-        Some(b'+') => green(line),
-        Some(b'-') => red(line),
-        _ => line.to_owned(),
-    }
 }
 
 fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
@@ -144,53 +129,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         saved.iter().for_each(|saved| saved.tell(project));
         stderrln!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
-    finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
-}
-
-/// Has a running lab use what is in place now, and says what to look at.
-fn finish(
-    stage: &Stage,
-    saved: Option<&Backup>,
-    running: Option<&State>,
-    project: &Project,
-    as_json: bool,
-) -> Result<ExitCode> {
-    if let Some(state) = running {
-        preparation::rebuild(project, state, as_json)?;
-    }
-    if as_json {
-        let saved = saved.map(Backup::to_json);
-        stdoutln!(
-            "{}",
-            json!({
-                "stage": stage.name,
-                "number": stage.number(),
-                "title": stage.title(),
-                "saved": saved,
-                "worker_restarted": running.is_some(),
-            })
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    print_look(stage);
-    if running.is_none() {
-        stdoutln!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
-        if stage.precondition.is_some() || stage.starts > 0 {
-            stdoutln!(
-                "then enter the stage again, for the transfers it begins with: cargo xtask stage {} --keep",
-                stage.name
-            );
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn print_look(stage: &Stage) {
-    stdoutln!("{} {}", bold("stage"), stage.heading());
-    for paragraph in stage.look {
-        stdoutln!("  {paragraph}");
-    }
-    stdoutln!("  Read {}. Your progress: cargo xtask check. Stuck? cargo xtask hint", stage.text.file);
+    closing::finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
 }
 
 /// All backups, with one of what an editor has saved just now.

@@ -5,8 +5,9 @@ use std::{
     process::ExitCode,
 };
 
+use super::closing;
 use anyhow::Result;
-use checkout::{keep, modules, project::Project};
+use checkout::{backups::Backup, keep, modules, project::Project};
 use clap::ArgMatches;
 use lab::Stage;
 use supervisor::{attach, entry_plan::Choice, leftovers::Leftover, stage_entry::StageEntry};
@@ -39,27 +40,22 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
     // A fix is there to be read, but not over the learner's own.
     let (is_read, stays) = (stage.shows_diff && !as_json && !bare, choice.keep && has_edit);
     if is_read && !stays {
-        super::print_diff(&modules::diff(project, stage)?);
+        closing::print_diff(&modules::diff(project, stage)?);
     }
     let Some(entry) = entry else {
         let saved = enter_down(project, stage, choice.keep, as_json)?;
-        return super::finish(stage, saved.as_ref(), running.as_ref(), project, as_json);
+        return closing::finish(stage, saved.as_ref(), running.as_ref(), project, as_json);
     };
     let entered = entry.enter(stage, choice)?;
     match as_json {
         true => stdoutln!("{}", entered.to_json(stage)),
-        false => super::print_look(stage),
+        false => closing::print_look(stage),
     }
     Ok(if entered.build_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Puts the modules in place and nothing else.
-fn enter_down(
-    project: &Project,
-    stage: &'static Stage,
-    keep: bool,
-    as_json: bool,
-) -> Result<Option<checkout::backups::Backup>> {
+fn enter_down(project: &Project, stage: &'static Stage, keep: bool, as_json: bool) -> Result<Option<Backup>> {
     let set_aside = if keep { keep::set_aside(project)? } else { None };
     let saved = modules::enter(project, stage)?;
     match &set_aside {
@@ -79,7 +75,7 @@ fn enter_down(
 /// Shows the learner's edit, and asks which code to use. Returns whether to keep the learner's; `None` without an answer.
 fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
     stdoutln!("{}", bold("your edit:"));
-    super::print_diff(&keep::edit(project)?);
+    closing::print_diff(&keep::edit(project)?);
     stderrln!("either way your edit is saved in {}", project.display(&project.in_lab("backup")));
     let (of, name) = (stage.number(), stage.name);
     stderrln!("  k  keep mine: prepare stage {of} with the shipped code, then put your code back");
