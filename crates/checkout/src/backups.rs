@@ -80,6 +80,12 @@ pub fn list(project: &Project) -> Vec<Backup> {
     backups
 }
 
+/// The backup of the code that is set aside, if any is.
+pub fn kept(project: &Project) -> Option<Backup> {
+    let kept = Progress::read(&project.lab).kept?;
+    list(project).into_iter().find(|backup| backup.id == kept.backup)
+}
+
 /// Removes what a [`save`] that was killed has left. To be called while nobody saves.
 pub(crate) fn clear_unfinished(project: &Project) {
     for entry in fs::read_dir(project.in_lab("backup")).into_iter().flatten().flatten() {

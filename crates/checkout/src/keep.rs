@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use lab::Stage;
-use lab_client::progress::Progress;
+use lab_client::progress::{Kept, Progress};
 
 use crate::{
     backups::{self, Backup},
@@ -51,16 +51,22 @@ pub fn edit(project: &Project) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Saves the learner's own code to be [put back](put_back), and returns the backup; `None` where nothing was changed. Code that an
+/// Whether a command that was interrupted has set code aside, to be put back once this stage is ready.
+pub fn is_pending(project: &Project, stage: &Stage) -> bool {
+    Progress::read(&project.lab).kept.is_some_and(|kept| kept.stage == stage.name)
+        && backups::kept(project).is_some()
+}
+
+/// Saves the learner's own code to be [put back](put_back) once this stage is ready, and returns the backup; `None` where nothing was changed. Code that an
 /// interrupted command has set aside is a part of it, where nothing newer is in place.
 ///
 /// # Errors
 /// It cannot be saved. Nothing was touched.
-pub fn set_aside(project: &Project) -> Result<Option<Backup>> {
+pub fn set_aside(project: &Project, target: &Stage) -> Result<Option<Backup>> {
     let lock = modules::begin(project)?;
-    let Progress { stage, kept, .. } = Progress::read(&project.lab);
+    let stage = modules::current_stage(project);
     let live = read_all(&live_paths(project))?;
-    let before = kept.and_then(|id| backups::list(project).into_iter().find(|backup| backup.id == id));
+    let before = backups::kept(project);
     let set_aside = before.as_ref().map(contents).transpose()?;
     let mut whole = live.clone();
     for ((whole, live), before) in
@@ -76,7 +82,9 @@ pub fn set_aside(project: &Project) -> Result<Option<Backup>> {
         _ if own(&whole, stage).iter().all(Option::is_none) => None,
         _ => Some(backups::save(project, &whole).context("nothing was touched")?),
     };
-    progress::set_kept(project, &lock, backup.as_ref().map(|backup| backup.id.clone()))?;
+    let kept =
+        backup.as_ref().map(|backup| Kept { backup: backup.id.clone(), stage: target.name.to_owned() });
+    progress::set_kept(project, &lock, kept)?;
     Ok(backup)
 }
 
@@ -88,11 +96,7 @@ pub fn set_aside(project: &Project) -> Result<Option<Backup>> {
 pub fn put_back(project: &Project, stage: &Stage) -> Result<bool> {
     let lock = modules::begin(project)?;
     progress::require(project, &lock, stage)?;
-    let kept = Progress::read(&project.lab).kept;
-    let Some(backup) = backups::list(project).into_iter().find(|backup| Some(&backup.id) == kept.as_ref())
-    else {
-        return Ok(false);
-    };
+    let Some(backup) = backups::kept(project) else { return Ok(false) };
     let live = read_all(&live_paths(project))?;
     let (_, kept) = contents(&backup)?;
     let newer = own(&live, stage).iter().zip(&kept).any(|(own, kept)| match (own, kept) {
@@ -168,10 +172,10 @@ mod tests {
     #[test]
     fn what_was_set_aside_is_put_back_and_the_other_module_is_the_stages() {
         let project = checkout("back");
-        assert!(set_aside(&project).expect("it can be read").is_none(), "nothing was changed");
+        assert!(set_aside(&project, &STAGES[1]).expect("it can be read").is_none(), "nothing was changed");
         write(&project, lab::LIVE_WORKFLOW, "mine");
         assert!(has_edit(&project).expect("it can be read"));
-        set_aside(&project).expect("it can be saved").expect("there is an edit");
+        set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
         modules::enter(&project, &STAGES[2]).expect("it can be entered");
         assert!(!put_back(&project, &STAGES[2]).expect("it can be put back"));
         assert_eq!(live(&project), ["mine", STAGES[2].activities.source]);
@@ -186,7 +190,7 @@ mod tests {
         write(&project, lab::LIVE_WORKFLOW, fixed);
         assert!(would_replace_edit(&project, &STAGES[0]).expect("it can be read"));
         assert!(!would_replace_edit(&project, &STAGES[1]).expect("it can be read"), "it is the same");
-        set_aside(&project).expect("it can be saved").expect("there is an edit");
+        set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
         modules::enter(&project, &STAGES[0]).expect("it can be entered");
         put_back(&project, &STAGES[0]).expect("it can be put back");
         assert_eq!(live(&project)[0], fixed);
@@ -198,14 +202,14 @@ mod tests {
         let project = checkout("again");
         write(&project, lab::LIVE_WORKFLOW, "mine");
         write(&project, lab::LIVE_ACTIVITIES, "also mine");
-        let first = set_aside(&project).expect("it can be saved").expect("there is an edit");
+        let first = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
         modules::enter(&project, &STAGES[1]).expect("it can be entered");
         // Killed here, or between the two modules: in either case nothing of it is lost.
         for interrupted in [None, Some(lab::LIVE_WORKFLOW)] {
             if let Some(path) = interrupted {
                 write(&project, path, "mine");
             }
-            let again = set_aside(&project).expect("it can be saved").expect("it is pending");
+            let again = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("it is pending");
             assert_eq!(again, first);
             modules::enter(&project, &STAGES[1]).expect("it can be entered");
         }
@@ -218,7 +222,7 @@ mod tests {
     fn what_was_saved_since_is_newer_and_stays() {
         let project = checkout("newer");
         write(&project, lab::LIVE_WORKFLOW, "mine");
-        let backup = set_aside(&project).expect("it can be saved").expect("there is an edit");
+        let backup = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
         modules::enter(&project, &STAGES[1]).expect("it can be entered");
         write(&project, lab::LIVE_WORKFLOW, "newer");
         assert!(put_back(&project, &STAGES[1]).expect("it can be put back"));

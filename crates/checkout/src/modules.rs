@@ -117,9 +117,7 @@ fn swap(
 ) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
-    let kept = Progress::read(&project.lab).kept;
-    let kept = backups::list(project).into_iter().find(|backup| Some(&backup.id) == kept.as_ref());
-    let kept = kept.filter(|backup| backup.holds(&live));
+    let kept = backups::kept(project).filter(|backup| backup.holds(&live));
     let backup = if unchanged || !is_edited(&live) || kept.is_some() {
         None
     } else {

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 use lab::Stage;
-use lab_client::progress::{FILE, Progress};
+use lab_client::progress::{FILE, Kept, Progress};
 
 use crate::{project::Project, stage_lock::StageLock};
 
@@ -67,8 +67,8 @@ pub(crate) fn require(project: &Project, _lock: &StageLock, stage: &Stage) -> Re
     Ok(())
 }
 
-/// Records which backup holds the code that is to be put back, if any.
-pub(crate) fn set_kept(project: &Project, _lock: &StageLock, kept: Option<String>) -> Result<()> {
+/// Records what code is to be put back, if any.
+pub(crate) fn set_kept(project: &Project, _lock: &StageLock, kept: Option<Kept>) -> Result<()> {
     let before = Progress::read(&project.lab);
     if before.kept == kept { Ok(()) } else { write(project, &Progress { kept, ..before }) }
 }
@@ -130,7 +130,7 @@ mod tests {
                 let _ = update_at(project, stage, |progress| progress.transfers = vec![id]);
             }
             Act::Keep(stage) => {
-                keep::set_aside(project)?;
+                keep::set_aside(project, stage)?;
                 modules::enter(project, stage)?;
                 // Somebody else may have entered another one.
                 let _ = keep::put_back(project, stage);

@@ -24,8 +24,17 @@ pub struct Progress {
     pub hints: usize,
     /// The names of the stages whose goals were all reached once.
     pub done: Vec<String>,
-    /// The backup of the learner's code that is to be put back once the stage's transfers are prepared.
-    pub kept: Option<String>,
+    /// The learner's code that is to be put back once the transfers of a stage are prepared.
+    pub kept: Option<Kept>,
+}
+
+/// Code of the learner's that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The id of its backup.
+    pub backup: String,
+    /// The name of the stage that is being entered.
+    pub stage: String,
 }
 
 impl Progress {
@@ -53,7 +62,7 @@ impl Progress {
             transfers: texts("transfers"),
             hints: value["hints"].as_u64().and_then(|hints| usize::try_from(hints).ok()).unwrap_or_default(),
             done: texts("done"),
-            kept: value["kept"].as_str().map(str::to_owned),
+            kept: Kept::from_json(&value["kept"]),
         }
     }
 
@@ -65,13 +74,24 @@ impl Progress {
             "transfers": self.transfers,
             "hints": self.hints,
             "done": self.done,
-            "kept": self.kept,
+            "kept": self.kept.as_ref().map(Kept::to_json),
         })
     }
 
     /// Whether the goals of this stage were all reached once.
     pub fn is_done(&self, stage: &Stage) -> bool {
         self.done.iter().any(|done| done == stage.name)
+    }
+}
+
+impl Kept {
+    fn from_json(value: &Value) -> Option<Kept> {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        Some(Kept { backup: text("backup")?, stage: text("stage")? })
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "backup": self.backup, "stage": self.stage })
     }
 }
 
@@ -87,7 +107,10 @@ mod tests {
             transfers: vec!["a".to_owned()],
             hints: 2,
             done: vec!["jerry".to_owned()],
-            kept: Some("20261122T120501Z-jerry".to_owned()),
+            kept: Some(Kept {
+                backup: "20261122T120501Z-jerry".to_owned(),
+                stage: "fix-workflow".to_owned(),
+            }),
             ..Progress::begin(&STAGES[1])
         };
         fs::write(lab.join(FILE), progress.to_json().to_string()).expect("it can be written");

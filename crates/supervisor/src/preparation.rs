@@ -60,6 +60,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) has_placed: Cell<bool>,
     /// Whether code of the learner's is set aside, to be put back.
     pub(crate) puts_back: Cell<bool>,
+    /// The stage that is entered, when others are entered on the way.
+    pub(crate) target: Cell<&'static Stage>,
 }
 
 impl<'a> Preparation<'a> {
@@ -74,6 +76,7 @@ impl<'a> Preparation<'a> {
             quiet,
             has_placed: Cell::new(false),
             puts_back: Cell::new(false),
+            target: Cell::new(modules::current_stage(project)),
         }
     }
 
@@ -288,7 +291,7 @@ impl<'a> Preparation<'a> {
 
     /// Sets an edit aside that the learner has saved while the stage was being entered.
     pub(crate) fn notice_edit(&self) -> Result<()> {
-        if let Some(backup) = keep::set_aside(self.project)? {
+        if let Some(backup) = keep::set_aside(self.project, self.target.get())? {
             self.puts_back.set(true);
             self.tell(format_args!(
                 "you saved an edit while the stage was being entered: it is saved in {}, and is put back when the stage is ready",

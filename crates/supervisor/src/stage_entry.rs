@@ -19,7 +19,7 @@ use crate::{
     preparation::{Preparation, Prepared, rebuild},
 };
 use checkout::{
-    backups::Backup,
+    backups::{self, Backup},
     keep, modules, progress,
     project::{Project, open_private},
 };
@@ -85,10 +85,14 @@ impl<'a> StageEntry<'a> {
         if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
             bail!("another command is entering a stage at this moment; wait for it and try again");
         }
+        self.0.target.set(stage);
+        // What an interrupted command has set aside comes back, unless there is something newer to decide on.
+        let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
+        let choice = Choice { keep: choice.keep || is_pending, ..choice };
         self.record_done();
         let mut entered = Entered { leftovers: self.leftovers(stage)?, ..Entered::default() };
         if choice.keep
-            && let Some(backup) = keep::set_aside(self.0.project)?
+            && let Some(backup) = keep::set_aside(self.0.project, stage)?
         {
             self.0.puts_back.set(true);
             self.0.tell(format_args!("your code is saved in {}", self.0.project.display(&backup.folder)));
@@ -179,8 +183,8 @@ impl<'a> StageEntry<'a> {
     /// The error of an entry that was not finished, with how to finish it.
     fn unfinished(&self, stage: &Stage, error: &Error) -> Error {
         let project = self.0.project;
-        let saved = Progress::read(&project.lab).kept.map_or(String::new(), |id| {
-            format!("your code is saved in {}; ", project.display(&project.in_lab("backup").join(id)))
+        let saved = backups::kept(project).map_or(String::new(), |backup| {
+            format!("your code is saved in {}; ", project.display(&backup.folder))
         });
         match self.0.has_placed.get() || !saved.is_empty() {
             true => anyhow!("{error:#}; {saved}to finish: cargo xtask stage {} --keep", stage.name),

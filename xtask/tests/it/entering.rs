@@ -92,7 +92,10 @@ fn wherever_keeping_is_killed_the_same_command_finishes_it() {
         command.wait("it was killed");
         checkout.let_go();
         eventually("that build is over", || !checkout.path(&format!("hold/{hold}")).exists());
-        checkout.run(&["stage", "fix-workflow", "--keep"]).ok();
+        // Also without the flag, as after an answer on a terminal.
+        let flags: &[&str] =
+            if at == 2 { &["stage", "fix-workflow"] } else { &["stage", "fix-workflow", "--keep"] };
+        checkout.run(flags).ok();
         assert_eq!(lab.live(), [MINE, MINE], "killed at build {at}");
         assert_eq!(lab.progress().kept, None);
         let world = lab.world();

@@ -56,7 +56,8 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
 
 /// Puts the modules in place and nothing else.
 fn enter_down(project: &Project, stage: &'static Stage, keep: bool, as_json: bool) -> Result<Option<Backup>> {
-    let set_aside = if keep { keep::set_aside(project)? } else { None };
+    let is_pending = keep::is_pending(project, stage) && !keep::has_edit(project)?;
+    let set_aside = if keep || is_pending { keep::set_aside(project, stage)? } else { None };
     let saved = modules::enter(project, stage)?;
     match &set_aside {
         Some(_) => drop(keep::put_back(project, stage)?),
