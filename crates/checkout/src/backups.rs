@@ -40,6 +40,16 @@ impl Backup {
         json!({ "id": self.id, "folder": self.folder })
     }
 
+    /// Whether all that these files hold is in it, but for variants that the project has anyway.
+    pub(crate) fn holds(&self, live: &Contents) -> bool {
+        LIVE.iter().zip(live).all(|(path, content)| match content {
+            Some(content) if !is_shipped(content) => {
+                fs::read(self.folder.join(file_name(path))).is_ok_and(|saved| saved == *content)
+            }
+            _ => true,
+        })
+    }
+
     /// The stage it was saved at.
     pub fn stage(&self) -> &str {
         self.id.split_once('-').map_or("", |(_, stage)| stage.split('.').next().unwrap_or_default())
@@ -68,6 +78,12 @@ pub fn list(project: &Project) -> Vec<Backup> {
         .collect();
     backups.sort_by(|a, b| a.id.cmp(&b.id));
     backups
+}
+
+/// The backup of the code that is set aside, if any is.
+pub fn kept(project: &Project) -> Option<Backup> {
+    let kept = Progress::read(&project.lab).kept?;
+    list(project).into_iter().find(|backup| backup.id == kept.backup)
 }
 
 /// Removes what a [`save`] that was killed has left. To be called while nobody saves.

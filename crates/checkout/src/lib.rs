@@ -6,6 +6,7 @@
 pub mod backups;
 pub mod copy;
 mod exchange;
+pub mod keep;
 mod live_files;
 pub mod modules;
 pub mod progress;

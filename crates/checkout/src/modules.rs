@@ -44,12 +44,16 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
         LIVE.iter().zip(read_all(&live_paths(project))?).zip([&stage.workflow, &stage.activities])
     {
         let live = live.unwrap_or_default();
-        let live = String::from_utf8_lossy(&live);
-        let diff = similar::TextDiff::from_lines(&*live, source.source);
-        let unified = diff.unified_diff().header(path, &format!("{path} of {}", stage.name)).to_string();
-        lines.extend(unified.lines().map(str::to_owned));
+        let headers = (*path, &*format!("{path} of {}", stage.name));
+        lines.extend(unified(&String::from_utf8_lossy(&live), source.source, headers));
     }
     Ok(lines)
+}
+
+/// The lines of a unified diff between two texts, under these two headers.
+pub(crate) fn unified(before: &str, after: &str, headers: (&str, &str)) -> Vec<String> {
+    let diff = similar::TextDiff::from_lines(before, after);
+    diff.unified_diff().header(headers.0, headers.1).to_string().lines().map(str::to_owned).collect()
 }
 
 /// Brings a backup back; what is live is saved before.
@@ -66,7 +70,9 @@ pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
             None => live.as_deref().map_or(Cow::Borrowed(shipped), Cow::Borrowed),
         });
     }
-    swap(project, &lock, stage, [&modules[0], &modules[1]])
+    let saved = swap(project, &lock, stage, [&modules[0], &modules[1]])?;
+    progress::set_kept(project, &lock, None)?;
+    Ok(saved)
 }
 
 /// Makes backups of what only this program's own files hold yet, so that [`backups::list`] has everything.
@@ -76,7 +82,7 @@ pub fn complete(project: &Project) -> Result<()> {
 
 /// Takes the lock, and sees to what the command before has left: for longer than that ran, an editor may
 /// have written to the files that it replaced; and it may have been killed.
-fn begin(project: &Project) -> Result<StageLock> {
+pub(crate) fn begin(project: &Project) -> Result<StageLock> {
     let lock = StageLock::take(project)?;
     project.make_lab()?;
     let beside = [beside(project, "new"), beside(project, "old")];
@@ -111,12 +117,13 @@ fn swap(
 ) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
-    let backup = if unchanged || !is_edited(&live) {
+    let kept = backups::kept(project).filter(|backup| backup.holds(&live));
+    let backup = if unchanged || !is_edited(&live) || kept.is_some() {
         None
     } else {
         Some(save(project, &live).context("nothing was touched")?)
     };
-    let rest = match &backup {
+    let rest = match backup.as_ref().or(kept.as_ref()) {
         None => "nothing is lost".to_owned(),
         Some(backup) => format!(
             "your changes are saved in {}; bring them back with: cargo xtask stage restore {}",
@@ -130,7 +137,7 @@ fn swap(
 }
 
 /// Puts these modules in place. What an editor has saved since the backup gets a backup of its own.
-fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
+pub(crate) fn place(project: &Project, modules: [&[u8]; 2]) -> Result<Option<Backup>> {
     let (live, new) = (live_paths(project), beside(project, "new"));
     // A file that is right already is left alone, as cargo goes by its time.
     let mut places: Vec<_> = live.iter().zip(&new).zip(modules).collect();

@@ -5,22 +5,18 @@
 
 use anyhow::{Result, bail};
 use lab::Stage;
-use lab_client::progress::{FILE, Progress};
+use lab_client::progress::{FILE, Kept, Progress};
 
 use crate::{project::Project, stage_lock::StageLock};
 
-/// Changes what is recorded, and returns it. The stage stays the one that was entered last.
+/// Changes what is recorded, and returns it. The stage stays the one that was entered last, and what outlives a stage
+/// stays as it is: which ones are done, and code that was set aside.
 ///
 /// # Errors
 /// The lab's folder cannot be written to, or another command holds the lock for too long.
 pub fn update(project: &Project, change: impl FnOnce(&mut Progress)) -> Result<Progress> {
-    let _lock = StageLock::take(project)?;
-    let mut progress = Progress::read(&project.lab);
-    let stage = progress.stage;
-    change(&mut progress);
-    progress.stage = stage;
-    write(project, &progress)?;
-    Ok(progress)
+    let lock = StageLock::take(project)?;
+    change_under(project, &lock, change)
 }
 
 /// As [`update`], for whoever has entered this stage.
@@ -28,22 +24,72 @@ pub fn update(project: &Project, change: impl FnOnce(&mut Progress)) -> Result<P
 /// # Errors
 /// Another stage was entered in the meantime; nothing is changed then.
 pub fn update_at(project: &Project, stage: &Stage, change: impl FnOnce(&mut Progress)) -> Result<()> {
+    let lock = StageLock::take(project)?;
+    require(project, &lock, stage)?;
+    change_under(project, &lock, change).map(drop)
+}
+
+/// Records that the goals of this stage were all reached, whichever stage was entered since.
+///
+/// # Errors
+/// The lab's folder cannot be written to, or another command holds the lock for too long.
+pub fn record_done(project: &Project, stage: &Stage) -> Result<()> {
+    if Progress::read(&project.lab).is_done(stage) {
+        return Ok(());
+    }
     let _lock = StageLock::take(project)?;
     let mut progress = Progress::read(&project.lab);
-    if progress.stage != stage {
+    if !progress.is_done(stage) {
+        progress.done.push(stage.name.to_owned());
+    }
+    write(project, &progress)
+}
+
+/// Forgets which stages are done: the lab has been reset.
+///
+/// # Errors
+/// The lab's folder cannot be written to, or another command holds the lock for too long.
+pub fn forget_done(project: &Project) -> Result<()> {
+    let _lock = StageLock::take(project)?;
+    write(project, &Progress { done: Vec::new(), ..Progress::read(&project.lab) })
+}
+
+/// Refuses if another stage was entered in the meantime.
+pub(crate) fn require(project: &Project, _lock: &StageLock, stage: &Stage) -> Result<()> {
+    let current = Progress::read(&project.lab).stage;
+    if current != stage {
         bail!(
-            "another command has entered the stage {} in the meantime; to enter this one: cargo xtask stage {}",
-            progress.stage.name,
+            "another command has entered the stage {} in the meantime; to enter this one: cargo xtask stage {} --keep",
+            current.name,
             stage.name
         );
     }
-    change(&mut progress);
-    write(project, &progress)
+    Ok(())
+}
+
+/// Records what code is to be put back, if any.
+pub(crate) fn set_kept(project: &Project, _lock: &StageLock, kept: Option<Kept>) -> Result<()> {
+    let before = Progress::read(&project.lab);
+    if before.kept == kept { Ok(()) } else { write(project, &Progress { kept, ..before }) }
 }
 
 /// Records that the stage was entered just now. Its modules were put in place under the same lock.
 pub(crate) fn begin(project: &Project, _lock: &StageLock, stage: &'static Stage) -> Result<()> {
-    write(project, &Progress::begin(stage))
+    let Progress { done, kept, .. } = Progress::read(&project.lab);
+    write(project, &Progress { done, kept, ..Progress::begin(stage) })
+}
+
+fn change_under(
+    project: &Project,
+    _lock: &StageLock,
+    change: impl FnOnce(&mut Progress),
+) -> Result<Progress> {
+    let before = Progress::read(&project.lab);
+    let mut progress = before.clone();
+    change(&mut progress);
+    let progress = Progress { stage: before.stage, done: before.done, kept: before.kept, ..progress };
+    write(project, &progress)?;
+    Ok(progress)
 }
 
 fn write(project: &Project, progress: &Progress) -> Result<()> {
@@ -58,13 +104,15 @@ mod tests {
     use lab::STAGES;
 
     use super::*;
-    use crate::{backups, modules};
+    use crate::{backups, keep, modules};
 
     /// What anybody does to the state of a lab, at any moment.
     #[derive(Clone, Copy, Debug)]
     enum Act {
         /// `stage NAME`, or the page: the modules, then the transfers.
         Enter(&'static Stage),
+        /// `stage NAME --keep`.
+        Keep(&'static Stage),
         /// `stage restore`.
         Restore,
         /// `hint`.
@@ -80,6 +128,12 @@ mod tests {
                 let id = format!("transfer-{number}");
                 // Somebody else may have entered another one: then this one's transfers are not noted.
                 let _ = update_at(project, stage, |progress| progress.transfers = vec![id]);
+            }
+            Act::Keep(stage) => {
+                keep::set_aside(project, stage)?;
+                modules::enter(project, stage)?;
+                // Somebody else may have entered another one.
+                let _ = keep::put_back(project, stage);
             }
             Act::Restore => {
                 if let Some(backup) = backups::list(project).first() {
@@ -126,7 +180,8 @@ mod tests {
                     let mut random = fastrand::Rng::with_seed(worker);
                     for number in 0..20 {
                         let what = match random.u8(..8) {
-                            0..4 => Act::Enter(&STAGES[random.usize(..STAGES.len())]),
+                            0..3 => Act::Enter(&STAGES[random.usize(..STAGES.len())]),
+                            3 => Act::Keep(&STAGES[random.usize(..STAGES.len())]),
                             4 => Act::Restore,
                             5 | 6 => Act::Hint,
                             _ => Act::Anew,
@@ -141,6 +196,27 @@ mod tests {
             }
         });
         assert_consistent(&project);
+        fs::remove_dir_all(&project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_stage_that_is_done_stays_done_until_the_lab_is_reset() {
+        let root = std::env::temp_dir().join(format!("checkout-done-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
+        let project = Project { lab: root.join(".lab"), root };
+        let done = || Progress::read(&project.lab).done;
+        modules::enter(&project, &STAGES[0]).expect("there is nothing in the way");
+        record_done(&project, &STAGES[0]).expect("it can be written");
+        record_done(&project, &STAGES[0]).expect("it is there already");
+        modules::enter(&project, &STAGES[2]).expect("there is nothing in the way");
+        update_at(&project, &STAGES[2], |progress| *progress = Progress::begin(&STAGES[2]))
+            .expect("it can be written");
+        update(&project, |progress| progress.hints += 1).expect("it can be written");
+        assert_eq!(done(), ["jerry"]);
+        forget_done(&project).expect("it can be written");
+        assert!(done().is_empty());
+        assert_eq!(Progress::read(&project.lab).hints, 1);
         fs::remove_dir_all(&project.root).expect("it is there");
     }
 }

@@ -1,5 +1,5 @@
 //! `stage.json` in the lab's folder: the stage that was entered last, when, with which transfers, the hints that were
-//! shown, and what a replay reported.
+//! shown, what a replay reported, and which stages are done.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -24,13 +24,34 @@ pub struct Progress {
     pub hints: usize,
     /// The transfers that `test --mine --replay` reported as broken, each with the reason.
     pub broken_replay: BTreeMap<String, String>,
+    /// The names of the stages whose goals were all reached once.
+    pub done: Vec<String>,
+    /// The learner's code that is to be put back once the transfers of a stage are prepared.
+    pub kept: Option<Kept>,
+}
+
+/// Code of the learner's that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The id of its backup.
+    pub backup: String,
+    /// The name of the stage that is being entered.
+    pub stage: String,
 }
 
 impl Progress {
     /// At this stage since now, with nothing done yet.
     pub fn begin(stage: &'static Stage) -> Progress {
         let entered = time::rfc3339_exact(time::now());
-        Progress { stage, entered, transfers: Vec::new(), hints: 0, broken_replay: BTreeMap::new() }
+        Progress {
+            stage,
+            entered,
+            transfers: Vec::new(),
+            hints: 0,
+            broken_replay: BTreeMap::new(),
+            done: Vec::new(),
+            kept: None,
+        }
     }
 
     /// What was recorded last; the first stage if nothing was.
@@ -41,16 +62,21 @@ impl Progress {
     /// The text of [`FILE`]; the first stage if it cannot be read.
     pub fn parse(text: &str) -> Progress {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
-        let transfers = value["transfers"].as_array().into_iter().flatten();
         let broken = value["broken_replay"].as_object().into_iter().flatten();
+        let texts = |name: &str| {
+            let texts = value[name].as_array().into_iter().flatten();
+            texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+        };
         Progress {
             stage: value["stage"].as_str().and_then(lab::stage).unwrap_or(&STAGES[0]),
             entered: value["entered"].as_str().unwrap_or_default().to_owned(),
-            transfers: transfers.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            transfers: texts("transfers"),
             hints: value["hints"].as_u64().and_then(|hints| usize::try_from(hints).ok()).unwrap_or_default(),
             broken_replay: broken
                 .filter_map(|(id, why)| Some((id.clone(), why.as_str()?.to_owned())))
                 .collect(),
+            done: texts("done"),
+            kept: Kept::from_json(&value["kept"]),
         }
     }
 
@@ -62,7 +88,25 @@ impl Progress {
             "transfers": self.transfers,
             "hints": self.hints,
             "broken_replay": self.broken_replay,
+            "done": self.done,
+            "kept": self.kept.as_ref().map(Kept::to_json),
         })
+    }
+
+    /// Whether the goals of this stage were all reached once.
+    pub fn is_done(&self, stage: &Stage) -> bool {
+        self.done.iter().any(|done| done == stage.name)
+    }
+}
+
+impl Kept {
+    fn from_json(value: &Value) -> Option<Kept> {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        Some(Kept { backup: text("backup")?, stage: text("stage")? })
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "backup": self.backup, "stage": self.stage })
     }
 }
 
@@ -78,6 +122,11 @@ mod tests {
             transfers: vec!["a".to_owned()],
             hints: 2,
             broken_replay: [("a".to_owned(), "nondeterminism".to_owned())].into(),
+            done: vec!["jerry".to_owned()],
+            kept: Some(Kept {
+                backup: "20261122T120501Z-jerry".to_owned(),
+                stage: "fix-workflow".to_owned(),
+            }),
             ..Progress::begin(&STAGES[1])
         };
         fs::write(lab.join(FILE), progress.to_json().to_string()).expect("it can be written");

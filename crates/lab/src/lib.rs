@@ -15,6 +15,7 @@ mod nondeterminism;
 mod report;
 mod stage;
 mod text;
+mod title;
 mod variant;
 
 pub use event::{Event, failure_chain};

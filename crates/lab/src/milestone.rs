@@ -27,7 +27,7 @@ impl Stage {
     /// Whether a transfer stays as it is until a learner does something.
     pub fn is_settled(&self, transfer: &Transfer) -> bool {
         transfer.last().status != Status::Running
-            || self.settles_at.is_some_and(|milestone| milestone.is_reached(transfer))
+            || self.settles_at.or(self.failure()).is_some_and(|milestone| milestone.is_reached(transfer))
     }
 }
 

@@ -65,6 +65,8 @@ impl Report {
         });
         json!({
             "stage": self.stage.name,
+            "number": self.stage.number(),
+            "title": self.stage.title(),
             "reached": self.is_reached(),
             "goals": goals.collect::<Vec<_>>(),
             "wrong": wrong.collect::<Vec<_>>(),

@@ -31,8 +31,6 @@ macro_rules! text {
 pub struct Stage {
     /// What a learner types after `cargo xtask stage`.
     pub name: &'static str,
-    /// One line for the list of stages.
-    pub summary: &'static str,
     /// Its text: goal, what to do, what to see, why, hints.
     pub text: Text,
     /// The Workflow module of this stage.
@@ -87,7 +85,6 @@ pub enum Milestone {
 pub const STAGES: &[Stage] = &[
     Stage {
         name: "jerry",
-        summary: "Jerry's change as he pushed it: no transfer gets past its first balance check",
         text: text!("01-jerry.md"),
         workflow: WORKFLOW_JERRY,
         activities: ACTIVITIES_JERRY,
@@ -107,7 +104,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "fix-workflow",
-        summary: "the Workflow is mended, its withdraw Activity still calls a wrong address",
         text: text!("02-fix-workflow.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_JERRY,
@@ -126,7 +122,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "fix-activity",
-        summary: "both modules are mended: every stuck transfer completes",
         text: text!("03-fix-activity.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_RETRIES_UNKNOWN,
@@ -144,7 +139,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "jerry-adds-step",
-        summary: "Jerry adds a step to the Workflow: transfers that are past it break, new ones are fine",
         text: text!("04-jerry-adds-step.md"),
         workflow: WORKFLOW_ADDED_STEP,
         activities: ACTIVITIES_FIXED,
@@ -167,7 +161,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "version-workflow",
-        summary: "the same step behind a patch: old and new transfers complete",
         text: text!("05-version-workflow.md"),
         workflow: WORKFLOW_VERSIONED,
         activities: ACTIVITIES_FIXED,
@@ -190,7 +183,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "jerry-limits-retries",
-        summary: "Jerry allows three attempts: the wrong address is back, and transfers end as Failed",
         text: text!("06-jerry-limits-retries.md"),
         workflow: WORKFLOW_LIMITED,
         activities: ACTIVITIES_JERRY,
@@ -208,7 +200,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "reset-workflows",
-        summary: "attempts without limit again: a Workflow Reset brings the failed transfers back",
         text: text!("07-reset-workflows.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
@@ -230,7 +221,6 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "pull-the-plug",
-        summary: "a bonus: kill the worker, the bank and the server under running transfers, and lose nothing",
         text: text!("08-pull-the-plug.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,

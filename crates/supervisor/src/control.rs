@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use lab_client::supervisor::Supervisor;
 use serde_json::{Value, json};
 
+use crate::entry_plan::Choice;
 use lab_client::state::State;
 
 /// No request is longer.
@@ -30,8 +31,13 @@ pub enum Request {
     Rebuild,
     /// End everything, empty the databases and start again.
     Empty,
-    /// Enter this stage as `cargo xtask stage` does, for the page.
-    Enter(String),
+    /// Enter a stage as `cargo xtask stage` does, for the page.
+    Enter {
+        /// Its name.
+        stage: String,
+        /// What becomes of the learner's code, and of transfers that are left over.
+        choice: Choice,
+    },
 }
 
 impl Request {
@@ -42,7 +48,9 @@ impl Request {
             Request::Restart(service) => json!({ "request": "restart", "service": service }),
             Request::Rebuild => json!({ "request": "rebuild" }),
             Request::Empty => json!({ "request": "empty" }),
-            Request::Enter(stage) => json!({ "request": "enter", "stage": stage }),
+            Request::Enter { stage, choice } => {
+                json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
+            }
         }
     }
 
@@ -53,7 +61,10 @@ impl Request {
             "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
             "rebuild" => Request::Rebuild,
             "empty" => Request::Empty,
-            "enter" => Request::Enter(value["stage"].as_str()?.to_owned()),
+            "enter" => Request::Enter {
+                stage: value["stage"].as_str()?.to_owned(),
+                choice: Choice { keep: value["keep"] == true, clean: value["clean"] == true },
+            },
             _ => return None,
         })
     }
@@ -142,6 +153,17 @@ mod tests {
             let refused = ask(&state, &Request::Stop).expect_err(wrong).to_string();
             assert!(refused.contains("the token is wrong"), "{wrong}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_stage_is_entered_with_the_shipped_code_and_what_is_left_over_unless_a_request_says_otherwise() {
+        let choice = |request: Value| match Request::from_json(&request) {
+            Some(Request::Enter { choice, .. }) => choice,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(choice(json!({ "request": "enter", "stage": "jerry" })), Choice::default());
+        let kept = Request::Enter { stage: "jerry".to_owned(), choice: Choice { keep: true, clean: true } };
+        assert_eq!(choice(kept.to_json()), Choice { keep: true, clean: true });
     }
 
     #[test]

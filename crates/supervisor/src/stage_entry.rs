@@ -1,55 +1,43 @@
-//! Entering a stage of a lab that runs: the transfers it begins with, its modules, its outage.
-//!
-//! A stage may begin with transfers that are under way under another stage's modules. Then those modules are put in
-//! place first, as if that stage had been entered: wherever this is interrupted, the learner is at one stage or the
-//! other, and typing the command again does the rest.
+//! Entering a stage of a lab that runs: what becomes of the learner's code and of transfers from earlier stages, and the stage's
+//! own situation.
 
-use std::{collections::BTreeSet, fs::OpenOptions, time::Duration};
+use std::{fs::OpenOptions, mem, time::Duration};
 
-use anyhow::{Context, Result, anyhow, bail};
-use contract::Amount;
-use lab::{Milestone, Precondition, Stage};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use lab::{Precondition, Report, Stage};
 use lab_client::{
-    bank::{Bank, Outage},
+    facts::Reader,
     progress::Progress,
-    stuck::{self, Stuck},
-    supervisor::BuildState,
-    temporal::Server,
+    supervisor::{self, BuildState},
 };
 use serde_json::{Value, json};
 
 use crate::{
     control::{self, Request},
-    logs::follow,
-    transfer_watch::TransferWatch,
+    entry_plan::{Choice, plan, starts, wanted},
+    leftovers::{self, Leftover},
+    preparation::{Preparation, Prepared, rebuild},
 };
 use checkout::{
-    backups::Backup,
-    modules, progress,
+    backups::{self, Backup},
+    keep, modules, progress,
     project::{Project, open_private},
 };
 use lab_client::state::State;
-use terminal::stderrln;
-
-/// How long we wait for transfers that may make progress while none of them does. An attempt of an Activity takes up to five seconds, in
-/// which nothing is seen of it.
-const SETTLED_WITHIN: Duration = Duration::from_secs(8);
-/// How long we wait for a stage's transfers to settle while nothing happens.
-const RESTED_WITHIN: Duration = Duration::from_secs(10);
-/// What each transfer that a stage starts moves, in dollars.
-const AMOUNT: &str = "5";
-/// The accounts of those transfers, each with the next: what one sends is little, and much comes back.
-const ACCOUNTS: [&str; 6] = ["account_C", "account_D", "account_E", "account_F", "account_G", "account_H"];
 
 /// What was done to enter a stage, as `cargo xtask stage --json` and the page report it.
 #[derive(Debug, Default)]
 pub struct Entered {
-    /// What was saved of the learner's changes; the first is what the learner wrote.
-    pub saved: Vec<Backup>,
-    /// The Workflow Ids of the transfers that the stage begins with.
-    pub transfers: Vec<String>,
-    /// Whether the worker was built and restarted.
-    pub worker_restarted: bool,
+    /// What the stage begins with.
+    pub prepared: Prepared,
+    /// Whether the learner's own code is in place.
+    pub kept: bool,
+    /// Whether that code does not compile, so that the shipped code runs.
+    pub build_failed: bool,
+    /// The transfers that are still in progress from earlier stages.
+    pub leftovers: Vec<Leftover>,
+    /// The Workflow Ids of those that were terminated.
+    pub terminated: Vec<String>,
 }
 
 impl Entered {
@@ -57,268 +45,150 @@ impl Entered {
     pub fn to_json(&self, stage: &Stage) -> Value {
         json!({
             "stage": stage.name,
-            "saved": self.saved.first().map(Backup::to_json),
-            "worker_restarted": self.worker_restarted,
-            "transfers": self.transfers,
+            "number": stage.number(),
+            "title": stage.title(),
+            "saved": self.prepared.saved.first().map(Backup::to_json),
+            "worker_restarted": self.prepared.worker_restarted,
+            "transfers": self.prepared.transfers,
+            "kept": self.kept,
+            "build_failed": self.build_failed,
+            "leftovers": self.leftovers.iter().map(Leftover::to_json).collect::<Vec<_>>(),
+            "terminated": self.terminated,
         })
     }
 }
 
 /// The lab whose stage is entered.
-pub struct StageEntry<'a> {
-    project: &'a Project,
-    state: &'a State,
-    server: Server,
-    watch: TransferWatch,
-    bank: Bank,
-    quiet: bool,
-}
+pub struct StageEntry<'a>(Preparation<'a>);
 
 impl<'a> StageEntry<'a> {
-    /// Enters stages of this lab; quiet, it does not tell of what it does.
+    /// Enters stages of this lab; quiet, it does not report what it does.
     pub fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
-        let server = Server::new(&state.endpoints());
-        let watch = TransferWatch::new(state, quiet);
-        StageEntry { project, state, server, watch, bank: Bank::new(&state.endpoints()), quiet }
+        StageEntry(Preparation::new(project, state, quiet))
+    }
+
+    /// The transfers in progress that are not what this stage begins with.
+    ///
+    /// # Errors
+    /// The Temporal server or the bank does not answer.
+    pub fn leftovers(&self, stage: &Stage) -> Result<Vec<Leftover>> {
+        leftovers::find(&self.0.server, &self.0.bank, stage, self.0.state.learner(), || {
+            self.0.watch.transfers()
+        })
     }
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
-    pub fn enter(&self, stage: &'static Stage) -> Result<Entered> {
-        let path = self.project.in_lab("entering.lock");
+    pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
+        let path = self.0.project.in_lab("entering.lock");
         let lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;
         if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
             bail!("another command is entering a stage at this moment; wait for it and try again");
         }
-        self.enter_alone(stage)
-    }
-
-    fn enter_alone(&self, stage: &'static Stage) -> Result<Entered> {
-        let mut entered = Entered::default();
-        self.end_faults(&mut entered)?;
-        let prepared = match &stage.precondition {
-            Some(precondition) => self.prepare(precondition, &mut entered),
-            None => Ok(()),
-        };
-        self.place(stage, &mut entered)?;
-        // From now on: until its worker ran, the one from before did.
-        progress::update_at(self.project, stage, |progress| {
-            *progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
-        })?;
-        let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
-        self.set_outage(outage)?;
-        prepared.with_context(|| {
-            format!("the modules of {} are in place, but not what it begins with", stage.name)
-        })?;
-        if stage.starts > 0 {
-            let started = self.start(stage.starts)?;
-            entered.transfers.extend(started.iter().cloned());
-            progress::update_at(self.project, stage, |progress| {
-                progress.transfers.clone_from(&entered.transfers)
-            })?;
-            if stage.deposits_down {
-                self.watch.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
-            }
+        self.0.target.set(stage);
+        // What an interrupted command has set aside comes back, unless there is something newer to decide on.
+        let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
+        let choice = Choice { keep: choice.keep || is_pending, ..choice };
+        self.record_done();
+        let mut entered = Entered { leftovers: self.leftovers(stage)?, ..Entered::default() };
+        if choice.keep
+            && let Some(backup) = keep::set_aside(self.0.project, stage)?
+        {
+            self.0.puts_back.set(true);
+            self.0.tell(format_args!("your code is saved in {}", self.0.project.display(&backup.folder)));
         }
-        self.let_rest(stage, &entered.transfers)?;
+        let there = |precondition: &Precondition| Ok(self.0.there(precondition)?.len());
+        for (at, step) in plan(stage, choice, self.0.puts_back.get(), &there)?.iter().enumerate() {
+            self.0.tell(format_args!("{} {}. {step}", if at == 0 { "plan:" } else { "     " }, at + 1));
+        }
+        if choice.clean {
+            self.terminate(&mut entered)?;
+        }
+        let mut outcome = self.0.enter(stage, starts(stage, choice), &mut entered.prepared);
+        // An edit that was saved meanwhile may already run: then there is no failure of the shipped code to see.
+        if self.0.has_placed.get() && keep::has_edit(self.0.project)? {
+            self.0.notice_edit()?;
+            entered.prepared.transfers.clear();
+            outcome = self.0.enter(stage, starts(stage, choice), &mut entered.prepared);
+        }
+        outcome.map_err(|error| self.unfinished(stage, &error))?;
+        if self.0.puts_back.get() {
+            self.put_back(stage, choice, &mut entered)?;
+        } else {
+            keep::forget(self.0.project)?;
+        }
         Ok(entered)
     }
 
-    /// Waits for the stage's transfers, so that what is told of them next stays true.
-    fn let_rest(&self, stage: &Stage, transfers: &[String]) -> Result<()> {
-        self.watch.wait_until(RESTED_WITHIN, |_| {
-            let at_rest =
-                self.watch.transfers()?.into_iter().filter(|transfer| {
-                    transfers.contains(&transfer.workflow_id) && stage.is_settled(transfer)
-                });
-            // One that was started just now is not listed yet.
-            Ok(at_rest.count() >= transfers.len())
-        })
+    /// Records that the stage which is left is done, if that can be told.
+    fn record_done(&self) {
+        let progress = Progress::read(&self.0.project.lab);
+        if progress.is_done(progress.stage) {
+            return;
+        }
+        let judged = control::ask(self.0.state, &Request::Status).and_then(|status| {
+            Reader::new(&self.0.state.endpoints()).read(&progress, supervisor::services(&status))
+        });
+        if judged.is_ok_and(|facts| Report::of(progress.stage, &facts).is_reached()) {
+            // A list of stages without this one marked is no reason not to enter another.
+            let _ = progress::record_done(self.0.project, progress.stage);
+        }
     }
 
-    /// Sees to it that the transfers are there that the stage begins with.
-    fn prepare(&self, precondition: &Precondition, entered: &mut Entered) -> Result<()> {
-        let Precondition { stage, transfers, milestone } = *precondition;
-        let wanted = transfers as usize;
-        // No outage holds anything up by now: what waits at its deposit is about to get through.
-        let there = if milestone == Milestone::HeldAtDeposit {
-            Vec::new()
-        } else {
-            self.watch.those_that(milestone)?
+    fn terminate(&self, entered: &mut Entered) -> Result<()> {
+        for leftover in mem::take(&mut entered.leftovers) {
+            if leftover.terminate(&self.0.server)? {
+                self.0.tell(format_args!("terminated {}", leftover.workflow_id()));
+                entered.terminated.push(leftover.workflow_id().to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the learner's code back, once the stage's failure is there to see under the shipped code.
+    fn put_back(&self, stage: &Stage, choice: Choice, entered: &mut Entered) -> Result<()> {
+        let seen = match stage.failure() {
+            // Where the learner goes on saving edits, there may be nothing to see.
+            Some(failure) if !keep::has_edit(self.0.project)? => {
+                let number = wanted(stage, choice).min(entered.prepared.transfers.len());
+                self.0.watch.wait_for(failure, &entered.prepared.transfers, number).map(drop)
+            }
+            _ => Ok(()),
         };
-        if there.len() >= wanted {
-            entered.transfers.extend(there);
-            return Ok(());
+        let is_newer_in_place =
+            keep::put_back(self.0.project, stage).map_err(|error| self.unfinished(stage, &error))?;
+        entered.kept = true;
+        match is_newer_in_place {
+            true => self.0.tell(format_args!(
+                "the edit that you saved last is in place; the one before is in the backup"
+            )),
+            false => self.0.tell(format_args!("your own code is in place again")),
         }
-        let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
-        self.tell(format_args!("first, as at the stage {stage}:"));
-        let mut started = Vec::new();
-        match milestone {
-            // That stage's own transfers come so far by themselves.
-            Milestone::Broken | Milestone::RetriesExhausted => {
-                let there = self.enter_alone(base)?;
-                entered.saved.extend(there.saved);
-                entered.worker_restarted |= there.worker_restarted;
-                started = there.transfers;
-            }
-            Milestone::Stuck | Milestone::FailsToWithdraw | Milestone::HeldAtDeposit => {
-                self.place(base, entered)?;
-                if milestone == Milestone::HeldAtDeposit {
-                    // What an earlier change has broken, this code can complete: it is not to be fixed later.
-                    self.watch.wait_until(SETTLED_WITHIN, |_| {
-                        Ok(self.watch.those_that(Milestone::Broken)?.is_empty())
-                    })?;
-                    self.set_outage(Outage { deposits: true, ..Outage::default() })?;
-                }
-                let missing = wanted - there.len();
-                started.extend(there);
-                started.extend(self.start(u32::try_from(missing).unwrap_or(u32::MAX))?);
+        if !modules::is_in_place(self.0.project, stage) {
+            let built = rebuild(self.0.project, self.0.state, self.0.quiet);
+            if self.0.build_state()? == Some(BuildState::Failed) {
+                entered.build_failed = true;
+                self.0.tell(format_args!(
+                    "your code does not compile, so the worker runs the shipped code of {}: fix it and save; see: cargo xtask \
+                     lab logs build",
+                    stage.name
+                ));
+            } else {
+                built?;
             }
         }
-        let there = self.watch.wait_for(milestone, &started, wanted)?;
-        entered.transfers.extend(there);
-        Ok(())
+        seen.context("your own code is in place again, but the stage's failure was not seen")
     }
 
-    /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up, by code that
-    /// knows how to go on with it: that of the stage which is left, as shipped.
-    fn end_faults(&self, entered: &mut Entered) -> Result<()> {
-        if self.bank.real_world_mode()? {
-            self.bank.set_real_world_mode(false)?;
-            self.tell(format_args!("Real World Mode is switched off: a stage begins in an orderly world"));
+    /// The error of an entry that was not finished, with how to finish it.
+    fn unfinished(&self, stage: &Stage, error: &Error) -> Error {
+        let project = self.0.project;
+        let saved = backups::kept(project).map_or(String::new(), |backup| {
+            format!("your code is saved in {}; ", project.display(&backup.folder))
+        });
+        match self.0.has_placed.get() || !saved.is_empty() {
+            true => anyhow!("{error:#}; {saved}to finish: cargo xtask stage {} --keep", stage.name),
+            false => anyhow!("{error:#}"),
         }
-        if !self.bank.outage()?.is_any() {
-            return Ok(());
-        }
-        if !self.watch.those_that(Milestone::HeldAtDeposit)?.is_empty() {
-            self.place(modules::current_stage(self.project), entered)?;
-        }
-        self.set_outage(Outage::default())?;
-        // What does not get through under this code is not lost: it waits for code with which it does.
-        self.watch.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_deposit)))
     }
-
-    /// Waits for the transfers that get on: what one does under the code that runs now, the next stage's may not
-    /// be able to go on with. What has failed before is not waited for.
-    fn let_settle(&self) -> Result<()> {
-        self.watch.wait_until(SETTLED_WITHIN, |found| {
-            let stuck: BTreeSet<&str> = found.stuck.iter().map(|stuck| &*stuck.run.run_id).collect();
-            Ok(stuck.len() >= found.running)
-        })
-    }
-
-    /// Lets the transfers of other stages through that waited for code like that which runs now: an outage is to hold up
-    /// the stage's own.
-    fn let_through(&self) -> Result<()> {
-        self.retry(&self.stuck_on_activities()?)?;
-        self.watch.wait_until(SETTLED_WITHIN, |found| Ok(!found.stuck.iter().any(is_on_activity)))?;
-        self.let_settle()
-    }
-
-    fn set_outage(&self, outage: Outage) -> Result<()> {
-        let before = self.bank.outage()?;
-        if before == outage {
-            return Ok(());
-        }
-        if outage.is_any() {
-            self.let_through()?;
-        }
-        self.bank.set_outage(outage)?;
-        if outage.is_any() {
-            self.tell(format_args!("the bank takes no {} for now", outage.what()));
-            return Ok(());
-        }
-        self.tell(format_args!("the bank takes {} again", before.what()));
-        // At once, and not when their next attempt is due.
-        self.retry(&self.stuck_on_deposit()?)
-    }
-
-    /// Has the next attempt of these Activities made now.
-    fn retry(&self, stuck: &[Stuck]) -> Result<()> {
-        for stuck in stuck {
-            if let Some((id, _)) = &stuck.activity {
-                self.server.retry_activity(&stuck.run, id)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn stuck_on_activities(&self) -> Result<Vec<Stuck>> {
-        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
-        stuck.retain(is_on_activity);
-        Ok(stuck)
-    }
-
-    fn stuck_on_deposit(&self) -> Result<Vec<Stuck>> {
-        let mut stuck = stuck::find(&self.server, usize::MAX)?.stuck;
-        stuck.retain(is_on_deposit);
-        Ok(stuck)
-    }
-
-    /// Puts a stage's modules in place and has the lab run them.
-    fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
-        self.let_settle()?;
-        let running = modules::is_in_place(self.project, stage)
-            && BuildState::of(&control::ask(self.state, &Request::Status)?) == Some(BuildState::Ok);
-        let saved = modules::enter(self.project, stage)?;
-        // At once: whatever comes next may fail or be interrupted.
-        if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
-            saved.tell(self.project);
-        }
-        entered.saved.extend(saved);
-        if running {
-            return Ok(());
-        }
-        self.tell(format_args!(
-            "the modules of {} are in place: {} and {}",
-            stage.name,
-            lab::LIVE_WORKFLOW,
-            lab::LIVE_ACTIVITIES
-        ));
-        rebuild(self.project, self.state, self.quiet)?;
-        entered.worker_restarted = true;
-        Ok(())
-    }
-
-    /// Starts transfers, and returns their Workflow Ids.
-    fn start(&self, number: u32) -> Result<Vec<String>> {
-        let amount: Amount = AMOUNT.parse().context("the amount of a stage's transfers")?;
-        let mut started = Vec::new();
-        for at in 0..number as usize {
-            let id = lab_client::new_workflow_id();
-            let account = |at: usize| ACCOUNTS[at % ACCOUNTS.len()];
-            let input =
-                json!({ "from_account": account(at), "to_account": account(at + 1), "amount": amount });
-            let started_one = self.server.start_transfer(&id, &input);
-            let id =
-                started_one.map_err(|error| anyhow!(self.server.why_not_started(&id, &error)))?.workflow_id;
-            self.tell(format_args!("started {id}: {amount} from {} to {}", account(at), account(at + 1)));
-            started.push(id);
-        }
-        Ok(started)
-    }
-
-    fn tell(&self, words: std::fmt::Arguments<'_>) {
-        self.watch.tell(words);
-    }
-}
-
-fn is_on_activity(stuck: &Stuck) -> bool {
-    stuck.activity.is_some()
-}
-
-fn is_on_deposit(stuck: &Stuck) -> bool {
-    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
-}
-
-/// Has the lab build and restart the worker, and shows how it gets on.
-pub fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
-    let ask = || control::ask(state, &Request::Rebuild);
-    let built = if quiet {
-        ask()
-    } else {
-        stderrln!("building and restarting the worker");
-        follow(project, ask)
-    };
-    built.map(drop).context("the modules are in place, but the worker was not restarted")
 }

@@ -33,6 +33,7 @@ use crate::{
     build::{self, Output},
     class_files,
     control::{self, Reply, Request},
+    entry_plan::Choice,
     executables::Executables,
     logs, ports,
     process::{self, Ending, Identity},
@@ -445,7 +446,7 @@ impl Supervisor {
                     self.begin_build(Output::Log);
                 }
             }
-            Request::Enter(name) => self.enter_stage(name, reply),
+            Request::Enter { stage, choice } => self.enter_stage(stage, choice, reply),
             Request::Empty => {
                 self.journal.note("emptying the databases");
                 if let Err(error) = self.end_transfers() {
@@ -477,14 +478,14 @@ impl Supervisor {
 
     /// Enters a stage for the page, on a thread of its own: that asks this loop to build, as a command would. Should the lab end
     /// meanwhile, so does the thread, and a stage that is entered again does the rest.
-    fn enter_stage(&mut self, name: String, reply: Reply) {
+    fn enter_stage(&mut self, name: String, choice: Choice, reply: Reply) {
         self.journal.note(&format!("entering the stage {name}"));
         let (project, state) = (self.setup.project.clone(), self.state.clone());
         self.entering.retain(|thread| !thread.is_finished());
         self.entering.push(thread::spawn(move || {
             let entered =
                 lab::stage(&name).with_context(|| format!("there is no stage {name}")).and_then(|stage| {
-                    let entered = StageEntry::new(&project, &state, true).enter(stage)?;
+                    let entered = StageEntry::new(&project, &state, true).enter(stage, choice)?;
                     Ok(entered.to_json(stage))
                 });
             let _ = reply.send(entered.map_err(|error| format!("{error:#}")));

@@ -60,19 +60,23 @@ impl TransferWatch {
             let mut there = self.those_that(milestone)?;
             there.retain(|id| among.contains(id));
             if there.len() >= number {
-                let which = match there.len() {
-                    1 => "it".to_owned(),
-                    all if all == among.len() => format!("all {all}"),
-                    some => some.to_string(),
-                };
-                self.tell(format_args!("{which} {}", words(milestone, there.len() == 1)));
+                let [one, more] = milestone_words(milestone);
+                match there.len() {
+                    0 => {}
+                    1 if among.len() == 1 => self.tell(format_args!("it {one}")),
+                    1 => self.tell(format_args!("1 {one}")),
+                    all if all == among.len() => self.tell(format_args!("all {all} {more}")),
+                    some => self.tell(format_args!("{some} {more}")),
+                }
                 return Ok(there);
             }
             if begin.elapsed() > self.longer_if_shared(MILESTONE_TIMEOUT) {
+                let [one, more] = milestone_words(milestone);
                 bail!(
-                    "of {number} transfers, only {} {}; see why: cargo xtask lab status; then enter the stage again",
+                    "waited in vain until {number} {}: only {} of them; see why: cargo xtask lab status; then type the same \
+                     command again",
+                    if number == 1 { one } else { more },
                     there.len(),
-                    words(milestone, there.len() == 1)
                 );
             }
             thread::sleep(self.poll_interval());
@@ -113,7 +117,7 @@ impl TransferWatch {
             }
             // Only on a terminal, where a person would wonder.
             if begin.elapsed() > FELT && !is_told && io::stderr().is_terminal() {
-                self.tell(format_args!("waiting for the transfers under way to come to a rest"));
+                self.tell(format_args!("waiting for the transfers in progress to settle"));
                 is_told = true;
             }
             thread::sleep(self.poll_interval());
@@ -137,18 +141,17 @@ impl TransferWatch {
     }
 }
 
-/// What has become of one or of several transfers that have reached the milestone.
-fn words(milestone: Milestone, one: bool) -> &'static str {
-    match (milestone, one) {
-        (Milestone::FailsToWithdraw, true) => "fails to withdraw",
-        (Milestone::FailsToWithdraw, false) => "fail to withdraw",
-        (Milestone::Stuck, true) => "fails and is tried again",
-        (Milestone::Stuck, false) => "fail and are tried again",
-        (Milestone::HeldAtDeposit, true) => "has withdrawn, and waits for the bank to take deposits",
-        (Milestone::HeldAtDeposit, false) => "have withdrawn, and wait for the bank to take deposits",
-        (Milestone::Broken, true) => "does not fit the changed code",
-        (Milestone::Broken, false) => "do not fit the changed code",
-        (Milestone::RetriesExhausted, true) => "has failed for good",
-        (Milestone::RetriesExhausted, false) => "have failed for good",
+/// How it is said that a transfer, or that several, have reached the milestone.
+pub(crate) fn milestone_words(milestone: Milestone) -> [&'static str; 2] {
+    match milestone {
+        Milestone::FailsToWithdraw => ["fails to withdraw", "fail to withdraw"],
+        Milestone::Stuck => ["is stuck", "are stuck"],
+        Milestone::HeldAtDeposit => {
+            ["has withdrawn and retries its deposit", "have withdrawn and retry their deposits"]
+        }
+        Milestone::Broken => ["fails with a nondeterminism error", "fail with a nondeterminism error"],
+        Milestone::RetriesExhausted => {
+            ["has failed: its attempts are used up", "have failed: their attempts are used up"]
+        }
     }
 }

@@ -80,14 +80,24 @@ fn styled(text: &str, style: &str) -> String {
     if colours() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Asks a yes-or-no question on the terminal; anything but a yes is a no.
-pub fn confirm(question: &str) -> io::Result<bool> {
+/// Asks on the terminal, and returns the line that is typed; `None` where the input ends without one.
+pub fn ask(question: &str) -> io::Result<Option<String>> {
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{question} [y/N] ")?;
+    write!(stderr, "{question} ")?;
     stderr.flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let read = io::stdin().read_line(&mut answer)?;
+    Ok((read > 0).then(|| answer.trim().to_ascii_lowercase()))
+}
+
+/// Asks a yes-or-no question on the terminal; anything but a yes is a no.
+pub fn confirm(question: &str) -> io::Result<bool> {
+    Ok(ask(&format!("{question} [y/N]"))?.is_some_and(|answer| is_yes(&answer)))
+}
+
+/// Whether an answer is a yes.
+pub fn is_yes(answer: &str) -> bool {
+    matches!(answer, "y" | "yes")
 }
 
 /// Seconds for a person: `0.4 s`, `42 s`, `3 min`, `2 h 5 min`.

@@ -7,7 +7,6 @@ pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str
     let copy = |variant: &Variant| Variant { name: variant.name, source: variant.source };
     Stage {
         name,
-        summary: "an example",
         text: Text { file, source },
         workflow: copy(&STAGES[0].workflow),
         activities: copy(&STAGES[0].activities),

@@ -98,7 +98,7 @@ pub(super) fn stages(stages: &[Stage], texts: &[Markdown]) -> Vec<Complaint> {
             Some(before) => format!("add after the row of {}", stages[before].name),
             None => "add as the first row".to_owned(),
         };
-        let row = format!("| [`{}`]({}) | {} |", stage.name, order::file(at, stage), stage.summary);
+        let row = format!("| [`{}`]({}) | {} |", stage.name, order::file(at, stage), stage.title());
         complain(
             heading.line,
             format!("its table of stages lacks {}", stage.name),
@@ -156,7 +156,7 @@ mod tests {
             "README.md:6: its table of stages has c twice; delete the row",
             "README.md:7: its table of stages has [`e`](lab/04-e.md), which is no stage; \
              delete the row, or write a stage as [`NAME`](FILE)",
-            "README.md:1: its table of stages lacks d; add after the row of c: | [`d`](lab/04-d.md) | an example |",
+            "README.md:1: its table of stages lacks d; add after the row of c: | [`d`](lab/04-d.md) | d |",
         ];
         assert_eq!(told(&stages(&rows, &readme(text))), expected);
     }

@@ -116,7 +116,7 @@ function drawHead(guide) {
   const of = number(guide.of);
   setText(byId('stage-number'), stage === null ? '' : of === null ? `Stage ${stage}` : `Stage ${stage} of ${of}`);
   setText(byId('guide-title'), text(guide.title, 200) || text(guide.stage, 200) || 'Guide');
-  setText(byId('summary'), text(guide.summary, 400));
+  setText(byId('summary'), text(guide.stage, 200));
   const pips = byId('pips');
   if (!changed(pips, [stage, of, guide.reached])) return;
   const marks = stage !== null && of !== null && of <= MOST_PIPS ? Math.max(0, Math.floor(of)) : 0;

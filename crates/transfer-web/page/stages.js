@@ -2,7 +2,7 @@
 /** The stages of the story: which there are, and entering one, as `cargo xtask stage NAME` does in a terminal. */
 import { byId, html, reconcile, setAttribute, setText } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
-import { list, record, text } from './outside.js';
+import { list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 
 /** Entering a stage builds the worker, and may first bring transfers to where the stage begins. */
@@ -60,12 +60,12 @@ function keepFocus() {
   if (nowhere) byId('stage-message').focus();
 }
 
-/** One stage: its name, what it is about, and the button that enters it. */
+/** One stage: its number and title, its name, and the button that enters it. */
 function stageItem() {
-  const name = html('strong');
-  const summary = html('span', { class: 'quiet' });
+  const title = html('strong');
+  const name = html('span', { class: 'quiet' });
   const button = beginButton('', '');
-  const element = html('li', {}, html('div', {}, name, summary), button);
+  const element = html('li', {}, html('div', {}, title, name), button);
   return {
     element,
     /** @param {Record<string, any>} stage */
@@ -75,8 +75,8 @@ function stageItem() {
       const label = isCurrent ? 'Begin again' : 'Begin';
       setAttribute(element, 'data-stage', own);
       setAttribute(element, 'aria-current', isCurrent ? 'step' : null);
-      setText(name, own);
-      setText(summary, text(stage.summary, 300));
+      setText(title, `${number(stage.number) ?? ''}. ${text(stage.title, 200)}`);
+      setText(name, stage.done === true ? `${own}, done` : own);
       setAttribute(button, 'data-stage', own);
       setAttribute(button, 'aria-label', `${label}: ${own}`);
       setText(button, label);

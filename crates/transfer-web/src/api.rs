@@ -203,8 +203,12 @@ async fn reset(State(watched): State<Watched>) -> Answer {
 }
 
 async fn stages(State(watched): State<Watched>) -> Answer {
-    let current = watched.lab.as_deref().map(|lab| Progress::read(lab).stage.name);
-    let stages = lab::STAGES.iter().map(|stage| json!({ "name": stage.name, "summary": stage.summary }));
+    let progress = watched.lab.as_deref().map(Progress::read);
+    let stages = lab::STAGES.iter().map(|stage| {
+        let done = progress.as_ref().is_some_and(|progress| progress.is_done(stage));
+        json!({ "name": stage.name, "number": stage.number(), "title": stage.title(), "done": done })
+    });
+    let current = progress.as_ref().map(|progress| progress.stage.name);
     Ok(Json(json!({ "stage": current, "stages": stages.collect::<Vec<_>>() })))
 }
 

@@ -10,13 +10,11 @@ use crate::markdown;
 pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Option<String>) -> Value {
     let text = markdown::to_html(stage.text.source);
     let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
-    let number = lab::STAGES.iter().position(|other| other.name == stage.name).map(|at| at + 1);
     let mut event = report.clone();
     let fields = json!({
         "stage": stage.name,
-        "number": number,
+        "number": stage.number(),
         "of": lab::STAGES.len(),
-        "summary": stage.summary,
         "title": text.title,
         "html": text.html,
         "hints": hints,

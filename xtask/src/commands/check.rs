@@ -9,23 +9,25 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{ArgMatches, Command};
-use lab::{Evidence, Report, Verdict};
+use lab::{Evidence, Next, Report, Stage, Verdict};
 use lab_client::{
     facts::{MOST, Reader},
+    http::{Refused, is_silence},
     progress::Progress,
     supervisor::{self as lab_supervisor, BuildState},
+    time,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{example, flag, json_flag};
-use checkout::{project::Project, state};
+use checkout::{progress, project::Project, state};
 use lab_client::state::State;
 use supervisor::{
     attach,
     control::{self, Request},
     process::is_alive,
 };
-use terminal::{bold, shorten, stdoutln};
+use terminal::{bold, duration, shorten, stderrln, stdoutln};
 
 /// How often `--watch` looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -47,31 +49,28 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut reader = Reader::new(&state.endpoints());
     let as_json = arguments.get_flag("json");
     if !arguments.get_flag("watch") {
-        let report = look(project, &state, &mut reader)?;
-        print(&report, as_json);
-        return Ok(ExitCode::from(u8::from(!report.is_reached())));
+        let look = look(project, &state, &mut reader)?;
+        let is_reached = look.is_reached();
+        stdoutln!("{}", look.lines(as_json).join("\n"));
+        return Ok(ExitCode::from(u8::from(!is_reached)));
     }
 
     let in_place = io::stdout().is_terminal() && !as_json;
     let mut shown = Vec::new();
     loop {
         let lines = match look(project, &state, &mut reader) {
-            Ok(report) => {
-                let lines = if as_json { vec![report.to_json().to_string()] } else { lines(&report) };
-                if report.is_reached() {
+            Ok(look) => {
+                let lines = look.lines(as_json);
+                if look.is_reached() {
                     show(&lines, &shown, in_place);
                     return Ok(ExitCode::SUCCESS);
                 }
                 lines
             }
-            // A part of the lab that is down comes back by itself, if the lab is there still.
+            // The supervisor may be busy, if the lab is there still.
             Err(error) if state::is_recorded(project, &state) && is_alive(&state.supervisor) => {
                 let error = format!("{error:#}");
-                vec![if as_json {
-                    json!({ "error": error }).to_string()
-                } else {
-                    format!("not known at this moment: {error}")
-                }]
+                vec![if as_json { json!({ "error": error }).to_string() } else { error }]
             }
             Err(_) => bail!("the lab has ended; start it with: cargo xtask lab start --detach"),
         };
@@ -88,30 +87,100 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
     }
 }
 
-fn print(report: &Report, as_json: bool) {
-    match as_json {
-        true => stdoutln!("{}", report.to_json()),
-        false => stdoutln!("{}", lines(report).join("\n")),
-    }
+/// What is known at one moment.
+struct Look {
+    stage: &'static Stage,
+    build: Option<BuildState>,
+    /// The services that do not run, in the words of `lab status`.
+    down: Vec<String>,
+    /// The judgement, or why there is none.
+    report: Result<Report, String>,
 }
 
 /// Asks the server and the bank, and judges.
-fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Report> {
+fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     let progress = Progress::read(&project.lab);
-    let status = control::ask(state, &Request::Status)?;
-    let facts = reader.read(&progress, lab_supervisor::services(&status))?;
-    let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
-    Ok(Report { build_failed, ..Report::of(progress.stage, &facts) })
+    let stage = progress.stage;
+    let mut status = control::ask(state, &Request::Status)?;
+    let report = match reader.read(&progress, lab_supervisor::services(&status)) {
+        Ok(facts) => {
+            let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
+            Ok(Report { build_failed, ..Report::of(stage, &facts) })
+        }
+        Err(error) if is_silence(&error) => {
+            // It may have died so recently that the supervisor had not noticed yet.
+            thread::sleep(POLL_INTERVAL);
+            status = control::ask(state, &Request::Status)?;
+            Err("the goals cannot be judged until the Temporal server and the bank answer; try again: cargo xtask check"
+                .to_owned())
+        }
+        Err(error) => {
+            let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
+            Err(format!("the goals cannot be judged: {}", why.unwrap_or_else(|| format!("{error:#}"))))
+        }
+    };
+    if report.as_ref().is_ok_and(Report::is_reached)
+        && let Err(error) = progress::record_done(project, stage)
+    {
+        stderrln!("warning: the stage is not marked as done: {error:#}");
+    }
+    Ok(Look { stage, build: BuildState::of(&status), down: down(&status), report })
 }
 
-/// The report for a person.
-fn lines(report: &Report) -> Vec<String> {
-    let mut lines = vec![format!("{} {}: {}", bold("stage"), report.stage.name, report.stage.summary)];
-    if report.build_failed {
-        lines.push(
-            "the last build failed, so the worker from before runs: cargo xtask lab logs build".to_owned(),
-        );
+/// The services of a status that do not run.
+fn down(status: &Value) -> Vec<String> {
+    let services = status["services"].as_array().into_iter().flatten();
+    let is_down = |service: &&Value| service["state"].as_str().is_some_and(|state| state != "running");
+    let words = |service: &Value| {
+        let text = |name: &str| service[name].as_str().unwrap_or_default();
+        let since = time::parse_rfc3339(text("since")).map_or(0.0, |since| time::now().as_secs_f64() - since);
+        format!("{}: {} for {}", text("name"), text("state"), duration(since))
+    };
+    services.filter(is_down).map(words).collect()
+}
+
+impl Look {
+    fn is_reached(&self) -> bool {
+        self.report.as_ref().is_ok_and(Report::is_reached)
     }
+
+    fn lines(&self, as_json: bool) -> Vec<String> {
+        if as_json {
+            return vec![self.to_json().to_string()];
+        }
+        let mut lines = vec![format!("{} {}", bold("stage"), self.stage.heading())];
+        match self.build {
+            Some(BuildState::Building) => {
+                lines.push("building: this shows the code from before your edit".to_owned());
+            }
+            Some(BuildState::Failed) => lines.push(
+                "the last build failed, so the previous code still runs: cargo xtask lab logs build"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        lines.extend(self.down.iter().cloned());
+        match &self.report {
+            Ok(report) => lines.extend(goal_lines(report)),
+            Err(why) => lines.push(why.clone()),
+        }
+        lines
+    }
+
+    fn to_json(&self) -> Value {
+        let mut json = match &self.report {
+            Ok(report) => report.to_json(),
+            Err(why) => json!({ "stage": self.stage.name, "reached": false, "error": why }),
+        };
+        json["building"] = json!(self.build == Some(BuildState::Building));
+        json["down"] = json!(self.down);
+        json
+    }
+}
+
+/// The goals, what is wrong, and what comes next, for a person.
+fn goal_lines(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut said = None;
     for (goal, verdict) in report.stage.goals.iter().zip(&report.verdicts) {
         let mark = if verdict.is_reached() { 'x' } else { ' ' };
@@ -126,7 +195,7 @@ fn lines(report: &Report) -> Vec<String> {
             // What is next for several is said once.
             Verdict::Open(next) if said == Some(next) => {}
             Verdict::Open(next) => {
-                lines.push(format!("    next: {next}"));
+                lines.extend(next_lines(next));
                 said = Some(next);
             }
         }
@@ -143,8 +212,8 @@ fn lines(report: &Report) -> Vec<String> {
     }
     if !report.wrong.is_empty() {
         lines.push(format!(
-            "what a transfer has done stays done: once the code is right, begin again by \
-                 cargo xtask stage {}",
+            "what a transfer has done stays done: once the code is right, start again with your code: \
+             cargo xtask stage {} --keep",
             report.stage.name
         ));
     }
@@ -157,6 +226,16 @@ fn lines(report: &Report) -> Vec<String> {
         (true, None) => "all reached; that was the last stage".to_owned(),
         (false, _) => format!("{reached} of {} reached; a hint: cargo xtask hint", report.verdicts.len()),
     });
+    lines
+}
+
+/// What to do next; its command alone on a line, to be copied.
+fn next_lines(next: &Next) -> Vec<String> {
+    let Some(command) = next.to_type() else { return vec![format!("    next: {next}")] };
+    let mut lines = vec![format!("    next: {}:", next.before()), format!("      {command}")];
+    if !next.after().is_empty() {
+        lines.push(format!("    {}", next.after()));
+    }
     lines
 }
 
@@ -177,8 +256,39 @@ mod tests {
     #[test]
     fn a_report_ends_with_how_many_goals_are_reached() {
         for stage in lab::STAGES {
-            let lines = lines(&Report::of(stage, &Facts::default()));
+            let lines = goal_lines(&Report::of(stage, &Facts::default()));
             assert!(lines.last().is_some_and(|line| line.starts_with("0 of")), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_next_command_stands_alone_on_its_line() {
+        let next = Next::command("start a transfer: ", "cargo xtask transfer a b 1").then("; then look");
+        assert_eq!(
+            next_lines(&next),
+            ["    next: start a transfer:", "      cargo xtask transfer a b 1", "    then look"]
+        );
+        assert_eq!(next_lines(&"look".into()), ["    next: look"]);
+    }
+
+    #[test]
+    fn a_build_and_a_service_that_is_down_are_said_as_lab_status_says_them() {
+        let since = time::rfc3339(time::unix_now() - 42);
+        let status = json!({ "build": "building", "services": [
+            { "name": "temporal", "state": "restarting", "since": since },
+            { "name": "worker", "state": "running", "since": since },
+        ]});
+        let look = Look {
+            stage: &lab::STAGES[0],
+            build: BuildState::of(&status),
+            down: down(&status),
+            report: Err("the goals cannot be judged".to_owned()),
+        };
+        let lines = look.lines(false);
+        assert!(lines[1].starts_with("building: "), "{lines:?}");
+        assert!(lines[2].starts_with("temporal: restarting for 4"), "{lines:?}");
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        let json = look.to_json();
+        assert_eq!((&json["building"], &json["reached"]), (&json!(true), &json!(false)));
     }
 }

@@ -10,7 +10,7 @@ use clap::{ArgMatches, Command};
 use lab::STAGES;
 
 use crate::args::{example, flag};
-use checkout::{modules, project::Project};
+use checkout::{modules, progress, project::Project};
 use supervisor::{
     attach,
     control::{self, Request},
@@ -47,6 +47,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }
+    progress::forget_done(project)?;
     match &running {
         Some(state) => {
             logs::follow(project, || control::ask(state, &Request::Empty))
@@ -57,7 +58,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             supervise::empty_databases(project)?;
         }
     }
-    stdoutln!("the lab has been reset; it is at the stage {}", stage.name);
+    stdoutln!("the lab has been reset; it is at stage {}", stage.heading());
     match running {
         Some(_) => stdoutln!("next: cargo xtask transfer account_A account_B 25.50"),
         None => stdoutln!("next: cargo xtask lab start --detach"),

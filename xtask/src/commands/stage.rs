@@ -1,5 +1,8 @@
 //! `stage [NAME]` and `stage restore [ID]`.
 
+mod closing;
+mod enter;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,25 +16,28 @@ use checkout::{
     modules,
     project::Project,
 };
-use lab_client::state::State;
-use supervisor::{
-    attach,
-    stage_entry::{self, StageEntry},
-};
-use terminal::{Usage, bold, green, red, stderrln, stdoutln};
+use lab_client::progress::Progress;
+use supervisor::attach;
+use terminal::{Usage, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("stage")
-        .about("Lists the stages of the story, or enters one: its modules, built and running")
+        .about("Lists the stages of the story, or enters one: its code, built and running, and its transfers")
         .arg(Arg::new("name").value_name("NAME").value_parser(args::stage_name()).help("The stage to enter"))
         .arg(
-            flag("diff", "Only show how its modules differ from those in place")
+            flag("keep", "Prepare its transfers with the shipped code, then put your own code back")
+                .requires("name"),
+        )
+        .arg(flag("clean", "Terminate the transfers that are left over from earlier stages").requires("name"))
+        .arg(
+            flag("diff", "Only show how its code differs from the code in place")
                 .requires("name")
-                .conflicts_with("json"),
+                .conflicts_with_all(["json", "keep", "clean", "bare"]),
         )
         .arg(
-            flag("bare", "Only its modules: start no transfers, and leave the bank as it is")
-                .requires("name"),
+            flag("bare", "Only its code: start no transfers, and leave the bank as it is")
+                .requires("name")
+                .conflicts_with("clean"),
         )
         .arg(json_flag())
         .args_conflicts_with_subcommands(true)
@@ -39,6 +45,7 @@ pub(crate) fn command() -> Command {
             "cargo xtask stage",
             "cargo xtask stage fix-workflow --diff",
             "cargo xtask stage fix-workflow",
+            "cargo xtask stage fix-workflow --keep",
             "cargo xtask stage restore",
         ]))
         .subcommand(
@@ -61,7 +68,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 attach::attach(project)?;
                 return diff(project, stage);
             }
-            enter(project, stage, arguments.get_flag("bare"), arguments.get_flag("json"))
+            enter::enter(project, stage, arguments)
         }
         (_, None) => list(project, arguments.get_flag("json")),
     }
@@ -69,19 +76,31 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
     attach::attach(project)?;
-    let current = modules::current_stage(project);
+    let progress = Progress::read(&project.lab);
     if as_json {
         let stages: Vec<_> = STAGES
             .iter()
-            .map(|stage| json!({ "name": stage.name, "summary": stage.summary, "current": stage == current }))
+            .map(|stage| {
+                json!({
+                    "name": stage.name,
+                    "number": stage.number(),
+                    "title": stage.title(),
+                    "done": progress.is_done(stage),
+                    "current": stage == progress.stage,
+                })
+            })
             .collect();
-        stdoutln!("{}", json!({ "stage": current.name, "stages": stages }));
+        stdoutln!("{}", json!({ "stage": progress.stage.name, "stages": stages }));
         return Ok(ExitCode::SUCCESS);
     }
-    let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
+    let width = |of: fn(&Stage) -> &str| STAGES.iter().map(|stage| of(stage).len()).max().unwrap_or_default();
+    let (names, titles) = (width(|stage| stage.name), width(Stage::title));
     for stage in STAGES {
-        let mark = if stage == current { '*' } else { ' ' };
-        stdoutln!("{mark} {:<width$}  {}", stage.name, stage.summary);
+        let mark = if stage == progress.stage { '*' } else { ' ' };
+        let done = if progress.is_done(stage) { "done" } else { "" };
+        let line =
+            format!("{mark} {}  {:<names$}  {:<titles$}  {done}", stage.number(), stage.name, stage.title());
+        stdoutln!("{}", line.trim_end());
     }
     stdoutln!("* is the current one; enter another with: cargo xtask stage NAME");
     Ok(ExitCode::SUCCESS)
@@ -90,48 +109,9 @@ fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
 fn diff(project: &Project, stage: &Stage) -> Result<ExitCode> {
     let lines = modules::diff(project, stage)?;
     if lines.is_empty() {
-        stdoutln!("the modules of {} are those that are in place", stage.name);
+        stdoutln!("no difference: the code of {} is in place", stage.name);
     }
-    for line in &lines {
-        stdoutln!("{}", coloured(line));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A line of a diff, in the usual colours.
-fn coloured(line: &str) -> String {
-    match line.as_bytes().first() {
-        _ if line.starts_with("+++") || line.starts_with("---") => bold(line),
-        Some(b'+') => green(line),
-        Some(b'-') => red(line),
-        _ => line.to_owned(),
-    }
-}
-
-fn enter(project: &Project, stage: &'static Stage, bare: bool, as_json: bool) -> Result<ExitCode> {
-    let running = attach::attach(project)?;
-    if stage.shows_diff && !as_json && !bare {
-        diff(project, stage)?;
-    }
-    let Some(state) = running.as_ref().filter(|_| !bare) else {
-        let saved = modules::enter(project, stage)?;
-        if !as_json {
-            saved.iter().for_each(|saved| saved.tell(project));
-            stderrln!(
-                "the modules of {} are in place: {} and {}",
-                stage.name,
-                lab::LIVE_WORKFLOW,
-                lab::LIVE_ACTIVITIES
-            );
-        }
-        return finish(stage, saved.as_ref(), running.as_ref(), project, as_json);
-    };
-    let entered = StageEntry::new(project, state, as_json).enter(stage)?;
-    if as_json {
-        stdoutln!("{}", entered.to_json(stage));
-        return Ok(ExitCode::SUCCESS);
-    }
-    tell_look(stage);
+    closing::print_diff(&lines);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,50 +129,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         saved.iter().for_each(|saved| saved.tell(project));
         stderrln!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
-    finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
-}
-
-/// Has a running lab use what is in place now, and says what to look at.
-fn finish(
-    stage: &Stage,
-    saved: Option<&Backup>,
-    running: Option<&State>,
-    project: &Project,
-    as_json: bool,
-) -> Result<ExitCode> {
-    if let Some(state) = running {
-        stage_entry::rebuild(project, state, as_json)?;
-    }
-    if as_json {
-        let saved = saved.map(Backup::to_json);
-        stdoutln!(
-            "{}",
-            json!({ "stage": stage.name, "saved": saved, "worker_restarted": running.is_some() })
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    tell_look(stage);
-    if running.is_none() {
-        stdoutln!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
-        if stage.precondition.is_some() || stage.starts > 0 {
-            stdoutln!(
-                "then enter the stage again, for the transfers it begins with: cargo xtask stage {}",
-                stage.name
-            );
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tell_look(stage: &Stage) {
-    stdoutln!("{} {}: {}", bold("stage"), stage.name, stage.summary);
-    for paragraph in stage.look {
-        stdoutln!("  {paragraph}");
-    }
-    stdoutln!(
-        "  All about it: {}. How far you are: cargo xtask check. Lost? cargo xtask hint",
-        stage.text.file
-    );
+    closing::finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
 }
 
 /// All backups, with one of what an editor has saved just now.
@@ -231,7 +168,7 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
         stdoutln!("{:<id_width$}  {time:<23}  {:<stage_width$}  {changed}", backup.id, backup.stage());
     }
     if backups.is_empty() {
-        stdoutln!("nothing was saved so far: no command has replaced a change of yours");
+        stdoutln!("nothing was saved so far: no command has replaced an edit of yours");
     } else {
         stdoutln!("bring one back with: cargo xtask stage restore ID; they are the folders in {}", {
             project.display(&project.in_lab("backup"))

@@ -3,7 +3,15 @@
 //! Each test has a checkout of its own in a temporary folder, with ports of its own. The bank and the
 //! worker in it are stand-ins with the same command line, compiled once for all of them.
 
+#[cfg(target_os = "linux")]
+mod asking;
+#[cfg(target_os = "linux")]
+mod checking;
 mod confinement;
+#[cfg(target_os = "linux")]
+mod entering;
+#[cfg(target_os = "linux")]
+mod fake_lab;
 #[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;

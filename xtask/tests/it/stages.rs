@@ -31,7 +31,7 @@ fn stages_are_entered_while_the_lab_is_down() {
         assert_at(&checkout, stage);
     }
     let text = checkout.run(&["stage"]).ok();
-    assert!(text.contains("* jerry"), "{text}");
+    assert!(text.contains("* 1  jerry  "), "{text}");
     assert!(checkout.run(&["stage", "restore"]).ok().contains("nothing was saved"));
 }
 

@@ -228,7 +228,7 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
     for (what, address) in supervise::addresses(state) {
         print(&format!("  {what:<16} {address}"));
     }
-    print(&format!("  {:<16} {}: {}", "stage", stage.name, stage.summary));
+    print(&format!("  {:<16} {}", "stage", stage.heading()));
     let note = match state.remote_service {
         None => services::SHORT_RETRIES_NOTE,
         Some(_) => services::OWN_RETRIES_NOTE,

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Command};
 use lab_client::{
     bank::{Bank, Outage},
     link::LinkReport,
+    progress::Progress,
     state::RemoteService,
     stuck::{self, Found, Stuck},
     supervisor::BuildState,
@@ -63,6 +64,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
     if arguments.get_flag("json") {
         status["stage"] = json!(stage.name);
+        status["number"] = json!(stage.number());
+        status["title"] = json!(stage.title());
+        status["done"] = json!(Progress::read(&project.lab).is_done(stage));
         status["link"] = json!(state.as_ref().and_then(link).map(|link| link.to_json()));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
@@ -96,7 +100,7 @@ fn print(
     trouble: &[String],
     found: Option<&Found>,
 ) {
-    stdoutln!("{} {}: {}", bold("stage"), stage.name, stage.summary);
+    stdoutln!("{} {}", bold("stage"), stage.heading());
     let Some(state) = state else {
         stdoutln!("the lab does not run; start it with: cargo xtask lab start --detach");
         return;

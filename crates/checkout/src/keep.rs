@@ -1,0 +1,235 @@
+//! The learner's own code, set aside while a stage is prepared with the shipped code, and put back afterwards.
+//!
+//! A module is the learner's own if it differs from the one that the current stage began with. What is set aside is a backup
+//! whose id `stage.json` has until it is put back, so whoever is interrupted in between types the same command again.
+
+use anyhow::{Context, Result};
+use lab::Stage;
+use lab_client::progress::{Kept, Progress};
+
+use crate::{
+    backups::{self, Backup},
+    live_files::{Contents, LIVE, file_name, live_paths, read, read_all, sources},
+    modules, progress,
+    project::Project,
+};
+
+/// Whether the learner has changed a module since the current stage was entered.
+///
+/// # Errors
+/// A module cannot be read.
+pub fn has_edit(project: &Project) -> Result<bool> {
+    let live = read_all(&live_paths(project))?;
+    Ok(own(&live, modules::current_stage(project)).iter().any(Option::is_some))
+}
+
+/// Whether the modules of this stage would replace code of the learner's.
+///
+/// # Errors
+/// A module cannot be read.
+pub fn would_replace_edit(project: &Project, stage: &Stage) -> Result<bool> {
+    let live = read_all(&live_paths(project))?;
+    let own = own(&live, modules::current_stage(project));
+    Ok(own.into_iter().zip(sources(stage)).any(|(own, source)| own.is_some_and(|own| own != source)))
+}
+
+/// What the learner has changed in the code of the current stage: the lines of a unified diff.
+///
+/// # Errors
+/// A module cannot be read.
+pub fn edit(project: &Project) -> Result<Vec<String>> {
+    let stage = modules::current_stage(project);
+    let live = read_all(&live_paths(project))?;
+    let mut lines = Vec::new();
+    for ((path, own), source) in LIVE.iter().zip(own(&live, stage)).zip(sources(stage)) {
+        let Some(own) = own else { continue };
+        let headers =
+            (&*format!("{path} as shipped with {}", stage.name), &*format!("{path} with your edit"));
+        let (source, own) = (String::from_utf8_lossy(source), String::from_utf8_lossy(own));
+        lines.extend(modules::unified(&source, &own, headers));
+    }
+    Ok(lines)
+}
+
+/// Whether a command that was interrupted has set code aside, to be put back once this stage is ready.
+pub fn is_pending(project: &Project, stage: &Stage) -> bool {
+    Progress::read(&project.lab).kept.is_some_and(|kept| kept.stage == stage.name)
+        && backups::kept(project).is_some()
+}
+
+/// Saves the learner's own code to be [put back](put_back) once this stage is ready, and returns the backup; `None` where nothing was changed. Code that an
+/// interrupted command has set aside is a part of it, where nothing newer is in place.
+///
+/// # Errors
+/// It cannot be saved. Nothing was touched.
+pub fn set_aside(project: &Project, target: &Stage) -> Result<Option<Backup>> {
+    let lock = modules::begin(project)?;
+    let stage = modules::current_stage(project);
+    let live = read_all(&live_paths(project))?;
+    let before = backups::kept(project);
+    let set_aside = before.as_ref().map(contents).transpose()?;
+    let mut whole = live.clone();
+    for ((whole, live), before) in
+        whole.iter_mut().zip(own(&live, stage)).zip(set_aside.iter().flat_map(|(_, own)| own))
+    {
+        if live.is_none() && before.is_some() {
+            whole.clone_from(before);
+        }
+    }
+    let backup = match before {
+        Some(before) if own(&live, stage).iter().all(Option::is_none) => Some(before),
+        Some(before) if set_aside.is_some_and(|(all, _)| all == whole) => Some(before),
+        _ if own(&whole, stage).iter().all(Option::is_none) => None,
+        _ => Some(backups::save(project, &whole).context("nothing was touched")?),
+    };
+    let kept =
+        backup.as_ref().map(|backup| Kept { backup: backup.id.clone(), stage: target.name.to_owned() });
+    progress::set_kept(project, &lock, kept)?;
+    Ok(backup)
+}
+
+/// Puts the code back that was [set aside](set_aside), over the shipped code of this stage. What the learner has saved since
+/// is newer and stays. Returns whether that is so.
+///
+/// # Errors
+/// Another stage was entered in the meantime, or a module cannot be replaced.
+pub fn put_back(project: &Project, stage: &Stage) -> Result<bool> {
+    let lock = modules::begin(project)?;
+    progress::require(project, &lock, stage)?;
+    let Some(backup) = backups::kept(project) else { return Ok(false) };
+    let live = read_all(&live_paths(project))?;
+    let (_, kept) = contents(&backup)?;
+    let newer = own(&live, stage).iter().zip(&kept).any(|(own, kept)| match (own, kept) {
+        (Some(own), Some(kept)) => own != kept,
+        _ => false,
+    });
+    let mut modules = sources(stage);
+    for ((module, own), kept) in modules.iter_mut().zip(own(&live, stage)).zip(&kept) {
+        if let Some(content) = own.or(kept.as_deref()) {
+            *module = content;
+        }
+    }
+    modules::place(project, modules)?;
+    progress::set_kept(project, &lock, None)?;
+    Ok(newer)
+}
+
+/// Forgets what was set aside: the shipped code is what the learner wants. The backup stays.
+///
+/// # Errors
+/// The lab's folder cannot be written to.
+pub fn forget(project: &Project) -> Result<()> {
+    if Progress::read(&project.lab).kept.is_none() {
+        return Ok(());
+    }
+    let lock = modules::begin(project)?;
+    progress::set_kept(project, &lock, None)
+}
+
+/// Of these contents, those that are not what the stage began with.
+fn own<'a>(contents: &'a Contents, stage: &Stage) -> [Option<&'a [u8]>; 2] {
+    let sources = sources(stage);
+    std::array::from_fn(|at| contents[at].as_deref().filter(|content| *content != sources[at]))
+}
+
+/// What a backup holds, and what of it is the learner's own.
+fn contents(backup: &Backup) -> Result<(Contents, Contents)> {
+    let [workflow, activities] = LIVE.map(|path| read(&backup.folder.join(file_name(path))));
+    let all = [workflow?, activities?];
+    let stage = lab::stage(backup.stage());
+    let own = match stage {
+        Some(stage) => own(&all, stage).map(|own| own.map(<[u8]>::to_vec)),
+        None => all.clone(),
+    };
+    Ok((all, own))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use lab::STAGES;
+
+    use super::*;
+
+    fn checkout(name: &str) -> Project {
+        let root = std::env::temp_dir().join(format!("checkout-keep-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
+        let project = Project { lab: root.join(".lab"), root };
+        modules::enter(&project, &STAGES[0]).expect("there is nothing in the way");
+        project
+    }
+
+    fn live(project: &Project) -> [String; 2] {
+        LIVE.map(|path| fs::read_to_string(project.root.join(path)).expect("both modules are there"))
+    }
+
+    fn write(project: &Project, path: &str, content: &str) {
+        fs::write(project.root.join(path), content).expect("it can be written");
+    }
+
+    #[test]
+    fn what_was_set_aside_is_put_back_and_the_other_module_is_the_stages() {
+        let project = checkout("back");
+        assert!(set_aside(&project, &STAGES[1]).expect("it can be read").is_none(), "nothing was changed");
+        write(&project, lab::LIVE_WORKFLOW, "mine");
+        assert!(has_edit(&project).expect("it can be read"));
+        set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
+        modules::enter(&project, &STAGES[2]).expect("it can be entered");
+        assert!(!put_back(&project, &STAGES[2]).expect("it can be put back"));
+        assert_eq!(live(&project), ["mine", STAGES[2].activities.source]);
+        assert_eq!(Progress::read(&project.lab).kept, None);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_fix_that_is_the_shipped_one_to_the_byte_is_kept_as_well() {
+        let project = checkout("exact");
+        let fixed = STAGES[1].workflow.source;
+        write(&project, lab::LIVE_WORKFLOW, fixed);
+        assert!(would_replace_edit(&project, &STAGES[0]).expect("it can be read"));
+        assert!(!would_replace_edit(&project, &STAGES[1]).expect("it can be read"), "it is the same");
+        set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
+        modules::enter(&project, &STAGES[0]).expect("it can be entered");
+        put_back(&project, &STAGES[0]).expect("it can be put back");
+        assert_eq!(live(&project)[0], fixed);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_command_that_was_interrupted_is_finished_by_the_same_one() {
+        let project = checkout("again");
+        write(&project, lab::LIVE_WORKFLOW, "mine");
+        write(&project, lab::LIVE_ACTIVITIES, "also mine");
+        let first = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
+        modules::enter(&project, &STAGES[1]).expect("it can be entered");
+        // Killed here, or between the two modules: in either case nothing of it is lost.
+        for interrupted in [None, Some(lab::LIVE_WORKFLOW)] {
+            if let Some(path) = interrupted {
+                write(&project, path, "mine");
+            }
+            let again = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("it is pending");
+            assert_eq!(again, first);
+            modules::enter(&project, &STAGES[1]).expect("it can be entered");
+        }
+        put_back(&project, &STAGES[1]).expect("it can be put back");
+        assert_eq!(live(&project), ["mine", "also mine"]);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn what_was_saved_since_is_newer_and_stays() {
+        let project = checkout("newer");
+        write(&project, lab::LIVE_WORKFLOW, "mine");
+        let backup = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
+        modules::enter(&project, &STAGES[1]).expect("it can be entered");
+        write(&project, lab::LIVE_WORKFLOW, "newer");
+        assert!(put_back(&project, &STAGES[1]).expect("it can be put back"));
+        assert_eq!(live(&project)[0], "newer");
+        assert!(backups::list(&project).contains(&backup));
+        let lines = edit(&project).expect("it can be read").join("\n");
+        assert!(lines.contains("+newer") && lines.contains("as shipped with fix-workflow"), "{lines}");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+}

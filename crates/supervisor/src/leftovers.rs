@@ -1,0 +1,125 @@
+//! Transfers that are still in progress from earlier stages, and stuck: the stage that is entered does not need them, and its
+//! goals may wait for them in vain.
+
+use std::fmt;
+
+use anyhow::Result;
+use contract::Money;
+use lab::{Facts, Milestone, Stage, Transfer};
+use lab_client::{
+    bank::Bank,
+    http::encode,
+    stuck,
+    temporal::{Run, Server},
+};
+use serde_json::{Value, json};
+
+/// What is recorded as the reason for a termination.
+const REASON: &str = "left over from an earlier stage of the lab";
+
+/// A transfer that is left over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    run: Run,
+    /// What it is stuck on.
+    what: String,
+    /// The attempt that is made or comes next.
+    attempt: u64,
+    /// What the bank has withdrawn for it and neither deposited nor given back, and from which account.
+    withdrawn: Option<(Money, String)>,
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} fails, attempt {}", self.run.workflow_id, self.what, self.attempt)?;
+        match &self.withdrawn {
+            None => Ok(()),
+            Some((amount, account)) => write!(
+                f,
+                "; {amount} is withdrawn from {account} and not deposited: once it is terminated, no account has that money"
+            ),
+        }
+    }
+}
+
+impl Leftover {
+    /// For a program.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "workflow_id": self.run.workflow_id,
+            "run_id": self.run.run_id,
+            "stuck_on": self.what,
+            "attempt": self.attempt,
+            "withdrawn": self.withdrawn.as_ref().map(|(amount, _)| amount.to_string()),
+        })
+    }
+
+    /// Its Workflow Id.
+    pub fn workflow_id(&self) -> &str {
+        &self.run.workflow_id
+    }
+
+    /// Terminates it. Returns whether it was still in progress.
+    pub(crate) fn terminate(&self, server: &Server) -> Result<bool> {
+        server.terminate(&self.run, REASON)
+    }
+}
+
+/// The transfers that are stuck and not what this stage begins with. Those that only wait for an outage to end are not
+/// left over: entering a stage ends it. On a service that others use, only those of this learner's Task Queue count.
+pub(crate) fn find(
+    server: &Server,
+    bank: &Bank,
+    stage: &Stage,
+    learner: Option<&str>,
+    transfers: impl FnOnce() -> Result<Vec<Transfer>>,
+) -> Result<Vec<Leftover>> {
+    let stuck = stuck::find(server, usize::MAX)?.stuck;
+    if stuck.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outage = bank.outage()?;
+    let transfers = transfers()?;
+    let mut found: Vec<Leftover> = Vec::new();
+    for stuck in stuck {
+        let is_it = |transfer: &&Transfer| transfer.last().run_id == stuck.run.run_id;
+        let Some(transfer) = transfers.iter().find(is_it) else { continue };
+        let is_held = outage.deposits && Milestone::HeldAtDeposit.is_reached(transfer)
+            || outage.withdrawals && Milestone::FailsToWithdraw.is_reached(transfer);
+        let is_known = found.iter().any(|known| known.run == stuck.run);
+        if is_known || is_held || !is_this_labs(transfer, learner) || is_needed(stage, transfer) {
+            continue;
+        }
+        let withdrawn = withdrawn(bank, &transfer.original_run)?;
+        found.push(Leftover { what: stuck.what(), attempt: stuck.attempt, run: stuck.run, withdrawn });
+    }
+    Ok(found)
+}
+
+/// Whether the stage begins with transfers like this one, or shows its failure on it.
+fn is_needed(stage: &Stage, transfer: &Transfer) -> bool {
+    let milestones = stage.precondition.map(|precondition| precondition.milestone);
+    milestones.into_iter().chain(stage.failure()).any(|milestone| milestone.is_reached(transfer))
+}
+
+fn is_this_labs(transfer: &Transfer, learner: Option<&str>) -> bool {
+    let own = contract::task_queue(learner);
+    let started = transfer.last().events().find(|event| event.is("WorkflowExecutionStarted"));
+    started.is_some_and(|started| started.attributes()["taskQueue"]["name"] == *own)
+}
+
+fn withdrawn(bank: &Bank, original_run: &str) -> Result<Option<(Money, String)>> {
+    let page = bank.entries(&format!("transfer={}", encode(original_run)))?;
+    let entries = page["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let entries = Facts::new(Vec::new(), entries, String::new(), Vec::new()).entries;
+    let taken = entries.iter().find(|entry| entry.kind == "withdraw");
+    let left: i64 = entries
+        .iter()
+        .map(|entry| match &*entry.kind {
+            "withdraw" => entry.amount.cents(),
+            "deposit" | "refund" => -entry.amount.cents(),
+            _ => 0,
+        })
+        .sum();
+    Ok(taken.filter(|_| left > 0).map(|taken| (Money::from_cents(left), taken.account.clone())))
+}

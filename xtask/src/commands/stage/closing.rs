@@ -1,0 +1,76 @@
+//! What `stage` prints at its end, and diffs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lab::Stage;
+use serde_json::json;
+
+use checkout::{backups::Backup, project::Project};
+use lab_client::state::State;
+use supervisor::preparation;
+use terminal::{bold, green, red, stdoutln};
+
+/// Prints the lines of a diff.
+pub(super) fn print_diff(lines: &[String]) {
+    for line in lines {
+        stdoutln!("{}", coloured(line));
+    }
+}
+
+/// A line of a diff, in the usual colours.
+fn coloured(line: &str) -> String {
+    match line.as_bytes().first() {
+        _ if line.starts_with("+++") || line.starts_with("---") => bold(line),
+        Some(b'+') => green(line),
+        Some(b'-') => red(line),
+        _ => line.to_owned(),
+    }
+}
+
+/// Has a running lab use what is in place now, and says what to look at.
+pub(super) fn finish(
+    stage: &Stage,
+    saved: Option<&Backup>,
+    running: Option<&State>,
+    project: &Project,
+    as_json: bool,
+) -> Result<ExitCode> {
+    if let Some(state) = running {
+        preparation::rebuild(project, state, as_json)?;
+    }
+    if as_json {
+        let saved = saved.map(Backup::to_json);
+        stdoutln!(
+            "{}",
+            json!({
+                "stage": stage.name,
+                "number": stage.number(),
+                "title": stage.title(),
+                "saved": saved,
+                "worker_restarted": running.is_some(),
+            })
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_look(stage);
+    if running.is_none() {
+        stdoutln!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
+        if stage.precondition.is_some() || stage.starts > 0 {
+            stdoutln!(
+                "then enter the stage again, for the transfers it begins with: cargo xtask stage {} --keep",
+                stage.name
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the stage's title, and what to look at.
+pub(super) fn print_look(stage: &Stage) {
+    stdoutln!("{} {}", bold("stage"), stage.heading());
+    for paragraph in stage.look {
+        stdoutln!("  {paragraph}");
+    }
+    stdoutln!("  Read {}. Your progress: cargo xtask check. Stuck? cargo xtask hint", stage.text.file);
+}

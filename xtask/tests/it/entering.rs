@@ -1,0 +1,198 @@
+//! Entering a stage without losing a learner's code, an edit saved meanwhile, or money in transfers from earlier stages.
+
+use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
+use nix::sys::signal::Signal;
+
+use crate::{
+    fake_lab::{FakeLab, NO_RUST, Place},
+    held::{Running, signal},
+    support::eventually,
+};
+
+/// Code of the learner's that lets transfers go on.
+const MINE: &str = "// my fix";
+
+/// The lines that say what was done, but for ids and times.
+fn assert_no_line_twice(text: &str) {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("building and")).collect();
+    for (at, line) in lines.iter().enumerate() {
+        assert!(!lines[..at].contains(line), "{line:?} twice in {text}");
+    }
+}
+
+#[test]
+fn a_stage_says_what_it_will_do_then_what_it_does_and_nothing_twice() {
+    let lab = FakeLab::start("plan");
+    let entered = lab.checkout.run(&["stage", "fix-workflow"]);
+    assert_eq!(entered.code, Some(0), "{entered:#?}");
+    let said = &entered.stderr;
+    assert!(
+        said.starts_with("plan: 1. with the code of jerry: start 1 transfer, and wait until it is stuck\n"),
+        "{said}"
+    );
+    assert!(said.contains("\n      2. put the code of fix-workflow in place and build it\n"), "{said}");
+    assert_no_line_twice(said);
+    assert!(entered.stdout.contains("stage 2: A bug in an Activity (fix-workflow)"), "{}", entered.stdout);
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, STAGES[1].activities.source]);
+    // A lab without an edit has nothing to keep.
+    assert_eq!(lab.checkout.run(&["stage", "restore", "--json"]).json()["backups"], serde_json::json!([]));
+}
+
+#[test]
+fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code_runs_again() {
+    for (stage, builds) in [("jerry", 2), ("fix-workflow", 3)] {
+        let lab = FakeLab::start(&format!("keep-{stage}"));
+        lab.checkout.write(LIVE_WORKFLOW, MINE);
+        lab.checkout.write(LIVE_ACTIVITIES, MINE);
+        let entered = lab.checkout.run(&["stage", stage, "--keep", "--json"]).json();
+        assert_eq!((&entered["kept"], &entered["build_failed"]), (&true.into(), &false.into()), "{entered}");
+        assert_eq!(lab.live(), [MINE, MINE]);
+        let world = lab.world();
+        assert_eq!((world.builds, &world.built), (builds, &[MINE.to_owned(), MINE.to_owned()]));
+        let [transfer] = &world.transfers[..] else { panic!("{:?}", world.transfers) };
+        assert_eq!(transfer.place, Place::Completed);
+        assert_eq!(transfer.has_failed_to_withdraw, stage == "fix-workflow");
+        assert_eq!(lab.progress().stage.name, stage);
+        assert_eq!(lab.progress().kept, None);
+    }
+}
+
+#[test]
+fn a_fix_that_is_the_shipped_one_to_the_byte_is_no_less_the_learners() {
+    let lab = FakeLab::start("keep-exact");
+    lab.checkout.write(LIVE_WORKFLOW, STAGES[1].workflow.source);
+    lab.checkout.run(&["stage", "jerry", "--keep"]).ok();
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, STAGES[0].activities.source]);
+}
+
+#[test]
+fn without_keep_and_without_a_terminal_the_edit_is_saved_and_the_shipped_code_is_used() {
+    let lab = FakeLab::start("shipped");
+    lab.checkout.write(LIVE_WORKFLOW, MINE);
+    let entered = lab.checkout.run(&["stage", "jerry"]);
+    assert!(entered.stderr.contains("your changes are saved in .lab/backup/"), "{entered:#?}");
+    assert_eq!(lab.live(), [STAGES[0].workflow.source, STAGES[0].activities.source]);
+}
+
+#[test]
+fn wherever_keeping_is_killed_the_same_command_finishes_it() {
+    for at in 1..=3 {
+        let lab = FakeLab::start(&format!("keep-killed-{at}"));
+        let checkout = &lab.checkout;
+        checkout.write(LIVE_WORKFLOW, MINE);
+        checkout.write(LIVE_ACTIVITIES, MINE);
+        let hold = format!("build-{at}");
+        checkout.hold(&hold);
+        // For what the command prints.
+        checkout.write("target/there", "");
+        let mut command =
+            Running::start(checkout, checkout.xtask(&["stage", "fix-workflow", "--keep"]), "keep");
+        checkout.wait_for_held(&hold);
+        assert!(signal(command.child.id(), Signal::SIGKILL));
+        command.wait("it was killed");
+        checkout.let_go();
+        eventually("that build is over", || !checkout.path(&format!("hold/{hold}")).exists());
+        // Also without the flag, as after an answer on a terminal.
+        let flags: &[&str] =
+            if at == 2 { &["stage", "fix-workflow"] } else { &["stage", "fix-workflow", "--keep"] };
+        checkout.run(flags).ok();
+        assert_eq!(lab.live(), [MINE, MINE], "killed at build {at}");
+        assert_eq!(lab.progress().kept, None);
+        let world = lab.world();
+        assert_eq!(world.built, [MINE, MINE]);
+        assert!(world.transfers.iter().any(|transfer| transfer.has_failed_to_withdraw));
+    }
+}
+
+#[test]
+fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_failure_was_seen() {
+    // While the code of the stage before is built, and while its own is.
+    for at in [1, 2] {
+        let lab = FakeLab::start(&format!("saved-{at}"));
+        lab.world().saves = vec![(at, LIVE_ACTIVITIES, MINE)];
+        // So that the code of the stage before has to be built, too.
+        lab.checkout.write(LIVE_WORKFLOW, "// an edit that is replaced");
+        let entered = lab.checkout.run(&["stage", "fix-workflow"]);
+        assert_eq!(entered.code, Some(0), "{entered:#?}");
+        assert!(
+            entered.stderr.contains("you saved an edit while the stage was being entered"),
+            "{entered:#?}"
+        );
+        assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE], "saved during build {at}");
+        let of_the_stage = lab.progress().transfers;
+        let world = lab.world();
+        let seen =
+            |id: &String| world.transfers.iter().any(|one| one.id == *id && one.has_failed_to_withdraw);
+        assert!(of_the_stage.iter().any(seen), "saved during build {at}: {:?}", world.transfers);
+    }
+}
+
+#[test]
+fn kept_code_that_does_not_compile_stays_in_place_while_the_shipped_code_runs() {
+    let lab = FakeLab::start("keep-no-rust");
+    lab.checkout.write(LIVE_WORKFLOW, NO_RUST);
+    let error = lab.checkout.run(&["stage", "jerry", "--keep"]).fails_with(1);
+    assert!(
+        error.contains("your code does not compile, so the worker runs the shipped code of jerry"),
+        "{error}"
+    );
+    assert_eq!(lab.live()[0], NO_RUST);
+    assert_eq!(lab.world().built[0], STAGES[0].workflow.source);
+}
+
+#[test]
+fn transfers_from_earlier_stages_are_named_and_terminated_only_if_that_is_asked_for() {
+    let lab = FakeLab::start("leftovers");
+    lab.world().start("left", Place::Deposit);
+    let entered = lab.checkout.run(&["stage", "jerry"]);
+    assert_eq!(entered.code, Some(0), "{entered:#?}");
+    let line =
+        "  left: the Activity deposit fails, attempt 3; 5.00 is withdrawn from account_C and not deposited";
+    assert!(entered.stderr.contains(line), "{entered:#?}");
+    assert!(entered.stderr.contains("cargo xtask stage jerry --keep --clean"), "{entered:#?}");
+    assert_eq!(lab.world().transfers[0].place, Place::Deposit);
+    let listed = lab.checkout.run(&["stage", "jerry", "--json"]).json();
+    assert_eq!(listed["leftovers"][0]["workflow_id"], "left");
+
+    let cleaned = lab.checkout.run(&["stage", "jerry", "--clean", "--json"]).json();
+    assert_eq!(cleaned["terminated"], serde_json::json!(["left"]));
+    assert_eq!(lab.world().transfers[0].place, Place::Terminated);
+}
+
+#[test]
+fn a_transfer_that_the_stage_begins_with_is_not_left_over() {
+    let lab = FakeLab::start("no-leftovers");
+    lab.world().start("stuck", Place::Task);
+    let entered = lab.checkout.run(&["stage", "fix-workflow", "--json"]).json();
+    assert_eq!(entered["leftovers"], serde_json::json!([]));
+    assert_eq!(entered["transfers"], serde_json::json!(["stuck"]));
+}
+
+#[test]
+fn a_stage_that_is_left_with_its_goals_reached_is_listed_as_done_until_a_reset() {
+    let lab = FakeLab::start("done");
+    lab.world().start("first", Place::Task);
+    // It has gone on under code that works.
+    lab.checkout.write(LIVE_WORKFLOW, MINE);
+    lab.checkout.run(&["stage", "jerry", "--keep"]).ok();
+    lab.checkout.run(&["check"]).ok();
+    let listed = || lab.checkout.run(&["stage"]).ok();
+    let line = |number: &str| listed().lines().find(|line| line[2..].starts_with(number)).map(str::to_owned);
+    assert_eq!(
+        line("1").as_deref().map(|line| (line.starts_with("* 1  jerry "), line.ends_with("  done"))),
+        Some((true, true))
+    );
+    lab.checkout.run(&["stage", "fix-workflow"]).ok();
+    assert!(
+        line("1").is_some_and(|line| line.starts_with("  1  jerry ") && line.ends_with("  done")),
+        "{}",
+        listed()
+    );
+    assert!(
+        line("2").is_some_and(|line| line.starts_with("* 2  fix-workflow ") && !line.ends_with("done")),
+        "{}",
+        listed()
+    );
+    let json = lab.checkout.run(&["stage", "--json"]).json();
+    assert_eq!((&json["stages"][0]["done"], &json["stages"][1]["done"]), (&true.into(), &false.into()));
+}
