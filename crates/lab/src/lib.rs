@@ -22,7 +22,7 @@ pub use goal::{Evidence, Goal, Next, Verdict};
 pub use invariants::{Wrong, money, wrong};
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, stage};
-pub use text::{Block, Command, Text, blocks, hints};
+pub use text::{Block, Command, Text, WITHOUT_TEMPORAL, blocks, hints};
 pub use variant::Variant;
 
 /// The Workflow module that a learner edits, relative to the project's folder.

@@ -32,6 +32,8 @@ pub enum Request {
     Empty,
     /// Enter this stage as `cargo xtask stage` does, for the page.
     Enter(String),
+    /// Run the transfer without Temporal, for the page.
+    WithoutTemporal,
 }
 
 impl Request {
@@ -43,6 +45,7 @@ impl Request {
             Request::Rebuild => json!({ "request": "rebuild" }),
             Request::Empty => json!({ "request": "empty" }),
             Request::Enter(stage) => json!({ "request": "enter", "stage": stage }),
+            Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
 
@@ -54,6 +57,7 @@ impl Request {
             "rebuild" => Request::Rebuild,
             "empty" => Request::Empty,
             "enter" => Request::Enter(value["stage"].as_str()?.to_owned()),
+            "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })
     }

@@ -37,6 +37,7 @@ use checkout::project::Project;
 /// What is missing of the stages: of each row, and of the files that belong to rows.
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = stages::rows(STAGES);
+    complaints.extend(stages::without_commands(&lab::WITHOUT_TEMPORAL));
     complaints.extend(stages::files(STAGES, project)?);
     complaints.extend(order::rows(STAGES));
     complaints.extend(order::sources(STAGES, &project.root)?);

@@ -49,4 +49,5 @@ mod slow {
     mod story;
     #[cfg(target_os = "linux")]
     mod strangers;
+    mod without_temporal;
 }
