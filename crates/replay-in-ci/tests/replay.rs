@@ -1,9 +1,10 @@
 //! Replays exported Event Histories with this project's Workflow: a change that breaks Workflows in progress fails here, before
-//! it is deployed.
+//! it is deployed. Replayed are the Workflow Tasks that completed; whether code gets a stuck Workflow past a failing task, it does
+//! not tell. `crates/transfer-kit/src/replay.rs` does that too.
 //!
 //! To use it in a project of yours:
 //!
-//! 1. copy `build.rs`, `export-histories.sh` and this file, and the dependencies of their part of `Cargo.toml`;
+//! 1. copy `build.rs`, `export-histories.sh` and this file, and the dependencies that `Cargo.toml` has for them;
 //! 2. name your Workflow below, and its type where `replay.yml` calls the script;
 //! 3. copy `replay.yml` to `.github/workflows`.
 //!
