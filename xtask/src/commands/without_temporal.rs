@@ -15,9 +15,7 @@ const SOURCE: &str = "crates/plain-transfer/src/main.rs";
 
 pub(crate) fn command() -> Command {
     Command::new("without-temporal")
-        .about(
-            "Runs the transfer as a plain program, kills it halfway and runs it again, on a bank of its own",
-        )
+        .about("Runs the transfer as a plain program without Temporal, kills it halfway, and runs it again")
         .arg(json_flag())
         .after_help(example(&["cargo xtask without-temporal"]))
 }
