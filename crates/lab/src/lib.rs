@@ -25,7 +25,7 @@ pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, activities_variants, stage, workflow_variants};
-pub use text::{Block, Command, Text, blocks, hints};
+pub use text::{Block, Command, Text, WITHOUT_TEMPORAL, blocks, hints};
 pub use variant::Variant;
 
 /// The Workflow module that a learner edits, relative to the project's folder.

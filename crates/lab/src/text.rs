@@ -16,6 +16,10 @@ pub struct Text {
     pub source: &'static str,
 }
 
+/// The text before the first stage. It belongs to no stage, so it has no goals and no hints.
+pub const WITHOUT_TEMPORAL: Text =
+    Text { file: "lab/00-without-temporal.md", source: include_str!("../../../lab/00-without-temporal.md") };
+
 /// A part of a text that a program can act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use supervisor::{
-    build::STAGE_WORKER,
+    build::{PLAIN_TRANSFER, STAGE_WORKER},
     executables::Executables,
     services::{self, WORKER},
 };
@@ -38,7 +38,7 @@ pub(crate) fn install(folder: &Path, executables: &Executables) -> io::Result<()
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
 }
 
-/// What cargo would say after a build: where each executable of a lab is.
+/// What cargo would say after a build: where each executable is that a text runs.
 fn messages(executables: &Executables) -> String {
     let message = |name: &str| {
         let built = if name == WORKER { STAGE_WORKER } else { name };
@@ -47,7 +47,7 @@ fn messages(executables: &Executables) -> String {
             json!({ "reason": "compiler-artifact", "target": { "name": name }, "executable": executable });
         format!("{message}\n")
     };
-    services::all_binaries().into_iter().map(message).collect()
+    services::all_binaries().into_iter().chain([PLAIN_TRANSFER]).map(message).collect()
 }
 
 #[cfg(test)]

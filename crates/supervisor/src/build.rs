@@ -17,7 +17,7 @@ use crate::{
     executables::Executables,
     logs,
     process::{self, Ending, Identity},
-    services::{self, WORKER},
+    services::{self, ACCOUNT_API, WORKER},
 };
 use checkout::project::Project;
 
@@ -30,9 +30,11 @@ const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xta
 
 /// The worker of a shadow: it runs the variants of which the live modules are copies.
 pub const STAGE_WORKER: &str = "stage_worker";
-/// What a lab runs, with the worker that has every stage's modules in place of the learner's.
+/// The transfer as a plain program, without Temporal.
+pub const PLAIN_TRANSFER: &str = "plain-transfer";
+/// What a lab runs, with the worker that has every stage's modules in place of the learner's; and what the texts run besides.
 pub fn binaries_for_play() -> Vec<&'static str> {
-    let all = services::all_binaries().into_iter();
+    let all = services::all_binaries().into_iter().chain([PLAIN_TRANSFER]);
     all.map(|name| if name == WORKER { STAGE_WORKER } else { name }).collect()
 }
 
@@ -96,6 +98,22 @@ pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
     }
     let built = finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)?;
     built.get(package).with_context(|| format!("cargo built no program {package}"))
+}
+
+/// Builds the transfer as a plain program and a bank for it, with the features that they have in a lab, and tells where they are.
+///
+/// # Errors
+/// The build fails; cargo has said why.
+pub fn build_plain_transfer(project: &Project, output: Output) -> Result<Executables> {
+    let mut command = cargo_build(project, &[ACCOUNT_API, PLAIN_TRANSFER]);
+    command.args(["--package", PLAIN_TRANSFER]);
+    if output == Output::Log {
+        command = process::tied(&command);
+        command.stderr(logs::open(project, logs::BUILD)?);
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?;
+    let _tie = child.stdin.take();
+    finish(child)
 }
 
 /// A lab's build in a process group of its own, so that a stop can end the compilers too. It waits until

@@ -38,6 +38,8 @@ pub enum Request {
         /// What becomes of the learner's code, and of transfers that are left over.
         choice: Choice,
     },
+    /// Run the transfer without Temporal, for the page.
+    WithoutTemporal,
 }
 
 impl Request {
@@ -51,6 +53,7 @@ impl Request {
             Request::Enter { stage, choice } => {
                 json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
             }
+            Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
 
@@ -65,6 +68,7 @@ impl Request {
                 stage: value["stage"].as_str()?.to_owned(),
                 choice: Choice { keep: value["keep"] == true, clean: value["clean"] == true },
             },
+            "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })
     }

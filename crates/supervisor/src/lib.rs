@@ -27,3 +27,4 @@ pub mod supervise;
 pub mod temporal_cli;
 pub mod toolchain;
 mod transfer_watch;
+pub mod without_temporal;

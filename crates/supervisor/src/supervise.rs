@@ -42,7 +42,7 @@ use crate::{
     services::{self, SERVICES, Service, Setup},
     signals, source_watch,
     stage_entry::StageEntry,
-    temporal_cli,
+    temporal_cli, without_temporal,
 };
 use checkout::{progress, project::Project, stage_lock::StageLock, state};
 use lab_client::state::State;
@@ -425,7 +425,7 @@ impl Supervisor {
         }
         match request {
             // Handled before it comes here.
-            Request::Status | Request::Stop => {}
+            Request::Status | Request::Stop | Request::WithoutTemporal => {}
             Request::Restart(name) => {
                 let mut chosen: Vec<usize> = (0..self.services.len())
                     .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
@@ -916,14 +916,19 @@ impl Supervisor {
 
     fn serve_control(&self, listener: TcpListener) {
         let (snapshot, events) = (Arc::clone(&self.snapshot), self.events.clone());
-        control::serve(listener, self.state.token.clone(), move |request, reply| {
-            if request == Request::Status {
+        let project = self.setup.project.clone();
+        control::serve(listener, self.state.token.clone(), move |request, reply| match request {
+            Request::Status => {
                 let status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let _ = reply.send(Ok(status));
-            } else {
-                // Without a loop to take it, the reply is dropped, and that is an answer too.
-                let _ = events.send(Event::Request(request, reply));
             }
+            // The lab has no part in it.
+            Request::WithoutTemporal => {
+                let runs = without_temporal::run(&project, Output::Log);
+                let _ = reply.send(runs.map(|runs| runs.to_json()).map_err(|error| format!("{error:#}")));
+            }
+            // Without a loop to take it, the reply is dropped, and that is an answer too.
+            request => drop(events.send(Event::Request(request, reply))),
         });
     }
 

@@ -14,6 +14,7 @@ mod order;
 mod readme;
 mod routes;
 mod scripts;
+mod snippets;
 mod stages;
 
 use std::{fs, path::Path};
@@ -37,6 +38,7 @@ use checkout::project::Project;
 /// What is missing of the stages: of each row, and of the files that belong to rows.
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = stages::rows(STAGES);
+    complaints.extend(stages::without_commands(&lab::WITHOUT_TEMPORAL));
     complaints.extend(stages::files(STAGES, project)?);
     complaints.extend(order::rows(STAGES));
     complaints.extend(order::sources(STAGES, &project.root)?);
@@ -54,8 +56,8 @@ pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes, stages, and the
-/// tables of the README.
+/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes, stages, code that is
+/// not compiled, and the tables of the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -72,6 +74,7 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     complaints.extend(order::texts(STAGES, &files)?);
     complaints.extend(readme::commands(&files, command_line));
     complaints.extend(readme::stages(STAGES, &files));
+    complaints.extend(snippets::check(&files, &project.root)?);
     let scripts = scripts(&project.root)?;
     complaints.extend(scripts.iter().flat_map(|script| scripts::check(script, command_line)));
     let routes = Routes::read(&project.root)?;

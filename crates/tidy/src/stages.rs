@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result};
-use lab::{Block, STAGES, Stage};
+use lab::{Block, STAGES, Stage, Text};
 use regex_lite::Regex;
 
 use crate::{complaint::Complaint, folder::names, order::TABLE};
@@ -24,19 +24,12 @@ fn row(stage: &Stage) -> Vec<Complaint> {
     let mut complain = |file: &str, what: String, to_do: &str| {
         complaints.push(Complaint::of_file(file, what, to_do));
     };
-    let blocks = text.blocks();
-    let commands =
-        blocks.iter().filter(|block| matches!(block, Block::Commands(commands) if !commands.is_empty()));
-    if commands.count() == 0 {
-        let what = "it has no command, so nothing plays it".to_owned();
-        complain(text.file, what, "write what to type into a ```console block, each command after a `$ `");
-    }
     let hints = text.hints().len();
     if hints < HINTS {
         let what = format!("it has {hints} hints, and a learner needs {HINTS} or more");
         complain(text.file, what, "end it with a `## Hints`, a numbered list from a vague one to the line");
     }
-    if blocks.contains(&Block::Fix) && stage.fixed_by.is_none() {
+    if text.blocks().contains(&Block::Fix) && stage.fixed_by.is_none() {
         let what = format!("it has the code fixed, and no stage has the fix of {}", stage.name);
         complain(text.file, what, &format!("name that stage as its fixed_by in {TABLE}"));
     }
@@ -44,7 +37,16 @@ fn row(stage: &Stage) -> Vec<Complaint> {
         let what = format!("{} has no goals, so nothing tells whether it is reached", stage.name);
         complain(TABLE, what, "give its row the goals of a file in crates/lab/src/goals");
     }
+    complaints.extend(without_commands(text));
     complaints
+}
+
+/// A text in which there is nothing to type.
+pub(super) fn without_commands(text: &Text) -> Option<Complaint> {
+    let is_played = |block: &Block| matches!(block, Block::Commands(commands) if !commands.is_empty());
+    let to_do = "write what to type into a ```console block, each command after a `$ `";
+    let complaint = || Complaint::of_file(text.file, "it has no command, so nothing plays it", to_do);
+    (!text.blocks().iter().any(is_played)).then(complaint)
 }
 
 /// What of the files belongs to no row, and what of the rows has no file.
@@ -52,7 +54,8 @@ pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint
     let mut complaints = Vec::new();
     for name in names(&project.root.join("lab"), "md")? {
         let file = format!("lab/{name}");
-        if !stages.iter().any(|stage| stage.text.file == file) {
+        let is_introduction = file == lab::WITHOUT_TEMPORAL.file;
+        if !is_introduction && !stages.iter().any(|stage| stage.text.file == file) {
             let to_do = format!("give it a row in {TABLE}, or delete it");
             complaints.push(Complaint::of_file(file, "it is the text of no stage", to_do));
         }
@@ -155,6 +158,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it can be made");
             fs::write(path, content).expect("it can be written");
         };
+        write(lab::WITHOUT_TEMPORAL.file, "");
         write("lab/01-first.md", "");
         write("lab/09-forgotten.md", "");
         write("crates/stages/src/workflow/jerry.rs", "");

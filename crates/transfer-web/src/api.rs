@@ -43,7 +43,7 @@ const TURN: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, by the paths that openapi.json has.
-fn api() -> [(&'static str, MethodRouter<Watched>); 13] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -56,6 +56,7 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 13] {
         ("/api/outage", get(outage).post(set_outage)),
         ("/api/reset", post(reset)),
         ("/api/stage", get(stages).post(enter_stage)),
+        ("/api/without-temporal", post(without_temporal)),
         ("/api/events", get(events)),
         ("/openapi.json", get(openapi)),
     ]
@@ -220,6 +221,10 @@ async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
         return Err(Failure::bad_request(format!("name must be one of {}", names.join(", "))));
     };
     ask(move || orders::enter_stage(&watched, stage).map(Json)).await
+}
+
+async fn without_temporal(State(watched): State<Watched>) -> Answer {
+    ask(move || orders::without_temporal(&watched).map(Json)).await
 }
 
 async fn openapi() -> impl IntoResponse {

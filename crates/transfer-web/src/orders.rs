@@ -126,6 +126,18 @@ pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value
     })
 }
 
+/// Has the supervisor run the transfer without Temporal, as `cargo xtask without-temporal` does.
+pub(crate) fn without_temporal(watched: &Watched) -> Result<Value, Failure> {
+    let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
+        let error = "the page runs without a lab; type: cargo xtask without-temporal";
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
+    };
+    supervisor.exchange(json!({ "request": "without-temporal" }), None).map_err(|error| {
+        let error = format!("it did not run: {error:#}; type: cargo xtask without-temporal");
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    })
+}
+
 /// Ends every transfer that is under way, and then has the bank begin anew.
 pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
     let ended = end_all(watched).map_err(|error| temporal_down(&error))?;

@@ -27,7 +27,7 @@ const ASSETS: &[(&str, &str)] = assets! {
     "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
     "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
     "outside.js" "pill.js" "row.js" "stages.js" "status.js" "steps.js" "store.js"
-    "stream.js" "switches.js" "time.js" "transfers.js"
+    "stream.js" "switches.js" "time.js" "transfers.js" "without.js"
 };
 
 /// What a browser may do with the page: ask this service, and nobody else.

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use lab::{STAGES, Stage};
+use lab::{STAGES, Stage, WITHOUT_TEMPORAL};
 use serde_json::{Value, json};
 
 use checkout::project::Project;
@@ -66,14 +66,22 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let shadow = Shadow::make(project, "play", &executables, cli)?;
     let started = shadow.start(&remote_flags::words(arguments)).map(|()| begin.elapsed());
     let mut results = Vec::new();
-    for stage in stages.into_iter().take_while(|_| started.is_ok() && !shadow.is_interrupted()) {
+    let mut play = |name, follow: &dyn Fn() -> Result<(), Box<Failure>>| {
         let begin = Instant::now();
-        let failure = play::follow(&shadow, stage, results.is_empty()).err();
-        let result = Played { stage, took: begin.elapsed(), failure };
+        let result = Played { name, failure: follow().err(), took: begin.elapsed() };
         if !as_json && !shadow.is_interrupted() {
             report(&result);
         }
         results.push(result);
+    };
+    let goes_on = || started.is_ok() && !shadow.is_interrupted();
+    // The text before the first stage: `play --stage` leaves it out.
+    let introduction = (stages.len() == STAGES.len() && goes_on()).then_some(&WITHOUT_TEMPORAL);
+    if let Some(text) = introduction {
+        play("without-temporal", &|| play::follow_text(&shadow, text));
+    }
+    for (at, stage) in stages.into_iter().enumerate().take_while(|_| goes_on()) {
+        play(stage.name, &|| play::follow(&shadow, stage, at == 0).map(drop));
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
@@ -98,7 +106,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages, "folder": folder })
         );
     } else {
-        let count = results.len();
+        let count = results.len() - usize::from(introduction.is_some());
         let stages = if count == 1 { "stage" } else { "stages" };
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
         let (total, started) = (seconds(total), seconds(started));
@@ -109,7 +117,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 /// How a stage went.
 struct Played {
-    stage: &'static Stage,
+    /// The stage, or what the text that belongs to none is about.
+    name: &'static str,
     took: Duration,
     failure: Option<Box<Failure>>,
 }
@@ -129,7 +138,7 @@ impl Played {
             })
         });
         json!({
-            "name": self.stage.name,
+            "name": self.name,
             "ok": failure.is_none(),
             "seconds": self.took.as_secs_f64(),
             "failure": failure,
@@ -137,10 +146,10 @@ impl Played {
     }
 }
 
-fn report(Played { stage, took, failure }: &Played) {
+fn report(Played { name, took, failure }: &Played) {
     let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
     let mark = if failure.is_some() { "FAIL" } else { "ok" };
-    stdoutln!("{mark:<4} {:<width$}  {:>6}", stage.name, seconds(*took));
+    stdoutln!("{mark:<4} {name:<width$}  {:>6}", seconds(*took));
     let Some(failure) = failure else { return };
     let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
     stdoutln!("  {}{line}: {}", failure.file, failure.says);

@@ -16,6 +16,7 @@ mod stage;
 mod temporal;
 mod test;
 mod transfer;
+mod without_temporal;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ const COMMANDS: &[Row] = &[
     (hint::command, hint::run),
     (help_me::command, help_me::run),
     (reset::command, reset::run),
+    (without_temporal::command, without_temporal::run),
     (transfer::command, transfer::run),
     (retry::command, retry::run),
     (outage::command, outage::run),

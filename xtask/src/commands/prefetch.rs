@@ -8,7 +8,10 @@ use clap::{ArgMatches, Command};
 use super::test;
 use crate::{args::example, extra};
 use checkout::project::Project;
-use supervisor::{build, services, temporal_cli};
+use supervisor::{
+    build::{self, Output},
+    services, temporal_cli,
+};
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
@@ -30,6 +33,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(3, "a first build of the lab");
     build::build(project, &services::all_binaries())?;
     build::build(project, &["run_workflow"])?;
+    build::build_plain_transfer(project, Output::Terminal)?;
     build::build_for_play(project, &build::binaries_for_play())?;
     build::build_package(project, extra::PACKAGE)?;
     step(4, "a first build of the tests");

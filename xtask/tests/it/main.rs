@@ -59,4 +59,5 @@ mod slow {
     mod story;
     #[cfg(target_os = "linux")]
     mod strangers;
+    mod without_temporal;
 }

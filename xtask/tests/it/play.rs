@@ -37,6 +37,7 @@ impl Play {
 fn a_play_leaves_a_learners_lab_alone_and_nothing_behind() {
     let checkout = Checkout::new("play");
     checkout.write("crates/worker/src/bin/stage_worker.rs", include_str!("stand_in/worker.rs"));
+    checkout.write("crates/worker/src/bin/plain-transfer.rs", "fn main() {}");
     checkout.write(lab::LIVE_WORKFLOW, "// mine, and it need not compile");
     checkout.start();
     let mine = checkout.pids();

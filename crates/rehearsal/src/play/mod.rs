@@ -7,7 +7,7 @@ mod words;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use lab::{Block, Command, Stage};
+use lab::{Block, Command, Stage, Text};
 use serde_json::Value;
 
 pub use self::words::Typed;
@@ -68,7 +68,7 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
         match block {
             Block::Commands(commands) => {
                 for command in commands {
-                    follow_command(shadow, stage, command, &mut ids)?;
+                    follow_command(shadow, stage.text.file, command, &mut ids)?;
                 }
             }
             Block::Fix => fixed = Some(fix(shadow, stage)?),
@@ -81,6 +81,20 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
     Ok(fixed.map(|saved| saved.elapsed()))
 }
 
+/// Does what a text says that belongs to no stage, and compares: it has commands alone.
+pub fn follow_text(shadow: &Shadow, text: &Text) -> Result<(), Box<Failure>> {
+    let mut ids = Ids::default();
+    for block in text.blocks() {
+        let Block::Commands(commands) = block else {
+            return Err(failure(text.file, "it changes code, and belongs to no stage".to_owned()));
+        };
+        for command in &commands {
+            follow_command(shadow, text.file, command, &mut ids)?;
+        }
+    }
+    Ok(())
+}
+
 /// On a service that others share everything may take longer, above all where many rehearse on one machine.
 fn state_timeout(shadow: &Shadow) -> Duration {
     let is_shared = shadow.state().is_ok_and(|state| state.remote_service.is_some());
@@ -89,7 +103,10 @@ fn state_timeout(shadow: &Shadow) -> Duration {
 
 /// A failure that no line of the text stands for.
 fn about(stage: &Stage, says: String) -> Box<Failure> {
-    let file = stage.text.file;
+    failure(stage.text.file, says)
+}
+
+fn failure(file: &'static str, says: String) -> Box<Failure> {
     let (expected, printed) = Default::default();
     Box::new(Failure { file, line: None, typed: None, says, expected, printed, differ: None })
 }
@@ -106,10 +123,10 @@ fn enter(shadow: &Shadow, stage: &Stage) -> Followed {
 }
 
 /// Types a command; one that only tells how things are, until they are as the text says.
-fn follow_command(shadow: &Shadow, stage: &Stage, command: &Command, ids: &mut Ids) -> Followed {
+fn follow_command(shadow: &Shadow, file: &'static str, command: &Command, ids: &mut Ids) -> Followed {
     let failure = |ids: &Ids, says: String, printed: Vec<String>, differ: Option<(usize, usize)>| {
         Box::new(Failure {
-            file: stage.text.file,
+            file,
             line: Some(command.line),
             typed: Some(command.typed.clone()),
             says,

@@ -11,6 +11,7 @@ mod modules;
 mod process;
 mod replay;
 mod resets;
+mod snippets;
 mod story;
 mod versioning;
 

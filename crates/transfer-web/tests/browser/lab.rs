@@ -168,6 +168,7 @@ impl Supervisor {
                             permits.acquire().await.expect("it is never closed").forget();
                             entered(&path, question["stage"].as_str().unwrap_or_default())
                         }
+                        Some("without-temporal") => without_temporal(),
                         _ => said.lock().expect("nobody panics with it").clone(),
                     };
                     let _ = stream.write_all(format!("{answer}\n").as_bytes()).await;
@@ -189,6 +190,20 @@ fn entered(lab: &Path, stage: &str) -> Value {
         "saved": { "id": "2026-11-22-1" },
         "worker_restarted": true,
         "transfers": [],
+    })
+}
+
+/// What `cargo xtask without-temporal --json` reports.
+fn without_temporal() -> Value {
+    let moment = |when: &str, from: f64, to: f64, what: &str| json!({ "when": when, "balances": { "account_A": from, "account_B": to }, "what": what });
+    json!({
+        "title": "A plain Rust program moves 25.50 from account_A to account_B:",
+        "moments": [
+            moment("before", 1000.0, 500.0, ""),
+            moment("killed after the withdrawal", 974.5, 500.0, "25.50 is in no account"),
+            moment("run again", 949.0, 525.5, "withdrawn twice, deposited once"),
+        ],
+        "conclusion": "Nothing recorded where the first run stopped, so nobody knows that 25.50 is missing.",
     })
 }
 

@@ -11,6 +11,7 @@ mod quiet;
 mod story;
 mod webdriver;
 mod wire;
+mod without;
 
 /// What `cargo xtask test` leaves out: a lab and a browser for each. By `cargo xtask test --slow`.
 mod slow {

@@ -14,7 +14,7 @@ use crate::{
     support::{Folder, Lab, Service, endpoints, nowhere},
 };
 
-/// What stands in for a supervisor: it answers `status`, and `enter` for any stage but one, one line each way.
+/// What stands in for a supervisor: it answers `status`, `without-temporal`, and `enter` for any stage but one, one line each way.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
     port: u16,
@@ -42,6 +42,9 @@ impl Supervisor {
                         json!({ "error": "the build failed" })
                     }
                     (asked, stage) if asked == "enter" => json!({ "stage": stage, "saved": null }),
+                    (asked, _) if asked == "without-temporal" => {
+                        json!({ "title": "A program", "moments": [], "conclusion": "It is gone." })
+                    }
                     _ => panic!("{request}"),
                 };
                 // Who asked may have given up.
@@ -133,4 +136,22 @@ async fn a_stage_is_entered_by_the_supervisor_and_what_keeps_it_from_that_is_sai
     let answer = enter("../jerry").await;
     let (status, error) = answer.error();
     assert!(status == 400 && error.contains("jerry-adds-step"), "{error}");
+}
+
+#[tokio::test]
+async fn the_transfer_without_temporal_is_run_by_the_supervisor() {
+    let supervisor = Supervisor::start().await;
+    supervisor.says("running", "ok");
+    let folder = Folder::at("jerry");
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let service = Service::start(nowhere(), Some(folder)).await;
+    let web = &service.web;
+    let run = async || web.send(web.request("POST", "/api/without-temporal")).await;
+    let answer = run().await;
+    assert_eq!((answer.status, &answer.json["conclusion"]), (200, &json!("It is gone.")), "{}", answer.text);
+
+    supervisor.answers.abort();
+    let answer = run().await;
+    let (status, error) = answer.error();
+    assert!(status == 503 && error.contains("type: cargo xtask without-temporal"), "{error}");
 }

@@ -29,7 +29,8 @@ fn what_a_lab_and_a_rehearsal_run_is_not_compiled_once_more_for_the_tests() {
     let tests = compiled(&[&all[..], &["--edges", "no-build,no-proc-macro"]].concat());
     let package = |name| if name == TEMPORAL { "gateway" } else { name };
     let packages: Vec<_> = SERVICES.iter().flat_map(|&name| ["--package", package(name)]).collect();
-    for selection in [&packages[..], &all] {
+    let without_temporal = [&packages[..], &["--package", build::PLAIN_TRANSFER]].concat();
+    for selection in [&packages[..], &without_temporal, &all] {
         let lab = compiled(&[selection, &["--edges", "no-build,no-proc-macro,no-dev"]].concat());
         let in_both = |(package, _): &&(String, String)| lab.iter().any(|(other, _)| other == package);
         let others: Vec<_> = tests.iter().filter(in_both).filter(|entry| !lab.contains(*entry)).collect();

@@ -22,6 +22,13 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     assert!(found.len() > checkout.ports.len(), "{found:?}");
     assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
 
+    // The transfer without Temporal, from the page: it loses money, and none of the lab's.
+    let url = format!("http://127.0.0.1:{}/api/without-temporal", checkout.ports[3]);
+    let runs = minreq::post(url).with_timeout(300).send().expect("the page answers");
+    let runs: Value = serde_json::from_slice(runs.as_bytes()).expect("it is JSON");
+    assert_eq!(runs["missing"], 25.5, "{runs}");
+    assert_eq!(balances(&checkout), (1000.0, 500.0));
+
     // Jerry's division: the Workflow Task fails, and the failure names the learner's own file and line.
     let started = checkout.run(&["transfer", "account_A", "account_B", "25.50", "--json"]).json();
     let workflow_id = started["workflow_id"].as_str().expect("it has an id").to_owned();
