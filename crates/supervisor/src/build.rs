@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{self, BufRead, BufReader, IsTerminal, Read},
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -14,8 +14,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
+    compile_error::{self, CompileError, Shown},
     executables::Executables,
-    logs,
+    logs::{self, Timed},
     process::{self, Ending, Identity},
     services::{self, WORKER},
 };
@@ -23,8 +24,8 @@ use checkout::project::Project;
 
 /// How long a build has to end when it is interrupted.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// What is said of a build that does not work, where cargo has said the rest.
-pub const FAILED: &str = "the build failed";
+/// The error of a build that fails, where cargo has printed the rest.
+const FAILED: &str = "the build failed";
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -52,6 +53,34 @@ pub fn other_packages() -> Vec<&'static str> {
         .into_iter()
         .chain(COMMAND_LINE.iter().flat_map(|package| ["--exclude", package]))
         .collect()
+}
+
+/// What came of a build of a lab.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// What was built; of a build that failed, what does not depend on the code that does not compile.
+    pub executables: Executables,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a build failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Cargo reported it: the first compile error, if there is one.
+    Cargo(Option<CompileError>),
+    /// Cargo could not be run.
+    NoCargo(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Cargo(Some(error)) => write!(f, "{FAILED}: {error}"),
+            Failure::Cargo(None) => f.write_str(FAILED),
+            Failure::NoCargo(error) => f.write_str(error),
+        }
+    }
 }
 
 /// Where cargo's progress and the compiler's messages go.
@@ -102,28 +131,34 @@ pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
 /// a line is written to its standard input; see [`process::gated`].
 pub fn gated(project: &Project, binaries: &[&str], output: Output, supervisor: &Identity) -> Result<Child> {
     let mut cargo = cargo_build(project, binaries);
+    // So that code which does not compile keeps only its own program from being built.
+    cargo.arg("--keep-going");
+    if output == Output::Terminal {
+        compile_error::as_on_terminal(&mut cargo);
+    }
     process::mark(&mut cargo, supervisor);
     let mut gate = process::gated(&cargo);
-    gate.stdin(Stdio::piped()).stdout(Stdio::piped());
-    if output == Output::Log {
-        gate.stderr(logs::open(project, logs::BUILD)?);
-    }
+    gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     gate.spawn().context(NO_CARGO)
 }
 
 /// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
-pub fn finish_gated(mut child: Child) -> Result<Executables> {
-    // A compiler may hold the other end of it when cargo has gone.
+pub fn finish_gated(project: &Project, mut child: Child, output: Output) -> Result<Built> {
+    // A compiler may hold the other end of these when cargo has gone.
     let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let to: Box<dyn Write + Send> = match (output, logs::open(project, logs::BUILD)) {
+        (Output::Log, Ok(log)) => Box::new(Timed::new(log)),
+        // Also if there can be no log: the compiler's messages are for somebody.
+        _ => Box::new(io::stderr()),
+    };
+    let shown = child.stderr.take().map(|stderr| Shown::start(stderr, to));
     let status = child.wait().context("could not wait for cargo")?;
     if !process::group_is_empty(child.id()) {
         process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
     }
-    let executables = executables.and_then(|reader| reader.join().ok());
-    if !status.success() {
-        bail!(FAILED);
-    }
-    Ok(executables.unwrap_or_default())
+    let executables = executables.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    let error = shown.and_then(|shown| shown.error());
+    Ok(Built { executables, failure: (!status.success()).then_some(Failure::Cargo(error)) })
 }
 
 /// Waits for a build that has been started.
@@ -149,8 +184,8 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     command
 }
 
-/// Cargo takes for built what is older than its last build. Where the clock has gone back since then, that would be
-/// any edit: what cargo has noted of the packages in that future is taken away, and they are built once more.
+/// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
+/// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
 fn distrust_the_future(project: &Project) {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));

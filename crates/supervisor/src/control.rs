@@ -28,6 +28,8 @@ pub enum Request {
     Restart(Option<String>),
     /// Build, restart the worker, and answer when it is ready.
     Rebuild,
+    /// Deploy edits as they are saved, or not. The answer is whether one is waiting.
+    Watch(bool),
     /// End everything, empty the databases and start again.
     Empty,
     /// Enter this stage as `cargo xtask stage` does, for the page.
@@ -41,6 +43,7 @@ impl Request {
             Request::Stop => json!({ "request": "stop" }),
             Request::Restart(service) => json!({ "request": "restart", "service": service }),
             Request::Rebuild => json!({ "request": "rebuild" }),
+            Request::Watch(on) => json!({ "request": "watch", "on": on }),
             Request::Empty => json!({ "request": "empty" }),
             Request::Enter(stage) => json!({ "request": "enter", "stage": stage }),
         }
@@ -52,6 +55,7 @@ impl Request {
             "stop" => Request::Stop,
             "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
             "rebuild" => Request::Rebuild,
+            "watch" => Request::Watch(value["on"].as_bool()?),
             "empty" => Request::Empty,
             "enter" => Request::Enter(value["stage"].as_str()?.to_owned()),
             _ => return None,

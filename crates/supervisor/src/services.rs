@@ -16,6 +16,7 @@ use lab_client::{
 };
 
 use crate::{
+    ended_faults,
     executables::Executables,
     ports::{self, Ports},
 };
@@ -106,6 +107,11 @@ impl Service {
         }
     }
 
+    /// Whether it puts the time before its lines itself, as the Temporal server does.
+    pub fn has_timed_log(&self, setup: &Setup) -> bool {
+        self.program.binary(setup.remote_service.as_ref()).is_none()
+    }
+
     /// `host:port`, if it listens.
     pub fn address(&self, ports: &Ports) -> Option<String> {
         self.ports.first().map(|name| ports.address(name))
@@ -139,7 +145,7 @@ pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
 /// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 
-/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker leaves while its server listens.
+/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker can still reach its server while it stops.
 pub const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
@@ -177,6 +183,8 @@ pub const SERVICES: &[Service] = &[
                 setup.project.in_lab("bank.db").into(),
                 "--ready-file".into(),
                 setup.ready_file(ACCOUNT_API).into(),
+                "--faults-file".into(),
+                setup.project.in_lab(ended_faults::FILE).into(),
             ]
         },
         folder: |setup| &setup.project.root,
@@ -205,7 +213,7 @@ pub const SERVICES: &[Service] = &[
         arguments: transfer_web_arguments,
         folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
-        // It waits for nobody: a page that is open tells what is down.
+        // It needs no other service: the page says what is down.
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::TRANSFER_WEB))),
         grace: Duration::from_secs(5),

@@ -13,7 +13,7 @@ use lab_client::{
     bank::{Bank, Outage},
     progress::Progress,
     stuck::{self, Stuck},
-    supervisor::BuildState,
+    supervisor::is_deployed,
     temporal::Server,
 };
 use serde_json::{Value, json};
@@ -259,7 +259,7 @@ impl<'a> StageEntry<'a> {
     fn place(&self, stage: &'static Stage, entered: &mut Entered) -> Result<()> {
         self.let_settle()?;
         let running = modules::is_in_place(self.project, stage)
-            && BuildState::of(&control::ask(self.state, &Request::Status)?) == Some(BuildState::Ok);
+            && is_deployed(&control::ask(self.state, &Request::Status)?);
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be interrupted.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
                 .long("ready-file")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Written once the server tells that this worker polls"),
+                .help("Written once the server lists this worker as a poller"),
         )
         .get_matches();
     let ready_file = matches.get_one::<PathBuf>("ready-file");
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
         })
         .await?;
-        output::stdout_line(format_args!("worker has left"));
+        output::stdout_line(format_args!("worker stopped"));
         announced
     })
 }
