@@ -22,7 +22,7 @@ use crate::{
 };
 use checkout::project::Project;
 
-/// How long a build has to end when it is interrupted.
+/// The grace period of a build that is interrupted.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// The error of a build that fails, where cargo has printed the rest.
 const FAILED: &str = "the build failed";
@@ -92,7 +92,7 @@ pub enum Output {
     Log,
 }
 
-/// Builds these binaries of the packages that a lab runs, in front of the user, and tells where they are.
+/// Builds these binaries of the packages that a lab runs, in the user's terminal, and returns where they are.
 pub fn build(project: &Project, binaries: &[&str]) -> Result<Executables> {
     let mut command = cargo_build(project, binaries);
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
@@ -110,7 +110,7 @@ pub fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executable
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
 }
 
-/// Builds the program of this package of the project, in front of the user, and tells where it is.
+/// Builds the program of this package of the project, in the user's terminal, and returns where it is.
 ///
 /// # Errors
 /// The build fails; cargo has said why.
@@ -119,7 +119,7 @@ pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
     command
         .args(["--message-format=json-render-diagnostics", "--package", package])
         .current_dir(&project.root);
-    // Cargo's progress is for whoever waits at a terminal.
+    // Cargo's progress is for somebody at a terminal.
     if !io::stderr().is_terminal() {
         command.arg("--quiet");
     }
@@ -148,7 +148,7 @@ pub fn finish_gated(project: &Project, mut child: Child, output: Output) -> Resu
     let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
     let to: Box<dyn Write + Send> = match (output, logs::open(project, logs::BUILD)) {
         (Output::Log, Ok(log)) => Box::new(Timed::new(log)),
-        // Also if there can be no log: the compiler's messages are for somebody.
+        // Also if the log cannot be opened, so that the compiler's messages are not lost.
         _ => Box::new(io::stderr()),
     };
     let shown = child.stderr.take().map(|stderr| Shown::start(stderr, to));
@@ -219,18 +219,18 @@ pub fn cargo(subcommand: &str) -> Command {
 
 /// A call of [`cargo_program`].
 ///
-/// What `cargo run` told this program about itself is taken out of its environment: build scripts that
-/// look at it (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
-/// the Temporal SDK would be compiled anew.
+/// The variables that `cargo run` sets for this program are removed: build scripts that read them
+/// (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
+/// the Temporal SDK would be compiled again.
 pub fn bare_cargo() -> Command {
     let mut command = Command::new(cargo_program());
     for (name, _) in env::vars_os() {
-        let told_by_cargo_run = name.to_str().is_some_and(|name| {
+        let is_set_by_cargo_run = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_")
                 || name.starts_with("CARGO_MANIFEST_")
                 || name == "CARGO_PRIMARY_PACKAGE"
         });
-        if told_by_cargo_run {
+        if is_set_by_cargo_run {
             command.env_remove(name);
         }
     }

@@ -73,7 +73,7 @@ fn with_options(command: Command) -> Command {
                 .long(flag)
                 .value_name("PORT")
                 .value_parser(value_parser!(u16).range(1..))
-                .help(format!("Where to have {}{default}", row.what)),
+                .help(format!("The port of {}{default}", row.what)),
         )
     };
     remote_flags::with_flags(command)
@@ -155,14 +155,14 @@ pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<Exi
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Has a process of its own supervise, and waits until the lab is ready or will not be.
+/// Has a process of its own supervise, and waits until the lab is ready or has failed to start.
 fn detach(project: &Project) -> Result<ExitCode> {
     let begin = Instant::now();
     attach::attach(project)?;
     project.make_lab()?;
     // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
     let cli = temporal_cli::provide(project)?;
-    // From here on it ends the start as a whole; the second time, at once.
+    // From here on it stops the whole start; the second time, at once.
     let interrupted = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&interrupted);
     signals::listen(move || {
