@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod commands;
+mod deployment;
 pub mod extra;
 pub mod remote_flags;
 

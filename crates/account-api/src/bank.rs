@@ -1,8 +1,10 @@
 //! The bank as a value: its ledger, and what is wrong with it at the moment.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::ledger::Ledger;
@@ -17,6 +19,8 @@ pub struct Bank {
     pub(crate) real_world_mode: Arc<watch::Sender<RealWorldMode>>,
     pub(crate) outage: Arc<watch::Sender<Outage>>,
     closing: Arc<watch::Sender<bool>>,
+    /// Where it notes what is switched on.
+    faults_file: Option<Arc<Mutex<PathBuf>>>,
 }
 
 impl Bank {
@@ -42,7 +46,29 @@ impl Bank {
             real_world_mode: Arc::default(),
             outage: Arc::default(),
             closing: Arc::default(),
+            faults_file: None,
         })
+    }
+
+    /// The bank, which notes in this file what is switched on, Real World Mode or an outage, as its routes answer it. Without any
+    /// there is no file. So whoever starts the next bank can say what its start has ended.
+    pub fn with_faults_file(self, path: PathBuf) -> Bank {
+        let bank = Bank { faults_file: Some(Arc::new(Mutex::new(path))), ..self };
+        bank.note_faults();
+        bank
+    }
+
+    /// Brings the file up to date.
+    pub(crate) fn note_faults(&self) {
+        let Some(path) = &self.faults_file else { return };
+        let path = path.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mode, outage) = (*self.real_world_mode.borrow(), *self.outage.borrow());
+        // The bank does its work without the file, so an error is no obstacle.
+        let _ = if mode.enabled || outage != Outage::default() {
+            fs::write(&*path, json!({ "real_world_mode": mode, "outage": outage }).to_string())
+        } else {
+            fs::remove_file(&*path)
+        };
     }
 
     /// Ends the time-outs under way, finishes what is asked for already, and closes the ledger.

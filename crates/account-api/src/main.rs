@@ -47,6 +47,15 @@ fn cli() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A file to write the bank's URL to, once it listens"),
         )
+        .arg(
+            Arg::new("faults-file")
+                .long("faults-file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "A file that says what is switched on, Real World Mode or an outage; a restart ends both",
+                ),
+        )
 }
 
 /// Runs the bank until it is asked to end.
@@ -62,7 +71,10 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     loopback::allow_files();
     let listener = loopback::listen(host, port, "bank").await?;
     let address = listener.local_addr()?;
-    let bank = Bank::open(db)?;
+    let mut bank = Bank::open(db)?;
+    if let Some(file) = arguments.get_one::<PathBuf>("faults-file") {
+        bank = bank.with_faults_file(file.clone());
+    }
 
     loopback::warn_if_reachable(address, "move the lab's money");
     let url = format!("http://{address}");

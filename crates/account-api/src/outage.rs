@@ -1,6 +1,6 @@
 //! An outage: the bank's withdrawals, its deposits, or both are out of service until further notice.
 //!
-//! As Real World Mode it is kept in memory: a bank that starts has none.
+//! Like Real World Mode it is kept in memory: a restart of the bank ends it.
 
 use serde::{Deserialize, Serialize};
 

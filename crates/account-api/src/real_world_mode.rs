@@ -1,6 +1,6 @@
 //! Real World Mode, the bank's fault injection: of the withdrawals and deposits, some time out and some fail.
 //!
-//! It is kept in memory: a bank that starts has it off.
+//! It is kept in memory: a restart of the bank ends it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum Strikes {
     Before,
     /// After the change is made and committed: only its answer gets lost.
     After,
-    /// One of the two, by chance.
+    /// One of the two, at random.
     Either,
 }
 

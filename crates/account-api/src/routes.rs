@@ -183,6 +183,7 @@ async fn set_real_world_mode(State(bank): State<Bank>, body: JsonText) -> Answer
     bank.real_world_mode.send_modify(|mode| {
         answer = change.applied_to(*mode).inspect(|changed| *mode = *changed);
     });
+    bank.note_faults();
     answer.map(Json).map_err(Failure::bad_request)
 }
 
@@ -197,6 +198,7 @@ async fn set_outage(State(bank): State<Bank>, body: JsonText) -> Answer<Outage> 
         *outage = change.applied_to(*outage);
         answer = *outage;
     });
+    bank.note_faults();
     Ok(Json(answer))
 }
 
@@ -204,6 +206,7 @@ async fn reset(State(bank): State<Bank>) -> Answer<Value> {
     bank.ledger.ask(|ledger| ledger.reset()).await?;
     bank.real_world_mode.send_replace(RealWorldMode::default());
     bank.outage.send_replace(Outage::default());
+    bank.note_faults();
     let message = "all accounts hold what they held at the start, and all their history is gone";
     Ok(Json(json!({ "message": message })))
 }

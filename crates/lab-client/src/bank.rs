@@ -1,4 +1,4 @@
-//! Questions and orders to the lab's bank.
+//! Requests to the lab's bank.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Bank {
         format!("{}/real-world-mode", self.url)
     }
 
-    /// Has it open its books anew: the first balances, no history, nothing out of order.
+    /// Resets it: the first balances, an empty ledger, nothing switched on.
     pub fn reset(&self) -> Result<()> {
         post_json(&format!("{}/reset", self.url), &json!({})).map(drop).context(NO_ANSWER)
     }
@@ -72,6 +72,15 @@ impl Bank {
     pub fn entries(&self, query: &str) -> Result<Value> {
         get_json(&format!("{}/entries?{query}", self.url)).context(NO_ANSWER)
     }
+}
+
+/// What is switched on, for a sentence, by what the bank notes in its `--faults-file`; none where nothing is.
+pub fn switched_on(noted: &Value) -> Option<String> {
+    let real_world_mode = (noted["real_world_mode"]["enabled"] == true).then(|| "Real World Mode".to_owned());
+    let outage = Outage::of(&noted["outage"]);
+    let outage = outage.is_any().then(|| format!("the outage of {}", outage.what()));
+    let what: Vec<String> = real_world_mode.into_iter().chain(outage).collect();
+    (!what.is_empty()).then(|| what.join(" and "))
 }
 
 const NO_ANSWER: &str = "the bank does not answer; see: cargo xtask lab status";
@@ -94,5 +103,22 @@ impl Outage {
             (false, true) => "deposits",
             (false, false) => "nothing",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bank_noted_is_named_for_a_sentence() {
+        let of = |mode: bool, deposits: bool| {
+            let outage = json!({ "withdrawals": false, "deposits": deposits });
+            switched_on(&json!({ "real_world_mode": { "enabled": mode }, "outage": outage }))
+        };
+        assert_eq!(of(true, true).as_deref(), Some("Real World Mode and the outage of deposits"));
+        assert_eq!(of(true, false).as_deref(), Some("Real World Mode"));
+        assert_eq!(of(false, true).as_deref(), Some("the outage of deposits"));
+        assert_eq!((of(false, false), switched_on(&Value::Null)), (None, None));
     }
 }

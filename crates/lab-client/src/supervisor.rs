@@ -68,14 +68,19 @@ impl Supervisor {
     }
 }
 
-/// How the build of what was saved last stands.
+/// Whether the worker runs the code as it is saved.
+pub fn is_deployed(status: &Value) -> bool {
+    BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true
+}
+
+/// The state of the last build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildState {
-    /// What was saved last has been built.
+    /// It succeeded.
     Ok,
-    /// A build is under way.
+    /// A build is in progress.
     Building,
-    /// What was saved last could not be built.
+    /// It failed.
     Failed,
 }
 

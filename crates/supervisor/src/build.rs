@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{self, BufRead, BufReader, IsTerminal, Read},
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -14,17 +14,18 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
+    compile_error::{self, CompileError, Shown},
     executables::Executables,
-    logs,
+    logs::{self, Timed},
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
 };
 use checkout::project::Project;
 
-/// How long a build has to end when it is interrupted.
+/// The grace period of a build that is interrupted.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// What is said of a build that does not work, where cargo has said the rest.
-pub const FAILED: &str = "the build failed";
+/// The error of a build that fails, where cargo has printed the rest.
+const FAILED: &str = "the build failed";
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -56,6 +57,34 @@ pub fn other_packages() -> Vec<&'static str> {
         .collect()
 }
 
+/// What came of a build of a lab.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// What was built; of a build that failed, what does not depend on the code that does not compile.
+    pub executables: Executables,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a build failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Cargo reported it: the first compile error, if there is one.
+    Cargo(Option<CompileError>),
+    /// Cargo could not be run.
+    NoCargo(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Cargo(Some(error)) => write!(f, "{FAILED}: {error}"),
+            Failure::Cargo(None) => f.write_str(FAILED),
+            Failure::NoCargo(error) => f.write_str(error),
+        }
+    }
+}
+
 /// Where cargo's progress and the compiler's messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -65,7 +94,7 @@ pub enum Output {
     Log,
 }
 
-/// Builds these binaries of the packages that a lab runs, in front of the user, and tells where they are.
+/// Builds these binaries of the packages that a lab runs, in the user's terminal, and returns where they are.
 pub fn build(project: &Project, binaries: &[&str]) -> Result<Executables> {
     let mut command = cargo_build(project, binaries);
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
@@ -83,7 +112,7 @@ pub fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executable
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
 }
 
-/// Builds the program of this package of the project, in front of the user, and tells where it is.
+/// Builds the program of this package of the project, in the user's terminal, and returns where it is.
 ///
 /// # Errors
 /// The build fails; cargo has said why.
@@ -92,7 +121,7 @@ pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
     command
         .args(["--message-format=json-render-diagnostics", "--package", package])
         .current_dir(&project.root);
-    // Cargo's progress is for whoever waits at a terminal.
+    // Cargo's progress is for somebody at a terminal.
     if !io::stderr().is_terminal() {
         command.arg("--quiet");
     }
@@ -120,28 +149,34 @@ pub fn build_plain_transfer(project: &Project, output: Output) -> Result<Executa
 /// a line is written to its standard input; see [`process::gated`].
 pub fn gated(project: &Project, binaries: &[&str], output: Output, supervisor: &Identity) -> Result<Child> {
     let mut cargo = cargo_build(project, binaries);
+    // So that code which does not compile keeps only its own program from being built.
+    cargo.arg("--keep-going");
+    if output == Output::Terminal {
+        compile_error::as_on_terminal(&mut cargo);
+    }
     process::mark(&mut cargo, supervisor);
     let mut gate = process::gated(&cargo);
-    gate.stdin(Stdio::piped()).stdout(Stdio::piped());
-    if output == Output::Log {
-        gate.stderr(logs::open(project, logs::BUILD)?);
-    }
+    gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     gate.spawn().context(NO_CARGO)
 }
 
 /// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
-pub fn finish_gated(mut child: Child) -> Result<Executables> {
-    // A compiler may hold the other end of it when cargo has gone.
+pub fn finish_gated(project: &Project, mut child: Child, output: Output) -> Result<Built> {
+    // A compiler may hold the other end of these when cargo has gone.
     let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let to: Box<dyn Write + Send> = match (output, logs::open(project, logs::BUILD)) {
+        (Output::Log, Ok(log)) => Box::new(Timed::new(log)),
+        // Also if the log cannot be opened, so that the compiler's messages are not lost.
+        _ => Box::new(io::stderr()),
+    };
+    let shown = child.stderr.take().map(|stderr| Shown::start(stderr, to));
     let status = child.wait().context("could not wait for cargo")?;
     if !process::group_is_empty(child.id()) {
         process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
     }
-    let executables = executables.and_then(|reader| reader.join().ok());
-    if !status.success() {
-        bail!(FAILED);
-    }
-    Ok(executables.unwrap_or_default())
+    let executables = executables.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    let error = shown.and_then(|shown| shown.error());
+    Ok(Built { executables, failure: (!status.success()).then_some(Failure::Cargo(error)) })
 }
 
 /// Waits for a build that has been started.
@@ -167,8 +202,8 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     command
 }
 
-/// Cargo takes for built what is older than its last build. Where the clock has gone back since then, that would be
-/// any edit: what cargo has noted of the packages in that future is taken away, and they are built once more.
+/// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
+/// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
 fn distrust_the_future(project: &Project) {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
@@ -202,18 +237,18 @@ pub fn cargo(subcommand: &str) -> Command {
 
 /// A call of [`cargo_program`].
 ///
-/// What `cargo run` told this program about itself is taken out of its environment: build scripts that
-/// look at it (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
-/// the Temporal SDK would be compiled anew.
+/// The variables that `cargo run` sets for this program are removed: build scripts that read them
+/// (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
+/// the Temporal SDK would be compiled again.
 pub fn bare_cargo() -> Command {
     let mut command = Command::new(cargo_program());
     for (name, _) in env::vars_os() {
-        let told_by_cargo_run = name.to_str().is_some_and(|name| {
+        let is_set_by_cargo_run = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_")
                 || name.starts_with("CARGO_MANIFEST_")
                 || name == "CARGO_PRIMARY_PACKAGE"
         });
-        if told_by_cargo_run {
+        if is_set_by_cargo_run {
             command.env_remove(name);
         }
     }

@@ -18,18 +18,20 @@ use lab_client::state::State;
 /// No request is longer.
 const LONGEST: u64 = 64 * 1024;
 
-/// What the supervisor is asked.
+/// A request to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// What runs.
+    /// What is running.
     Status,
-    /// End everything. The answer is that the supervisor ends.
+    /// Stop everything. The supervisor answers by ending.
     Stop,
-    /// Restart this service, or all, and answer when it is ready.
+    /// Restart this service, or all, and answer when ready.
     Restart(Option<String>),
     /// Build, restart the worker, and answer when it is ready.
     Rebuild,
-    /// End everything, empty the databases and start again.
+    /// Deploy edits when they are saved, or not. The answer says whether one is not deployed yet.
+    Watch(bool),
+    /// Stop everything, empty the databases and start again.
     Empty,
     /// Enter a stage as `cargo xtask stage` does, for the page.
     Enter {
@@ -49,6 +51,7 @@ impl Request {
             Request::Stop => json!({ "request": "stop" }),
             Request::Restart(service) => json!({ "request": "restart", "service": service }),
             Request::Rebuild => json!({ "request": "rebuild" }),
+            Request::Watch(on) => json!({ "request": "watch", "on": on }),
             Request::Empty => json!({ "request": "empty" }),
             Request::Enter { stage, choice } => {
                 json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
@@ -63,6 +66,7 @@ impl Request {
             "stop" => Request::Stop,
             "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
             "rebuild" => Request::Rebuild,
+            "watch" => Request::Watch(value["on"].as_bool()?),
             "empty" => Request::Empty,
             "enter" => Request::Enter {
                 stage: value["stage"].as_str()?.to_owned(),
@@ -86,7 +90,7 @@ pub fn ask(state: &State, request: &Request) -> Result<Value> {
     }
 }
 
-/// Takes requests, each on a thread of its own, and has `handle` see to it that they are answered.
+/// Accepts requests, each on a thread of its own; `handle` answers them.
 pub fn serve(listener: TcpListener, token: String, handle: impl Fn(Request, Reply) + Clone + Send + 'static) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -114,13 +118,13 @@ fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) 
     writeln!(stream, "{}", reply.unwrap_or_else(|error| json!({ "error": error })))
 }
 
-/// Whether they are the same. How long that takes does not depend on how much of it is.
+/// Whether they are equal, compared in constant time.
 fn is_same(given: &str, token: &str) -> bool {
     let difference = given.bytes().zip(token.bytes()).fold(0, |difference, (a, b)| difference | (a ^ b));
     given.len() == token.len() && difference == 0
 }
 
-/// So many random bytes in hex, from the system: nobody can guess them.
+/// So many random bytes in hex, from the system, so that nobody can guess them.
 pub fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     std::fs::File::open("/dev/urandom")

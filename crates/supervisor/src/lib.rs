@@ -6,7 +6,10 @@
 pub mod attach;
 pub mod build;
 pub mod class_files;
+pub mod compile_error;
 pub mod control;
+mod deployed;
+mod ended_faults;
 pub mod entry_plan;
 pub mod executables;
 pub mod gateway;

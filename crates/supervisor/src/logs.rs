@@ -1,14 +1,16 @@
-//! Following the log files of a lab. What it runs writes to them itself, so a log outlives its reader.
+//! The log files of a lab: writing them, with the time before each line, and following them.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use lab_client::time;
 
 use crate::services;
 use checkout::project::{Project, open_private};
@@ -34,6 +36,69 @@ pub fn open(project: &Project, name: &str) -> Result<File> {
     }
     open_private(&path, OpenOptions::new().append(true))
         .with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Puts the time before each line of what is written.
+pub(crate) struct Timed<W> {
+    to: W,
+    is_in_line: bool,
+}
+
+impl<W: Write> Timed<W> {
+    pub(crate) fn new(to: W) -> Timed<W> {
+        Timed { to, is_in_line: false }
+    }
+}
+
+impl<W: Write> Write for Timed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut timed = Vec::with_capacity(bytes.len() + TIME.len());
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if !self.is_in_line {
+                timed.extend(time::rfc3339(time::unix_now()).bytes().chain([b' ']));
+            }
+            timed.extend(line);
+            self.is_in_line = !line.ends_with(b"\n");
+        }
+        self.to.write_all(&timed)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The form of the time before a line.
+const TIME: &str = "2026-11-22T12:05:01Z ";
+
+/// The line of a log without the time before it.
+pub fn without_time(line: &str) -> &str {
+    let is_time = |time: &str| time.len() == TIME.len() - 1 && time::parse_rfc3339(time).is_some();
+    line.split_once(' ').filter(|(time, _)| is_time(time)).map_or(line, |(_, rest)| rest)
+}
+
+/// Copies what a program writes, on a thread of its own, to the end.
+pub(crate) struct Copier(Receiver<()>);
+
+impl Copier {
+    pub(crate) fn start(mut from: impl Read + Send + 'static, mut to: impl Write + Send + 'static) -> Copier {
+        let (done, copied) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 8 * 1024];
+            while let Ok(length @ 1..) = from.read(&mut bytes) {
+                // A full disk must not stop the program that writes.
+                let _ = to.write_all(&bytes[..length]);
+            }
+            let _ = done.send(());
+        });
+        Copier(copied)
+    }
+
+    /// Waits until the last line is copied; not for a program that has left its process group and still writes.
+    pub(crate) fn finish(&self) {
+        let _ = self.0.recv_timeout(Duration::from_secs(1));
+    }
 }
 
 /// The last lines of a log.
@@ -69,7 +134,7 @@ impl Tail {
 
     /// The lines that were finished since the last call.
     pub fn new_lines(&mut self) -> Vec<String> {
-        // A file that is not there yet has no lines; one that got shorter was begun anew.
+        // A file that is not there yet has no lines; one that got shorter was replaced.
         let Ok(length) = fs::metadata(&self.path).map(|file| file.len()) else { return Vec::new() };
         if length < self.offset {
             self.offset = 0;
@@ -115,12 +180,12 @@ impl Stream {
     }
 }
 
-/// Does something that the supervisor works on, and shows what it and its builds say in the meantime.
+/// Does something that the supervisor works on, and shows meanwhile what it and its builds write.
 pub fn follow<T: Send>(project: &Project, work: impl FnOnce() -> T + Send) -> T {
     let mut tails = [SUPERVISOR, BUILD].map(|name| Tail::from_end(project.log(name)));
     let mut relay = || {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
-            stderrln!("{line}");
+            stderrln!("{}", without_time(&line));
         }
     };
     thread::scope(|scope| {
@@ -146,9 +211,27 @@ pub fn prefix(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
+
+    #[test]
+    fn each_line_has_one_time_however_it_is_written() {
+        let mut timed = Timed::new(Vec::new());
+        for part in ["one\ntw", "o\n\n", "three"] {
+            timed.write_all(part.as_bytes()).expect("it is memory");
+        }
+        let text = String::from_utf8(timed.to).expect("it is text");
+        assert!(text.lines().all(|line| line.starts_with("20") && line.len() >= TIME.len()), "{text}");
+        assert_eq!(text.lines().map(without_time).collect::<Vec<_>>(), ["one", "two", "", "three"]);
+    }
+
+    #[test]
+    fn only_the_time_that_the_lab_writes_is_left_out() {
+        for line in
+            ["", "one", "12:05:01 one", "2026-11-22T12:05:01.250Z one", "time=2026-11-22T12:05:01Z one"]
+        {
+            assert_eq!(without_time(line), line);
+        }
+    }
 
     #[test]
     fn a_tail_gives_whole_lines_and_survives_a_new_file() {

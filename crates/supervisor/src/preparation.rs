@@ -13,7 +13,7 @@ use lab_client::{
     bank::{Bank, Outage},
     progress::Progress,
     stuck::{self, Stuck},
-    supervisor::BuildState,
+    supervisor::{BuildState, is_deployed},
     temporal::Server,
 };
 use serde_json::json;
@@ -254,8 +254,8 @@ impl<'a> Preparation<'a> {
         if self.has_placed.replace(true) && keep::has_edit(self.project)? {
             self.notice_edit()?;
         }
-        let running =
-            modules::is_in_place(self.project, stage) && self.build_state()? == Some(BuildState::Ok);
+        let running = modules::is_in_place(self.project, stage)
+            && is_deployed(&control::ask(self.state, &Request::Status)?);
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be interrupted.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {

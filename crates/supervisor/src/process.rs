@@ -43,7 +43,7 @@ fn start_of(pid: u32) -> Option<String> {
     (!state.starts_with('Z')).then(|| started.trim().to_owned())
 }
 
-/// What `/proc/PID/stat` tells.
+/// What `/proc/PID/stat` says.
 #[cfg(target_os = "linux")]
 struct Stat {
     state: char,
@@ -69,11 +69,11 @@ impl Stat {
     }
 }
 
-/// Whether no process of the group runs any more; zombies do not.
+/// Whether no process of the group runs; zombies do not count.
 pub fn group_is_empty(group: u32) -> bool {
     match killpg(pid_of(group), None) {
         Err(Errno::ESRCH) => true,
-        // Someone is left, if only a zombie that its parent has not asked for.
+        // Something is left, if only a zombie that its parent has not reaped.
         _ => !group_runs(group),
     }
 }
@@ -96,10 +96,10 @@ fn group_runs(group: u32) -> bool {
     })
 }
 
-/// In the environment of what a supervisor starts, and so of what that starts: which supervisor it was.
+/// The variable that names the supervisor in the environment of all that it starts, directly or not.
 const MARK: &str = "BUGLAB_SUPERVISOR";
 
-/// Has the program know, and whatever it starts, who has started it.
+/// Marks the program, and whatever it starts, as started by this supervisor.
 pub fn mark(program: &mut Command, supervisor: &Identity) {
     program.env(MARK, value_of_mark(supervisor));
 }
@@ -108,7 +108,7 @@ fn value_of_mark(supervisor: &Identity) -> String {
     format!("{} {}", supervisor.pid, supervisor.started)
 }
 
-/// Whether the group has processes that this supervisor's lab has started, though its leader may have gone.
+/// Whether the group has processes that this supervisor's lab started, although its leader may have ended.
 #[cfg(target_os = "linux")]
 pub fn group_is_of(group: u32, supervisor: &Identity) -> bool {
     let mark = format!("{MARK}={}", value_of_mark(supervisor));
@@ -120,7 +120,7 @@ pub fn group_is_of(group: u32, supervisor: &Identity) -> bool {
         .any(|variables| variables.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes()))
 }
 
-/// Other systems tell no process the environment of another.
+/// Other systems do not show a process the environment of another.
 #[cfg(not(target_os = "linux"))]
 pub fn group_is_of(_group: u32, _supervisor: &Identity) -> bool {
     false
@@ -143,15 +143,15 @@ fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
-/// How a group is asked to end.
+/// How a group is ended.
 pub struct Ending<'a> {
     /// How long it has after TERM, before KILL.
     pub grace: Duration,
-    /// Asked again and again: whether to stop waiting and KILL at once.
+    /// Polled: whether to stop waiting and KILL at once.
     pub hurry: &'a dyn Fn() -> bool,
 }
 
-/// Ends a group: TERM, the grace, KILL, until nobody is left in it. Returns whether it took the KILL.
+/// Ends a group: TERM, the grace period, KILL, until it is empty. Returns whether it took the KILL.
 ///
 /// `child` is its leader when this process started it, and is reaped. Without one the caller has made
 /// sure that the group is still the one that was started.
@@ -161,7 +161,7 @@ pub fn end_group(group: u32, mut child: Option<&mut Child>, ending: &Ending<'_>)
     signal_group(group, Signal::SIGTERM);
     loop {
         if let Some(child) = &mut child {
-            // Only reaps; the group tells whether it is over.
+            // This only reaps it; whether the group is empty is asked below.
             let _ = child.try_wait();
         }
         if group_is_empty(group) {
@@ -187,9 +187,9 @@ pub fn wait_for_end(process: &Identity, most: Duration) -> bool {
     true
 }
 
-/// A command that ends with the process that has started it, however that ends: the shell around it reads its
-/// standard input, which nobody writes to, and ends it at the end of that. What it writes is for this user alone, unless
-/// it sees to that itself. To be run by [`output`].
+/// A command that ends with the process that started it, however that ends: the shell around it reads its
+/// standard input, which nobody writes to, and kills it at the end of file. The files that it creates are for this user alone,
+/// unless it sets their rights itself. To be run by [`output`].
 pub fn tied(program: &Command) -> Command {
     let script = r#"
         umask 077
@@ -212,24 +212,24 @@ pub fn output(mut tied: Command) -> io::Result<Output> {
     child.wait_with_output()
 }
 
-/// A command that starts in a process group of its own and waits, until it is let go, before it
+/// A command that starts in a process group of its own and waits for a line of input before it
 /// becomes the program.
 ///
-/// So its id can be recorded first. If the writer dies before that, the shell reads the end of
-/// its input and the program never starts: nothing runs that no file knows.
+/// So its id can be recorded first. If the writer ends before that, the shell reads the end of
+/// its input and the program never starts: every process that runs is recorded.
 pub fn gated(program: &Command) -> Command {
     let mut command = by_shell(r#"read -r go && exec "$@" </dev/null"#, program);
     command.process_group(0);
     command
 }
 
-/// The command with nothing that it writes open to other users, unless it sees to that itself.
+/// The command, whose files are for this user alone unless it sets their rights itself.
 pub fn privately(program: &Command) -> Command {
     by_shell(r#"umask 077 && exec "$@""#, program)
 }
 
-/// The command, run by a script that gets it as its arguments. A script is a constant: nothing that somebody has
-/// named, no file and no Workflow, is ever read by a shell as a part of it.
+/// The command, run by a script that gets it as its arguments. The script is a constant: no name that a user chose is ever
+/// parsed by a shell.
 fn by_shell(script: &'static str, program: &Command) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script, "sh"]);

@@ -14,6 +14,8 @@ use lab_client::{
     time,
 };
 
+use crate::logs::Timed;
+
 /// How soon a report with news may follow another.
 const NEWS_INTERVAL: Duration = Duration::from_secs(2);
 /// A lab that lives reports at least this often.
@@ -95,6 +97,6 @@ impl ReportSender {
 
     /// Writes a line to the lab's journal.
     pub(crate) fn note(&self, words: &str) {
-        let _ = (&self.journal).write_all(format!("{words}\n").as_bytes());
+        let _ = Timed::new(&self.journal).write_all(format!("{words}\n").as_bytes());
     }
 }

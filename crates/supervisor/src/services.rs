@@ -16,12 +16,13 @@ use lab_client::{
 };
 
 use crate::{
+    ended_faults,
     executables::Executables,
     ports::{self, Ports},
 };
 use checkout::project::Project;
 
-/// What a row may use to say how its service is started.
+/// What a row may use to start its service.
 pub struct Setup {
     /// Where things are.
     pub project: Project,
@@ -62,7 +63,7 @@ pub struct Service {
     pub program: Program,
     /// The names of its ports in [`ports::PORTS`]; it listens at the first.
     pub ports: &'static [&'static str],
-    /// The port of these to open in a browser or call over HTTP.
+    /// Which of these to open in a browser or call over HTTP.
     pub url_port: Option<&'static str>,
     /// Its arguments.
     pub arguments: fn(&Setup) -> Vec<OsString>,
@@ -72,9 +73,9 @@ pub struct Service {
     pub environment: fn(&Setup) -> Vec<(&'static str, OsString)>,
     /// The services that must be ready before it can start.
     pub after: &'static [&'static str],
-    /// Whether it does its work by now.
+    /// The readiness probe.
     pub is_ready: fn(&Setup) -> bool,
-    /// How long it has to end after TERM.
+    /// Its grace period after TERM.
     pub grace: Duration,
 }
 
@@ -106,6 +107,11 @@ impl Service {
         }
     }
 
+    /// Whether it puts the time before its lines itself, as the Temporal server does.
+    pub fn has_timed_log(&self, setup: &Setup) -> bool {
+        self.program.binary(setup.remote_service.as_ref()).is_none()
+    }
+
     /// `host:port`, if it listens.
     pub fn address(&self, ports: &Ports) -> Option<String> {
         self.ports.first().map(|name| ports.address(name))
@@ -117,7 +123,7 @@ impl Service {
     }
 }
 
-/// The binaries of all services. Not all of their packages: each is the SDK linked once more, at every edit.
+/// The binaries of all services. Not all binaries of their packages: each would link the SDK once more, at every edit.
 pub fn all_binaries() -> Vec<&'static str> {
     let binary = |service: &Service| match service.program {
         Program::Binary(name) | Program::TemporalOr(name) => name,
@@ -131,7 +137,7 @@ pub fn packages() -> Vec<&'static str> {
     all_binaries()
 }
 
-/// The binaries that this lab runs: only one with a remote Temporal Service needs a way to it.
+/// The binaries that this lab runs: only one with a remote Temporal Service needs the gateway.
 pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
     SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
@@ -139,7 +145,7 @@ pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
 /// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 
-/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker leaves while its server listens.
+/// The services, one a row. `temporal` is the lab's own dev server, or the gateway to a remote Temporal Service. They are ended in reverse, so that a worker can still reach its server while it stops.
 pub const SERVICES: &[Service] = &[
     Service {
         name: TEMPORAL,
@@ -154,7 +160,7 @@ pub const SERVICES: &[Service] = &[
         environment: |_| Vec::new(),
         after: &[],
         is_ready: |setup| {
-            // The port listens before the namespace is there, and without one a worker cannot start.
+            // The port listens before the namespace exists, and without one a worker cannot start.
             let api = setup.ports.url(ports::TEMPORAL_HTTP);
             if setup.remote_service.is_some() {
                 return http::answers(&format!("{api}/link"));
@@ -177,6 +183,8 @@ pub const SERVICES: &[Service] = &[
                 setup.project.in_lab("bank.db").into(),
                 "--ready-file".into(),
                 setup.ready_file(ACCOUNT_API).into(),
+                "--faults-file".into(),
+                setup.project.in_lab(ended_faults::FILE).into(),
             ]
         },
         folder: |setup| &setup.project.root,
@@ -205,7 +213,7 @@ pub const SERVICES: &[Service] = &[
         arguments: transfer_web_arguments,
         folder: |setup| &setup.project.root,
         environment: |_| Vec::new(),
-        // It waits for nobody: a page that is open tells what is down.
+        // It needs no other service: the page says what is down.
         after: &[],
         is_ready: |setup| http::answers(&format!("{}/health", setup.ports.url(ports::TRANSFER_WEB))),
         grace: Duration::from_secs(5),
@@ -217,7 +225,7 @@ pub fn find(name: &str) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.name == name)
 }
 
-/// How long the service of that name has to end after TERM.
+/// The grace period after TERM of the service of that name.
 pub fn grace(name: &str) -> Duration {
     find(name).map_or(Duration::from_secs(5), |service| service.grace)
 }
@@ -242,8 +250,8 @@ pub fn worker_environment(
     ]
 }
 
-/// The gateway listens where a server of the lab's own would. It reads the profile by itself, so that no secret of it comes
-/// through here.
+/// The gateway listens where the lab's own server would. It reads the profile itself, so that no secret passes through
+/// here.
 fn gateway_arguments(setup: &Setup, remote_service: &RemoteService) -> Vec<OsString> {
     let port = |name| setup.ports.get(name).to_string().into();
     let mut flags: Vec<(&str, OsString)> = vec![
@@ -256,7 +264,7 @@ fn gateway_arguments(setup: &Setup, remote_service: &RemoteService) -> Vec<OsStr
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
-/// What tells a gateway which service it leads to, and for whom.
+/// The flags that name the service a gateway connects to, and the learner.
 pub fn flags_of(remote_service: &RemoteService) -> Vec<(&'static str, OsString)> {
     let mut flags: Vec<(&str, OsString)> = match &remote_service.profile {
         Some(profile) => vec![("--profile", profile.into())],
@@ -300,7 +308,7 @@ fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {
     flags.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
 }
 
-/// What a learner is told where the retries of Workflow Tasks are not the lab's to set.
+/// What a learner is told where the lab cannot set the backoff of Workflow Tasks.
 pub const OWN_RETRIES_NOTE: &str = "after each failed Workflow Task this service waits longer, up to 10 min; a new transfer shows a fix at once";
 
 /// What a learner is told about `history.workflowTaskRetryMaxInterval` of [`dev_server::SETTINGS`].

@@ -1,6 +1,6 @@
-//! Seeing that the worker's source has changed.
+//! Notices when the worker's source changes.
 //!
-//! By looking, five times a second: that works everywhere, also on a Windows disk under WSL2 and on
+//! It polls, five times a second: that works everywhere, also on a Windows disk under WSL2 and on
 //! network disks, where file events do not arrive; and for a handful of files it costs nothing.
 
 use std::{
@@ -13,13 +13,13 @@ use std::{
 
 /// What is watched, relative to the project's folder.
 const WATCHED: [&str; 2] = ["crates/worker/src", "crates/worker/Cargo.toml"];
-/// How often.
+/// How often we poll.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long everything must stay the same after a change: an editor may save several files, or one in
+/// How long the files must stay unchanged after a change: an editor may save several files, or one in
 /// several steps.
 const SETTLED: Duration = Duration::from_millis(50);
 
-/// What the content of the watched files comes to; another content, another number.
+/// A hash of the content of the watched files.
 pub(crate) fn fingerprint(root: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     for path in files(root) {
@@ -56,7 +56,7 @@ pub(crate) fn watch(root: PathBuf, mut on_change: impl FnMut(u64) -> bool + Send
     });
 }
 
-/// Names, times and lengths: what can be seen without reading.
+/// Names, times and lengths: what changes show without reading the files.
 fn look(root: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
     let seen = |path: PathBuf| {
         let metadata = fs::metadata(&path).ok();
@@ -81,7 +81,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Editors leave other files beside those they edit.
+/// Whether it is source: editors leave other files beside those they edit.
 fn is_source(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     !hidden && path.extension().is_some_and(|ending| ending == "rs" || ending == "toml")

@@ -1,12 +1,12 @@
-//! The one process that starts a lab's services, watches over them and ends them. The file is long because the processes have one
+//! The one process that starts a lab's services, supervises them and ends them. The file is long because the processes have one
 //! owner: a single loop, which records each before it starts, and whose state no other file changes.
 //!
-//! Other threads wait for signals, requests, builds and changed files, and send what they see to that loop as events.
+//! Other threads wait for signals, requests, builds and changed files, and send them to that loop as events.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     mem,
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
@@ -30,12 +30,15 @@ use serde_json::{Value, json};
 
 use crate::{
     attach,
-    build::{self, Output},
+    build::{self, Built, Failure, Output},
     class_files,
     control::{self, Reply, Request},
+    deployed::Deployed,
+    ended_faults::{self, EndedFaults},
     entry_plan::Choice,
     executables::Executables,
-    logs, ports,
+    logs::{self, Copier, Timed},
+    ports,
     process::{self, Ending, Identity},
     remote_service,
     reporter::Reporter,
@@ -51,18 +54,18 @@ use lab_client::state::State;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// No delay is longer.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// After running so long, the next death is a first one again.
+/// A service that ran for so long starts with the first delay again.
 const STABLE: Duration = Duration::from_secs(30);
-/// How often a service that is not ready yet is looked at.
+/// How often we poll while a service is not ready.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How often the rest is.
+/// How often we poll otherwise.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a service may take to become ready before whoever waits for it is told.
+/// How long a service may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often is looked whether the lab's folder is still there.
+/// How often we check that the lab's folder is still there.
 const OWNERSHIP: Duration = Duration::from_secs(1);
 
-/// The files of a lab that hold what it has done: the server's history and the bank's books.
+/// The databases of a lab: the server's histories and the bank's ledger.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
 
 /// How a lab is to be started.
@@ -71,7 +74,7 @@ pub struct Options {
     pub ports: BTreeMap<&'static str, u16>,
     /// Begin with empty databases.
     pub fresh: bool,
-    /// Rebuild the worker when its source changes.
+    /// Deploy the worker when an edit is saved.
     pub watch: bool,
     /// Where the first build is shown.
     pub output: Output,
@@ -91,7 +94,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     listen_to_signals(&events, &signals_seen)?;
     let ports = ports::choose(&options.ports, &ports::remembered(project), |moved| journal.note(&moved))?;
     project.write_json(ports::PORTS_FILE, &ports.to_json())?;
-    // The bank knows nothing of transfers that a lab before this one has left at a remote service.
+    // The bank's ledger has nothing of transfers that an earlier lab left at a remote service.
     let is_new_there = |remote_service: &RemoteService| !remote_service::is_last(project, remote_service);
     let fresh = options.fresh || options.remote_service.as_ref().is_some_and(is_new_there);
     if options.fresh {
@@ -101,13 +104,12 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         checkout::project::close_if_there(&path)
             .with_context(|| format!("could not keep {} to this user", path.display()))?;
     }
-    // The log of builds is opened anew by each build; here only a large one is put aside.
+    // Each build opens its log itself; here only a large one is put aside.
     logs::open(project, logs::BUILD)?;
 
     let control = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on loopback")?;
     let state = State {
-        supervisor: process::identify(std::process::id())
-            .context("the system does not tell of this process")?,
+        supervisor: process::identify(std::process::id()).context("the system does not list this process")?,
         control_port: control.local_addr()?.port(),
         token: control::random_hex(16)?,
         ready: false,
@@ -136,19 +138,17 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         inbox,
         signals_seen,
         build: Build::new(),
+        deployed: Deployed::new(project),
         watching: options.watch,
+        ended_faults: None,
         fresh,
         lock,
         looked: Instant::now(),
         entering: Vec::new(),
     };
     lab.serve_control(control);
-    if options.watch {
-        let events = events.clone();
-        source_watch::watch(project.root.clone(), move |content| {
-            events.send(Event::Changed(content)).is_ok()
-        });
-    }
+    let changes = events.clone();
+    source_watch::watch(project.root.clone(), move |content| changes.send(Event::Changed(content)).is_ok());
     let outcome = lab.start(options.output).and_then(|started| {
         if started {
             on_ready(&lab.state);
@@ -163,7 +163,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         Ok(())
     });
     lab.stop();
-    // A stage is entered for the page on a thread of this process: its modules are not to be left half exchanged.
+    // A thread of this process may be entering a stage for the page: let it finish exchanging the modules.
     let is_entering = lab.entering.iter().any(|thread| !thread.is_finished());
     let _nobody_exchanges_modules = is_entering.then(|| StageLock::take(project));
     if lab.owns_its_folder() {
@@ -174,7 +174,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
 
 /// Deletes what the lab has done so far; the services must be down.
 pub fn empty_databases(project: &Project) -> Result<()> {
-    for path in database_files(project) {
+    for path in database_files(project).chain([project.in_lab(ended_faults::FILE)]) {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("could not delete {}", path.display()));
@@ -185,15 +185,15 @@ pub fn empty_databases(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// The files that SQLite keeps the databases in, also those that are there only at times; each database after what
-/// belongs to it, as one that is deleted before is missed by the next start.
+/// The files that SQLite keeps the databases in, also those that exist only at times. Each database comes after the files that
+/// belong to it: without its database, the next start would not look for them.
 fn database_files(project: &Project) -> impl Iterator<Item = PathBuf> {
     DATABASES.into_iter().flat_map(|database| {
         ["-wal", "-shm", "-journal", ""].map(|ending| project.in_lab(&format!("{database}{ending}")))
     })
 }
 
-/// What the loop is told.
+/// What the loop handles.
 enum Event {
     /// A signal asks the lab to end.
     Signal,
@@ -201,8 +201,8 @@ enum Event {
     Request(Request, Reply),
     /// The worker's source has this content now.
     Changed(u64),
-    /// The build of this content is over.
-    Built(u64, Result<Executables, String>),
+    /// The build of this content has ended.
+    Built(u64, Built),
 }
 
 /// `.lab/logs/supervisor.log`.
@@ -210,12 +210,12 @@ struct Journal(File);
 
 impl Journal {
     fn note(&self, words: &str) {
-        // Nothing better can be done about a full disk than to go on.
-        let _ = (&self.0).write_all(format!("{words}\n").as_bytes());
+        // A full disk does not stop the lab.
+        let _ = Timed::new(&self.0).write_all(format!("{words}\n").as_bytes());
     }
 }
 
-/// How far a service is, by its name in `lab status`.
+/// The state of a service, by its name in `lab status`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Stopped,
@@ -239,17 +239,19 @@ impl Life {
 struct Supervised {
     service: &'static Service,
     child: Option<Child>,
+    /// What copies its output to its log; none of one that writes its log itself.
+    copier: Option<Copier>,
     life: Life,
-    /// When it came to that state, since 1970.
+    /// When it entered that state, since 1970.
     since: Duration,
     /// When its process was started.
     begun: Instant,
     /// When its next process is to be started, if it has none.
     due: Instant,
     delay: Duration,
-    /// How often it died and was started again.
+    /// How often it ended by itself and was restarted.
     restarts: u32,
-    /// Who wants to know when it runs, and since when.
+    /// Who waits until it runs, and since when.
     waiting: Vec<(Instant, Reply)>,
 }
 
@@ -259,6 +261,7 @@ impl Supervised {
         Supervised {
             service,
             child: None,
+            copier: None,
             life: Life::Starting,
             since: time::now(),
             begun: now,
@@ -284,7 +287,7 @@ enum End {
 }
 
 impl End {
-    /// What that is for someone who waits for the service.
+    /// The reason for someone who waits for the service.
     fn early(&self) -> String {
         match self {
             End::Exit(status) => format!("ended before it was ready ({})", describe(*status)),
@@ -293,23 +296,23 @@ impl End {
     }
 }
 
-/// The build under way, and what comes after it.
+/// The build in progress, and what follows it.
 struct Build {
     /// Its process group.
     group: Option<Identity>,
-    /// When the last one was over.
+    /// When the last one ended.
     ended: Instant,
     /// The content that is being built.
     building: Option<u64>,
     /// The content of the last build.
     built: Option<u64>,
-    /// Whether that build failed.
-    failed: bool,
+    /// Why that build failed, if it did.
+    failure: Option<Failure>,
     /// Whether to build once more after this one.
     again: bool,
-    /// What runs should that build fail, where it has to come before the next start.
+    /// What runs if a build fails that must end before the next start.
     fallback: Option<Executables>,
-    /// Who wants the worker of the next finished build.
+    /// Who waits for the worker of the next finished build.
     waiting: Vec<Reply>,
 }
 
@@ -320,7 +323,7 @@ impl Build {
             ended: Instant::now(),
             building: None,
             built: None,
-            failed: false,
+            failure: None,
             again: false,
             fallback: None,
             waiting: Vec::new(),
@@ -339,28 +342,31 @@ struct Supervisor {
     inbox: Receiver<Event>,
     signals_seen: Arc<AtomicU32>,
     build: Build,
+    deployed: Deployed,
+    /// Whether saved edits are deployed.
     watching: bool,
-    /// Whether the transfers at a remote service still have to be ended, since the lab starts afresh.
+    /// What the bank's last restart ended.
+    ended_faults: Option<EndedFaults>,
+    /// Whether the transfers at a remote service still have to be terminated, since the lab starts with an empty history.
     fresh: bool,
-    /// Says that this is the lab's only supervisor.
+    /// Held while this is the lab's supervisor.
     lock: File,
-    /// When the lock was last looked at.
+    /// When the lock was last checked.
     looked: Instant,
-    /// What enters stages for the page.
+    /// The threads that enter stages for the page.
     entering: Vec<thread::JoinHandle<()>>,
 }
 
 impl Supervisor {
     /// Starts everything; returns whether it got there, or was told to stop on the way.
     fn start(&mut self, output: Output) -> Result<bool> {
-        let begin = Instant::now();
         self.begin_build(output);
         loop {
             if !self.handle_events(STARTUP_POLL_INTERVAL)? {
                 return Ok(false);
             }
             self.tick()?;
-            if self.services.iter().all(|service| service.life == Life::Running) {
+            if self.is_settled() {
                 break;
             }
             if let Some(late) = self.services.iter().find(|service| {
@@ -382,26 +388,26 @@ impl Supervisor {
             self.state.ready = false;
             return Err(error);
         }
-        self.journal.note(&format!(
-            "everything is ready after {}",
-            terminal::duration(begin.elapsed().as_secs_f64())
-        ));
         Ok(true)
     }
 
-    /// Keeps everything running until told to stop. Once everything was ready, nothing that a service
-    /// does ends the lab.
+    /// Whether everything runs, but for a worker whose code does not compile.
+    fn is_settled(&self) -> bool {
+        let is_missing = |service: &Supervised| service.life == Life::Stopped && self.build.failure.is_some();
+        self.services.iter().all(|service| service.life == Life::Running || is_missing(service))
+    }
+
+    /// Keeps everything running until told to stop. After the start, no service that ends ends the lab.
     fn supervise(&mut self) -> Result<()> {
         loop {
-            let settled = self.services.iter().all(|service| service.life == Life::Running);
-            if !self.handle_events(if settled { POLL_INTERVAL } else { STARTUP_POLL_INTERVAL })? {
+            if !self.handle_events(if self.is_settled() { POLL_INTERVAL } else { STARTUP_POLL_INTERVAL })? {
                 return Ok(());
             }
             self.tick()?;
         }
     }
 
-    /// Waits so long for events and handles what has come; returns false when the lab is to stop.
+    /// Waits so long for events and handles them; returns false when the lab is to stop.
     fn handle_events(&mut self, wait: Duration) -> Result<bool> {
         let mut next = self.inbox.recv_timeout(wait);
         loop {
@@ -412,7 +418,7 @@ impl Supervisor {
                 Ok(Event::Request(Request::Stop, _)) => return Ok(false),
                 Ok(Event::Request(request, reply)) => self.handle_request(request, reply),
                 Ok(Event::Changed(content)) => self.handle_change(content),
-                Ok(Event::Built(content, result)) => self.handle_built(content, result)?,
+                Ok(Event::Built(content, built)) => self.handle_built(content, built)?,
             }
             next = self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
@@ -431,6 +437,15 @@ impl Supervisor {
                     .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
                     .collect();
                 chosen.reverse();
+                // A worker that does not compile starts once it does.
+                chosen.retain(|&at| self.services[at].life != Life::Stopped);
+                if chosen.is_empty() {
+                    let _ = reply.send(Err(format!(
+                        "the worker was not restarted: {}; see: cargo xtask lab logs build",
+                        self.build.failure.as_ref().map(Failure::to_string).unwrap_or_default()
+                    )));
+                    return;
+                }
                 for &at in &chosen {
                     self.end(at);
                     self.services[at].enter(Life::Restarting);
@@ -446,14 +461,23 @@ impl Supervisor {
                     self.begin_build(Output::Log);
                 }
             }
+            Request::Watch(on) => {
+                self.watching = on;
+                self.publish();
+                if on {
+                    // An edit that waits is deployed as if it were saved now.
+                    self.handle_change(source_watch::fingerprint(&self.setup.project.root));
+                }
+                let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated() })));
+            }
             Request::Enter { stage, choice } => self.enter_stage(stage, choice, reply),
             Request::Empty => {
-                self.journal.note("emptying the databases");
+                self.journal.note("resetting the databases");
                 if let Err(error) = self.end_transfers() {
                     let _ = reply.send(Err(format!("{error:#}; nothing was changed")));
                     return;
                 }
-                // The modules may have been changed with them: what is built starts after the build.
+                // The modules may have changed too: the services start after the build.
                 self.build.fallback = self.setup.executables.take().or(self.build.fallback.take());
                 if self.build.building.is_some() {
                     self.build.again = true;
@@ -465,7 +489,7 @@ impl Supervisor {
                     Ok(()) => {
                         let all: Vec<usize> = (0..self.services.len()).collect();
                         let sender = self.answer_when_running(&all, reply);
-                        // A build that fails is no success, also when what ran before runs again.
+                        // A build that fails is an error, although the worker from before runs.
                         self.build.waiting.push(sender);
                     }
                     Err(error) => {
@@ -476,8 +500,8 @@ impl Supervisor {
         }
     }
 
-    /// Enters a stage for the page, on a thread of its own: that asks this loop to build, as a command would. Should the lab end
-    /// meanwhile, so does the thread, and a stage that is entered again does the rest.
+    /// Enters a stage for the page, on a thread of its own, which asks this loop to build, as a command would. If the lab ends
+    /// meanwhile, the thread ends too, and entering the stage again does the rest.
     fn enter_stage(&mut self, name: String, choice: Choice, reply: Reply) {
         self.journal.note(&format!("entering the stage {name}"));
         let (project, state) = (self.setup.project.clone(), self.state.clone());
@@ -510,6 +534,9 @@ impl Supervisor {
     }
 
     fn handle_change(&mut self, content: u64) {
+        if !self.watching {
+            return;
+        }
         match (self.build.building, self.build.built) {
             (Some(building), _) => self.build.again |= building != content,
             (None, Some(built)) if built == content => {}
@@ -525,10 +552,14 @@ impl Supervisor {
         self.build.building = Some(content);
         self.build.again = false;
         let events = self.events.clone();
-        let child = self.spawn_build(output);
+        let (project, child) = (self.setup.project.clone(), self.spawn_build(output));
         thread::spawn(move || {
-            let result = child.and_then(build::finish_gated).map_err(|error| format!("{error:#}"));
-            let _ = events.send(Event::Built(content, result));
+            let built = child.and_then(|child| build::finish_gated(&project, child, output));
+            let built = built.unwrap_or_else(|error| Built {
+                failure: Some(Failure::NoCargo(format!("{error:#}"))),
+                ..Built::default()
+            });
+            let _ = events.send(Event::Built(content, built));
         });
         self.publish();
     }
@@ -554,7 +585,7 @@ impl Supervisor {
         Ok(child)
     }
 
-    fn handle_built(&mut self, content: u64, result: Result<Executables, String>) -> Result<()> {
+    fn handle_built(&mut self, content: u64, built: Built) -> Result<()> {
         self.build.building = None;
         self.build.built = Some(content);
         self.build.ended = Instant::now();
@@ -564,57 +595,73 @@ impl Supervisor {
             self.begin_build(Output::Log);
             return Ok(());
         }
-        self.build.failed = result.is_err();
+        let Built { mut executables, failure } = built;
+        self.build.failure = failure;
         let fallback = self.build.fallback.take();
         let waiting = mem::take(&mut self.build.waiting);
-        match result {
-            Ok(executables) => {
-                self.setup.executables = Some(executables);
-                if self.state.ready {
-                    self.journal.note("built: restarting the worker");
-                    let worker: Vec<usize> = (0..self.services.len())
-                        .filter(|&at| self.services[at].service.name == services::WORKER)
-                        .collect();
-                    for &at in &worker {
-                        self.end(at);
-                        self.services[at].enter(Life::Restarting);
-                        self.services[at].due = Instant::now();
-                        let waiting = waiting.iter().map(|reply| (Instant::now(), reply.clone()));
-                        self.services[at].waiting.extend(waiting);
-                    }
-                }
+        let Some(failure) = &self.build.failure else {
+            self.deployed.deploy(&self.setup.project, &mut executables, content);
+            self.setup.executables = Some(executables);
+            if self.state.ready {
+                self.journal.note("built: restarting the worker");
+                self.restart_worker(waiting);
             }
-            Err(error) if !self.state.ready => {
-                if !self.owns_its_folder() {
-                    bail!("{}", self.lost_its_folder());
-                }
-                if error != build::FAILED {
-                    bail!("{error}, so the lab did not start");
-                }
-                let log = self.setup.project.log(logs::BUILD);
-                bail!(
-                    "{error}, so the lab did not start; the compiler says why above, or in {}",
-                    self.setup.project.display(&log)
-                );
+            self.publish();
+            return Ok(());
+        };
+        if !self.state.ready {
+            if !self.owns_its_folder() {
+                bail!("{}", self.lost_its_folder());
             }
-            Err(error) => {
-                self.setup.executables = self.setup.executables.take().or(fallback);
-                let log = self.setup.project.display(&self.setup.project.log(logs::BUILD));
-                self.journal.note(&format!(
-                    "{error}: the worker from before goes on; mend it and save, or see {log}"
-                ));
-                for reply in waiting {
-                    let _ = reply.send(Err(format!(
-                        "{error}, and the worker from before goes on; see: cargo xtask lab logs build"
-                    )));
-                }
-            }
+            return self.start_without_worker(executables);
+        }
+        self.setup.executables = self.setup.executables.take().or(fallback);
+        let has_worker =
+            self.setup.executables.as_ref().is_some_and(|all| all.get(services::WORKER).is_some());
+        let runs = if has_worker { "the worker still runs the previous code" } else { "no worker runs" };
+        let then = if self.watching { "fix it and save" } else { "fix it, then: cargo xtask lab deploy" };
+        self.journal.note(&format!("{failure}; {runs}; {then}"));
+        for reply in waiting {
+            let _ = reply.send(Err(format!("{failure}; {runs}; see: cargo xtask lab logs build")));
+        }
+        if !has_worker {
+            self.stop_worker();
         }
         self.publish();
         Ok(())
     }
 
-    /// Looks at every process: reaps, starts again, finds ready.
+    /// Starts what was built although the worker does not compile. The worker starts once it does.
+    fn start_without_worker(&mut self, executables: Executables) -> Result<()> {
+        let failure = self.build.failure.as_ref().map(Failure::to_string).unwrap_or_default();
+        let needed = services::binaries(self.setup.remote_service.as_ref());
+        if needed.iter().any(|&name| name != services::WORKER && executables.get(name).is_none()) {
+            bail!("{failure}, so the lab did not start; fix it, then: cargo xtask lab start");
+        }
+        self.setup.executables = Some(executables);
+        self.stop_worker();
+        self.publish();
+        Ok(())
+    }
+
+    /// The worker has no process until its code compiles.
+    fn stop_worker(&mut self) {
+        if let Some(worker) = self.services.iter_mut().find(|one| one.service.name == services::WORKER) {
+            worker.enter(Life::Stopped);
+        }
+    }
+
+    fn restart_worker(&mut self, waiting: Vec<Reply>) {
+        let Some(at) = self.services.iter().position(|one| one.service.name == services::WORKER) else {
+            return;
+        };
+        self.end(at);
+        self.services[at].enter(Life::Restarting);
+        self.services[at].due = Instant::now();
+        self.services[at].waiting.extend(waiting.into_iter().map(|reply| (Instant::now(), reply)));
+    }
+
+    /// Checks every process: reaps it, restarts it, or finds it ready.
     fn tick(&mut self) -> Result<()> {
         if self.looked.elapsed() > OWNERSHIP {
             self.looked = Instant::now();
@@ -658,13 +705,13 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Learns from the gateway which service that is, and has the lab begin anew there, where it is to.
+    /// Asks the gateway which service that is, and resets the lab there, if it is new or is to start empty.
     fn meet_service(&mut self) -> Result<()> {
         let Some(remote_service) = &mut self.setup.remote_service else { return Ok(()) };
         let link = LinkReport::ask(&self.setup.ports.url(ports::TEMPORAL_HTTP))?;
         remote_service::complete(remote_service, &link);
         for made in &link.findings.made {
-            self.journal.note(&format!("made {made}, which the service lacked"));
+            self.journal.note(&format!("made {made}, which was missing"));
         }
         self.state.remote_service = self.setup.remote_service.clone();
         self.record()?;
@@ -673,43 +720,43 @@ impl Supervisor {
         }
         if mem::take(&mut self.fresh) {
             self.end_transfers()?;
-            // What others of this name have done there before is no part of this lab.
+            // What others of this name did there before is not part of this lab.
             let begun =
                 progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage));
             if let Err(error) = begun {
-                self.journal.note(&format!("the stage still counts what was there before: {error:#}"));
+                self.journal.note(&format!("the stage still counts earlier transfers: {error:#}"));
             }
         }
-        // Only one that was met: a mistyped one is not to be tried again at each start.
+        // Only one that answered: the next start must not use a mistyped one.
         remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;
         Ok(())
     }
 
-    /// Ends the lab's transfers at a remote service: nobody can empty its history.
+    /// Terminates the lab's transfers at a remote service: nobody can empty its histories.
     fn end_transfers(&self) -> Result<()> {
         if self.setup.remote_service.is_none() {
             return Ok(());
         }
         let server = Server::new(&self.setup.endpoints());
-        let running = server.running().context("could not ask for the transfers under way")?;
+        let running = server.running().context("could not list the transfers in progress")?;
         for run in &running {
             server
-                .terminate(run, "the lab begins anew")
-                .with_context(|| format!("could not end {}", run.workflow_id))?;
+                .terminate(run, "the lab was reset")
+                .with_context(|| format!("could not terminate {}", run.workflow_id))?;
         }
         if !running.is_empty() {
-            self.journal.note(&format!("ended {} transfers that were under way", running.len()));
+            self.journal.note(&format!("terminated {} transfers that were in progress", running.len()));
         }
         Ok(())
     }
 
-    /// Begins to tell the class how this lab does, if it is in one.
+    /// Starts to report to the class, if this lab is in one.
     fn reporter(&self) -> Option<Reporter> {
         let journal = self.journal.0.try_clone().ok()?;
         Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
     }
 
-    /// Answers those who have waited too long for a service. While it is built, the wait has not begun.
+    /// Answers those who have waited too long for a service. The wait starts after the build.
     fn answer_the_impatient(&mut self, at: usize) {
         if self.build.building.is_some() {
             return;
@@ -725,11 +772,11 @@ impl Supervisor {
         }
     }
 
-    /// A service has ended by itself, or could not be started: it is started again later.
+    /// A service has ended by itself, or could not be started: it is restarted later.
     fn handle_end(&mut self, at: usize, end: &End) -> Result<()> {
         let name = self.services[at].service.name;
         let failure = StartFailure::read(&StartFailure::file_beside(&self.setup.ready_file(name)));
-        // Whoever it has started goes with it.
+        // Its children end with it.
         self.end(at);
         if !self.state.ready {
             if !self.owns_its_folder() {
@@ -757,7 +804,7 @@ impl Supervisor {
             End::NoStart(_) => end.early(),
         };
         self.journal
-            .note(&format!("{name} {how}; starting it again in {}", terminal::duration(delay.as_secs_f64())));
+            .note(&format!("{name} {how}; restarting it in {}", terminal::duration(delay.as_secs_f64())));
         self.publish();
         Ok(())
     }
@@ -778,23 +825,40 @@ impl Supervisor {
             self.setup.project.make_lab()?;
         }
         self.remove_ready_file(service.name);
+        if service.name == services::ACCOUNT_API
+            && let Some(ended) = EndedFaults::take(&self.setup.project)
+        {
+            self.journal.note(&ended.sentence());
+            self.ended_faults = Some(ended);
+        }
         let log = logs::open(&self.setup.project, service.name)?;
         let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        // The gateway goes by them: they name the service that it is to lead to.
+        // The gateway reads them: they name the service that it connects to.
         if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
             dev_server::forget_settings(&mut command);
         }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));
-        gate.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        gate.stdin(Stdio::piped());
+        let copier = if service.has_timed_log(&self.setup) {
+            gate.stdout(log.try_clone()?).stderr(log);
+            None
+        } else {
+            let (output, input) = io::pipe()?;
+            gate.stdout(input.try_clone()?).stderr(input);
+            Some(Copier::start(output, Timed::new(log)))
+        };
         let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
+        // The writing ends of the pipe are the program's alone.
+        drop(gate);
         let go = child.stdin.take();
         let supervised = &mut self.services[at];
         supervised.child = Some(child);
+        supervised.copier = copier;
         supervised.begun = Instant::now();
-        // Recorded first, let go then. One that is not let go ends by itself.
+        // Recorded before it runs. One that may not run ends by itself.
         self.record()?;
         let_go(go);
         Ok(())
@@ -806,15 +870,18 @@ impl Supervisor {
         let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
         let service = &mut self.services[at];
         let Some(mut child) = service.child.take() else { return };
-        // Whoever asks in the meantime: without a process it does not run.
+        // Without a process it does not run.
         service.enter(Life::Restarting);
         let ending = Ending { grace: service.service.grace, hurry: &hurry };
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
-        // It is ready no more, and after the last stop nothing is left lying about.
+        if let Some(copier) = self.services[at].copier.take() {
+            copier.finish();
+        }
+        // It is not ready any more, and after the last stop no file is left.
         self.remove_ready_file(self.services[at].service.name);
         if killed {
-            let why = if hurry() { "was to end at once" } else { "did not end by itself" };
+            let why = if hurry() { "had to stop at once" } else { "did not stop" };
             self.journal.note(&format!("{} {why} and was killed", self.services[at].service.name));
         }
         self.record_or_note();
@@ -831,14 +898,15 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
-        // Compilers may be there still when cargo is not.
+        // Compilers may still run when cargo does not.
         if let Some(build) = self.build.group.take().filter(|build| !process::group_is_empty(build.pid)) {
             let signals_seen = Arc::clone(&self.signals_seen);
             let hurry = move || signals_seen.load(Ordering::Relaxed) > 1;
             process::end_group(build.pid, None, &Ending { grace: build::GRACE, hurry: &hurry });
         }
         self.end_all(Life::Stopped);
-        self.journal.note("stopped; nothing of the lab runs any more");
+        self.deployed.remove(&self.setup.project);
+        self.journal.note("stopped; no process of the lab is left");
     }
 
     /// Whether the lab's folder is still the one that this process has locked and written to.
@@ -850,7 +918,7 @@ impl Supervisor {
             && state::is_recorded(project, &self.state)
     }
 
-    /// Why it ends when it does not own it any more.
+    /// Why it ends when it does not own it.
     fn lost_its_folder(&self) -> String {
         format!(
             "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo xtask lab start",
@@ -858,7 +926,7 @@ impl Supervisor {
         )
     }
 
-    /// Writes down which processes there are.
+    /// Records the processes.
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
             let identity = process::identify(service.child.as_ref()?.id())?;
@@ -879,16 +947,21 @@ impl Supervisor {
         }
     }
 
-    /// Renews what `status` is answered.
+    /// Updates the answer to `status`.
     fn publish(&self) {
         let services: Vec<Value> = self.services.iter().map(|service| self.to_json(service)).collect();
-        let build = match (self.build.building, self.build.failed) {
+        let build = match (self.build.building, self.build.failure.is_some()) {
             (Some(_), _) => BuildState::Building,
             (None, true) => BuildState::Failed,
             (None, false) => BuildState::Ok,
         };
-        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) =
-            json!({ "services": services, "build": build.name(), "watch": self.watching });
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = json!({
+            "services": services,
+            "build": build.name(),
+            "build_error": self.build.failure.as_ref().map(Failure::to_string),
+            "watch": self.watching,
+            "ended_faults": self.ended_faults.as_ref().map(EndedFaults::to_json),
+        });
     }
 
     fn to_json(&self, supervised: &Supervised) -> Value {
@@ -906,7 +979,7 @@ impl Supervisor {
 
     fn url_of(&self, service: &Service) -> Option<String> {
         match &self.setup.remote_service {
-            // The gateway's port is for programs; what a person opens is the service's own UI.
+            // The gateway's port is for programs; a person opens the service's own UI.
             Some(remote_service) if service.name == services::TEMPORAL => {
                 Some(remote_service.ui.clone()).filter(|ui| !ui.is_empty())
             }
@@ -915,11 +988,13 @@ impl Supervisor {
     }
 
     fn serve_control(&self, listener: TcpListener) {
-        let (snapshot, events) = (Arc::clone(&self.snapshot), self.events.clone());
+        let (snapshot, events, deployed) =
+            (Arc::clone(&self.snapshot), self.events.clone(), self.deployed.clone());
         let project = self.setup.project.clone();
         control::serve(listener, self.state.token.clone(), move |request, reply| match request {
             Request::Status => {
-                let status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                status["undeployed"] = json!(deployed.is_outdated());
                 let _ = reply.send(Ok(status));
             }
             // The lab has no part in it.
@@ -939,7 +1014,7 @@ impl Supervisor {
         let _ = fs::remove_file(ready);
     }
 
-    /// Why a service did not start, or else the last lines of its log, for a person to read.
+    /// Why a service did not start, or the last lines of its log, for a person to read.
     fn quote(&self, name: &str, failure: Option<StartFailure>) -> String {
         let log = self.setup.project.log(name);
         let lines = failure.map_or_else(|| logs::last_lines(&log, 12), |failure| failure.lines());
@@ -950,7 +1025,7 @@ impl Supervisor {
 /// Opens the gate of a process; see [`process::gated`].
 fn let_go(go: Option<ChildStdin>) {
     if let Some(mut go) = go {
-        // One that has died already is seen when it is waited for.
+        // If it has ended already, the next wait for it shows that.
         let _ = go.write_all(b"go\n");
     }
 }
@@ -967,7 +1042,7 @@ fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "for no reason given".to_owned(),
+        (None, None) => "no exit code".to_owned(),
     }
 }
 

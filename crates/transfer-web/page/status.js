@@ -69,8 +69,8 @@ function troubles() {
     found.push({ name: 'build', says, type: 'cargo xtask lab logs build', more: '', bad: true });
   }
   if (lab.watch === false) {
-    const says = 'Saved files are not watched. After a change, build and restart the worker yourself.';
-    found.push({ name: 'watch', says, type: 'cargo xtask lab restart worker --build', more: '', bad: false });
+    const says = 'Watch is off: saved edits wait until you deploy them.';
+    found.push({ name: 'watch', says, type: 'cargo xtask lab deploy', more: '', bad: false });
   }
   return found;
 }

@@ -15,7 +15,11 @@ use terminal::stdoutln;
 pub(crate) fn command() -> Command {
     Command::new("outage")
         .about(
-            "Takes the bank's withdrawals or deposits out of service, or back into it; alone, tells what is out of service",
+            "Takes the bank's withdrawals or deposits out of service, or puts them back; alone, shows what is out of service",
+        )
+        .long_about(
+            "Takes the bank's withdrawals or deposits out of service, or puts them back; alone, shows what is out of service. An \
+             outage lasts until you end it, enter a stage, or the bank is restarted; `lab status` says when a restart ended it.",
         )
         .arg(
             Arg::new("what")
@@ -28,7 +32,7 @@ pub(crate) fn command() -> Command {
             Arg::new("state")
                 .value_name("STATE")
                 .value_parser(["down", "up"])
-                .help("Out of service, or back in it"),
+                .help("Out of service, or in service"),
         )
         .arg(json_flag())
         .after_help(example(&["cargo xtask outage deposits down", "cargo xtask outage deposits up"]))

@@ -18,7 +18,7 @@ use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("retry")
-        .about("Runs every Activity that has failed and waits for its next attempt, now")
+        .about("Retries every failed Activity right away, in place of waiting for its next attempt")
         .arg(json_flag())
         .after_help(example(&["cargo xtask retry"]))
 }
@@ -28,7 +28,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let server = Server::new(&state.endpoints());
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {
-        stderrln!("could not ask for the Activities of {}: {error:#}", run.workflow_id);
+        stderrln!("could not read the Activities of {}: {error:#}", run.workflow_id);
     }
     let waiting: Vec<(&Stuck, &str, &str)> = found
         .stuck
@@ -42,7 +42,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     for ((stuck, id, name), result) in waiting.iter().zip(results) {
         match result {
             Ok(true) => retried.push((stuck, id, name)),
-            // Nothing of it is left to be retried.
+            // It has completed or failed meanwhile.
             Ok(false) => {}
             Err(error) => {
                 failed += 1;
@@ -59,16 +59,16 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             .collect();
         stdoutln!("{}", json!({ "retried": list, "failed": failed }));
     } else if waiting.is_empty() && failed == 0 {
-        stdoutln!("no Activity waits for its next attempt");
+        stdoutln!("no Activity is waiting for its next attempt");
     } else {
         for (stuck, _, name) in &retried {
             stdoutln!(
-                "retried {name} of {}, which had failed at attempt {}",
+                "retried {name} of {}, which had failed in attempt {}",
                 stuck.run.workflow_id,
                 stuck.attempt
             );
         }
-        stdoutln!("retried {}; see what came of it with: cargo xtask lab status", retried.len());
+        stdoutln!("retried {}; see the result with: cargo xtask lab status", retried.len());
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }

@@ -9,12 +9,12 @@ use crate::args::{example, text};
 use checkout::project::Project;
 use supervisor::{attach, build, services};
 
-/// The flags that are handed on, with what they are.
+/// The flags that the program gets, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [
     ("from", "ACCOUNT", "The account that the money leaves"),
     ("to", "ACCOUNT", "The account that it reaches"),
     ("amount", "AMOUNT", "How many dollars, with at most two decimals"),
-    ("workflow-id", "ID", "The transfer's Workflow Id; one that still runs is joined"),
+    ("workflow-id", "ID", "The transfer's Workflow Id; one that is in progress is joined"),
 ];
 
 pub(crate) fn command() -> Command {

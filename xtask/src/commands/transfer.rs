@@ -12,12 +12,18 @@ use lab_client::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{example, flag, json_flag, text};
+use crate::{
+    args::{example, flag, json_flag, text},
+    deployment::warning,
+};
 use checkout::project::Project;
-use supervisor::attach;
+use supervisor::{
+    attach,
+    control::{self, Request},
+};
 use terminal::{Usage, shorten, stderrln, stdoutln};
 
-/// How often a transfer is looked at while it is waited for.
+/// How often we poll a transfer while we wait for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
@@ -32,7 +38,7 @@ pub(crate) fn command() -> Command {
                 .allow_negative_numbers(true)
                 .help("How many dollars, with at most two decimals"),
         )
-        .arg(flag("wait", "Wait for the result, and tell what the transfer is stuck on meanwhile"))
+        .arg(flag("wait", "Wait for the result, and show what the transfer is stuck on meanwhile"))
         .arg(
             Arg::new("workflow-id")
                 .long("workflow-id")
@@ -68,6 +74,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .start_transfer(&workflow_id, &input)
         .map_err(|error| Error::msg(server.why_not_started(&workflow_id, &error)))?;
     let link = server.ui_link(&run);
+    // It is started anyway, and its worker may not run the code that the learner expects.
+    if let Some(warning) = control::ask(&state, &Request::Status).ok().and_then(|status| warning(&status)) {
+        stderrln!("warning: {warning}");
+    }
     if !arguments.get_flag("wait") {
         if as_json {
             stdoutln!("{}", report(&run, &link, "RUNNING", &Value::Null, None));
@@ -116,7 +126,7 @@ fn report(run: &Run, link: &str, status: &str, result: &Value, failure: Option<&
 
 /// Waits until the transfer has ended: how, with what result, with what failure.
 fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Option<String>)> {
-    let mut told: Option<Stuck> = None;
+    let mut shown: Option<Stuck> = None;
     loop {
         let description = server.describe(run)?;
         let status = description["workflowExecutionInfo"]["status"].as_str().unwrap_or_default();
@@ -129,10 +139,10 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
         let stuck = stuck::look(server, run)?.into_iter().next();
         if let Some(now) = stuck.filter(|_| !quiet) {
             let news =
-                told.as_ref().is_none_or(|told| told.attempt != now.attempt || told.activity != now.activity);
+                shown.as_ref().is_none_or(|old| old.attempt != now.attempt || old.activity != now.activity);
             if news {
                 stderrln!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
-                told = Some(now);
+                shown = Some(now);
             }
         }
         thread::sleep(POLL_INTERVAL);

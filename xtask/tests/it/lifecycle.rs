@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use supervisor::logs::without_time;
+
 use crate::support::{Checkout, Foreground, eventually, is_alive, outcome, pid_in, send_signal, service};
 
 #[test]
@@ -104,13 +106,20 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
     let checkout = Checkout::new("ctrl-c");
     let mut lab = Foreground::start(&checkout);
     let pids = checkout.pids();
-    eventually("the stream has the worker's words", || {
-        lab.output().contains("worker       | stand-in worker")
+    eventually("the stream has the worker's words, with the time", || {
+        lab.output().lines().any(|line| {
+            let line = line.strip_prefix("worker       | ").unwrap_or_default();
+            without_time(line) != line && line.contains("stand-in worker")
+        })
     });
+    let build = checkout.run(&["lab", "logs", "build"]);
+    assert!(build.stdout.is_empty() && build.stderr.starts_with("no build so far"), "{build:?}");
+    let figures = lab.output().lines().filter(|line| line.contains("the lab is ready after")).count();
+    assert!(figures == 1 && !lab.output().contains("everything is ready"), "{}", lab.output());
     send_signal(lab.process.id(), "INT");
     let status = lab.process.wait().expect("it is this test's own");
     assert!(status.success(), "{status}\n{}", lab.output());
-    assert!(lab.output().contains("nothing of the lab runs any more"), "{}", lab.output());
+    assert!(lab.output().contains("no process of the lab is left"), "{}", lab.output());
     checkout.assert_nothing_is_left(&pids);
 }
 
@@ -256,7 +265,95 @@ fn of_a_server_that_does_not_answer_the_transfers_are_not_known() {
     send_signal(server, "CONT");
     let status = status.json();
     assert_eq!((&status["transfers_running"], &status["stuck"]), (&Value::Null, &json!([])));
-    assert!(text.ok().contains("transfers not known"));
+    assert!(text.ok().contains("transfers unknown"));
+}
+
+#[test]
+fn a_worker_that_does_not_compile_is_named_last_and_starts_once_it_compiles() {
+    let checkout = Checkout::new("not-compiling");
+    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "one"));
+    let summary = checkout.start();
+    assert!(
+        summary.contains("the lab is ready after") && summary.contains("except for the worker"),
+        "{summary}"
+    );
+    let last: Vec<&str> = summary.trim_end().lines().rev().take(2).collect();
+    assert!(last[1].contains("the build failed: cannot find value `one`"), "{summary}");
+    assert!(last[1].contains("at crates/worker/src/main.rs:5:"), "{summary}");
+    assert!(last[0].contains("fix it and save"), "{summary}");
+
+    let status = checkout.status();
+    assert_eq!(
+        (&status["build"], &service(&status, "worker")["state"]),
+        (&json!("failed"), &json!("stopped"))
+    );
+    for name in ["temporal", "account-api", "transfer-web"] {
+        assert_eq!(service(&status, name)["state"], "running", "{status}");
+    }
+    let transfer = checkout.run(&["transfer", "account_A", "account_B", "25.50"]);
+    assert!(transfer.stderr.contains("the last build failed, so no worker runs"), "{transfer:?}");
+    transfer.ok();
+    let restart = checkout.run(&["lab", "restart", "worker"]).fails_with(1);
+    assert!(restart.contains("was not restarted: the build failed"), "{restart}");
+    checkout.run(&["lab", "restart"]).ok();
+
+    checkout.write("crates/worker/src/main.rs", source);
+    eventually("the worker runs", || {
+        let status = checkout.status();
+        status["build"] == "ok" && service(&status, "worker")["state"] == "running"
+    });
+    assert!(checkout.status()["build_error"].is_null());
+}
+
+#[test]
+fn a_bank_that_does_not_compile_keeps_the_lab_from_starting() {
+    let checkout = Checkout::new("no-bank");
+    checkout.write("crates/account-api/src/main.rs", "fn main() { nothing }");
+    let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
+    assert!(error.contains("crates/account-api/src/main.rs:1:13, so the lab did not start"), "{error}");
+    checkout.assert_nothing_is_left(&[]);
+}
+
+#[test]
+fn a_restart_of_the_bank_says_what_it_ended() {
+    let checkout = Checkout::new("ended-faults");
+    checkout.start();
+    assert!(checkout.status()["ended_faults"].is_null());
+    // As the bank notes it; `account-api` has a test of that.
+    let on = r#"{"real_world_mode":{"enabled":true},"outage":{"withdrawals":false,"deposits":true}}"#;
+    let words = "the restart of the bank ended Real World Mode and the outage of deposits";
+    checkout.write(".lab/bank-faults.json", on);
+    send_signal(pid_in(service(&checkout.status(), "account-api")), "KILL");
+    eventually("it is in the status", || {
+        checkout.status()["ended_faults"]["what"] == "Real World Mode and the outage of deposits"
+    });
+    assert!(checkout.log("supervisor").contains(words), "{}", checkout.log("supervisor"));
+    assert!(!checkout.path(".lab/bank-faults.json").exists());
+
+    // Also where the lab was stopped in between.
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.write(".lab/bank-faults.json", on);
+    let start = outcome(checkout.start_command(&["--detach"]));
+    assert!(start.stderr.contains(words), "{start:?}");
+    let status = checkout.run(&["lab", "status"]).ok();
+    assert!(status.contains(words), "{status}");
+}
+
+#[test]
+fn every_line_of_a_log_that_the_lab_writes_has_one_time() {
+    let checkout = Checkout::new("times");
+    checkout.start();
+    checkout.write("crates/worker/src/main.rs", "fn main() {}");
+    eventually("the build is logged", || checkout.log("build").contains("Finished"));
+    for name in ["supervisor", "build", "worker", "account-api", "transfer-web"] {
+        let log = checkout.run(&["lab", "logs", name]).ok();
+        assert!(!log.is_empty(), "{name}");
+        for line in log.lines() {
+            let rest = without_time(line);
+            assert!(rest != line && without_time(rest) == rest, "{name}: {line}");
+        }
+    }
 }
 
 #[test]
@@ -313,7 +410,7 @@ fn logs_are_followed_until_nobody_reads() {
     let mut command = checkout.xtask(&["lab", "logs", "supervisor", "-f"]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("the program is there");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("everything is ready")));
+    assert!(lines.any(|line| line.contains("transfer-web is ready")));
     send_signal(pid_in(service(&checkout.status(), "worker")), "KILL");
     assert!(lines.any(|line| line.contains("worker ended (signal 9)")));
     drop(lines);

@@ -41,5 +41,5 @@ fn a_transfer_tells_its_ids_and_the_page_to_look_at() {
     let error =
         checkout.run(&["transfer", "account_C", "account_D", "1", "--workflow-id", "mine"]).fails_with(1);
     assert!(error.contains("mine was not started"), "{error}");
-    assert!(checkout.run(&["retry"]).ok().contains("no Activity waits"));
+    assert!(checkout.run(&["retry"]).ok().contains("no Activity is waiting"));
 }

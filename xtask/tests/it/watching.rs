@@ -1,6 +1,23 @@
-//! Saving a file while the lab runs.
+//! Saving a file while the lab runs, and deploying it.
+
+use std::process::Command;
 
 use crate::support::{Checkout, eventually, outcome, pid_in, service};
+
+const SOURCE: &str = "crates/worker/src/main.rs";
+
+impl Checkout {
+    /// Saves a stand-in for the worker that names this version.
+    fn save_version(&self, version: &str) {
+        let source = include_str!("stand_in/worker.rs").replace("\"one\"", &format!("\"{version}\""));
+        self.write(SOURCE, source);
+    }
+
+    /// How often a worker of this version was started.
+    fn starts_of(&self, version: &str) -> usize {
+        self.log("worker").matches(&format!("stand-in worker, version {version}")).count()
+    }
+}
 
 #[test]
 fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
@@ -27,14 +44,75 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
 }
 
 #[test]
-fn a_lab_that_does_not_watch_says_so_and_builds_when_told() {
-    let checkout = Checkout::new("no-watch");
-    outcome(checkout.start_command(&["--detach", "--no-watch"])).ok();
-    assert_eq!(checkout.status()["watch"], false);
-    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
-    checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));
-    checkout.run(&["lab", "restart", "--build"]).fails_with(2);
-    checkout.run(&["lab", "restart", "worker", "--build"]).ok();
-    assert!(checkout.log("worker").contains("stand-in worker, version two"), "{}", checkout.log("worker"));
+fn with_watch_off_an_edit_waits_until_it_is_deployed() {
+    let checkout = Checkout::new("watch-off");
+    checkout.start();
+    let off = checkout.run(&["lab", "watch", "off"]).ok();
+    assert!(off.contains("watch is off") && off.contains("cargo xtask lab deploy"), "{off}");
+    let status = checkout.status();
+    assert_eq!((&status["watch"], &status["undeployed"]), (&false.into(), &false.into()));
+
+    checkout.save_version("two");
+    assert_eq!(checkout.status()["undeployed"], true);
+    let text = checkout.run(&["lab", "status"]).ok();
+    assert!(text.contains("an edit is not deployed yet: cargo xtask lab deploy"), "{text}");
+    assert!(text.contains("watch is off"), "{text}");
+    // Nor does it run when somebody builds the project, as the learner's tests do, and the worker starts again.
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", "worker"]).current_dir(&checkout.root);
+    outcome(build).ok();
+    checkout.run(&["lab", "restart", "worker"]).ok();
+    assert_eq!((checkout.starts_of("one"), checkout.starts_of("two")), (2, 0), "{}", checkout.log("worker"));
+
+    checkout.run(&["lab", "deploy"]).ok();
+    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
+    assert_eq!(checkout.status()["undeployed"], false);
     assert!(!checkout.log("supervisor").contains("has changed"), "{}", checkout.log("supervisor"));
+}
+
+#[test]
+fn code_that_does_not_compile_is_not_deployed() {
+    let checkout = Checkout::new("deploy-fails");
+    outcome(checkout.start_command(&["--detach", "--no-watch"])).ok();
+    let first = pid_in(service(&checkout.status(), "worker"));
+    checkout.write(SOURCE, "fn main() { nothing }");
+    let error = checkout.run(&["lab", "deploy"]).fails_with(1);
+    assert!(error.contains("error[E0425]"), "cargo's output is shown: {error}");
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: the build failed: cannot find value `nothing`"), "{error}");
+    assert!(
+        last.contains("at crates/worker/src/main.rs:1:13; the worker still runs the previous code"),
+        "{error}"
+    );
+    assert_eq!(pid_in(service(&checkout.status(), "worker")), first);
+    let transfer = checkout.run(&["transfer", "account_A", "account_B", "25.50"]);
+    assert!(transfer.stderr.contains("warning: the last build failed"), "{transfer:?}");
+}
+
+#[test]
+fn watch_on_deploys_an_edit_that_waits_and_those_to_come() {
+    let checkout = Checkout::new("watch-on");
+    outcome(checkout.start_command(&["--detach", "--no-watch"])).ok();
+    assert_eq!(checkout.run(&["lab", "watch", "--json"]).json()["watch"], false);
+    checkout.save_version("two");
+    let on = checkout.run(&["lab", "watch", "on", "--json"]).json();
+    assert_eq!((&on["watch"], &on["undeployed"]), (&true.into(), &true.into()));
+    eventually("the edit runs", || checkout.starts_of("two") == 1);
+    checkout.save_version("three");
+    eventually("the next edit runs", || checkout.starts_of("three") == 1);
+    checkout.run(&["lab", "watch", "sometimes"]).fails_with(2);
+}
+
+#[test]
+fn entering_a_stage_deploys_also_with_watch_off() {
+    let checkout = Checkout::new("enter-unwatched");
+    outcome(checkout.start_command(&["--detach", "--no-watch"])).ok();
+    checkout.save_version("two");
+    // Its modules are in place already; the worker was built before the edit.
+    checkout.run(&["stage", "jerry"]).ok();
+    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
+    assert_eq!(
+        (&checkout.status()["watch"], &checkout.status()["undeployed"]),
+        (&false.into(), &false.into())
+    );
 }

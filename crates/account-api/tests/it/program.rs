@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 use webtest::SlowClients;
 
 use crate::ledger_file::assert_ledger_adds_up;
@@ -145,6 +145,36 @@ async fn after_a_kill_every_answered_deposit_is_there_once_and_the_ledger_adds_u
     }
     assert_eq!(program.client.total_cents().await, 795_000 + sent.len() as i64);
     assert_ledger_adds_up(&db);
+}
+
+#[tokio::test]
+async fn what_is_switched_on_is_noted_and_ends_with_the_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (db, file) = (folder.path().join("bank.db"), folder.path().join("faults.json"));
+    let start = || {
+        let mut command = account_api();
+        command.args(["--port", "0", "--db"]).arg(&db).arg("--faults-file").arg(&file);
+        Program::run(command).expect("it starts")
+    };
+    let noted = || serde_json::from_slice::<Value>(&fs::read(&file).expect("it is noted")).expect("JSON");
+    let mut program = start();
+    assert!(!file.exists());
+    let outage = program.client.put("/outage", json!({ "deposits": true })).await.json;
+    let mode = program.client.put("/real-world-mode", json!({ "enabled": true })).await.json;
+    assert_eq!(noted(), json!({ "real_world_mode": mode, "outage": outage }));
+    program.client.put("/real-world-mode", json!({ "enabled": false })).await;
+    assert_eq!(noted()["real_world_mode"]["enabled"], false);
+
+    program.child.kill().expect("a child");
+    program.child.wait().expect("a child");
+    assert_eq!(noted()["outage"]["deposits"], true, "whoever starts the next one can say what ended");
+    let program = start();
+    assert!(!file.exists());
+    assert_eq!(program.client.get("/outage").await.json["deposits"], false);
+    program.client.put("/outage", json!({ "withdrawals": true })).await;
+    assert!(file.exists());
+    program.client.ask("POST", "/reset").json(json!({})).send().await;
+    assert!(!file.exists());
 }
 
 #[tokio::test]

@@ -218,15 +218,17 @@ fn is_reached(check: &Value, goal: &str) -> bool {
     goals.into_iter().flatten().any(|entry| entry["name"] == goal && entry["reached"] == true)
 }
 
-/// Saves these modules, and waits until the lab's worker runs them.
+/// Saves these modules, and waits until the lab's worker runs them. With watch off nobody builds them until the text says to deploy.
 fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
-    let before = worker(shadow)?;
-    if !shadow.put_in_place(modules).context("could not write the live modules")? {
+    let before = status(shadow)?;
+    if !shadow.put_in_place(modules).context("could not write the live modules")? || before["watch"] == false
+    {
         return Ok(());
     }
+    let before = worker(&before)?;
     let begin = Instant::now();
     loop {
-        let now = worker(shadow)?;
+        let now = worker(&status(shadow)?)?;
         if now["state"] == "running" && now["pid"] != before["pid"] {
             return Ok(());
         }
@@ -239,9 +241,13 @@ fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
     }
 }
 
-/// What the supervisor says of the worker.
-fn worker(shadow: &Shadow) -> Result<Value> {
-    let status = control::ask(&shadow.state()?, &Request::Status)?;
+/// What the supervisor answers of the lab.
+fn status(shadow: &Shadow) -> Result<Value> {
+    control::ask(&shadow.state()?, &Request::Status)
+}
+
+/// What it answers of the worker.
+fn worker(status: &Value) -> Result<Value> {
     let mut services = status["services"].as_array().into_iter().flatten();
     let worker = services.find(|service| service["name"] == services::WORKER);
     worker.cloned().context("the lab has no worker")

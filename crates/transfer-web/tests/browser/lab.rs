@@ -10,6 +10,7 @@ use std::{
 use lab_client::{Endpoints, progress, progress::Progress, state};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use temporalio_sdk::WorkerOptions;
 use testbed::{TestWorker, Testbed, free_port};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -17,8 +18,9 @@ use tokio::{
     sync::{Semaphore, oneshot},
     task::{JoinHandle, JoinSet},
 };
-use transfer_kit::Bank;
+use transfer_kit::{Bank, host};
 use transfer_web::Web;
+use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
 /// A lab at a stage.
 pub(crate) struct Lab {
@@ -78,7 +80,25 @@ impl Lab {
         self.rest().await;
         let stage = lab::stage(stage).expect("a stage of the table");
         let options = stages::worker_options(stage, Bank::at(&self.testbed.bank_url));
-        let options = options.expect("its modules are compiled");
+        self.run_worker(options.expect("its modules are compiled")).await;
+    }
+
+    /// Has a worker with the live modules run, and no other: what it reports names their files.
+    pub(crate) async fn work_live(&mut self) {
+        self.rest().await;
+        let activities = MoneyActivities::new(Bank::at(&self.testbed.bank_url));
+        self.run_worker(host::options::<MoneyTransferWorkflow, _>(activities).expect("one Workflow")).await;
+    }
+
+    /// The same with the fixed Workflow.
+    pub(crate) async fn work_live_with_fixed_workflow(&mut self) {
+        self.rest().await;
+        let activities = MoneyActivities::new(Bank::at(&self.testbed.bank_url));
+        let options = host::options::<stages::workflow::fixed::MoneyTransferWorkflow, _>(activities);
+        self.run_worker(options.expect("one Workflow")).await;
+    }
+
+    async fn run_worker(&mut self, options: WorkerOptions) {
         self.worker = Some(TestWorker::start(&self.testbed.client, options).await);
     }
 

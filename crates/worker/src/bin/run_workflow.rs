@@ -53,10 +53,10 @@ fn main() -> ExitCode {
         let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
         host::report_build_id(&mut options, worker::build_id());
 
-        let (leave, left) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
-            // Sent or dropped, the worker leaves.
-            let _ = left.await;
+            // Sent or dropped, the worker stops.
+            let _ = stopped.await;
         };
         let mut working = std::pin::pin!(host::run(client.clone(), options, shutdown, || ()));
         let outcome = tokio::select! {
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
                 Err(host::interrupted())
             }
         };
-        drop(leave);
+        drop(stop);
         working.await.and(outcome)
     })
 }
@@ -99,7 +99,7 @@ async fn run_transfer(
     };
     let namespace = &client.options().namespace;
     let link = match ui.trim_end_matches('/') {
-        // A remote service may have a UI that nobody here knows of.
+        // The lab may not know the UI of a remote service.
         "" => format!("cargo xtask temporal workflow show --workflow-id {workflow_id}"),
         ui => format!("{ui}/namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"),
     };
@@ -112,11 +112,11 @@ async fn run_transfer(
             result = &mut result => break result,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
-        // A service that does not answer just now says so through the result, if it lasts.
+        // If the service does not answer for long, the result says so.
         if let Ok(Some(stuck)) = stuck::why(client, workflow_id, &run_id).await
             && shown.as_ref() != Some(&stuck)
         {
-            output::stdout_line(format_args!("stuck: {stuck}\n  {link}"));
+            output::stdout_line(format_args!("stuck: {stuck}"));
             shown = Some(stuck);
         }
     };
@@ -125,8 +125,8 @@ async fn run_transfer(
             output::stdout_line(format_args!("completed: {amount} from {from_account} to {to_account}"));
             Ok(())
         }
-        Err(WorkflowGetResultError::Failed(failure)) => bail!("the transfer failed: {failure}\n  {link}"),
-        Err(error) => Err(error).with_context(|| format!("the transfer has no result\n  {link}")),
+        Err(WorkflowGetResultError::Failed(failure)) => bail!("the transfer failed: {failure}"),
+        Err(error) => Err(error).context("the transfer has no result"),
     }
 }
 

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
         })
         .await?;
-        output::stdout_line(format_args!("worker has stopped"));
+        output::stdout_line(format_args!("worker stopped"));
         announced
     })
 }

@@ -13,21 +13,21 @@ use supervisor::{
     logs::{self, Stream},
     services,
 };
-use terminal::stdoutln;
+use terminal::{stderrln, stdoutln};
 
-/// How often the logs are looked at.
+/// How often we poll the logs.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn command() -> Command {
     Command::new("logs")
-        .about("Shows what a service has written; all of them when none is named")
+        .about("Shows the log of a service, with times in UTC; all logs when none is named")
         .arg(service_argument(services::names().chain([logs::BUILD, logs::SUPERVISOR])))
         .arg(
             Arg::new("follow")
                 .short('f')
                 .long("follow")
                 .action(ArgAction::SetTrue)
-                .help("Go on until Ctrl-C"),
+                .help("Keep printing new lines until Ctrl-C"),
         )
         .arg(
             Arg::new("lines")
@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .value_parser(value_parser!(u32))
                 .default_value("50")
-                .help("How many lines of each"),
+                .help("How many lines of each log"),
         )
         .after_help(example(&["cargo xtask lab logs worker -f"]))
 }
@@ -45,11 +45,15 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let service = chosen(arguments, logs::names())?;
     attach::attach(project)?;
     let names = || logs::names().filter(|&name| service.is_none_or(|service| service == name));
-    // Opened before the old lines are read: a line more than once is better than one not at all.
+    // Opened before the old lines are read: a line twice is better than a line missed.
     let mut stream = Stream::from_end(project, names());
     let lines = arguments.get_one::<u32>("lines").map_or(50, |&lines| lines as usize);
     for name in names() {
-        for line in logs::last_lines(&project.log(name), lines) {
+        let lines = logs::last_lines(&project.log(name), lines);
+        if lines.is_empty() && service.is_some() {
+            stderrln!("{}", nothing_yet(name));
+        }
+        for line in lines {
             match service {
                 Some(_) => stdoutln!("{line}"),
                 None => stdoutln!("{}{line}", logs::prefix(name)),
@@ -64,5 +68,15 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         if stream.print_new().is_err() {
             return Ok(ExitCode::SUCCESS);
         }
+    }
+}
+
+/// What is said of an empty log.
+fn nothing_yet(name: &str) -> String {
+    match name {
+        logs::BUILD => {
+            "no build so far; `lab start` in the foreground prints its own in that terminal".to_owned()
+        }
+        name => format!("{name} has written nothing so far"),
     }
 }

@@ -1,11 +1,13 @@
-//! `lab start|stop|status|logs|restart`.
+//! `lab start|stop|status|logs|restart|watch|deploy`.
 
+mod deploy;
 mod logs;
 mod restart;
 mod service_argument;
 mod start;
 mod status;
 mod stop;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ pub(crate) fn command() -> Command {
         .subcommand(status::command())
         .subcommand(logs::command())
         .subcommand(restart::command())
+        .subcommand(watch::command())
+        .subcommand(deploy::command())
         .subcommand(start::supervise_command())
 }
 
@@ -38,6 +42,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("status", arguments)) => status::run(project, arguments),
         Some(("logs", arguments)) => logs::run(project, arguments),
         Some(("restart", arguments)) => restart::run(project, arguments),
+        Some(("watch", arguments)) => watch::run(project, arguments),
+        Some(("deploy", _)) => deploy::run(project),
         _ => Err(Usage("no such command; see: cargo xtask lab --help".to_owned()).into()),
     }
 }

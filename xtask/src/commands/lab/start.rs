@@ -27,6 +27,7 @@ use lab_client::state::State;
 use supervisor::{
     attach,
     build::Output,
+    control::{self, Request},
     logs::{self, Stream, Tail},
     ports::PORTS,
     process, services, signals,
@@ -35,13 +36,18 @@ use supervisor::{
 };
 use terminal::{bold, duration, stderrln, stdoutln};
 
-/// How often the logs are looked at while they are followed.
+/// How often we poll the logs while we follow them.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn command() -> Command {
     with_options(Command::new("start"))
         .about("Builds and starts the lab; in the foreground until Ctrl-C or until its terminal is closed, or detached")
-        .arg(flag("detach", "Return when everything is ready, and leave the lab running"))
+        .long_about(
+            "Builds and starts the lab; in the foreground until Ctrl-C or until its terminal is closed, or detached.\n\n\
+             If the worker's code does not compile, everything else starts, the last lines name the error, and the exit code of \
+             a detached start is 0. The worker starts when the code compiles.",
+        )
+        .arg(flag("detach", "Return when the lab is ready, and leave it running"))
         .after_help(example(&[
             "cargo xtask lab start",
             "cargo xtask lab start --detach",
@@ -67,12 +73,15 @@ fn with_options(command: Command) -> Command {
                 .long(flag)
                 .value_name("PORT")
                 .value_parser(value_parser!(u16).range(1..))
-                .help(format!("Where to have {}{default}", row.what)),
+                .help(format!("The port of {}{default}", row.what)),
         )
     };
     remote_flags::with_flags(command)
-        .arg(flag("fresh", "Begin with an empty history and the bank's first balances"))
-        .arg(flag("no-watch", "Do not rebuild the worker when its source is saved"))
+        .arg(flag("fresh", "Start with no transfers and the bank's first balances"))
+        .arg(flag(
+            "no-watch",
+            "Start with watch off: deploy an edit only by `lab deploy`, not when it is saved",
+        ))
         .args(PORTS.iter().filter_map(port))
 }
 
@@ -92,7 +101,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
-        stderrln!("the first build takes some minutes, and other cargo xtask commands wait for it");
+        stderrln!(
+            "the first build takes some minutes, and other cargo xtask commands block until it finishes"
+        );
     }
     if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
 }
@@ -137,21 +148,21 @@ pub(crate) fn supervise(project: &Project, arguments: &ArgMatches) -> Result<Exi
     let result = options(project, arguments, Output::Log)
         .and_then(|options| supervise::run(project, &options, |_| {}));
     if let Err(error) = &result {
-        // To who has started it and may still wait: the log may be on a full disk, or deleted.
+        // For the command that started it and may still wait: the log may be on a full disk, or deleted.
         let failure = StartFailure { error: format!("{error:#}") };
         let _ = terminal::try_stdout_line(format_args!("{}", failure.to_json()));
     }
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Has a process of its own supervise, and waits until the lab is ready or will not be.
+/// Has a process of its own supervise, and waits until the lab is ready or has failed to start.
 fn detach(project: &Project) -> Result<ExitCode> {
     let begin = Instant::now();
     attach::attach(project)?;
     project.make_lab()?;
     // Here, where a download can show its progress, and where Ctrl-C still ends it like any program.
     let cli = temporal_cli::provide(project)?;
-    // From here on it ends the start as a whole; the second time, at once.
+    // From here on it stops the whole start; the second time, at once.
     let interrupted = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&interrupted);
     signals::listen(move || {
@@ -162,10 +173,11 @@ fn detach(project: &Project) -> Result<ExitCode> {
     let mut relayed = BTreeSet::new();
     let mut relay = |failure: Option<&StartFailure>| {
         for line in tails.iter_mut().flat_map(Tail::new_lines) {
+            let line = logs::without_time(&line).to_owned();
             stderrln!("{line}");
             relayed.insert(line);
         }
-        // The log has it as well, unless it is on a full disk, or deleted.
+        // The log has it too, unless it is on a full disk, or deleted.
         for line in failure.iter().flat_map(|failure| failure.lines()) {
             if !relayed.contains(&line) {
                 stderrln!("{line}");
@@ -220,11 +232,14 @@ fn detach(project: &Project) -> Result<ExitCode> {
     }
 }
 
-/// Says that the lab is ready, where it is and what to type next.
+/// Says that the lab is ready, where it is and what to type next; last, if the worker does not run, why.
 fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn FnMut(&str)) {
     let stage = modules::current_stage(project);
+    let status = control::ask(state, &Request::Status).unwrap_or_default();
+    let failure = status["build_error"].as_str();
+    let except = if failure.is_some() { ", except for the worker" } else { "" };
     print("");
-    print(&bold(&format!("the lab is ready after {}", duration(took.as_secs_f64()))));
+    print(&bold(&format!("the lab is ready after {}{except}", duration(took.as_secs_f64()))));
     for (what, address) in supervise::addresses(state) {
         print(&format!("  {what:<16} {address}"));
     }
@@ -234,9 +249,16 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
         Some(_) => services::OWN_RETRIES_NOTE,
     };
     print(&format!("  {:<16} {note}", "note"));
-    print(&format!(
-        "  {:<16} read {}, and type: cargo xtask transfer account_A account_B 25.50",
-        "next", stage.text.file
-    ));
+    match failure {
+        None => print(&format!(
+            "  {:<16} read {}, and type: cargo xtask transfer account_A account_B 25.50",
+            "next", stage.text.file
+        )),
+        Some(failure) => {
+            let deploy = if status["watch"] == false { "type: cargo xtask lab deploy" } else { "save" };
+            print(&format!("  {:<16} {failure}", "worker"));
+            print(&format!("  {:<16} fix it and {deploy}; the worker starts when the code compiles", ""));
+        }
+    }
     print("");
 }

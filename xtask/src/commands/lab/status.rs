@@ -10,13 +10,15 @@ use lab_client::{
     progress::Progress,
     state::RemoteService,
     stuck::{self, Found, Stuck},
-    supervisor::BuildState,
     temporal::Server,
     time,
 };
 use serde_json::{Value, json};
 
-use crate::args::{example, json_flag};
+use crate::{
+    args::{example, json_flag},
+    deployment,
+};
 use checkout::{modules, project::Project};
 use lab_client::state::State;
 use supervisor::{
@@ -26,21 +28,23 @@ use supervisor::{
 };
 use terminal::{bold, duration, shorten, stdoutln};
 
-/// So many running transfers are looked at, so that the answer comes at once.
+/// So many transfers in progress are described, so that the answer comes at once.
 const LOOKED_AT: usize = 200;
 /// From so many milliseconds a round trip on, a link is called slow.
 const SLOW: f64 = 400.0;
-/// From so many attempts on, the waits between them are felt where the lab cannot shorten them.
+/// From so many attempts on, the backoff between them is felt where the lab cannot shorten it.
 const WAITS_SHOW: u64 = 4;
-/// What is said of those waits.
+/// What is said of that backoff.
 const WAITS: &str = "(this service waits longer after each failure, up to 10 min, and the lab cannot shorten that; a new \
      transfer shows a fix at once)";
+/// So many seconds it is shown what a restart of the bank ended.
+const ENDED_FAULTS_SHOWN: f64 = 600.0;
 /// So many stuck transfers are listed for a person.
 const LISTED: usize = 10;
 
 pub(crate) fn command() -> Command {
     Command::new("status")
-        .about("Tells what runs, where and since when, at which stage, and which transfers are stuck on what")
+        .about("Shows what runs, where and since when, the stage, and which transfers are stuck on what")
         .arg(json_flag())
         .after_help(example(&["cargo xtask lab status", "cargo xtask lab status --json"]))
 }
@@ -52,7 +56,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(state) => control::ask(state, &Request::Status)?,
         None => json!({ "services": stopped() }),
     };
-    // Without an answer of the server, nothing is known of them.
+    // If the server does not answer, they are unknown.
     let found = match &state {
         Some(state) if temporal_runs(&status) => {
             stuck::find(&Server::new(&state.endpoints()), LOOKED_AT).ok()
@@ -73,7 +77,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["transfers_running"] = json!(found.map(|found| found.running));
         stdoutln!("{status}");
     } else {
-        print(stage, state.as_ref(), &status, &trouble(outage, real_world), found.as_ref());
+        let mut trouble = trouble(outage, real_world);
+        if trouble.is_empty() {
+            trouble.extend(ended_faults(&status["ended_faults"]));
+        }
+        print(stage, state.as_ref(), &status, &trouble, found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,45 +123,37 @@ fn print(
     {
         stdoutln!("  {trouble}");
     }
-    match BuildState::of(status) {
-        Some(BuildState::Failed) => {
-            stdoutln!("  the last build failed, the worker from before runs: cargo xtask lab logs build")
-        }
-        Some(BuildState::Building) => stdoutln!("  a build is under way: cargo xtask lab logs build -f"),
-        _ => {}
+    if let Some(warning) = deployment::warning(status) {
+        stdoutln!("  {warning}");
+    }
+    if status["watch"] == false {
+        stdoutln!("  watch is off: saved edits wait until you type: cargo xtask lab deploy");
     }
     for trouble in trouble {
         stdoutln!("  {trouble}");
     }
-    if status["watch"] == false {
-        stdoutln!("  saved files are not watched: cargo xtask lab restart worker --build");
-    }
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| !link.answers) {
             Some(LinkReport { silence: Some(silence), .. }) if silence.refuses => {
-                stdoutln!(
-                    "{} not known until authentication succeeds; they wait until then",
-                    bold("transfers")
-                )
+                stdoutln!("{} unknown until authentication succeeds; they wait until then", bold("transfers"))
             }
-            Some(_) => stdoutln!(
-                "{} not known until it answers; they wait, and go on by themselves then",
-                bold("transfers")
-            ),
+            Some(_) => {
+                stdoutln!("{} unknown until it answers; they wait, and continue then", bold("transfers"))
+            }
             None => stdoutln!(
-                "{} not known, as the Temporal server does not answer: cargo xtask lab logs temporal",
+                "{} unknown, as the Temporal server does not answer: cargo xtask lab logs temporal",
                 bold("transfers")
             ),
         }
         return;
     };
     match (stuck.len(), running) {
-        (0, 0) => stdoutln!("{} none is under way", bold("transfers")),
-        (0, _) => stdoutln!("{} {running} under way, none is stuck", bold("transfers")),
-        _ => stdoutln!("{} {running} under way, {} stuck", bold("transfers"), stuck.len()),
+        (0, 0) => stdoutln!("{} none in progress", bold("transfers")),
+        (0, _) => stdoutln!("{} {running} in progress, none stuck", bold("transfers")),
+        _ => stdoutln!("{} {running} in progress, {} stuck", bold("transfers"), stuck.len()),
     }
     if looked_at < running || !unknown.is_empty() {
-        stdoutln!("  of {} it is not known whether they are stuck", running - looked_at + unknown.len());
+        stdoutln!("  {} more were not checked", running - looked_at + unknown.len());
     }
     for stuck in stuck.iter().take(LISTED) {
         stdoutln!("  {}", describe(stuck));
@@ -172,13 +172,13 @@ fn print(
     }
 }
 
-/// What the gateway tells of the link to a remote service.
+/// What the gateway reports about the connection to a remote service.
 fn link(state: &State) -> Option<LinkReport> {
     state.remote_service.as_ref()?;
     LinkReport::ask(&state.endpoints().temporal_http).ok()
 }
 
-/// What is wrong with the link to a service, where something is.
+/// What is wrong with the connection to a service, if anything.
 fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Option<String> {
     let service = remote_service::name(remote_service);
     let Some(link) = link else {
@@ -195,7 +195,7 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
                      the profile, and start the lab again"
                 ),
                 false => format!(
-                    "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything goes on when it is back"
+                    "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything continues when it is back"
                 ),
             })
         }
@@ -209,12 +209,22 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
 
 /// What somebody has switched on in the bank.
 fn trouble(outage: Outage, real_world: bool) -> Vec<String> {
-    let outage = outage
-        .is_any()
-        .then(|| format!("the bank takes no {}; how to end that: cargo xtask outage --help", outage.what()));
+    let down = [("withdrawals", outage.withdrawals), ("deposits", outage.deposits)];
+    let outage = down
+        .into_iter()
+        .filter(|(_, is_down)| *is_down)
+        .map(|(what, _)| format!("the bank takes no {what}; to end that: cargo xtask outage {what} up"));
     let real_world =
         real_world.then(|| "Real World Mode is on; to end it: cargo xtask real-world-mode off".to_owned());
-    outage.into_iter().chain(real_world).collect()
+    outage.chain(real_world).collect()
+}
+
+/// What a restart of the bank ended, if that was not long ago.
+fn ended_faults(ended: &Value) -> Option<String> {
+    let time = time::parse_rfc3339(ended["time"].as_str()?)?;
+    let age = time::now().as_secs_f64() - time;
+    let what = ended["what"].as_str()?;
+    (age < ENDED_FAULTS_SHOWN).then(|| format!("the restart of the bank ended {what} {} ago", duration(age)))
 }
 
 fn line(service: &Value) -> String {
@@ -234,10 +244,10 @@ fn line(service: &Value) -> String {
     line.trim_end().to_owned()
 }
 
-/// What it is stuck on and when it is tried again.
+/// What it is stuck on, and when its next attempt is.
 fn describe(stuck: &Stuck) -> String {
     let when = match &stuck.next_attempt {
-        _ if stuck.trying => "which is under way".to_owned(),
+        _ if stuck.trying => "in progress".to_owned(),
         Some(next) => {
             let left = time::parse_rfc3339(next).map_or(0.0, |next| next - time::now().as_secs_f64());
             if left > 0.0 { format!("in {}", duration(left)) } else { "now".to_owned() }
@@ -247,9 +257,9 @@ fn describe(stuck: &Stuck) -> String {
     format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
 
-/// What is said of the waits before its next attempt, which a lab cannot shorten elsewhere, once they are felt.
+/// What is said of the backoff before its next attempt, once it is felt.
 fn waits_on(stuck: &Stuck) -> Option<&'static str> {
-    // An Activity's waits are the Workflow's own choice, and short.
+    // An Activity's backoff is the Workflow's own choice, and short.
     (stuck.activity.is_none() && stuck.attempt > WAITS_SHOW).then_some(WAITS)
 }
 
@@ -260,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_that_is_silent_refuses_or_is_slow_is_told_of() {
+    fn a_service_that_does_not_answer_refuses_or_is_slow_is_reported() {
         let remote_service =
             RemoteService { address: "10.0.0.7:7233".to_owned(), ..RemoteService::default() };
         let said = |link: Option<&LinkReport>| trouble_on(&remote_service, link).unwrap_or_default();
@@ -272,14 +282,34 @@ mod tests {
         let refused = said(Some(&silent(true)));
         assert!(refused.contains("AUTHENTICATION FAILED for 42 s (HTTP status 401)"), "{refused}");
         let down = said(Some(&silent(false)));
-        assert!(down.contains("NO ANSWER for 42 s") && down.contains("goes on when it is back"), "{down}");
+        assert!(down.contains("NO ANSWER for 42 s") && down.contains("continues when it is back"), "{down}");
         assert!(said(Some(&takes(2500.0))).contains("slow, 2.5 s"));
         assert_eq!(said(Some(&takes(3.0))), "");
         assert!(said(None).contains("is restarting"));
     }
 
     #[test]
-    fn waits_that_the_lab_cannot_shorten_are_explained_when_they_are_felt() {
+    fn what_is_out_of_service_is_named_with_the_command_that_ends_it() {
+        let both = Outage { withdrawals: true, deposits: true };
+        assert_eq!(trouble(both, true).len(), 3);
+        let deposits = Outage { deposits: true, ..Outage::default() };
+        let said = trouble(deposits, false).join("\n");
+        assert_eq!(said, "the bank takes no deposits; to end that: cargo xtask outage deposits up");
+        assert!(trouble(Outage::default(), false).is_empty());
+    }
+
+    #[test]
+    fn what_a_restart_of_the_bank_ended_is_shown_for_some_minutes() {
+        let ended = |ago: f64| {
+            let time = time::now().saturating_sub(std::time::Duration::from_secs_f64(ago));
+            ended_faults(&json!({ "what": "Real World Mode", "time": time::rfc3339_exact(time) }))
+        };
+        assert_eq!(ended(42.0).as_deref(), Some("the restart of the bank ended Real World Mode 42 s ago"));
+        assert_eq!((ended(ENDED_FAULTS_SHOWN + 1.0), ended_faults(&Value::Null)), (None, None));
+    }
+
+    #[test]
+    fn backoff_that_the_lab_cannot_shorten_is_explained_when_it_is_felt() {
         let stuck = |attempt, activity: Option<&str>| Stuck {
             run: Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() },
             kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },

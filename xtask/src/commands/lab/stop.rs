@@ -20,7 +20,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn command() -> Command {
     Command::new("stop")
-        .about("Ends everything that the lab runs; what it has done stays")
+        .about("Stops everything that the lab runs; transfers and balances are kept")
         .after_help(example(&["cargo xtask lab stop"]))
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         stdoutln!("the lab does not run");
         return Ok(ExitCode::SUCCESS);
     };
-    // Its answer is that it ends. One that cannot be asked is told by a signal.
+    // It answers by ending. One that cannot be asked gets a signal.
     let asked = state.clone();
     thread::spawn(move || {
         if control::ask(&asked, &Request::Stop).is_err() {
@@ -37,13 +37,13 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         }
     });
     if !process::wait_for_end(&state.supervisor, STOP_TIMEOUT) {
-        stderrln!("the supervisor (pid {}) does not end; killing it", state.supervisor.pid);
+        stderrln!("the supervisor (pid {}) does not stop; killing it", state.supervisor.pid);
         process::signal(&state.supervisor, Signal::SIGKILL);
         if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {
             bail!("the supervisor (pid {}) cannot be killed", state.supervisor.pid);
         }
     }
-    // Somebody may have killed it, and then not everything has ended with it.
+    // If somebody killed it, its services may still run.
     attach::attach(project)?;
     stdoutln!("the lab has stopped; start it again with: cargo xtask lab start --detach");
     Ok(ExitCode::SUCCESS)

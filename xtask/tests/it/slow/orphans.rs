@@ -128,7 +128,7 @@ fn a_second_ctrl_c_during_a_detached_start_ends_everything_at_once() {
     assert!(signal(start.child.id(), Signal::SIGINT));
     assert_eq!(start.wait("Ctrl-C twice").code(), Some(1));
     let log = checkout.log("supervisor");
-    assert!(log.contains("worker was to end at once and was killed"), "{log}");
+    assert!(log.contains("worker had to stop at once and was killed"), "{log}");
     checkout.assert_nothing_runs("Ctrl-C twice");
 }
 

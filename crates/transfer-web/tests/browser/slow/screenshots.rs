@@ -24,8 +24,18 @@ async fn the_pictures_of_the_page_are_taken_when_asked_for() {
         println!("skipped: BUGLAB_SCREENSHOTS is not set, so no pictures are taken");
         return;
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let jerry = &lab::STAGES[0];
+    for (live, shipped) in [(lab::LIVE_WORKFLOW, &jerry.workflow), (lab::LIVE_ACTIVITIES, &jerry.activities)]
+    {
+        let live = fs::read_to_string(root.join(live)).expect("it is there");
+        assert!(
+            live == shipped.source,
+            "the pictures are of Jerry's modules: cargo xtask stage jerry --bare"
+        );
+    }
     visit("jerry", async |lab, page| {
-        lab.work("jerry").await;
+        lab.work_live().await;
         let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
         page.see("a few attempts", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 4"))
             .await;
@@ -39,7 +49,7 @@ async fn the_pictures_of_the_page_are_taken_when_asked_for() {
         page.browser.look_like(WINDOW, 1.0).await;
         page.js("scrollTo(0, 0)").await;
 
-        lab.work("fix-workflow").await;
+        lab.work_live_with_fixed_workflow().await;
         lab.enter("fix-workflow");
         page.see_text("#stage-number", &numbered("fix-workflow")).await;
         page.see("backoff", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 5")).await;

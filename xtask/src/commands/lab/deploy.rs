@@ -1,0 +1,33 @@
+//! `lab deploy`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Command;
+
+use crate::args::example;
+use checkout::project::Project;
+use supervisor::{
+    attach,
+    control::{self, Request},
+    logs,
+};
+use terminal::{stderrln, stdoutln};
+
+pub(crate) fn command() -> Command {
+    Command::new("deploy")
+        .about("Builds the worker and restarts it, so that it runs the code as it is saved")
+        .long_about(
+            "Builds the worker and restarts it, so that it runs the code as it is saved. With watch on the lab does this by \
+             itself when an edit is saved. If the code does not compile, the worker keeps running the previous code.",
+        )
+        .after_help(example(&["cargo xtask lab watch off", "cargo xtask lab deploy"]))
+}
+
+pub(crate) fn run(project: &Project) -> Result<ExitCode> {
+    let state = attach::attach_running(project)?;
+    stderrln!("building and restarting the worker");
+    logs::follow(project, || control::ask(&state, &Request::Rebuild))?;
+    stdoutln!("deployed: the worker runs the code as it is saved");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,50 @@
+//! Whether the worker runs the code as it is saved, in words.
+
+use lab_client::supervisor::{BuildState, is_deployed};
+use serde_json::Value;
+use supervisor::services::WORKER;
+
+/// Why the worker does not run the code as it is saved, by the supervisor's status, and what to type; none where it does.
+pub(crate) fn warning(status: &Value) -> Option<String> {
+    let services = status["services"].as_array().into_iter().flatten();
+    let has_worker = !services.into_iter().any(|one| one["name"] == WORKER && one["state"] == "stopped");
+    match BuildState::of(status)? {
+        BuildState::Building => Some("a build is in progress: cargo xtask lab logs build -f".to_owned()),
+        BuildState::Failed => {
+            let runs = if has_worker { "the worker still runs the previous code" } else { "no worker runs" };
+            Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))
+        }
+        BuildState::Ok if is_deployed(status) => None,
+        BuildState::Ok if status["watch"] == false => {
+            Some("an edit is not deployed yet: cargo xtask lab deploy".to_owned())
+        }
+        BuildState::Ok => Some("an edit is not deployed yet; the lab is about to build it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_runs_other_code_is_reported_with_what_to_type() {
+        let of = |build: &str, watch: bool, undeployed: bool, worker: &str| {
+            let services = json!([{ "name": WORKER, "state": worker }]);
+            let status =
+                json!({ "build": build, "watch": watch, "undeployed": undeployed, "services": services });
+            warning(&status).unwrap_or_default()
+        };
+        assert_eq!(of("ok", true, false, "running"), "");
+        assert_eq!(of("ok", false, false, "running"), "");
+        assert_eq!(of("ok", false, true, "running"), "an edit is not deployed yet: cargo xtask lab deploy");
+        assert!(
+            of("failed", true, true, "running")
+                .contains("still runs the previous code: cargo xtask lab logs")
+        );
+        assert!(of("failed", true, true, "stopped").contains("no worker runs: cargo xtask lab logs build"));
+        assert!(of("building", true, true, "running").contains("in progress"));
+        assert_eq!(warning(&json!({})), None, "a lab that is down has no worker");
+    }
+}
