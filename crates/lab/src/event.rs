@@ -19,12 +19,12 @@ impl<'a> Event<'a> {
         number(&self.0["eventId"])
     }
 
-    /// When it happened, in the server's words; empty where that is not said.
+    /// When it happened, in the server's format; empty if it has no time.
     pub fn time(self) -> &'a str {
         self.0["eventTime"].as_str().unwrap_or_default()
     }
 
-    /// The same, to be compared with other times.
+    /// The same, for comparing.
     pub(crate) fn moment(self) -> Moment<'a> {
         Moment::of(self.time())
     }
@@ -41,7 +41,7 @@ impl<'a> Event<'a> {
             .collect()
     }
 
-    /// Whether it is of this kind, such as `ActivityTaskScheduled`. Asked very often, so it allocates nothing.
+    /// Whether it is of this kind, such as `ActivityTaskScheduled`. Called very often, so it allocates nothing.
     pub fn is(self, kind: &str) -> bool {
         let letters = self.name().bytes().filter(|letter| *letter != b'_');
         letters
@@ -49,35 +49,35 @@ impl<'a> Event<'a> {
             .eq(kind.bytes().map(|letter| letter.to_ascii_lowercase()))
     }
 
-    /// The server's word for its kind, such as `ACTIVITY_TASK_SCHEDULED`.
+    /// The server's name for its kind, such as `ACTIVITY_TASK_SCHEDULED`.
     pub fn name(self) -> &'a str {
         let name = self.0["eventType"].as_str().unwrap_or_default();
         name.strip_prefix("EVENT_TYPE_").unwrap_or(name)
     }
 
-    /// Whether it is the mark that a Workflow Reset leaves: a Workflow Task that counts as failed.
+    /// Whether a Workflow Reset recorded it: as a Workflow Task that failed.
     pub fn is_reset(self) -> bool {
         self.is("WorkflowTaskFailed") && self.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
     }
 
-    /// What it says: the one field whose name ends with `EventAttributes`.
+    /// Its attributes: the one field whose name ends with `EventAttributes`.
     pub fn attributes(self) -> &'a Value {
         const NOTHING: &Value = &Value::Null;
         let mut fields = self.0.as_object().into_iter().flatten();
         fields.find(|(name, _)| name.ends_with("EventAttributes")).map_or(NOTHING, |(_, value)| value)
     }
 
-    /// A text among its attributes; empty where there is none.
+    /// A text among its attributes; empty if there is none.
     pub fn text(self, name: &str) -> &'a str {
         self.attributes()[name].as_str().unwrap_or_default()
     }
 
-    /// The event that this one follows from, by the name of the attribute that tells, such as `scheduledEventId`.
+    /// A number among its attributes, such as the event in `scheduledEventId`.
     pub fn refers_to(self, name: &str) -> u64 {
         number(&self.attributes()[name])
     }
 
-    /// The first payload of an attribute, such as `input` or `result`. Where the server cannot read it, as when
+    /// The first payload of an attribute, such as `input` or `result`. If the server cannot read it, because
     /// it is encrypted, it is an object of `metadata` and `data`.
     pub fn payload(self, name: &str) -> &'a Value {
         let payloads = &self.attributes()[name];
@@ -91,8 +91,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A failure and its causes in one line: from the first words to the last, without what only repeats or only
-/// names a layer in between.
+/// A failure and its causes in one line, outermost first, without repeats and without mere layers of the network.
 pub fn failure_chain(failure: &Value) -> String {
     const LAYERS: [&str; 2] = ["client error (Connect)", "tcp connect error"];
     let mut said: Vec<&str> = Vec::new();
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_tells_its_number_kind_and_attributes() {
+    fn an_event_has_a_number_a_kind_and_attributes() {
         let json = json!({
             "eventId": "11", "eventTime": "2026-11-22T12:00:00Z", "eventType": "EVENT_TYPE_ACTIVITY_TASK_COMPLETED",
             "activityTaskCompletedEventAttributes": {
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_said_with_its_causes_and_without_repeats() {
+    fn a_failure_is_shown_with_its_causes_and_without_repeats() {
         let json = json!({ "eventType": "EVENT_TYPE_X", "xEventAttributes": { "failure": {
             "message": "activity failed", "cause": { "message": "no bank", "cause": { "message": "no bank" } } } } });
         assert_eq!(Event::new(&json).failure(), "activity failed: no bank");

@@ -1,14 +1,14 @@
-//! What a learner is to reach at a stage, and how it is told.
+//! The goals of a stage, and how a verdict on one is reported.
 
 use crate::{Event, Facts, Run, Transfer};
 
-/// One thing to reach.
+/// One goal.
 pub struct Goal {
     /// A short name that does not change, for programs.
     pub name: &'static str,
-    /// What is reached, as a sentence that is true then.
+    /// The goal, as a sentence that is true once it is reached.
     pub says: &'static str,
-    /// Whether it is a failure to have seen, which is there before anything is mended.
+    /// Whether it is a failure to see, which happens before anything is fixed.
     pub is_failure: bool,
     /// Judges it.
     pub check: fn(&Facts) -> Verdict,
@@ -23,14 +23,14 @@ impl std::fmt::Debug for Goal {
 /// Whether a goal is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is, and this is how one can tell. Never empty.
+    /// It is reached, and this shows it. Never empty.
     Reached(Vec<Evidence>),
-    /// Not yet: what to look at or do next.
+    /// It is not reached yet: what to do next.
     Open(Next),
 }
 
 impl Verdict {
-    /// Reached, if there is any evidence; else this is next.
+    /// Reached if there is any evidence; else this is next.
     pub fn by(evidence: Vec<Evidence>, next: impl Into<Next>) -> Verdict {
         if evidence.is_empty() { Verdict::Open(next.into()) } else { Verdict::Reached(evidence) }
     }
@@ -41,7 +41,7 @@ impl Verdict {
     }
 }
 
-/// What to do next for an open goal: a sentence, and the command in it, which a page can offer to copy.
+/// What to do next for an open goal: a sentence, and its command, which a page can offer to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next {
     before: String,
@@ -55,19 +55,19 @@ impl Next {
         Next { before: before.into(), command: Some(command.into()), after: String::new() }
     }
 
-    /// The same sentence, which goes on after the command.
+    /// The same sentence, continued after the command.
     #[must_use]
     pub fn then(mut self, after: impl Into<String>) -> Next {
         self.after = after.into();
         self
     }
 
-    /// The sentence before its command; all of it where it has none.
+    /// The sentence before its command; all of it if it has none.
     pub fn before(&self) -> &str {
         self.before.trim_end_matches([':', ';', ' '])
     }
 
-    /// The command to type, whole and nothing else.
+    /// The whole command to type, and nothing else.
     pub fn to_type(&self) -> Option<&str> {
         self.command.as_deref()
     }
@@ -97,18 +97,18 @@ impl From<&str> for Next {
     }
 }
 
-/// Where in a history something can be seen.
+/// Where a history shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The transfer.
     pub workflow_id: String,
     /// Its run.
     pub run_id: String,
-    /// The event, where it is one.
+    /// The event, if it is one.
     pub event_id: Option<u64>,
-    /// When, in the server's words.
+    /// When, in the server's format.
     pub time: Option<String>,
-    /// What can be seen there.
+    /// What it shows.
     pub what: String,
 }
 

@@ -1,12 +1,12 @@
 //! Points in time, as the server writes them.
 
-/// A point in time, to be compared with others: `2026-11-22T12:04:49.625Z` in its parts before and after the point.
+/// A point in time, for comparing: `2026-11-22T12:04:49.625Z`, split at the decimal point.
 /// In UTC, as all of the server's times are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment<'a>(&'a str, &'a str);
 
 impl<'a> Moment<'a> {
-    /// The point in time that this text names. One that names none comes before all others.
+    /// The point in time in this text. A text without one comes before all others.
     pub(crate) fn of(text: &'a str) -> Moment<'a> {
         let text = text.trim_end_matches('Z');
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));

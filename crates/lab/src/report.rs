@@ -1,26 +1,26 @@
-//! How far a learner is at a stage: what `check` and the page tell.
+//! How far a learner is at a stage: what `check` and the page report.
 
 use serde_json::{Value, json};
 
 use crate::{Evidence, Facts, Next, STAGES, Stage, Verdict, Wrong, wrong};
 
-/// A stage, judged.
+/// A stage and the verdicts on its goals.
 #[derive(Debug)]
 pub struct Report {
     /// The stage.
     pub stage: &'static Stage,
-    /// Of each of its goals, in their order.
+    /// The verdict on each of its goals, in their order.
     pub verdicts: Vec<Verdict>,
-    /// What is wrong at any stage.
+    /// The rules that transfers broke, which hold at every stage.
     pub wrong: Vec<Wrong>,
-    /// How many transfers were looked at.
+    /// How many transfers were judged.
     pub transfers: usize,
-    /// Whether the code that was saved last could not be built.
+    /// Whether the code that was saved last does not build.
     pub build_failed: bool,
 }
 
 impl Report {
-    /// Judges by these facts; of a build, they tell nothing.
+    /// Judges by these facts, which say nothing about the build.
     pub fn of(stage: &'static Stage, facts: &Facts) -> Report {
         Report {
             stage,
@@ -31,18 +31,18 @@ impl Report {
         }
     }
 
-    /// Whether every goal is reached, and nothing is wrong.
+    /// Whether every goal is reached and no rule is broken.
     pub fn is_reached(&self) -> bool {
         self.wrong.is_empty() && self.verdicts.iter().all(Verdict::is_reached)
     }
 
-    /// The stage that comes after this one in the story.
+    /// The stage after this one.
     pub fn next_stage(&self) -> Option<&'static Stage> {
         let at = STAGES.iter().position(|stage| stage == self.stage)?;
         STAGES.get(at + 1)
     }
 
-    /// As `check --json` has it.
+    /// The JSON of `check --json`.
     pub fn to_json(&self) -> Value {
         let goals = self.stage.goals.iter().zip(&self.verdicts).map(|(goal, verdict)| {
             let (evidence, next) = match verdict {

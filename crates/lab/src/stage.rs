@@ -214,7 +214,8 @@ pub const STAGES: &[Stage] = &[
         deposits_down: false,
         look: &[
             "The failed transfers stay failed: fixed code alone does not reopen a closed Workflow.",
-            "Reset one by hand, then the others in one batch: cargo xtask check prints the commands.",
+            "Reset one by hand, then the others in one batch. cargo xtask check prints the commands, and \
+             lab/07-reset-workflows.md explains them.",
         ],
         goals: resets::GOALS,
         fixed_by: None,

@@ -1,10 +1,10 @@
-//! The text of a stage, a Markdown file in `lab/`, and what programs need of it: its commands and its hints.
+//! The text of a stage, a Markdown file in `lab/`, and what programs read from it: its commands and its hints.
 //!
-//! - A block ` ```console ` has commands, each after a `$ `, and under each what it prints. Tests run them in order
-//!   and compare. In an expected output a line of only `…` stands for any lines, and `…` inside a line for any text;
-//!   Workflow Ids, Run Ids, times, pids and ports stand for whatever they are this time.
-//! - The comment `<!-- fix -->` stands where a learner fixes the code. Tests put the shipped fix in place there.
-//! - The comment `<!-- write: workflow/NAME -->` stands where a learner writes what that variant has.
+//! - A block ` ```console ` has commands, each after a `$ `, and under each its output. Tests run them in order
+//!   and compare. In expected output a line of only `…` matches any lines, and `…` inside a line any text;
+//!   Workflow Ids, Run Ids, times, pids and ports match any value.
+//! - The comment `<!-- fix -->` marks where a learner fixes the code. Tests put the shipped fix in place there.
+//! - The comment `<!-- write: workflow/NAME -->` marks where a learner writes the code of that variant.
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
 
 /// The text of a stage.
@@ -27,7 +27,7 @@ pub enum Block {
     Commands(Vec<Command>),
     /// Here a learner fixes the code.
     Fix,
-    /// Here a learner writes what this variant has: its module, `workflow` or `activities`, and its name.
+    /// Here a learner writes the code of this variant: its module, `workflow` or `activities`, and its name.
     Write(String, String),
 }
 
@@ -36,16 +36,16 @@ pub enum Block {
 pub struct Command {
     /// What is typed.
     pub typed: String,
-    /// The lines that it prints; none where the text does not show them.
+    /// The lines that it prints; none if the text does not show them.
     pub prints: Vec<String>,
     /// The line of the text that it is on; the first is 1.
     pub line: usize,
 }
 
-/// Stands where a learner fixes the code.
+/// Marks where a learner fixes the code.
 const FIX: &str = "<!-- fix -->";
 
-/// Stands where a learner writes what a variant has.
+/// Marks where a learner writes the code of a variant.
 const WRITE: &str = "<!-- write: ";
 
 /// The variant that a learner writes there.
@@ -56,7 +56,7 @@ fn written(line: &str) -> Option<Block> {
 }
 
 impl Text {
-    /// What is to be done, in the order of the text.
+    /// The commands and edits, in the order of the text.
     pub fn blocks(&self) -> Vec<Block> {
         blocks(self.source)
     }
@@ -67,7 +67,7 @@ impl Text {
     }
 }
 
-/// What is to be done by this text, in its order.
+/// The commands and edits of this text, in its order.
 pub fn blocks(source: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut console: Option<Vec<Command>> = None;
@@ -82,7 +82,7 @@ pub fn blocks(source: &str) -> Vec<Block> {
                 (Some(typed), _) => {
                     commands.push(Command { typed: typed.to_owned(), prints: Vec::new(), line: number + 1 });
                 }
-                // A long command goes on after a backslash.
+                // A long command continues after a backslash.
                 (None, Some(last)) if last.prints.is_empty() && last.typed.ends_with('\\') => {
                     last.typed.pop();
                     last.typed.push_str(line.trim_start());

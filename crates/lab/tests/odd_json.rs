@@ -218,7 +218,7 @@ fn a_transfer_of_another_shape_is_not_accused_of_it() {
         let mut events = history();
         events[0]["workflowExecutionStartedEventAttributes"]["input"] = input.clone();
         assert_eq!(judge(&facts(&events, &entries(), Value::Null)), [], "{input}");
-        // What is wrong whatever was asked for is told all the same.
+        // What is wrong with any input is reported all the same.
         assert!(!judge(&facts(&events, &entries()[..1], Value::Null)).is_empty(), "{input}");
     }
 }

@@ -65,7 +65,11 @@ macro_rules! modules {
             Ok(())
         }
 
+<<<<<<< ours
         /// Replays a server's transfers with this version of the Workflow.
+=======
+        /// Replays the transfers in progress with this version of the Workflow.
+>>>>>>> theirs
         async fn replay_with(name: &str, client: &Client) -> anyhow::Result<replay::Report> {
             match name {
                 $(name if name == stringify!($workflow) => {
@@ -127,7 +131,11 @@ impl Modules {
 }
 
 impl Modules {
+<<<<<<< ours
     /// Replays this server's transfers with the Workflow module.
+=======
+    /// Replays the transfers in progress on this server with the Workflow module.
+>>>>>>> theirs
     ///
     /// # Errors
     /// The server does not answer, or the module is not compiled here.

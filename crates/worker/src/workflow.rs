@@ -100,7 +100,7 @@ impl MoneyTransferWorkflow {
         Ok(())
     }
 
-    /// Undoes what the bank has done of this transfer, even when the transfer itself was cancelled.
+    /// Undoes what the bank did for this transfer, even if the transfer itself was canceled.
     async fn refund(
         ctx: &mut WorkflowContext<Self>,
         transfer: &Transfer,
@@ -112,7 +112,7 @@ impl MoneyTransferWorkflow {
         ctx.execute_activity(Activities::refund, movement, options).await
     }
 
-    /// Books the step under way as done, and estimates how long the others will take.
+    /// Marks the current step as done, and estimates how long the others will take.
     fn finish_step(ctx: &mut WorkflowContext<Self>) {
         let now = ctx.workflow_time().unwrap_or(SystemTime::UNIX_EPOCH);
         ctx.state_mut(|this| {
@@ -128,7 +128,7 @@ impl MoneyTransferWorkflow {
     }
 }
 
-/// How Temporal runs an activity: each attempt may take five seconds, and a failed one is tried again
+/// How Temporal runs an activity: each attempt may take five seconds, and a failed one is retried
 /// without limit, after a second at first and after ten at most. Only a refusal by the bank is final.
 fn options(step: &str) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_secs(5))

@@ -33,22 +33,32 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// The first event by another worker than the one of the run's first Workflow Task.
-fn other_worker(run: &Run) -> Option<(&str, Event<'_>)> {
-    let mut by_workers = run.events().filter(|event| {
+/// The worker of the run's first Workflow Task, and what another one continued: that one, and the event.
+fn other_worker(run: &Run) -> Option<(&str, &str, Event<'_>)> {
+    let by_workers = run.events().filter(|event| {
         ["WorkflowTaskCompleted", "ActivityTaskStarted", "ActivityTaskCompleted"]
             .iter()
             .any(|kind| event.is(kind))
-            && !event.text("identity").is_empty()
     });
-    let first = by_workers.next()?.text("identity");
-    by_workers.find(|event| event.text("identity") != first).map(|event| (first, event))
+    // The history has no event yet of an Activity that will be retried; its description has its last worker.
+    let pending = run.description["pendingActivities"].as_array().into_iter().flatten();
+    let attempts = pending.filter_map(|activity| {
+        let id = activity["activityId"].as_str()?;
+        let is_it = |event: &Event<'_>| event.is("ActivityTaskScheduled") && event.text("activityId") == id;
+        Some((activity["lastWorkerIdentity"].as_str()?, run.events().rfind(is_it)?))
+    });
+    let mut workers = by_workers
+        .map(|event| (event.text("identity"), event))
+        .chain(attempts)
+        .filter(|(identity, _)| !identity.is_empty());
+    let (first, _) = workers.next()?;
+    workers.find(|(identity, _)| *identity != first).map(|(other, event)| (first, other, event))
 }
 
 fn another_worker(facts: &Facts) -> Verdict {
     let evidence = facts.runs().filter_map(|(transfer, run)| {
-        let (first, event) = other_worker(run)?;
-        let what = format!("{first} began it, {} continued it", event.text("identity"));
+        let (first, other, event) = other_worker(run)?;
+        let what = format!("{first} began it, {other} continued it");
         Some(Evidence::event(transfer, run, event, what))
     });
     Verdict::by(evidence.collect(), kill(facts, "worker"))
@@ -80,10 +90,13 @@ fn kill(facts: &Facts, name: &str) -> Next {
     };
     match since(facts, name) {
         None => Next::command(format!("{name} is not running: "), "cargo xtask lab status"),
-        // The new worker shows in the history once it has completed something.
-        Some(since) if name == "worker" && transfer.start() < since => {
-            why_not_complete(facts, transfer, STAGE)
-        }
+        Some(since) if name == "worker" && transfer.start() < since => Next::command(
+            format!(
+                "the new worker continues {} with its next attempt. To retry right away: ",
+                transfer.workflow_id
+            ),
+            "cargo xtask retry",
+        ),
         Some(_) => Next::command(
             format!("kill the service {name} (kill -9 PID); its pid: "),
             "cargo xtask lab status",

@@ -117,10 +117,13 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer, stage: &str) -> Next {
             )
         }
         Status::Running => match waiting_activity(run) {
-            Some(activity) if facts.outage.contains(&activity) => Next::command(
-                format!("{id} waits: the bank's {activity}s are down. Bring them back: "),
-                format!("cargo xtask outage {activity}s up"),
-            ),
+            Some(activity) if facts.outage.contains(&activity) => {
+                let what = if activity == "withdraw" { "withdrawals" } else { "deposits" };
+                Next::command(
+                    format!("{id} waits: the bank's {what} are down. Bring them back: "),
+                    format!("cargo xtask outage {what} up"),
+                )
+            }
             Some(activity) => Next::command(
                 format!("{activity} of {id} waits for its next attempt. To retry right away: "),
                 "cargo xtask retry",

@@ -114,7 +114,7 @@ fn old_ones_complete(facts: &Facts) -> Verdict {
     let next = |transfer: &Transfer| match added_step(transfer.last()) {
         None if fails_now(transfer.last()) => {
             let before = format!(
-                "{} is past the place of the new step: let the code tell such transfers from new ones. A hint: ",
+                "{} is past the place of the new step: make the code distinguish such transfers from new ones. A hint: ",
                 transfer.workflow_id
             );
             Next::command(before, "cargo xtask hint")

@@ -1,7 +1,7 @@
 //! The Activities: the only part of a transfer that touches the world, here the bank.
 //!
-//! An Activity may fail at any line and is then tried again. The bank applies each movement once, however
-//! often it is asked to: `Bank::post` sends an idempotency key that is the same for every attempt.
+//! An Activity may fail at any line, and Temporal then retries it. The bank applies each movement once, however
+//! often it is asked to: `Bank::post` sends the same idempotency key with every attempt.
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ impl MoneyTransferWorkflow {
         let to_balance = Self::check_balance(ctx, step::CHECK_BALANCE_TO, &transfer.to_account).await?;
         ctx.state_mut(|this| this.state.to_account_starting_balance = Some(to_balance));
 
-        // A transfer may have waited since the first look. What Temporal records is what the auditors see.
+        // A transfer may have waited since its first balance check. The auditors read what Temporal records.
         ctx.state_mut(|this| this.state.steps.insert(2, CONFIRM_BALANCE.to_owned()));
         Self::check_balance(ctx, CONFIRM_BALANCE, &transfer.from_account).await?;
 
@@ -107,7 +107,7 @@ impl MoneyTransferWorkflow {
         Ok(())
     }
 
-    /// Undoes what the bank has done of this transfer, even when the transfer itself was cancelled.
+    /// Undoes what the bank did for this transfer, even if the transfer itself was canceled.
     async fn refund(
         ctx: &mut WorkflowContext<Self>,
         transfer: &Transfer,
@@ -119,7 +119,7 @@ impl MoneyTransferWorkflow {
         ctx.execute_activity(Activities::refund, movement, options).await
     }
 
-    /// Books the step under way as done, and estimates how long the others will take.
+    /// Marks the current step as done, and estimates how long the others will take.
     fn finish_step(ctx: &mut WorkflowContext<Self>) {
         let now = ctx.workflow_time().unwrap_or(SystemTime::UNIX_EPOCH);
         ctx.state_mut(|this| {
@@ -135,7 +135,7 @@ impl MoneyTransferWorkflow {
     }
 }
 
-/// How Temporal runs an activity: each attempt may take five seconds, and a failed one is tried again
+/// How Temporal runs an activity: each attempt may take five seconds, and a failed one is retried
 /// without limit, after a second at first and after ten at most. Only a refusal by the bank is final.
 fn options(step: &str) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_secs(5))

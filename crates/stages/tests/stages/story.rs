@@ -1,4 +1,4 @@
-//! The first story: Jerry's two bugs, mended one after the other, under a transfer that is under way.
+//! The first story: Jerry's two bugs, fixed one after the other, while a transfer is in progress.
 
 use testbed::{Testbed, until};
 use transfer_kit::stuck::Task;

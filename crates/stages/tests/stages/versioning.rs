@@ -1,4 +1,4 @@
-//! A step that is added under transfers that are under way: it breaks them, behind a patch it does not.
+//! A step that is added to the code of transfers in progress: it breaks them, and behind a patch it does not.
 
 use serde_json::json;
 use testbed::{TestWorker, Testbed, until};

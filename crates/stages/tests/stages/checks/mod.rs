@@ -146,7 +146,7 @@ fn kinds(goal: &str) -> &'static [&'static str] {
         "removal-caught" | "patch-deprecated" => &["MarkerRecorded"],
         "no-money-lost" => &["WorkflowExecutionFailed"],
         "server-killed" | "bank-killed" => &["WorkflowExecutionStarted"],
-        "another-worker" => &["WorkflowTaskCompleted", "ActivityTaskStarted"],
+        "another-worker" => &["WorkflowTaskCompleted", "ActivityTaskStarted", "ActivityTaskScheduled"],
         "transfer-completes"
         | "stuck-ones-complete"
         | "old-ones-complete"

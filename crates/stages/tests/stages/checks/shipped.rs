@@ -135,7 +135,7 @@ async fn kills() {
         .to_vec();
     lab.until_reached("", "pull-the-plug", &[]).await;
 
-    // A testbed's server and bank go on: that they were killed while the transfer was under way is told here.
+    // A testbed's server and bank run on: here the supervisor's report of their restart is made.
     let facts = lab.facts("").await;
     let withdrawn = facts.transfers[0].last().events().find(|event| event.is("ActivityTaskCompleted"));
     for service in &mut lab.services {
@@ -150,6 +150,9 @@ async fn kills() {
     })
     .await;
     let _second = Process::start(&lab.testbed, "pull-the-plug");
+    // It shows before the transfer completes.
+    let killed = ["another-worker", "server-killed", "bank-killed"];
+    lab.until_reached("", "pull-the-plug", &killed).await;
     lab.deposits_down(false).await;
     let facts = lab.until_all_reached("", "pull-the-plug").await;
     assert_beginnings_are_good(&facts);

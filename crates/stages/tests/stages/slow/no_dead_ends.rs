@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use lab::{Facts, Milestone, Next, Precondition, Service, Stage, Verdict};
+use lab::{Facts, Milestone, Next, Precondition, Service, Stage, Status, Verdict};
 use stages::Modules;
 use testbed::{TestWorker, until};
 use transfer_kit::Bank;
@@ -102,11 +102,11 @@ impl Learner {
     async fn enter(&mut self) {
         self.stop().await;
         self.lab.deposits_down(false).await;
-        let facts = self.lab.facts("").await;
-        self.old = facts.transfers.iter().map(|transfer| transfer.workflow_id.clone()).collect();
         self.lab.broken_replay = BTreeMap::new();
         let stage = self.stage;
         self.began_with = self.prepare(stage).await;
+        let facts = self.lab.facts("").await;
+        self.old = facts.transfers.iter().map(|transfer| transfer.workflow_id.clone()).collect();
         self.deploy(self.code).await;
     }
 
@@ -269,9 +269,9 @@ fn a_command_is_split_as_a_shell_does_it() {
 enum State {
     /// The right code was in place before anything failed, and a transfer has completed with it.
     FixedTooEarly,
-    /// Every transfer of the stage was terminated.
+    /// Every transfer in progress was terminated.
     Terminated,
-    /// Every transfer of the stage was canceled.
+    /// Every transfer in progress was canceled.
     Canceled,
     /// The bank takes neither withdrawals nor deposits.
     OutageLeftOn,
@@ -300,8 +300,12 @@ async fn walk(stage: &str, fix: Modules, states: &[State]) {
         } else {
             learner.enter().await;
         }
-        for id in learner.began_with.clone() {
-            let workflow = ["--workflow-id", &id];
+        let facts = learner.facts().await;
+        let in_progress = facts.transfers.iter().filter(|one| one.last().status == Status::Running);
+        let reset = matches!(state, State::ResetTooLate);
+        for transfer in facts.transfers.iter().filter(|_| reset).chain(in_progress.filter(|_| !reset)) {
+            let id = &transfer.workflow_id;
+            let workflow = ["--workflow-id", id];
             let by = |command: &[&str]| {
                 temporal(&learner.lab.testbed, &[&["workflow"], command, &workflow].concat());
             };
