@@ -18,7 +18,7 @@ static WORKFLOW_DEPRECATED: Variant = variant!("workflow", "deprecated");
 const WORKFLOW_LIMITED: Variant = variant!("workflow", "limited");
 const ACTIVITIES_JERRY: Variant = variant!("activities", "jerry");
 const ACTIVITIES_FIXED: Variant = variant!("activities", "fixed");
-const ACTIVITIES_RETRIES_UNKNOWN: Variant = variant!("activities", "retries_unknown");
+const ACTIVITIES_RETRIES_REFUSALS: Variant = variant!("activities", "retries_refusals");
 
 macro_rules! text {
     ($name:literal) => {
@@ -124,7 +124,7 @@ pub const STAGES: &[Stage] = &[
         name: "fix-activity",
         text: text!("03-fix-activity.md"),
         workflow: WORKFLOW_FIXED,
-        activities: ACTIVITIES_RETRIES_UNKNOWN,
+        activities: ACTIVITIES_RETRIES_REFUSALS,
         shows_diff: true,
         precondition: Some(Precondition { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
@@ -132,7 +132,7 @@ pub const STAGES: &[Stage] = &[
         deposits_down: false,
         look: &[
             "Every stuck transfer completes at its next attempt. To retry right away: cargo xtask retry",
-            "Then start one that can never work: cargo xtask transfer account_A account_Z 10",
+            "Then ask for more than there is, and see it retried: cargo xtask transfer account_A account_B 5000",
         ],
         goals: completion::GOALS,
         fixed_by: Some("reset-workflows"),

@@ -65,11 +65,7 @@ macro_rules! modules {
             Ok(())
         }
 
-<<<<<<< ours
         /// Replays a server's transfers with this version of the Workflow.
-=======
-        /// Replays the transfers in progress with this version of the Workflow.
->>>>>>> theirs
         async fn replay_with(name: &str, client: &Client) -> anyhow::Result<replay::Report> {
             match name {
                 $(name if name == stringify!($workflow) => {
@@ -83,7 +79,7 @@ macro_rules! modules {
 
 modules! {
     workflow: added_step, deprecated, fixed, jerry, limited, versioned;
-    activities: fixed, jerry, retries_unknown;
+    activities: fixed, jerry, retries_refusals;
 }
 
 /// A version of each live module, by name.
@@ -131,11 +127,7 @@ impl Modules {
 }
 
 impl Modules {
-<<<<<<< ours
     /// Replays this server's transfers with the Workflow module.
-=======
-    /// Replays the transfers in progress on this server with the Workflow module.
->>>>>>> theirs
     ///
     /// # Errors
     /// The server does not answer, or the module is not compiled here.

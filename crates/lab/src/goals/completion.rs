@@ -8,7 +8,7 @@ use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict, 
 /// The stage of these goals.
 const STAGE: &str = "fix-activity";
 /// The Activity whose error the learner classifies.
-const CHECK_BALANCE: &str = "check_balance";
+const WITHDRAW: &str = "withdraw";
 
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -18,24 +18,22 @@ pub(crate) const GOALS: &[Goal] = &[
         check: stuck_ones_complete,
     },
     Goal {
+        name: "error-classified",
+        says: "every transfer of more than the balance has failed, since the bank's refusal is non-retryable",
+        is_failure: false,
+        check: error_classified,
+    },
+    Goal {
         name: "refusal-is-final",
         says: "a transfer of more than the balance has failed at its first attempt, and no money has moved",
         is_failure: false,
         check: refusal_is_final,
     },
-    Goal {
-        name: "error-classified",
-        says: "a transfer to an account that does not exist has failed: the error is non-retryable",
-        is_failure: false,
-        check: error_classified,
-    },
 ];
 
-/// Whether the run was stuck, on anything but an account that does not exist.
+/// Whether the run was stuck.
 fn was_stuck(run: &Run) -> bool {
-    retried(run).any(|(_, activity)| activity != CHECK_BALANCE)
-        || waiting_activity(run).is_some_and(|activity| activity != CHECK_BALANCE)
-        || failed_tasks(run).next().is_some()
+    retried(run).next().is_some() || waiting_activity(run).is_some() || failed_tasks(run).next().is_some()
 }
 
 /// The failure of the Activity that closed a run because it is non-retryable.
@@ -65,7 +63,7 @@ fn names_an_unknown_account(facts: &Facts, transfer: &Transfer) -> bool {
 /// Whether the transfer asks for more than the account held when its balance was read.
 fn exceeds_the_balance(transfer: &Transfer) -> bool {
     let input = transfer.input();
-    let read = transfer.last().calls(CHECK_BALANCE).find_map(|(call, answer)| {
+    let read = transfer.last().calls("check_balance").find_map(|(call, answer)| {
         answer.filter(|_| call.payload("input")["account_id"] == input["from_account"])
     });
     let balance = read.and_then(|answer| money(&answer.payload("result")["balance"]));
@@ -73,10 +71,11 @@ fn exceeds_the_balance(transfer: &Transfer) -> bool {
 }
 
 fn stuck_ones_complete(facts: &Facts) -> Verdict {
-    let stuck = facts
-        .transfers
-        .iter()
-        .filter(|transfer| transfer.runs.iter().any(was_stuck) && right_refusal(facts, transfer).is_none());
+    let stuck = facts.transfers.iter().filter(|transfer| {
+        transfer.runs.iter().any(was_stuck)
+            && !exceeds_the_balance(transfer)
+            && right_refusal(facts, transfer).is_none()
+    });
     all_complete(
         facts,
         stuck,
@@ -84,6 +83,42 @@ fn stuck_ones_complete(facts: &Facts) -> Verdict {
         |transfer| why_not_complete(facts, transfer, STAGE),
         start_again("no transfer was stuck", STAGE),
     )
+}
+
+/// What to do to see a transfer refused.
+fn ask_for_too_much(wait: &str) -> Next {
+    Next::command(
+        "transfer more than the account holds: ",
+        format!("cargo xtask transfer account_A account_B 5000{wait}"),
+    )
+}
+
+fn error_classified(facts: &Facts) -> Verdict {
+    let mut evidence = Vec::new();
+    for transfer in facts.transfers.iter().filter(|transfer| exceeds_the_balance(transfer)) {
+        match right_refusal(facts, transfer) {
+            Some(failed) => {
+                let started = transfer.last().event(failed.refers_to("startedEventId"));
+                let attempt = started.map_or(1, |started| started.refers_to("attempt"));
+                let what = format!("attempt {attempt}: {}", failed.failure());
+                evidence.push(Evidence::event(transfer, transfer.last(), failed, what));
+            }
+            None if waiting_activity(transfer.last()) == Some(WITHDRAW) => {
+                let what = format!(
+                    "the bank has refused {}, but withdraw makes that a retryable error. Pass the refusal on as it \
+                     is, save, and retry: ",
+                    transfer.workflow_id
+                );
+                return Verdict::Open(Next::command(what, "cargo xtask retry"));
+            }
+            None if transfer.last().status == Status::Running => {
+                return Verdict::Open(why_not_complete(facts, transfer, STAGE));
+            }
+            // One that ended otherwise is no evidence, and another can be started.
+            None => {}
+        }
+    }
+    Verdict::by(evidence, ask_for_too_much(""))
 }
 
 fn refusal_is_final(facts: &Facts) -> Verdict {
@@ -95,43 +130,8 @@ fn refusal_is_final(facts: &Facts) -> Verdict {
             (started.refers_to("attempt") <= 1)
                 .then(|| Evidence::event(transfer, run, failed, failed.failure()))
         });
-    let in_progress = facts
-        .transfers
-        .iter()
-        .find(|transfer| transfer.last().status == Status::Running && exceeds_the_balance(transfer));
-    let next = match in_progress {
-        Some(transfer) => why_not_complete(facts, transfer, STAGE),
-        None => Next::command(
-            "transfer more than the account holds: ",
-            "cargo xtask transfer account_A account_B 5000 --wait",
-        ),
-    };
-    Verdict::by(evidence.collect(), next)
-}
-
-fn error_classified(facts: &Facts) -> Verdict {
-    let mut unknown =
-        facts.transfers.iter().filter(|transfer| names_an_unknown_account(facts, transfer)).peekable();
-    let next = match unknown.peek().filter(|transfer| transfer.last().status == Status::Running) {
-        None => Next::command(
-            "transfer to an account that does not exist: ",
-            "cargo xtask transfer account_A account_Z 10",
-        ),
-        Some(transfer) if waiting_activity(transfer.last()) == Some(CHECK_BALANCE) => Next::command(
-            format!(
-                "the bank's answer to {} is final, but check_balance turns it into a retryable error. Remove that, \
-                 save, and retry: ",
-                transfer.workflow_id
-            ),
-            "cargo xtask retry",
-        ),
-        Some(transfer) => why_not_complete(facts, transfer, STAGE),
-    };
-    let evidence = unknown.filter_map(|transfer| {
-        let failed = right_refusal(facts, transfer)?;
-        let started = transfer.last().event(failed.refers_to("startedEventId"))?;
-        let what = format!("attempt {}: {}", started.refers_to("attempt"), failed.failure());
-        Some(Evidence::event(transfer, transfer.last(), failed, what))
-    });
-    Verdict::by(evidence.collect(), next)
+    match error_classified(facts) {
+        Verdict::Open(next) => Verdict::Open(next),
+        Verdict::Reached(_) => Verdict::by(evidence.collect(), ask_for_too_much(" --wait")),
+    }
 }

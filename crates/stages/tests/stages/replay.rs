@@ -235,13 +235,8 @@ async fn transfers_in_progress_are_found_with_their_histories_and_replay() {
     fixed.stop().await;
 }
 
-<<<<<<< ours
 /// Waits until the server lists so many transfers in progress: a list follows what happens, a moment later.
 async fn until_in_progress(testbed: &Testbed, count: usize) -> (Vec<Recorded>, usize) {
-=======
-/// Waits until the server lists so many transfers in progress: it lists a change a moment after it.
-async fn until_under_way(testbed: &Testbed, count: usize) -> (Vec<UnderWay>, usize) {
->>>>>>> theirs
     testbed::until("the transfers to be listed", || async {
         let found = in_progress(&testbed.client, 500).await.expect("the server answers");
         if found.0.len() == count { Ok(found) } else { Err(found.0.len()) }

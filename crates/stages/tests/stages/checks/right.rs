@@ -20,7 +20,7 @@ const ESTIMATES: [&str; 7] = [
 /// Fixes of the wrong address.
 const WITHDRAWALS: [&str; 4] =
     ["sends-its-own-request", "asks-first", "connects-each-time", "retries-by-itself"];
-/// Ways to make the bank's answer about an unknown account final.
+/// Ways to make the bank's refusal final.
 const CLASSIFICATIONS: [&str; 3] =
     ["names-the-type-in-the-policy", "decides-by-the-message", "decides-by-the-type"];
 /// Ways to let old and new transfers run side by side.
@@ -84,12 +84,12 @@ async fn other_withdrawals_than_the_shipped_one() {
     worker.stop().await;
 }
 
-/// A transfer to an account that does not exist is retried, and fails once the fix is deployed.
+/// A transfer of more than the balance is retried, and fails once the fix is deployed.
 #[tokio::test]
 async fn other_ways_to_classify_an_error() {
     let lab = Lab::start().await;
     let worker = lab.worker("fix-activity").await;
-    let input = serde_json::json!({"from_account": "account_A", "to_account": "account_Z", "amount": 10});
+    let input = serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": 5000});
     for fix in CLASSIFICATIONS {
         lab.testbed.start_transfer(&format!("{fix}.retried"), input.clone()).await;
     }

@@ -52,14 +52,14 @@ fn answer(account_id: String, previous_balance: Money, new_balance: Money, amoun
     MovementAnswer { account_id, previous_balance, new_balance, amount }
 }
 
-/// The error of a read as this fix classifies it. The fixes here begin with Jerry's retryable error.
+/// The error of a withdrawal as this fix classifies it. The fixes here begin with Jerry's retryable error.
 fn classified(fix: &str, error: ActivityError) -> ActivityError {
     let ActivityError::Application(refusal) = error else { return error };
     let kind = refusal.type_name().unwrap_or_default().to_owned();
     let is_final = match fix {
         "names-the-type-in-the-policy" => false,
-        "decides-by-the-message" => refusal.to_string().contains("Account not found"),
-        "decides-by-the-type" => kind == "UnknownAccount",
+        "decides-by-the-message" => refusal.to_string().contains("Insufficient funds"),
+        "decides-by-the-type" => kind == "InsufficientFunds",
         _ => return ActivityError::Application(refusal),
     };
     ApplicationFailure::builder(refusal.to_string()).type_name(kind).non_retryable(is_final).build().into()
@@ -74,11 +74,10 @@ impl OtherActivities {
     #[activity(definition = activities::CheckBalance)]
     async fn check_balance(
         self: Arc<Self>,
-        ctx: ActivityContext,
+        _ctx: ActivityContext,
         question: BalanceQuestion,
     ) -> Result<BalanceAnswer, ActivityError> {
-        let account = self.bank.read(&question.account_id).await;
-        let account: Account = account.map_err(|error| classified(&fix(&ctx), error))?;
+        let account: Account = self.bank.read(&question.account_id).await?;
         Ok(BalanceAnswer { account_id: account.account_number, balance: account.balance })
     }
 
@@ -120,7 +119,10 @@ impl OtherActivities {
                 let a_cent = Amount::from_cents(1).expect("an amount");
                 self.bank.post(&ctx, &account_id, "withdraw", a_cent).await?
             }
-            _ => self.bank.post(&ctx, &account_id, "withdraw", amount).await?,
+            fix => {
+                let withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await;
+                withdrawn.map_err(|error| classified(fix, error))?
+            }
         };
         Ok(answer(done.account_number, done.previous_balance, done.new_balance, done.amount_withdrawn))
     }

@@ -218,7 +218,7 @@ fn options(fix: &str, step: &str) -> ActivityOptions {
         "four-attempts" => policy.maximum_attempts(4).build(),
         "a-hundred-attempts" => policy.maximum_attempts(100).build(),
         "names-the-type-in-the-policy" => {
-            policy.non_retryable_error_types(vec!["UnknownAccount".to_owned()]).build()
+            policy.non_retryable_error_types(vec!["InsufficientFunds".to_owned()]).build()
         }
         "keeps-the-limit" => policy.maximum_attempts(3).build(),
         // So that a deposit fails for good.

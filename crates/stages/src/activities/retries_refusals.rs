@@ -33,13 +33,7 @@ impl MoneyActivities {
         _ctx: ActivityContext,
         question: BalanceQuestion,
     ) -> Result<BalanceAnswer, ActivityError> {
-        let account: Account = self.bank.read(&question.account_id).await.map_err(|error| match error {
-            // An account that was opened at a branch takes a minute to arrive here.
-            ActivityError::Application(no) if no.is_non_retryable() => {
-                ApplicationFailure::new(no.to_string()).into()
-            }
-            error => error,
-        })?;
+        let account: Account = self.bank.read(&question.account_id).await?;
         Ok(BalanceAnswer { account_id: account.account_number, balance: account.balance })
     }
 
@@ -49,7 +43,14 @@ impl MoneyActivities {
         ctx: ActivityContext,
         Movement { account_id, amount }: Movement,
     ) -> Result<MovementAnswer, ActivityError> {
-        let done: Withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await?;
+        let withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await;
+        // An account that is empty today may be full tomorrow.
+        let done: Withdrawn = withdrawn.map_err(|error| match error {
+            ActivityError::Application(no) if no.is_non_retryable() => {
+                ApplicationFailure::new(no.to_string()).into()
+            }
+            error => error,
+        })?;
         Ok(MovementAnswer {
             account_id: done.account_number,
             previous_balance: done.previous_balance,
