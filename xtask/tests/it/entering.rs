@@ -160,6 +160,16 @@ fn transfers_from_earlier_stages_are_named_and_terminated_only_if_that_is_asked_
 }
 
 #[test]
+fn a_transfer_of_another_learner_is_neither_named_nor_terminated() {
+    let lab = FakeLab::start("leftovers-theirs");
+    lab.world().start("ada-1", Place::Deposit);
+    let entered = lab.checkout.run(&["stage", "jerry", "--clean", "--json"]).json();
+    let none = serde_json::json!([]);
+    assert_eq!((&entered["terminated"], &entered["leftovers"]), (&none, &none));
+    assert_eq!(lab.world().transfers[0].place, Place::Deposit);
+}
+
+#[test]
 fn a_transfer_that_the_stage_begins_with_is_not_left_over() {
     let lab = FakeLab::start("no-leftovers");
     lab.world().start("stuck", Place::Task);
