@@ -46,6 +46,7 @@ fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code
         lab.checkout.write(LIVE_ACTIVITIES, MINE);
         let entered = lab.checkout.run(&["stage", stage, "--keep", "--json"]).json();
         assert_eq!((&entered["kept"], &entered["build_failed"]), (&true.into(), &false.into()), "{entered}");
+        assert!(entered["saved"]["id"].as_str().is_some_and(|id| id.ends_with("-jerry")), "{entered}");
         assert_eq!(lab.live(), [MINE, MINE]);
         let world = lab.world();
         assert_eq!((world.builds, &world.built), (builds, &[MINE.to_owned(), MINE.to_owned()]));
