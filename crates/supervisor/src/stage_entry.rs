@@ -96,6 +96,7 @@ impl<'a> StageEntry<'a> {
         {
             self.0.puts_back.set(true);
             self.0.tell(format_args!("your code is saved in {}", self.0.project.display(&backup.folder)));
+            entered.prepared.saved.push(backup);
         }
         let there = |precondition: &Precondition| Ok(self.0.there(precondition)?.len());
         for (at, step) in plan(stage, choice, self.0.puts_back.get(), &there)?.iter().enumerate() {

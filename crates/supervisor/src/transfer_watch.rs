@@ -71,12 +71,11 @@ impl TransferWatch {
                 return Ok(there);
             }
             if begin.elapsed() > self.longer_if_shared(MILESTONE_TIMEOUT) {
-                let [one, more] = milestone_words(milestone);
+                let [_, words] = milestone_words(milestone);
+                let waited = terminal::duration(begin.elapsed().as_secs_f64());
                 bail!(
-                    "waited in vain until {number} {}: only {} of them; see why: cargo xtask lab status; then type the same \
-                     command again",
-                    if number == 1 { one } else { more },
-                    there.len(),
+                    "only {} of {number} transfers {words} after {waited}; see why: cargo xtask lab status",
+                    there.len()
                 );
             }
             thread::sleep(self.poll_interval());

@@ -46,6 +46,7 @@ fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code
         lab.checkout.write(LIVE_ACTIVITIES, MINE);
         let entered = lab.checkout.run(&["stage", stage, "--keep", "--json"]).json();
         assert_eq!((&entered["kept"], &entered["build_failed"]), (&true.into(), &false.into()), "{entered}");
+        assert!(entered["saved"]["id"].as_str().is_some_and(|id| id.ends_with("-jerry")), "{entered}");
         assert_eq!(lab.live(), [MINE, MINE]);
         let world = lab.world();
         assert_eq!((world.builds, &world.built), (builds, &[MINE.to_owned(), MINE.to_owned()]));
@@ -157,6 +158,16 @@ fn transfers_from_earlier_stages_are_named_and_terminated_only_if_that_is_asked_
     let cleaned = lab.checkout.run(&["stage", "jerry", "--clean", "--json"]).json();
     assert_eq!(cleaned["terminated"], serde_json::json!(["left"]));
     assert_eq!(lab.world().transfers[0].place, Place::Terminated);
+}
+
+#[test]
+fn a_transfer_of_another_learner_is_neither_named_nor_terminated() {
+    let lab = FakeLab::start("leftovers-theirs");
+    lab.world().start("ada-1", Place::Deposit);
+    let entered = lab.checkout.run(&["stage", "jerry", "--clean", "--json"]).json();
+    let none = serde_json::json!([]);
+    assert_eq!((&entered["terminated"], &entered["leftovers"]), (&none, &none));
+    assert_eq!(lab.world().transfers[0].place, Place::Deposit);
 }
 
 #[test]

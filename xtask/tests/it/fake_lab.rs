@@ -39,6 +39,7 @@ pub(crate) enum Place {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
+    /// One that begins with `ada-` is on another learner's Task Queue.
     pub(crate) id: String,
     pub(crate) place: Place,
     /// Whether its Workflow Task has ever failed, which its history keeps.
@@ -318,7 +319,8 @@ fn events(transfer: &Transfer) -> Vec<Value> {
         events.push(json!({ "eventId": (events.len() + 1).to_string(), "eventTime": transfer.began,
             "eventType": format!("EVENT_TYPE_{kind}"), format!("{name}EventAttributes"): attributes }));
     };
-    let task_queue = contract::task_queue(None);
+    let learner = transfer.id.starts_with("ada-").then_some("ada");
+    let task_queue = contract::task_queue(learner);
     add(
         "WORKFLOW_EXECUTION_STARTED",
         "workflowExecutionStarted",

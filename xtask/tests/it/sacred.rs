@@ -33,12 +33,14 @@ fn stage(name: &str) -> &'static lab::Stage {
     lab::stage(name).expect("a stage of the table")
 }
 
-fn swaps() -> [Swap; 3] {
+fn swaps() -> [Swap; 4] {
     let shipped = |stage: &lab::Stage| [stage.workflow.source.into(), stage.activities.source.into()];
     [
         Swap { arguments: &["stage", "fix-activity"], modules: shipped(stage("fix-activity")) },
         Swap { arguments: &["reset", "--yes"], modules: shipped(&STAGES[0]) },
         Swap { arguments: &["stage", "restore", ID], modules: text("what was saved before") },
+        // The shipped code is in place only in between.
+        Swap { arguments: &["stage", "fix-activity", "--keep"], modules: shipped(stage("fix-activity")) },
     ]
 }
 
@@ -119,7 +121,7 @@ fn killed_at_any_time_a_command_leaves_old_or_new_and_every_edit() {
     let checkout = Checkout::without_server("sacred-random");
     let (mut random, seed) = random();
     for round in 0..150 {
-        let swap = &swaps()[round % 3];
+        let swap = &swaps()[round % 4];
         let edit = text(&format!("an edit before kill {round}"));
         lay_out(&checkout, &edit);
         let spawn = || {
@@ -249,6 +251,11 @@ mod slow {
     #[test]
     fn a_restore_can_be_killed_anywhere() {
         kill_everywhere("sacred-restore", &swaps()[2]);
+    }
+
+    #[test]
+    fn keeping_can_be_killed_anywhere() {
+        kill_everywhere("sacred-keep", &swaps()[3]);
     }
 
     /// Has an editor save before each system call of a command, which then goes on, or is killed later on.

@@ -97,7 +97,10 @@ fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
 
 /// Names what is left over, and asks whether to terminate it, where somebody can answer. `None` without an answer.
 fn ask_about_leftovers(stage: &Stage, leftovers: &[Leftover], may_ask: bool) -> Result<Option<bool>> {
-    stderrln!("still in progress from earlier stages, and not part of {}:", stage.name);
+    stderrln!(
+        "stuck from earlier stages, and not part of {} (its code may still complete them):",
+        stage.name
+    );
     for leftover in leftovers {
         stderrln!("  {leftover}");
     }
