@@ -71,14 +71,14 @@ impl Bank {
         };
     }
 
-    /// Ends the time-outs under way, finishes what is asked for already, and closes the ledger.
+    /// Ends the time-outs in progress, finishes the requests that have arrived, and closes the ledger.
     /// Requests after that are answered with a 503.
     pub async fn close(&self) {
         self.hurry();
         self.ledger.close().await;
     }
 
-    /// Ends the time-outs under way, and those to come.
+    /// Ends the time-outs in progress, and later ones at once.
     pub(crate) fn hurry(&self) {
         self.closing.send_replace(true);
     }

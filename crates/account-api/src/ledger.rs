@@ -16,7 +16,7 @@
 //!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
 //!   deposit's answer may only have been lost.
 //! - **A refund closes its run**, and the runs it finds in the transfer's entries: a reset has ended
-//!   those. A withdrawal or deposit of such a run may still be under way, from an attempt that was
+//!   those. A withdrawal or deposit of such a run may still be in progress, from an attempt that was
 //!   given up on. Arriving after the refund it would take or give money for a transfer that is over,
 //!   so it is refused, even when its key had been applied before.
 //! - **The same refund again is answered as the first time**: its run is closed, so it cannot give
@@ -26,7 +26,7 @@
 //! - **A refunded transfer deposits only what is in transit.** A reset to a point after the
 //!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
 //!   such rule, since other clients may deposit without a withdrawal of their own.
-//! - **A reset of the bank closes the runs it forgets**: a transfer under way that has withdrawn would
+//! - **A reset of the bank closes the runs it forgets**: a transfer in progress that has withdrawn would
 //!   otherwise deposit into the new ledger what was taken from the old one. That holds also for a transfer
 //!   whose requests name no run.
 //!

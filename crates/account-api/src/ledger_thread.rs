@@ -32,7 +32,7 @@ pub(crate) struct LedgerThread {
     orders: mpsc::Sender<Order>,
 }
 
-/// What the thread is told.
+/// A message to the thread.
 enum Order {
     /// To do a piece of work.
     Work(Box<dyn Job>),

@@ -81,7 +81,7 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     if let Some(file) = arguments.get_one::<PathBuf>("ready-file") {
         loopback::write_ready_file(file, &url)?;
     }
-    // Whoever reads this may be gone; the bank goes on.
+    // The reader may be gone; the bank keeps running.
     let _ = writeln!(io::stdout(), "account-api listens on {url}");
     Ok(account_api::serve(listener, bank, shutdown).await?)
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::bank::Bank;
 use crate::routes;
 
-/// Answers requests until `shutdown` is done; then finishes what is under way, for at most two
+/// Answers requests until `shutdown` is done; then finishes the requests in progress, for at most two
 /// seconds, and closes the bank. At most [`loopback::CONNECTIONS`] are open at a time; further ones
 /// wait, and slow ones are let go, as [`loopback::Limits`] has it.
 ///
@@ -25,7 +25,7 @@ pub async fn serve(listener: TcpListener, bank: Bank, shutdown: impl Future<Outp
     };
     let shutdown = async {
         shutdown.await;
-        // A time-out under way would not end in these two seconds.
+        // A time-out in progress would not end in these two seconds.
         bank.hurry();
     };
     loopback::serve(listener, app, shutdown).await;

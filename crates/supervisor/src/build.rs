@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     compile_error::{self, CompileError, Shown},
     executables::Executables,
-    logs::{self, Timed},
+    logs::{self, Copier, Timed},
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
 };
@@ -138,10 +138,12 @@ pub fn build_plain_transfer(project: &Project, output: Output) -> Result<Executa
     command.args(["--package", PLAIN_TRANSFER]);
     if output == Output::Log {
         command = process::tied(&command);
-        command.stderr(logs::open(project, logs::BUILD)?);
+        command.stderr(Stdio::piped());
     }
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?;
     let _tie = child.stdin.take();
+    let log = Timed::new(logs::open(project, logs::BUILD)?);
+    let _copier = child.stderr.take().map(|stderr| Copier::start(stderr, log));
     finish(child)
 }
 

@@ -35,7 +35,7 @@ const COMPILING: [&str; 5] = ["bench", "play", "prefetch", "run-workflow", "test
 /// With this flag a test does what the worker of a rehearsal can do, too.
 const REPLAY: &str = "--replay";
 
-/// The commands that only tell something; a word that begins so goes on.
+/// The commands that only show something, by how they begin.
 const READING: [(Program, &[&str]); 8] = [
     (Program::Xtask, &["lab", "status"]),
     (Program::Xtask, &["lab", "logs"]),

@@ -133,6 +133,7 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     // A worker and a transfer in one process.
     let told = checkout.run(&["run-workflow", "--from=account_C", "--to=account_D", "--amount=1"]).ok();
     assert!(told.contains("completed: 1.00 from account_C to account_D"), "{told}");
+    assert_eq!(told.matches("/history").count(), 1, "its link is printed once: {told}");
 
     // The learner's own fix comes back.
     let backups = checkout.run(&["stage", "restore", "--json"]).json();
