@@ -98,7 +98,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
     room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
     let said = room.run("ada", &["help-me", "where is <b>it</b>?"]).ok();
-    assert!(said.contains("on the board, under ada: where is <b>it</b>?"), "{said}");
+    assert!(said.contains("on the board, as ada: where is <b>it</b>?"), "{said}");
 
     let said = room.begin(&["class", "board", "--page", "--page-port", board], "http://");
     let url = format!("http://127.0.0.1:{board}");

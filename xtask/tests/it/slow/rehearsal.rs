@@ -196,7 +196,7 @@ fn a_service_that_is_not_there_or_not_named_is_told_before_anything_is_built() {
     assert!(run(&["class", "rehearse"]).fails_with(2).contains("--profile or --address"));
     assert!(run(&["lab", "start", "--learner", "ada"]).fails_with(2).contains("--profile or --address"));
     let said = run(&["lab", "start", "--address", "127.0.0.1:1", "--learner", "Ada L"]).fails_with(2);
-    assert!(said.contains("cannot be a learner's name"), "{said}");
+    assert!(said.contains("is not a valid learner name"), "{said}");
     let said = run(&["lab", "start", "--address", "127.0.0.1:1", "--profile", "x"]).fails_with(2);
     assert!(said.contains("cannot be used with"), "{said}");
     let _ = fs::remove_dir_all(folder);
