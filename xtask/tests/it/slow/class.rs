@@ -142,7 +142,7 @@ fn a_class_says_how_to_join_and_leaves_nothing_however_it_ends() {
     assert!(!class.left().is_empty());
 
     let second = class.checkout.run(&["class", "serve", "--bind", "127.0.0.1"]).fails_with(1);
-    assert!(second.contains(&format!("already, at 127.0.0.1:{port}")), "{second}");
+    assert!(second.contains(&format!("already serves a class, at 127.0.0.1:{port}")), "{second}");
 
     for signal in ["TERM", "INT", "HUP"] {
         class.end(signal);
@@ -169,7 +169,7 @@ fn a_class_that_was_killed_can_be_served_again_at_once() {
 fn an_address_that_is_none_and_a_port_that_is_taken_are_told() {
     let checkout = Class::checkout("class-address");
     let said = checkout.run(&["class", "serve", "--bind", "192.168.0"]).fails_with(2);
-    assert!(said.contains("is no address of a machine"), "{said}");
+    assert!(said.contains("is not an IP address"), "{said}");
     let held = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let port = held.local_addr().expect("it is bound").port().to_string();
     let said = checkout.run(&["class", "serve", "--bind", "127.0.0.1", "--port", &port]).fails_with(1);

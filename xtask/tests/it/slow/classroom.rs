@@ -79,8 +79,9 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
         &["class", "serve", "--bind", &bound, "--port", port, "--ui-port", ui],
         "Ctrl-C ends the class",
     );
-    let warning =
-        format!("warning: everyone who reaches {bound}, ports {port} and {ui}, can now read, start and end");
+    let warning = format!(
+        "warning: everyone who can reach {bound}, ports {port} and {ui}, can read, start and terminate"
+    );
     assert_eq!(said.contains(&warning), bound != "127.0.0.1", "{said}");
     if bound != "127.0.0.1" {
         // The network is this test's own: what is open to the room are these two, and nothing else of the server.
