@@ -305,7 +305,7 @@ mod tests {
         finds(
             &plan(None),
             &ledger(vec![completed()], &[TAKEN, ("account_B", "deposit", 2.5, 12.0)]),
-            "should leave 12.50",
+            "should leave a balance of 12.50",
         );
         finds(&plan(None), &ledger(vec![], &[("account_A", "withdraw", 12.5, -2.5)]), "below zero");
         let mut recorded = ledger(vec![completed()], &[TAKEN, PAID]);
@@ -333,7 +333,11 @@ mod tests {
     #[test]
     fn a_transfer_that_ended_in_a_wrong_way_is_detected() {
         let moved = [TAKEN, PAID];
-        finds(&plan(Some(RefusalKind::UnknownAccount)), &ledger(vec![completed()], &moved), "cannot have");
+        finds(
+            &plan(Some(RefusalKind::UnknownAccount)),
+            &ledger(vec![completed()], &moved),
+            "should have been refused",
+        );
         finds(&plan(None), &ledger(vec![failed("KeyReused")], &[]), "an unexpected reason");
         finds(&plan(None), &ledger(vec![failed("InsufficientFunds")], &moved), "its money has moved");
         let terminated = run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED", json!({})));

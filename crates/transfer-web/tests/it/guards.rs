@@ -132,13 +132,13 @@ async fn every_error_is_a_sentence_in_json() {
     let web = &service.web;
     for method in METHODS {
         let answer = with(web, method, "/api/nothing", &[]).await;
-        assert_eq!(answer.error(), (404, "there is nothing here: see /openapi.json"), "{method}");
+        assert_eq!(answer.error(), (404, "not found; see /openapi.json"), "{method}");
     }
     for (method, path) in
         [("GET", "/api/transfer"), ("DELETE", "/api/workflows"), ("PUT", "/"), ("POST", "/assets/main.js")]
     {
         let answer = with(web, method, path, &[]).await;
-        let error = "this path does not take this method: see the Allow header";
+        let error = "this path does not allow this method; see the Allow header";
         assert_eq!(answer.error(), (405, error), "{method} {path}");
     }
     // Invalid UTF-8.

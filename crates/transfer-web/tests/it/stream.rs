@@ -86,7 +86,7 @@ impl Stream {
                 _ => self.next().await.expect("a stream that goes on"),
             };
         }
-        panic!("waited in vain for {name}; still: {:?}", self.last.get(name))
+        panic!("timed out waiting for {name}; last event: {:?}", self.last.get(name))
     }
 
     /// The next event of this name.
