@@ -391,6 +391,6 @@ mod tests {
         };
         assert_eq!(ids(server.history(&run("a/b")).expect("a history")), "123");
         let error = server.history(&run("none")).expect_err("no events");
-        assert_eq!(error.to_string(), "the server sent no history of none");
+        assert_eq!(error.to_string(), "the server sent no Event History of none");
     }
 }

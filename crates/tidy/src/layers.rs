@@ -139,8 +139,8 @@ mod tests {
         let told: Vec<String> = compare(text, &manifests).iter().map(ToString::to_string).collect();
         let expected = [
             "docs/architecture.md:8: the crate gone does not exist; remove its row",
-            "docs/architecture.md:7: page depends on new, which is not in its row; remove the dependency, or say \
-             in the row why it is right",
+            "docs/architecture.md:7: page depends on new, which is not in its row; remove the dependency, or add \
+             it to the row",
             "docs/architecture.md:7: page does not depend on bank, which is in its row; remove it from the row",
             "docs/architecture.md: the crate new is not in the table; add a row: what it does, and what it imports",
         ];
