@@ -25,7 +25,7 @@ pub async fn local_host(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::MISDIRECTED_REQUEST,
-        "this service answers only to localhost and 127.0.0.1, not to the name in the Host header",
+        "this service accepts only localhost and 127.0.0.1 in the Host header",
     )
     .into_response()
 }
@@ -42,8 +42,8 @@ pub async fn local_origin(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::FORBIDDEN,
-        "the Origin header names a web page of another site, and only pages of this machine may \
-         ask this service",
+        "the Origin header names a web page of another site; only pages of this machine may use \
+         this service",
     )
     .into_response()
 }
@@ -60,8 +60,8 @@ pub async fn same_origin(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::FORBIDDEN,
-        "another web page sent this, and only this service's own page may ask it: open that in a \
-         browser tab of its own",
+        "rejected: the request comes from another web page; open this service's own page in a \
+         separate browser tab",
     )
     .into_response()
 }

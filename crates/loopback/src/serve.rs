@@ -59,7 +59,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// ```no_run
 /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) -> anyhow::Result<()> {
-/// let streams = tokio::sync::watch::Sender::new("go on");
+/// let streams = tokio::sync::watch::Sender::new("run");
 /// let asked_to_end = loopback::shutdown_signal()?;
 /// let shutdown = async {
 ///     asked_to_end.await;

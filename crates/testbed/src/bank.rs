@@ -49,13 +49,13 @@ impl TestBank {
     /// # Panics
     /// Its ledger was in memory.
     pub async fn open_again(&mut self) {
-        assert!(self.ledger.is_some(), "only a bank that keeps its books can be opened again");
+        assert!(self.ledger.is_some(), "only a bank with its ledger in a file can be reopened");
         self.close().await;
         self.serve().await;
     }
 
     async fn serve(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("a port of its own");
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("its port is reserved");
         self.url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let file: Option<PathBuf> = self.ledger.as_ref().map(|folder| folder.path().join("ledger.db"));
         let bank = file.map_or_else(Bank::in_memory, Bank::open).expect("a ledger");

@@ -233,8 +233,8 @@ mod tests {
     #[test]
     fn this_project_has_no_import_circles() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let told = check(&root).expect("this project can be read");
-        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+        let reported = check(&root).expect("this project can be read");
+        assert_eq!(reported.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
     }
 
     #[test]

@@ -163,8 +163,8 @@ pub(crate) mod tests {
     }
 
     fn complaints(file: &str, text: &str) -> Vec<(usize, String)> {
-        let told = check(&Markdown::new(file.to_owned(), text.to_owned()), &example());
-        told.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
+        let reported = check(&Markdown::new(file.to_owned(), text.to_owned()), &example());
+        reported.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
     }
 
     #[test]
@@ -180,18 +180,18 @@ pub(crate) mod tests {
     fn an_invalid_command_is_reported_with_its_line() {
         let text = "see `cargo xtask lab\nstatsu`\n\n```console\n$ cargo xtask stage fix-worklow\n$ cargo xtask lab\n```\n\
                     ```sh\ncargo xtask transfer a\n```\n";
-        let told = complaints("README.md", text);
-        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [1, 5, 6, 9], "{told:?}");
-        assert!(told[1].1.contains("invalid value 'fix-worklow'"), "{told:?}");
+        let reported = complaints("README.md", text);
+        let lines: Vec<usize> = reported.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 5, 6, 9], "{reported:?}");
+        assert!(reported[1].1.contains("invalid value 'fix-worklow'"), "{reported:?}");
     }
 
     #[test]
     fn commands_and_stages_that_the_text_adds_are_accepted() {
         let rust = "```rust\n    name: \"more\",\n    Command::new(\"greet\")\n```\n";
         let typed = "`cargo xtask greet`, `cargo xtask greets`, `cargo xtask stage more`\n";
-        let told = complaints("docs/a.md", &format!("{typed}{rust}"));
-        assert!(told.len() == 1 && told[0].1.contains("greets"), "{told:?}");
+        let reported = complaints("docs/a.md", &format!("{typed}{rust}"));
+        assert!(reported.len() == 1 && reported[0].1.contains("greets"), "{reported:?}");
     }
 
     #[test]

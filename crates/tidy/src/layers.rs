@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn the_crates_of_this_project_import_what_the_table_says() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let told = check(&root).expect("this project can be read");
-        assert_eq!(told, []);
+        let reported = check(&root).expect("this project can be read");
+        assert_eq!(reported, []);
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             ("new", manifest("")),
         ];
         let manifests = manifests.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let told: Vec<String> = compare(text, &manifests).iter().map(ToString::to_string).collect();
+        let reported: Vec<String> = compare(text, &manifests).iter().map(ToString::to_string).collect();
         let expected = [
             "docs/architecture.md:8: the crate gone does not exist; remove its row",
             "docs/architecture.md:7: page depends on new, which is not in its row; remove the dependency, or add \
@@ -144,7 +144,7 @@ mod tests {
             "docs/architecture.md:7: page does not depend on bank, which is in its row; remove it from the row",
             "docs/architecture.md: the crate new is not in the table; add a row: what it does, and what it imports",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         assert!(compare("no table", &manifests)[0].what.contains("no table"));
     }
 }

@@ -64,7 +64,7 @@ mod tests {
             file("a.md", "# A b\n[x](src/lib.rs) [x](#a-b) [x](https://x.org/#y)\n[y](nope.rs) [y](#c)"),
             file("src/d.md", "[x](lib.rs) [x](../src)\n\n[y](../a.md)"),
         ];
-        let told: Vec<String> = check(&files, root)
+        let reported: Vec<String> = check(&files, root)
             .iter()
             .map(|complaint| {
                 format!("{}:{}: {}", complaint.file, complaint.line.unwrap_or(0), complaint.what)
@@ -75,6 +75,6 @@ mod tests {
             "a.md:3: the link to #c is broken: no such heading",
             "src/d.md:3: the link to ../a.md is broken: no such file",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 }

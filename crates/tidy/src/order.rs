@@ -148,7 +148,7 @@ mod tests {
     const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     const NEW: &str = "jerry-renames";
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(Complaint::to_string).collect()
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let stages = with_one_in_the_middle(at);
         let mut complaints = all(&stages, &shipped_readme());
         complaints.extend(sources(&stages, Path::new(PROJECT)).expect("they can be read"));
-        let told = told(&complaints);
+        let reported = reported(&complaints);
         for (number, row) in (at + 2..).zip(&STAGES[at..]) {
             let (old, name) = (row.text.file, row.name);
             let new = format!("{number:02}-{name}.md");
@@ -212,7 +212,7 @@ mod tests {
                 ),
                 format!("the text of a stage that is number {number}; write: {new}"),
             ] {
-                assert!(told.iter().any(|line| line.contains(&expected)), "{expected} in {told:#?}");
+                assert!(reported.iter().any(|line| line.contains(&expected)), "{expected} in {reported:#?}");
             }
         }
         let before = &STAGES[at - 1];
@@ -223,11 +223,11 @@ mod tests {
             format!("{TABLE}:"),
             "crates/lab/src/goals/resets.rs:".to_owned(),
         ] {
-            assert!(told.iter().any(|line| line.contains(&expected)), "{expected} in {told:#?}");
+            assert!(reported.iter().any(|line| line.contains(&expected)), "{expected} in {reported:#?}");
         }
         assert!(
-            STAGES[..at - 1].iter().all(|row| !told.iter().any(|line| line.starts_with(row.text.file))),
-            "{told:#?}"
+            STAGES[..at - 1].iter().all(|row| !reported.iter().any(|line| line.starts_with(row.text.file))),
+            "{reported:#?}"
         );
     }
 
@@ -250,7 +250,7 @@ mod tests {
         stages[at - 1].text.source = leaked(stages[at - 1].text.source.replace(&end, &end_now));
         let row = format!("| [`{}`](", STAGES[at].name);
         readme = readme.replace(&row, &format!("| [`{NEW}`](lab/{:02}-{NEW}.md) | more |\n{row}", at + 1));
-        assert_eq!(told(&all(&stages, &readme)), [""; 0]);
+        assert_eq!(reported(&all(&stages, &readme)), [""; 0]);
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             "lab/1-b.md:3: it names the wrong stage after b; write: all reached; the next stage: cargo xtask stage c",
             "lab/03-c.md:1: it has no heading; start it with # 3. and the title",
         ];
-        assert_eq!(told(&super::rows(&rows)), expected);
+        assert_eq!(reported(&super::rows(&rows)), expected);
     }
 
     #[test]

@@ -119,7 +119,7 @@ mod tests {
         [Markdown::new(FILE.to_owned(), text.to_owned())]
     }
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(Complaint::to_string).collect()
     }
 
@@ -132,15 +132,15 @@ mod tests {
             .subcommand(Command::new("secret").hide(true));
         let text = "| command | what it does |\n| --- | --- |\n| `lab start`, `lab stop` | starts |\n\
                     | `hint NAME` | `none` |\n| `greet` | greets |\n\n| `other` | table |\n";
-        let told = told(&commands(&readme(text), &command_line));
+        let reported = reported(&commands(&readme(text), &command_line));
         let expected = [
             "README.md:3: its table of commands has `lab stop`, which does not work: ",
             "README.md:5: its table of commands has `greet`, which does not work: ",
             "README.md:1: its table of commands lacks check; add a row: | `check` | Says how far you are |",
         ];
-        assert_eq!(told.len(), expected.len(), "{told:#?}");
-        for (line, expected) in told.iter().zip(expected) {
-            assert!(line.starts_with(expected), "{expected} in {told:#?}");
+        assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+        for (line, expected) in reported.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{expected} in {reported:#?}");
         }
         assert_eq!(commands(&readme("# No table\n"), &command_line).len(), 1);
     }
@@ -158,6 +158,6 @@ mod tests {
              delete the row, or write a stage as [`NAME`](FILE)",
             "README.md:1: its table of stages lacks d; add after the row of c: | [`d`](lab/04-d.md) | an example |",
         ];
-        assert_eq!(told(&stages(&rows, &readme(text))), expected);
+        assert_eq!(reported(&stages(&rows, &readme(text))), expected);
     }
 }

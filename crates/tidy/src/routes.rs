@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    fn told(text: &str) -> Vec<String> {
+    fn reported(text: &str) -> Vec<String> {
         let bank = json!({ "paths": { "/accounts": { "get": {} }, "/accounts/{id}/deposit": { "post": {} },
             "/outage": { "get": {}, "put": {} } } });
         let page = json!({ "paths": { "/api/transfer": { "post": {} }, "/api/workflows": { "get": {} } } });
@@ -174,7 +174,7 @@ mod tests {
             "4: no service has the route GET /api/transfer",
             "4: no service has the route /accounts/a/deposits",
         ];
-        assert_eq!(told(text), expected);
+        assert_eq!(reported(text), expected);
     }
 
     #[test]
@@ -182,6 +182,6 @@ mod tests {
         let text = "`GET /accounts`, `/accounts/{id}/deposit`, `/accounts/…/deposit`. curl -X PUT localhost:5050/outage -d '{}'\n\
                     http://127.0.0.1:8233/namespaces/x http://127.0.0.1:7243/api/v1/namespaces src/accounts/mod.rs /tmp/x\n\
                     http://account-api:5050/accounts/a/deposits answered 404, [a](../accounts) crates/api/x `GET /link`\n";
-        assert_eq!(told(text), Vec::<String>::new());
+        assert_eq!(reported(text), Vec::<String>::new());
     }
 }

@@ -62,8 +62,8 @@ mod tests {
                     cargo xtask lab status --json |\n  \"command\": \"cargo xtask chekc\",\n\
                     echo \"start it: cargo xtask lab start first\"\nx && cargo xtask stage jery\n\
                     cargo xtask transfer \"$from\"; cargo xtask \"$@\"; nix develop --command cargo xtask test\n";
-        let told = check(&Script { file: "ci.yml".to_owned(), source: text.to_owned() }, &example());
-        let lines: Vec<usize> = told.iter().filter_map(|complaint| complaint.line).collect();
-        assert_eq!(lines, [1, 2, 4, 6], "{told:#?}");
+        let reported = check(&Script { file: "ci.yml".to_owned(), source: text.to_owned() }, &example());
+        let lines: Vec<usize> = reported.iter().filter_map(|complaint| complaint.line).collect();
+        assert_eq!(lines, [1, 2, 4, 6], "{reported:#?}");
     }
 }

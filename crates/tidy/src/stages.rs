@@ -120,21 +120,21 @@ mod tests {
     use super::*;
     use crate::example::stage;
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(|complaint| format!("{}: {}", complaint.file, complaint.what)).collect()
     }
 
     #[test]
     fn a_row_without_text_hints_or_goals_is_reported() {
         let rows = [stage("first", "lab/01-first.md", "# First\n\n<!-- fix -->\n")];
-        let told = told(&super::rows(&rows));
+        let reported = reported(&super::rows(&rows));
         for expected in [
             "lab/01-first.md: it has no command to play",
             "lab/01-first.md: it has 0 hints; a learner needs at least 3",
             "lab/01-first.md: it has <!-- fix -->, but no stage is the fixed_by of first",
             "crates/lab/src/stage.rs: first has no goals",
         ] {
-            assert!(told.contains(&expected.to_owned()), "{expected} in {told:#?}");
+            assert!(reported.contains(&expected.to_owned()), "{expected} in {reported:#?}");
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
             "crates/stages/src/workflow/forgotten.rs: no stage uses it",
             "crates/stages/src/lib.rs: activities/jerry.rs belongs to a stage, but is not compiled",
         ];
-        assert_eq!(told(&complaints), expected);
+        assert_eq!(reported(&complaints), expected);
         fs::remove_dir_all(root).expect("it is there");
     }
 }

@@ -1,4 +1,4 @@
-//! Saving a file while the lab runs.
+//! File watching.
 
 use crate::support::{Checkout, eventually, outcome, pid_in, service};
 
@@ -27,7 +27,7 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
 }
 
 #[test]
-fn a_lab_that_does_not_watch_says_so_and_builds_when_told() {
+fn a_lab_without_file_watching_says_so_and_builds_on_request() {
     let checkout = Checkout::new("no-watch");
     outcome(checkout.start_command(&["--detach", "--no-watch"])).ok();
     assert_eq!(checkout.status()["watch"], false);

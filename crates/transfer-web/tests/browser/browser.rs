@@ -68,14 +68,14 @@ impl Browser {
         let mut driver = Driver::start(&chromedriver);
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", driver.folder.path().join("profile").display()));
-        let wishes = json!({
+        let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "timeouts": { "script": 60_000 },
         });
         let (client, session) =
-            Client::open(driver.port, wishes).await.expect("chromedriver opens a browser");
+            Client::open(driver.port, capabilities).await.expect("chromedriver opens a browser");
         driver.session = session;
         let browser = Browser { client, _driver: driver, _permit: permit };
         browser.look_like(WINDOW, 1.0).await;

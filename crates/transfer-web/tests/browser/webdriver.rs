@@ -63,8 +63,8 @@ impl Client {
     pub(crate) async fn open(port: u16, capabilities: Value) -> Result<(Client, String)> {
         let http = reqwest::Client::builder().no_proxy().timeout(COMMAND_TIMEOUT).build()?;
         let sessions = format!("http://127.0.0.1:{port}/session");
-        let wishes = json!({ "capabilities": { "alwaysMatch": capabilities } });
-        let opened = value_of(http.post(&sessions).json(&wishes)).await?;
+        let body = json!({ "capabilities": { "alwaysMatch": capabilities } });
+        let opened = value_of(http.post(&sessions).json(&body)).await?;
         let id = opened["sessionId"].as_str().context("a session has an id")?.to_owned();
         Ok((Client { http, session: format!("{sessions}/{id}") }, id))
     }

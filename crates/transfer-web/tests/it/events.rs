@@ -57,9 +57,9 @@ async fn each_subject_is_sent_once_and_then_only_when_it_changes() {
     // It polls again and again, and nothing has changed.
     temporal.more(LOOKS.0, 8).await;
     bank.more(LOOKS.1, 5).await;
-    let told: Vec<Event> = first.into_iter().chain(stream.arrived()).collect();
+    let events: Vec<Event> = first.into_iter().chain(stream.arrived()).collect();
     let once = BTreeMap::from([("bank", 1), ("guide", 1), ("lab", 1), ("transfers", 1)]);
-    assert_eq!(count_by_name(&told), once, "{told:?}");
+    assert_eq!(count_by_name(&events), once, "{events:?}");
 
     // A later stream gets each subject once too, at once.
     let mut second = Stream::of(&service.web, "").await;
@@ -134,7 +134,10 @@ async fn each_stream_has_its_own_window_and_a_window_without_a_stream_is_not_pol
     let seen = temporal.count(&format!("workflows/{}?", newest_first[0]));
     temporal.more(LOOKS.0, 5).await;
     assert_eq!(temporal.count(&oldest), before);
-    assert!(temporal.count(&format!("workflows/{}?", newest_first[0])) > seen, "the other goes on");
+    assert!(
+        temporal.count(&format!("workflows/{}?", newest_first[0])) > seen,
+        "the other window is still polled"
+    );
 
     // A window past the end is empty, and has the total.
     let mut behind = Stream::of(web, "offset=100&limit=1").await;

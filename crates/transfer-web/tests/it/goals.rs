@@ -98,8 +98,8 @@ async fn a_new_stage_and_a_shown_hint_are_sent() {
     }
 
     // A service without a lab's folder has sent everything else by now, and no guide.
-    let told = without.each_of(&["lab", "bank", "transfers"]).await;
-    assert!(told.iter().all(|event| event.name != "guide"), "{told:?}");
+    let events = without.each_of(&["lab", "bank", "transfers"]).await;
+    assert!(events.iter().all(|event| event.name != "guide"), "{events:?}");
 }
 
 #[tokio::test]

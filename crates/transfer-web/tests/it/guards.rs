@@ -52,7 +52,10 @@ async fn requests_from_other_origins_are_rejected() {
             let answer = with(web, method, &path, headers).await;
             let (status, error) = answer.error();
             assert_eq!(status, 403, "{method} {path} {headers:?}: {}", answer.text);
-            assert!(error.starts_with("another web page sent this"), "{method} {path} {headers:?}: {error}");
+            assert!(
+                error.starts_with("rejected: the request comes from another web page"),
+                "{method} {path} {headers:?}: {error}"
+            );
         }
         for host in ["example.com", "127.0.0.1.example.com", "10.0.0.1", &format!("example.com:{port}")] {
             let answer = with(web, method, &path, &[("Host", host)]).await;

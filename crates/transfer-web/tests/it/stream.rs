@@ -83,7 +83,7 @@ impl Stream {
         while start.elapsed() < EVENT_TIMEOUT {
             match self.last.get(name) {
                 Some(last) if is_so(last) => return last.clone(),
-                _ => self.next().await.expect("a stream that goes on"),
+                _ => self.next().await.expect("the stream stays open"),
             };
         }
         panic!("timed out waiting for {name}; last event: {:?}", self.last.get(name))
@@ -92,7 +92,7 @@ impl Stream {
     /// The next event of this name.
     pub(crate) async fn next_of(&mut self, name: &str) -> Value {
         loop {
-            let event = self.next().await.expect("a stream that goes on");
+            let event = self.next().await.expect("the stream stays open");
             if event.name == name {
                 return event.json;
             }
@@ -108,7 +108,7 @@ impl Stream {
     pub(crate) async fn each_of(&mut self, names: &[&str]) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();
         while !names.iter().all(|name| events.iter().any(|event| event.name == **name)) {
-            events.push(self.next().await.expect("a stream that goes on"));
+            events.push(self.next().await.expect("the stream stays open"));
         }
         events
     }

@@ -26,7 +26,7 @@ impl Supervisor {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let status: Arc<Mutex<Value>> = Arc::default();
-        let told = status.clone();
+        let shared = status.clone();
         let answers = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut line = String::new();
@@ -36,7 +36,7 @@ impl Supervisor {
                 assert_eq!(request["token"], "secret");
                 let answer = match (&request["request"], &request["stage"]) {
                     (asked, _) if asked == "status" => {
-                        told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+                        shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
                     }
                     (asked, stage) if asked == "enter" && stage == "fix-activity" => {
                         json!({ "error": "the build failed" })

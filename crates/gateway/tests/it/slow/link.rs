@@ -297,12 +297,12 @@ async fn cut_and_healed() {
         })
         .await;
         cut(&far);
-        let told = link(&gateway, "the interruption to be reported", |link| {
+        let report = link(&gateway, "the interruption to be reported", |link| {
             link["answers"] == false && link["silent_for_s"].as_u64().is_some_and(|time| time >= least)
         })
         .await;
-        println!("{id}: {told}");
-        assert!(told["why"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
+        println!("{id}: {report}");
+        assert!(report["why"].as_str().is_some_and(|why| !why.is_empty()), "{report}");
         let asked = Instant::now();
         let (status, answer) = gateway.get(&format!("/api/v1/namespaces/{NAMESPACE}/workflows/{id}")).await;
         println!("{id}: {status} {answer} after {:?}", asked.elapsed());
