@@ -63,7 +63,7 @@ async fn a_retry_reports_whether_an_activity_was_waiting() {
              }",
         )
         .await;
-        for (late, says) in [(false, "The next attempt is made now."), (true, "It went on by itself meanwhile.")] {
+        for (late, says) in [(false, "Retrying now."), (true, "The transfer continued in the meantime.")] {
             page.see(
                 "a wait for the next attempt",
                 &format!("return text('{row} .countdown').includes('next attempt in')"),
@@ -72,7 +72,7 @@ async fn a_retry_reports_whether_an_activity_was_waiting() {
             page.js(&format!("window.late = {late}")).await;
             page.click(&format!("{row} .retry")).await;
             page.see(says, &format!("return window.said.some((said) => said.includes('{says}'))")).await;
-            let other = "It went on by itself meanwhile.";
+            let other = "The transfer continued in the meantime.";
             let heard = page.js(&format!("return window.said.some((said) => said.includes('{other}'))")).await;
             assert_eq!(heard, late);
         }
