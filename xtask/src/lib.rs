@@ -1,10 +1,10 @@
-//! The command line of the lab, `cargo xtask`: one command is one file in `commands`, which parses, calls and prints.
+//! The command line of the lab, `cargo xtask`. Each command is a file in `commands`, which parses, calls and prints.
 //!
-//! What a command does is in the crates below: `supervisor`, `checkout`, `lab-client`. The commands that a learner does not need
-//! are those of `xtask-extra`, which is built when one of them is typed.
+//! The work is done in the crates below: `supervisor`, `checkout`, `lab-client`. The commands that a learner does not need are in
+//! `xtask-extra`, which is built when one of them is typed.
 //!
-//! **Architecture invariant:** every crate that this one is built of is compiled before a learner sees anything. Nothing but
-//! `xtask-extra` imports this crate.
+//! **Architecture invariant:** a learner waits for every dependency of this crate to compile, so there are few. Only `xtask-extra`
+//! imports this crate.
 
 pub mod args;
 pub mod commands;
@@ -19,11 +19,11 @@ use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
 
-/// Parses what was typed, runs it, and prints the error where there is one. Exit codes: 0 done, 1 it failed, 2 wrong usage.
+/// Parses the command line, runs the command, and prints its error if it fails. Exit codes: 0 success, 1 failure, 2 wrong usage.
 pub fn main(command_line: Command, run: impl Fn(&Project, &ArgMatches) -> Result<ExitCode>) -> ExitCode {
     let arguments = match command_line.try_get_matches() {
         Ok(arguments) => arguments,
-        // Also `--help`, which goes to stdout and is no failure.
+        // clap also returns `--help` as an error, but prints it to stdout.
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
             return match error.print() {

@@ -1,4 +1,4 @@
-//! The flags that name a remote Temporal Service, and the service that they mean.
+//! The flags for a remote Temporal Service, and the service that they select.
 
 use anyhow::Result;
 use checkout::Project;
@@ -9,12 +9,12 @@ use terminal::{Usage, stderrln};
 
 use crate::args::flag;
 
-/// No name of a learner is longer: it is a part of Workflow Ids and of a Task Queue's name.
+/// The longest name of a learner, which is part of Workflow Ids and of the Task Queue's name.
 const LONGEST_NAME: usize = 32;
-/// The port of the UI of a dev server, and so of a class.
+/// The port of a dev server's UI, and so of a class's.
 const UI_PORT: u16 = 8233;
 
-/// The flags that name a remote service.
+/// The flags for a remote Temporal Service.
 pub fn flags() -> [Arg; 5] {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -23,52 +23,52 @@ pub fn flags() -> [Arg; 5] {
         text(
             "profile",
             "NAME",
-            "Use the Temporal Service of this profile of temporal.toml, in place of a server of its own",
+            "Use the Temporal Service of this profile in temporal.toml instead of the lab's own server",
         )
         .conflicts_with("address"),
         text(
             "address",
             "HOST:PORT",
-            "Use the Temporal Service at this address, without TLS, as that of a class",
+            "Use the Temporal Service at this address, such as a class's, without TLS",
         ),
-        text("namespace", "NAME", "The namespace there [default: default]").requires("address"),
+        text("namespace", "NAME", "The namespace [default: default]").requires("address"),
         text(
             "learner",
             "NAME",
-            "Whose lab this is, where several share a namespace: small letters, digits, hyphens",
+            "Your name, if several labs share the namespace: lower-case letters, digits, hyphens",
         ),
-        text("ui", "URL", "Where that service's Temporal UI is, for links"),
+        text("ui", "URL", "The URL of that service's Temporal UI, for links"),
     ]
 }
 
-/// The flags that choose a service, for a lab that can have one of its own.
+/// The flags that choose a service, for a lab that can also run its own.
 pub fn with_flags(command: Command) -> Command {
-    let own = flag(OWN, "Use a server of the lab's own again");
+    let own = flag(OWN, "Use the lab's own server again");
     command.args(flags()).arg(own.conflicts_with_all(["profile", "address", "learner", "ui"]))
 }
 
-/// The flag for a server of the lab's own.
+/// The flag for the lab's own server.
 const OWN: &str = "own-server";
 
-/// These flags as they were typed, for another start.
+/// These flags as they were typed, for a nested command.
 pub fn words(arguments: &ArgMatches) -> Vec<String> {
     let given = |flag: Arg| {
         let name = flag.get_id().as_str().to_owned();
-        // A command may have only some of them.
+        // A command may have only some of the flags.
         let value = arguments.try_get_one::<String>(&name).ok()??;
         Some([format!("--{name}"), value.clone()])
     };
     flags().into_iter().filter_map(given).flatten().collect()
 }
 
-/// The service that `--profile`, or `--address` and `--namespace`, name, for nobody in particular.
+/// The service that `--profile`, or `--address` and `--namespace`, select, without a learner.
 pub fn named(arguments: &ArgMatches) -> Option<RemoteService> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let (profile, address) = (text("profile"), text("address"));
     if profile.is_none() && address.is_none() {
         return None;
     }
-    // A profile has its own.
+    // The profile has its own namespace.
     let namespace = match &profile {
         Some(_) => String::new(),
         None => text("namespace").unwrap_or_else(|| OWN_NAMESPACE.to_owned()),
@@ -81,7 +81,7 @@ pub fn named(arguments: &ArgMatches) -> Option<RemoteService> {
     })
 }
 
-/// The service that these flags mean; without any, that of the last start.
+/// The service that these flags select; without any, that of the last start.
 pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<RemoteService>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let learner = text("learner").map(|name| checked(&name)).transpose()?;
@@ -99,45 +99,44 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
     let last = last(project);
     if last.is_none() && (learner.is_some() || ui.is_some()) {
         return Err(Usage(
-            "--learner and --ui are for a remote Temporal Service: say which, by --profile or --address"
-                .to_owned(),
+            "--learner and --ui need a remote Temporal Service: add --profile or --address".to_owned(),
         )
         .into());
     }
     Ok(last.map(|last| RemoteService {
         learner: learner.or(last.learner),
         ui: ui.unwrap_or(last.ui),
-        // They are the profile's, and it may have been changed.
+        // These come from the profile, which may have changed.
         address: last.profile.as_ref().map_or(last.address, |_| String::new()),
         namespace: last.profile.as_ref().map_or(last.namespace, |_| String::new()),
         profile: last.profile,
     }))
 }
 
-/// Tells that a start goes on with the service of the last one, where nobody asked for it again.
+/// Prints that a start uses the service of the last one, unless the flags name it.
 pub fn tell_of_last(arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
     if let Some(remote_service) = chosen.filter(|_| !asked) {
         stderrln!(
-            "as last time, on {}; on a server of its own again with: --own-server",
+            "using {}, as last time; to use the lab's own server again: --own-server",
             name(remote_service)
         );
     }
 }
 
-/// A learner's name, if it can be one.
+/// Checks a learner's name.
 pub fn checked(name: &str) -> Result<String> {
     let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_fit) || name.starts_with('-') {
         return Err(Usage(format!(
-            "{name:?} cannot be a learner's name: it has up to {LONGEST_NAME} small letters, digits and hyphens, such as ada-l"
+            "{name:?} is not a valid learner name: use up to {LONGEST_NAME} lower-case letters, digits and hyphens, such as ada-l"
         ))
         .into());
     }
     Ok(name.to_owned())
 }
 
-/// Where the UI of a class is whose server is at that address.
+/// The URL of the UI of a class whose server is at this address.
 fn ui_beside(address: &str) -> String {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     format!("http://{host}:{UI_PORT}")
@@ -148,13 +147,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_learners_name_is_fit_for_ids() {
+    fn a_learners_name_must_be_usable_in_ids() {
         for name in ["ada", "ada-l", "7of9", &"x".repeat(32)] {
-            assert_eq!(checked(name).expect("it is fit"), name);
+            assert_eq!(checked(name).expect("a valid name"), name);
         }
         for name in ["", "Ada", "a b", "-a", "a.b", "ä", "a/b", "a\"b", &"x".repeat(33)] {
             assert!(
-                checked(name).expect_err("it is not").to_string().contains("cannot be a learner's name"),
+                checked(name)
+                    .expect_err("an invalid name")
+                    .to_string()
+                    .contains("is not a valid learner name"),
                 "{name}"
             );
         }

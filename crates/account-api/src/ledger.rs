@@ -1,43 +1,35 @@
-//! The ledger: every account's balance, and every movement that made it so, in one SQLite file.
+//! The ledger: every account's balance, and every entry that led to it, in one SQLite file.
 //!
-//! An entry is never changed. It carries the idempotency key, the transfer and the run it was made
-//! for, so it is also the record that a repeated request is answered from: a movement and the memory
-//! of it cannot come apart.
+//! An entry is never changed. It contains the request's idempotency key, transfer and run, so the response to a repeated request
+//! comes from the entry itself and always matches it.
 //!
 //! # How money moves once
 //!
-//! A *transfer* stays the same over all its *runs*; a Workflow Reset begins a new run of it. What a
-//! transfer has withdrawn and neither deposited nor refunded is *in transit*.
+//! A *transfer* has one or more *runs*; a Workflow Reset starts a new run. Money that a transfer has withdrawn and neither
+//! deposited nor refunded is *in transit*.
 //!
-//! - **The same key with the same request is applied once**, and answered from its entry. With
-//!   another request (account, direction, amount or transfer) it is refused. Refusals are not
-//!   remembered: a later try is judged again.
-//! - **A refund gives back what is in transit**, whatever amount it was asked for: that is the one
-//!   sum that neither loses nor makes money. When the money has arrived nothing is undone, since the
-//!   deposit's answer may only have been lost.
-//! - **A refund closes its run**, and the runs it finds in the transfer's entries: a reset has ended
-//!   those. A withdrawal or deposit of such a run may still be in progress, from an attempt that was
-//!   given up on. Arriving after the refund it would take or give money for a transfer that is over,
-//!   so it is refused, even when its key had been applied before.
-//! - **The same refund again is answered as the first time**: its run is closed, so it cannot give
-//!   back what a later run has withdrawn since.
-//! - **A refund undoes the transfer's entries before it.** A key whose entry is undone is
-//!   applied again for the same request, so that a reset can withdraw again under the keys of the first run.
-//! - **A refunded transfer deposits only what is in transit.** A reset to a point after the
-//!   withdrawal would deposit money that was given back. A transfer that was never refunded has no
-//!   such rule, since other clients may deposit without a withdrawal of their own.
-//! - **A reset of the bank closes the runs it forgets**: a transfer in progress that has withdrawn would
-//!   otherwise deposit into the new ledger what was taken from the old one. That holds also for a transfer
-//!   whose requests name no run.
+//! - **A request repeated with the same key is applied once**, and gets its response from the entry. Another request (account,
+//!   direction, amount or transfer) with that key is refused. Refusals are not stored: a retry is judged again.
+//! - **A refund returns what is in transit**, whatever the requested amount, because only that neither loses nor creates money.
+//!   If the money has been deposited, nothing is undone: only the deposit's response was lost.
+//! - **A refund closes its run**, and the runs in the transfer's entries, which a reset has ended. A withdrawal or deposit of such
+//!   a run may still be in flight, from an attempt that timed out. After the refund it would move money for a closed transfer,
+//!   so it is refused, even if its key had been applied before.
+//! - **A repeated refund gets the same response**: its run is closed, so it cannot return what a later run has withdrawn.
+//! - **A refund undoes the transfer's earlier entries.** A key whose entry is undone is applied again for the same request, so that
+//!   a reset can withdraw again with the keys of the first run.
+//! - **A refunded transfer deposits only what is in transit.** Otherwise a reset to a point after the withdrawal would deposit
+//!   refunded money. Transfers without a refund have no such rule, because other clients may deposit without a withdrawal.
+//! - **A reset of the bank closes all runs of the old ledger**: otherwise a transfer in progress would deposit into the new ledger
+//!   what it withdrew from the old one. That includes transfers whose requests name no run.
 //!
-//! One gap is left: a run that a Workflow Reset ended and that has no entry yet, so that the bank never heard
-//! of it, is not closed by a later run's refund. A first withdrawal of it that is still on its way by then, some
-//! seconds after its attempt was given up on, would be applied.
+//! There is one gap: if a Workflow Reset ended a run that has no entry yet, a later run's refund does not close it. A first
+//! withdrawal of that run which is still in flight, seconds after its attempt timed out, would be applied.
 //!
 //! # What survives
 //!
-//! A change that was answered survives a `kill -9` of anything. A power cut may lose the last
-//! moments (`synchronous = NORMAL`), but never leaves a ledger that does not add up.
+//! An acknowledged change survives a `kill -9` of any process. A power cut may lose the last changes (`synchronous = NORMAL`), but
+//! the ledger always adds up.
 
 mod file;
 
@@ -65,7 +57,7 @@ const ENTRY_OF_KEY: &str = "
     SELECT id, account, kind, cents, balance_after_cents, transfer
     FROM entries WHERE idempotency_key = ?1 ORDER BY id DESC LIMIT 1";
 
-/// What a transfer's entries come to.
+/// The sums of a transfer's entries.
 const STANDING: &str = "
     SELECT coalesce(-sum(cents), 0),
            coalesce(max(id) FILTER (WHERE kind = 'refund'), 0),
@@ -76,7 +68,7 @@ const STANDING: &str = "
 const WITHDREW_ELSEWHERE: &str = "
     SELECT 1 FROM entries WHERE transfer = ?1 AND kind = 'withdraw' AND account <> ?2";
 
-/// What the refund gave back that closed a run.
+/// The amount of the refund that closed a run.
 const REFUNDED_BY: &str = "
     SELECT refunded_cents FROM closed_runs WHERE transfer = ?1 AND run = ?2";
 
@@ -97,7 +89,7 @@ const BALANCE: &str = "
 const SET_BALANCE: &str = "
     UPDATE accounts SET balance_cents = ?2 WHERE number = ?1";
 
-/// Which way a movement goes.
+/// The direction of a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// Out of the account.
@@ -124,7 +116,7 @@ impl Direction {
     }
 }
 
-/// A withdrawal or deposit that is asked for.
+/// A requested withdrawal or deposit.
 #[derive(Clone, Debug)]
 pub(crate) struct Movement {
     /// Out or in.
@@ -137,7 +129,7 @@ pub(crate) struct Movement {
     pub(crate) provenance: Provenance,
 }
 
-/// Where a request belongs; any of it may be unknown.
+/// The key, transfer and run of a request, each optional.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Provenance {
     /// The same for every attempt of one request.
@@ -157,25 +149,25 @@ pub(crate) struct Moved {
     pub(crate) new_balance: Money,
 }
 
-/// A refund that is asked for.
+/// A requested refund.
 #[derive(Clone, Debug)]
 pub(crate) struct Refund {
-    /// The account that the money was taken from.
+    /// The account that the money was withdrawn from.
     pub(crate) account: String,
     /// The transfer to undo.
     pub(crate) transfer: String,
-    /// The run that gives up.
+    /// The run to close.
     pub(crate) run: String,
 }
 
-/// What a refund came to.
+/// The result of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GivenBack {
-    /// How much went back.
+    /// The refunded amount.
     pub(crate) amount: Money,
     /// What the account holds now.
     pub(crate) new_balance: Money,
-    /// Whether the money had arrived, so that there was nothing to undo.
+    /// Whether the money had been deposited, so that nothing was undone.
     pub(crate) delivered: bool,
 }
 
@@ -190,7 +182,7 @@ pub(crate) struct Page {
     pub(crate) limit: i64,
 }
 
-/// Why the bank says no. The ledger is as it was.
+/// Why the bank refuses a request. The ledger is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// There is no such account.
@@ -209,7 +201,7 @@ pub(crate) enum Refused {
     OtherAccount,
 }
 
-/// Why a piece of work on the ledger came to nothing.
+/// Why an operation on the ledger failed.
 #[derive(Debug)]
 pub(crate) enum LedgerError {
     /// By the bank's rules.
@@ -252,8 +244,7 @@ struct Standing {
 
 /// The open ledger.
 ///
-/// Its methods judge first and write last, so one that refuses has written nothing. Call them
-/// between [`begin`](Ledger::begin) and a commit.
+/// Its methods check first and write last, so a refusal writes nothing. Call them between [`begin`](Ledger::begin) and a commit.
 pub(crate) struct Ledger {
     connection: Connection,
     /// Where its file is; empty for one in memory.
@@ -300,10 +291,9 @@ impl Ledger {
         Ok(cents.map(Money::from_cents).ok_or(Refused::UnknownAccount)?)
     }
 
-    /// A page of the entries, the oldest first. Idempotency keys stay inside: whoever knows one could
-    /// have its request answered.
+    /// A page of the entries, oldest first, without idempotency keys: with a key, anyone could repeat its request.
     pub(crate) fn entries(&self, page: &Page) -> Result<bank::Entries, LedgerError> {
-        // One more than asked for tells whether there is a next page.
+        // One more than requested shows whether there is a next page.
         let most = page.limit + 1;
         let mut entries = match &page.transfer {
             None => self.entries_of(ENTRIES, params![page.after, most])?,
@@ -415,10 +405,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Forgets everything that happened: the accounts hold what they held at the start. Only that the runs
-    /// so far are over is remembered.
+    /// Resets the ledger to the initial balances. Only the closed runs are kept.
     pub(crate) fn reset(&self) -> Result<(), LedgerError> {
-        // A run without a name, which no request can ask for, stands for movements that named none.
+        // An empty run name, which no request can have, represents movements without a run.
         self.connection.execute_batch(
             "INSERT OR IGNORE INTO closed_runs (transfer, run, refunded_cents) \
              SELECT transfer, coalesce(run, ''), 0 FROM entries WHERE transfer IS NOT NULL; \

@@ -15,10 +15,10 @@ const BATCH: usize = 256;
 /// How many jobs may wait; beyond that, requests wait to be heard.
 const QUEUE: usize = 1024;
 
-/// Why there is no answer from the ledger.
+/// Why an operation failed.
 #[derive(Clone, Debug)]
 pub(crate) enum NoAnswer {
-    /// The bank says no.
+    /// The bank refuses it.
     Refused(Refused),
     /// SQLite could not read or write. Nothing was changed: a sentence that says why and what to do.
     Broken(Arc<str>),
@@ -40,7 +40,7 @@ enum Order {
     Close(oneshot::Sender<()>),
 }
 
-/// A piece of work on the ledger, and whom to tell.
+/// An operation on the ledger, and where to send its outcome.
 trait Job: Send {
     /// Does the work, inside a transaction. An error spoils the whole transaction.
     fn work(&mut self, ledger: &Ledger) -> rusqlite::Result<()>;
@@ -54,7 +54,7 @@ struct Question<T, F> {
     work: Option<F>,
     /// What came of it, once it is done.
     outcome: Option<Result<T, Refused>>,
-    /// Where to tell it, once it is committed.
+    /// Where to send the outcome, once it is committed.
     answer: oneshot::Sender<Result<T, NoAnswer>>,
 }
 
@@ -119,7 +119,7 @@ impl LedgerThread {
     }
 }
 
-/// The thread: works until it is told to close, or nobody is left to ask.
+/// The thread's loop: runs until it gets a message to close, or all handles are dropped.
 fn serve(ledger: Ledger, mut incoming: mpsc::Receiver<Order>) {
     while let Some(first) = incoming.blocking_recv() {
         let mut jobs = Vec::new();

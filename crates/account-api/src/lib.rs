@@ -1,7 +1,7 @@
 //! The bank of the lab: ten accounts in one SQLite file, behind HTTP.
 //!
-//! It is the world outside of Temporal: it can be slow, fail, lose its answers, or be out of service,
-//! and it moves money once for each idempotency key.
+//! It plays the world outside Temporal: it can be slow, fail, lose responses or be out of service, and it moves money once for each
+//! idempotency key.
 //!
 //! ```no_run
 //! # async fn run() -> anyhow::Result<()> {

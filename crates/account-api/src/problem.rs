@@ -1,4 +1,4 @@
-//! Everything that goes wrong, as an HTTP status and JSON.
+//! Errors as an HTTP status and JSON.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use contract::bank::Problem;
 use crate::ledger::Refused;
 use crate::ledger_thread::NoAnswer;
 
-/// An error as it is answered.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
@@ -17,7 +17,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// An error that another attempt may not meet.
+    /// An error that a retry may avoid.
     pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Failure {
         Failure { status, problem: Problem { error: error.into(), ..Problem::default() } }
     }
@@ -29,7 +29,7 @@ impl Failure {
         failure
     }
 
-    /// A request that is not of the contract's form.
+    /// A request that does not match the contract.
     pub(crate) fn bad_request(error: impl Into<String>) -> Failure {
         Failure::refusal(StatusCode::BAD_REQUEST, RefusalKind::BadRequest, error)
     }
@@ -88,12 +88,12 @@ impl From<Refused> for Failure {
             Refused::NotInTransit => Failure::refusal(
                 StatusCode::CONFLICT,
                 RefusalKind::TransferClosed,
-                "the withdrawal was given back: reset the transfer to a point before its withdrawal",
+                "the withdrawal was refunded; reset the transfer to a point before its withdrawal",
             ),
             Refused::OtherAccount => Failure::refusal(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 RefusalKind::BadRequest,
-                "the transfer's money was taken from another account: refund that one",
+                "the transfer's money was withdrawn from another account; refund that one",
             ),
         }
     }
@@ -106,7 +106,7 @@ impl From<NoAnswer> for Failure {
             NoAnswer::Broken(sentence) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, &*sentence),
             NoAnswer::Closed => Failure::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the bank is closing: try again when it is back",
+                "the bank is shutting down; try again when it is back",
             ),
         }
     }

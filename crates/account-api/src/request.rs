@@ -1,5 +1,4 @@
-//! What a request says: its account, its headers, its body. Every part that is not as it should be
-//! is answered with a sentence.
+//! Parses a request: its account, headers and body. Every invalid part gets an error.
 
 use std::ops::RangeInclusive;
 
@@ -31,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AccountNumber {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
-        // It is no UTF-8, so no account has it as its number.
+        // Invalid UTF-8, so no account has this number.
         let Path(number) = path.map_err(|_| Refused::UnknownAccount)?;
         Ok(AccountNumber(number))
     }
@@ -63,11 +62,11 @@ fn page(query: &str) -> Result<Page, String> {
     let value = |name: &str| {
         let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         match (values.next(), values.next()) {
-            (_, Some(_)) => Err(format!("{name} is there more than once")),
+            (_, Some(_)) => Err(format!("{name} must not be repeated")),
             (value, None) => Ok(value.map(|(_, value)| value.into_owned())),
         }
     };
-    // Digits only: `+5` would be a number for Rust, and is ` 5` in a query.
+    // Digits only: `parse` would accept `+5`, which means ` 5` in a query.
     let number = |name: &str, range: RangeInclusive<i64>| match value(name)? {
         None => Ok(None),
         Some(text) => {
@@ -92,7 +91,7 @@ fn page(query: &str) -> Result<Page, String> {
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Failure> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Failure::bad_request(format!("{name} is there more than once"))),
+        (_, Some(_)) => Err(Failure::bad_request(format!("{name} must not be repeated"))),
         (value, None) => Ok(value.map(|value| value.as_bytes())),
     }
 }
@@ -134,9 +133,9 @@ fn idempotency_key(value: &[u8]) -> Result<String, String> {
         None => return Err(FORM.to_owned()),
     }
     match key.len() {
-        0 => Err("Idempotency-Key is empty: leave it out, or name a key".to_owned()),
+        0 => Err("Idempotency-Key is empty; leave it out, or set a key".to_owned()),
         1..=KEY_LIMIT => Ok(key),
-        long => Err(format!("Idempotency-Key has {long} characters, and may have {KEY_LIMIT}")),
+        long => Err(format!("Idempotency-Key has {long} characters, more than the maximum of {KEY_LIMIT}")),
     }
 }
 
@@ -152,7 +151,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
 }
 
 impl JsonText {
-    /// The JSON object. Fields that nobody asked for are ignored.
+    /// Parses the JSON object. Unknown fields are ignored.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
         Ok(self.0.parse()?)
     }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_a_sentence() {
+    fn an_invalid_key_is_rejected_with_an_error() {
         for value in [
             "",
             "\"\"",

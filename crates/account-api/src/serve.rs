@@ -1,4 +1,4 @@
-//! The bank on a socket.
+//! Serves the bank.
 
 use std::future::Future;
 use std::io;
@@ -8,12 +8,10 @@ use tokio::net::TcpListener;
 use crate::bank::Bank;
 use crate::routes;
 
-/// Answers requests until `shutdown` is done; then finishes the requests in progress, for at most two
-/// seconds, and closes the bank. At most [`loopback::CONNECTIONS`] are open at a time; further ones
-/// wait, and slow ones are let go, as [`loopback::Limits`] has it.
+/// Serves requests until `shutdown` completes; then finishes requests in progress for at most two seconds, and closes the bank. At
+/// most [`loopback::CONNECTIONS`] are open at a time; further ones wait, and slow ones are disconnected by [`loopback::Limits`].
 ///
-/// On a loopback address, requests that name the machine by another name are refused, as
-/// [`app`](crate::app) has it.
+/// On a loopback address, requests whose Host names another machine are rejected; see [`app`](crate::app).
 ///
 /// # Errors
 /// The listener has no address.
@@ -25,7 +23,7 @@ pub async fn serve(listener: TcpListener, bank: Bank, shutdown: impl Future<Outp
     };
     let shutdown = async {
         shutdown.await;
-        // A time-out in progress would not end in these two seconds.
+        // A pending timeout would not end in these two seconds.
         bank.hurry();
     };
     loopback::serve(listener, app, shutdown).await;

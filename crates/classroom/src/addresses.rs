@@ -1,8 +1,8 @@
-//! The addresses of this machine, for those who are to reach it.
+//! The addresses at which other machines can reach this one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Addresses of networks as rooms have them, and one that nobody has (TEST-NET-1), which leads to the default route.
+/// Addresses in common private networks, and one in TEST-NET-1, which nobody uses, for the default route.
 const TOWARDS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(192, 0, 2, 1),
     Ipv4Addr::new(192, 168, 255, 254),
@@ -10,10 +10,10 @@ const TOWARDS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(172, 31, 255, 254),
 ];
 
-/// The addresses by which others may reach this machine, the likeliest first.
+/// The addresses at which other machines may reach this one, the most likely first.
 ///
-/// By asking the system from which address it would send to some networks. Nothing is sent: connecting a UDP socket only chooses
-/// a route. An address on a network that no route leads out of is not found by this.
+/// Found by asking the system for the source address of routes to some networks. Nothing is sent: connecting a UDP socket only
+/// chooses a route. An address without a route to any of these networks is not found.
 pub fn of_this_machine() -> Vec<IpAddr> {
     let mut found = Vec::new();
     for towards in TOWARDS {
@@ -32,19 +32,19 @@ pub fn of_this_machine() -> Vec<IpAddr> {
     found
 }
 
-/// The addresses that a learner can type for a server that listens there.
+/// The addresses that a learner can type for a server with this bind address.
 pub fn to_type(bound: IpAddr) -> Vec<IpAddr> {
     if bound.is_unspecified() { of_this_machine() } else { vec![bound] }
 }
 
-/// The line by which a learner joins.
+/// The command with which a learner joins.
 pub fn join_line(host: &str, port: u16, ui_port: u16, usual_ui_port: u16) -> String {
-    // The lab takes the UI to be where a dev server has it.
+    // By default, the lab expects the UI on a dev server's UI port.
     let ui = if ui_port == usual_ui_port { String::new() } else { format!(" --ui http://{host}:{ui_port}") };
     format!("cargo xtask lab start --address {host}:{port} --learner YOUR-NAME{ui}")
 }
 
-/// An address as it stands before a port.
+/// An address as it is written before a port.
 pub fn host(ip: IpAddr) -> String {
     let with_port = SocketAddr::new(ip, 0).to_string();
     with_port.strip_suffix(":0").unwrap_or(&with_port).to_owned()
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_to_join_has_an_address_that_can_be_typed() {
+    fn the_command_to_join_has_a_concrete_address() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert_eq!(to_type(ip("10.0.0.7")), [ip("10.0.0.7")]);
         assert!(to_type(ip("0.0.0.0")).iter().all(|ip| !ip.is_unspecified() && !ip.is_loopback()));

@@ -1,4 +1,4 @@
-//! The board of a class: where it is, in a terminal, and as a page.
+//! The class board: finding its class, and showing it in a terminal or as a page.
 
 use std::{
     io::{self, IsTerminal},
@@ -16,19 +16,19 @@ use checkout::project::Project;
 use supervisor::{gateway::Gateway, ports, remote_service, signals};
 use terminal::{stderrln, stdoutln};
 
-/// How often `--watch` looks.
+/// How often `--watch` updates.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Where the page is, unless that port is taken.
+/// The page's port, unless it is in use.
 const PAGE_PORT: u16 = 7240;
-/// How often is looked whether the page's program has ended.
+/// How often to check whether the page's program has ended.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Prints the board once, or with `watch` again and again until nobody reads it any more.
+/// Prints the board once, or with `watch` repeatedly until the reader is gone.
 ///
 /// # Errors
 /// Its Temporal Service does not answer the first time.
 pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Result<()> {
-    // It is there for as long as the board is looked at.
+    // Runs for as long as the board is shown.
     let gateway = match place {
         Place::Here(_) => None,
         Place::RemoteService(remote_service) => {
@@ -38,7 +38,7 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
     let endpoints = match (place, &gateway) {
         (Place::Here(served), _) => Endpoints::own(&served.http(), &served.ui(), ""),
         (_, Some(gateway)) => gateway.endpoints(),
-        (Place::RemoteService(_), None) => bail!("there is no way to the service"),
+        (Place::RemoteService(_), None) => bail!("the gateway to the Temporal Service is not running"),
     };
     let server = Server::new(&endpoints);
     let name = place.name();
@@ -58,10 +58,10 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
             vec![if as_json {
                 json!({ "error": error }).to_string()
             } else {
-                format!("not known at this moment: {error}")
+                format!("could not read the board: {error}")
             }]
         });
-        // Nobody reads it any more: the gateway ends on the way out.
+        // The reader is gone. Returning drops the gateway, which ends it.
         if terminal::show(&lines, &shown, in_place).is_err() {
             return Ok(());
         }
@@ -70,11 +70,11 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
     }
 }
 
-/// Where the class is.
+/// Where a class runs.
 pub enum Place {
-    /// It is served from this checkout.
+    /// Served from this checkout.
     Here(Served),
-    /// It is at a remote service.
+    /// On a remote Temporal Service.
     RemoteService(RemoteService),
 }
 
@@ -90,10 +90,10 @@ impl Place {
     }
 }
 
-/// The class that is meant: by flags, else the one that is served from here, else where this lab was last.
+/// Finds the class: the one that the flags name, else the one served from here, else the service of the lab's last start.
 ///
 /// # Errors
-/// There is none.
+/// There is no class.
 pub fn find(project: &Project, named: Option<RemoteService>) -> Result<Place> {
     if let Some(named) = named {
         return Ok(Place::RemoteService(named));
@@ -102,23 +102,23 @@ pub fn find(project: &Project, named: Option<RemoteService>) -> Result<Place> {
         return Ok(Place::Here(served));
     }
     match remote_service::last(project) {
-        // A board is of all.
+        // The board shows all learners.
         Some(last) => Ok(Place::RemoteService(RemoteService { learner: None, ..last })),
         None => bail!(
-            "there is no class here: begin one with: cargo xtask class serve --bind ADDRESS; or name the service of one, \
-             by --address HOST:PORT or --profile NAME"
+            "no class is served from here; to serve one: cargo xtask class serve --bind ADDRESS; to see another one, \
+             add --address HOST:PORT or --profile NAME"
         ),
     }
 }
 
-/// Has a gateway serve the board as a page, until Ctrl-C.
+/// Serves the board as a page, by a gateway, until Ctrl-C.
 ///
 /// # Errors
 /// The port is taken, or the gateway cannot reach the service or ends.
 pub fn serve_page(project: &Project, place: &Place, port: Option<u16>) -> Result<()> {
     let port = match port {
         Some(port) if !ports::is_free(port) => bail!(
-            "port {port} for the page is taken by {}; end that, or give --page-port another one",
+            "port {port} for the page is in use by {}; end that program, or choose another port with --page-port",
             ports::holder_or_unknown(port)
         ),
         Some(port) => port,
@@ -141,11 +141,11 @@ pub fn serve_page(project: &Project, place: &Place, port: Option<u16>) -> Result
     };
     let flags = ["--board".to_owned(), "--http-port".to_owned(), port.to_string()];
     let mut gateway = Gateway::start(project, &remote_service, &flags)?;
-    stdoutln!("the board of the class on {}: {}", place.name(), gateway.url);
-    stderrln!("Ctrl-C ends the page; the class goes on");
+    stdoutln!("the class board on {}: {}", place.name(), gateway.url);
+    stderrln!("Ctrl-C ends the page, not the class");
     loop {
         if let Some(status) = gateway.ended() {
-            bail!("the page's program has ended by itself ({status}); see .lab/logs/board.log");
+            bail!("the page's program has exited unexpectedly ({status}); see .lab/logs/board.log");
         }
         match signals.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => {}

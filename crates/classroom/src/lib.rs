@@ -1,4 +1,4 @@
-//! A room's Temporal server, its relay, and the board of its learners.
+//! A class: its Temporal server, the relay in front of it, and the board of its learners.
 
 pub mod addresses;
 pub mod board;

@@ -1,4 +1,4 @@
-//! Connections that are taken at one address and handed on to another, byte by byte.
+//! A TCP relay: accepts connections at one address and forwards them to another.
 
 use std::{
     io,
@@ -10,46 +10,46 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What a thread that hands bytes on needs: they are many, and call nothing.
+/// The stack size of a forwarding thread: there are many, and they call little.
 const STACK: usize = 128 * 1024;
-/// How long to wait for room where there is none for another connection, such as for want of open files.
-const ROOM: Duration = Duration::from_millis(100);
+/// How long to wait after a failed accept, for example when no more files can be opened.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// So many files may be open: two for each connection, and a room has a few hundred. macOS allows 256 by itself.
+/// The limit of open files: a class has a few hundred connections with two files each. The default on macOS is 256.
 const FILES: u64 = 4096;
 
-/// Hands on what connects to the listener, for as long as this process runs.
+/// Forwards the listener's connections for as long as this process runs.
 pub(crate) fn start(listener: TcpListener, to: SocketAddr) {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < FILES
     {
-        // Where it cannot be, there is room for fewer.
+        // If this fails, fewer connections fit.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES), hard);
     }
     thread::spawn(move || {
         for client in listener.incoming() {
             match client {
-                // Where there is no thread for it, it is closed.
-                Ok(client) => drop(beside(move || drop(hand_on(client, to)))),
-                Err(_) => thread::sleep(ROOM),
+                // If no thread can be started, the connection is closed.
+                Ok(client) => drop(beside(move || drop(forward(client, to)))),
+                Err(_) => thread::sleep(RETRY_DELAY),
             }
         }
     });
 }
 
-/// Until both sides have said all.
-fn hand_on(client: TcpStream, to: SocketAddr) -> io::Result<()> {
+/// Forwards one connection until both sides have closed it.
+fn forward(client: TcpStream, to: SocketAddr) -> io::Result<()> {
     let (client, server) = (Arc::new(client), Arc::new(TcpStream::connect(to)?));
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (asks, takes) = (client.clone(), server.clone());
     beside(move || {
-        // A client that has asked all may still wait for the answer.
+        // The client has finished its request, but may still wait for the response.
         let _ = io::copy(&mut &*asks, &mut &*takes);
         let _ = takes.shutdown(Shutdown::Write);
     })?;
     let _ = io::copy(&mut &*server, &mut &*client);
-    // A server that has ended has nothing more to hear either; and a client that is gone does not say so.
+    // Once the server has closed, nothing more can be sent to it; and a client that is gone may never close its side.
     let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
     Ok(())
 }
@@ -70,7 +70,7 @@ mod tests {
         (listener, address)
     }
 
-    /// Through a relay: both ends of a connection.
+    /// Both ends of a connection through a relay.
     fn connection() -> (TcpStream, TcpStream) {
         let (server, at) = listener();
         let (relay, relayed) = listener();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_both_ways_and_a_client_that_has_asked_all_gets_its_answer() {
+    fn bytes_are_forwarded_both_ways_also_after_the_client_has_finished_sending() {
         let (mut client, mut server) = connection();
         let asked = vec![7; 1_000_000];
         let asking = asked.clone();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_side_that_goes_takes_the_other_along() {
+    fn closing_one_side_closes_the_other() {
         let (mut client, server) = connection();
         drop(server);
         assert_eq!(client.read(&mut [0]).expect("it is told"), 0);
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_the_client_is_told() {
-        // Of those that the system gives nobody by itself.
+    fn if_nothing_listens_the_client_is_disconnected() {
+        // Outside the range of ephemeral ports.
         let free = supervisor::ports::any_free().expect("there is a free port");
         let (relay, relayed) = listener();
         start(relay, SocketAddr::from(([127, 0, 0, 1], free)));
         let mut client = TcpStream::connect(relayed).expect("the relay listens");
         client.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a time");
-        // By an end or by a reset.
+        // By a normal close or a reset.
         let read = client.read(&mut [0]);
         assert!(
             matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)

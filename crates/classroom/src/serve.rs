@@ -1,4 +1,4 @@
-//! A Temporal server for a room: how it is started, reached and ended.
+//! A class's Temporal server: starting, reaching and ending it.
 
 use std::{
     io,
@@ -27,22 +27,22 @@ use supervisor::{
 };
 use terminal::{Usage, bold, stderrln, stdoutln};
 
-/// Where the server is when nobody says otherwise.
+/// The server's default port.
 pub const PORT: u16 = 7233;
-/// Where its UI is.
+/// The UI's default port.
 pub const UI_PORT: u16 = 8233;
-/// The log of the server.
+/// The name of the server's log.
 const LOG: &str = "class";
 /// How long the server may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long it has to end after TERM.
+/// The grace period after TERM.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long the server of a class that was killed may take to give its ports back.
+/// How long the server of a killed class may take to free its ports.
 const FREED_WITHIN: Duration = Duration::from_secs(10);
-/// How often is looked.
+/// How often to check conditions.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Serves a class until a signal ends it: its server on 127.0.0.1, and what comes to the two ports at `bound` handed on to that.
+/// Serves a class until a signal: its server on 127.0.0.1, and a relay from the two ports at `bound` to it.
 ///
 /// # Errors
 /// A port is taken, another class is served from this checkout, or the server does not become ready.
@@ -72,7 +72,7 @@ pub fn run(project: &Project, bound: IpAddr, port: u16, ui_port: u16) -> Result<
         settings: dev_server::for_a_class(),
     };
     let served = Served {
-        by: process::identify(std_process::id()).context("the system does not tell of this process")?,
+        by: process::identify(std_process::id()).context("could not identify this process")?,
         host: served::own_host(bound),
         port,
         ui_port,
@@ -86,7 +86,7 @@ pub fn run(project: &Project, bound: IpAddr, port: u16, ui_port: u16) -> Result<
     outcome
 }
 
-/// Waits until the server is ready, says how to join, and then waits for the end.
+/// Waits until the server is ready, prints how to join, and then waits for a signal.
 fn serve(
     project: &Project,
     served: &Served,
@@ -97,14 +97,14 @@ fn serve(
     let begin = Instant::now();
     let bound = room.bound;
     let own_ui = format!("http://127.0.0.1:{}", room.ports[1]);
-    // Until the server is ready.
+    // Kept until the server is ready.
     let mut closed = Some(room);
     loop {
         if let Some(status) = child.try_wait().context("could not wait for the server")? {
             let log = project.log(LOG);
             let lines = logs::last_lines(&log, 12).join("\n  ");
             bail!(
-                "the server has ended by itself ({status}); the end of {}:\n  {lines}",
+                "the server has exited unexpectedly ({status}); the end of {}:\n  {lines}",
                 project.display(&log)
             );
         }
@@ -124,7 +124,7 @@ fn serve(
             _ => {
                 if closed.is_none() {
                     stderrln!(
-                        "the class is over; what was done stays in {}",
+                        "the class has ended; its data is kept in {}",
                         project.display(&project.in_lab("class"))
                     );
                 }
@@ -134,13 +134,13 @@ fn serve(
     }
 }
 
-/// Starts the server, which ends with this process, however that ends.
+/// Starts the server, which ends with this process, even if that is killed.
 fn start(project: &Project, server: &DevServer, cli: &std::path::Path) -> Result<Child> {
     let log = logs::open(project, LOG)?;
     let mut command = dev_server::command(cli);
     command.args(server.arguments()).current_dir(served::folder(project)?);
     let mut tied = process::tied(&command);
-    // Ctrl-C is for this process, which ends the server in its own time.
+    // Ctrl-C reaches only this process, which then ends the server.
     tied.process_group(0);
     tied.stdin(Stdio::piped()).stdout(log.try_clone().context("could not open the log twice")?).stderr(log);
     tied.spawn().context("could not start the server")
@@ -152,30 +152,30 @@ fn end(child: &mut Child, signals: &Receiver<()>) {
     let _ = child.wait();
 }
 
-/// Says how to join, and where the instructor looks.
+/// Prints how to join, and the instructor's commands.
 fn summarize(served: &Served, bound: IpAddr) {
     let line = |host: &str| join_line(host, served.port, served.ui_port, UI_PORT);
     let hosts: Vec<String> = addresses::to_type(bound).into_iter().map(addresses::host).collect();
-    stdoutln!("{}", bold("the class is open: each learner types, with a name of their own"));
+    stdoutln!("{}", bold("the class is open; each learner joins with"));
     for host in &hosts {
         stdoutln!("  {}", line(host));
     }
     match hosts.len() {
         0 => {
             stdoutln!("  {}", line("ADDRESS"));
-            stdoutln!("where ADDRESS is one of this machine's, which the system does not tell");
+            stdoutln!("replace ADDRESS with this machine's address, which could not be determined");
         }
         1 => {}
-        _ => stdoutln!("this machine has several addresses: take the one of the learners' network"),
+        _ => stdoutln!("this machine has several addresses; use the one in the learners' network"),
     }
-    stdoutln!("{}", bold("you look on"));
-    stdoutln!("  cargo xtask class board --watch     how each learner does, and who asks for help");
-    stdoutln!("  cargo xtask class board --page      the same as a page, for a browser");
-    stdoutln!("  {}      the Temporal UI, with everybody's transfers", served.ui());
-    stdoutln!("Ctrl-C ends the class; what was done is kept for the next one");
+    stdoutln!("{}", bold("for you"));
+    stdoutln!("  cargo xtask class board --watch     each learner's progress, and who asks for help");
+    stdoutln!("  cargo xtask class board --page      the same as a web page");
+    stdoutln!("  {}      the Temporal UI, with all transfers", served.ui());
+    stdoutln!("Ctrl-C ends the class; its data is kept for the next one");
 }
 
-/// Who can do what now; nothing to warn of on loopback.
+/// The warning about who can use the server; none on loopback.
 fn warning(bound: IpAddr, port: u16, ui_port: u16) -> Option<String> {
     let place = match bound {
         ip if ip.is_loopback() => return None,
@@ -183,56 +183,56 @@ fn warning(bound: IpAddr, port: u16, ui_port: u16) -> Option<String> {
         ip => ip.to_string(),
     };
     Some(format!(
-        "warning: everyone who reaches {place}, ports {port} and {ui_port}, can now read, start and end every Workflow there. \
-         There is no password and no encryption. Use it in a network that you trust, and end it after class."
+        "warning: everyone who can reach {place}, ports {port} and {ui_port}, can read, start and terminate every Workflow. \
+         There is no password and no encryption. Use a network that you trust, and end the class afterwards."
     ))
 }
 
-/// The address that was typed.
+/// Parses a typed address.
 ///
 /// # Errors
-/// Wrong usage: it is none.
+/// Wrong usage: it is not an address.
 pub fn address(text: &str) -> Result<IpAddr> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     text.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
         let own = own_addresses();
-        Usage(format!("{text:?} is no address of a machine, such as 192.168.0.7{own}")).into()
+        Usage(format!("{text:?} is not an IP address, such as 192.168.0.7{own}")).into()
     })
 }
 
-/// Where a class is reached, and where its server listens.
+/// The addresses of a class: where learners reach it, and where its server listens.
 ///
-/// The server is on 127.0.0.1. Where the class is to be reached elsewhere, what comes to its ports there is handed on to ports of the
-/// server's own: `temporal server start-dev --ip ADDRESS` will not do. All services of the server then listen at that address, and go on
-/// looking for each other at 127.0.0.1, so that no Workflow starts (CLI 1.9.1). Nor are the others anybody's in the room.
+/// The server listens on 127.0.0.1, and a relay forwards connections from the class's address. `temporal server start-dev --ip ADDRESS`
+/// does not work: all of the server's internal services then listen at that address but look for each other at 127.0.0.1, so no
+/// Workflow starts (CLI 1.9.1). It would also expose the internal services to the room.
 struct Room {
     bound: IpAddr,
-    /// The server's own ports: of gRPC, and of the UI.
+    /// The server's ports for gRPC and the UI.
     ports: [u16; 2],
-    /// What is handed on, in the same order.
-    doors: Vec<TcpListener>,
+    /// The relay's listeners, in the same order.
+    listeners: Vec<TcpListener>,
 }
 
 impl Room {
-    fn of(bound: IpAddr, doors: [TcpListener; 2], ports: [u16; 2]) -> Result<Room> {
+    fn of(bound: IpAddr, listeners: [TcpListener; 2], ports: [u16; 2]) -> Result<Room> {
         if bound == Ipv4Addr::LOCALHOST {
-            return Ok(Room { bound, ports, doors: Vec::new() });
+            return Ok(Room { bound, ports, listeners: Vec::new() });
         }
         let own = free_port(&[])?;
-        Ok(Room { bound, ports: [own, free_port(&[own])?], doors: doors.into() })
+        Ok(Room { bound, ports: [own, free_port(&[own])?], listeners: listeners.into() })
     }
 
-    /// Hands on what comes, once the server answers: until then whoever is early waits, and does not find that it hangs up.
+    /// Starts the relay once the server is ready; until then, early clients wait instead of being disconnected.
     fn open(self) {
-        for (door, port) in self.doors.into_iter().zip(self.ports) {
-            relay::start(door, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        for (listener, port) in self.listeners.into_iter().zip(self.ports) {
+            relay::start(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         }
     }
 }
 
-/// Waits until the server of a class that was killed has ended, and with it its hold on the database.
+/// Waits until the server of a killed class has ended and released the database.
 fn wait_for_end(left: &Served, timeout: Duration) {
     let begin = Instant::now();
     while !ports::is_free(left.http_port) && begin.elapsed() < timeout {
@@ -240,7 +240,7 @@ fn wait_for_end(left: &Served, timeout: Duration) {
     }
 }
 
-/// The port of the class, once whoever is about to leave it has.
+/// Listens on a port of the class, and waits for a killed class's server to free it.
 fn take(bound: IpAddr, port: u16, flag: &str, timeout: Duration) -> Result<TcpListener> {
     let begin = Instant::now();
     loop {
@@ -254,7 +254,7 @@ fn take(bound: IpAddr, port: u16, flag: &str, timeout: Duration) -> Result<TcpLi
         }
         return Err(match error.kind() {
             io::ErrorKind::AddrInUse => anyhow!(
-                "port {port} is taken by {}; end that, or give --{flag} another port",
+                "port {port} is in use by {}; end that program, or choose another port with --{flag}",
                 ports::holder_or_unknown(port)
             ),
             io::ErrorKind::AddrNotAvailable => {
@@ -265,13 +265,13 @@ fn take(bound: IpAddr, port: u16, flag: &str, timeout: Duration) -> Result<TcpLi
     }
 }
 
-/// The addresses that there are, for the end of a sentence.
+/// This machine's addresses, as the end of an error message.
 fn own_addresses() -> String {
     let own: Vec<String> = addresses::of_this_machine().iter().map(ToString::to_string).collect();
     if own.is_empty() { String::new() } else { format!("; this machine has: {}", own.join(", ")) }
 }
 
-/// A free port that nobody in the room has to know, and none of these.
+/// A free port other than these.
 fn free_port(others: &[u16]) -> Result<u16> {
     loop {
         let port = ports::any_free()?;
@@ -286,14 +286,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn off_loopback_it_says_who_can_now_do_what() {
+    fn off_loopback_it_warns_who_can_use_the_server() {
         let of = |ip: &str| warning(ip.parse().expect("an address"), 7233, 8233);
         let said = of("192.168.0.7").expect("it is not loopback");
         for part in [
-            "everyone who reaches 192.168.0.7, ports 7233 and 8233,",
-            "read, start and end every Workflow",
+            "everyone who can reach 192.168.0.7, ports 7233 and 8233,",
+            "read, start and terminate every Workflow",
             "no password and no encryption",
-            "end it after class",
+            "end the class afterwards",
         ] {
             assert!(said.contains(part), "{said}");
         }
@@ -304,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_wrong_usage() {
+    fn an_invalid_address_is_wrong_usage() {
         assert!(address("192.168.0").expect_err("a number is missing").is::<Usage>());
         assert_eq!(address("[::1]").expect("it is one").to_string(), "::1");
         assert_eq!(address("localhost").expect("it is one").to_string(), "127.0.0.1");
     }
 
     #[test]
-    fn an_address_of_another_machine_is_told_from_a_port_that_is_taken() {
+    fn another_machines_address_and_a_port_in_use_are_different_errors() {
         let other = "192.0.2.1".parse().expect("an address");
         let said = take(other, 7233, "port", Duration::ZERO).expect_err("nobody has it").to_string();
         assert!(said.contains("does not have the address 192.0.2.1"), "{said}");

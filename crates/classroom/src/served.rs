@@ -1,4 +1,4 @@
-//! The class that is served from this checkout: `class/served.json` in the lab's folder.
+//! The class served from this checkout: `class/served.json` in the lab's folder.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,12 +16,12 @@ use supervisor::process::{self, Identity};
 /// The file of the class, in the lab's folder.
 const FILE: &str = "class/served.json";
 
-/// Where a class that is served listens.
+/// The addresses of a served class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// The command that serves it.
+    /// The process that serves it.
     pub by: Identity,
-    /// An address at which this machine reaches it, as it stands before a port.
+    /// The host at which this machine reaches it.
     pub host: String,
     /// The server's gRPC port.
     pub port: u16,
@@ -32,12 +32,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// The class that is served from this checkout at this moment.
+    /// The class currently served from this checkout.
     pub fn find(project: &Project) -> Option<Served> {
         Served::left(project).filter(|served| process::is_alive(&served.by))
     }
 
-    /// The one that is, or was until its command was killed.
+    /// The class that is served now, or was until its process was killed.
     pub fn left(project: &Project) -> Option<Served> {
         Served::parse(&fs::read_to_string(file(project)).ok()?)
     }
@@ -54,7 +54,7 @@ impl Served {
         })
     }
 
-    /// Writes it down, for this user alone.
+    /// Writes the file, readable only by this user.
     pub fn write(&self, project: &Project) -> Result<()> {
         let content = json!({
             "by": self.by.to_json(),
@@ -71,7 +71,7 @@ impl Served {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The URL of its HTTP API, for this machine alone.
+    /// The URL of its HTTP API, reachable only from this machine.
     pub fn http(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
     }
@@ -82,15 +82,15 @@ impl Served {
     }
 }
 
-/// The folder of a class, for this user alone.
+/// The folder of a class, accessible only to this user.
 pub fn folder(project: &Project) -> Result<PathBuf> {
     project.make_lab()?;
     let folder = project.in_lab("class");
-    make_private(&folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
+    make_private(&folder).with_context(|| format!("could not create the folder {}", folder.display()))?;
     Ok(folder)
 }
 
-/// Takes the lock that a command that serves a class holds for as long as it lives.
+/// Takes the lock that the process serving a class holds while it runs.
 pub fn lock(project: &Project) -> Result<File> {
     let path = folder(project)?.join("lock");
     let lock = open_private(&path, OpenOptions::new().write(true))
@@ -103,20 +103,20 @@ pub fn lock(project: &Project) -> Result<File> {
     }
     match Served::find(project) {
         Some(served) => bail!(
-            "a class is served from this checkout already, at {} (pid {}): end that with Ctrl-C where it runs",
+            "this checkout already serves a class, at {} (pid {}); end it with Ctrl-C in its terminal",
             served.address(),
             served.by.pid
         ),
-        None => bail!("a class is being started from this checkout already"),
+        None => bail!("this checkout is already starting a class"),
     }
 }
 
-/// Takes the file away: the class is over.
+/// Removes the file when the class has ended.
 pub fn forget(project: &Project) {
     let _ = fs::remove_file(file(project));
 }
 
-/// The address by which this machine reaches a server that listens there.
+/// The host at which this machine reaches a server with this bind address.
 pub fn own_host(bound: std::net::IpAddr) -> String {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     addresses::host(match bound {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_is_read_as_it_was_written_and_only_while_its_command_lives() {
+    fn a_served_class_is_found_while_its_process_runs() {
         let root = std::env::temp_dir().join(format!("xtask-served-{}", std::process::id()));
         let project = Project { root: root.clone(), lab: root.join(".lab") };
         folder(&project).expect("temporary folders can be made");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_serves_a_class() {
+    fn only_one_class_is_served_at_a_time() {
         let root = std::env::temp_dir().join(format!("xtask-served-lock-{}", std::process::id()));
         let project = Project { root: root.clone(), lab: root.join(".lab") };
         let held = lock(&project).expect("nobody has it");

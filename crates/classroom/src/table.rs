@@ -1,4 +1,4 @@
-//! The board as a terminal shows it.
+//! The board in a terminal.
 
 use lab_client::{
     class::{Board, Row},
@@ -12,14 +12,11 @@ const WIDTH: usize = 100;
 /// The widest column of names, and of stages.
 const COLUMN: usize = 24;
 
-/// The board, a line or more for each learner; those who ask for help first.
+/// The board's lines, learners who ask for help first.
 pub fn lines(board: &Board, service: &str) -> Vec<String> {
     let mut lines = vec![format!("{} on {service}: {}", bold("class"), summary(board))];
     if board.rows.is_empty() {
-        lines.push(
-            "  a lab reports once it is ready: cargo xtask lab start --address HOST:PORT --learner NAME"
-                .to_owned(),
-        );
+        lines.push("  to join: cargo xtask lab start --address HOST:PORT --learner NAME".to_owned());
     }
     for row in &board.rows {
         if let (Some(help), Some(time)) = (&row.report.help, row.help_for) {
@@ -75,7 +72,7 @@ fn summary(board: &Board) -> String {
     parts.join(", ")
 }
 
-/// The last sign of life.
+/// When the learner's lab last reported.
 fn presence(row: &Row) -> String {
     match row.presence() {
         "silent" => red(&format!("silent for {}", duration(row.seen))),
@@ -84,7 +81,7 @@ fn presence(row: &Row) -> String {
     }
 }
 
-/// What else there is to say of a learner.
+/// Further lines about a learner.
 fn notes(row: &Row) -> Vec<String> {
     let report = &row.report;
     let mut notes = Vec::new();
@@ -105,13 +102,20 @@ fn notes(row: &Row) -> Vec<String> {
         }
     }
     if report.wrong > 0 {
-        notes.push(format!("{} that a transfer should never do, by cargo xtask check", report.wrong));
+        notes.push(format!(
+            "{} by cargo xtask check",
+            if report.wrong == 1 {
+                "1 rule broken".to_owned()
+            } else {
+                format!("{} rules broken", report.wrong)
+            }
+        ));
     }
     if report.build == Some(BuildState::Failed) {
         notes.push("the last build failed".to_owned());
     }
     if report.shared {
-        notes.push("two labs report under this name: one of them needs another".to_owned());
+        notes.push("two labs use this name; one of them must choose another".to_owned());
     }
     notes
 }
@@ -133,7 +137,7 @@ mod tests {
         Row { report, seen: 4.0, stuck_for: None, help_for: None }
     }
 
-    /// As they are where they do not go to a terminal, wherever the tests run.
+    /// The lines without colours, even if the tests run in a terminal.
     fn plain(lines: Vec<String>) -> Vec<String> {
         let escape = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").expect("it is a pattern");
         lines.iter().map(|line| escape.replace_all(line, "").into_owned()).collect()

@@ -1,10 +1,9 @@
-//! What crosses a process boundary: names, JSON shapes, and money.
+//! The names, JSON shapes and money that cross a process boundary.
 //!
-//! Everything here is fixed by the clients and workers that others write against it. A field may be
-//! added; none may be renamed or dropped.
+//! Clients and workers written by others depend on all of it. Fields may be added, but not renamed or removed.
 //!
-//! **Architecture invariant:** this crate knows nothing of HTTP, SQLite or Temporal's SDK. Every
-//! other crate may depend on it, so it stays light.
+//! **Architecture invariant:** this crate does not use HTTP, SQLite or Temporal's SDK. Every other crate may depend on it, so it
+//! stays small.
 
 #[cfg(feature = "wire")]
 pub mod bank;
@@ -25,28 +24,27 @@ pub use transfer::{
 pub const TASK_QUEUE: &str = "money-transfer-task-queue";
 /// The Workflow Type of a transfer.
 pub const WORKFLOW_TYPE: &str = "MoneyTransferWorkflow";
-/// The Query that a transfer answers with its [`TransferState`].
+/// The Query for a transfer's [`TransferState`].
 pub const STATE_QUERY: &str = "get_state";
-/// The custom Search Attributes of a transfer, both of type `Keyword`: the account the money leaves
-/// and the one it reaches.
+/// The custom Search Attributes of a transfer, both of type `Keyword`: the source and the target account.
 pub const SEARCH_ATTRIBUTES: [&str; 2] = ["from_account", "to_account"];
-/// The environment variable that tells a worker where the bank answers, as a URL without a path.
+/// The environment variable with the bank's URL, without a path, for a worker.
 pub const BANK_URL_VARIABLE: &str = "ACCOUNT_API_URL";
-/// The environment variable that tells a worker which Task Queue to poll in place of [`TASK_QUEUE`].
+/// The environment variable with the Task Queue that a worker polls instead of [`TASK_QUEUE`].
 pub const TASK_QUEUE_VARIABLE: &str = "MONEY_TRANSFER_TASK_QUEUE";
-/// The environment variable that tells a worker how many Workflows to cache, where it is to cache any.
+/// The environment variable that tells a worker how many Workflows to cache. Without it, a worker caches none.
 pub const WORKFLOW_CACHE_VARIABLE: &str = "BUGLAB_CACHED_WORKFLOWS";
-/// Where the bank answers when nobody says otherwise.
+/// The bank's default URL.
 pub const DEFAULT_BANK_URL: &str = "http://127.0.0.1:5050";
 
-/// The Workflow Id of a transfer that nobody named: `transfer-<unix seconds>-<8 hex digits>`.
+/// The default Workflow Id of a transfer: `transfer-<unix seconds>-<8 hex digits>`.
 ///
-/// `random` is the caller's: this crate has no source of randomness.
+/// The caller supplies `random`, because this crate has no random number generator.
 pub fn workflow_id(unix_seconds: u64, random: u32) -> String {
     format!("transfer-{unix_seconds}-{random:08x}")
 }
 
-/// The Task Queue of a learner's transfers, where several learners share a namespace; [`TASK_QUEUE`] where none is named.
+/// The Task Queue of a learner's transfers, if several learners share a namespace; [`TASK_QUEUE`] without a learner.
 pub fn task_queue(learner: Option<&str>) -> String {
     match learner {
         Some(learner) => format!("{TASK_QUEUE}-{learner}"),
@@ -54,8 +52,8 @@ pub fn task_queue(learner: Option<&str>) -> String {
     }
 }
 
-/// The Workflow Id of a learner's transfer: that of the transfer, after the learner's name, as no two Workflows of a namespace
-/// that run at a time have the same. Where no learner is named, or the id begins with the name already, it stays as it is.
+/// The Workflow Id of a learner's transfer: the id, prefixed with the learner's name, because a namespace runs each id only once at
+/// a time. Without a learner, or if the id has the prefix already, it is unchanged.
 pub fn workflow_id_of(learner: Option<&str>, workflow_id: &str) -> String {
     match learner {
         Some(learner) if !workflow_id.starts_with(&format!("{learner}.")) => {

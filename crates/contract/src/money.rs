@@ -1,56 +1,56 @@
-//! US dollars: exact integer cents inside, a JSON number with at most two decimals on the wire.
+//! US dollars: exact integer cents in memory, a JSON number with at most two decimals on the wire.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
-/// A sum of money in cents: a balance, a difference. May be zero or negative.
+/// An amount of money in cents, such as a balance or a difference. May be zero or negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(i64);
 
 impl Money {
-    /// The largest sum that is read from JSON, in cents: 2^46 dollars, up to which a number of JSON tells each cent from the next.
+    /// The largest amount accepted from JSON, in cents: 2^46 dollars, up to which a JSON number can represent every cent.
     const LARGEST_READ: u64 = (1 << 46) * 100;
 
-    /// No money at all.
+    /// Zero.
     pub const ZERO: Money = Money(0);
 
-    /// So many cents.
+    /// An amount in cents.
     pub const fn from_cents(cents: i64) -> Money {
         Money(cents)
     }
 
-    /// So many whole dollars; for constants, so it does not guard against overflow.
+    /// An amount in whole dollars; for constants, so it does not check for overflow.
     pub const fn from_dollars(dollars: i64) -> Money {
         Money(dollars * 100)
     }
 
-    /// The sum in cents.
+    /// The amount in cents.
     pub const fn cents(self) -> i64 {
         self.0
     }
 
-    /// The sum, or `None` where it does not fit.
+    /// The sum, or `None` on overflow.
     pub fn checked_add(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)
     }
 
-    /// The difference, or `None` where it does not fit.
+    /// The difference, or `None` on overflow.
     pub fn checked_sub(self, other: Money) -> Option<Money> {
         self.0.checked_sub(other.0).map(Money)
     }
 }
 
-/// What a transfer, a withdrawal or a deposit moves: more than nothing, at most [`Amount::MAX`].
+/// The amount of a transfer, a withdrawal or a deposit: more than zero, at most [`Amount::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(i64);
 
 impl Amount {
-    /// The most that one request may move: one billion dollars.
+    /// The largest amount of one request: one billion dollars.
     pub const MAX: Amount = Amount(100_000_000_000);
 
-    /// So many cents, if that is an amount that can be moved.
+    /// An amount in cents, if it is valid.
     pub fn from_cents(cents: i64) -> Result<Amount, AmountError> {
         match cents {
             ..=0 => Err(AmountError::NotPositive),
@@ -64,7 +64,7 @@ impl Amount {
         self.0
     }
 
-    /// Reads the text of one JSON value, exactly: no digit goes through a float.
+    /// Parses the text of a JSON value exactly, without a float.
     pub fn from_json(text: &str) -> Result<Amount, AmountError> {
         match cents_of(text.trim())? {
             cents if cents <= 0 => Err(AmountError::NotPositive),
@@ -79,7 +79,7 @@ impl From<Amount> for Money {
     }
 }
 
-/// Why a text is no amount. The message is for the person who typed it.
+/// Why a text is not a valid amount. The message is for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AmountError {
     /// Not a decimal number.
@@ -113,7 +113,7 @@ impl FromStr for Amount {
     }
 }
 
-/// The cents of a JSON number's text. Exact, so `1e2` is 10000 and `0.001` is refused.
+/// Parses a JSON number's text to cents, exactly: `1e2` is 10000, and `0.001` is an error.
 fn cents_of(text: &str) -> Result<i128, AmountError> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -138,7 +138,7 @@ fn cents_of(text: &str) -> Result<i128, AmountError> {
     if significant.is_empty() {
         return Ok(0);
     }
-    // The place of the last significant digit: 0 is dollars, -2 is cents.
+    // The decimal place of the last significant digit: 0 is dollars, -2 is cents.
     let trailing_zeros = digits.len() - digits.trim_end_matches('0').len();
     let place = exponent - fraction.len() as i64 + trailing_zeros as i64;
     if place < -2 {
@@ -157,7 +157,7 @@ fn exponent_of(text: &str) -> Result<i64, AmountError> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(AmountError::NotANumber);
     }
-    // Far outside any amount, so a longer exponent changes nothing.
+    // Far outside any amount, so larger exponents make no difference.
     let size = digits.parse::<i64>().unwrap_or(i64::MAX).min(1_000_000);
     Ok(if text.starts_with('-') { -size } else { size })
 }
@@ -168,26 +168,26 @@ fn write_cents(f: &mut fmt::Formatter<'_>, cents: i64) -> fmt::Result {
     write!(f, "{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
-/// Dollars and cents, as in `25.50`.
+/// Dollars and cents, such as `25.50`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_cents(f, self.0)
     }
 }
 
-/// Dollars and cents, as in `25.50`.
+/// Dollars and cents, such as `25.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_cents(f, self.0)
     }
 }
 
-/// A JSON number without needless decimals: `100`, `25.5`, `0.01`.
+/// A JSON number without trailing zeros: `100`, `25.5`, `0.01`.
 fn serialize_cents<S: Serializer>(cents: i64, serializer: S) -> Result<S::Ok, S::Error> {
     if cents % 100 == 0 {
         serializer.serialize_i64(cents / 100)
     } else {
-        // Below 2^46 dollars no two sums share their nearest float, so it prints as these two decimals.
+        // Below 2^46 dollars no two amounts share their nearest float, so it prints with the same decimals.
         serializer.serialize_f64(cents as f64 / 100.0)
     }
 }
@@ -208,13 +208,13 @@ impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let cents = match cents_of(text.get()) {
-            // More digits than anything has, in either direction.
+            // Too many digits, in either direction.
             Err(AmountError::TooLarge | AmountError::NotPositive) => None,
             cents => i64::try_from(cents.map_err(de::Error::custom)?).ok(),
         };
         match cents {
             Some(cents) if cents.unsigned_abs() <= Money::LARGEST_READ => Ok(Money(cents)),
-            _ => Err(de::Error::custom("a sum of money must be at most 70368744177664.00")),
+            _ => Err(de::Error::custom("an amount of money must be at most 70368744177664.00")),
         }
     }
 }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_with_its_reason() {
+    fn an_invalid_amount_is_rejected_with_a_reason() {
         use AmountError::*;
         for (text, expected) in [
             ("0", NotPositive),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_would_not_be_written_as_it_was_read_is_not_read() {
+    fn an_amount_that_would_not_survive_a_round_trip_is_rejected() {
         for text in ["-1555555555555555.99", "70368744177664.01", "-92233720368547758.08", "1e28"] {
             let error = serde_json::from_str::<Money>(text).expect_err(text).to_string();
             assert!(error.contains("at most 70368744177664.00"), "{text}: {error}");

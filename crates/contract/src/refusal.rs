@@ -1,28 +1,28 @@
-//! Why a transfer can never work: final, so it is not retried.
+//! Final errors of a transfer, which are not retried.
 
 use std::fmt;
 
-/// The sorts of refusal. Each is a failure type of its own in the Event History.
+/// The kinds of refusal. Each is a failure type in the Event History.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The request is not of the contract's form.
+    /// The request does not match the contract.
     BadRequest,
-    /// The amount is none that can be moved.
+    /// The amount is invalid.
     BadAmount,
-    /// The money would not leave its account.
+    /// Source and target are the same account.
     SameAccount,
     /// The bank has no such account.
     UnknownAccount,
     /// The account holds less than the amount.
     InsufficientFunds,
-    /// The same idempotency key came with another request.
+    /// The idempotency key was used for another request.
     KeyReused,
-    /// The bank has closed this run of the transfer: what it had taken was given back.
+    /// The bank has closed this run of the transfer and refunded its withdrawal.
     TransferClosed,
 }
 
 impl RefusalKind {
-    /// The name by which the Event History knows this kind of failure.
+    /// The failure type in the Event History.
     pub const fn name(self) -> &'static str {
         match self {
             RefusalKind::BadRequest => "BadRequest",
@@ -36,17 +36,17 @@ impl RefusalKind {
     }
 }
 
-/// A final no, with a sentence that says why.
+/// A final refusal, with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The sort of refusal.
+    /// The kind.
     pub kind: RefusalKind,
-    /// Why, for a person.
+    /// The message.
     pub message: String,
 }
 
 impl Refusal {
-    /// A refusal of this kind, for this reason.
+    /// A refusal of this kind, with this message.
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Refusal {
         Refusal { kind, message: message.into() }
     }

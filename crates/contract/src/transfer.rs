@@ -1,40 +1,39 @@
-//! A transfer: what is asked for, how far it is, what came of it; and what its activities exchange.
+//! A transfer: its input, state and result; and the inputs and outputs of its Activities.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{Amount, Money, Refusal, RefusalKind};
 
-/// The steps of a transfer. They name its activities' ids as well.
+/// The steps of a transfer, which are also its Activities' ids.
 pub mod step {
-    /// Reads the balance of the account that the money leaves.
+    /// Reads the source account's balance.
     pub const CHECK_BALANCE_FROM: &str = "check_balance_from";
-    /// Reads the balance of the account that the money reaches.
+    /// Reads the target account's balance.
     pub const CHECK_BALANCE_TO: &str = "check_balance_to";
-    /// Takes the money.
+    /// Withdraws the money.
     pub const WITHDRAW: &str = "withdraw";
-    /// Gives the money.
+    /// Deposits the money.
     pub const DEPOSIT: &str = "deposit";
-    /// Only when the deposit cannot be made: gives back what was taken.
+    /// Refunds the withdrawal, only if the deposit fails for good.
     pub const REFUND: &str = "refund";
-    /// The four steps of a transfer that works, in order.
+    /// The four steps of a successful transfer, in order.
     pub const ALL: [&str; 4] = [CHECK_BALANCE_FROM, CHECK_BALANCE_TO, WITHDRAW, DEPOSIT];
 }
 
-/// The input of a transfer as it came in, from whatever client: any JSON at all.
+/// The input of a transfer from any client: any JSON.
 ///
-/// A Workflow cannot answer a bad input with a 400. It takes what it was given and fails with the
-/// [`Refusal`] that [`TransferRequest::validate`] returns, instead of failing its first Workflow Task
-/// over and over.
+/// A Workflow cannot respond to an invalid input with a 400. It accepts any input and fails with the [`Refusal`] from
+/// [`TransferRequest::validate`], instead of failing its first Workflow Task again and again.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TransferRequest(Box<RawValue>);
 
 impl TransferRequest {
-    /// The transfer that is asked for.
+    /// The requested transfer.
     ///
     /// # Errors
-    /// The [`Refusal`] to fail with: a missing or ill-typed field, a bad amount, the same account twice.
+    /// The [`Refusal`] to fail with: a missing field or one of a wrong type, an invalid amount, the same account twice.
     pub fn validate(&self) -> Result<Transfer, Refusal> {
         #[derive(Deserialize)]
         struct Fields {
@@ -69,14 +68,14 @@ impl From<&Transfer> for TransferRequest {
     }
 }
 
-/// A transfer that can be tried.
+/// A valid transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Transfer {
-    /// The account that the money leaves.
+    /// The source account.
     pub from_account: String,
-    /// The account that the money reaches.
+    /// The target account.
     pub to_account: String,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -85,71 +84,71 @@ pub struct Transfer {
 pub struct TransferResult {
     /// Always true: a transfer that does not succeed fails.
     pub success: bool,
-    /// The account that the money left.
+    /// The source account.
     pub from_account: String,
-    /// The account that the money reached.
+    /// The target account.
     pub to_account: String,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// What `from_account` held before.
+    /// The balance of `from_account` before.
     pub from_account_starting_balance: Money,
-    /// What `to_account` held before.
+    /// The balance of `to_account` before.
     pub to_account_starting_balance: Money,
 }
 
-/// Whether the money has arrived yet.
+/// Whether the transfer has completed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Not yet.
     #[default]
     Running,
-    /// It has.
+    /// Completed.
     Completed,
 }
 
-/// The answer to the Query [`STATE_QUERY`](crate::STATE_QUERY).
+/// The response to the Query [`STATE_QUERY`](crate::STATE_QUERY).
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct TransferState {
-    /// What the transfer was started with.
+    /// The transfer's input.
     pub input: TransferRequest,
-    /// Whether the money has arrived yet.
+    /// Whether the transfer has completed.
     pub status: Status,
     /// The result, once there is one.
     pub result: Option<TransferResult>,
-    /// What `from_account` held before, once it is known.
+    /// The balance of `from_account` before, once it is known.
     pub from_account_starting_balance: Option<Money>,
-    /// What `to_account` held before, once it is known.
+    /// The balance of `to_account` before, once it is known.
     pub to_account_starting_balance: Option<Money>,
     /// All steps, in order.
     pub steps: Vec<String>,
-    /// The step under way.
+    /// The current step.
     pub current_step: Option<String>,
-    /// The steps behind it, in order.
+    /// The completed steps, in order.
     pub completed_steps: Vec<String>,
-    /// An estimate of the milliseconds still to go, once there is something to estimate from.
+    /// The estimated remaining milliseconds, once they can be estimated.
     #[serde(default)]
     pub milliseconds_left: Option<u64>,
 }
 
 impl TransferState {
-    /// A transfer that has not begun.
+    /// A transfer before its first step.
     pub fn new(input: TransferRequest, steps: &[&str]) -> TransferState {
         let steps = steps.iter().map(|&step| step.to_owned()).collect();
         TransferState { input, steps, ..TransferState::default() }
     }
 
-    /// This step is now under way.
+    /// Starts a step.
     pub fn begin(&mut self, step: &str) {
         self.current_step = Some(step.to_owned());
     }
 
-    /// The step under way is done.
+    /// Completes the current step.
     pub fn finish_step(&mut self) {
         self.completed_steps.extend(self.current_step.take());
     }
 
-    /// The money has arrived: every step is behind it, also one whose answer was lost.
+    /// Completes the transfer and all its steps, including one whose response was lost.
     pub fn complete(&mut self, result: TransferResult) {
         self.completed_steps.clone_from(&self.steps);
         self.current_step = None;
@@ -161,49 +160,49 @@ impl TransferState {
 /// Input of `check_balance`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct BalanceQuestion {
-    /// Whose balance.
+    /// The account.
     pub account_id: String,
 }
 
 /// Output of `check_balance`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct BalanceAnswer {
-    /// Whose balance.
+    /// The account.
     pub account_id: String,
-    /// What the account holds.
+    /// Its balance.
     pub balance: Money,
 }
 
 /// Input of `withdraw`, `deposit` and `refund`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Movement {
-    /// The account to take from or give to.
+    /// The account.
     pub account_id: String,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
 /// Output of `withdraw` and `deposit`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MovementAnswer {
-    /// The account taken from or given to.
+    /// The account.
     pub account_id: String,
-    /// What it held before.
+    /// Its balance before.
     pub previous_balance: Money,
-    /// What it holds since.
+    /// Its balance after.
     pub new_balance: Money,
-    /// How much was moved.
+    /// The amount.
     pub amount: Amount,
 }
 
 /// Output of `refund`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RefundAnswer {
-    /// The account given back to.
+    /// The refunded account.
     pub account_id: String,
-    /// How much went back; zero when nothing had been taken, or when it had already been delivered.
+    /// The refunded amount; zero if nothing was withdrawn, or if it was already deposited.
     pub refunded: Money,
-    /// Whether the money had reached the other account after all, so there was nothing to undo.
+    /// Whether the money was already deposited, so that nothing was undone.
     pub delivered: bool,
 }
 
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_can_never_work_says_why() {
+    fn an_invalid_request_says_why() {
         for (json, kind, word) in [
             (
                 r#"{"from_account":"a","to_account":"b","amount":0.001}"#,

@@ -1,21 +1,21 @@
-//! A call of the Temporal CLI, or of another program, without the user's own Temporal settings.
+//! Runs the Temporal CLI, or another program, without the user's own Temporal settings.
 
 use std::{env, ffi::OsStr, path::Path, process::Command};
 
-/// The prefixes of the variables that Temporal's tools read. They may name another server than the lab's.
+/// The prefixes of the variables that Temporal's tools read, which may name another server.
 const KEPT_OUT: &[&str] = &["TEMPORAL_"];
 
-/// What replaces the configuration file in the user's home folder: an empty file.
+/// The empty file that replaces the configuration file in the user's home folder.
 const CONFIG_FILE: (&str, &str) = ("TEMPORAL_CONFIG_FILE", "/dev/null");
 
-/// A call of this Temporal CLI without the user's own Temporal settings.
+/// A command that runs this Temporal CLI without the user's own Temporal settings.
 pub fn command(cli: &Path) -> Command {
     let mut command = Command::new(cli);
     forget_settings(&mut command);
     command
 }
 
-/// Keeps the user's own Temporal settings from a program. Variables set on the command afterwards stay.
+/// Removes the user's own Temporal settings from a command. Variables set afterwards are kept.
 pub fn forget_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if is_kept_out(&name) {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_temporals_variables_are_kept_out() {
+    fn only_temporals_variables_are_removed() {
         for (name, kept_out) in [
             ("TEMPORAL_ADDRESS", true),
             ("TEMPORAL_CONFIG_FILE", true),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_configuration_file_is_replaced_and_a_later_variable_stays() {
+    fn the_users_configuration_file_is_replaced_and_a_later_variable_is_kept() {
         let mut command = command(Path::new("temporal"));
         command.env("TEMPORAL_ADDRESS", "127.0.0.1:7233");
         let value = |wanted: &str| command.get_envs().find(|(name, _)| *name == wanted).and_then(|it| it.1);

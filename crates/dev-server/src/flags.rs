@@ -4,27 +4,26 @@ use std::{ffi::OsString, net::Ipv4Addr};
 
 use crate::settings::{self, Audience};
 
-/// The database of a server that keeps its state, in the folder that it is started in. It is named relative to that: the
-/// server makes a URL of the name, in which a path may hold what means something else.
+/// The database file of a server that keeps its state, in its working directory. The name is relative, because the server builds a
+/// URL from it, in which some characters of a path have a special meaning.
 pub const DATABASE: &str = "temporal.db";
 
-/// How the server's database is kept. A killed server loses nothing by this, since the system has what it wrote. A power cut
-/// may damage the file, which a lab can bear: it starts anew. It saves half of the time of a first start.
+/// SQLite settings of the server. A killed server loses nothing, because the system has its writes. A power cut may damage the file;
+/// a lab then starts with a new one. They halve the time of a first start.
 const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
 
-/// A dev server of the Temporal CLI: a lab's own, that of a class, or a test's.
+/// A dev server of the Temporal CLI: for a lab, a class or a test.
 #[derive(Clone, Debug, Default)]
 pub struct DevServer {
-    /// Its gRPC port, on 127.0.0.1 as the others.
+    /// Its gRPC port; all ports are on 127.0.0.1.
     pub port: u16,
-    /// The port of its UI; `None` for a server without one.
+    /// The port of its UI; `None` for no UI.
     pub ui_port: Option<u16>,
     /// The port of its HTTP API.
     pub http_port: u16,
-    /// The file that keeps its state, such as [`DATABASE`]; `None` to keep it in memory.
+    /// The file for its state, such as [`DATABASE`]; `None` to keep it in memory.
     pub database: Option<&'static str>,
-    /// What its dynamic configuration has beside what every server has: [`for_a_class`](crate::for_a_class), or a test's own,
-    /// such as `frontend.namespaceRPS=100`.
+    /// Additional dynamic configuration: [`for_a_class`](crate::for_a_class), or a test's, such as `frontend.namespaceRPS=100`.
     pub settings: Vec<String>,
 }
 
@@ -45,7 +44,7 @@ impl DevServer {
                 flag("--sqlite-pragma", pragma.to_owned());
             }
         }
-        // Its warnings are about its own connections, at every stop.
+        // It warns about its own connections at every stop.
         flag("--log-level", "error".to_owned());
         for attribute in contract::SEARCH_ATTRIBUTES {
             flag("--search-attribute", format!("{attribute}=Keyword"));

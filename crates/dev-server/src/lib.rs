@@ -1,8 +1,8 @@
-//! How the Temporal CLI is called and its dev server started: by the lab, by a class and by every test.
+//! Runs the Temporal CLI and its dev server, for the lab, a class and every test.
 //!
-//! - [`command`]: a call of the CLI without the user's own Temporal settings;
+//! - [`command`]: runs the CLI without the user's own Temporal settings;
 //! - [`DevServer`]: the flags of a dev server;
-//! - [`SETTINGS`]: the values of its dynamic configuration, one a row.
+//! - [`SETTINGS`]: the values of its dynamic configuration, one per row.
 
 mod command;
 mod flags;

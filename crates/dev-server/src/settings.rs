@@ -1,12 +1,12 @@
-//! The values of the server's dynamic configuration, one a row: to add, change or remove one, edit [`SETTINGS`].
+//! The values of the server's dynamic configuration, one per row of [`SETTINGS`].
 //!
-//! `compose/dynamic-config.yaml` has the same values for a server in a container; a test here holds it to them.
+//! `compose/dynamic-config.yaml` has the same values for a server in a container; a test here compares the two.
 
 /// A value of the server's dynamic configuration.
 pub struct Setting {
     /// Its name, such as `frontend.namespaceRPS`.
     pub name: &'static str,
-    /// Its value as JSON; `HTTP_PORT` stands for the port of the server's HTTP API.
+    /// Its value as JSON; `HTTP_PORT` is replaced by the port of the server's HTTP API.
     pub value: &'static str,
     /// Why we set it.
     pub why: &'static str,
@@ -23,18 +23,18 @@ pub enum Audience {
     Class,
 }
 
-/// The values, one a row.
+/// The values.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "history.workflowTaskRetryMaxInterval",
         value: r#""1s""#,
-        why: "the server retries a failed Workflow Task within two seconds, so that a learner's fix shows at once",
+        why: "the server retries a failed Workflow Task within two seconds, so that a learner's fix takes effect at once",
         audience: Audience::Everyone,
     },
     Setting {
         name: "history.defaultWorkflowTaskTimeout",
         value: r#""2s""#,
-        why: "the first retry of a failed Workflow Task waits for this timeout",
+        why: "the first retry of a failed Workflow Task comes after this timeout",
         audience: Audience::Everyone,
     },
     Setting {
@@ -54,33 +54,33 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "frontend.httpAllowedHosts",
         value: r#"["127.0.0.1:HTTP_PORT","localhost:HTTP_PORT"]"#,
-        why: "by default the HTTP API answers to any name, and so to a web page whose name was made to point at this machine",
+        why: "by default the HTTP API accepts any Host, and so a web page whose name was made to point at this machine",
         audience: Audience::Everyone,
     },
     Setting {
         name: "frontend.MaxConcurrentBatchOperationPerNamespace",
         value: "100",
-        why: "by default a namespace runs one batch operation at a time, and the other learners' would wait",
+        why: "by default a namespace runs one batch operation at a time, and other learners would wait",
         audience: Audience::Class,
     },
     Setting {
         name: "frontend.namespaceRPS.visibility",
         value: "1000",
-        why: "by default a namespace gets ten lists and counts a second, which a few learners with their pages open use up",
+        why: "by default a namespace allows ten lists and counts a second, which a few learners with open pages use up",
         audience: Audience::Class,
     },
 ];
 
 impl Setting {
-    /// As the flag `--dynamic-config-value` takes it, for a server whose HTTP API has this port.
+    /// The value of the flag `--dynamic-config-value`, for a server whose HTTP API has this port.
     pub fn flag_value(&self, http_port: u16) -> String {
         format!("{}={}", self.name, self.value.replace("HTTP_PORT", &http_port.to_string()))
     }
 }
 
-/// What a class's server has beside what every server has, for [`DevServer::settings`](crate::DevServer::settings).
+/// The additional values of a class's server, for [`DevServer::settings`](crate::DevServer::settings).
 pub fn for_a_class() -> Vec<String> {
-    // None of them names a port.
+    // None of them contains a port.
     of(Audience::Class, 0).collect()
 }
 
@@ -100,10 +100,10 @@ mod tests {
 
     /// The port of the HTTP API in `compose/compose.yaml`.
     const COMPOSE_HTTP_PORT: u16 = 7243;
-    /// The name by which the page calls the HTTP API there.
+    /// The host name by which the page reaches the HTTP API there.
     const COMPOSE_HOST: &str = r#","temporal:7243"]"#;
 
-    /// The values of the YAML file as flags. It may have nothing but comments, names and one value for each.
+    /// The values of the YAML file as flags. The file may contain only comments, names and one value for each.
     fn of_compose(yaml: &str) -> Vec<String> {
         let mut lines = yaml.lines().filter(|line| !line.starts_with('#'));
         let mut values = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
                 value => value,
             })
             .collect();
-        // Read when it runs: where only programs are built, the file is not there.
+        // Read at run time, because the file is missing where only programs are built.
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose/dynamic-config.yaml");
         let found = of_compose(&fs::read_to_string(file).expect("the project has it"));
         assert_eq!(found.len(), expected.len(), "compose/dynamic-config.yaml has a name twice, or too few");
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_set_twice_and_each_says_why() {
+    fn no_value_is_set_twice_and_each_has_a_reason() {
         let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), SETTINGS.len());
         assert!(SETTINGS.iter().all(|setting| !setting.why.is_empty()));
     }
 
     #[test]
-    fn no_value_for_a_class_names_a_port() {
+    fn no_value_for_a_class_contains_a_port() {
         assert!(for_a_class().iter().all(|value| !value.contains(":0")), "{:?}", for_a_class());
     }
 }

@@ -1,6 +1,6 @@
-//! Writes a file whole or not at all, and waits for the lock of one.
+//! Atomic writes and file locks.
 //!
-//! **Architecture invariant:** the standard library alone, and nothing of the lab: every other crate may use this one.
+//! **Architecture invariant:** uses only the standard library, and nothing of the lab, so that every other crate may use it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a lock that somebody holds is tried.
+/// How often to retry a held lock.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Writes a file beside its place and renames it, so that a crash leaves the old content or the new one, never half of it. `mode`
-/// holds its Unix permissions.
+/// Replaces a file atomically: writes a scratch file beside it and renames it. After a crash, the file has either the old or the new
+/// content. `mode` is its Unix permissions.
 ///
 /// # Errors
-/// The folder cannot be written to, or the disk is full. The old content is still there, and nothing beside it.
+/// The folder is not writable, or the disk is full. The old content is kept, and the scratch file is removed.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let beside = scratch_of(path, process::id());
     let written = (|| {
@@ -33,7 +33,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
-/// Removes what a [`replace`] that was killed has left beside the file. To be called while nobody writes that file.
+/// Removes the scratch files of killed [`replace`] calls. Call it while nothing writes the file.
 pub fn clear_scratch(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let scratch = format!(".{name}.");
@@ -47,17 +47,17 @@ pub fn clear_scratch(path: &Path) {
     }
 }
 
-/// The scratch file of that process, hidden beside the file.
+/// The scratch file of a process, hidden beside the file.
 fn scratch_of(path: &Path, pid: u32) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{pid}"))
 }
 
-/// Locks a file, waiting up to `timeout` for whoever holds it; zero tries once. Returns whether it has the lock, which
-/// ends with the file.
+/// Locks a file, waiting up to `timeout`; zero tries once. Returns whether it got the lock, which is released when the file is
+/// closed.
 ///
 /// # Errors
-/// The file's disk has no locks.
+/// The file system does not support locks.
 pub fn lock_within(file: &File, timeout: Duration) -> io::Result<bool> {
     let begin = Instant::now();
     loop {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_stays_beside_it() {
+    fn a_file_is_replaced_atomically_and_no_scratch_file_remains() {
         let folder = folder("replace");
         let path = folder.join("state.json");
         for content in ["first", "second"] {
@@ -94,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_that_fails_leaves_the_old_content_and_no_scratch() {
+    fn a_failed_replacement_keeps_the_old_content_and_leaves_no_scratch_file() {
         let folder = folder("fails");
-        // A folder in the place of the file: nothing can be renamed over it.
+        // A folder of the file's name, which nothing can be renamed over.
         let path = folder.join("taken");
         fs::create_dir_all(path.join("inside")).expect("temporary folders can be made");
         replace(&path, b"new", 0o600).expect_err("a folder is in the way");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scratch_of_a_killed_writer_is_cleared_and_other_files_are_not() {
+    fn scratch_files_of_a_killed_writer_are_removed_and_other_files_are_not() {
         let folder = folder("scratch");
         let path = folder.join("state.json");
         fs::write(scratch_of(&path, 4711), "half").expect("the folder is writable");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_is_waited_for_until_the_timeout_and_taken_when_it_is_free() {
+    fn a_held_lock_times_out_and_a_released_one_is_taken() {
         let folder = folder("lock");
         let open = || File::create(folder.join("lock")).expect("the folder is writable");
         let held = open();

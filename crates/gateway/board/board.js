@@ -1,5 +1,5 @@
-// The board: asks for the rows every two seconds, and shows them. Names and words are the learners', so all of it reaches the
-// document as text.
+// The board: fetches the rows every two seconds and shows them. Names and questions are the learners' input, so all of it is
+// inserted as text.
 
 const POLL_INTERVAL_MS = 2000;
 const REQUEST_TIMEOUT_MS = 8000;
@@ -56,7 +56,7 @@ function goalsOf(row) {
   const cell = element("td", "", "goals");
   const done = row.of > 0 && row.reached === row.of;
   cell.append(element("span", `${row.reached}/${row.of}`, done ? "done" : ""));
-  // Which of them: by the goals' own words, for whoever points at it.
+  // The tooltip lists the goals.
   cell.title = row.goals.map((goal) => `${goal.reached ? "✓" : "○"} ${goal.says}`).join("\n");
   return cell;
 }
@@ -69,9 +69,9 @@ function stuckOf(row) {
     cell.append(element("span", row.stuck.failure, "small"));
     cell.append(element("span", `${row.stuck.workflow_id}, attempt ${row.stuck.attempt}`, "small"));
   }
-  if (row.wrong > 0) cell.append(element("span", `${row.wrong} that a transfer should never do`, "small"));
+  if (row.wrong > 0) cell.append(element("span", row.wrong === 1 ? "1 rule broken" : `${row.wrong} rules broken`, "small"));
   if (row.build === "failed") cell.append(element("span", "the last build failed", "small"));
-  if (row.shared) cell.append(element("span", "two labs report under this name", "small"));
+  if (row.shared) cell.append(element("span", "two labs use this name", "small"));
   return cell;
 }
 
@@ -92,7 +92,7 @@ function show(board) {
   summary.className = "";
   const questions = board.learners.filter((row) => row.help);
   help.replaceChildren(...questions.map(question));
-  // Who listens to the page hears of a question once, and not again with every second that it waits.
+  // Screen readers announce a question once, not again with every second that it waits.
   const asked = questions.map((row) => `${row.learner} asks: ${row.help.text}`).join("; ");
   if (asked !== told) news.textContent = asked;
   told = asked;
@@ -108,8 +108,8 @@ async function look() {
     show(board);
     answered = Date.now();
   } catch (error) {
-    const since = answered === null ? "" : `; what you see is ${duration((Date.now() - answered) / 1000)} old`;
-    summary.textContent = `no answer: ${error.message || "the board's program has ended"}${since}`;
+    const since = answered === null ? "" : `; this data is ${duration((Date.now() - answered) / 1000)} old`;
+    summary.textContent = `cannot read the board: ${error.message || "its program has ended"}${since}`;
     summary.className = "silent";
   }
   setTimeout(look, POLL_INTERVAL_MS);

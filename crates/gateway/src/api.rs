@@ -1,4 +1,4 @@
-//! Temporal's API, from its descriptors: its methods, and the route of each in the HTTP API.
+//! Temporal's API from its descriptors: its methods, and their routes in the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(&include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"))[..])
-        .expect("the SDK's build has made these descriptors")
+        .expect("the SDK's build generates valid descriptors")
 });
 
 /// The gRPC service for Workflows.
@@ -15,12 +15,12 @@ pub(crate) const WORKFLOWS: &str = "temporal.api.workflowservice.v1.WorkflowServ
 /// The gRPC service for operating a cluster.
 pub(crate) const OPERATOR: &str = "temporal.api.operatorservice.v1.OperatorService";
 
-/// The method of that name of the workflow service.
+/// A method of the workflow service, by name.
 pub(crate) fn method(name: &str) -> Option<MethodDescriptor> {
     method_of(WORKFLOWS, name)
 }
 
-/// The method of that name of that service.
+/// A method of a service, by name.
 pub(crate) fn method_of(service: &str, name: &str) -> Option<MethodDescriptor> {
     POOL.get_service_by_name(service)?.methods().find(|method| method.name() == name)
 }
@@ -41,12 +41,12 @@ pub(crate) struct Route {
 
 enum Part {
     Literal(String),
-    /// The field that this part of the path is the value of, such as `execution.workflow_id`.
+    /// The field whose value is this part of the path, such as `execution.workflow_id`.
     Field(String),
 }
 
-/// The routes of the HTTP API that a lab and its clients use, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors
-/// no longer list them, as they were extensions.
+/// The routes of the HTTP API that a lab and its clients use, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors do not
+/// contain them, because they are extensions.
 const PATHS: [(Method, &str, &str); 16] = [
     (Method::GET, "", "DescribeNamespace"),
     (Method::GET, "workflows", "ListWorkflowExecutions"),
@@ -101,7 +101,7 @@ impl Route {
         Some(fields)
     }
 
-    /// How many parts of its path are literals: where two routes match a path, the one with more of them wins.
+    /// The number of literal parts in its path. If two routes match a path, the one with more of them wins.
     pub(crate) fn literals(&self) -> usize {
         self.template.iter().filter(|part| matches!(part, Part::Literal(_))).count()
     }
@@ -117,7 +117,7 @@ pub(crate) fn answer(method: &MethodDescriptor, message: &[u8]) -> Option<Dynami
     DynamicMessage::decode(method.output(), message).ok()
 }
 
-/// The text at the end of these fields, such as `["task_queue", "name"]`; nothing where there are no such fields, or no text.
+/// The text field at this path, such as `["task_queue", "name"]`; none if a field is missing or not a text.
 pub(crate) fn text(message: &DynamicMessage, fields: &[&str]) -> Option<String> {
     let (last, before) = fields.split_last()?;
     let mut message = message.clone();
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route_of_the_http_api_has_a_method_with_such_fields() {
+    fn every_route_of_the_http_api_has_a_method_with_its_fields() {
         assert_eq!(ROUTES.len(), PATHS.len());
         for route in ROUTES.iter() {
             for part in &route.template {

@@ -1,4 +1,4 @@
-//! The board of a class, as JSON and as a page, for the instructor, on this machine alone.
+//! The class board, as JSON and as a page, for the instructor on this machine.
 
 use std::{
     sync::Arc,
@@ -16,10 +16,10 @@ use lab_client::{Endpoints, class, temporal::Server};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-/// How long we cache an answer, however many pages are open.
+/// How long a response is cached for all open pages.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
-/// What the page may do: load its own two files and ask for the board. What learners write must not run.
+/// The Content Security Policy: the page may load its own two files and fetch the board. Learners' input must not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The board, read through the gateway's own HTTP API.
@@ -46,14 +46,14 @@ fn page(kind: &'static str, content: &'static str) -> impl IntoResponse {
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Another version of the gateway may have other files.
+        // Another version of the gateway may serve other files.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, content)
 }
 
 async fn answer(State(board): State<Board>) -> Response {
-    // Requests that come meanwhile wait for this answer, and share it.
+    // Concurrent requests wait for this response, and share it.
     let mut last = board.last.lock().await;
     if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
         return axum::Json(answer.clone()).into_response();

@@ -1,4 +1,4 @@
-//! A gateway for one lab: the link to the service, the guard, and what the preflight found.
+//! A gateway for one lab: the link to the service, the guard, and the findings of the preflight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,8 +8,8 @@ use tonic::Status;
 
 use crate::{api, guard::Guard, link::Link};
 
-/// How long we retry a request while the service is over its rate limit: the page and the commands wait five seconds for an answer, and then
-/// take the service for down.
+/// How long we retry a request while the service is over its rate limit: after five seconds without a response, the page and the
+/// commands report the service as down.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// A gateway for one lab.
@@ -17,16 +17,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 pub struct Gateway {
     /// The connection to the service.
     pub link: Link,
-    /// Decides which requests of a learner are forwarded.
+    /// Decides which of the learner's requests are forwarded.
     pub guard: Arc<Guard>,
-    /// What was found at the start.
+    /// The findings of the preflight.
     pub findings: Arc<Findings>,
-    /// Whether the board of a class is served as well.
+    /// Whether the class board is served too.
     pub board: bool,
 }
 
 impl Gateway {
-    /// The message as it may be forwarded.
+    /// The message as the guard lets it be forwarded.
     pub(crate) async fn guard(
         &self,
         method: &MethodDescriptor,
@@ -35,7 +35,7 @@ impl Gateway {
         self.guard.check(&self.link, method, message).await
     }
 
-    /// The service's answer to that message, where the guard allows it.
+    /// The service's response to a message, if the guard allows it.
     pub(crate) async fn ask(
         &self,
         method: &MethodDescriptor,
@@ -44,10 +44,11 @@ impl Gateway {
     ) -> Result<DynamicMessage, Status> {
         let message = self.guard(method, message.clone()).await?.encode_to_vec();
         let answer = self.link.ask_with_retries(&api::path(method), message, within, BUSY_TIMEOUT).await?;
-        api::answer(method, &answer).ok_or_else(|| Status::internal("the service's answer cannot be read"))
+        api::answer(method, &answer)
+            .ok_or_else(|| Status::internal("could not decode the service's response"))
     }
 
-    /// What `GET /link` answers.
+    /// The response of `GET /link`.
     pub(crate) fn report(&self) -> LinkReport {
         let heard = self.link.heard();
         let service = &self.link.service;

@@ -1,14 +1,14 @@
 //! Keeps the Workflows of several learners in one namespace apart.
 //!
-//! Each learner has a Task Queue, and what runs on it is the learner's. The guard forwards a learner's requests by these rules:
+//! Each learner has a Task Queue, and owns the Workflows on it. The guard forwards a learner's requests by these rules:
 //!
 //! - lists, counts and batches are narrowed to the learner's own Workflows;
-//! - a request that changes a Workflow, such as to terminate or to reset it, is forwarded if that is on the Task Queue;
-//! - Workflows are started, and tasks are polled for, on that Task Queue alone;
-//! - reading is allowed, also of others' Workflows by their ids;
-//! - everything else that changes something is refused: it would affect other learners.
+//! - a request that changes a Workflow, such as terminate or reset, is forwarded if the Workflow is on that Task Queue;
+//! - Workflows may be started, and tasks polled, only on that Task Queue;
+//! - reading is allowed, including other learners' Workflows by their ids;
+//! - everything else that changes something is rejected, because it would affect other learners.
 //!
-//! It protects against mistakes, not against attackers: with the profile, anybody can reach the service without the guard.
+//! It protects against mistakes, not against attackers: anyone with the profile can reach the service without the guard.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{
 /// How long looking up the Task Queue of a Workflow may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The rules for one learner; everything is allowed where there is none.
+/// The rules for one learner; without a learner, everything is allowed.
 #[derive(Clone, Debug)]
 pub struct Guard {
     learner: Option<String>,
@@ -36,11 +36,11 @@ pub struct Guard {
 /// The rule for a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Is forwarded.
+    /// Forwarded.
     Pass,
     /// The field of this name is a query, which is narrowed.
     Narrow(&'static str),
-    /// A batch: narrowed, and only by a query.
+    /// A batch, which must have a query; the query is narrowed.
     Batch,
     /// Changes a Workflow, which must be the learner's.
     Own,
@@ -48,7 +48,7 @@ enum Rule {
     Start,
     /// Polls for tasks.
     Poll,
-    /// Is refused.
+    /// Rejected.
     Refuse,
 }
 
@@ -69,19 +69,19 @@ fn rule(method: &str) -> Rule {
         | "UnpauseActivity"
         | "ResetActivity"
         | "UpdateActivityOptions"
-        // The same in later servers' words.
+        // Newer names of the same.
         | "PauseActivityExecution"
         | "UnpauseActivityExecution"
         | "ResetActivityExecution"
         | "UpdateActivityExecutionOptions"
-        // These name an Activity by ids, without a task token.
+        // These identify an Activity by ids, without a task token.
         | "RecordActivityTaskHeartbeatById"
         | "RespondActivityTaskCompletedById"
         | "RespondActivityTaskFailedById"
         | "RespondActivityTaskCanceledById" => Rule::Own,
         "StartWorkflowExecution" | "SignalWithStartWorkflowExecution" => Rule::Start,
         "PollWorkflowTaskQueue" | "PollActivityTaskQueue" | "PollNexusTaskQueue" => Rule::Poll,
-        // These carry the token of a task that the worker polled, or are about that worker.
+        // These carry the token of a task that the worker polled, or are about that worker itself.
         "RespondWorkflowTaskCompleted"
         | "RespondWorkflowTaskFailed"
         | "RespondQueryTaskCompleted"
@@ -96,7 +96,7 @@ fn rule(method: &str) -> Rule {
         | "ResetStickyTaskQueue"
         | "QueryWorkflow"
         | "PollWorkflowExecutionUpdate" => Rule::Pass,
-        // These have filters in place of a query, and nothing in the lab uses them.
+        // These have filters instead of a query, and nothing in the lab uses them.
         "ListOpenWorkflowExecutions" | "ListClosedWorkflowExecutions" | "ListArchivedWorkflowExecutions" => {
             Rule::Refuse
         }
@@ -106,7 +106,7 @@ fn rule(method: &str) -> Rule {
 }
 
 impl Guard {
-    /// The guard of that learner, of no name for none, in that namespace.
+    /// The guard for a learner in a namespace; an empty name means no learner.
     pub fn new(learner: Option<&str>, namespace: &str) -> Guard {
         Guard {
             learner: learner.map(str::to_owned),
@@ -120,29 +120,29 @@ impl Guard {
         self.learner.as_deref()
     }
 
-    /// Whether messages of the method at that path have to be checked.
+    /// Whether messages of the method at this path must be checked.
     pub(crate) fn is_needed(&self, path: &str) -> bool {
         let Some((service, method)) = path.trim_start_matches('/').split_once('/') else { return true };
         let is_of_workflows = service == WORKFLOWS && rule(method) != Rule::Pass;
-        // A learner may read the cluster's settings, and change none.
+        // A learner may read the cluster's settings, but not change them.
         let reads = ["Get", "List", "Describe"].iter().any(|word| method.starts_with(word));
         let is_of_cluster = service.starts_with("temporal.api.") && service != WORKFLOWS && !reads;
         self.learner.is_some() && (is_of_workflows || is_of_cluster)
     }
 
-    /// Why a request does not come through.
+    /// The error of a rejected request.
     pub(crate) fn refusal(&self, path: &str) -> Status {
         let method = path.rsplit('/').next().unwrap_or(path);
         Status::permission_denied(format!(
-            "{method} is not for a learner: it would change what all in namespace {} share; ask the instructor",
+            "{method} is not allowed for learners, because it affects everyone in namespace {}; ask the instructor",
             self.namespace
         ))
     }
 
-    /// The message as it may come through.
+    /// The message as it may be forwarded.
     ///
     /// # Errors
-    /// It may not; the sentence says whose it would touch.
+    /// It must not be forwarded.
     pub(crate) async fn check(
         &self,
         link: &Link,
@@ -161,19 +161,19 @@ impl Guard {
         let namespace = api::text(&message, &["namespace"]);
         if namespace.as_ref().is_some_and(|namespace| *namespace != self.namespace) {
             return Err(Status::permission_denied(format!(
-                "this lab is in namespace {}, and not in {}: name it with --namespace",
+                "this lab is in namespace {}, not in {}; add --namespace",
                 self.namespace,
                 namespace.unwrap_or_default()
             )));
         }
         match rule(method.name()) {
-            // Those that are refused have been.
+            // Rejected above.
             Rule::Pass | Rule::Refuse => {}
             Rule::Narrow(field) => self.narrow(&mut message, field)?,
             Rule::Batch => {
                 if has_any(&message, "executions") || api::text(&message, &["visibility_query"]).is_none() {
                     return Err(Status::permission_denied(
-                        "a batch of a learner goes by a query, so that it can be narrowed to the learner's own Workflows",
+                        "a learner's batch needs a query, so that it can be narrowed to the learner's own Workflows; use --query",
                     ));
                 }
                 self.narrow(&mut message, "visibility_query")?;
@@ -181,7 +181,7 @@ impl Guard {
             Rule::Own => self.own(link, &message).await?,
             Rule::Start => {
                 self.own_queue(&message)?;
-                // By its id it could terminate or signal a Workflow that is running.
+                // With a conflict policy, it could terminate or signal a running Workflow of this id.
                 let ends = message
                     .get_field_by_name("workflow_id_conflict_policy")
                     .and_then(|policy| policy.as_enum_number());
@@ -206,19 +206,19 @@ impl Guard {
         let query = api::text(message, &[field]).unwrap_or_default();
         let narrowed = narrowed(&query, &self.task_queue).ok_or_else(|| {
             Status::invalid_argument(format!(
-                "the query {query} closes what it has not opened, or does not close it, or has a comment"
+                "the query {query} has unbalanced quotes or parentheses, or a comment"
             ))
         })?;
         message.set_field_by_name(field, Value::String(narrowed));
         Ok(())
     }
 
-    /// Whether a Task Queue is the learner's: that of the transfers, or that of the reports.
+    /// Whether a Task Queue is one of the learner's two: for transfers, and for reports.
     fn is_own(&self, queue: &str) -> bool {
         queue == self.task_queue || queue == self.class_queue()
     }
 
-    /// Where the learner's reports are: also a Task Queue of the learner's own, so that nobody else's guard lets them be ended.
+    /// The Task Queue of the learner's reports, so that other learners' guards protect them too.
     fn class_queue(&self) -> String {
         class::queue(self.learner.as_deref().unwrap_or_default())
     }
@@ -229,7 +229,7 @@ impl Guard {
             return Ok(());
         }
         Err(Status::permission_denied(format!(
-            "the Task Queue {queue} is not this learner's: transfers of {} are started on {}",
+            "the Task Queue {queue} belongs to somebody else: start transfers of {} on {}",
             self.learner.as_deref().unwrap_or_default(),
             self.task_queue
         )))
@@ -240,14 +240,14 @@ impl Guard {
         let queue = message.get_field_by_name("task_queue");
         let queue = queue.as_ref().and_then(|queue| queue.as_message());
         let kind = queue.and_then(|queue| queue.get_field_by_name("kind")?.as_enum_number());
-        // A worker's sticky queue has a random name, and says which Task Queue it belongs to.
+        // A worker's sticky queue has a random name; another field names its Task Queue.
         let field = if kind == Some(STICKY) { "normal_name" } else { "name" };
         let name = queue.and_then(|queue| api::text(queue, &[field])).unwrap_or_default();
         if self.is_own(&name) {
             return Ok(());
         }
         Err(Status::permission_denied(format!(
-            "the Task Queue {name} is not this learner's: a worker of {} polls {}",
+            "the Task Queue {name} belongs to somebody else: a worker of {} polls {}",
             self.learner.as_deref().unwrap_or_default(),
             self.task_queue
         )))
@@ -263,15 +263,15 @@ impl Guard {
         ];
         let Some(id) = places.into_iter().find_map(|place| api::text(message, place)) else {
             return Err(Status::permission_denied(
-                "this order does not say for which Workflow it is, and a learner's must be for one of their own",
+                "this request names no Workflow; a learner's must name one of their own",
             ));
         };
         match self.queue_of(link, &id).await? {
-            // The service answers that it does not exist.
+            // The service will report that it does not exist.
             None => Ok(()),
             Some(queue) if self.is_own(&queue) => Ok(()),
             Some(queue) => Err(Status::permission_denied(format!(
-                "{id} is not a transfer of {}: it is on the Task Queue {queue}, so nothing was done to it",
+                "{id} is not a transfer of {}: it is on the Task Queue {queue}; nothing was changed",
                 self.learner.as_deref().unwrap_or_default()
             ))),
         }
@@ -290,8 +290,8 @@ impl Guard {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status),
             Ok(answer) => {
-                let answer =
-                    api::answer(&method, &answer).ok_or_else(|| Status::internal("it cannot be read"))?;
+                let answer = api::answer(&method, &answer)
+                    .ok_or_else(|| Status::internal("could not decode the description"))?;
                 Ok(Some(api::text(&answer, &["execution_config", "task_queue", "name"]).unwrap_or_default()))
             }
         }
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_that_the_service_has_is_read_only_or_has_a_rule() {
+    fn every_method_is_read_only_or_has_a_rule() {
         let any = api::method("GetSystemInfo").expect("there is one");
         let service = any.parent_service();
         for method in service.methods() {
@@ -329,7 +329,7 @@ mod tests {
                 .any(|word| name.starts_with(word));
             assert!(
                 reads || of_a_task || rule(name) != Rule::Pass,
-                "{name} changes something, and is forwarded"
+                "{name} changes something, but is forwarded"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Whether the service answers, how fast, and since when it does not.
+//! Health checks: whether the service answers, how fast, and since when it does not.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use crate::{
     link::{Link, Silence},
 };
 
-/// How often we ask a service that answers: thousands of labs may share it.
+/// The interval while the service answers: thousands of labs may share it.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How often we ask one that does not.
+/// The interval while it does not.
 const POLL_INTERVAL_WHILE_SILENT: Duration = Duration::from_secs(1);
-/// An answer that takes longer counts as none.
+/// The timeout of a check.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Asks the service at these intervals, for as long as the gateway runs.
+/// Checks the service for as long as the gateway runs.
 pub(crate) async fn watch(link: Link) {
     let Some(method) = api::method("GetSystemInfo") else { return };
     let path = api::path(&method);
@@ -29,7 +29,7 @@ pub(crate) async fn watch(link: Link) {
     }
 }
 
-/// Records the outcome of a request that was sent at that time.
+/// Records the outcome of a request that was sent at this time.
 fn record(link: &Link, sent: Instant, error: Option<Status>) {
     let mut heard = link.heard();
     match error {
@@ -38,7 +38,7 @@ fn record(link: &Link, sent: Instant, error: Option<Status>) {
             let (why, refuses) = (status.message().to_owned(), fails_authentication(&status));
             heard.silent = Some(Silence { since, why, refuses });
         }
-        // Any other error is an answer from the service.
+        // Any other error is a response of the service.
         _ => {
             heard.silent = None;
             heard.round_trip = Some(sent.elapsed());
@@ -46,7 +46,7 @@ fn record(link: &Link, sent: Instant, error: Option<Status>) {
     }
 }
 
-/// Whether that is a failure of the link, and not an answer of the service.
+/// Whether this is a failure of the link rather than a response of the service.
 pub(crate) fn is_silence(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
 }
@@ -56,8 +56,8 @@ pub(crate) fn is_auth_error(code: Code) -> bool {
     matches!(code, Code::Unauthenticated | Code::PermissionDenied)
 }
 
-/// Whether authentication failed, by the status or already in the TLS handshake; nginx answers an expired client certificate with
-/// HTTP status 400.
+/// Whether authentication failed, by the status or in the TLS handshake; nginx responds to an expired client certificate with HTTP
+/// status 400.
 fn fails_authentication(status: &Status) -> bool {
     let words = status.message().to_lowercase();
     let signs = ["fatal alert", "certificaterequired", "certificateexpired", "http status 400"];
@@ -69,11 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_authentication_is_told_from_a_link_that_is_down() {
+    fn a_failed_authentication_is_distinguished_from_a_link_that_is_down() {
         for status in [
             Status::unauthenticated("HTTP status 401 Unauthorized"),
             Status::permission_denied("Request unauthorized."),
-            // Each as tonic and rustls say it.
+            // The messages of tonic and rustls.
             Status::unavailable("transport error: received fatal alert: CertificateExpired"),
             Status::unavailable("received fatal alert: CertificateRequired"),
             Status::internal("HTTP status 400 Bad Request"),

@@ -1,4 +1,4 @@
-//! The server's HTTP API, `/api/v1/…`: each route of it is a method of the gRPC one.
+//! The server's HTTP API, `/api/v1/…`: each route maps to a gRPC method.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::{
     json,
 };
 
-/// The longest body of a request.
+/// The largest request body.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-/// How long an answer may take.
+/// How long a response may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for a long poll, which the service answers after up to 20 s.
+/// The same for a long poll, to which the service responds after up to 20 s.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers a request of the HTTP API.
+/// Handles a request of the HTTP API.
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
     match ask(&gateway, request).await {
         Ok(answer) => axum::Json(answer).into_response(),
@@ -38,7 +38,7 @@ async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let Some((route, fields)) = find(&parts.method, parts.uri.path()) else {
-        return Err(Status::not_found(format!("there is no {} {}", parts.method, parts.uri.path())));
+        return Err(Status::not_found(format!("not found: {} {}", parts.method, parts.uri.path())));
     };
     let form = route.method.input();
     let body =
@@ -46,11 +46,11 @@ async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
     let mut request_json = match &body[..] {
         [] => Value::Object(Map::new()),
         body if route.has_body => serde_json::from_slice(body)
-            .map_err(|error| Status::invalid_argument(format!("the body is no JSON: {error}")))?,
+            .map_err(|error| Status::invalid_argument(format!("the body is not valid JSON: {error}")))?,
         _ => Value::Object(Map::new()),
     };
     if !request_json.is_object() {
-        return Err(Status::invalid_argument("the body is no JSON object"));
+        return Err(Status::invalid_argument("the body must be a JSON object"));
     }
     let asked = form_urlencoded::parse(query.as_bytes()).into_owned();
     // The path takes precedence over everything else.
@@ -62,7 +62,7 @@ async fn ask(gateway: &Gateway, request: Request) -> Result<Value, Status> {
     Ok(json::to_json(&answer))
 }
 
-/// How long the answer to a message may take.
+/// How long the response to a message may take.
 fn timeout(message: &DynamicMessage) -> Duration {
     let waits =
         message.get_field_by_name("wait_new_event").is_some_and(|waits| waits.as_bool() == Some(true));
@@ -79,12 +79,12 @@ fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, Strin
         .max_by_key(|(route, _)| route.literals())
 }
 
-/// Decodes a part of a path.
+/// Percent-decodes a part of a path.
 fn decode(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// Sets a field by its path, such as `execution.runId`. A field that the message does not have is ignored, as by the server.
+/// Sets a field by its path, such as `execution.runId`. Unknown fields are ignored, as by the server.
 fn set(request_json: &mut Value, form: &MessageDescriptor, path: &str, value: &str) {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some(field) = form.get_field_by_json_name(name).or_else(|| form.get_field_by_name(name)) else {
@@ -116,7 +116,7 @@ fn set(request_json: &mut Value, form: &MessageDescriptor, path: &str, value: &s
     }
 }
 
-/// A status as the server's HTTP API answers it.
+/// A status as a response of the server's HTTP API.
 fn error_response(status: &Status) -> Response {
     let http = match status.code() {
         Code::Ok => StatusCode::OK,
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_means_the_method_that_the_server_means_by_it() {
+    fn a_path_maps_to_the_same_method_as_in_the_server() {
         let method =
             |verb: Method, path: &str| find(&verb, path).map(|(route, _)| route.method.name().to_owned());
         let base = "/api/v1/namespaces/default";
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn any_workflow_id_comes_through_a_path() {
+    fn a_path_may_contain_any_workflow_id() {
         let (_, fields) =
             find(&Method::GET, "/api/v1/namespaces/n/workflows/a%20b%2Fc+%C3%A4").expect("it is one");
         assert!(fields.contains(&("execution.workflow_id".to_owned(), "a b/c+ä".to_owned())), "{fields:?}");

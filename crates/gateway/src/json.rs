@@ -1,5 +1,5 @@
-//! Messages of Temporal's API as JSON, the way that the server's own HTTP API has them: values that are JSON themselves stand
-//! there as what they are, and not as bytes.
+//! Messages of Temporal's API as JSON, in the form of the server's own HTTP API: payloads with JSON appear as JSON values instead
+//! of bytes.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost_reflect::{
@@ -20,14 +20,14 @@ pub(crate) fn to_json(message: &DynamicMessage) -> Value {
 /// A message from JSON.
 ///
 /// # Errors
-/// It does not match the descriptor; the sentence says where.
+/// It does not match the descriptor.
 pub(crate) fn from_json(form: MessageDescriptor, value: Value) -> Result<DynamicMessage, String> {
     let value = lengthen(value, &form);
     let options = DeserializeOptions::new().deny_unknown_fields(false);
     DynamicMessage::deserialize_with_options(form, value, &options).map_err(|error| error.to_string())
 }
 
-/// Puts in place of each payload of JSON what it holds, and of each list of payloads a list.
+/// Replaces each JSON payload with its value, and each list of payloads with a list.
 fn shorten(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(shorten).collect(),
@@ -47,7 +47,7 @@ fn shorten(value: Value) -> Value {
                 None => Value::Object(short),
             }
         }
-        // A number with a fraction is written without it where it has none, as Go does.
+        // A whole number is written without a fraction, as Go does.
         Value::Number(number) => match number.as_f64() {
             Some(value) if number.is_f64() && value.fract() == 0.0 && value.abs() < 1e15 => {
                 json!(value as i64)
@@ -58,14 +58,14 @@ fn shorten(value: Value) -> Value {
     }
 }
 
-/// What a payload holds, if these are the fields of one of JSON or of nothing.
+/// The value of a payload, if these are the fields of a payload with JSON or null.
 fn held(fields: &Map<String, Value>) -> Option<Value> {
     let metadata = fields.get("metadata")?.as_object()?;
     let is_payload =
         fields.keys().all(|name| name == "metadata" || name == "data" || name == "externalPayloads");
     let encoding = STANDARD.decode(metadata.get("encoding")?.as_str()?).ok()?;
     match (is_payload, &encoding[..]) {
-        // With another word beside the encoding, as a Search Attribute has its type, it stays what it is.
+        // With further metadata, such as a Search Attribute's type, it remains a payload.
         (true, b"json/plain") if metadata.len() == 1 => {
             serde_json::from_slice(&STANDARD.decode(fields.get("data")?.as_str()?).ok()?).ok()
         }
@@ -74,7 +74,7 @@ fn held(fields: &Map<String, Value>) -> Option<Value> {
     }
 }
 
-/// Makes payloads of what stands where the form has some.
+/// Converts values to payloads where the message type has payloads.
 fn lengthen(value: Value, form: &MessageDescriptor) -> Value {
     match (form.full_name(), value) {
         (PAYLOADS, Value::Array(items)) => {
@@ -115,7 +115,7 @@ fn lengthen_field(value: Value, field: &FieldDescriptor) -> Value {
     }
 }
 
-/// A payload of that JSON; one that is a payload already stays as it is.
+/// The payload of a JSON value; an existing payload is kept.
 fn payload(value: Value) -> Value {
     let is_one = value["metadata"].as_object().is_some_and(|metadata| metadata.contains_key("encoding"));
     if is_one {
@@ -133,7 +133,7 @@ mod tests {
     use crate::api;
 
     #[test]
-    fn what_is_json_stands_as_what_it_is() {
+    fn json_payloads_appear_as_values() {
         let form = api::method("StartWorkflowExecution").expect("there is such a method").input();
         let order = json!({
             "workflowType": { "name": "MoneyTransferWorkflow" },
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_message_is_told() {
+    fn an_invalid_message_is_an_error() {
         let form = api::method("StartWorkflowExecution").expect("there is such a method").input();
         for wrong in
             [json!({ "workflowTaskTimeout": 7 }), json!({ "attempt": "x", "cronSchedule": 7 }), json!([])]

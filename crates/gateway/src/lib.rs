@@ -1,17 +1,17 @@
 //! A lab's gateway to a remote Temporal Service.
 //!
-//! It listens on loopback where a lab's own dev server would, for gRPC and for the server's HTTP API, and forwards every request to
-//! the service that a profile names, with that profile's TLS and API key. So the rest of a lab, and any client of it, finds a
-//! Temporal server where it always does, needs no credentials, and cannot tell the difference.
+//! It listens on loopback in place of a lab's own dev server, for gRPC and the server's HTTP API, and forwards every request to the
+//! service of a profile, with that profile's TLS and API key. The rest of the lab, and its clients, use it like a local Temporal
+//! server, without credentials.
 //!
-//! Where several learners share a namespace, it also keeps their Workflows apart: see [`Guard`].
+//! If several learners share a namespace, it also keeps their Workflows apart: see [`Guard`].
 //!
-//! - [`Service`]: which service, by `temporal.toml` and `TEMPORAL_*`, as every Temporal tool reads them;
+//! - [`Service`]: which service, from `temporal.toml` and `TEMPORAL_*`, as in every Temporal tool;
 //! - [`Link`]: the connection to it, and whether the service answers;
-//! - [`preflight`]: checks what a lab needs there, and creates it where the service allows that;
+//! - [`preflight`]: checks what a lab needs of the service, and creates what is missing if the service allows it;
 //! - `proxy`: gRPC, message by message;
-//! - `http_api`: the server's HTTP API, from the descriptors of its gRPC one;
-//! - `board`: the board of a class, as a page.
+//! - `http_api`: the server's HTTP API, mapped to gRPC by descriptors;
+//! - `board`: the class board, as a page.
 
 mod api;
 mod board;

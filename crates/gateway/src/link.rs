@@ -19,24 +19,24 @@ use tower_service::Service as _;
 
 use crate::service::{Service, chain};
 
-/// The backoff where the service is over its rate limit, and up to as long again at random: what it refuses costs it little.
+/// The backoff while the service is over its rate limit; up to the same again is added at random. Rejected requests cost it little.
 const BUSY_BACKOFF: Duration = Duration::from_millis(250);
 
-/// The connection to a Temporal Service. We connect at the first request, and again whenever the connection was lost.
+/// The connection to a Temporal Service. It connects at the first request, and again after a lost connection.
 #[derive(Clone)]
 pub struct Link {
-    /// The service it leads to.
+    /// The service.
     pub service: Service,
     channel: Channel,
     pub(crate) heard: Arc<Mutex<Heard>>,
 }
 
-/// What the last requests to the service have shown.
+/// The outcome of the last requests to the service.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// How long its last answer to a short request took.
+    /// The duration of the last short request.
     pub(crate) round_trip: Option<Duration>,
-    /// Set while it does not answer, or authentication fails.
+    /// Set while the service does not answer or authentication fails.
     pub(crate) silent: Option<Silence>,
 }
 
@@ -45,21 +45,21 @@ pub(crate) struct Heard {
 pub(crate) struct Silence {
     /// Since when.
     pub(crate) since: Instant,
-    /// What comes instead of an answer.
+    /// The error.
     pub(crate) why: String,
-    /// Whether it does answer, but authentication failed: a key or a certificate is no longer valid.
+    /// Whether the service answers, but authentication fails because a key or a certificate is no longer valid.
     pub(crate) refuses: bool,
 }
 
 impl Link {
-    /// A link to that service, which connects at the first request.
+    /// A link to a service, which connects at the first request.
     pub fn new(service: Service) -> Link {
         let channel = service.endpoint.connect_lazy();
         Link { service, channel, heard: Arc::default() }
     }
 
-    /// As [`ask`](Link::ask), retried for up to `busy_timeout` while the service is over its rate limit: Temporal Cloud answers thirty
-    /// lists and counts of a namespace per second, and a class shares them.
+    /// Like [`ask`](Link::ask), retried for up to `busy_timeout` while the service is over its rate limit: Temporal Cloud allows thirty
+    /// lists and counts per second and namespace, which a class shares.
     pub(crate) async fn ask_with_retries(
         &self,
         method: &str,
@@ -82,13 +82,13 @@ impl Link {
         }
     }
 
-    /// The service's answer to a message of that method, such as `/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo`.
+    /// The service's response to a message of a method, such as `/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo`.
     ///
     /// # Errors
-    /// The service's own status, or why there is no answer.
+    /// The service's own status, or why there is no response.
     pub async fn ask(&self, method: &str, message: Vec<u8>, within: Duration) -> Result<Bytes, Status> {
         let message = Bytes::from(message);
-        let path: PathAndQuery = method.parse().map_err(|_| Status::internal("that is no method"))?;
+        let path: PathAndQuery = method.parse().map_err(|_| Status::internal("invalid method"))?;
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
         let answer = tokio::time::timeout(within, async {
             let mut attempts = 1;
@@ -106,7 +106,7 @@ impl Link {
         let begin = Instant::now();
         match answer.await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            // tonic has the same timeout, and where it is the first to expire, it says that the request was cancelled.
+            // tonic has the same timeout; if that expires first, it reports that the request was cancelled.
             Ok(Err(status)) if status.code() != Code::Cancelled || begin.elapsed() < within => {
                 Err(plain(&status))
             }
@@ -114,7 +114,7 @@ impl Link {
         }
     }
 
-    /// Forwards a whole gRPC request, and returns its answer.
+    /// Forwards a whole gRPC request, and returns its response.
     pub(crate) async fn forward(
         &self,
         mut request: Request<tonic::body::Body>,
@@ -137,8 +137,8 @@ impl Link {
         })
     }
 
-    /// As [`Link::forward`], retried where the connection was being closed and the request was not sent: the other side may close it
-    /// at any time, and a proxy does so after some thousand requests.
+    /// Like [`Link::forward`], retried if the connection was being closed and the request was not sent: the other side may close it at
+    /// any time, and a proxy does so after some thousand requests.
     pub(crate) async fn forward_with_retries(
         &self,
         request: Request<Full<Bytes>>,
@@ -174,7 +174,7 @@ fn was_not_sent(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The status with the causes that tonic keeps beside it in its message, and with the code of whoever answered.
+/// The status with tonic's causes in its message, and with the code that matches an HTTP status.
 fn plain(status: &Status) -> Status {
     if let Some(http) = http_status(status.message()) {
         return Status::new(code_of(http), format!("HTTP status {http}"));
@@ -191,8 +191,8 @@ fn plain(status: &Status) -> Status {
     status.clone()
 }
 
-/// The HTTP status of an answer that is none of gRPC, such as `502 Bad Gateway`, from what tonic says of it. A proxy before the
-/// service answers with a page of its own, which tonic takes for a broken message.
+/// The HTTP status of a response that is not gRPC, such as `502 Bad Gateway`, from tonic's message. A proxy in front of the service
+/// responds with an HTML page, which tonic reports as a broken message.
 fn http_status(words: &str) -> Option<&str> {
     let status = ["receiving response with status: ", "mapped from HTTP status code "]
         .iter()
@@ -200,7 +200,7 @@ fn http_status(words: &str) -> Option<&str> {
     (!status.starts_with("200")).then_some(status)
 }
 
-/// The gRPC code of an HTTP status. By it we tell a service that is gone behind its proxy from one that answers.
+/// The gRPC code of an HTTP status, which shows whether the service behind a proxy answers.
 fn code_of(http: &str) -> Code {
     match http.get(..3) {
         Some("401") => Code::Unauthenticated,
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_a_proxy_means_what_its_status_does() {
+    fn a_proxys_error_page_is_judged_by_its_http_status() {
         let broken = "protocol error: received message with invalid compression flag: 60 while receiving response with status: ";
         for (words, code, told) in [
             (format!("{broken}502 Bad Gateway"), Code::Unavailable, "HTTP status 502 Bad Gateway"),

@@ -1,4 +1,4 @@
-//! The gateway as a program. See `gateway --help`.
+//! The gateway program. See `gateway --help`.
 
 use std::{
     io::{self, Write},
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         let outcome = run(&arguments).await;
         if let (Err(error), Some(file)) = (&outcome, arguments.get_one::<PathBuf>("failure-file")) {
             let failure = StartFailure { error: format!("{error:#}") };
-            // Standard error has it as well.
+            // Standard error has it too.
             let _ = files::replace(file, failure.to_json().to_string().as_bytes(), 0o600);
         }
         outcome
@@ -39,26 +39,26 @@ fn cli() -> Command {
             "The service is that of a profile of temporal.toml and of TEMPORAL_* variables, as every Temporal tool has it.\n\n\
              Example: gateway --profile class --learner ada --port 7233 --http-port 7243",
         )
-        .arg(flag("profile", "NAME", "The profile in temporal.toml; else what TEMPORAL_PROFILE says, else default"))
-        .arg(flag("address", "HOST:PORT", "A service without TLS at that address, in place of a profile's"))
-        .arg(flag("namespace", "NAME", "The namespace there").default_value("default").requires("address"))
-        .arg(flag("learner", "NAME", "Whose lab this is, of several in the namespace: nobody else's Workflows are touched"))
+        .arg(flag("profile", "NAME", "The profile in temporal.toml [default: $TEMPORAL_PROFILE, or default]"))
+        .arg(flag("address", "HOST:PORT", "A service without TLS at this address, instead of a profile's"))
+        .arg(flag("namespace", "NAME", "The namespace").default_value("default").requires("address"))
+        .arg(flag("learner", "NAME", "The learner whose lab this is, if several share the namespace; other learners' Workflows are protected"))
         .arg(
             Arg::new("board")
                 .long("board")
                 .action(ArgAction::SetTrue)
-                // A learner's lists show only the learner's own Workflows.
+                // A learner's lists would show only that learner's Workflows.
                 .conflicts_with("learner")
-                .help("Also the board of a class: a page at / of the HTTP port, and its rows at /board.json"),
+                .help("Serve the class board too: a page at / of the HTTP port, and its rows at /board.json"),
         )
-        .arg(port("port", "7233", "The port for gRPC; 0 takes a free one"))
-        .arg(port("http-port", "7243", "The port for the HTTP API; 0 takes a free one"))
+        .arg(port("port", "7233", "The port for gRPC; 0 picks a free one"))
+        .arg(port("http-port", "7243", "The port for the HTTP API; 0 picks a free one"))
         .arg(
-            flag("ready-file", "FILE", "A file to write the URL of the HTTP API to, once the service was found fit")
+            flag("ready-file", "FILE", "Write the URL of the HTTP API to this file once the service has passed the preflight")
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            flag("failure-file", "FILE", "A file to write to, as JSON, why it did not start")
+            flag("failure-file", "FILE", "Write the error as JSON to this file if the gateway does not start")
                 .value_parser(value_parser!(PathBuf)),
         )
 }
@@ -81,7 +81,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
         findings = gateway::preflight(&link) => findings?,
     };
     let service = &link.service;
-    // Nobody may be reading this any more; the gateway continues.
+    // The reader of stdout may be gone; the gateway runs on.
     let _ = writeln!(
         io::stdout(),
         "gateway to {}, namespace {}{}: gRPC on {}, HTTP API on {}",
@@ -92,7 +92,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
         http.local_addr()?
     );
     for made in &findings.made {
-        let _ = writeln!(io::stdout(), "made {made}, which was missing");
+        let _ = writeln!(io::stdout(), "created {made}, which was missing");
     }
     let url = format!("http://{}", http.local_addr()?);
     let guard = Arc::new(Guard::new(text("learner"), &service.namespace));

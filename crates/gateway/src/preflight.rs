@@ -1,6 +1,6 @@
-//! Checks what a lab needs of a service before it starts: an answer, the namespace, two Search Attributes.
+//! Checks before a lab starts what it needs of a service: a response, the namespace, two Search Attributes.
 //!
-//! The gateway creates what is missing where the service allows it. Where it does not, the error says who can, and by which command.
+//! The gateway creates what is missing if the service allows it. If not, the error says who can, and with which command.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::{
     service::Service,
 };
 
-/// How long each answer may take.
+/// The timeout of each request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a new namespace or Search Attribute may take until it is known everywhere: the service caches them.
+/// How long a new namespace or Search Attribute may take to become visible everywhere: the service caches them.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often we check that it is.
+/// How often to check whether it is visible.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a namespace that the gateway creates keeps closed Workflows: three days.
+/// The retention period of a namespace that the gateway creates: three days.
 const RETENTION: &str = "259200s";
 
 /// Checks the service, and creates what is missing.
@@ -57,10 +57,10 @@ async fn make_namespace(link: &Link) -> Result<()> {
     let order = json!({ "namespace": name, "workflowExecutionRetentionPeriod": RETENTION });
     match ask(link, WORKFLOWS, "RegisterNamespace", &order).await {
         Ok(_) => {}
-        // Another lab was quicker.
+        // Another lab was faster.
         Err(status) if status.code() == Code::AlreadyExists => {}
         Err(status) => bail!(
-            "there is no namespace {name} at {}, and the service does not let you make it ({}); ask whoever runs it for:\n  \
+            "the Temporal Service at {} has no namespace {name} and does not let you create it ({}); ask its administrator to run:\n  \
              temporal operator namespace create --namespace {name} --retention 3d",
             link.service.address,
             status.message()
@@ -69,16 +69,18 @@ async fn make_namespace(link: &Link) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether any had to be made.
+/// Creates the missing Search Attributes. Returns whether any were missing.
 async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
-    // A namespace that was created a moment ago, by this lab or by another, is known seconds later to the parts that cache it.
+    // A namespace that this lab or another has just created takes seconds to become visible in the service's caches.
     let looked = until_known(async || match missing(link).await {
         Err(status) if status.code() == Code::NotFound => None,
         looked => Some(looked),
     });
     let looked = looked.await.ok_or_else(|| {
-        anyhow!("the namespace {name} was made, and is still not known; try again in a minute")
+        anyhow!(
+            "the namespace {name} was created, but the service does not show it yet; try again in a minute"
+        )
     })?;
     let missing = looked.map_err(|status| explain(link, &status))?;
     if missing.is_empty() {
@@ -96,10 +98,10 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
             let flags: String =
                 missing.iter().map(|attribute| format!(" --name {attribute} --type Keyword")).collect();
             bail!(
-                "the namespace {name} lacks the Search Attributes {}, and the service does not let you make them ({}); no \
-                 transfer would get past its first step. Ask whoever runs it for:\n  \
+                "the namespace {name} has no Search Attributes {}, and the service does not let you create them ({}). Without them, \
+                 every transfer would get stuck at its first step. Ask the service's administrator to run:\n  \
                  temporal operator search-attribute create --namespace {name}{flags}\n\
-                 on Temporal Cloud, an admin of the namespace adds them on its page, as Keyword, or by: tcld namespace \
+                 on Temporal Cloud, an admin of the namespace adds them on its page, as Keyword, or with: tcld namespace \
                  search-attributes add",
                 missing.join(" and "),
                 status.message()
@@ -107,7 +109,7 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
         }
     }
     until_known(async || missing_now(link).await.then_some(())).await.ok_or_else(|| {
-        anyhow!("the Search Attributes were made, and are still not known; try again in a minute")
+        anyhow!("the Search Attributes were created, but the service does not show them yet; try again in a minute")
     })?;
     Ok(true)
 }
@@ -132,18 +134,18 @@ async fn missing(link: &Link) -> Result<Vec<&'static str>, Status> {
     }
 }
 
-/// Those that a query cannot name.
+/// The Search Attributes that a query cannot use.
 async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     let mut missing = Vec::new();
     for name in contract::SEARCH_ATTRIBUTES {
         let count = json!({ "namespace": link.service.namespace, "query": format!("{name} = 'nobody'") });
-        // A whole class starts its labs at this moment.
+        // A whole class may be starting labs at this moment.
         match ask_with_retries(link, WORKFLOWS, "CountWorkflowExecutions", &count, PROPAGATION_TIMEOUT).await
         {
             Ok(_) => {}
             Err(status) => match status.code() {
                 Code::InvalidArgument => missing.push(name),
-                // Where no query is allowed, we cannot know that something is missing.
+                // If no query is allowed, we cannot find out whether it is missing.
                 Code::ResourceExhausted | Code::PermissionDenied | Code::Unimplemented => {}
                 _ => return Err(status),
             },
@@ -152,7 +154,7 @@ async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     Ok(missing)
 }
 
-/// What a look finds, once it does. Nothing where it never does.
+/// Polls until `look` finds something; none after a timeout.
 async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let found = async {
         loop {
@@ -165,7 +167,7 @@ async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     tokio::time::timeout(PROPAGATION_TIMEOUT, found).await.ok()
 }
 
-/// The service's answer to that message, both as JSON.
+/// The service's response to a message, both as JSON.
 pub(crate) async fn ask(link: &Link, service: &str, method: &str, message: &Value) -> Result<Value, Status> {
     ask_with_retries(link, service, method, message, Duration::ZERO).await
 }
@@ -178,64 +180,63 @@ async fn ask_with_retries(
     message: &Value,
     busy_timeout: Duration,
 ) -> Result<Value, Status> {
-    let method =
-        api::method_of(service, method).ok_or_else(|| Status::internal("there is no such method"))?;
+    let method = api::method_of(service, method).ok_or_else(|| Status::internal("unknown method"))?;
     let message = json::from_json(method.input(), message.clone()).map_err(Status::internal)?;
     let answer = link
         .ask_with_retries(&api::path(&method), message.encode_to_vec(), REQUEST_TIMEOUT, busy_timeout)
         .await?;
     let answer =
-        api::answer(&method, &answer).ok_or_else(|| Status::internal("the answer cannot be read"))?;
+        api::answer(&method, &answer).ok_or_else(|| Status::internal("could not decode the response"))?;
     Ok(json::to_json(&answer))
 }
 
-/// What an error says where no connection could be made, in small letters, and what to do. The first match counts.
+/// Parts of connection errors, in lower case, and what they mean and what to do. The first match counts.
 const CONNECTION_ERRORS: [(&[&str], &str); 12] = [
     (
         &["peer certificate: certificate expired", "peer certificate: expired"],
-        "its certificate has expired: ask whoever runs the service for a new one, and look whether this machine's clock is right",
+        "the server's certificate has expired; ask the service's administrator to renew it, and check this machine's clock",
     ),
     (
         &["unknownissuer"],
-        "its certificate is from an authority that is not known here: name that authority's file in the profile, as \
-         server_ca_cert_path of its tls part",
+        "the server's certificate is from an unknown authority; set server_ca_cert_path in the profile's tls section to the \
+         authority's file",
     ),
     (
         &["not valid for name", "notvalidforname"],
-        "its certificate is for another name: say which as server_name in the profile's tls part, or use it in the address",
+        "the server's certificate is for another name; set server_name in the profile's tls section, or use that name in the address",
     ),
     (
         &["corrupt message", "invalidcontenttype"],
-        "it does not speak TLS, as the profile asks for: take the profile's tls part out; where there is an API key, which asks \
-         for TLS as well, write disabled = true into that part",
+        "the server does not use TLS, but the profile does; remove the profile's tls section, or, if it has an API key, which \
+         implies TLS, set disabled = true in that section",
     ),
     (&["certificaterequired", "certificate required"], WANTS_CERTIFICATE),
     (
         &["certificateexpired"],
-        "the client certificate has expired: ask whoever runs the service for a new one",
+        "the client certificate has expired; ask the service's administrator for a new one",
     ),
     (
         &["unknownca", "unknown ca"],
-        "the client certificate is from an authority that it does not know: look which service client_cert_path is for",
+        "the server does not know the client certificate's authority; check that client_cert_path is for this service",
     ),
     (&["fatal alert"], REFUSES_CERTIFICATE),
-    (&["http status 5"], "a proxy answers in its place, and does not reach it: ask whoever runs the service"),
-    (&["refused"], "nothing listens there: is the service started, and is the address right?"),
+    (&["http status 5"], "a proxy in front of the service cannot reach it; ask the service's administrator"),
+    (&["refused"], "nothing listens there; check that the service is running and the address is right"),
     (
         &["dns", "lookup", "name or service"],
-        "that name is not known here: is the address right, and is there a network?",
+        "the host name could not be resolved; check the address and the network",
     ),
     (
         &["timed out", "no answer within", "unreachable", "no route"],
-        "nothing comes back: is the address right, is there a network, and does a firewall let this through?",
+        "no response; check the address, the network and the firewall",
     ),
 ];
-const WANTS_CERTIFICATE: &str = "it seems to want a client certificate: name its files in the profile, as client_cert_path and \
-                                 client_key_path of its tls part";
-const REFUSES_CERTIFICATE: &str = "it seems not to take the client certificate: look who has signed it, and until when it holds, by: \
+const WANTS_CERTIFICATE: &str = "the server seems to require a client certificate; set client_cert_path and client_key_path in the \
+                                 profile's tls section";
+const REFUSES_CERTIFICATE: &str = "the server seems to reject the client certificate; check its issuer and expiry: \
      openssl x509 -noout -issuer -dates -in FILE";
 
-/// The error for a person: what happened, and what to do.
+/// The error message: what happened, and what to do.
 fn explain(link: &Link, status: &Status) -> anyhow::Error {
     let Service { address, namespace, tls, has_certificate, .. } = &link.service;
     let words = status.message();
@@ -243,33 +244,35 @@ fn explain(link: &Link, status: &Status) -> anyhow::Error {
     let is_seen = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     if is_auth_error(status.code()) {
         let hint = match (link.service.has_api_key(), has_certificate) {
-            (true, _) => "look whether the profile's api_key is right, still holds",
+            (true, _) => "check that the profile's api_key is right, has not expired",
             (false, true) => {
-                "look whether it wants an api_key, too, or the client certificate is right, still holds"
+                "check whether the service needs an api_key too, or that the client certificate is right, has not expired"
             }
             (false, false) => {
-                "give the profile an api_key or a client certificate that is right, still holds"
+                "add an api_key or a client certificate to the profile, and check that it is right, has not expired"
             }
         };
         return anyhow!(
-            "the service at {address}: authentication failed ({words}): {hint}, and is for namespace {namespace}"
+            "the Temporal Service at {address}: authentication failed ({words}); {hint}, and is for namespace {namespace}"
         );
     }
-    // A client that fails late in the TLS handshake, or does not use TLS, only sees that the other side hangs up. nginx answers 400.
+    // A client that fails late in the TLS handshake, or does not use TLS, only sees a closed connection. nginx responds with 400.
     let hangs_up = status.code() == Code::Cancelled
         || is_seen(&["frame", "h2 protocol", "broken pipe", "closed", "reset", "http status 400"]);
     let hint = if let Some((_, hint)) = CONNECTION_ERRORS.iter().find(|(signs, _)| is_seen(signs)) {
         hint
     } else if hangs_up {
         match (tls, has_certificate) {
-            (false, _) => "it hangs up, and seems to want TLS: give the profile a tls part",
+            (false, _) => {
+                "the server closes the connection and seems to require TLS; add a tls section to the profile"
+            }
             (true, false) => WANTS_CERTIFICATE,
             (true, true) => REFUSES_CERTIFICATE,
         }
     } else if is_silence(status.code()) {
-        "is the address right, and is there a network?"
+        "check the address and the network"
     } else {
-        return anyhow!("the Temporal Service at {address} answered: {words}");
+        return anyhow!("the Temporal Service at {address} rejected the request: {words}");
     };
-    anyhow!("no Temporal Service answers at {address} ({words}): {hint}")
+    anyhow!("could not reach a Temporal Service at {address} ({words}): {hint}")
 }

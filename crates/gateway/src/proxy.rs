@@ -13,18 +13,18 @@ use tonic::{Status, body::Body};
 
 use crate::{api, gateway::Gateway};
 
-/// The longest message that the guard checks; the server accepts none longer either.
+/// The longest message that the guard checks; the server's own limit is no higher.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
-/// How long a batch waits for the one before it.
+/// How long a batch waits for an earlier one.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often it tries to start.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// The status of a batch that cannot start yet, as gRPC writes it.
+/// The gRPC status code of a batch that cannot start yet, as text.
 const RESOURCE_EXHAUSTED: &str = "8";
-/// The length of what precedes a message: whether it is compressed, and its length.
+/// The length of a message's prefix: a flag for compression, and the message's length.
 const FRAME_HEADER: usize = 5;
 
-/// Answers a gRPC request, with the service's answer or with the reason why there is none.
+/// Handles a gRPC request: returns the service's response, or an error.
 pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Response<Body> {
     let answer = async {
         if !gateway.guard.is_needed(request.uri().path()) {
@@ -39,15 +39,14 @@ pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Resp
     answer.await.unwrap_or_else(|status| status.into_http())
 }
 
-/// Starts a batch once it can: a namespace runs one at a time, unless its service is configured otherwise, and in a class several
-/// learners start one.
+/// Starts a batch once it can: by default, a namespace runs one at a time, and in a class several learners may start one.
 async fn start_batch(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result<Response<Body>, Status> {
     let begin = Instant::now();
     loop {
         let answer = gateway.link.forward_with_retries(without_host(request.clone())).await?;
         let (head, body) = answer.into_parts();
         let body = body.collect().await?;
-        // The status may be in the headers of an answer without a message, or in its trailers.
+        // The status may be in the headers of a response without a message, or in its trailers.
         let is_taken = [Some(&head.headers), body.trailers()]
             .into_iter()
             .flatten()
@@ -55,7 +54,7 @@ async fn start_batch(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result
         if !is_taken || begin.elapsed() > BATCH_TIMEOUT {
             let trailers = body.trailers().cloned();
             let bytes = body.to_bytes();
-            // A client reads a status in the headers only where no body and no trailers follow.
+            // A client reads a status in the headers only if no body and no trailers follow.
             let body = match bytes.is_empty() && trailers.is_none() {
                 true => Body::empty(),
                 false => Body::new(Full::new(bytes).with_trailers(std::future::ready(trailers.map(Ok)))),
@@ -66,7 +65,7 @@ async fn start_batch(gateway: &Gateway, request: Request<Full<Bytes>>) -> Result
     }
 }
 
-/// Has the guard check the request's message, and change it.
+/// Lets the guard check and change the request's message.
 async fn checked(gateway: &Gateway, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Status> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
@@ -78,15 +77,17 @@ async fn checked(gateway: &Gateway, request: Request<Incoming>) -> Result<Reques
     let body = Limited::new(body, MAX_MESSAGE + FRAME_HEADER)
         .collect()
         .await
-        .map_err(|error| Status::invalid_argument(format!("the message cannot be read: {error}")))?
+        .map_err(|error| Status::invalid_argument(format!("could not read the message: {error}")))?
         .to_bytes();
     let message = message(&body)?;
     let message = api::request(&method, &message)
-        .ok_or_else(|| Status::invalid_argument("the message is not what this method takes"))?;
+        .ok_or_else(|| Status::invalid_argument("the message does not match this method"))?;
     let message = gateway.guard(&method, message).await?.encode_to_vec();
     let mut body = BytesMut::with_capacity(FRAME_HEADER + message.len());
     body.put_u8(0);
-    body.put_u32(u32::try_from(message.len()).map_err(|_| Status::invalid_argument("it is too long"))?);
+    body.put_u32(
+        u32::try_from(message.len()).map_err(|_| Status::invalid_argument("the message is too long"))?,
+    );
     body.put(&message[..]);
     parts.headers.remove("grpc-encoding");
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -104,7 +105,7 @@ fn message(body: &Bytes) -> Result<Bytes, Status> {
     if head[0] == 0 {
         return Ok(body.slice(FRAME_HEADER..));
     }
-    // The only compression that Temporal's SDKs have.
+    // The only compression that Temporal's SDKs support.
     let mut plain = Vec::new();
     let mut reader = flate2::read::GzDecoder::new(rest).take(MAX_MESSAGE as u64 + 1);
     reader.read_to_end(&mut plain).map_err(|_| broken())?;
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_also_when_it_is_compressed() {
+    fn a_message_is_read_with_and_without_compression() {
         let framed = |flag: u8, bytes: &[u8]| {
             let mut body = vec![flag];
             body.extend((bytes.len() as u32).to_be_bytes());

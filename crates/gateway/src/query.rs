@@ -1,13 +1,13 @@
-//! Queries of lists, counts and batches, narrowed to a learner's own Workflows.
+//! Narrows queries of lists, counts and batches to a learner's own Workflows.
 
-/// The query for what it finds on that Task Queue alone. Nothing where its quotes or brackets do not match, or it has a comment, in which
-/// they would not count: it could close the bracket around it.
+/// The query, narrowed to a Task Queue. None if it has unbalanced quotes or parentheses, or a comment that could hide them: it could
+/// close the parenthesis around it.
 pub(crate) fn narrowed(query: &str, task_queue: &str) -> Option<String> {
     let plain = without_texts(query)?;
     if NOT_FOR_A_QUERY.iter().any(|sign| plain.contains(sign)) {
         return None;
     }
-    // What groups and sorts comes after all conditions.
+    // Grouping and sorting come after all conditions.
     let end = end_of_conditions(&plain);
     if !is_balanced(&plain[..end]) {
         return None;
@@ -22,10 +22,10 @@ pub(crate) fn narrowed(query: &str, task_queue: &str) -> Option<String> {
     })
 }
 
-/// How a comment begins for the service, which reads a query as MySQL would; and a variable, in whose name a quote is a letter.
+/// What starts a comment for the service, which parses queries like MySQL; and a variable, whose name may contain quotes.
 const NOT_FOR_A_QUERY: [&str; 5] = ["#", "--", "/*", "//", "@"];
 
-/// The query with spaces in place of its texts and quoted names, so that each byte keeps its place. Nothing where one is not closed.
+/// The query with its strings and quoted names replaced by spaces, which keeps all positions. None if one is not closed.
 fn without_texts(query: &str) -> Option<String> {
     let mut plain = String::with_capacity(query.len());
     let (mut quote, mut escaped) = (None, false);
@@ -55,7 +55,7 @@ fn is_balanced(conditions: &str) -> bool {
     never_below && open == 0
 }
 
-/// Where a `GROUP BY` or an `ORDER BY` begins; the end of the query without one.
+/// The position of `GROUP BY` or `ORDER BY`, or the end of the query.
 fn end_of_conditions(plain: &str) -> usize {
     let is_end = |at: usize| {
         let is_start_of_word =
@@ -68,7 +68,7 @@ fn end_of_conditions(plain: &str) -> usize {
         (first.eq_ignore_ascii_case("group") || first.eq_ignore_ascii_case("order"))
             && words.next().is_some_and(|word| word.eq_ignore_ascii_case("by"))
     };
-    // Not in the spaces before the word, which may stand for a text.
+    // Not in the spaces before the word, which may replace a string.
     let words = plain.char_indices().filter(|(_, c)| !c.is_whitespace());
     words.map(|(at, _)| at).find(|&at| is_end(at)).unwrap_or(plain.len())
 }
@@ -86,13 +86,13 @@ mod tests {
             narrow("A=1 OR B=2 GROUP BY ExecutionStatus"),
             r#"TaskQueue="q" AND (A=1 OR B=2) GROUP BY ExecutionStatus"#
         );
-        // As a lab counts its transfers by status.
+        // The lab's count of transfers by status.
         assert_eq!(
             narrow(r#"A="1" GROUP BY ExecutionStatus"#),
             r#"TaskQueue="q" AND (A="1") GROUP BY ExecutionStatus"#
         );
         assert_eq!(narrow("order by StartTime"), r#"TaskQueue="q" order by StartTime"#);
-        // A text is a text, whatever stands in it.
+        // Keywords inside strings do not count.
         assert_eq!(
             narrow(r#"A=" GROUP BY \" ORDER BY " OR B=' order by '"#),
             r#"TaskQueue="q" AND (A=" GROUP BY \" ORDER BY " OR B=' order by ')"#
@@ -104,7 +104,7 @@ mod tests {
         for query in ["A=1) OR (B=2", "(A=1", "A=1)", "A=\"1", "A='\\'", "A=1) GROUP BY ExecutionStatus"] {
             assert_eq!(narrowed(query, "q"), None, "{query}");
         }
-        // What only seems to be in quotes, to who does not know of comments or takes a backslash for more than it is.
+        // These only look quoted if one ignores comments or misreads backslashes.
         for query in [
             "A=1 /*\"*/) OR (B=2 /*\"*/",
             "A=1 #\"\n) OR (B=2 #\"\n",

@@ -1,4 +1,4 @@
-//! The two sockets: gRPC, and the HTTP API.
+//! The two listeners: gRPC and the HTTP API.
 
 use axum::{Router, extract::State, middleware, routing::get};
 use hyper::service::service_fn;
@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{board, gateway::Gateway, health, http_api, proxy};
 
-/// Answers on both sockets until `shutdown` is done.
+/// Serves both until `shutdown` completes.
 pub async fn serve(
     gateway: Gateway,
     grpc: TcpListener,
@@ -40,11 +40,11 @@ async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else {
-                    // Out of files: one that ends makes room.
+                    // Out of file descriptors: wait until a connection ends.
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     continue;
                 };
-                // It only costs speed where it fails.
+                // A failure only costs speed.
                 let _ = stream.set_nodelay(true);
                 let gateway = gateway.clone();
                 let service = service_fn(move |request| {
@@ -55,7 +55,7 @@ async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
                     let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
                     // A worker polls with many requests at once.
                     server.http2().max_concurrent_streams(1000);
-                    // A client that goes away is its own matter.
+                    // A client that disconnects is no error.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }

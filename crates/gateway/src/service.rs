@@ -1,4 +1,4 @@
-//! Which Temporal Service, and how to talk to it: `temporal.toml`, its profiles, and `TEMPORAL_*`.
+//! The settings of a Temporal Service, from the profiles in `temporal.toml` and from `TEMPORAL_*`.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use tonic::{
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an idle connection sends a keep-alive ping; without an answer it is closed.
+/// How often an idle connection sends a keep-alive ping; without a response it is closed.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the answer to a ping may take.
+/// The timeout of a ping.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The address of a profile that names none.
+/// The address of a profile without one.
 const DEFAULT_ADDRESS: &str = "localhost:7233";
 
 /// A Temporal Service, by its profile.
@@ -31,35 +31,35 @@ pub struct Service {
     pub namespace: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// Whether a client certificate is shown.
+    /// Whether it uses a client certificate.
     pub(crate) has_certificate: bool,
-    /// The metadata of every request: an API key, and what the profile adds.
+    /// The metadata of every request: the API key, and the profile's own.
     pub(crate) metadata: MetadataMap,
     pub(crate) endpoint: Endpoint,
 }
 
 impl Service {
-    /// The service of the profile of that name, or of the default one, with what `TEMPORAL_*` says instead.
+    /// The service of this profile, or of the default one. `TEMPORAL_*` variables take precedence.
     ///
     /// # Errors
-    /// There is no such profile, or what it says cannot be used; the sentence says what of it.
+    /// The profile does not exist or is invalid.
     pub fn load(profile: Option<&str>) -> Result<Service> {
         let options =
             LoadClientConfigProfileOptions::builder().maybe_config_file_profile(profile.map(str::to_owned));
         let options = options.config_file_strict(false).build();
         let profile_name = profile.unwrap_or("default");
         let profile = load_client_config_profile(options, None)
-            .map_err(|error| anyhow!("cannot use the Temporal profile {profile_name}: {error}; profiles stand in temporal.toml, and TEMPORAL_* variables go before them"))?;
+            .map_err(|error| anyhow!("cannot use the Temporal profile {profile_name}: {error}; profiles are in temporal.toml, and TEMPORAL_* variables take precedence"))?;
         let address = profile.address.clone().unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
         Service::of(profile).with_context(|| {
             format!("cannot use the Temporal profile {profile_name}, which is for {address}")
         })
     }
 
-    /// The service at that address, without TLS.
+    /// The service at this address, without TLS.
     ///
     /// # Errors
-    /// It is no address.
+    /// It is not an address.
     pub fn at(address: &str, namespace: &str) -> Result<Service> {
         let mut profile = ClientConfigProfile::default();
         profile.address = Some(address.to_owned());
@@ -71,8 +71,8 @@ impl Service {
         let namespace = profile.namespace.clone().unwrap_or_else(|| "default".to_owned());
         if profile.tls.as_ref().is_some_and(|tls| tls.disable_host_verification) {
             bail!(
-                "its tls part asks for no look at whose certificate that is (disable_host_verification), by which anybody could take \
-                 the key: name the authority, as server_ca_cert_path, and the name in the certificate, as server_name"
+                "its tls section turns off certificate verification (disable_host_verification), which would let anyone intercept the \
+                 key; set server_ca_cert_path to the authority, and server_name to the name in the certificate"
             );
         }
         let files = profile.tls.iter().flat_map(|tls| {
@@ -87,22 +87,26 @@ impl Service {
         }
         let options = ConnectionOptions::try_from(profile).map_err(|error| anyhow!("{error}"))?;
         let url = &options.target;
-        let Some(host) = url.host_str() else { bail!("{url} is no address: it needs to be host:port") };
+        let Some(host) = url.host_str() else { bail!("{url} is not an address; write it as host:port") };
         let address = format!("{host}:{}", url.port_or_known_default().unwrap_or(7233));
         let mut endpoint = Endpoint::from_shared(url.to_string())
-            .with_context(|| format!("{url} is no address: it needs to be host:port"))?
+            .with_context(|| format!("{url} is not an address; write it as host:port"))?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let tls = options.tls_options.is_some();
-        // An address with a scheme would go before the tls part.
+        // The scheme in an address would override the tls section.
         match (url.scheme(), tls) {
             ("https", false) => {
-                bail!("its address asks for TLS, and it has no tls part: write host:port, and give it one")
+                bail!(
+                    "its address starts with https, but it has no tls section; write the address as host:port, and add a tls section"
+                )
             }
             ("http", true) => {
-                bail!("its address asks for no TLS, and its tls part does: write it as host:port")
+                bail!(
+                    "its address starts with http, but it has a tls section; write the address as host:port"
+                )
             }
             _ => {}
         }
@@ -125,45 +129,45 @@ impl Service {
                 .map_err(|error| {
                     let words = chain(&error);
                     match words.contains("KeyMismatch") {
-                        true => anyhow!("its client_key does not belong to its client_cert ({words}): name the two of one pair"),
-                        false => anyhow!("its certificates or its key cannot be used ({words}): are they files of PEM?"),
+                        true => anyhow!("its client_key does not belong to its client_cert ({words}); use the two files of one pair"),
+                        false => anyhow!("its certificates or its key cannot be used ({words}); check that they are PEM files"),
                     }
                 })?;
         }
         let mut metadata = MetadataMap::new();
         for (name, value) in options.headers.into_iter().flatten() {
             let name: tonic::metadata::MetadataKey<_> =
-                name.parse().map_err(|_| anyhow!("{name} cannot be the name of gRPC metadata"))?;
-            let value =
-                value.parse().map_err(|_| anyhow!("the value of the gRPC metadata {name} cannot be sent"))?;
+                name.parse().map_err(|_| anyhow!("{name} is not a valid name for gRPC metadata"))?;
+            let value = value
+                .parse()
+                .map_err(|_| anyhow!("the value of the gRPC metadata {name} has invalid characters"))?;
             metadata.insert(name, value);
         }
         if let Some(key) = options.api_key {
-            let mut value: tonic::metadata::MetadataValue<_> =
-                format!("Bearer {key}").parse().map_err(|_| {
-                    anyhow!("its API key has characters that cannot be sent: is there a line break in it?")
-                })?;
+            let mut value: tonic::metadata::MetadataValue<_> = format!("Bearer {key}")
+                .parse()
+                .map_err(|_| anyhow!("its API key has invalid characters; check it for line breaks"))?;
             value.set_sensitive(true);
             metadata.insert("authorization", value);
         }
         Ok(Service { address, namespace, tls, has_certificate, metadata, endpoint })
     }
 
-    /// Whether an API key is shown.
+    /// Whether it uses an API key.
     pub(crate) fn has_api_key(&self) -> bool {
         self.metadata.contains_key("authorization")
     }
 }
 
-/// Looks whether a profile's certificate or key is there. The SDK does not say which file it cannot read, and rustls takes one
-/// with nothing in it for no authority at all.
+/// Checks a profile's certificate or key file: the SDK does not say which file it cannot read, and rustls accepts an empty one as
+/// no authority.
 fn check_pem(name: &str, kind: &str, source: Option<&DataSource>) -> Result<()> {
     let (place, data) = match source {
         Some(DataSource::Path(path)) => {
             let data = std::fs::read(path);
             (
                 format!("{name}_path, {path},"),
-                data.with_context(|| format!("its {name}_path, {path}, cannot be read"))?,
+                data.with_context(|| format!("cannot read its {name}_path, {path}"))?,
             )
         }
         Some(DataSource::Data(data)) => (format!("{name}_data"), data.clone()),
@@ -172,7 +176,9 @@ fn check_pem(name: &str, kind: &str, source: Option<&DataSource>) -> Result<()> 
     let text = String::from_utf8_lossy(&data);
     let has_one = text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(kind));
     if !has_one {
-        bail!("its {place} has no {kind} in PEM, which would begin with -----BEGIN: is it the right file?");
+        bail!(
+            "its {place} has no {kind} in PEM format, which starts with -----BEGIN; check that it is the right file"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Requests to the lab's bank.
+//! A client of the lab's bank.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -13,27 +13,27 @@ pub struct Bank {
     url: String,
 }
 
-/// What of the bank is out of service.
+/// The bank's outages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outage {
-    /// Its withdrawals.
+    /// Whether withdrawals are out of service.
     pub withdrawals: bool,
-    /// Its deposits.
+    /// Whether deposits are out of service.
     pub deposits: bool,
 }
 
 impl Bank {
-    /// The bank that answers there.
+    /// The bank at these endpoints.
     pub fn new(endpoints: &Endpoints) -> Bank {
         Bank { url: endpoints.bank.clone() }
     }
 
-    /// What is out of service.
+    /// The current outages.
     pub fn outage(&self) -> Result<Outage> {
         get_json(&format!("{}/outage", self.url)).map(|answer| Outage::of(&answer)).context(NO_ANSWER)
     }
 
-    /// Takes these out of service, and the others back into it.
+    /// Sets the outages.
     pub fn set_outage(&self, outage: Outage) -> Result<()> {
         let order = json!({ "withdrawals": outage.withdrawals, "deposits": outage.deposits });
         put_json(&format!("{}/outage", self.url), &order).map(drop).context(NO_ANSWER)
@@ -58,12 +58,12 @@ impl Bank {
         format!("{}/real-world-mode", self.url)
     }
 
-    /// Resets it: the first balances, an empty ledger, nothing switched on.
+    /// Resets it: a new ledger with the initial balances, and no faults.
     pub fn reset(&self) -> Result<()> {
         post_json(&format!("{}/reset", self.url), &json!({})).map(drop).context(NO_ANSWER)
     }
 
-    /// The accounts with what they hold, as `{"accounts": […]}`.
+    /// The accounts with their balances, as `{"accounts": […]}`.
     pub fn accounts(&self) -> Result<Value> {
         get_json(&format!("{}/accounts", self.url)).context(NO_ANSWER)
     }
@@ -90,12 +90,12 @@ impl Outage {
         Outage { withdrawals: json["withdrawals"] == true, deposits: json["deposits"] == true }
     }
 
-    /// Whether anything is out of service.
+    /// Whether there is an outage.
     pub fn is_any(self) -> bool {
         self.withdrawals || self.deposits
     }
 
-    /// What is out of service, for a sentence.
+    /// The outages in words.
     pub fn what(self) -> &'static str {
         match (self.withdrawals, self.deposits) {
             (true, true) => "withdrawals and deposits",

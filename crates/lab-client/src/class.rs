@@ -1,8 +1,8 @@
-//! A class: what each learner's lab reports of itself, and the board of all of them.
+//! A class: the report of each learner's lab, and the board of all reports.
 //!
-//! A report is a Workflow Execution that nobody runs: it carries the report as its memo, and its Task Queue has no worker. A newer
-//! one of the same learner takes the place of the one before. So one list of those that run is the whole board, on any Temporal
-//! Service, and it costs as much as there are learners, however many transfers there have been.
+//! A report is the memo of a Workflow Execution whose Task Queue has no worker. A learner's newer report replaces the previous one. So
+//! one list of running Workflows is the whole board, on any Temporal Service, and its cost depends on the number of learners, not on
+//! the number of transfers.
 
 mod report;
 
@@ -19,27 +19,27 @@ use crate::{
 
 /// The Workflow Type of a report.
 pub const WORKFLOW_TYPE: &str = "LabLearner";
-/// What the Task Queue of a learner's reports begins with: nobody polls it.
+/// The prefix of the Task Queue of a learner's reports, which nothing polls.
 pub const QUEUE: &str = "bug-lab-class";
-/// What the Workflow Id of a learner's report begins with.
+/// The prefix of the Workflow Id of a learner's report.
 const PREFIX: &str = "learner-";
 
-/// Who has not reported for so long, in seconds, is silent: a lab reports at least every minute.
+/// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
 pub const SILENT_AFTER: f64 = 150.0;
-/// A report that is not followed by another ends by itself, so that nobody has to tidy up after a class.
+/// A report without a successor ends by itself, so that nobody has to clean up after a class.
 const REPORT_ENDS_AFTER: &str = "43200s";
-/// A list has a new report some moments after the one before has gone from it. So those that ended within these seconds are asked
-/// for as well, and no learner vanishes from the board in between.
+/// A list shows a new report a moment after the previous one has disappeared. So reports that ended within these seconds are listed
+/// too, and no learner disappears from the board in between.
 const OVERLAP: u64 = 10;
-/// So many reports a page of the list has.
+/// The number of reports on a page of the list.
 const PAGE: usize = 200;
 
-/// The Workflow Id of that learner's reports.
+/// The Workflow Id of a learner's reports.
 pub fn workflow_id(learner: &str) -> String {
     format!("{PREFIX}{learner}")
 }
 
-/// The Task Queue of that learner's reports: one of the learner's own, so that a gateway can tell whose they are.
+/// The Task Queue of a learner's reports, by which a gateway recognizes their owner.
 pub fn queue(learner: &str) -> String {
     format!("{QUEUE}-{learner}")
 }
@@ -47,19 +47,19 @@ pub fn queue(learner: &str) -> String {
 /// A report as the service has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
-    /// The run that carries it.
+    /// Its run.
     pub run_id: String,
-    /// What it says.
+    /// Its content.
     pub report: Report,
-    /// When the service took it, in seconds since 1970, by the service's clock.
+    /// When the service received it, in seconds since 1970, by the service's clock.
     pub taken: f64,
 }
 
 impl Held {
-    /// The report that this part of the server's JSON carries.
+    /// The report in this part of the server's JSON.
     fn from_json(execution: &Value) -> Option<Held> {
         let id = execution["execution"]["workflowId"].as_str()?;
-        // Whatever the memo says: of an id there is one at a time.
+        // From the id, not from the memo: each id exists once at a time.
         let learner = clean(id.strip_prefix(PREFIX)?, report::LONGEST_NAME);
         let report = Report::from_json(&execution["memo"]["fields"]["report"]);
         Some(Held {
@@ -69,18 +69,18 @@ impl Held {
         })
     }
 
-    /// A point in time of the report, by the service's clock: the one of a learner's laptop may be wrong.
+    /// A time in the report, converted to the service's clock, because a learner's clock may be wrong.
     fn by_service(&self, time: f64) -> f64 {
         let reported = time::parse_rfc3339(&self.report.time).unwrap_or(self.taken);
         time + (self.taken - reported)
     }
 }
 
-/// Puts a report in place of the learner's last one. Returns the run that carries it; nothing where the service wants to be asked
-/// again later, as within a second of the last report.
+/// Replaces the learner's last report. Returns its run; none if the service asks to retry later, as within a second of the last
+/// report.
 ///
 /// # Errors
-/// It does not answer, or refuses.
+/// The service does not answer, or rejects it.
 pub fn send(server: &Server, report: &Report) -> Result<Option<String>> {
     let order = json!({
         "workflowType": { "name": WORKFLOW_TYPE },
@@ -98,10 +98,10 @@ pub fn send(server: &Server, report: &Report) -> Result<Option<String>> {
     }
 }
 
-/// The last report of that learner, also through a gateway that shows lists of the learner's own transfers alone.
+/// The last report of a learner, also through a gateway that narrows lists to the learner's own Workflows.
 ///
 /// # Errors
-/// The service does not answer, or refuses.
+/// The service does not answer, or rejects the request.
 pub fn last(server: &Server, learner: &str) -> Result<Option<Held>> {
     let path = format!("workflows/{}", encode(&workflow_id(learner)));
     match get_json(&server.api(&path)) {
@@ -111,29 +111,29 @@ pub fn last(server: &Server, learner: &str) -> Result<Option<Held>> {
     }
 }
 
-/// Takes a learner off the board, who is not there any more some seconds later; done as well where there was none.
+/// Removes a learner from the board, which takes some seconds; does nothing if there is none.
 ///
 /// # Errors
-/// The service does not answer, or refuses.
+/// The service does not answer, or rejects the request.
 pub fn take_off(server: &Server, learner: &str) -> Result<()> {
     let path = format!("workflows/{}/terminate", encode(&workflow_id(learner)));
-    match post_json(&server.api(&path), &json!({ "reason": "taken off the board" })) {
+    match post_json(&server.api(&path), &json!({ "reason": "removed from the board" })) {
         Err(error) if status_of(&error) != 404 => Err(error),
         _ => Ok(()),
     }
 }
 
-/// All learners, those who ask for help first.
+/// All learners, questions first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Board {
-    /// Who asks for help, the longest first; then the others by name.
+    /// Learners with questions, the oldest first; then the others by name.
     pub rows: Vec<Row>,
 }
 
-/// A learner on the board. Everything that is a time is how long ago it was, in seconds.
+/// A learner on the board. All times are seconds ago.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What the learner's lab has reported last.
+    /// The last report.
     pub report: Report,
     /// Since its last report.
     pub seen: f64,
@@ -157,7 +157,7 @@ impl Row {
         }
     }
 
-    /// `here`, `silent`, when nothing was heard for a while, or `stopped`, when the lab has said so.
+    /// `here`, `silent` without a recent report, or `stopped` if the lab reported that.
     pub fn presence(&self) -> &'static str {
         match self {
             Row { report: Report { stopped: true, .. }, .. } => "stopped",
@@ -166,12 +166,12 @@ impl Row {
         }
     }
 
-    /// How many goals of the stage are reached.
+    /// The number of reached goals of the stage.
     pub fn reached(&self) -> usize {
         self.report.goals.iter().filter(|goal| goal.reached).count()
     }
 
-    /// Whether it shows every goal of that stage as reached.
+    /// Whether every goal of this stage is reached.
     pub fn has_finished(&self, stage: &str) -> bool {
         let goals = &self.report.goals;
         self.report.stage == stage && !goals.is_empty() && goals.iter().all(|goal| goal.reached)
@@ -194,10 +194,10 @@ impl Row {
 }
 
 impl Board {
-    /// The board of these reports at that time, in seconds since 1970.
+    /// The board of these reports at this time, in seconds since 1970.
     pub fn of(reports: Vec<Held>, now: f64) -> Board {
         let mut reports = reports;
-        // Of two of one learner, the newer one.
+        // The newer one of two reports of a learner.
         reports.sort_by(|a, b| a.report.learner.cmp(&b.report.learner).then(b.taken.total_cmp(&a.taken)));
         reports.dedup_by(|a, b| a.report.learner == b.report.learner);
         let mut rows: Vec<Row> = reports.iter().map(|held| Row::of(held, now)).collect();
@@ -206,22 +206,22 @@ impl Board {
         Board { rows }
     }
 
-    /// Those who ask for help.
+    /// The number of learners with a question.
     pub fn asking(&self) -> usize {
         self.rows.iter().filter(|row| row.help_for.is_some()).count()
     }
 
-    /// As `class board --json` and the page have it.
+    /// The JSON of `class board --json` and the page.
     pub fn to_json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
         json!({ "time": time::rfc3339(time::unix_now()), "learners": rows })
     }
 }
 
-/// Asks for the board: a question for each 200 learners, whatever else there is in the namespace.
+/// Reads the board: one request per 200 learners, whatever else is in the namespace.
 ///
 /// # Errors
-/// The service does not answer, or refuses.
+/// The service does not answer, or rejects the request.
 pub fn board(server: &Server) -> Result<Board> {
     let now = time::now();
     let lately = time::rfc3339(now.as_secs().saturating_sub(OVERLAP));
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::stuck::tests::server;
 
-    /// As the server lists it.
+    /// An entry of the server's list.
     fn execution(learner: &str, taken: &str, report: &Value) -> Value {
         json!({
             "execution": { "workflowId": workflow_id(learner), "runId": format!("{learner} {taken}") },
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_help_comes_first_and_the_newest_report_counts() {
+    fn questions_come_first_and_the_newest_report_counts() {
         let help = |since: &str| json!({ "help": { "text": "help!", "since": since }, "time": since });
         let reports = vec![
             held("ada", "2026-11-22T12:00:00Z", &help("2026-11-22T12:00:00Z")),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_laptop_whose_clock_is_wrong_is_stuck_for_as_long_as_it_says() {
+    fn durations_are_right_even_if_a_learners_clock_is_wrong() {
         let report = json!({
             "time": "2031-01-01T00:01:00Z",
             "stuck": { "workflow_id": "t", "what": "x", "attempt": 3, "since": "2031-01-01T00:00:00Z" },
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_memo_holds_is_a_row_under_the_name_of_its_id() {
+    fn any_memo_is_a_row_under_the_name_in_its_id() {
         for report in [json!(null), json!(7), json!([]), json!({ "learner": "eve", "goals": 3, "help": [] })]
         {
             let held = held("ada", "2026-11-22T12:00:00Z", &report);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_too_soon_after_the_last_is_to_be_sent_later_and_other_refusals_are_told() {
+    fn a_report_too_soon_after_the_last_is_retried_and_other_errors_are_returned() {
         let report = |learner: &str| Report { learner: learner.to_owned(), ..Report::default() };
         let server = server(&[
             ("learner-ada", "429", r#"{"message":"Too many restarts for workflow"}"#),

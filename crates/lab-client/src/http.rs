@@ -1,38 +1,38 @@
-//! Questions over plain HTTP to what the lab runs on loopback.
+//! Plain HTTP requests to the lab's services on loopback.
 
 use std::io::ErrorKind;
 
 use anyhow::{Error, Result};
 use serde_json::Value;
 
-/// Whether that address answers with a 200.
+/// Whether a URL responds with 200.
 pub fn answers(url: &str) -> bool {
     minreq::get(url).with_timeout(1).send().is_ok_and(|response| response.status_code == 200)
 }
 
-/// How long an answer may take, in seconds.
+/// The timeout of a GET, in seconds.
 const REQUEST_TIMEOUT_SECONDS: u64 = 5;
-/// The same for what is to be done, which takes longer on a busy machine.
+/// The timeout of a request that changes something, which takes longer on a busy machine.
 const IN_A_WHILE: u64 = 10;
-/// The same where the server holds a question until there is news, which it does for up to 20 s.
+/// The timeout of a long poll, which the server holds for up to 20 s.
 const SLOW_REQUEST_TIMEOUT_SECONDS: u64 = 30;
 
-/// An answer that is a refusal.
+/// An error response.
 #[derive(Debug)]
 pub struct Refused {
     /// Its HTTP status.
     pub status: u16,
-    /// Whose it is, without its query.
+    /// The URL, without its query.
     url: String,
     why: String,
 }
 
-/// No answer at all.
+/// No response.
 #[derive(Debug)]
 pub struct NoAnswer {
-    /// Whether nobody listens there, so that nothing was asked or done.
+    /// Whether nothing listens there, so that nothing was sent.
     pub nobody_listens: bool,
-    /// Whose it would be, without its query.
+    /// The URL, without its query.
     url: String,
     why: String,
 }
@@ -45,14 +45,14 @@ impl std::fmt::Display for NoAnswer {
 
 impl std::error::Error for NoAnswer {}
 
-/// Whether an error means that the other side is down or hangs, and not that it does not like the question.
+/// Whether an error means that the service is down or hangs, rather than that it rejects the request.
 pub fn is_silence(error: &Error) -> bool {
     let is_gateway = |refused: &Refused| (502..=504).contains(&refused.status);
     error.downcast_ref::<NoAnswer>().is_some() || error.downcast_ref::<Refused>().is_some_and(is_gateway)
 }
 
 impl Refused {
-    /// The reason that was given.
+    /// The error message of the response.
     pub fn why(&self) -> &str {
         &self.why
     }
@@ -66,7 +66,7 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The text at that address, if it answers with a 200.
+/// The text at a URL, if it responds with 200.
 pub fn get_text(url: &str) -> Result<String> {
     let response = minreq::get(url).with_timeout(REQUEST_TIMEOUT_SECONDS).send()?;
     if response.status_code != 200 {
@@ -75,22 +75,22 @@ pub fn get_text(url: &str) -> Result<String> {
     Ok(response.as_str()?.to_owned())
 }
 
-/// The JSON at that address.
+/// GETs JSON.
 pub fn get_json(url: &str) -> Result<Value> {
     json_of(minreq::get(url).with_timeout(REQUEST_TIMEOUT_SECONDS), url)
 }
 
-/// The JSON at that address, once there is news.
+/// GETs JSON by a long poll.
 pub fn get_news(url: &str) -> Result<Value> {
     json_of(minreq::get(url).with_timeout(SLOW_REQUEST_TIMEOUT_SECONDS), url)
 }
 
-/// The answer to that JSON, sent to that address.
+/// POSTs JSON, and returns the response.
 pub fn post_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::post(url).with_timeout(IN_A_WHILE).with_body(body.to_string()), url)
 }
 
-/// The answer to that JSON, put at that address.
+/// PUTs JSON, and returns the response.
 pub fn put_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::put(url).with_timeout(REQUEST_TIMEOUT_SECONDS).with_body(body.to_string()), url)
 }
@@ -112,7 +112,7 @@ fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
     Ok(answer)
 }
 
-/// The text as a part of a URL.
+/// Percent-encodes a text for a URL.
 pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -127,7 +127,7 @@ pub fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn any_text_can_be_a_part_of_a_url() {
+    fn any_text_can_be_encoded_in_a_url() {
         assert_eq!(super::encode("a-1 /?\"ä"), "a-1%20%2F%3F%22%C3%A4");
     }
 }

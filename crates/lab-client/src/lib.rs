@@ -1,8 +1,8 @@
-//! Asking a running lab: its Temporal server, its bank and its supervisor, over loopback; and what the answers and the files
-//! in its folder mean.
+//! Clients of a running lab's Temporal server, bank and supervisor, over loopback; and the types of their responses and of the files
+//! in the lab's folder.
 //!
-//! **Architecture invariant:** this crate blocks, and depends on no runtime: the command line must build in seconds, and the
-//! page's server gives it a thread of its own. What is asked for goes to the address that the caller names, and nowhere else.
+//! **Architecture invariant:** this crate is blocking and uses no async runtime: the command line must build in seconds, and the
+//! page's server calls it on separate threads. Requests go only to the address that the caller names.
 
 pub mod bank;
 pub mod class;
@@ -18,23 +18,23 @@ pub mod supervisor;
 pub mod temporal;
 pub mod time;
 
-/// Where the parts of a lab answer: URLs without a path; and what is the lab's own there.
+/// The URLs of a lab's parts, without paths; and the lab's namespace and learner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The Temporal server's HTTP API.
     pub temporal_http: String,
-    /// The Temporal UI; empty where nobody knows of one.
+    /// The Temporal UI; empty if unknown.
     pub temporal_ui: String,
     /// The bank.
     pub bank: String,
     /// The namespace of the lab's transfers.
     pub namespace: String,
-    /// Whose lab this is, where several share that namespace.
+    /// The learner whose lab this is, if several share the namespace.
     pub learner: Option<String>,
 }
 
 impl Endpoints {
-    /// Those of a lab with a Temporal server of its own.
+    /// The endpoints of a lab with its own Temporal server.
     pub fn own(temporal_http: &str, temporal_ui: &str, bank: &str) -> Endpoints {
         Endpoints {
             temporal_http: temporal_http.to_owned(),
@@ -46,10 +46,10 @@ impl Endpoints {
     }
 }
 
-/// A Workflow Id for a new transfer, which no other one has. It need not be hard to guess.
+/// A unique Workflow Id for a new transfer. It need not be hard to guess.
 pub fn new_workflow_id() -> String {
     contract::workflow_id(time::unix_now(), fastrand::u32(..))
 }
 
-/// The namespace of a dev server, and so of a lab with one of its own.
+/// The namespace of a dev server, and so of a lab with its own server.
 pub const OWN_NAMESPACE: &str = "default";

@@ -1,28 +1,28 @@
-//! The link to a remote Temporal Service, as the gateway reports it: the answer of its `GET /link`.
+//! The gateway's report on its link to a remote Temporal Service: the response of `GET /link`.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::http;
 
-/// What the gateway reports of its link.
+/// The gateway's report on its link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkReport {
     /// The service, `host:port`.
     pub address: String,
-    /// The namespace there.
+    /// The namespace.
     pub namespace: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// Whose lab this is, where several share the namespace.
+    /// The learner whose lab this is, if several share the namespace.
     pub learner: Option<String>,
     /// Whether the service answers.
     pub answers: bool,
-    /// How long its last answer to a short question took.
+    /// How long the last short request took.
     pub round_trip_ms: Option<f64>,
-    /// Where it does not do what it is asked.
+    /// Set while the service does not answer or authentication fails.
     pub silence: Option<Silence>,
-    /// What the gateway found at its start.
+    /// The findings of the preflight.
     pub findings: Findings,
 }
 
@@ -31,32 +31,33 @@ pub struct LinkReport {
 pub struct Silence {
     /// How long, in seconds.
     pub seconds: u64,
-    /// Whether it does answer, but authentication failed: a key or a certificate is no longer valid.
+    /// Whether the service answers, but authentication fails because a key or a certificate is no longer valid.
     pub refuses: bool,
-    /// What comes instead of an answer.
+    /// The error.
     pub why: String,
 }
 
-/// What the gateway found at its start, and what it made.
+/// The findings of the preflight, and what it created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// The version of the server, as far as it says.
+    /// The version of the server, if known.
     pub server: String,
-    /// What was missing and has been made, such as "the namespace spring".
+    /// What was missing and has been created, such as "the namespace spring".
     pub made: Vec<String>,
 }
 
 impl LinkReport {
-    /// Asks the gateway whose HTTP API has this URL.
+    /// Requests the report from the gateway at this URL of its HTTP API.
     ///
     /// # Errors
-    /// It does not answer, or with something else.
+    /// It does not answer, or it is not a gateway.
     pub fn ask(gateway: &str) -> Result<LinkReport> {
         let url = format!("{gateway}/link");
-        LinkReport::from_json(&http::get_json(&url)?).with_context(|| format!("{url} is not a gateway's"))
+        LinkReport::from_json(&http::get_json(&url)?)
+            .with_context(|| format!("{url} does not belong to a gateway"))
     }
 
-    /// What the gateway answers.
+    /// The report as JSON.
     pub fn to_json(&self) -> Value {
         let silence = self.silence.as_ref();
         json!({
@@ -73,7 +74,7 @@ impl LinkReport {
         })
     }
 
-    /// The report that the gateway answered with.
+    /// Reads the report from JSON.
     pub fn from_json(answer: &Value) -> Option<LinkReport> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let silence = answer["silent_for_s"].as_u64().map(|seconds| Silence {

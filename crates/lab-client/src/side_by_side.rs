@@ -1,4 +1,4 @@
-//! Asking a server about many things, several at a time.
+//! Concurrent requests to a server.
 
 use std::{
     iter,
@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::Result;
 
-/// So many are asked about at a time.
+/// The number of concurrent requests.
 const THREADS: usize = 8;
 
-/// What the work on each of these comes to, in their order.
+/// Maps each item concurrently; the results are in order.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work_on_some = || {
@@ -33,10 +33,10 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The same for work that may fail: after the first failure, nothing more is begun.
+/// The same for work that may fail: after the first failure, no further work is started.
 ///
 /// # Errors
-/// That of the first of these that failed.
+/// The error of the first item that failed.
 pub fn try_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let has_failed = AtomicBool::new(false);
     let results = map(items, |item| {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_failure_nothing_more_is_begun() {
+    fn after_a_failure_no_further_work_is_started() {
         let items: Vec<usize> = (0..10_000).collect();
         let begun = AtomicUsize::new(0);
         let result = try_map(&items, |item| {
@@ -67,7 +67,7 @@ mod tests {
             if *item == 3 {
                 bail!("no");
             }
-            // Work takes time: on a busy machine the others could have done all of theirs before this one has failed.
+            // The work takes time, so that on a busy machine the others are not done before this one fails.
             thread::sleep(Duration::from_millis(1));
             Ok(*item)
         });
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_in_the_order_of_what_they_are_of() {
+    fn results_are_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..100).collect();
         assert_eq!(
             super::map(&items, |item| item * 2),

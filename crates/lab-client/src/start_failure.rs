@@ -1,4 +1,4 @@
-//! Why a program of the lab did not start, for the program that started it.
+//! The error of a program that did not start, for the program that started it.
 
 use std::{
     fs,
@@ -10,28 +10,28 @@ use serde_json::{Value, json};
 /// Why a program did not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartFailure {
-    /// The error with its causes, for a person; it may have several lines.
+    /// The error with its causes; it may have several lines.
     pub error: String,
 }
 
 impl StartFailure {
-    /// The file that a program writes its failure to, by the file that it would write when it is ready.
+    /// The file for a program's failure, derived from its ready file.
     pub fn file_beside(ready_file: &Path) -> PathBuf {
         ready_file.with_extension("failure.json")
     }
 
-    /// The failure in that file, if a program wrote one.
+    /// Reads the failure from a file, if there is one.
     pub fn read(file: &Path) -> Option<StartFailure> {
         StartFailure::parse(&fs::read_to_string(file).ok()?)
     }
 
-    /// The failure that this text of JSON is.
+    /// Parses a failure from JSON.
     pub fn parse(text: &str) -> Option<StartFailure> {
         let value: Value = serde_json::from_str(text).ok()?;
         Some(StartFailure { error: value["error"].as_str()?.to_owned() })
     }
 
-    /// What a program writes.
+    /// The failure as JSON.
     pub fn to_json(&self) -> Value {
         json!({ "error": self.error })
     }

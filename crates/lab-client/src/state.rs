@@ -1,4 +1,4 @@
-//! `lab.json` and `ports.json` in the lab's folder: what a running lab has started, and where it listens.
+//! `lab.json` and `ports.json` in the lab's folder: the processes and ports of a running lab.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::Endpoints;
 
-/// The file that tells what a running lab has started.
+/// The file with the state of a running lab.
 pub const FILE: &str = "lab.json";
-/// The file that tells which ports the last lab had.
+/// The file with the ports of the last lab.
 pub const PORTS_FILE: &str = "ports.json";
 
 /// The Temporal server's gRPC port.
@@ -21,69 +21,68 @@ pub const TEMPORAL_HTTP: &str = "temporal-http";
 pub const ACCOUNT_API: &str = "account-api";
 /// The page and its API.
 pub const TRANSFER_WEB: &str = "transfer-web";
-/// The worker that a learner edits. It has no port.
+/// The worker, which has no port.
 pub const WORKER: &str = "worker";
 
-/// The names of all services, in the order of their start. The supervisor's table of services is held to it by a test.
+/// The names of all services, in start order. A test compares it with the supervisor's table of services.
 pub const SERVICES: [&str; 4] = [TEMPORAL, ACCOUNT_API, WORKER, TRANSFER_WEB];
-/// The names of all ports. The supervisor's table of ports is held to it by a test.
+/// The names of all ports. A test compares it with the supervisor's table of ports.
 pub const PORTS: [&str; 5] = [TEMPORAL, TEMPORAL_UI, TEMPORAL_HTTP, ACCOUNT_API, TRANSFER_WEB];
 
-/// A lab that runs, or ran until its supervisor was killed.
+/// The state of a lab that runs, or ran until its supervisor was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The process that supervises.
+    /// The supervisor's process.
     pub supervisor: Identity,
-    /// Where it takes requests, on loopback.
+    /// The supervisor's port for requests, on loopback.
     pub control_port: u16,
-    /// What a request must bring.
+    /// The token that a request must contain.
     pub token: String,
-    /// Whether everything was ready once.
+    /// Whether all services have been ready.
     pub ready: bool,
     /// The ports of its services.
     pub ports: Ports,
-    /// The Temporal Service that it uses in place of a server of its own.
+    /// The remote Temporal Service that it uses instead of its own server.
     pub remote_service: Option<RemoteService>,
-    /// What it has started, by name, and maybe a `build`: each leads a process group of its own.
+    /// Its processes by name, and possibly a `build`; each leads its own process group.
     pub services: Vec<(String, Identity)>,
 }
 
-/// A Temporal Service that a lab uses in place of a server of its own, and what is the lab's there.
+/// A remote Temporal Service that a lab uses instead of its own server, with the lab's namespace and learner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteService {
-    /// The profile of `temporal.toml` that it was asked for by; `None` where it was by an address.
+    /// The profile in `temporal.toml`; `None` if it was selected by address.
     pub profile: Option<String>,
-    /// `host:port`; empty until the profile was read.
+    /// `host:port`; empty until the profile has been read.
     pub address: String,
-    /// The namespace; empty until the profile was read.
+    /// The namespace; empty until the profile has been read.
     pub namespace: String,
     /// Whose lab this is, where several share the namespace.
     pub learner: Option<String>,
-    /// The service's Temporal UI, as a URL without a path; empty where nobody knows of one.
+    /// The URL of the service's Temporal UI, without a path; empty if unknown.
     pub ui: String,
 }
 
-/// A process that can be told from a later one with the same id: by when it started.
+/// The identity of a process: its id and its start time, which distinguishes it from a later process with the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its process id; of a service also that of its group, which it leads.
+    /// Its process id; for a service also the id of its process group.
     pub pid: u32,
-    /// What the system says of its start, in the system's own words.
+    /// Its start time, in the system's own format.
     pub started: String,
 }
 
-/// The ports of a lab, by their names.
+/// The ports of a lab, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports(pub BTreeMap<String, u16>);
 
 impl State {
-    /// What stands in the file of this lab's folder, if there is one that can be read. Check it against living processes
-    /// before believing it.
+    /// Reads the file of a lab's folder, if there is a valid one. Check it against running processes before relying on it.
     pub fn read(lab: &Path) -> Option<State> {
         State::parse(&fs::read_to_string(lab.join(FILE)).ok()?)
     }
 
-    /// What the text of [`FILE`] says.
+    /// Parses the text of [`FILE`].
     pub fn parse(text: &str) -> Option<State> {
         let value: Value = serde_json::from_str(text).ok()?;
         let service = |entry: &Value| Some((entry["name"].as_str()?.to_owned(), Identity::from_json(entry)?));
@@ -98,7 +97,7 @@ impl State {
         })
     }
 
-    /// As it stands in the file.
+    /// The JSON for the file.
     pub fn to_json(&self) -> Value {
         let service = |(name, identity): &(String, Identity)| {
             let mut entry = identity.to_json();
@@ -118,7 +117,7 @@ impl State {
 }
 
 impl State {
-    /// Where to ask the parts of the lab.
+    /// The endpoints of the lab.
     pub fn endpoints(&self) -> Endpoints {
         endpoints(&self.ports, self.remote_service.as_ref())
     }
@@ -129,8 +128,8 @@ impl State {
     }
 }
 
-/// Where to ask the parts of a lab on these ports. A remote service is asked through the gateway, which has the ports that a
-/// server of the lab's own would have.
+/// The endpoints of a lab on these ports. A remote service is reached through the gateway, which has the ports of the lab's own
+/// server.
 pub fn endpoints(ports: &Ports, remote_service: Option<&RemoteService>) -> Endpoints {
     let own = Endpoints::own(&ports.url(TEMPORAL_HTTP), &ports.url(TEMPORAL_UI), &ports.url(ACCOUNT_API));
     match remote_service {
@@ -145,7 +144,7 @@ pub fn endpoints(ports: &Ports, remote_service: Option<&RemoteService>) -> Endpo
 }
 
 impl RemoteService {
-    /// As it stands in a file. There is no secret in it.
+    /// The JSON for a file. It contains no secrets.
     pub fn to_json(&self) -> Value {
         json!({
             "profile": self.profile,
@@ -156,7 +155,7 @@ impl RemoteService {
         })
     }
 
-    /// What [`to_json`](RemoteService::to_json) wrote.
+    /// Reads the JSON of [`to_json`](RemoteService::to_json).
     pub fn from_json(value: &Value) -> Option<RemoteService> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(RemoteService {
@@ -170,13 +169,13 @@ impl RemoteService {
 }
 
 impl Identity {
-    /// As it stands in a file.
+    /// The JSON for a file.
     pub fn to_json(&self) -> Value {
         json!({ "pid": self.pid, "pgid": self.pid, "started": self.started })
     }
 
-    /// What [`to_json`](Identity::to_json) wrote. Never one whose signals would go to others: 0 is this process's own
-    /// group, 1 is init, and what is larger than a process id can be would be cut to one.
+    /// Reads the JSON of [`to_json`](Identity::to_json). Rejects ids whose signals would reach other processes: 0 is this process's own
+    /// group, 1 is init, and larger numbers than a process id would be truncated.
     pub fn from_json(value: &Value) -> Option<Identity> {
         let pid = u32::try_from(value["pid"].as_u64()?)
             .ok()
@@ -186,32 +185,32 @@ impl Identity {
 }
 
 impl Ports {
-    /// What the text of [`PORTS_FILE`] says; none where it cannot be read.
+    /// Parses the text of [`PORTS_FILE`]; no ports if it is invalid.
     pub fn parse(text: &str) -> Ports {
         Ports::from_json(&serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// The port of that name; zero, which nothing listens on, when there is none.
+    /// A port by name; zero, which nothing listens on, if there is none.
     pub fn get(&self, name: &str) -> u16 {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// `host:port` of the port of that name.
+    /// `host:port` of a port.
     pub fn address(&self, name: &str) -> String {
         format!("127.0.0.1:{}", self.get(name))
     }
 
-    /// The URL of the port of that name.
+    /// The URL of a port.
     pub fn url(&self, name: &str) -> String {
         format!("http://127.0.0.1:{}", self.get(name))
     }
 
-    /// As they stand in a file.
+    /// The JSON for a file.
     pub fn to_json(&self) -> Value {
         json!(self.0)
     }
 
-    /// What [`to_json`](Ports::to_json) wrote; unknown and impossible ones are left out.
+    /// Reads the JSON of [`to_json`](Ports::to_json); unknown and invalid ports are left out.
     pub fn from_json(value: &Value) -> Ports {
         let port = |name: &str| Some((name.to_owned(), u16::try_from(value[name].as_u64()?).ok()?));
         Ports(PORTS.into_iter().filter_map(port).collect())
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_in_a_file_lets_a_signal_go_to_others() {
+    fn no_id_in_a_file_can_direct_a_signal_at_other_processes() {
         // Neither everybody (-1 after a wrap), nor this group (0), nor init.
         for pid in [0, 1, -1, i64::from(i32::MAX) + 1, i64::MAX] {
             assert_eq!(Identity::from_json(&json!({ "pid": pid, "started": "x" })), None);
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_none_is_left_out() {
+    fn an_invalid_port_is_left_out() {
         let ports =
             Ports::parse(r#"{"temporal": 7233, "account-api": 65536, "transfer-web": -1, "other": 1}"#);
         assert_eq!(ports.to_json(), json!({ "temporal": 7233 }));

@@ -1,4 +1,4 @@
-//! Requests to the supervisor of a running lab: one line of JSON each way, over loopback.
+//! A client of a running lab's supervisor: one line of JSON each way, over loopback.
 
 use std::{
     fs,
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 
 use crate::state::FILE;
 
-/// How long an answer may take that is there already.
+/// How long an immediate response may take.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Where a supervisor takes requests.
+/// The supervisor's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supervisor {
     /// Its port on loopback.
     pub port: u16,
-    /// What a request must bring.
+    /// The token that a request must contain.
     pub token: String,
 }
 
 impl Supervisor {
-    /// The supervisor that this folder of a lab names. Whether it lives, an answer tells.
+    /// The supervisor named in a lab's folder. It may no longer be running.
     pub fn of(lab: &Path) -> Option<Supervisor> {
         Supervisor::parse(&fs::read_to_string(lab.join(FILE)).ok()?)
     }
 
-    /// The supervisor that the text of [`FILE`] names.
+    /// The supervisor named in the text of [`FILE`].
     pub fn parse(text: &str) -> Option<Supervisor> {
         let state: Value = serde_json::from_str(text).ok()?;
         Some(Supervisor {
@@ -40,7 +40,7 @@ impl Supervisor {
         })
     }
 
-    /// What runs, and since when.
+    /// The status of the lab.
     ///
     /// # Errors
     /// It does not answer within seconds.
@@ -48,10 +48,10 @@ impl Supervisor {
         self.exchange(json!({ "request": "status" }), Some(SOON))
     }
 
-    /// Asks and waits for the answer, for so long, or however long it takes.
+    /// Sends a request and waits for the response, up to a timeout if there is one.
     ///
     /// # Errors
-    /// There is no answer, or it is one: in the supervisor's own words then.
+    /// There is no response, or the supervisor returned an error.
     pub fn exchange(&self, mut message: Value, timeout: Option<Duration>) -> Result<Value> {
         message["token"] = json!(self.token);
         let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
@@ -60,7 +60,7 @@ impl Supervisor {
         stream.set_read_timeout(timeout).context(silent)?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).context(silent)?;
-        let answer: Value = serde_json::from_str(&line).context("the lab ended while it was asked")?;
+        let answer: Value = serde_json::from_str(&line).context("the lab stopped during the request")?;
         match answer["error"].as_str() {
             Some(error) => Err(anyhow!("{error}")),
             None => Ok(answer),
@@ -73,22 +73,22 @@ pub fn is_deployed(status: &Value) -> bool {
     BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true
 }
 
-/// The state of the last build.
+/// The state of the build of the last saved version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildState {
-    /// It succeeded.
+    /// The last saved version has been built.
     Ok,
-    /// A build is in progress.
+    /// A build is running.
     Building,
-    /// It failed.
+    /// The last saved version does not compile.
     Failed,
 }
 
 impl BuildState {
-    /// All of them.
+    /// All states.
     const ALL: [BuildState; 3] = [BuildState::Ok, BuildState::Building, BuildState::Failed];
 
-    /// What a [status](Supervisor::status) or a learner's report says of the build; nothing of a lab that is down.
+    /// The build state in a [status](Supervisor::status) or a learner's report; none for a stopped lab.
     pub fn of(status: &Value) -> Option<BuildState> {
         let name = status["build"].as_str()?;
         BuildState::ALL.into_iter().find(|state| state.name() == name)
@@ -104,7 +104,7 @@ impl BuildState {
     }
 }
 
-/// The services of a [status](Supervisor::status), for the goals.
+/// The services in a [status](Supervisor::status), for the goals.
 pub fn services(status: &Value) -> Vec<lab::Service> {
     let services = status["services"].as_array().into_iter().flatten();
     let service = |service: &Value| {

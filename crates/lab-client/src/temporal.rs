@@ -1,7 +1,6 @@
-//! Questions to a lab's Temporal server, and what it is asked to do.
+//! A client of a lab's Temporal server.
 //!
-//! Over the server's own HTTP API, whose JSON is that of the CLI: an answer takes a few milliseconds, where
-//! each call of the CLI takes 60.
+//! It uses the server's HTTP API, whose JSON is the same as the CLI's: a request takes a few milliseconds, a call of the CLI 60.
 
 use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
@@ -12,17 +11,17 @@ use crate::{
     time,
 };
 
-/// How long a Workflow Task of a transfer may take before the server gives it to another worker: short, so that a learner's
-/// fix shows soon. The dev server of a lab has it as its default and another service does not, so each transfer carries it.
+/// The Workflow Task Timeout of a transfer: short, so that a learner's fix takes effect soon. It is the default of the lab's dev
+/// server, but not of other services, so each transfer sets it.
 pub const WORKFLOW_TASK_TIMEOUT: &str = "2s";
 
-/// So many a page of a list has; the server gives no more.
+/// The size of a page of a list, the server's maximum.
 const PAGE: usize = 1000;
 
-/// Where the server's HTTP API pauses an Activity: since version 1.30 of the server, and before. In this order, since by the
-/// second path a newer server starts an Activity of its own.
+/// The paths to pause an Activity: since version 1.30 of the server, and before. In this order, because on a newer server the second
+/// path starts a standalone Activity.
 const ACTIVITIES: [&str; 2] = ["activities-deprecated", "activities"];
-/// By which statuses the server says that it has no such path. The first one it also says of an Activity that has ended.
+/// The statuses for an unknown path. The server also returns the first one for a closed Activity.
 const NO_PATH: [u16; 3] = [404, 405, 501];
 
 /// The lab's server.
@@ -43,21 +42,21 @@ pub struct Run {
     pub run_id: String,
 }
 
-/// A run as a list of runs has it.
+/// A run in a list of runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
-    /// Which.
+    /// The run.
     pub run: Run,
-    /// Its [status](status_name) when the list was made, which lags behind by a fraction of a second.
+    /// Its [status](status_name) in the list, which lags behind by a fraction of a second.
     pub status: String,
     /// When it was started, in seconds since 1970.
     pub start: f64,
-    /// When it ended, if it has.
+    /// When it closed, if it has.
     pub close: Option<f64>,
 }
 
 impl Server {
-    /// The server that answers there.
+    /// The server at these endpoints.
     pub fn new(endpoints: &Endpoints) -> Server {
         Server {
             http: endpoints.temporal_http.clone(),
@@ -67,18 +66,18 @@ impl Server {
         }
     }
 
-    /// The transfers that have not ended.
+    /// The transfers in progress.
     pub fn running(&self) -> Result<Vec<Run>> {
         let query = format!("{} AND ExecutionStatus=\"Running\"", transfers());
         self.list(&query, usize::MAX)
     }
 
-    /// The runs that match, at most so many: those that run first, then those that ended last.
+    /// The runs that match a query, up to a limit: running ones first, then the last closed ones.
     pub fn list(&self, query: &str, most: usize) -> Result<Vec<Run>> {
         Ok(self.listed(query, most)?.into_iter().map(|listed| listed.run).collect())
     }
 
-    /// The same, with what a list tells of each.
+    /// The same, with their data from the list.
     pub fn listed(&self, query: &str, most: usize) -> Result<Vec<Listed>> {
         let first = self.api(&format!("workflows?pageSize={}&query={}", PAGE.min(most), encode(query)));
         let (mut runs, mut page) = (Vec::new(), first.clone());
@@ -97,13 +96,13 @@ impl Server {
         }
     }
 
-    /// How many runs match, in all and by status, as the server puts it: another answer means that something has changed.
+    /// The number of matching runs, in total and by status, in the server's format: a different response means a change.
     pub fn counts(&self, query: &str) -> Result<Value> {
         let query = format!("{query} GROUP BY ExecutionStatus");
         get_json(&self.api(&format!("workflow-count?query={}", encode(&query))))
     }
 
-    /// Everything that the server knows of a run's present; nothing of one that was deleted.
+    /// The description of a run; none if it was deleted.
     pub fn describe_if_there(&self, run: &Run) -> Result<Option<Value>> {
         match self.describe(run) {
             Err(error) if status_of(&error) == 404 => Ok(None),
@@ -111,24 +110,24 @@ impl Server {
         }
     }
 
-    /// Everything that the server knows of a run's present.
+    /// The description of a run.
     pub fn describe(&self, run: &Run) -> Result<Value> {
         let id = encode(&run.workflow_id);
         get_json(&self.api(&format!("workflows/{id}?execution.runId={}", encode(&run.run_id))))
     }
 
-    /// The last events of a run's history, the newest first.
+    /// The last events of a run's history, newest first.
     pub fn last_events(&self, run: &Run) -> Result<Vec<Value>> {
         let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
         let path = format!("workflows/{id}/history-reverse?execution.runId={run_id}&maximumPageSize=20");
         let mut history = get_json(&self.api(&path))?;
         match history["history"]["events"].take() {
             Value::Array(events) => Ok(events),
-            _ => bail!("the server sent no history of {}", run.workflow_id),
+            _ => bail!("the server sent no Event History of {}", run.workflow_id),
         }
     }
 
-    /// A run's whole Event History, as `{"events": […]}`, with payloads of JSON in short: `[{"balance": 1000}]`.
+    /// A run's whole Event History as `{"events": […]}`, with JSON payloads as values: `[{"balance": 1000}]`.
     pub fn history(&self, run: &Run) -> Result<Value> {
         let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
         let path = format!("workflows/{id}/history?execution.runId={run_id}&maximumPageSize={PAGE}");
@@ -142,13 +141,13 @@ impl Server {
             }
             match answer["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
                 Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
-                None if events.is_empty() => bail!("the server sent no history of {}", run.workflow_id),
+                None if events.is_empty() => bail!("the server sent no Event History of {}", run.workflow_id),
                 None => return Ok(json!({ "events": events })),
             }
         }
     }
 
-    /// The page of a run in the Temporal UI; empty where nobody knows of one.
+    /// The URL of a run in the Temporal UI; empty if the UI is unknown.
     pub fn ui_link(&self, run: &Run) -> String {
         if self.ui.is_empty() {
             return String::new();
@@ -157,10 +156,10 @@ impl Server {
         format!("{ui}/namespaces/{namespace}/workflows/{id}/{}/history", run.run_id)
     }
 
-    /// Starts a transfer. A learner's has the learner's name before its id.
+    /// Starts a transfer. A learner's name is prefixed to its id.
     ///
     /// # Errors
-    /// The server refuses, or does not answer: [`Server::why_not_started`] says it in a sentence.
+    /// The server rejects it or does not answer; [`Server::why_not_started`] makes a message of the error.
     pub fn start_transfer(&self, workflow_id: &str, input: &Value) -> Result<Run> {
         let workflow_id = &contract::workflow_id_of(self.learner.as_deref(), workflow_id);
         let order = json!({
@@ -168,23 +167,23 @@ impl Server {
             "taskQueue": { "name": contract::task_queue(self.learner.as_deref()) },
             "workflowTaskTimeout": WORKFLOW_TASK_TIMEOUT,
             "input": [input],
-            // By a name that was used before it is an error, and not a second transfer.
+            // A reused id is an error, not a second transfer.
             "workflowIdReusePolicy": "WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE",
         });
         let answer = post_json(&self.api(&format!("workflows/{}", encode(workflow_id))), &order)?;
-        let run_id = answer["runId"].as_str().context("the server did not say what it started")?;
+        let run_id = answer["runId"].as_str().context("the server's response has no Run Id")?;
         Ok(Run { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
     }
 
-    /// Why [`Server::start_transfer`] did not start this transfer, as a sentence for a person.
+    /// The message for an error of [`Server::start_transfer`].
     pub fn why_not_started(&self, workflow_id: &str, error: &Error) -> String {
         let workflow_id = contract::workflow_id_of(self.learner.as_deref(), workflow_id);
         if error.downcast_ref::<NoAnswer>().is_some_and(|silence| silence.nobody_listens) {
-            return "the Temporal server does not answer, so nothing was started: try again when it does"
+            return "the Temporal server does not answer, so nothing was started; try again once it does"
                 .to_owned();
         }
         if is_silence(error) {
-            // It may have arrived all the same: also where the gateway has waited in vain for a remote service.
+            // The request may have arrived, also if the gateway timed out waiting for a remote service.
             return format!(
                 "the Temporal server does not answer, so it is not known whether a transfer was started; when it is \
                  back, look for {workflow_id} ({error:#})"
@@ -192,7 +191,7 @@ impl Server {
         }
         if workflow_id.contains('/') && status_of(error) == 404 {
             return format!(
-                "the transfer {workflow_id} was not started: the server's HTTP API takes no Workflow Id with a slash"
+                "the transfer {workflow_id} was not started: the server's HTTP API does not support a Workflow Id with a slash"
             );
         }
         let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
@@ -200,20 +199,20 @@ impl Server {
         format!("the transfer {workflow_id} was not started: {why}")
     }
 
-    /// Ends a run where it stands. Returns whether it was under way.
+    /// Terminates a run. Returns whether it was running.
     pub fn terminate(&self, run: &Run, reason: &str) -> Result<bool> {
         let order = json!({
             "workflowExecution": { "workflowId": run.workflow_id, "runId": run.run_id },
             "reason": reason,
         });
         match post_json(&self.api(&format!("workflows/{}/terminate", encode(&run.workflow_id))), &order) {
-            // It has ended meanwhile. The server's HTTP API also knows no path for a Workflow Id with a slash in it.
+            // It has closed in the meantime. The server's HTTP API also has no path for a Workflow Id with a slash.
             Err(error) if status_of(&error) == 404 && !run.workflow_id.contains('/') => Ok(false),
             answer => answer.map(|_| true),
         }
     }
 
-    /// Returns once the run has ended.
+    /// Waits until the run has closed.
     pub fn wait_closed(&self, run: &Run) -> Result<()> {
         let (id, run_id) = (encode(&run.workflow_id), encode(&run.run_id));
         let filter = "waitNewEvent=true&historyEventFilterType=HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT";
@@ -226,10 +225,10 @@ impl Server {
         }
     }
 
-    /// Has the next attempt of a pending activity made now. Returns whether it is still pending.
+    /// Retries a pending Activity right away. Returns whether it was still pending.
     ///
-    /// By a pause and its end, since a reset of the activity would begin anew with its first attempt, and its history
-    /// would not tell of the others. A pause that is not ended, as this was killed in between, the next retry ends.
+    /// It pauses and unpauses the Activity: a reset would start again with the first attempt and lose the count. If this process is
+    /// killed in between, the next retry unpauses it.
     pub fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<bool> {
         let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
         let order = json!({ "execution": which, "id": activity_id });
@@ -238,18 +237,17 @@ impl Server {
             match ask("pause").and_then(|_| ask("unpause")) {
                 Err(error) if NO_PATH.contains(&status_of(&error)) => {
                     if self.can_pause_by(activities)? {
-                        // Its attempt has succeeded, or its transfer has ended, meanwhile.
+                        // The attempt has succeeded or the transfer has closed in the meantime.
                         return Ok(false);
                     }
                 }
                 answer => return answer.map(|_| true),
             }
         }
-        bail!("this Temporal server has no path to pause an Activity by")
+        bail!("this Temporal server's HTTP API cannot pause an Activity")
     }
 
-    /// Whether the server has these paths to pause an Activity by: then it finds more wrong with an empty request than that
-    /// the path is not there.
+    /// Whether the server has these paths to pause an Activity: then an empty request gets another error than an unknown path.
     fn can_pause_by(&self, activities: &str) -> Result<bool> {
         match post_json(&self.api(&format!("{activities}/pause")), &json!({})) {
             Err(error) if is_silence(&error) => Err(error),
@@ -264,7 +262,7 @@ impl Server {
 }
 
 impl Run {
-    /// The run that this part of the server's JSON names.
+    /// The run in this part of the server's JSON.
     pub fn from_json(value: &Value) -> Option<Run> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(Run { workflow_id: text("workflowId")?, run_id: text("runId")? })
@@ -272,7 +270,7 @@ impl Run {
 }
 
 impl Listed {
-    /// The run that this part of the server's JSON tells of.
+    /// The listed run in this part of the server's JSON.
     pub fn from_json(value: &Value) -> Option<Listed> {
         let time = |name: &str| value[name].as_str().and_then(time::parse_rfc3339);
         Some(Listed {
@@ -284,14 +282,14 @@ impl Listed {
     }
 }
 
-/// The query that every run of every transfer matches.
+/// The query for all runs of all transfers.
 pub fn transfers() -> String {
     format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE)
 }
 
-/// How many run, by [`Server::counts`].
+/// The number of running ones, from [`Server::counts`].
 pub fn running_of(counts: &Value) -> u64 {
-    // The server puts a status here as it keeps it: JSON, in Base64.
+    // The server encodes a status here as a payload: JSON in Base64.
     let is_running = |group: &&Value| {
         let status = &group["groupValues"][0];
         status["data"] == "IlJ1bm5pbmci" || *status == "Running"
@@ -300,13 +298,13 @@ pub fn running_of(counts: &Value) -> u64 {
     groups.filter_map(|group| group["count"].as_str()?.parse::<u64>().ok()).sum()
 }
 
-/// A run's status in one word, such as `RUNNING`.
+/// A run's status without its prefix, such as `RUNNING`.
 pub fn status_name(value: &Value) -> &str {
     let name = value.as_str().unwrap_or_default();
     name.strip_prefix("WORKFLOW_EXECUTION_STATUS_").unwrap_or(name)
 }
 
-/// The HTTP status of a refusal; zero for any other error.
+/// The HTTP status of an error response; zero for any other error.
 pub fn status_of(error: &Error) -> u16 {
     error.downcast_ref::<Refused>().map_or(0, |refused| refused.status)
 }
@@ -317,7 +315,7 @@ mod tests {
     use crate::stuck::tests::server;
 
     #[test]
-    fn those_that_run_are_counted_as_the_server_puts_it() {
+    fn running_transfers_are_counted_from_the_servers_format() {
         let running = json!({ "metadata": { "type": "S2V5d29yZA==" }, "data": "IlJ1bm5pbmci" });
         let counts = json!({ "count": "7", "groups": [
             { "groupValues": ["Completed"], "count": "5" }, { "groupValues": [running], "count": "2" },
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_is_retried_by_the_path_that_the_server_has() {
+    fn an_activity_is_retried_by_the_path_that_the_server_supports() {
         let run = Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() };
         let retried = |answers: &'static [(&str, &str, &str)]| {
             server(answers).retry_activity(&run, "withdraw").map_err(|error| error.to_string())
@@ -340,11 +338,11 @@ mod tests {
         let error = retried(&[("/activities", "400", r#"{"message":"no"}"#)]).expect_err("it is refused");
         assert!(error.ends_with("answered 400: no"), "{error}");
         let error = retried(&[("/activities", "404", "{}")]).expect_err("there is no path");
-        assert_eq!(error, "this Temporal server has no path to pause an Activity by");
+        assert_eq!(error, "this Temporal server's HTTP API cannot pause an Activity");
     }
 
     #[test]
-    fn what_keeps_a_transfer_from_being_started_is_said() {
+    fn the_error_of_a_transfer_that_was_not_started_is_explained() {
         let start = |id: &str, answers: &'static [(&str, &str, &str)]| {
             let server = server(answers);
             let error = server.start_transfer(id, &json!({})).expect_err("it is not started");
@@ -358,12 +356,13 @@ mod tests {
             "the transfer mine was not started: Workflow execution is already running."
         );
         assert!(
-            start("a/b", &[("workflows/a%2Fb", "404", "{}")]).ends_with("takes no Workflow Id with a slash")
+            start("a/b", &[("workflows/a%2Fb", "404", "{}")])
+                .ends_with("does not support a Workflow Id with a slash")
         );
         let nobody = Endpoints::own("http://127.0.0.1:1", "", "");
         let error = Server::new(&nobody).start_transfer("mine", &json!({})).expect_err("nobody listens");
         let sentence = Server::new(&nobody).why_not_started("mine", &error);
-        assert!(sentence.contains("so nothing was started: try again"), "{sentence}");
+        assert!(sentence.contains("so nothing was started; try again"), "{sentence}");
     }
 
     #[test]
@@ -392,6 +391,6 @@ mod tests {
         };
         assert_eq!(ids(server.history(&run("a/b")).expect("a history")), "123");
         let error = server.history(&run("none")).expect_err("no events");
-        assert_eq!(error.to_string(), "the server sent no history of none");
+        assert_eq!(error.to_string(), "the server sent no Event History of none");
     }
 }

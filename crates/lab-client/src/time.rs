@@ -1,4 +1,4 @@
-//! Points in time as the lab writes them: UTC, RFC 3339.
+//! Times in the lab's format: UTC, RFC 3339.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,17 +22,17 @@ pub fn rfc3339(unix: u64) -> String {
     humantime::format_rfc3339_seconds(moment(Duration::from_secs(unix))).to_string()
 }
 
-/// The moment so long after 1970; the last one of the year 9999 for all after it, which have no text in RFC 3339.
+/// The time this long after 1970, limited to the year 9999, the last one of RFC 3339.
 fn moment(since_1970: Duration) -> SystemTime {
     UNIX_EPOCH + since_1970.min(Duration::from_secs(253_402_300_799))
 }
 
-/// The same without punctuation, for names of folders.
+/// The same without punctuation, for folder names.
 pub fn compact(unix: u64) -> String {
     rfc3339(unix).replace(['-', ':'], "")
 }
 
-/// Such a name as the time it stands for: `20261122T120501Z` as `2026-11-22T12:05:01Z`.
+/// The time of such a name: `20261122T120501Z` is `2026-11-22T12:05:01Z`.
 pub fn from_compact(name: &str) -> Option<String> {
     let parts = [0..4, 4..6, 6..8, 8..9, 9..11, 11..13, 13..15, 15..16].map(|range| name.get(range));
     let [year, month, day, "T", hour, minute, second, "Z"] = parts.map(Option::unwrap_or_default) else {
@@ -42,12 +42,12 @@ pub fn from_compact(name: &str) -> Option<String> {
     (name.len() == 16 && parse_rfc3339(&time).is_some()).then_some(time)
 }
 
-/// Reads what the server writes, such as `2026-11-22T12:04:49.625148527Z`, in seconds since 1970. The zero time of Go, which
-/// stands for no time at all, is before 1970, and so none.
+/// Parses the server's times, such as `2026-11-22T12:04:49.625148527Z`, to seconds since 1970. Go's zero time, which means no time,
+/// is before 1970, and so none.
 pub fn parse_rfc3339(text: &str) -> Option<f64> {
     let moment = humantime::parse_rfc3339(text).ok().filter(|_| text.ends_with('Z'))?;
     let since_1970 = moment.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
-    // humantime takes a leap second for the one before it.
+    // humantime treats a leap second as the previous second.
     let leap = if text.get(17..19) == Some("60") { 1.0 } else { 0.0 };
     Some(since_1970 + leap)
 }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_or_a_clock_beyond_what_there_is_names_no_time_and_does_not_panic() {
+    fn an_invalid_date_or_time_is_no_time_and_does_not_panic() {
         for text in [
             "2026-03-00T00:00:00Z",
             "2026-03-32T00:00:00Z",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn other_text_is_no_time() {
         for text in ["", "soon", "0001-01-01T00:00:00Z", "2026-13-01T00:00:00Z"] {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! What goes wrong, as an HTTP status and JSON.
+//! Errors as an HTTP status and JSON.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// An error as it is answered: with its status, and as `{"error": "the sentence"}`.
+/// An error response: its status, and `{"error": "the sentence"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The status of the answer.
+    /// The status.
     pub status: StatusCode,
-    /// What is wrong, and where it helps what to do about it.
+    /// The message: what is wrong, and what to do if that helps.
     pub error: String,
 }
 
 impl Failure {
-    /// An error with this status and this sentence.
+    /// An error with this status and message.
     pub fn new(status: StatusCode, error: impl Into<String>) -> Failure {
         Failure { status, error: error.into() }
     }
 
-    /// A 400: the request is not of the form it must have.
+    /// A 400: the request is invalid.
     pub fn bad_request(error: impl Into<String>) -> Failure {
         Failure::new(StatusCode::BAD_REQUEST, error)
     }

@@ -1,10 +1,10 @@
-//! How many files a program may have open: each connection is one.
+//! The limit of open files, of which each connection is one.
 
-/// So many are enough for all connections, and for what their requests ask of others.
+/// Enough for all connections, and for the requests that they cause.
 const ENOUGH: u64 = 4096;
 
-/// Has the system allow this program enough open files for [`CONNECTIONS`](crate::CONNECTIONS). Where it does not,
-/// [`serve`](crate::serve) makes do with fewer connections. Systems allow 1024, or even 256, unless they are asked.
+/// Raises the limit of open files so that [`CONNECTIONS`](crate::CONNECTIONS) fit. If the system does not allow it,
+/// [`serve`](crate::serve) accepts fewer connections. The default limit is 1024 or even 256.
 #[cfg(unix)]
 pub fn allow_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,7 +15,7 @@ pub fn allow_files() {
     }
 }
 
-/// How many files this program may have open.
+/// The limit of open files.
 #[cfg(unix)]
 pub(crate) fn allowed_files() -> u64 {
     use nix::sys::resource::{Resource, getrlimit};
@@ -23,11 +23,11 @@ pub(crate) fn allowed_files() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(ENOUGH, |(soft, _)| soft)
 }
 
-/// Has the system allow this program enough open files. There is no such limit here.
+/// Does nothing: this system has no such limit.
 #[cfg(not(unix))]
 pub fn allow_files() {}
 
-/// How many files this program may have open.
+/// The limit of open files.
 #[cfg(not(unix))]
 pub(crate) fn allowed_files() -> u64 {
     ENOUGH

@@ -1,4 +1,4 @@
-//! A request's body of JSON.
+//! JSON bodies of requests.
 
 use std::time::Duration;
 
@@ -10,20 +10,19 @@ use serde::Deserialize;
 
 use crate::Failure;
 
-/// How large a body may be.
+/// The largest body.
 const BODY_LIMIT: usize = 16 * 1024;
 
-/// How much of a body beyond the limit is read and dropped: a client that is cut off in the middle
-/// of sending may never see the answer.
+/// How much of a body beyond the limit is read and dropped: a client that is disconnected while sending may not see the response.
 const DRAIN_LIMIT: usize = 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body of at most 16 KiB, whatever its content type: `curl -d` calls everything a form.
+/// A body of at most 16 KiB, of any content type: `curl -d` sends everything as a form.
 ///
-/// As an extractor it fails with a 413 where the body is larger, a 408 where it takes longer than ten
-/// seconds, and a 400 where it breaks off.
+/// As an extractor it fails with a 413 if the body is larger, a 408 if it takes longer than ten seconds, and a 400 if it is
+/// incomplete.
 #[derive(Debug)]
 pub struct JsonText(Bytes);
 
@@ -40,14 +39,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
-/// All of a body, up to its limit.
+/// Reads a body up to the limit.
 async fn read(mut body: Body) -> Result<Bytes, Failure> {
     let mut text = Vec::new();
     let mut length = 0;
     while length <= DRAIN_LIMIT
         && let Some(frame) = body.frame().await
     {
-        let frame = frame.map_err(|error| Failure::bad_request(format!("the body breaks off: {error}")))?;
+        let frame =
+            frame.map_err(|error| Failure::bad_request(format!("the body is incomplete: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length <= BODY_LIMIT {
@@ -62,16 +62,16 @@ async fn read(mut body: Body) -> Result<Bytes, Failure> {
 }
 
 impl JsonText {
-    /// The JSON object. Fields that nobody asked for are ignored.
+    /// Parses the JSON object. Unknown fields are ignored.
     ///
     /// # Errors
-    /// A 400: the body is no JSON object, or not one of this form.
+    /// A 400: the body is not a JSON object, or does not have these fields.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        // Serde would take an array for the fields in their order.
+        // Serde would accept an array with the fields in order.
         if !self.0.trim_ascii_start().starts_with(b"{") {
             return Err(Failure::bad_request("the body must be a JSON object"));
         }
         serde_json::from_slice(&self.0)
-            .map_err(|error| Failure::bad_request(format!("the body is not as it must be: {error}")))
+            .map_err(|error| Failure::bad_request(format!("the body is invalid: {error}")))
     }
 }

@@ -1,5 +1,4 @@
-//! What a web service of the lab needs to run on loopback: the port and its connections, the checks
-//! that keep web pages of elsewhere out, and bodies of JSON.
+//! Runs a web service of the lab on loopback: its port and connections, the checks that reject other origins, and JSON bodies.
 //!
 //! ```no_run
 //! use axum::{Router, middleware, routing::get};
@@ -17,8 +16,7 @@
 //! # }
 //! ```
 //!
-//! **Architecture invariant:** this crate knows nothing of what the services are for, and of no other
-//! crate of the lab.
+//! **Architecture invariant:** this crate is independent of what the services do.
 
 mod failure;
 mod files;

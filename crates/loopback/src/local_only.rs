@@ -1,8 +1,7 @@
-//! Keeps web pages of elsewhere from using a service of this machine.
+//! Rejects requests that web pages of other machines make a browser send to this machine.
 //!
-//! A browser sends requests to `127.0.0.1` for any page. What a foreign page sends carries its
-//! `Origin`, or at least `Sec-Fetch-Site`; and a page whose name was made to point at this machine
-//! carries that name as its `Host`.
+//! A browser sends requests to `127.0.0.1` for any page. A request from a foreign page has its `Origin`, or at least
+//! `Sec-Fetch-Site`; one from a page whose name was made to point at this machine has that name as its `Host`.
 
 use std::net::IpAddr;
 
@@ -14,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::Failure;
 
-/// A middleware that refuses, with a 421, what was sent to a name that is not this machine's own.
+/// A middleware that rejects, with a 421, requests whose Host is not this machine.
 pub async fn local_host(request: Request, next: Next) -> Response {
     let local = |host: &HeaderValue| {
         let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
@@ -26,13 +25,13 @@ pub async fn local_host(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::MISDIRECTED_REQUEST,
-        "this service answers only to localhost and 127.0.0.1, not to the name in the Host header",
+        "this service accepts only localhost and 127.0.0.1 in the Host header",
     )
     .into_response()
 }
 
-/// A middleware that refuses, with a 403, what a page of another machine sends. Every page of this
-/// machine may ask, whatever its port.
+/// A middleware that rejects, with a 403, requests from pages of other machines. Pages of this machine may send requests,
+/// whatever their port.
 pub async fn local_origin(request: Request, next: Next) -> Response {
     let local = |origin: &HeaderValue| {
         let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
@@ -43,16 +42,16 @@ pub async fn local_origin(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::FORBIDDEN,
-        "the Origin header names a web page of another site, and only pages of this machine may \
-         ask this service",
+        "the Origin header names a web page of another site; only pages of this machine may use \
+         this service",
     )
     .into_response()
 }
 
-/// A middleware that refuses, with a 403, what any page but the service's own sends. Other pages may
-/// link to it, and programs that are no browsers may ask.
+/// A middleware that rejects, with a 403, requests from any page other than the service's own. Other pages may link to it, and
+/// programs other than browsers may send requests.
 ///
-/// It believes the `Host` header; [`local_host`] is to look at that first.
+/// It trusts the `Host` header, so [`local_host`] must check that first.
 pub async fn same_origin(request: Request, next: Next) -> Response {
     let of_this_page =
         has_own_origin(request.headers()) && (!is_from_elsewhere(request.headers()) || is_link(&request));
@@ -61,14 +60,13 @@ pub async fn same_origin(request: Request, next: Next) -> Response {
     }
     Failure::new(
         StatusCode::FORBIDDEN,
-        "another web page sent this, and only this service's own page may ask it: open that in a \
-         browser tab of its own",
+        "rejected: the request comes from another web page; open this service's own page in a \
+         separate browser tab",
     )
     .into_response()
 }
 
-/// Whether the request's origin, if it names one, is where it was sent to. These services speak plain
-/// HTTP, so an origin of `https` is another.
+/// Whether the request's origin, if any, is its target. These services use plain HTTP, so an `https` origin is a different one.
 fn has_own_origin(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
     let own = |origin: &HeaderValue| {
@@ -78,14 +76,13 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
     headers.get_all(header::ORIGIN).iter().all(own)
 }
 
-/// Whether a browser says that a page of another origin made it send this. It says so also where it
-/// sends no `Origin`, as for an image. `same-site` is another port of this machine.
+/// Whether a browser marks the request as one from another origin, which it also does without an `Origin`, for example for an image.
+/// `same-site` is another port of this machine.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get_all("sec-fetch-site").iter().any(|site| site == "cross-site" || site == "same-site")
 }
 
-/// Whether a browser opens what it asks for as a page of its own, and not in a frame: so nothing of it
-/// is for the page that links to it.
+/// Whether a browser opens the response as a top-level page, not in a frame, so that the linking page cannot read it.
 fn is_link(request: &Request) -> bool {
     let headers = request.headers();
     request.method() == Method::GET

@@ -1,4 +1,4 @@
-//! The start and the end of a service's program. Its flags are `--host`, `--port` and `--ready-file`.
+//! Starting and stopping a service's program. Its flags are `--host`, `--port` and `--ready-file`.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::CONNECTIONS;
 
-/// Runs a service to its end: exit code 0, or 1 with the error and its causes on standard error. What it has asked on other threads,
-/// such as for a stage to be entered, is not waited for.
+/// Runs a service until it ends: exit code 0, or 1 with the error and its causes on standard error. It does not wait for blocking
+/// requests on other threads, such as entering a stage.
 pub fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
         let outcome = runtime.block_on(service);
@@ -22,30 +22,30 @@ pub fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be there to read it.
+            // The reader of stderr may be gone.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Takes the port `--port` of the address `--host`; port 0 takes a free one. `service` is what the
-/// program is, such as "bank": most likely it is another one that has the port.
+/// Listens on `--port` at the address `--host`; port 0 picks a free one. `service` names the program for errors, such as "bank": most
+/// likely another one has the port.
 ///
 /// # Errors
-/// The port is in use, or cannot be listened on. The sentence says which flag to change.
+/// The port is in use or not allowed. The error says which flag to change.
 pub async fn listen(host: &str, port: u16, service: &str) -> anyhow::Result<TcpListener> {
     bound(host, port).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
             "port {port} of {host} is in use by another program, maybe another {service}: stop that, or \
              choose another port with --port"
         ),
-        _ => anyhow!("cannot listen on port {port} of {host}: {error}: choose others with --host and --port"),
+        _ => anyhow!("cannot listen on port {port} of {host}: {error}; choose others with --host and --port"),
     })
 }
 
-/// As `TcpListener::bind`, but with room for as many who wait to be let in as there are connections: by default there is room for
-/// 128, and of those beyond that each tries again only after seconds.
+/// Like `TcpListener::bind`, but with a backlog as large as the number of connections: the default is 128, and clients beyond that
+/// retry only after seconds.
 async fn bound(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in lookup_host((host, port)).await? {
@@ -60,11 +60,10 @@ async fn bound(host: &str, port: u16) -> io::Result<TcpListener> {
     outcome
 }
 
-/// Warns on standard error if others than this machine can reach the address. `can` is what they can do
-/// there, such as "move the lab's money".
+/// Warns on standard error if other machines can reach the address. `can` says what they can do, such as "move the lab's money".
 pub fn warn_if_reachable(address: SocketAddr, can: &str) {
     if !address.ip().is_loopback() {
-        // Nobody may be there to read it.
+        // The reader of stderr may be gone.
         let _ = writeln!(
             io::stderr(),
             "warning: anyone who can reach {address} can {can}; the default --host is for this machine only"
@@ -72,8 +71,7 @@ pub fn warn_if_reachable(address: SocketAddr, can: &str) {
     }
 }
 
-/// Writes the service's URL to the `--ready-file`, now that it listens: beside it, and then renamed, so
-/// that nobody reads half of it.
+/// Writes the service's URL to the `--ready-file` once it listens. The write is atomic.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -82,11 +80,10 @@ pub fn write_ready_file(file: &Path, url: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the --ready-file {}", file.display()))
 }
 
-/// Is done when the program is asked to end. From this call on a signal does not kill it; so call this
-/// first, and no signal is missed.
+/// Completes when the program gets a signal to end. From this call on a signal does not kill it, so call this first.
 ///
 /// # Errors
-/// The system does not let signals be heard.
+/// The system does not allow handling signals.
 #[cfg(unix)]
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -101,14 +98,14 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Is done when the program is asked to end.
+/// Completes when the program gets a signal to end.
 ///
 /// # Errors
-/// None here; on other systems there may be.
+/// Never on this system.
 #[cfg(not(unix))]
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // An error means that no signal can come.
+        // On an error, no signal can arrive.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

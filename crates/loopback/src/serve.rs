@@ -1,4 +1,4 @@
-//! A web application on a socket.
+//! Serves a web application on a listener.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,26 +15,26 @@ use tokio::task::JoinSet;
 use crate::files::allowed_files;
 use crate::timeout_stream::{Requests, TimeoutStream};
 
-/// How many connections [`serve`] has open at a time, where the system allows for as many.
+/// The number of open connections of [`serve`], if the system allows it.
 pub const CONNECTIONS: usize = 1024;
 
-/// What a service takes from its clients.
+/// The limits for a service's clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at a time. With none, nobody is answered.
+    /// The number of open connections. With zero, no request is served.
     pub connections: usize,
-    /// How long the head of a request may take, from its first byte to its last; and a new connection to send one.
+    /// How long a request's head may take, from its first byte to its last; also how long a new connection may take to send one.
     pub head: Duration,
-    /// How long a client may keep a connection between two requests.
+    /// How long a connection may be idle between two requests.
     pub rest: Duration,
-    /// How long a client may take nothing of an answer that is there for it.
+    /// How long a client may read nothing of a response.
     pub answer: Duration,
 }
 
 impl Default for Limits {
-    /// What [`serve`] has: [`CONNECTIONS`], or half of the files that the program may have open, if that is less, since
-    /// what requests ask for needs files too; ten seconds for a head; a rest of a hundred, since clients commonly keep an
-    /// idle connection for ninety; and thirty to take something of an answer.
+    /// The limits of [`serve`]: [`CONNECTIONS`], or half of the limit of open files if that is less, because requests need files too; ten
+    /// seconds for a head; a hundred seconds idle, because clients commonly keep an idle connection for ninety; and thirty seconds without
+    /// reading a response.
     fn default() -> Limits {
         let files = usize::try_from(allowed_files()).unwrap_or(usize::MAX);
         Limits {
@@ -46,22 +46,20 @@ impl Default for Limits {
     }
 }
 
-/// How long requests under way have to finish when the service shuts down.
+/// How long requests in progress may take to finish at shutdown.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long to wait when no connection can be accepted, as when the process is out of files.
+/// How long to wait after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests until `shutdown` is done; then finishes what is under way, for at most two
-/// seconds, and cuts off the rest. At most [`CONNECTIONS`] are open at a time, and further ones wait; a client
-/// that is slow is let go, as [`Limits`] has it by default.
+/// Serves requests until `shutdown` completes; then finishes requests in progress for at most two seconds, and disconnects the rest.
+/// At most [`CONNECTIONS`] are open at a time, and further ones wait; slow clients are disconnected by the default [`Limits`].
 ///
-/// What would not end by itself in these seconds, such as a stream of events, the service best ends
-/// at the end of `shutdown`:
+/// A response that would not end in time, such as an event stream, should be ended at the end of `shutdown`:
 ///
 /// ```no_run
 /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) -> anyhow::Result<()> {
-/// let streams = tokio::sync::watch::Sender::new("go on");
+/// let streams = tokio::sync::watch::Sender::new("run");
 /// let asked_to_end = loopback::shutdown_signal()?;
 /// let shutdown = async {
 ///     asked_to_end.await;
@@ -75,7 +73,7 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
     serve_within(Limits::default(), listener, app, shutdown).await;
 }
 
-/// As [`serve`], with these limits.
+/// Like [`serve`], with these limits.
 pub async fn serve_within(
     limits: Limits,
     listener: TcpListener,
@@ -83,24 +81,24 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    // Its time begins with the rest before a head, so it is that of the rest; of the head's own, `TimeoutStream` sees to it.
+    // This timer starts with the idle time before a head, so it is set to that; `TimeoutStream` limits the head itself.
     http.timer(TokioTimer::new()).header_read_timeout(limits.rest);
     let graceful = GracefulShutdown::new();
-    // Dropped at the end, it takes with it what did not finish in time.
+    // Dropped at the end, which aborts what did not finish in time.
     let mut connections = JoinSet::new();
 
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            // Each that ends makes room, so this goes on where accepting has to wait.
+            // Keeps removing finished connections while accepting has to wait.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < limits.connections => {
                 let Ok((stream, _)) = accepted else {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
-                // It only costs speed where it fails.
+                // A failure only costs speed.
                 let _ = stream.set_nodelay(true);
                 let requests = Requests::default();
                 let stream = TimeoutStream::new(stream, limits.head, limits.answer, requests.clone());
@@ -121,6 +119,6 @@ pub async fn serve_within(
     }
 
     drop(listener);
-    // What is late is cut off: its client sees a broken connection and asks again.
+    // Late requests are aborted: their clients see a broken connection and retry.
     let _ = tokio::time::timeout(SHUTDOWN_DEADLINE, graceful.shutdown()).await;
 }

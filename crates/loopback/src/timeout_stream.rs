@@ -12,26 +12,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A connection that fails where a client is too slow at sending the head of a request, or at taking an answer.
+/// A connection that fails if the client is too slow to send a request's head or to read a response.
 ///
-/// Hyper has a time for heads too, but that begins with the rest between two requests, for which a client may keep a
-/// connection long; and none for answers.
+/// Hyper's own timeout for heads starts with the idle time between two requests, which may be long, and it has none for responses.
 pub(crate) struct TimeoutStream {
     stream: TcpStream,
     /// How long a head may take.
     head_limit: Duration,
-    /// How long nothing of an answer may be taken.
+    /// How long a client may read nothing of a response.
     answer_limit: Duration,
     requests: Requests,
-    /// How many requests had begun when this was looked at last.
+    /// The number of requests started at the last check.
     seen: usize,
-    /// The deadline of the head that is on its way. A new connection is to send its first one at once.
+    /// The deadline of the current head. A new connection must send its first one at once.
     head: Option<Pin<Box<Sleep>>>,
-    /// The same for an answer.
+    /// The same for a response.
     answer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The requests of a connection whose heads have come.
+/// The requests of a connection whose heads have arrived.
 #[derive(Clone, Default)]
 pub(crate) struct Requests(Arc<Counts>);
 
@@ -41,11 +40,11 @@ struct Counts {
     answered: AtomicUsize,
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request in progress, until this is dropped.
 pub(crate) struct UnderWay(Requests);
 
 impl Requests {
-    /// Notes that a request begins.
+    /// Records the start of a request.
     pub(crate) fn begin(&self) -> UnderWay {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.clone())
@@ -59,7 +58,7 @@ impl Drop for UnderWay {
 }
 
 impl TimeoutStream {
-    /// This connection, with these timeouts for a head and for an answer.
+    /// The connection, with these timeouts for a head and a response.
     pub(crate) fn new(
         stream: TcpStream,
         head_limit: Duration,
@@ -70,7 +69,7 @@ impl TimeoutStream {
         TimeoutStream { stream, head_limit, answer_limit, requests, seen: 0, head, answer: None }
     }
 
-    /// Passes on how far writing is, unless the client takes nothing for too long.
+    /// Returns the outcome of a write, or an error if the client has read nothing for too long.
     fn written<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.answer = None;
@@ -92,7 +91,7 @@ impl AsyncRead for TimeoutStream {
         let this = self.get_mut();
         let begun = this.requests.0.begun.load(Ordering::Relaxed);
         if begun != this.seen {
-            // The head that was on its way has come.
+            // The head has arrived.
             this.seen = begun;
             this.head = None;
         }

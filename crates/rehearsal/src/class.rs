@@ -1,4 +1,4 @@
-//! The whole lab, as many learners, on one Temporal Service: before a class comes, and to measure one.
+//! Many learners who play the whole course on one Temporal Service: to rehearse a class, and to measure one.
 
 use std::{
     path::PathBuf,
@@ -23,52 +23,51 @@ use checkout::project::Project;
 use supervisor::{executables::Executables, gateway::Gateway};
 use terminal::{stderrln, stdoutln};
 
-/// What the name of a rehearsal begins with.
+/// The prefix of a rehearsal's name.
 const NAME: &str = "rehearsal";
-/// How long the board may take to show what was reported last: it is a list, which follows some moments later.
+/// How long the board may take to show the last reports: it is based on a list, which lags behind.
 const SHOWN_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is looked at.
+/// How often the board is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// More learners at a time do not find ports.
+/// The largest number of learners at a time, limited by the ports.
 pub const MOST: u16 = 100;
 
-/// How the lab went for one learner.
+/// The result of one learner.
 #[derive(Default)]
 pub struct Rehearsed {
-    /// Who.
+    /// The learner's name.
     pub learner: String,
     /// How long the lab took to start.
     pub started: Duration,
-    /// Each stage, with how long it took.
+    /// Each stage, and how long it took.
     pub stages: Vec<(&'static str, Duration)>,
-    /// How long it took from each saved fix until all goals were reached.
+    /// The time from each saved fix until all goals were reached.
     pub fixes: Vec<Duration>,
-    /// Where and how it was not as the texts say.
+    /// Where and how the lab differed from the texts.
     pub failure: Option<String>,
 }
 
-/// Looks whether the board shows everybody, and leaves it to the class that comes: also of a rehearsal that was interrupted, nothing
-/// stays on it.
+/// Checks that the board shows every learner, and then removes them, also after an interrupted rehearsal.
 ///
 /// # Errors
-/// The board cannot be looked at or tidied up.
+/// The board cannot be read or cleaned up.
 pub fn leave_board(
     project: &Project,
     service: &RemoteService,
     rehearsal: &Rehearsal,
     all: &mut [Rehearsed],
 ) -> Result<()> {
-    stderrln!("looking at the board of the class, and taking the rehearsal off it");
+    stderrln!("checking the class board, and removing the rehearsal from it");
     let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
     let server = Server::new(&gateway.endpoints());
     let looked = look_at_board(&server, all);
-    // Each of them, whatever became of the others.
+    // Remove each learner, even if removing another failed.
     let left: Vec<Result<()>> =
         (1..=rehearsal.learners).map(|number| class::take_off(&server, &rehearsal.learner(number))).collect();
     looked.and(left.into_iter().collect())
 }
 
-/// Waits until the board shows each learner who has finished; who is not shown so has failed.
+/// Waits until the board shows each learner who has finished; the others count as failed.
 fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
     let begin = Instant::now();
     loop {
@@ -76,7 +75,7 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
         let shown = match finished_on_board(server, all) {
             Ok(shown) => shown,
             Err(error) if is_late => return Err(error),
-            // A busy service answers a moment later.
+            // A busy service needs a moment.
             Err(_) => {
                 thread::sleep(POLL_INTERVAL);
                 continue;
@@ -97,7 +96,7 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
     }
 }
 
-/// Those of them whom the board shows at the last stage with every goal.
+/// The learners whom the board shows at the last stage with every goal.
 pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<String>> {
     let last = STAGES.last().map(|stage| stage.name).unwrap_or_default();
     let rows = class::board(server)?.rows.into_iter().filter(|row| row.has_finished(last));
@@ -105,22 +104,22 @@ pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<Strin
     Ok(rows.map(|row| row.report.learner).filter(is_one).collect())
 }
 
-/// A name for a rehearsal: no earlier one had it, whose transfers would be in the lists.
+/// A unique name, so that an earlier rehearsal's transfers are not in the lists.
 pub fn name() -> String {
     format!("{NAME}-{:04x}", fastrand::u16(..))
 }
 
-/// What is rehearsed.
+/// The plan of a rehearsal.
 pub struct Rehearsal {
-    /// What its learners are called, with a number.
+    /// The prefix of its learners' names.
     pub name: String,
     /// How many learners.
     pub learners: u16,
     /// How many of them at a time.
     pub at_once: u16,
-    /// The words that name the service to `lab start`.
+    /// The flags that select the service for `lab start`.
     pub words: Vec<String>,
-    /// What a lab runs, built.
+    /// The executables of a lab.
     pub executables: Executables,
     /// The Temporal CLI.
     pub temporal_cli: PathBuf,
@@ -132,7 +131,7 @@ impl Rehearsal {
     }
 }
 
-/// Plays the whole lab for each of them, and tells of each that has finished.
+/// Plays the whole course for each learner, and reports each one that finishes.
 pub fn all(
     project: &Project,
     rehearsal: &Rehearsal,
@@ -168,14 +167,14 @@ pub fn all(
         }
     });
     if is_interrupted.into_inner() {
-        bail!("the rehearsal was interrupted; nothing of it is left running");
+        bail!("interrupted; everything it started has ended");
     }
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by(|a, b| a.learner.cmp(&b.learner));
     Ok(all)
 }
 
-/// The whole lab, as one learner; nothing where it was interrupted.
+/// Plays the whole course as one learner; none if interrupted.
 fn rehearse(
     project: &Project,
     rehearsal: &Rehearsal,
@@ -213,14 +212,14 @@ fn rehearse(
     if one.failure.is_some() {
         shadow.stop()?;
         let folder = project.display(&shadow.project.root);
-        stderrln!("the folder of {learner} stays until the next rehearsal: {folder}");
+        stderrln!("the folder of {learner} is kept until the next rehearsal: {folder}");
     } else {
         shadow.remove()?;
     }
     Ok(Some(one))
 }
 
-/// Where and how a lab is not as its text says.
+/// Describes where and how a lab differs from its text.
 fn sentence(stage: &str, failure: &Failure) -> String {
     let line = failure.line.map(|line| format!(":{line}")).unwrap_or_default();
     let typed = failure.typed.as_ref().map(|typed| format!("; typed: {typed}")).unwrap_or_default();
@@ -232,7 +231,7 @@ fn sentence(stage: &str, failure: &Failure) -> String {
 }
 
 impl Rehearsed {
-    /// One line for a person.
+    /// Prints one line for a person.
     pub fn print(&self) {
         let took: Duration = self.stages.iter().map(|(_, took)| *took).sum();
         match &self.failure {
@@ -248,7 +247,7 @@ impl Rehearsed {
         }
     }
 
-    /// The same for a program.
+    /// The result as JSON.
     pub fn to_json(&self) -> Value {
         let stages =
             self.stages.iter().map(|(name, took)| json!({ "name": name, "seconds": took.as_secs_f64() }));
@@ -256,7 +255,7 @@ impl Rehearsed {
             "learner": self.learner,
             "started_after": self.started.as_secs_f64(),
             "stages": stages.collect::<Vec<_>>(),
-            "mended_after": self.fixes.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+            "fixed_after": self.fixes.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             "failure": self.failure,
         })
     }

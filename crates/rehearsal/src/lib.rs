@@ -1,6 +1,6 @@
-//! Plays a lab in a shadow checkout: the texts, a storm of kills, a class of many learners; and measures one in a copy.
+//! Plays the course in a shadow checkout: the texts, chaos runs, and a class of many learners; and measures a lab in a copy.
 //!
-//! **Architecture invariant:** a learner's files and a running lab stay as they are.
+//! **Architecture invariant:** a learner's files and running lab are never changed.
 
 pub mod bench;
 pub mod chaos;

@@ -1,10 +1,10 @@
-//! The numbers of a seed: the same ones on every machine and in every version of this program.
+//! A seeded random number generator that gives the same numbers on every machine and in every version of this program.
 
-/// The SplitMix64 generator, <https://prng.di.unimi.it/splitmix64.c>: a line long, and nothing here is a secret.
+/// The SplitMix64 generator, <https://prng.di.unimi.it/splitmix64.c>: short, and good enough where nothing is secret.
 pub struct Seeded(u64);
 
 impl Seeded {
-    /// The numbers of this seed, from the first.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Seeded {
         Seeded(seed)
     }
@@ -18,13 +18,13 @@ impl Seeded {
         mixed ^ (mixed >> 31)
     }
 
-    /// The next number below that one, which is not zero.
+    /// The next number below this limit, which must not be zero.
     pub fn below(&mut self, end: u64) -> u64 {
-        // Far smaller than 2^64, so that none is noticeably more likely than another.
+        // The limit is far smaller than 2^64, so the bias is negligible.
         self.next() % end
     }
 
-    /// Brings them into a random order.
+    /// Shuffles a slice.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end as u64 + 1) as usize);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_numbers_always() {
+    fn a_seed_always_gives_the_same_numbers() {
         // The first numbers of the reference implementation for the seed 1234567.
         let mut seeded = Seeded::new(1_234_567);
         assert_eq!(seeded.next(), 6_457_827_717_110_365_317);

@@ -1,23 +1,23 @@
-//! Ports that a rehearsal has for itself, whatever else is rehearsed on this machine.
+//! Ports reserved for one rehearsal, so that several can run on one machine.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result};
 use supervisor::ports;
 
-/// Some ports that a rehearsal has for itself. Whoever has the first of them has them all, for as long as it listens there, whatever becomes
-/// of its lab meanwhile; nobody connects to it.
+/// A range of ports for one rehearsal. Listening on the first port reserves the whole range, even while the lab restarts; nothing
+/// connects to that port.
 pub(crate) struct ReservedPorts(TcpListener);
 
 impl ReservedPorts {
-    /// Where they begin: below those that the system gives away by itself.
+    /// The first port, below the range of ephemeral ports.
     const FIRST: u16 = 30_000;
-    /// How many rehearsals at a time find some.
+    /// The largest number of rehearsals at a time.
     const PLACES: u16 = 130;
-    /// How many each has, with the first.
+    /// The number of ports in a range, including the first.
     const EACH: u16 = 20;
 
-    /// Takes some that no rehearsal beside this one has; of several in one process each looks from another place on.
+    /// Reserves a free range; concurrent rehearsals of one process start their search at different ranges.
     pub(crate) fn of(number: u16) -> Result<ReservedPorts> {
         let begin = u16::try_from(std::process::id() % u32::from(Self::PLACES)).unwrap_or_default() + number;
         (0..Self::PLACES)
@@ -26,11 +26,14 @@ impl ReservedPorts {
             .map(ReservedPorts)
             .with_context(|| {
                 let last = Self::FIRST + Self::PLACES * Self::EACH - 1;
-                format!("no port is free for a rehearsal, from {} to {last}; end what has them", Self::FIRST)
+                format!(
+                    "no free ports for a rehearsal from {} to {last}; end the programs that use them",
+                    Self::FIRST
+                )
             })
     }
 
-    /// Those of them that are free.
+    /// The free ports of the range.
     pub(crate) fn free(&self) -> impl Iterator<Item = u16> {
         let first = self.0.local_addr().map_or(Self::FIRST, |address| address.port());
         (first + 1..first + Self::EACH).filter(|&port| ports::is_free(port))
@@ -42,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rehearsals_at_the_same_time_have_ports_of_their_own() {
+    fn concurrent_rehearsals_have_different_ports() {
         let claims: Vec<ReservedPorts> =
             [0, 0, 1, 1, 2].map(|number| ReservedPorts::of(number).expect("some are free")).into();
         let mut all: Vec<u16> = claims.iter().flat_map(ReservedPorts::free).collect();

@@ -1,9 +1,7 @@
-//! A shadow of the checkout, with a lab of its own: what is rehearsed in it leaves a learner's files and a
-//! running lab alone.
+//! A shadow of the checkout with a separate lab, so that a rehearsal does not touch a learner's files and running lab.
 //!
-//! The lab in it is a real one, started and asked by this very program. Only nothing is compiled: what its
-//! supervisor calls as cargo names executables that are there already, and its worker is `stage_worker`,
-//! which runs whichever stage's modules are in place.
+//! Its lab is a real one, started and queried by this program. But nothing is compiled: the `cargo` that its supervisor calls names
+//! existing executables, and its worker is `stage_worker`, which runs the installed stage's modules.
 
 use std::{
     fs::{self, OpenOptions},
@@ -34,53 +32,53 @@ use supervisor::{
 };
 use terminal::stderrln;
 
-/// In a shadow: whose it is.
+/// The file in a shadow that names its owner.
 const OWNER: &str = "owner.json";
-/// How long a command has to end by itself, on a busy machine and a busy service.
+/// How long a command may take on a busy machine and a busy service.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
-/// How long one has that is told to.
+/// How long a command may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(15);
-/// How often is looked whether one has ended.
+/// How often to check whether a command has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// Its output is read to its end soon after, unless something that it has left running holds it open.
+/// How long to read output after a command has ended: a process that it left running may hold the pipe open.
 const REST: Duration = Duration::from_secs(2);
 
-/// Said when a rehearsal was interrupted.
-pub const INTERRUPTED: &str = "it was interrupted";
+/// The error of an interrupted rehearsal.
+pub const INTERRUPTED: &str = "interrupted";
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Debug)]
 pub struct Printed {
-    /// Its lines, of standard output and standard error as they came.
+    /// Its lines of standard output and standard error, in order.
     pub lines: Vec<String>,
-    /// Whether its exit code says that it worked.
+    /// Whether its exit code is 0.
     pub ok: bool,
 }
 
 impl Printed {
-    /// The JSON that it reported.
+    /// The JSON that it printed.
     pub fn json(&self) -> Option<Value> {
         let objects = self.lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         objects.into_iter().find(Value::is_object)
     }
 }
 
-/// A shadow and its lab, which is stopped with it.
+/// A shadow and its lab. Dropping it stops the lab.
 pub struct Shadow {
-    /// Where things are in it.
+    /// The paths in it.
     pub project: Project,
     /// This program.
     program: PathBuf,
-    /// What its lab runs as the server.
+    /// The Temporal CLI that its lab runs.
     pub temporal_cli: PathBuf,
-    /// The ports of its lab; none of one that earlier rehearsals have left.
+    /// The ports of its lab; none for a shadow left by an earlier rehearsal.
     ports: Option<ReservedPorts>,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Shadow {
-    /// Makes one of this checkout, with the executables that its lab is to run, in a folder of the lab's that is
-    /// for this kind of rehearsal. Shadows that earlier ones of that kind have left are taken away.
+    /// Creates a shadow of this checkout in the lab's folder for this kind of rehearsal, with the executables for its lab. Removes
+    /// shadows left by earlier rehearsals of that kind.
     pub fn make(
         original: &Project,
         kind: &str,
@@ -90,7 +88,7 @@ impl Shadow {
         Shadow::make_one(original, kind, 0, executables, temporal_cli)
     }
 
-    /// As [`Shadow::make`], for one of several at a time, each with a number of its own.
+    /// Like [`Shadow::make`], for one of several concurrent rehearsals, each with its own number.
     pub fn make_one(
         original: &Project,
         kind: &str,
@@ -105,15 +103,15 @@ impl Shadow {
         let shadow = |root: PathBuf| -> Result<Shadow> {
             Ok(Shadow {
                 project: Project { lab: root.join(".lab"), root },
-                program: std::env::current_exe().context("could not tell where this program is")?,
+                program: std::env::current_exe().context("could not find this program's path")?,
                 temporal_cli: temporal_cli.clone(),
                 ports: None,
                 interrupted: Arc::clone(&interrupted),
             })
         };
-        // One takes away and makes at a time: a folder without its owner's name is not taken for a left one.
+        // Locked, so that a folder which does not have its owner's name yet is not taken for a leftover.
         let lock = project::open_private(&all.join("lock"), OpenOptions::new().write(true))
-            .context("could not make the lock file of rehearsals")?;
+            .context("could not create the lock file of rehearsals")?;
         lock.lock().context("could not lock the folder of rehearsals")?;
         for left in left_over(&all) {
             shadow(left)?.remove()?;
@@ -131,7 +129,7 @@ impl Shadow {
         Ok(shadow)
     }
 
-    /// The least that a checkout is: the folders that it is known by, the live modules, and a cargo.
+    /// Writes a minimal checkout: the folders that identify it, the live modules, and a cargo.
     fn fill(&self, original: &Project, executables: &Executables) -> io::Result<()> {
         let root = &self.project.root;
         project::make_private(root)?;
@@ -145,7 +143,7 @@ impl Shadow {
             (lab::LIVE_WORKFLOW, first.workflow.source),
             (lab::LIVE_ACTIVITIES, first.activities.source),
         ])?;
-        // For rustc, whose version a start looks at.
+        // For rustc, whose version a start checks.
         let toolchain = "rust-toolchain.toml";
         if original.root.join(toolchain).is_file() {
             fs::copy(original.root.join(toolchain), root.join(toolchain))?;
@@ -153,11 +151,11 @@ impl Shadow {
         stand_in_cargo::install(root, executables)
     }
 
-    /// Starts the lab, on ports that are free, with these further words.
+    /// Starts the lab on free ports, with these additional flags.
     pub fn start(&self, words: &[String]) -> Result<()> {
         let mut arguments = vec!["lab".to_owned(), "start".to_owned(), "--detach".to_owned()];
         arguments.extend(words.iter().cloned());
-        // Texts have links to a UI that is on this machine. Nobody follows them here.
+        // The texts' links point to a UI on this machine; nothing follows them here.
         let is_given = |flag: &str| words.iter().any(|word| word == flag);
         if (is_given("--profile") || is_given("--address")) && !is_given("--ui") {
             arguments.extend(["--ui", "http://127.0.0.1:8233"].map(str::to_owned));
@@ -186,17 +184,17 @@ impl Shadow {
         Command::new(&self.program)
     }
 
-    /// Runs a command in the shadow to its end, or until it has taken too long or the rehearsal is to end.
+    /// Runs a command in the shadow until it ends, times out or the rehearsal is interrupted.
     pub fn output(&self, command: Command) -> Result<Printed> {
         self.output_unless(command, &|| self.is_interrupted())
     }
 
-    /// The lab that runs in the shadow.
+    /// The running lab of the shadow.
     pub fn state(&self) -> Result<State> {
-        State::read(&self.project.lab).context("the lab of the rehearsal does not run any more")
+        State::read(&self.project.lab).context("the rehearsal's lab has stopped")
     }
 
-    /// Puts these texts over the live modules, as an editor saves a file. Returns whether that changes anything.
+    /// Writes these texts to the live modules as an editor saves a file. Returns whether that changed anything.
     pub fn put_in_place(&self, modules: &[(&str, &str)]) -> io::Result<bool> {
         let mut changed = false;
         for (path, source) in modules {
@@ -210,7 +208,7 @@ impl Shadow {
         Ok(changed)
     }
 
-    /// Sleeps, or says that the rehearsal is to end.
+    /// Sleeps; an error if the rehearsal is interrupted.
     pub fn pause(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -222,19 +220,19 @@ impl Shadow {
         Ok(())
     }
 
-    /// Whether the rehearsal is to end.
+    /// Whether the rehearsal is interrupted.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Stops the lab and takes the shadow away.
+    /// Stops the lab and removes the shadow.
     pub fn remove(self) -> Result<()> {
         self.stop()?;
         let root = &self.project.root;
         fs::remove_dir_all(root).with_context(|| format!("could not delete {}", root.display()))
     }
 
-    /// Stops the lab, whatever else has happened: not even an interruption keeps it from that.
+    /// Stops the lab, even after an interruption.
     pub fn stop(&self) -> Result<()> {
         if State::read(&self.project.lab).is_none() {
             return Ok(());
@@ -243,13 +241,13 @@ impl Shadow {
         command.args(["lab", "stop"]);
         let stopped = self.output_unless(command, &|| false)?;
         if !stopped.ok {
-            bail!("the lab of the rehearsal was not stopped:\n  {}", stopped.lines.join("\n  "));
+            bail!("could not stop the rehearsal's lab:\n  {}", stopped.lines.join("\n  "));
         }
         Ok(())
     }
 
     fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
-        // This program sees to that by itself, and a start may have been asked to go by the user's own settings.
+        // Not cleared here: this program does that itself, and `lab start` may need the user's own settings.
         let is_another = command.get_program() != self.program.as_os_str();
         if is_another {
             dev_server::forget_settings(&mut command);
@@ -267,15 +265,15 @@ impl Shadow {
         command
             .env(temporal_cli::CLI_VARIABLE, &self.temporal_cli)
             .env(project::LAB_VARIABLE, &self.project.lab);
-        // As it is for a learner: a failure without a stack of calls. Without colours, as texts are.
+        // As for a learner: failures without a backtrace. Without colours, as in the texts.
         command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
-        let (reader, writer) = io::pipe().context("could not make a pipe")?;
+        let (reader, writer) = io::pipe().context("could not create a pipe")?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        // A Ctrl-C is for the rehearsal, which then ends what it has started.
+        // Ctrl-C reaches only the rehearsal, which then ends what it has started.
         command.process_group(0);
         let name = command.get_program().display().to_string();
         let mut child = command.spawn().with_context(|| format!("could not run {name}"))?;
-        // With it the writing ends of the pipe are closed here.
+        // Dropping it closes this process's writing ends of the pipe.
         drop(command);
         let output = read(reader);
         let begin = Instant::now();
@@ -298,10 +296,7 @@ impl Shadow {
                 }
                 let bytes = output.recv_timeout(REST).unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes);
-                bail!(
-                    "it did not end within {} s; until then it printed:\n{text}",
-                    COMMAND_TIMEOUT.as_secs()
-                );
+                bail!("it did not end within {} s; its output so far:\n{text}", COMMAND_TIMEOUT.as_secs());
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -316,7 +311,7 @@ impl Drop for Shadow {
     }
 }
 
-/// The shadows whose rehearsals do not run any more.
+/// The shadows whose rehearsals are no longer running.
 fn left_over(all: &Path) -> Vec<PathBuf> {
     let is_in_use = |shadow: &Path| {
         let owner = fs::read_to_string(shadow.join(OWNER)).unwrap_or_default();
@@ -327,7 +322,7 @@ fn left_over(all: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_in_use(path)).collect()
 }
 
-/// Reads all of it, on a thread of its own.
+/// Reads to the end on a separate thread.
 fn read(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

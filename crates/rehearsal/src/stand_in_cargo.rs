@@ -1,4 +1,4 @@
-//! What the lab in a shadow calls as cargo: it compiles nothing, and names executables that are there already.
+//! The `cargo` of a shadow's lab: it compiles nothing and names existing executables.
 
 use std::{
     fs, io,
@@ -13,8 +13,7 @@ use supervisor::{
     services::{self, WORKER},
 };
 
-/// It knows two answers: a build, and the replay of `test --mine
-/// --replay`, whose words end with that name.
+/// It handles two commands: a build, and the replay of `test --mine --replay`, whose arguments end with that name.
 const SCRIPT: &str = r#"#!/bin/sh
 # Stands in for cargo where a lab is rehearsed: everything is built already.
 here=$(dirname "$0")
@@ -23,11 +22,11 @@ case "$1 $last" in
   build\ *) exec cat "$here/built.json" ;;
   "test replay::") exec "$here/stage_worker" --replay ;;
 esac
-echo "in a rehearsal of the lab nothing is compiled, so this is not to be had: cargo $*" >&2
+echo "a rehearsal compiles nothing, so this is not available: cargo $*" >&2
 exit 1
 "#;
 
-/// Puts it into this folder, as `cargo`, with what it needs beside it.
+/// Installs it in this folder as `cargo`, with the files that it needs.
 pub(crate) fn install(folder: &Path, executables: &Executables) -> io::Result<()> {
     fs::write(folder.join("built.json"), messages(executables))?;
     if let Some(worker) = executables.get(STAGE_WORKER) {
@@ -38,7 +37,7 @@ pub(crate) fn install(folder: &Path, executables: &Executables) -> io::Result<()
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700))
 }
 
-/// What cargo would say after a build: where each executable is that a text runs.
+/// Cargo's output after a build: the path of each executable of a lab.
 fn messages(executables: &Executables) -> String {
     let message = |name: &str| {
         let built = if name == WORKER { STAGE_WORKER } else { name };
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stand_in_for_cargo_knows_two_answers() {
+    fn the_stand_in_for_cargo_handles_two_commands() {
         let folder = std::env::temp_dir().join(format!("xtask shadow {}", std::process::id()));
         fs::create_dir_all(&folder).expect("temporary files can be written");
         install(&folder, &Executables::default()).expect("it can be written");

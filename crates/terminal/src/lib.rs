@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-/// Prints a line on standard output, as `println!` does, but goes on when nobody reads it.
+/// Prints a line on standard output like `println!`, but ignores a closed pipe.
 #[macro_export]
 macro_rules! stdoutln {
     ($($words:tt)*) => { $crate::stdout_line(format_args!($($words)*)) };
@@ -17,24 +17,24 @@ macro_rules! stderrln {
     ($($words:tt)*) => { $crate::stderr_line(format_args!($($words)*)) };
 }
 
-/// See [`stdoutln!`]. That the reader has gone, as in `lab logs | head`, ends no command that is about to do something.
+/// See [`stdoutln!`]. A reader that is gone, as in `lab logs | head`, must not end a command that still has work to do.
 pub fn stdout_line(words: fmt::Arguments<'_>) {
     let _ = try_stdout_line(words);
 }
 
-/// Prints a line on standard output, and reports when nobody reads it.
+/// Prints a line on standard output; an error if the reader is gone.
 pub fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{words}")?;
     stdout.flush()
 }
 
-/// See [`stderrln!`]. What cannot be told is dropped: the exit code still says it.
+/// See [`stderrln!`]. Errors are ignored, because the exit code still tells the outcome.
 pub fn stderr_line(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
-/// A mistake in what was typed, as opposed to something that went wrong: exit code 2.
+/// Wrong usage of a command, as opposed to a failure: exit code 2.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -46,32 +46,32 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Shows the lines, in place of those before; or after them, where they are not on a terminal. Reports when nobody reads them.
+/// Shows lines in place of the previous ones; appends them if stdout is not a terminal. An error if the reader is gone.
 pub fn show(lines: &[String], before: &[String], in_place: bool) -> io::Result<()> {
     if lines == before {
         return Ok(());
     }
-    // To the top of the screen, and away with what was there.
+    // Move to the top of the screen and clear it.
     let top = if in_place { "\x1b[H\x1b[J" } else { "" };
     try_stdout_line(format_args!("{top}{}", lines.join("\n")))
 }
 
-/// Whether standard output takes colours.
+/// Whether standard output supports colours.
 pub fn colours() -> bool {
     io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The text in bold, where that shows.
+/// The text in bold, if supported.
 pub fn bold(text: &str) -> String {
     styled(text, "1")
 }
 
-/// The text in green, where that shows.
+/// The text in green, if supported.
 pub fn green(text: &str) -> String {
     styled(text, "32")
 }
 
-/// The text in red, where that shows.
+/// The text in red, if supported.
 pub fn red(text: &str) -> String {
     styled(text, "31")
 }
@@ -100,7 +100,7 @@ pub fn is_yes(answer: &str) -> bool {
     matches!(answer, "y" | "yes")
 }
 
-/// Seconds for a person: `0.4 s`, `42 s`, `3 min`, `2 h 5 min`.
+/// A duration for a person: `0.4 s`, `42 s`, `3 min`, `2 h 5 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match whole {
@@ -111,8 +111,8 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The first line of the text, with its middle left out where it is longer than so many characters: a
-/// failure begins with what was done, and ends with the cause.
+/// The first line of a text, with its middle left out if it is too long: a failure starts with the operation and ends with the
+/// cause.
 pub fn shorten(text: &str, most: usize) -> String {
     let line: Vec<char> = text.lines().next().unwrap_or_default().chars().collect();
     if line.len() <= most {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_failure_keeps_its_begin_and_its_end() {
+    fn a_long_failure_keeps_its_start_and_its_end() {
         assert_eq!(shorten("one\ntwo", 10), "one");
         assert_eq!(shorten("äöüabcdef", 7), "äöüa…ef");
     }

@@ -1,4 +1,4 @@
-//! A bank of the test's own, in this process.
+//! A bank for one test, in this process.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::dev_server::free_port;
 
 /// A bank. It closes when dropped.
 pub struct TestBank {
-    /// Where it answers, a URL without a path.
+    /// Its URL, without a path.
     pub url: String,
     port: u16,
     ledger: Option<TempDir>,
@@ -18,25 +18,25 @@ pub struct TestBank {
 }
 
 impl TestBank {
-    /// Opens a bank with its books in memory.
+    /// Opens a bank with its ledger in memory.
     pub async fn open() -> TestBank {
         TestBank::open_one(None).await
     }
 
-    /// The same with its books in a file, so that it can be closed and opened again.
+    /// The same with its ledger in a file, so that it can be closed and reopened.
     pub async fn open_keeping() -> TestBank {
         TestBank::open_one(Some(tempfile::tempdir().expect("a temporary folder"))).await
     }
 
     async fn open_one(ledger: Option<TempDir>) -> TestBank {
-        // Only one that is opened again needs a port that nobody else takes meanwhile.
+        // Only a bank that will be reopened needs a reserved port.
         let port = if ledger.is_some() { free_port() } else { 0 };
         let mut bank = TestBank { url: String::new(), port, ledger, open: None };
         bank.serve().await;
         bank
     }
 
-    /// Closes it, and returns when nobody answers any more.
+    /// Closes it, and returns once it no longer responds.
     pub async fn close(&mut self) {
         if let Some((close, served)) = self.open.take() {
             drop(close);
@@ -44,24 +44,24 @@ impl TestBank {
         }
     }
 
-    /// Opens it again at its address, with the books that it had.
+    /// Reopens it at its address, with its ledger.
     ///
     /// # Panics
-    /// It kept none.
+    /// Its ledger was in memory.
     pub async fn open_again(&mut self) {
-        assert!(self.ledger.is_some(), "only a bank that keeps its books can be opened again");
+        assert!(self.ledger.is_some(), "only a bank with its ledger in a file can be reopened");
         self.close().await;
         self.serve().await;
     }
 
     async fn serve(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("a port of its own");
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("its port is reserved");
         self.url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let file: Option<PathBuf> = self.ledger.as_ref().map(|folder| folder.path().join("ledger.db"));
         let bank = file.map_or_else(Bank::in_memory, Bank::open).expect("a ledger");
         let (close, closed) = oneshot::channel::<()>();
         let closed = async {
-            // Sent or dropped, the bank closes.
+            // The bank closes when this is sent or dropped.
             let _ = closed.await;
         };
         let served = tokio::spawn(async move {

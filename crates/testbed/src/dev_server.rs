@@ -1,4 +1,4 @@
-//! A Temporal dev server of the test's own.
+//! A Temporal dev server for one test.
 
 use std::{
     env, fs,
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use crate::wait::until;
 
-/// The Temporal CLI: `BUGLAB_TEMPORAL_CLI`, else the one on PATH, else the one that `cargo xtask` provisioned.
+/// The Temporal CLI: `BUGLAB_TEMPORAL_CLI`, or the one on PATH, or the one that `cargo xtask` downloaded.
 ///
 /// # Panics
-/// Where there is none, with what to type.
+/// There is none. The message says what to type.
 pub fn temporal_cli() -> PathBuf {
     if let Some(cli) = env::var_os("BUGLAB_TEMPORAL_CLI") {
         return cli.into();
@@ -26,14 +26,14 @@ pub fn temporal_cli() -> PathBuf {
         .chain([provisioned])
         .map(|folder| folder.join("temporal"))
         .find(|file| file.is_file())
-        .expect("no Temporal CLI here; run the tests by `cargo xtask test`, which provides it")
+        .expect("no Temporal CLI found; run the tests with `cargo xtask test`, which provides it")
 }
 
 /// A dev server with the lab's settings. Killed when dropped.
 pub struct DevServer {
-    /// Where it answers, `host:port`.
+    /// Its address, `host:port`.
     pub address: String,
-    /// Where its HTTP API answers, a URL without a path.
+    /// The URL of its HTTP API, without a path.
     pub http_url: String,
     ports: (u16, u16),
     keeps: bool,
@@ -43,32 +43,32 @@ pub struct DevServer {
 }
 
 impl DevServer {
-    /// Starts a server with its state in memory, and waits until it answers.
+    /// Starts a server with its state in memory, and waits until it is ready.
     ///
     /// # Panics
-    /// Where none can be started; the panic has its log.
+    /// It cannot be started. The message has its log.
     pub async fn start() -> DevServer {
         DevServer::start_one(false, &[]).await
     }
 
-    /// The same with further settings of its dynamic configuration, such as `frontend.namespaceRPS=100`.
+    /// The same with additional dynamic configuration, such as `frontend.namespaceRPS=100`.
     ///
     /// # Panics
-    /// Where none can be started.
+    /// It cannot be started.
     pub async fn start_with(settings: &'static [&'static str]) -> DevServer {
         DevServer::start_one(false, settings).await
     }
 
-    /// The same with its state in a file, so that it can be stopped and started again.
+    /// The same with its state in a file, so that it can be restarted.
     ///
     /// # Panics
-    /// Where none can be started.
+    /// It cannot be started.
     pub async fn start_keeping() -> DevServer {
         DevServer::start_one(true, &[]).await
     }
 
     async fn start_one(keeps: bool, settings: &'static [&'static str]) -> DevServer {
-        // A port that was free a moment ago may be another test's by now: then the server ends at once.
+        // Another test may have taken the port in the meantime; then the server exits at once.
         for _ in 0..5 {
             let ports = (free_port(), free_port());
             let folder = tempfile::tempdir().expect("a temporary folder");
@@ -89,17 +89,17 @@ impl DevServer {
         panic!("five dev servers in a row did not start")
     }
 
-    /// Ends it as a `kill -9` does.
+    /// Kills it with `kill -9`.
     pub fn stop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts it again on its ports, with the state that it had, and waits until it answers.
+    /// Restarts it on its ports with its state, and waits until it is ready.
     ///
     /// # Panics
-    /// It kept none, or it does not start.
+    /// Its state was in memory, or it does not start.
     pub async fn start_again(&mut self) {
         assert!(self.keeps, "only a server that keeps its state can be started again");
         self.stop();
@@ -126,7 +126,7 @@ impl DevServer {
             .expect("the Temporal CLI can be run")
     }
 
-    /// Waits until it answers. Returns whether it does; else it has ended.
+    /// Waits until it is ready. Returns false if it has exited.
     async fn answers(&mut self) -> bool {
         until("the dev server", || {
             let ended = self.child.try_wait().expect("a child can be asked").is_some();
@@ -155,12 +155,12 @@ impl Drop for DevServer {
     }
 }
 
-/// A port that is free and that no other test gets, for what is to be started there again. Not from the range in which
-/// the system chooses ports by itself: a dev server takes some of those, and any connection may.
+/// A free port that no other test gets, for a service that will be restarted. Not from the ephemeral range, which dev servers and
+/// connections use.
 #[must_use]
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // So many that none comes round again while its server is stopped for a moment.
+    // Enough that no port is reused while its server is stopped for a moment.
     const PORTS: u16 = 200;
     let first = 10_000 + (process::id() % 100) as u16 * PORTS;
     loop {

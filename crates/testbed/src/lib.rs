@@ -1,6 +1,6 @@
-//! Real parts for the tests: a dev server, a bank and workers, each on ports of its own, gone when dropped.
+//! Real parts for tests: a dev server, a bank and workers, each on its own ports and ended when dropped.
 //!
-//! Nothing here panics on purpose but what a test wants to panic on: a part that cannot be had.
+//! A part that cannot be started panics, because this is for tests.
 
 mod bank;
 mod dev_server;
@@ -18,11 +18,11 @@ use contract::{Money, TASK_QUEUE, WORKFLOW_TYPE};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle, WorkflowStartOptions};
 use temporalio_common::data_converters::RawValue;
 
-/// A dev server and a bank that belong together.
+/// A dev server and a bank.
 pub struct Testbed {
     /// A client of the server.
     pub client: Client,
-    /// The bank's address, a URL without a path.
+    /// The bank's URL, without a path.
     pub bank_url: String,
     /// The server.
     pub server: DevServer,
@@ -32,12 +32,12 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Starts both, with their state in memory, and waits until they answer.
+    /// Starts both with their state in memory, and waits until they are ready.
     pub async fn start() -> Testbed {
         Testbed::of(DevServer::start().await, TestBank::open().await).await
     }
 
-    /// The same with their state in files, so that each can be stopped and started again.
+    /// The same with their state in files, so that each can be restarted.
     pub async fn start_keeping() -> Testbed {
         Testbed::of(DevServer::start_keeping().await, TestBank::open_keeping().await).await
     }
@@ -53,12 +53,12 @@ impl Testbed {
         &self.server.address
     }
 
-    /// A GET of the server's HTTP API: what comes after the namespace in the path.
+    /// A GET of the server's HTTP API, by the part of the path after the namespace.
     pub async fn ask_server(&self, path: &str) -> serde_json::Value {
         self.get_from(&format!("{}/api/v1/namespaces/default/{path}", self.server.http_url)).await
     }
 
-    /// Starts a transfer under this id, with any JSON as its input.
+    /// Starts a transfer with this id and any JSON as its input.
     pub async fn start_transfer(
         &self,
         workflow_id: &str,
@@ -77,7 +77,7 @@ impl Testbed {
         answer.accounts.into_iter().map(|account| (account.account_number, account.balance)).collect()
     }
 
-    /// What an account holds, in cents.
+    /// The balance of an account, in cents.
     pub async fn balance(&self, account: &str) -> i64 {
         self.balances().await[account].cents()
     }
@@ -90,10 +90,10 @@ impl Testbed {
     async fn get_from<T: serde::de::DeserializeOwned>(&self, url: &str) -> T {
         let answer = self.http.get(url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
         assert!(answer.status().is_success(), "{url}: {:?}", answer.text().await);
-        answer.json().await.unwrap_or_else(|error| panic!("{url} answers with something else: {error}"))
+        answer.json().await.unwrap_or_else(|error| panic!("unexpected response from {url}: {error}"))
     }
 
-    /// Gives an account so many dollars.
+    /// Deposits dollars to an account.
     pub async fn give(&self, account: &str, dollars: u32) {
         let body = serde_json::json!({ "amount": dollars });
         let answer = self.http.post(format!("{}/accounts/{account}/deposit", self.bank_url)).json(&body);
@@ -114,7 +114,7 @@ pub async fn connect(address: &str) -> Client {
     transfer_kit::host::connect_at(address).await.expect("the dev server answers")
 }
 
-/// JSON as the payload that any SDK would send for it.
+/// JSON as the payload that an SDK would send.
 pub fn raw_json(value: &serde_json::Value) -> RawValue {
     RawValue::from_value(value, &Default::default())
 }

@@ -1,17 +1,17 @@
-//! Waiting for a condition, with an end.
+//! Waiting for a condition, with a timeout.
 
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-/// Longer than anything here takes on a slow and busy machine.
+/// A timeout that suffices on a slow and busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Asks again and again until the answer is `Ok`; the `Err` is what is still the case.
+/// Polls until the result is `Ok`; the `Err` describes the current state.
 ///
 /// # Panics
-/// After two minutes, with what was waited for and what was still the case.
+/// After two minutes, with the condition and the last state.
 pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -20,7 +20,9 @@ pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(still) if start.elapsed() > DEADLINE => panic!("waited in vain for {what}; still: {still:?}"),
+            Err(still) if start.elapsed() > DEADLINE => {
+                panic!("timed out waiting for {what}; last state: {still:?}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

@@ -1,4 +1,4 @@
-//! A worker of the test's own, in this process.
+//! A worker for one test, in this process.
 
 use std::thread::{self, JoinHandle};
 
@@ -7,30 +7,30 @@ use temporalio_sdk::WorkerOptions;
 use tokio::sync::oneshot;
 use transfer_kit::host;
 
-/// A worker that polls. [`TestWorker::stop`] lets it leave in order; dropped, it leaves by itself.
+/// A polling worker. [`TestWorker::stop`] shuts it down and waits; dropping it only shuts it down.
 pub struct TestWorker {
     leave: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TestWorker {
-    /// Starts a worker and waits until the server tells that it polls.
+    /// Starts a worker and waits until the server reports its pollers.
     ///
     /// # Panics
-    /// Where it ends before.
+    /// It ends before that.
     pub async fn start(client: &Client, options: WorkerOptions) -> TestWorker {
         let (leave, left) = oneshot::channel::<()>();
         let (tell, polling) = oneshot::channel::<()>();
-        // A thread with a runtime of its own: a worker's future stays on one thread.
+        // A thread with its own runtime, because a worker's future is not `Send`.
         let client = client.clone();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             let shutdown = async {
-                // Sent or dropped, the worker leaves.
+                // The worker shuts down when this is sent or dropped.
                 let _ = left.await;
             };
             let on_polling = || {
-                // The test may have ended meanwhile.
+                // The test may have ended in the meantime.
                 let _ = tell.send(());
             };
             runtime.block_on(host::run(client, options, shutdown, on_polling)).expect("the worker runs");
@@ -39,13 +39,13 @@ impl TestWorker {
         TestWorker { leave: Some(leave), thread: Some(thread) }
     }
 
-    /// Lets the worker leave in order and waits until it has.
+    /// Shuts the worker down and waits until it has ended.
     pub async fn stop(mut self) {
         drop(self.leave.take());
         let thread = self.thread.take().expect("it is joined only here");
         tokio::task::spawn_blocking(move || thread.join())
             .await
             .expect("joining does not panic")
-            .expect("the worker left in order");
+            .expect("the worker shuts down cleanly");
     }
 }

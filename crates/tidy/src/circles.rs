@@ -1,8 +1,8 @@
-//! That no file of a crate imports, directly or through others, a file that imports it.
+//! Finds import circles between the files of a crate.
 //!
-//! Sources are read as text: `use`s, and paths in code that begin with `crate`, `self`, `super` or a module of the
-//! file's own. A name that a file only hands on (`pub use`) leads to the file that has it. `mod x;` is no import, and
-//! tests may import whatever they like.
+//! Sources are parsed as text: `use`s, and paths in code that start with `crate`, `self`, `super` or one of the file's own modules. A
+//! re-exported name (`pub use`) counts as an import of the file that defines it. `mod x;` is not an import, and tests may import
+//! anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,14 +32,14 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
             let first = circle.files.first().map_or("", String::as_str);
             let edges: Vec<String> = circle.edges.iter().map(ToString::to_string).collect();
             let what = format!("{} files import each other: {}", circle.files.len(), edges.join("; "));
-            let to_do = "move what both sides need into a file of its own";
+            let to_do = "move what both sides need into a separate file";
             Complaint::of_file(format!("{folder}/src/{first}"), what, to_do)
         }));
     }
     Ok(complaints)
 }
 
-/// The folders that have a crate, relative to the project's.
+/// The folders of the crates, relative to the project's.
 pub(super) fn crate_folders(root: &Path) -> Result<Vec<String>> {
     let mut folders = vec!["xtask".to_owned()];
     for entry in fs::read_dir(root.join("crates")).context("could not read crates")?.flatten() {
@@ -50,13 +50,13 @@ pub(super) fn crate_folders(root: &Path) -> Result<Vec<String>> {
     Ok(folders)
 }
 
-/// Reads a folder's Rust files, under their paths in it.
+/// Reads a folder's Rust files, by their relative paths.
 fn read(folder: &Path, before: &str, sources: &mut BTreeMap<String, String>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
     for entry in entries.flatten() {
         let name = format!("{before}{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
-            // Each file there is a program, so a crate of its own.
+            // Each file there is a program, and so a separate crate.
             if name != "bin" {
                 read(&entry.path(), &format!("{name}/"), sources)?;
             }
@@ -65,14 +65,14 @@ fn read(folder: &Path, before: &str, sources: &mut BTreeMap<String, String>) -> 
             sources.insert(name, text);
         }
     }
-    // The program beside a library is a crate of its own too.
+    // The program beside a library is a separate crate too.
     if sources.contains_key("lib.rs") {
         sources.remove("main.rs");
     }
     Ok(())
 }
 
-/// Files each of which imports, directly or through others, each other one.
+/// Files that all import each other, directly or indirectly.
 #[derive(Debug, PartialEq, Eq)]
 struct Circle {
     files: Vec<String>,
@@ -145,7 +145,7 @@ impl<'a> File<'a> {
 
 type Modules<'a> = BTreeMap<Vec<String>, File<'a>>;
 
-/// The path of the module that a file holds.
+/// The path of a file's module.
 fn module_of(file: &str) -> Vec<String> {
     let path = file.strip_suffix(".rs").unwrap_or(file);
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -155,7 +155,7 @@ fn module_of(file: &str) -> Vec<String> {
     }
 }
 
-/// The path from the crate's root on, of a path that a module names; none of one that leads out of the crate.
+/// The path from the crate's root, for a path in a module; none if it leads out of the crate.
 fn absolute(files: &Modules<'_>, file: &[String], inside: &[String], path: &[String]) -> Option<Vec<String>> {
     let mut module: Vec<String> = file.iter().chain(inside).cloned().collect();
     let mut rest = path;
@@ -183,7 +183,7 @@ fn absolute(files: &Modules<'_>, file: &[String], inside: &[String], path: &[Str
     Some(module)
 }
 
-/// The file that has what a path names, and its name there.
+/// The file that defines the item of a path, and the item's name there.
 fn resolve<'a>(files: &Modules<'a>, path: &[String], depth: usize) -> Option<(&'a str, String)> {
     let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
     let (module, rest) = path.split_at(length);
@@ -192,7 +192,7 @@ fn resolve<'a>(files: &Modules<'a>, path: &[String], depth: usize) -> Option<(&'
         return Some((file.name, module.last().cloned().unwrap_or_else(|| "crate".to_owned())));
     };
     let here = Some((file.name, name.clone()));
-    // More would be names that are handed on in a circle.
+    // More steps would be a circle of re-exports.
     if depth > 8 || file.imports.items.contains(name) {
         return here;
     }
@@ -210,7 +210,7 @@ fn resolve<'a>(files: &Modules<'a>, path: &[String], depth: usize) -> Option<(&'
     here
 }
 
-/// The files that a file imports, directly or through others.
+/// The files that a file imports, directly or indirectly.
 fn reachable<'a>(
     imports: &BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<String>>>,
     from: &str,
@@ -236,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn no_file_of_this_project_imports_one_that_imports_it() {
+    fn this_project_has_no_import_circles() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let told = check(&root).expect("this project can be read");
-        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+        let reported = check(&root).expect("this project can be read");
+        assert_eq!(reported.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
     }
 
     #[test]
-    fn files_that_import_each_other_through_a_third_are_found() {
+    fn a_circle_through_a_third_file_is_found() {
         let found = found(&[
             ("lib.rs", "mod a; mod b; mod c; mod d;"),
             ("a.rs", "use crate::{b::{self, B as Bee}, d::D}; pub struct A;"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_and_a_child_that_use_each_other_are_found() {
+    fn a_circle_of_a_parent_and_a_child_is_found() {
         let found = found(&[
             ("main.rs", "mod commands; fn main() { commands::run(); }"),
             ("commands/mod.rs", "mod test; fn run() { test::run() } fn flag() {}"),
@@ -268,9 +268,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_circle_is_left_alone() {
+    fn other_imports_are_accepted() {
         let found = found(&[
-            // A name that is handed on leads to the file that has it.
+            // A re-exported name leads to the file that defines it.
             ("lib.rs", "mod a; mod b; pub use a::Money; pub use b::*; pub mod deep;"),
             ("a.rs", "pub struct Money; #[cfg(test)] mod tests { use super::*; use crate::b::Bank; }"),
             (

@@ -1,7 +1,6 @@
-//! The commands in a text: each has to be one.
+//! Checks that the commands in a text exist and parse.
 //!
-//! Looked at are the lines after `$ ` of a `console` block, every `cargo xtask` in an `sh` block, and spans of
-//! code that begin with `cargo xtask`.
+//! It checks lines after `$ ` in `console` blocks, every `cargo xtask` in `sh` blocks, and code spans that start with `cargo xtask`.
 
 use clap::{
     Command, Error,
@@ -12,10 +11,10 @@ use crate::{complaint::Complaint, markdown::Markdown};
 use rehearsal::play::Typed;
 
 pub(super) const XTASK: &str = "cargo xtask";
-/// Where a command of a shell ends.
+/// The characters that end a shell command.
 const SHELL_ENDS: [&str; 6] = ["|", "||", "&", "&&", ";", ">"];
 
-/// The commands of this file that are none.
+/// The invalid commands in a file.
 pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
     let added = added_by(text);
     let mut complaints = Vec::new();
@@ -26,18 +25,18 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
                 &text.file,
                 line,
                 what,
-                "fix it, or see what there is: cargo xtask --help",
+                "fix it; for the list of commands: cargo xtask --help",
             ));
         }
     };
     for (line, span) in text.spans() {
         let words = span.strip_prefix(XTASK).filter(|rest| rest.starts_with(' '));
-        // As in a list of all commands: what is left out or in brackets is no word to type.
+        // In a list of commands, `…` and words in brackets are not typed.
         if let Some(words) = words.filter(|words| !words.contains('…')) {
             complain(line, &span, wrong_with(command_line, &added, words, Where::Span));
         }
     }
-    // The parts of a command that goes on after a backslash.
+    // The parts of a command that continues after a backslash.
     let mut begun: Option<(usize, String)> = None;
     for line in text.lines() {
         let Some(block @ ("console" | "sh")) = line.block else { continue };
@@ -56,7 +55,7 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
         if let Some((_, words)) = typed.split_once(XTASK) {
             complain(number, typed.trim(), wrong_with(command_line, &added, words, Where::Block));
         }
-        // A text of a stage is followed by programs, without a shell.
+        // `play` runs a stage's commands without a shell.
         if block == "console" && text.file.starts_with("lab/") {
             let followed = Typed::parse(&typed).and_then(|typed| typed.check());
             complain(number, typed.trim(), followed.err().map(|error| format!("{error:#}")));
@@ -65,23 +64,23 @@ pub(super) fn check(text: &Markdown, command_line: &Command) -> Vec<Complaint> {
     complaints
 }
 
-/// Where a command stands.
+/// The context of a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {
-    /// To be typed.
+    /// A command to type.
     Block,
-    /// Spoken of, maybe without all of its words.
+    /// A mention, possibly without all arguments.
     Span,
 }
 
-/// What is wrong with these words after a `cargo xtask` that a file speaks of, if anything is.
+/// The error in the arguments of a mentioned `cargo xtask`, if any.
 pub(super) fn wrong_with_spoken(command_line: &Command, words: &str) -> Option<String> {
     wrong_with(command_line, &[], words, Where::Span)
 }
 
-/// What is wrong with these words of a `cargo xtask`, if anything is, where the text adds these stages.
+/// The error in the arguments of a `cargo xtask`, if any, in a text that adds these stages.
 fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where) -> Option<String> {
-    let Some(words) = shlex::split(words) else { return Some("a quote in it is not closed".to_owned()) };
+    let Some(words) = shlex::split(words) else { return Some("it has an unclosed quote".to_owned()) };
     let words = words
         .iter()
         .take_while(|word| !SHELL_ENDS.contains(&word.as_str()))
@@ -94,7 +93,7 @@ fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where)
             ErrorKind::DisplayHelp => None,
             ErrorKind::InvalidValue if names_one(added, ContextKind::InvalidValue, &error) => None,
             ErrorKind::InvalidSubcommand if names_one(added, ContextKind::InvalidSubcommand, &error) => None,
-            // A group of commands, or a command without what it needs: that can be spoken of.
+            // A mention may be a group of commands, or lack required arguments.
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument
             | ErrorKind::MissingSubcommand
@@ -111,7 +110,7 @@ fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where)
     }
 }
 
-/// The stages and commands that a text adds, as the authors' guide does.
+/// The stages and commands that a text adds, such as the authors' guide.
 fn added_by(text: &Markdown) -> Vec<&str> {
     let names =
         |text| ["name: \"", "Command::new(\""].into_iter().find_map(|before| str::split_once(text, before));
@@ -119,17 +118,17 @@ fn added_by(text: &Markdown) -> Vec<&str> {
     rust.filter_map(|line| names(line.text)?.1.split('"').next()).collect()
 }
 
-/// Whether what is invalid is one of these names.
+/// Whether the invalid value is one of these names.
 fn names_one(added: &[&str], what: ContextKind, error: &Error) -> bool {
     matches!(error.get(what), Some(ContextValue::String(name)) if added.contains(&name.as_str()))
 }
 
-/// Such as `NAME`: a reader types something else there.
+/// A placeholder such as `NAME`.
 fn is_placeholder(word: &str) -> bool {
     word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
-/// Something that could be typed there.
+/// A valid value for a placeholder.
 fn stand_in(placeholder: &str) -> &'static str {
     match placeholder {
         "NAME" | "STAGE" => lab::STAGES[0].name,
@@ -164,12 +163,12 @@ pub(crate) mod tests {
     }
 
     fn complaints(file: &str, text: &str) -> Vec<(usize, String)> {
-        let told = check(&Markdown::new(file.to_owned(), text.to_owned()), &example());
-        told.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
+        let reported = check(&Markdown::new(file.to_owned(), text.to_owned()), &example());
+        reported.into_iter().map(|complaint| (complaint.line.unwrap_or_default(), complaint.what)).collect()
     }
 
     #[test]
-    fn what_works_is_left_alone() {
+    fn valid_commands_are_accepted() {
         let text = "All are `cargo xtask …`: `cargo xtask stage NAME`, `cargo xtask transfer FROM TO AMOUNT`, `cargo\n\
                     xtask lab`, `cargo xtask stage [NAME]`, `cargo xtask transfer`, `cargo build`.\n\
                     ```sh\nnix develop --command cargo xtask lab start   # here\ncargo xtask stage jerry && x\n```\n\
@@ -178,25 +177,25 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_does_not_parse_is_told_with_its_line() {
+    fn an_invalid_command_is_reported_with_its_line() {
         let text = "see `cargo xtask lab\nstatsu`\n\n```console\n$ cargo xtask stage fix-worklow\n$ cargo xtask lab\n```\n\
                     ```sh\ncargo xtask transfer a\n```\n";
-        let told = complaints("README.md", text);
-        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [1, 5, 6, 9], "{told:?}");
-        assert!(told[1].1.contains("invalid value 'fix-worklow'"), "{told:?}");
+        let reported = complaints("README.md", text);
+        let lines: Vec<usize> = reported.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 5, 6, 9], "{reported:?}");
+        assert!(reported[1].1.contains("invalid value 'fix-worklow'"), "{reported:?}");
     }
 
     #[test]
-    fn a_command_or_a_stage_that_the_text_itself_adds_is_left_alone() {
+    fn commands_and_stages_that_the_text_adds_are_accepted() {
         let rust = "```rust\n    name: \"more\",\n    Command::new(\"greet\")\n```\n";
         let typed = "`cargo xtask greet`, `cargo xtask greets`, `cargo xtask stage more`\n";
-        let told = complaints("docs/a.md", &format!("{typed}{rust}"));
-        assert!(told.len() == 1 && told[0].1.contains("greets"), "{told:?}");
+        let reported = complaints("docs/a.md", &format!("{typed}{rust}"));
+        assert!(reported.len() == 1 && reported[0].1.contains("greets"), "{reported:?}");
     }
 
     #[test]
-    fn what_a_stages_text_has_typed_needs_no_shell() {
+    fn the_commands_of_a_stages_text_need_no_shell() {
         let text =
             "```console\n$ curl localhost:5050/accounts | jq .\n$ curl localhost:5050/accounts\n$ ls\n```\n";
         assert_eq!(complaints("README.md", text), []);

@@ -1,22 +1,22 @@
-//! What the rules complain of.
+//! Problems that the rules find.
 
 use std::fmt;
 
-/// Something that is missing or wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
-    /// The file it is in, relative to the project's folder.
+    /// The file, relative to the project's folder.
     pub file: String,
-    /// The line in it, where it is in one.
+    /// The line, if it is in one.
     pub line: Option<usize>,
-    /// What it is.
+    /// What is wrong.
     pub what: String,
-    /// What to do about it.
+    /// How to fix it.
     pub to_do: String,
 }
 
 impl Complaint {
-    /// Of a file as a whole.
+    /// A problem of a whole file.
     pub(crate) fn of_file(
         file: impl Into<String>,
         what: impl Into<String>,
@@ -25,7 +25,7 @@ impl Complaint {
         Complaint { file: file.into(), line: None, what: what.into(), to_do: to_do.into() }
     }
 
-    /// Of a line.
+    /// A problem in a line.
     pub(crate) fn at(
         file: &str,
         line: usize,

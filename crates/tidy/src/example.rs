@@ -1,8 +1,8 @@
-//! Rows of a table of stages, for the tests.
+//! Example stages for tests.
 
 use lab::{STAGES, Stage, Text, Variant};
 
-/// A row that has the modules of the first stage.
+/// A stage with the modules of the first stage.
 pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str) -> Stage {
     let copy = |variant: &Variant| Variant { name: variant.name, source: variant.source };
     Stage {

@@ -4,14 +4,14 @@ use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
 
-/// The names of a folder's files with that ending, in order; none of a folder that is not there.
+/// The names of a folder's files with this extension, sorted; none if the folder does not exist.
 pub(crate) fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
     let mut names = files(folder)?;
     names.retain(|name| Path::new(name).extension().is_some_and(|end| end == ending));
     Ok(names)
 }
 
-/// The names of a folder's files, in order; none of a folder that is not there.
+/// The names of a folder's files, sorted; none if the folder does not exist.
 pub(crate) fn files(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,34 +1,34 @@
-//! What a Rust source names of its own crate, read as text: enough of the language for that, and no more.
+//! Finds the paths of its own crate in a Rust source, with a minimal parser.
 
 use std::collections::BTreeSet;
 
-/// What a source has and names, but for its tests.
+/// The definitions and paths of a source, without its tests.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
-    /// The paths that it names, each with the modules inside of the file that it stands in.
+    /// The paths in it, each with the inline modules around it.
     pub(super) paths: Vec<(Vec<String>, Target)>,
     /// Those of its `use`s.
     pub(super) uses: Vec<(Vec<String>, Target)>,
-    /// The names that it defines.
+    /// The names it defines.
     pub(super) items: BTreeSet<String>,
 }
 
-/// A path, and what it is called where it is named.
+/// A path, and its local name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: Vec<String>,
     pub(super) name: String,
 }
 
-/// The words before a name that a file defines.
+/// The keywords before a definition's name.
 const DEFINES: [&str; 9] = ["const", "enum", "fn", "mod", "static", "struct", "trait", "type", "union"];
 
 impl Imports {
-    /// Reads a source.
+    /// Parses a source.
     pub(super) fn read(source: &str) -> Imports {
         let tokens = tokens(source);
         let mut imports = Imports::default();
-        // The modules inside of the file, and of each brace that is open whether it is one's.
+        // The open inline modules, and for each open brace whether it is a module's.
         let mut inside: Vec<String> = Vec::new();
         let mut braces: Vec<bool> = Vec::new();
         let mut at = 0;
@@ -52,7 +52,7 @@ impl Imports {
                     imports.paths.extend(found.into_iter().map(|target| (inside.clone(), target)));
                     at = end;
                 }
-                // `pub(in crate::x)` says who may import it, and imports nothing.
+                // `pub(in crate::x)` is a visibility, not an import.
                 "in" if at > 0 && tokens[at - 1] == "(" => at = end_of(&tokens, at, ")"),
                 "{" => braces.push(false),
                 "}" if braces.pop() == Some(true) => drop(inside.pop()),
@@ -81,7 +81,7 @@ impl Imports {
     }
 }
 
-/// Takes the tree of a `use` apart: `a::{b, c::d as e}` is `a::b` and `a::c::d`, which is called `e`.
+/// Flattens the tree of a `use`: `a::{b, c::d as e}` is `a::b` and `a::c::d`, with the local name `e`.
 fn read_use(before: &[String], tokens: &[String], found: &mut Vec<Target>) {
     let mut path = before.to_vec();
     let mut at = 0;
@@ -113,7 +113,7 @@ fn read_use(before: &[String], tokens: &[String], found: &mut Vec<Target>) {
     found.push(Target { path, name });
 }
 
-/// The parts between the commas that are in no braces.
+/// The parts between commas outside braces.
 fn split(tokens: &[String]) -> Vec<&[String]> {
     let mut depth = 0;
     let parts = tokens.split(|token| {
@@ -127,7 +127,7 @@ fn split(tokens: &[String]) -> Vec<&[String]> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// Whether an attribute begins here that leaves its item to tests.
+/// Whether a `#[cfg(test)]` starts here.
 fn is_for_tests(tokens: &[String]) -> bool {
     let begins = tokens.len() > 3 && tokens[1] == "[" && tokens[2] == "cfg";
     let end = closing(tokens, 1);
@@ -136,12 +136,12 @@ fn is_for_tests(tokens: &[String]) -> bool {
         && !tokens[..end].iter().any(|word| word == "not")
 }
 
-/// What follows the item that the attribute here belongs to.
+/// The position after the item of the attribute here.
 fn end_of_item(tokens: &[String], mut at: usize) -> usize {
     while tokens.get(at).is_some_and(|token| token == "#") {
         at = closing(tokens, at + 1) + 1;
     }
-    // What a `use` has in braces is not its end.
+    // The braces of a `use` do not end it.
     let is_use = tokens[at..].iter().take_while(|token| *token != ";" && *token != "{").any(|it| it == "use");
     while at < tokens.len() {
         match tokens[at].as_str() {
@@ -155,7 +155,7 @@ fn end_of_item(tokens: &[String], mut at: usize) -> usize {
     at
 }
 
-/// Where the bracket that opens here is closed.
+/// The position of the closing bracket for the one here.
 fn closing(tokens: &[String], at: usize) -> usize {
     let mut depth = 0;
     for (place, token) in tokens.iter().enumerate().skip(at) {
@@ -169,7 +169,7 @@ fn closing(tokens: &[String], at: usize) -> usize {
     tokens.len()
 }
 
-/// Where the next one of these tokens is.
+/// The position of the next of these tokens.
 fn end_of(tokens: &[String], at: usize, token: &str) -> usize {
     tokens.iter().skip(at).position(|it| it == token).map_or(tokens.len(), |distance| at + distance)
 }
@@ -178,7 +178,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// The words and signs of a source, without comments, strings, characters, numbers and lifetimes.
+/// The words and symbols of a source, without comments, strings, characters, numbers and lifetimes.
 fn tokens(source: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = source;
@@ -211,7 +211,7 @@ fn tokens(source: &str) -> Vec<String> {
     tokens
 }
 
-/// The length of the string that begins here, if one does.
+/// The length of the string that starts here, if any.
 fn string(text: &str) -> Option<usize> {
     let begin = text.trim_start_matches(['b', 'c']);
     let prefix = text.len() - begin.len();
@@ -239,7 +239,7 @@ fn string(text: &str) -> Option<usize> {
     Some(text.len())
 }
 
-/// The length of the character or the lifetime that begins here.
+/// The length of the character or lifetime that starts here.
 fn quote(text: &str) -> usize {
     let inside = &text[1..];
     if let Some(escape) = inside.strip_prefix('\\') {
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_code_is_no_token() {
+    fn comments_and_literals_are_skipped() {
         let source =
             "a /* b */ \"c \\\" d\" r#\"e \" f\"# b'g' '\\'' '\\u{1}' 'h: &'static i // j\nk::l 10u8 m";
         assert_eq!(tokens(source).join(" "), "a b : & i k :: l m");

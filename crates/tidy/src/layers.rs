@@ -1,4 +1,4 @@
-//! That each crate imports the crates of this project that docs/architecture.md says, and on no others.
+//! Checks that each crate imports exactly the project's crates that docs/architecture.md lists for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use crate::{circles::crate_folders, complaint::Complaint};
 
 const TABLE: &str = "docs/architecture.md";
 
-/// Where the table of crates and the crates differ.
+/// The differences between the table of crates and the crates.
 pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
     let read =
         |file: &str| fs::read_to_string(root.join(file)).with_context(|| format!("could not read {file}"));
@@ -27,7 +27,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Complaint>> {
 fn compare(text: &str, manifests: &BTreeMap<String, String>) -> Vec<Complaint> {
     let table = table(text);
     if table.is_empty() {
-        let to_do = "begin a table with | crate | what it does | imports |";
+        let to_do = "start a table with | crate | what it does | imports |";
         return vec![Complaint::of_file(TABLE, "it has no table of crates", to_do)];
     }
     let mut complaints = Vec::new();
@@ -35,19 +35,22 @@ fn compare(text: &str, manifests: &BTreeMap<String, String>) -> Vec<Complaint> {
         let mut complain =
             |what: String, to_do: &str| complaints.push(Complaint::at(TABLE, *line, what, to_do));
         let Some(manifest) = manifests.get(name) else {
-            complain(format!("there is no crate {name}"), "remove its row");
+            complain(format!("the crate {name} does not exist"), "remove its row");
             continue;
         };
         let found: BTreeSet<String> =
             dependencies(manifest).into_iter().filter(|it| manifests.contains_key(it)).collect();
         for other in found.difference(said) {
             complain(
-                format!("{name} depends on {other}, which its row does not allow"),
-                "remove the dependency, or say in the row why it is right",
+                format!("{name} depends on {other}, which is not in its row"),
+                "remove the dependency, or add it to the row",
             );
         }
         for other in said.difference(&found) {
-            complain(format!("{name} does not depend on {other}, as its row says"), "remove it from the row");
+            complain(
+                format!("{name} does not depend on {other}, which is in its row"),
+                "remove it from the row",
+            );
         }
     }
     for name in manifests.keys().filter(|name| !table.contains_key(*name)) {
@@ -57,7 +60,7 @@ fn compare(text: &str, manifests: &BTreeMap<String, String>) -> Vec<Complaint> {
     complaints
 }
 
-/// The rows of the table of crates: the line of each, and the crates that it may depend on.
+/// The rows of the table of crates: the line of each, and its allowed dependencies.
 fn table(text: &str) -> BTreeMap<String, (usize, BTreeSet<String>)> {
     let lines = text.lines().enumerate().skip_while(|(_, line)| {
         let cells = cells(line);
@@ -80,7 +83,7 @@ fn in_backticks(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// What a manifest has in its `[dependencies]`; what only tests need is another section.
+/// The `[dependencies]` of a manifest, without those of tests.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut is_inside = false;
     let mut found = BTreeSet::new();
@@ -104,12 +107,12 @@ mod tests {
     #[test]
     fn the_crates_of_this_project_import_what_the_table_says() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let told = check(&root).expect("this project can be read");
-        assert_eq!(told, []);
+        let reported = check(&root).expect("this project can be read");
+        assert_eq!(reported, []);
     }
 
     #[test]
-    fn what_differs_from_the_table_is_told() {
+    fn differences_from_the_table_are_reported() {
         let text = "# The parts\n\n| crate | what it does | imports |\n| --- | --- | --- |\n\
                     | `contract` | names | – |\n\
                     | `bank` | the bank | `contract`, axum |\n\
@@ -133,15 +136,15 @@ mod tests {
             ("new", manifest("")),
         ];
         let manifests = manifests.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let told: Vec<String> = compare(text, &manifests).iter().map(ToString::to_string).collect();
+        let reported: Vec<String> = compare(text, &manifests).iter().map(ToString::to_string).collect();
         let expected = [
-            "docs/architecture.md:8: there is no crate gone; remove its row",
-            "docs/architecture.md:7: page depends on new, which its row does not allow; remove the dependency, or say \
-             in the row why it is right",
-            "docs/architecture.md:7: page does not depend on bank, as its row says; remove it from the row",
+            "docs/architecture.md:8: the crate gone does not exist; remove its row",
+            "docs/architecture.md:7: page depends on new, which is not in its row; remove the dependency, or add \
+             it to the row",
+            "docs/architecture.md:7: page does not depend on bank, which is in its row; remove it from the row",
             "docs/architecture.md: the crate new is not in the table; add a row: what it does, and what it imports",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         assert!(compare("no table", &manifests)[0].what.contains("no table"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is missing or wrong in a stage, a text or the structure of the project.
+//! Checks the stages, the texts and the structure of the project.
 
 mod circles;
 mod commands;
@@ -35,7 +35,7 @@ use self::{
 };
 use checkout::project::Project;
 
-/// What is missing of the stages: of each row, and of the files that belong to rows.
+/// Checks the stages: each row, and the files that belong to rows.
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = stages::rows(STAGES);
     complaints.extend(stages::without_commands(&lab::WITHOUT_TEMPORAL));
@@ -45,8 +45,8 @@ pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the structure of the project: files of a crate that import each other in a circle, and crates that import what
-/// docs/architecture.md does not say.
+/// Checks the structure of the project: import circles between the files of a crate, and dependencies between crates that are not in
+/// docs/architecture.md.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -56,8 +56,8 @@ pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong in the project's texts for people, and in what scripts and workflows name: commands, links, routes, stages, code that is
-/// not compiled, and the tables of the README.
+/// Checks the project's texts, scripts and workflows: commands, links, routes, stages, Rust code that is not compiled, and the tables of
+/// the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
     for folder in ["", "docs", "lab"] {
@@ -83,7 +83,7 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     Ok(complaints)
 }
 
-/// The workflows, scripts and settings that name commands and routes.
+/// The workflows, scripts and settings that mention commands and routes.
 fn scripts(root: &Path) -> Result<Vec<Script>> {
     let mut scripts = Vec::new();
     for folder in [".ci", ".devcontainer", ".github/workflows", ".vscode", "compose", "nix"] {

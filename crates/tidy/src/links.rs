@@ -1,14 +1,14 @@
-//! Links between the project's Markdown files, and to its other files.
+//! Checks links between the project's Markdown files, and to its other files.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::{complaint::Complaint, markdown::Markdown};
 
-/// The links that lead nowhere.
+/// The broken links.
 pub(super) fn check(files: &[Markdown], root: &Path) -> Vec<Complaint> {
     let links = files.iter().flat_map(|file| file.links().into_iter().map(move |link| (file, link)));
     let dead = links.filter_map(|(from, (line, target))| {
-        // Of the web nothing is known here.
+        // Web links are not checked.
         if target.contains("://") || target.starts_with("mailto:") {
             return None;
         }
@@ -21,16 +21,16 @@ pub(super) fn check(files: &[Markdown], root: &Path) -> Vec<Complaint> {
         let complain = |what: String, to_do: &str| Some(Complaint::at(&from.file, line, what, to_do));
         if !path.is_empty() && !root.join(&to).exists() {
             return complain(
-                format!("its link to {target} leads to no file"),
-                "fix the link, or write the file",
+                format!("the link to {target} is broken: no such file"),
+                "fix the link, or add the file",
             );
         }
         let known = files.iter().find(|file| Path::new(&file.file) == to);
         if !anchor.is_empty() && known.is_some_and(|file| !file.anchors().iter().any(|known| known == anchor))
         {
             return complain(
-                format!("its link to {target} leads to no heading"),
-                "name a heading of that file: in small letters, with - for each space",
+                format!("the link to {target} is broken: no such heading"),
+                "use a heading of that file, in lower case, with - for each space",
             );
         }
         None
@@ -38,7 +38,7 @@ pub(super) fn check(files: &[Markdown], root: &Path) -> Vec<Complaint> {
     dead.collect()
 }
 
-/// The path without `..`, as far as it goes.
+/// The path with `..` resolved.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -56,25 +56,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_that_lead_nowhere_are_told() {
+    fn broken_links_are_reported() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = |name: &str, text: &str| Markdown::new(name.to_owned(), text.to_owned());
-        // Neither of the two is there.
+        // Neither of the two exists.
         let files = [
             file("a.md", "# A b\n[x](src/lib.rs) [x](#a-b) [x](https://x.org/#y)\n[y](nope.rs) [y](#c)"),
             file("src/d.md", "[x](lib.rs) [x](../src)\n\n[y](../a.md)"),
         ];
-        let told: Vec<String> = check(&files, root)
+        let reported: Vec<String> = check(&files, root)
             .iter()
             .map(|complaint| {
                 format!("{}:{}: {}", complaint.file, complaint.line.unwrap_or(0), complaint.what)
             })
             .collect();
         let expected = [
-            "a.md:3: its link to nope.rs leads to no file",
-            "a.md:3: its link to #c leads to no heading",
-            "src/d.md:3: its link to ../a.md leads to no file",
+            "a.md:3: the link to nope.rs is broken: no such file",
+            "a.md:3: the link to #c is broken: no such heading",
+            "src/d.md:3: the link to ../a.md is broken: no such file",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What the checks look at in a Markdown file: fenced blocks, headings, code spans, links.
+//! Parses the parts of a Markdown file that the checks need: fenced blocks, headings, code spans, links.
 
 use std::ops::Range;
 
@@ -6,19 +6,19 @@ use pulldown_cmark::{CodeBlockKind, CowStr, Event, LinkType, Options, Parser, Ta
 
 /// A Markdown file.
 pub(super) struct Markdown {
-    /// Relative to the project's folder.
+    /// Its path, relative to the project's folder.
     pub(super) file: String,
     source: String,
 }
 
-/// A line of a Markdown file, and where it is.
+/// A line of a Markdown file, with its context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// The first is 1.
+    /// Its number, from 1.
     pub(super) number: usize,
-    /// The words after the fence of the block it is in. `None` for a line in no fenced block.
+    /// The info string of its fenced block. `None` outside fenced blocks.
     pub(super) block: Option<&'a str>,
-    /// What it says; in a fenced block without the block's indentation.
+    /// Its text; in a fenced block without the block's indentation.
     pub(super) text: &'a str,
 }
 
@@ -27,7 +27,7 @@ impl Markdown {
         Markdown { file, source }
     }
 
-    /// All that it says.
+    /// Its whole text.
     pub(super) fn source(&self) -> &str {
         &self.source
     }
@@ -40,7 +40,7 @@ impl Markdown {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(CowStr::Borrowed(words)))) => {
                     block = Some(words);
-                    // The text of the block follows, and fills all but its fences again.
+                    // The block's text follows and fills everything except its fences.
                     for line in self.lines_in(range, block) {
                         lines[line.number - 1] = None;
                     }
@@ -57,11 +57,11 @@ impl Markdown {
         lines.into_iter().flatten()
     }
 
-    /// Its code spans, with the number of the line that each begins on.
+    /// Its code spans, with the number of each one's first line.
     pub(super) fn spans(&self) -> Vec<(usize, String)> {
         let spans = self.events().filter_map(|(event, range)| match event {
             Event::Code(span) => {
-                // The parser keeps the indentation of a span's second line, which Markdown does not.
+                // The parser keeps the indentation of a span's second line, but Markdown does not.
                 let words: Vec<&str> = span.split_whitespace().collect();
                 Some((self.line_at(range.start), words.join(" ")))
             }
@@ -70,7 +70,7 @@ impl Markdown {
         spans.collect()
     }
 
-    /// The targets of its links and images, with the number of the line that each ends on.
+    /// The targets of its links and images, with the number of each one's last line.
     pub(super) fn links(&self) -> Vec<(usize, String)> {
         let targets = self.events().filter_map(|(event, range)| match event {
             Event::Start(Tag::Link { link_type: LinkType::Email, .. }) => None,
@@ -82,7 +82,7 @@ impl Markdown {
         targets.collect()
     }
 
-    /// The names by which a link refers to its headings, as GitHub derives them.
+    /// The anchors of its headings, as GitHub derives them.
     pub(super) fn anchors(&self) -> Vec<String> {
         let mut anchors = Vec::new();
         let mut words = String::new();
@@ -97,18 +97,18 @@ impl Markdown {
         anchors
     }
 
-    /// What the parser finds, with the part of the source that it is in.
+    /// The parser's events, with their ranges in the source.
     fn events(&self) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
         Parser::new_ext(&self.source, Options::ENABLE_TABLES).into_offset_iter()
     }
 
-    /// The lines in a part of the source.
+    /// The lines of a range of the source.
     fn lines_in<'a>(&'a self, part: Range<usize>, block: Option<&'a str>) -> impl Iterator<Item = Line<'a>> {
         let first = self.line_at(part.start);
         self.source[part].lines().zip(first..).map(move |(text, number)| Line { number, block, text })
     }
 
-    /// The number of the line with this byte of the source.
+    /// The number of the line at this byte of the source.
     fn line_at(&self, byte: usize) -> usize {
         self.source[..byte].matches('\n').count() + 1
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_found_also_over_two_lines_and_never_beyond_a_paragraph() {
+    fn spans_may_cover_two_lines_but_not_two_paragraphs() {
         let text = markdown("a `b c` d `e\n  f` g\n\n`open\n\n`h`\n```sh\n`i`\n```\n");
         let spans = [(1, "b c"), (1, "e f"), (6, "h")].map(|(line, span)| (line, span.to_owned()));
         assert_eq!(text.spans(), spans);

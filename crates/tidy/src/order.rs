@@ -1,5 +1,5 @@
-//! The order of the stages, wherever it is written besides the table: the numbers of the files and the headings of their texts, and
-//! what each text calls the next stage. A text or a goal that speaks of a stage names it, so that it stays right when one is added.
+//! Checks the order of the stages outside the table: the numbers in the texts' file names and headings, and the next stage at the end
+//! of each text. Texts and goals refer to stages by name, which stays right when a stage is added.
 
 use std::{fs, path::Path};
 
@@ -9,17 +9,17 @@ use regex_lite::Regex;
 
 use crate::{complaint::Complaint, folder::names, markdown::Markdown};
 
-/// The table that the order is read from.
+/// The file with the table.
 pub(super) const TABLE: &str = "crates/lab/src/stage.rs";
-/// The folders whose sources may name the text of a stage.
+/// The folders whose sources may mention the text of a stage.
 const SOURCES: [&str; 2] = ["crates/lab/src", "crates/lab/src/goals"];
 
-/// The file of the text of the stage at this place of the table.
+/// The file name of a stage's text, by its index in the table.
 pub(super) fn file(at: usize, stage: &Stage) -> String {
     format!("lab/{:02}-{}.md", at + 1, stage.name)
 }
 
-/// The texts whose file, heading or next stage is another than the table's.
+/// The texts whose file name, heading or next stage differs from the table.
 pub(super) fn rows(stages: &[Stage]) -> Vec<Complaint> {
     stages.iter().enumerate().flat_map(|(at, stage)| row(at, stage, stages.get(at + 1))).collect()
 }
@@ -38,13 +38,13 @@ fn row(at: usize, stage: &Stage, next: Option<&Stage>) -> Vec<Complaint> {
     let heading = text.lines().find(|line| line.block.is_none() && line.text.starts_with("# "));
     match heading {
         None => {
-            let to_do = format!("begin it with one: # {number}. and the title");
+            let to_do = format!("start it with # {number}. and the title");
             complaints.push(Complaint::at(is, 1, "it has no heading", to_do));
         }
         Some(line) if !line.text.starts_with(&format!("# {number}. ")) => {
             let words = line.text.trim_start_matches("# ");
             let title = words.split_once(". ").filter(|(begin, _)| begin.parse::<u32>().is_ok());
-            let what = format!("its heading has not the number of {}, which is {number}", stage.name);
+            let what = format!("the number in its heading should be that of {}, {number}", stage.name);
             let to_do = format!("write: # {number}. {}", title.map_or(words, |(_, title)| title));
             complaints.push(Complaint::at(is, line.number, what, to_do));
         }
@@ -57,19 +57,19 @@ fn row(at: usize, stage: &Stage, next: Option<&Stage>) -> Vec<Complaint> {
     let ends = ["all reached; the next stage: ", "all reached; that was the last stage"];
     for line in text.lines().filter(|line| ends.iter().any(|begin| line.text.starts_with(begin))) {
         if line.text.trim_end() != end {
-            let what = format!("what comes after {} is another stage", stage.name);
+            let what = format!("it names the wrong stage after {}", stage.name);
             complaints.push(Complaint::at(is, line.number, what, format!("write: {end}")));
         }
     }
     complaints
 }
 
-/// The lines of texts for people that name a stage by its number, or the text of one by another number than it has.
+/// The lines of texts that refer to a stage by number, or to a stage's text with a wrong number.
 pub(super) fn texts(stages: &[Stage], texts: &[Markdown]) -> Result<Vec<Complaint>> {
     let numbered = Regex::new(r"(?i)\bstages?\s+[0-9]")?;
     let mut complaints = Vec::new();
     for text in texts {
-        // The authors' guide adds a stage of its own, after all others.
+        // The authors' guide adds a stage after all others.
         let added = text.lines().filter(|line| line.block == Some("rust"));
         let added = added.filter_map(|line| line.text.trim().strip_prefix("name: \"")?.strip_suffix("\","));
         let added: Vec<&str> = added.collect();
@@ -79,7 +79,7 @@ pub(super) fn texts(stages: &[Stage], texts: &[Markdown]) -> Result<Vec<Complain
             if line.block.is_some() {
                 continue;
             }
-            // The number may be on the line after the word, where it is not that of a list.
+            // The number may be on the next line, unless it starts a list item.
             let item = line
                 .text
                 .trim_start()
@@ -88,11 +88,11 @@ pub(super) fn texts(stages: &[Stage], texts: &[Markdown]) -> Result<Vec<Complain
             let before = begun.take().filter(|(number, _)| number + 1 == line.number && !item);
             let prose = format!("{} {}", before.map_or(String::new(), |(_, word)| word), line.text.trim());
             if numbered.is_match(&prose) {
-                let to_do = "name it as cargo xtask stage does: its number changes when one is added";
+                let to_do = "use its name, because its number changes when a stage is added";
                 complaints.push(Complaint::at(
                     &text.file,
                     line.number,
-                    "it names a stage by its number",
+                    "it refers to a stage by number",
                     to_do,
                 ));
             }
@@ -102,7 +102,7 @@ pub(super) fn texts(stages: &[Stage], texts: &[Markdown]) -> Result<Vec<Complain
     Ok(complaints)
 }
 
-/// The lines of sources that name the text of a stage by another number than it has.
+/// The lines of sources that refer to a stage's text with a wrong number.
 pub(super) fn sources(stages: &[Stage], root: &Path) -> Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
     for folder in SOURCES {
@@ -110,7 +110,7 @@ pub(super) fn sources(stages: &[Stage], root: &Path) -> Result<Vec<Complaint>> {
             let file = format!("{folder}/{name}");
             let source =
                 fs::read_to_string(root.join(&file)).with_context(|| format!("could not read {file}"))?;
-            // A row's own text is told with its file.
+            // A row's own text is reported with its file.
             for (at, line) in source.lines().enumerate().filter(|(_, line)| !line.contains("text!(")) {
                 complaints.extend(misnumbered(stages, &[], &file, at + 1, line)?);
             }
@@ -119,7 +119,7 @@ pub(super) fn sources(stages: &[Stage], root: &Path) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// What is wrong with the names of texts of stages in this line; a stage that its file adds comes after all others.
+/// The wrong names of stages' texts in a line; stages that the file adds come after all others.
 fn misnumbered(
     stages: &[Stage],
     added: &[&str],
@@ -148,20 +148,20 @@ mod tests {
     const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     const NEW: &str = "jerry-renames";
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(Complaint::to_string).collect()
     }
 
-    /// Read when it runs: where only programs are built, the file is not there.
+    /// Read at run time, because the file is missing where only programs are built.
     fn shipped_readme() -> String {
-        fs::read_to_string(Path::new(PROJECT).join("README.md")).expect("the project has one")
+        fs::read_to_string(Path::new(PROJECT).join("README.md")).expect("the project has a README")
     }
 
     fn leaked(text: String) -> &'static str {
         Box::leak(text.into_boxed_str())
     }
 
-    /// A place of the table that has stages before it and after it.
+    /// An index with stages before and after it.
     fn middle() -> usize {
         STAGES.iter().position(|stage| stage.name == "version-workflow").expect("there is such a stage")
     }
@@ -185,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn every_place_that_a_stage_in_the_middle_changes_is_told() {
+    fn everything_that_a_stage_in_the_middle_changes_is_reported() {
         let at = middle();
         let stages = with_one_in_the_middle(at);
         let mut complaints = all(&stages, &shipped_readme());
         complaints.extend(sources(&stages, Path::new(PROJECT)).expect("they can be read"));
-        let told = told(&complaints);
+        let reported = reported(&complaints);
         for (number, row) in (at + 2..).zip(&STAGES[at..]) {
             let (old, name) = (row.text.file, row.name);
             let new = format!("{number:02}-{name}.md");
@@ -208,11 +208,11 @@ mod tests {
                      type: git mv {old} lab/{new}, and in the row of {name}: text!(\"{new}\")"
                 ),
                 format!(
-                    "{old}:1: its heading has not the number of {name}, which is {number}; write: # {number}. {title}"
+                    "{old}:1: the number in its heading should be that of {name}, {number}; write: # {number}. {title}"
                 ),
                 format!("the text of a stage that is number {number}; write: {new}"),
             ] {
-                assert!(told.iter().any(|line| line.contains(&expected)), "{expected} in {told:#?}");
+                assert!(reported.iter().any(|line| line.contains(&expected)), "{expected} in {reported:#?}");
             }
         }
         let before = &STAGES[at - 1];
@@ -222,16 +222,16 @@ mod tests {
             format!("its table of stages lacks {NEW}; add after the row of {}: ", before.name),
             format!("{TABLE}:"),
         ] {
-            assert!(told.iter().any(|line| line.contains(&expected)), "{expected} in {told:#?}");
+            assert!(reported.iter().any(|line| line.contains(&expected)), "{expected} in {reported:#?}");
         }
         assert!(
-            STAGES[..at - 1].iter().all(|row| !told.iter().any(|line| line.starts_with(row.text.file))),
-            "{told:#?}"
+            STAGES[..at - 1].iter().all(|row| !reported.iter().any(|line| line.starts_with(row.text.file))),
+            "{reported:#?}"
         );
     }
 
     #[test]
-    fn who_does_what_is_told_has_a_stage_in_the_middle() {
+    fn following_the_reports_adds_a_stage_in_the_middle() {
         let at = middle();
         let mut stages = with_one_in_the_middle(at);
         let mut readme = shipped_readme();
@@ -249,29 +249,29 @@ mod tests {
         stages[at - 1].text.source = leaked(stages[at - 1].text.source.replace(&end, &end_now));
         let row = format!("| [`{}`](", STAGES[at].name);
         readme = readme.replace(&row, &format!("| [`{NEW}`](lab/{:02}-{NEW}.md) | more |\n{row}", at + 1));
-        assert_eq!(told(&all(&stages, &readme)), [""; 0]);
+        assert_eq!(reported(&all(&stages, &readme)), [""; 0]);
     }
 
     #[test]
-    fn a_file_or_a_heading_with_another_number_is_told() {
+    fn a_wrong_number_in_a_file_name_or_a_heading_is_reported() {
         let rows = [
             stage("first", "lab/01-first.md", "# First\n"),
             stage("b", "lab/1-b.md", "# 3. B\n\nall reached; the next stage: cargo xtask stage first\n"),
             stage("c", "lab/03-c.md", ""),
         ];
         let expected = [
-            "lab/01-first.md:1: its heading has not the number of first, which is 1; write: # 1. First",
+            "lab/01-first.md:1: the number in its heading should be that of first, 1; write: # 1. First",
             "lab/1-b.md: it is the text of b, which is number 2 in crates/lab/src/stage.rs; \
              type: git mv lab/1-b.md lab/02-b.md, and in the row of b: text!(\"02-b.md\")",
-            "lab/1-b.md:1: its heading has not the number of b, which is 2; write: # 2. B",
-            "lab/1-b.md:3: what comes after b is another stage; write: all reached; the next stage: cargo xtask stage c",
-            "lab/03-c.md:1: it has no heading; begin it with one: # 3. and the title",
+            "lab/1-b.md:1: the number in its heading should be that of b, 2; write: # 2. B",
+            "lab/1-b.md:3: it names the wrong stage after b; write: all reached; the next stage: cargo xtask stage c",
+            "lab/03-c.md:1: it has no heading; start it with # 3. and the title",
         ];
-        assert_eq!(told(&super::rows(&rows)), expected);
+        assert_eq!(reported(&super::rows(&rows)), expected);
     }
 
     #[test]
-    fn a_text_that_names_a_stage_by_number_is_told() {
+    fn a_text_that_refers_to_a_stage_by_number_is_reported() {
         let text = "You will see, in stage 6, why.\n\nMore of it in\nStage\n2, and stages 3 to 5.\n\nFor each stage\n\
                     1. one\n2. two\n\n```sh\n# stage 4\n```\nSee 02-first.md, and 09-other.md.\n\
                     ```rust\n    name: \"other\",\n```\n";

@@ -1,4 +1,4 @@
-//! The README's tables: that of the commands has each that there is, and that of the stages is the table of stages.
+//! Checks the README's tables of commands and stages.
 
 use clap::Command;
 use lab::Stage;
@@ -8,13 +8,13 @@ use crate::{commands, complaint::Complaint, markdown::Markdown, order};
 
 const FILE: &str = "README.md";
 
-/// The first cell of a row, and the line that it is on.
+/// The first cell of a row, and its line.
 struct Row<'a> {
     line: usize,
     cell: &'a str,
 }
 
-/// The table whose first column is called so: its heading, and its rows.
+/// The table with this first column: its header's line, and its rows.
 fn table<'a>(texts: &'a [Markdown], column: &str) -> Option<(Row<'a>, Vec<Row<'a>>)> {
     let readme = texts.iter().find(|text| text.file == FILE)?;
     let mut rows = readme.lines().filter(|line| line.block.is_none()).map(|line| {
@@ -22,7 +22,7 @@ fn table<'a>(texts: &'a [Markdown], column: &str) -> Option<(Row<'a>, Vec<Row<'a
         Some(Row { line: line.number, cell: cells.map(str::trim).next()? })
     });
     let heading = rows.by_ref().flatten().find(|row| row.cell == column)?;
-    // Under the heading is a row of dashes.
+    // A row of dashes follows the header.
     Some((heading, rows.map_while(|row| row).skip(1).collect()))
 }
 
@@ -31,7 +31,7 @@ fn no_table(of: &str, column: &str) -> Vec<Complaint> {
     vec![Complaint::of_file(FILE, format!("it has no table of {of}"), to_do)]
 }
 
-/// The commands that its table lacks, and the rows whose command does not exist.
+/// The commands missing in its table, and rows with invalid commands.
 pub(super) fn commands(texts: &[Markdown], command_line: &Command) -> Vec<Complaint> {
     let Some((heading, rows)) = table(texts, "command") else { return no_table("commands", "command") };
     let spans: Vec<(usize, &str)> = rows
@@ -61,12 +61,12 @@ pub(super) fn commands(texts: &[Markdown], command_line: &Command) -> Vec<Compla
     complaints
 }
 
-/// The rows of its table of stages that are missing, no stage's, or in another order than the table of stages.
+/// The rows of its table of stages that are missing, unknown, or in the wrong order.
 pub(super) fn stages(stages: &[Stage], texts: &[Markdown]) -> Vec<Complaint> {
     let Some((heading, rows)) = table(texts, "stage") else { return no_table("stages", "stage") };
     let mut complaints = Vec::new();
     let mut complain = |line, what, to_do| complaints.push(Complaint::at(FILE, line, what, to_do));
-    // The place of each row in the table of stages.
+    // The index of each row's stage in the table of stages.
     let mut places: Vec<usize> = Vec::new();
     let link = Regex::new(r"^\[`([^`]*)`\]\(([^)]*)\)$").ok();
     for row in &rows {
@@ -75,12 +75,12 @@ pub(super) fn stages(stages: &[Stage], texts: &[Markdown]) -> Vec<Complaint> {
             let at = stages.iter().position(|stage| stage.name == &found[1])?;
             Some((found, at))
         }) else {
-            let what = format!("its table of stages has {}, which is no stage", row.cell);
+            let what = format!("its table of stages has {}, which is not a stage", row.cell);
             complain(row.line, what, "delete the row, or write a stage as [`NAME`](FILE)".to_owned());
             continue;
         };
         let (name, file) = (stages[at].name, order::file(at, &stages[at]));
-        // A link that has only another number is told with the others of its kind.
+        // A link with only a wrong number is reported elsewhere.
         if found[2] != file && !found[2].ends_with(&format!("-{name}.md")) {
             let what = format!("the link of {name} leads to {}", &found[2]);
             complain(row.line, what, format!("write: [`{name}`]({file})"));
@@ -88,7 +88,7 @@ pub(super) fn stages(stages: &[Stage], texts: &[Markdown]) -> Vec<Complaint> {
         if places.contains(&at) {
             complain(row.line, format!("its table of stages has {name} twice"), "delete the row".to_owned());
         } else if let Some(&before) = places.last().filter(|&&before| before > at) {
-            let what = format!("{name} comes before {}, and stands after it", stages[before].name);
+            let what = format!("{name} must come before {}", stages[before].name);
             complain(row.line, what, format!("move the row, as in {}", order::TABLE));
         }
         places.push(at);
@@ -119,12 +119,12 @@ mod tests {
         [Markdown::new(FILE.to_owned(), text.to_owned())]
     }
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(Complaint::to_string).collect()
     }
 
     #[test]
-    fn the_commands_of_the_table_are_those_of_the_program() {
+    fn the_table_of_commands_is_compared_with_the_program() {
         let command_line = Command::new("cargo xtask")
             .subcommand(Command::new("lab").subcommand(Command::new("start")).subcommand_required(true))
             .subcommand(Command::new("check").about("Says how far you are"))
@@ -132,32 +132,32 @@ mod tests {
             .subcommand(Command::new("secret").hide(true));
         let text = "| command | what it does |\n| --- | --- |\n| `lab start`, `lab stop` | starts |\n\
                     | `hint NAME` | `none` |\n| `greet` | greets |\n\n| `other` | table |\n";
-        let told = told(&commands(&readme(text), &command_line));
+        let reported = reported(&commands(&readme(text), &command_line));
         let expected = [
             "README.md:3: its table of commands has `lab stop`, which does not work: ",
             "README.md:5: its table of commands has `greet`, which does not work: ",
             "README.md:1: its table of commands lacks check; add a row: | `check` | Says how far you are |",
         ];
-        assert_eq!(told.len(), expected.len(), "{told:#?}");
-        for (line, expected) in told.iter().zip(expected) {
-            assert!(line.starts_with(expected), "{expected} in {told:#?}");
+        assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+        for (line, expected) in reported.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{expected} in {reported:#?}");
         }
         assert_eq!(commands(&readme("# No table\n"), &command_line).len(), 1);
     }
 
     #[test]
-    fn the_stages_of_the_table_are_the_stages_in_their_order() {
+    fn the_table_of_stages_is_compared_with_the_stages() {
         let rows = ["a", "b", "c", "d"].map(|name| stage(name, "", ""));
         let text = "| stage | what happens |\n| --- | --- |\n| [`b`](lab/02-b.md) | |\n| [`a`](lab/01-b.md) | |\n\
                     | [`c`](lab/03-c.md) | |\n| [`c`](lab/03-c.md) | |\n| [`e`](lab/04-e.md) | |\n";
         let expected = [
             "README.md:4: the link of a leads to lab/01-b.md; write: [`a`](lab/01-a.md)",
-            "README.md:4: a comes before b, and stands after it; move the row, as in crates/lab/src/stage.rs",
+            "README.md:4: a must come before b; move the row, as in crates/lab/src/stage.rs",
             "README.md:6: its table of stages has c twice; delete the row",
-            "README.md:7: its table of stages has [`e`](lab/04-e.md), which is no stage; \
+            "README.md:7: its table of stages has [`e`](lab/04-e.md), which is not a stage; \
              delete the row, or write a stage as [`NAME`](FILE)",
             "README.md:1: its table of stages lacks d; add after the row of c: | [`d`](lab/04-d.md) | d |",
         ];
-        assert_eq!(told(&stages(&rows, &readme(text))), expected);
+        assert_eq!(reported(&stages(&rows, &readme(text))), expected);
     }
 }

@@ -1,5 +1,4 @@
-//! The routes that texts, workflows and scripts name: each has to be one of the bank's or of the Money Transfer API's,
-//! whose `openapi.json` say what there is.
+//! Checks that the routes in texts, workflows and scripts exist in the `openapi.json` of the bank or of the Money Transfer API.
 
 use std::{fs, path::Path};
 
@@ -9,23 +8,23 @@ use serde_json::Value;
 
 use crate::complaint::Complaint;
 
-/// The services, each with the port that it has by default and the name that containers call it by.
+/// The services, each with its default port and its host name in containers.
 const SERVICES: [(&str, &str, &str); 2] = [
     ("crates/account-api/openapi.json", "5050", "account-api"),
     ("crates/transfer-web/openapi.json", "5051", "transfer-web"),
 ];
-/// What begins like this is Temporal's HTTP API, or the gateway's.
+/// The prefixes of Temporal's HTTP API and of the gateway's.
 const OTHERS: [&str; 3] = ["/api/v1/", "/link", "/board"];
 
 /// A route of a service.
 struct Route {
-    /// As in `SERVICES`.
+    /// The index in `SERVICES`.
     service: usize,
     method: String,
     segments: Vec<String>,
 }
 
-/// What services there are, as a text names them.
+/// The routes of the services.
 pub(super) struct Routes {
     routes: Vec<Route>,
     named: Regex,
@@ -38,7 +37,7 @@ impl Routes {
         let mut documents = Vec::new();
         for (file, ..) in SERVICES {
             let text = fs::read(root.join(file)).with_context(|| format!("could not read {file}"))?;
-            documents.push(serde_json::from_slice(&text).with_context(|| format!("{file} is no JSON"))?);
+            documents.push(serde_json::from_slice(&text).with_context(|| format!("{file} is not JSON"))?);
         }
         Routes::new(&documents)
     }
@@ -54,7 +53,7 @@ impl Routes {
                 }
             }
         }
-        // What a path has before it says whose it is; after a letter, a dot or another path it is a file's.
+        // The text before a path tells its service; after a letter, a dot or another path it is a file.
         let named = Regex::new(
             r"(?:^|[^\w/.:}*~-])(?:(GET|POST|PUT|PATCH|DELETE) )?(?:(?:http://)?([\w.$-]+):(\d+))?(/[a-z][\w/{}$.…-]*)",
         )?;
@@ -62,11 +61,11 @@ impl Routes {
         Ok(Routes { routes, named, method_of_curl })
     }
 
-    /// What this file names that is no route.
+    /// The unknown routes in a file.
     pub(super) fn check(&self, file: &str, text: &str) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         for (line, text) in lines(text) {
-            // As a bug's Activity fails with it, which asked for a route that is none.
+            // The failure of a buggy Activity, which called an unknown route.
             if text.contains(" answered ") {
                 continue;
             }
@@ -99,7 +98,7 @@ impl Routes {
                 };
                 if !self.routes.iter().any(is_it) {
                     let method = method.map(|method| format!("{method} ")).unwrap_or_default();
-                    let what = format!("it names {method}{path}, and no service has that route");
+                    let what = format!("no service has the route {method}{path}");
                     complaints.push(Complaint::at(
                         file,
                         line,
@@ -112,7 +111,7 @@ impl Routes {
         complaints
     }
 
-    /// The method that a `curl` on this line asks by.
+    /// The method of a `curl` on this line.
     fn curls(&self, text: &str) -> Option<String> {
         let (_, arguments) = text.split_once("curl ")?;
         if let Some(named) = self.method_of_curl.captures(arguments) {
@@ -128,13 +127,13 @@ fn segments(path: &str) -> Vec<String> {
     path.trim_start_matches('/').split('/').map(str::to_owned).collect()
 }
 
-/// Whether a path is of this route, in which `{…}` stands for anything.
+/// Whether a path matches a route, in which `{…}` matches anything.
 fn fits(route: &[String], path: &[String]) -> bool {
     route.len() == path.len()
         && route.iter().zip(path).all(|(known, segment)| known.starts_with('{') || known == segment)
 }
 
-/// The lines with their numbers; one that ends with a backslash goes on in the next.
+/// The lines with their numbers; a backslash continues a line on the next one.
 fn lines(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
@@ -155,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    fn told(text: &str) -> Vec<String> {
+    fn reported(text: &str) -> Vec<String> {
         let bank = json!({ "paths": { "/accounts": { "get": {} }, "/accounts/{id}/deposit": { "post": {} },
             "/outage": { "get": {}, "put": {} } } });
         let page = json!({ "paths": { "/api/transfer": { "post": {} }, "/api/workflows": { "get": {} } } });
@@ -165,24 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_is_none_is_told_with_its_line() {
+    fn an_unknown_route_is_reported_with_its_line() {
         let text = "curl http://127.0.0.1:5051/api/transfer \\\n  --json '{}'\n\
                     until curl http://127.0.0.1:5051/api/transfers | grep x\n\
                     curl localhost:5050/api/workflows; see `GET /api/transfer` and /accounts/a/deposits.\n";
         let expected = [
-            "3: it names GET /api/transfers, and no service has that route",
-            "4: it names GET /api/workflows, and no service has that route",
-            "4: it names GET /api/transfer, and no service has that route",
-            "4: it names /accounts/a/deposits, and no service has that route",
+            "3: no service has the route GET /api/transfers",
+            "4: no service has the route GET /api/workflows",
+            "4: no service has the route GET /api/transfer",
+            "4: no service has the route /accounts/a/deposits",
         ];
-        assert_eq!(told(text), expected);
+        assert_eq!(reported(text), expected);
     }
 
     #[test]
-    fn what_is_a_route_or_something_else_is_left_alone() {
+    fn known_routes_and_other_text_are_accepted() {
         let text = "`GET /accounts`, `/accounts/{id}/deposit`, `/accounts/…/deposit`. curl -X PUT localhost:5050/outage -d '{}'\n\
                     http://127.0.0.1:8233/namespaces/x http://127.0.0.1:7243/api/v1/namespaces src/accounts/mod.rs /tmp/x\n\
                     http://account-api:5050/accounts/a/deposits answered 404, [a](../accounts) crates/api/x `GET /link`\n";
-        assert_eq!(told(text), Vec::<String>::new());
+        assert_eq!(reported(text), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that workflows, scripts and settings of editors type, or speak of: each has to be one.
+//! Checks the commands in workflows, scripts and editor settings.
 
 use clap::Command;
 
@@ -7,18 +7,18 @@ use crate::{
     complaint::Complaint,
 };
 
-/// A workflow, a script or the settings of an editor.
+/// A workflow, a script or editor settings.
 pub(super) struct Script {
-    /// Relative to the project's folder.
+    /// Its path, relative to the project's folder.
     pub(super) file: String,
-    /// All that it says.
+    /// Its whole text.
     pub(super) source: String,
 }
 
-/// What ends the words of a command, in a script, a string or a comment.
+/// The characters that end a command in a script, a string or a comment.
 const ENDS: [char; 9] = ['"', '`', '|', '&', ';', '>', ')', '#', '$'];
 
-/// The commands in this file that are none.
+/// The invalid commands in a file.
 pub(super) fn check(script: &Script, command_line: &Command) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for (number, line) in script.source.lines().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn check(script: &Script, command_line: &Command) -> Vec<Complaint> {
                 && let Some(wrong) = commands::wrong_with_spoken(command_line, words)
             {
                 let what = format!("`{XTASK}{}` does not work: {wrong}", words.trim_end());
-                let to_do = "mend it, or see what there is: cargo xtask --help";
+                let to_do = "fix it; for the list of commands: cargo xtask --help";
                 complaints.push(Complaint::at(&script.file, number + 1, what, to_do));
             }
             before.push_str(XTASK);
@@ -42,7 +42,7 @@ pub(super) fn check(script: &Script, command_line: &Command) -> Vec<Complaint> {
     complaints
 }
 
-/// Whether what follows is typed, or quoted as what can be: not a part of a sentence.
+/// Whether the following text is a command rather than part of a sentence.
 fn is_typed(before: &str) -> bool {
     let inside = |quote: char| before.matches(quote).count() % 2 == 1;
     match before.trim_end().chars().next_back() {
@@ -57,13 +57,13 @@ mod tests {
     use crate::commands::tests::example;
 
     #[test]
-    fn a_command_that_is_none_is_told_with_its_line() {
+    fn an_invalid_command_is_reported_with_its_line() {
         let text = "# as `cargo xtask tset`, and cargo xtask of old\n  - run: cargo xtask lab strat\n\
                     cargo xtask lab status --json |\n  \"command\": \"cargo xtask chekc\",\n\
                     echo \"start it: cargo xtask lab start first\"\nx && cargo xtask stage jery\n\
                     cargo xtask transfer \"$from\"; cargo xtask \"$@\"; nix develop --command cargo xtask test\n";
-        let told = check(&Script { file: "ci.yml".to_owned(), source: text.to_owned() }, &example());
-        let lines: Vec<usize> = told.iter().filter_map(|complaint| complaint.line).collect();
-        assert_eq!(lines, [1, 2, 4, 6], "{told:#?}");
+        let reported = check(&Script { file: "ci.yml".to_owned(), source: text.to_owned() }, &example());
+        let lines: Vec<usize> = reported.iter().filter_map(|complaint| complaint.line).collect();
+        assert_eq!(lines, [1, 2, 4, 6], "{reported:#?}");
     }
 }

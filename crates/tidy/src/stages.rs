@@ -1,4 +1,4 @@
-//! What a stage is made of: its row, its text, its variants.
+//! Checks each stage's row, text and variants.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -10,10 +10,10 @@ use crate::{complaint::Complaint, folder::names, order::TABLE};
 use checkout::project::Project;
 
 const DECLARED: &str = "crates/stages/src/lib.rs";
-/// From a vague one to the plainest, with at least one in between.
+/// The minimum number of hints: from a vague one to an exact one, with at least one in between.
 const HINTS: usize = 3;
 
-/// What the rows lack.
+/// Checks the rows.
 pub(super) fn rows(stages: &[Stage]) -> Vec<Complaint> {
     stages.iter().flat_map(row).collect()
 }
@@ -26,38 +26,42 @@ fn row(stage: &Stage) -> Vec<Complaint> {
     };
     let hints = text.hints().len();
     if hints < HINTS {
-        let what = format!("it has {hints} hints, and a learner needs {HINTS} or more");
-        complain(text.file, what, "end it with a `## Hints`, a numbered list from a vague one to the line");
+        let what = format!("it has {hints} hints; a learner needs at least {HINTS}");
+        complain(
+            text.file,
+            what,
+            "end it with `## Hints`, a numbered list from a vague hint to the exact line",
+        );
     }
     if text.blocks().contains(&Block::Fix) && stage.fixed_by.is_none() {
-        let what = format!("it has the code fixed, and no stage has the fix of {}", stage.name);
-        complain(text.file, what, &format!("name that stage as its fixed_by in {TABLE}"));
+        let what = format!("it has <!-- fix -->, but no stage is the fixed_by of {}", stage.name);
+        complain(text.file, what, &format!("set fixed_by in {TABLE}"));
     }
     if stage.goals.is_empty() {
-        let what = format!("{} has no goals, so nothing tells whether it is reached", stage.name);
-        complain(TABLE, what, "give its row the goals of a file in crates/lab/src/goals");
+        let what = format!("{} has no goals", stage.name);
+        complain(TABLE, what, "set the goals of its row to a list in crates/lab/src/goals");
     }
     complaints.extend(without_commands(text));
     complaints
 }
 
-/// A text in which there is nothing to type.
+/// A text without a command to play.
 pub(super) fn without_commands(text: &Text) -> Option<Complaint> {
     let is_played = |block: &Block| matches!(block, Block::Commands(commands) if !commands.is_empty());
-    let to_do = "write what to type into a ```console block, each command after a `$ `";
-    let complaint = || Complaint::of_file(text.file, "it has no command, so nothing plays it", to_do);
+    let to_do = "put commands into a ```console block, each after a `$ `";
+    let complaint = || Complaint::of_file(text.file, "it has no command to play", to_do);
     (!text.blocks().iter().any(is_played)).then(complaint)
 }
 
-/// What of the files belongs to no row, and what of the rows has no file.
+/// Files without a row, and rows without a file.
 pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
     for name in names(&project.root.join("lab"), "md")? {
         let file = format!("lab/{name}");
         let is_introduction = file == lab::WITHOUT_TEMPORAL.file;
         if !is_introduction && !stages.iter().any(|stage| stage.text.file == file) {
-            let to_do = format!("give it a row in {TABLE}, or delete it");
-            complaints.push(Complaint::of_file(file, "it is the text of no stage", to_do));
+            let to_do = format!("add a row in {TABLE}, or delete it");
+            complaints.push(Complaint::of_file(file, "no stage has this text", to_do));
         }
     }
     let source = fs::read_to_string(project.root.join(DECLARED))
@@ -79,17 +83,18 @@ pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint
         let folder = format!("crates/stages/src/{kind}");
         for name in names(&project.root.join(&folder), "rs")? {
             if !used.contains(name.trim_end_matches(".rs")) {
-                let to_do = format!("name it in a row of {TABLE}, or delete it");
+                let to_do = format!("use it in a row of {TABLE}, or delete it");
+                let file = format!("{folder}/{name}");
                 complaints.push(Complaint::of_file(
-                    format!("{folder}/{name}"),
-                    "no stage runs it and no text has it written",
+                    file,
+                    "no stage uses it, and no text has the learner write it",
                     to_do,
                 ));
             }
         }
         let declared = declared(&source, kind);
         for name in used.iter().filter(|&&name| !declared.contains(name)) {
-            let what = format!("{kind}/{name}.rs is a stage's, and is not compiled here");
+            let what = format!("{kind}/{name}.rs belongs to a stage, but is not compiled");
             let to_do = format!("add {name} to the list `{kind}:` of `modules!`");
             complaints.push(Complaint::of_file(DECLARED, what, to_do));
         }
@@ -97,7 +102,7 @@ pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint
     Ok(complaints)
 }
 
-/// The variants of that kind that the list of `modules!` has.
+/// The variants of this kind in the list of `modules!`.
 fn declared<'a>(source: &'a str, kind: &str) -> BTreeSet<&'a str> {
     let Ok(list) = Regex::new(&format!(r"\b{kind}:\s*([a-z0-9_]+(?:,\s*[a-z0-9_]+)*),?\s*;")) else {
         return BTreeSet::new();
@@ -106,7 +111,7 @@ fn declared<'a>(source: &'a str, kind: &str) -> BTreeSet<&'a str> {
     lists.flat_map(|list| list.as_str().split(',')).map(str::trim).collect()
 }
 
-/// The live modules that are not as they are shipped.
+/// The live modules that differ from the shipped ones.
 pub fn live_modules(project: &Project) -> Vec<Complaint> {
     let shipped = &STAGES[0];
     let live = [(lab::LIVE_WORKFLOW, &shipped.workflow), (lab::LIVE_ACTIVITIES, &shipped.activities)];
@@ -114,13 +119,13 @@ pub fn live_modules(project: &Project) -> Vec<Complaint> {
         fs::read(project.root.join(path)).ok().as_deref() != Some(variant.source.as_bytes())
     });
     let complaint = |(path, _): (&str, _)| {
-        let what = format!("it is not that of the stage {}, which a lab begins with", shipped.name);
-        Complaint::of_file(path, what, format!("bring that back: cargo xtask stage {}", shipped.name))
+        let what = format!("it differs from the stage {}, the first one", shipped.name);
+        Complaint::of_file(path, what, format!("type: cargo xtask stage {}", shipped.name))
     };
     edited.map(complaint).collect()
 }
 
-/// Whether somebody has used the lab on this checkout.
+/// Whether a lab has been used in this checkout.
 pub fn is_used(project: &Project) -> bool {
     ["stage.json", "ports.json"].iter().any(|name| Path::exists(&project.in_lab(name)))
 }
@@ -132,26 +137,26 @@ mod tests {
     use super::*;
     use crate::example::stage;
 
-    fn told(complaints: &[Complaint]) -> Vec<String> {
+    fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(|complaint| format!("{}: {}", complaint.file, complaint.what)).collect()
     }
 
     #[test]
-    fn a_row_without_text_hints_or_goals_is_told() {
+    fn a_row_without_text_hints_or_goals_is_reported() {
         let rows = [stage("first", "lab/01-first.md", "# First\n\n<!-- fix -->\n")];
-        let told = told(&super::rows(&rows));
+        let reported = reported(&super::rows(&rows));
         for expected in [
-            "lab/01-first.md: it has no command, so nothing plays it",
-            "lab/01-first.md: it has 0 hints, and a learner needs 3 or more",
-            "lab/01-first.md: it has the code fixed, and no stage has the fix of first",
-            "crates/lab/src/stage.rs: first has no goals, so nothing tells whether it is reached",
+            "lab/01-first.md: it has no command to play",
+            "lab/01-first.md: it has 0 hints; a learner needs at least 3",
+            "lab/01-first.md: it has <!-- fix -->, but no stage is the fixed_by of first",
+            "crates/lab/src/stage.rs: first has no goals",
         ] {
-            assert!(told.contains(&expected.to_owned()), "{expected} in {told:#?}");
+            assert!(reported.contains(&expected.to_owned()), "{expected} in {reported:#?}");
         }
     }
 
     #[test]
-    fn files_that_no_row_uses_and_variants_that_are_not_compiled_are_told() {
+    fn unused_files_and_variants_that_are_not_compiled_are_reported() {
         let root = std::env::temp_dir().join(format!("xtask-tidy-{}", std::process::id()));
         let write = |file: &str, content: &str| {
             let path: PathBuf = root.join(file);
@@ -167,11 +172,11 @@ mod tests {
         let project = Project { lab: root.join(".lab"), root: root.clone() };
         let complaints = files(&[stage("first", "lab/01-first.md", "")], &project).expect("all can be read");
         let expected = [
-            "lab/09-forgotten.md: it is the text of no stage",
-            "crates/stages/src/workflow/forgotten.rs: no stage runs it and no text has it written",
-            "crates/stages/src/lib.rs: activities/jerry.rs is a stage's, and is not compiled here",
+            "lab/09-forgotten.md: no stage has this text",
+            "crates/stages/src/workflow/forgotten.rs: no stage uses it, and no text has the learner write it",
+            "crates/stages/src/lib.rs: activities/jerry.rs belongs to a stage, but is not compiled",
         ];
-        assert_eq!(told(&complaints), expected);
+        assert_eq!(reported(&complaints), expected);
         fs::remove_dir_all(root).expect("it is there");
     }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The accounts with their balances. Choosing one opens its history. */
+/** The accounts and their balances. A click on one opens its history. */
 import { byId, html, reconcile, setAttribute, setText, show } from './dom.js';
 import { openHistory } from './history.js';
 import { money } from './money.js';
@@ -16,7 +16,7 @@ function account() {
   button.addEventListener('click', () => {
     if (button.dataset.account) openHistory(button.dataset.account);
   });
-  // The mark of a change fades by itself and is taken off, so that the next change shows again.
+  // Removed when the animation ends, so that the next change starts it again.
   balance.addEventListener('animationend', () => balance.classList.remove('changed'));
   return {
     element,
@@ -25,7 +25,7 @@ function account() {
       const holds = number(value.balance);
       setAttribute(button, 'data-account', text(value.account_number, 200));
       setText(name, text(value.account_number, 200));
-      setText(balance, money(holds) || 'not known');
+      setText(balance, money(holds) || 'unknown');
       if (before !== null && holds !== before) balance.classList.add('changed');
       before = holds;
     },
@@ -39,11 +39,14 @@ function draw(value) {
   show(byId('accounts-empty'), accounts.length === 0);
   reconcile(byId('accounts'), accounts, (one) => one.account_number, account);
   const total = money(bank.total);
-  const onItsWay = money(bank.in_transit);
-  show(byId('sums'), Boolean(total || onItsWay));
+  const difference = number(bank.in_transit);
+  const inTransit = money(difference === null ? null : Math.abs(difference));
+  show(byId('sums'), Boolean(total || inTransit));
   setText(byId('total'), total);
-  setText(byId('in-transit'), onItsWay);
-  setAttribute(byId('in-transit'), 'data-some', Boolean(number(bank.in_transit)));
+  // More money than at the start: some was deposited without having been withdrawn.
+  setText(byId('in-transit-label'), difference !== null && difference < 0 ? 'Created from nothing' : 'In transit');
+  setText(byId('in-transit'), inTransit);
+  setAttribute(byId('in-transit'), 'data-some', Boolean(difference));
 }
 
 export function startAccounts() {

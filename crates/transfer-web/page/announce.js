@@ -1,5 +1,5 @@
 // @ts-check
-/** Says things to people who do not see the page. Only what matters: what was done, what was reached, what has broken. */
+/** Announcements for screen readers: results of actions, goals reached, and failures. */
 import { byId } from './dom.js';
 
 /** @type {number | undefined} */
@@ -13,7 +13,7 @@ let waiting = [];
 export function announce(sentence) {
   waiting.push(sentence);
   clearTimeout(timer);
-  // An emptied region is filled a moment later: so the same sentence is read again when it is said again.
+  // Emptied first and filled a moment later, so that a repeated sentence is read again.
   byId('announcer').textContent = '';
   timer = setTimeout(() => {
     byId('announcer').textContent = waiting.join(' ');

@@ -1,24 +1,24 @@
 // @ts-check
 /**
- * The attempts of a stuck transfer on a line of time, so that backoff is something to be seen: every failed attempt is a
- * dot, filled when it was observed and hollow when it was worked out from the retry policy; the ring at the end is the next
- * one, and the line grows towards it.
+ * The attempts of a stuck transfer on a timeline, which makes the backoff visible. Each failed attempt is a dot: filled if
+ * it was observed, hollow if it was estimated from the retry policy. The ring is the next attempt, and the line grows
+ * towards it.
  */
 import { html, setAttribute, svg } from './dom.js';
 import { list, number, record, text } from './outside.js';
 import { now, span } from './time.js';
 
-/** More attempts than this the server does not send, and the line would not hold. */
+/** The server sends at most this many attempts, and the line has no room for more. */
 const MOST = 40;
-/** A gap narrower than this, in percent of the line, has no room for its number of seconds. */
+/** A gap narrower than this, in percent of the line, is too narrow for its label. */
 const ROOM = 8;
-/** Two dots closer than this, in percent of the line, would be one where it is narrow. */
+/** The smallest distance of two dots, in percent of the line; closer ones would overlap. */
 const APART = 3.4;
 /** Where the line begins and ends, in percent of the picture. */
 const BEGIN = 2;
 const END = 97;
-/** How many gaps the text alternative tells. */
-const TOLD = 6;
+/** How many gaps the text alternative lists. */
+const GAPS_IN_WORDS = 6;
 /** Where the line is, from the top, in pixels. */
 const LINE = 12;
 const LABELS = 33;
@@ -39,7 +39,7 @@ function attemptsOf(stuck) {
 }
 
 /**
- * What the picture shows, in words. It does not count down: nobody wants to hear that.
+ * What the picture shows, in words, without the countdown.
  * @param {Attempt[]} attempts
  * @param {number | null} next
  */
@@ -47,20 +47,20 @@ function inWords(attempts, next) {
   const marks = attempts.map((attempt) => attempt.time);
   if (next !== null) marks.push(next);
   const gaps = gapsOf(marks).map((gap) => gap.said);
-  const told = gaps.slice(-TOLD);
+  const told = gaps.slice(-GAPS_IN_WORDS);
   const unseen = attempts.filter((attempt) => !attempt.seen).length;
   const count = attempts.length === 1 ? '1 failed attempt' : `${attempts.length} failed attempts`;
   return [
     `Attempts over time: ${count}`,
     told.length > 0 ? `, the ${gaps.length > told.length ? 'last ' : ''}gaps are ${told.join(', ')}` : '',
     next !== null ? '; the last of them ends with the next attempt' : '',
-    unseen > 0 ? `; ${unseen === 1 ? 'one attempt was' : `${unseen} attempts were`} worked out from the retry policy, not observed` : '',
+    unseen > 0 ? `; ${unseen === 1 ? 'one attempt was' : `${unseen} attempts were`} estimated from the retry policy, not observed` : '',
     '.',
   ].join('');
 }
 
 /**
- * The gaps between marks, with what is written under each. Gaps in a row that are alike are written about once.
+ * The gaps between marks, with the label of each. Equal gaps in a row share one label.
  * @param {number[]} marks
  */
 function gapsOf(marks) {
@@ -77,7 +77,7 @@ function gapsOf(marks) {
 }
 
 /**
- * Where times are on the line: in proportion, but for marks that would lie over each other, which are kept apart.
+ * Maps times to positions on the line: proportional, except that marks which would overlap are moved apart.
  * @param {number[]} marks at least one, oldest first
  * @param {number} end the time at the end of the line
  * @returns {(time: number) => number} in percent of the picture
@@ -88,7 +88,7 @@ function scale(marks, end) {
   const places = times.map((time) => BEGIN + ((END - BEGIN) * (time - times[0])) / whole);
   const apart = Math.min(APART, (END - BEGIN) / times.length);
   for (let i = 1; i < places.length; i += 1) places[i] = Math.max(places[i], places[i - 1] + apart);
-  // What was moved past the end moves back, and what it meets there with it.
+  // Marks that were moved past the end move back, and push their neighbours back with them.
   for (let i = places.length - 1, most = END; i > 0; i -= 1, most = places[i + 1] - apart) places[i] = Math.min(places[i], most);
   return (time) => {
     const after = times.findIndex((mark) => mark > time);
@@ -123,7 +123,7 @@ export function attemptsPicture() {
     return `${place(time).toFixed(3)}%`;
   }
 
-  /** The line up to now, and the mark of now at its end. */
+  /** Draws the line up to now, with the cursor at its end. */
   function grow() {
     if (!elapsed || !cursor) return;
     setAttribute(elapsed, 'x2', x(now()));
@@ -135,7 +135,7 @@ export function attemptsPicture() {
   function draw() {
     const last = attempts[attempts.length - 1].time;
     const ahead = !trying && next !== null && next > last ? next : null;
-    // With no next attempt to look forward to, the line ends now.
+    // Without a next attempt, the line ends now.
     end = Math.max(ahead ?? 0, now());
     const marks = attempts.map((attempt) => attempt.time);
     if (ahead !== null) marks.push(ahead);
@@ -147,7 +147,7 @@ export function attemptsPicture() {
       if (right - left < ROOM) return [];
       return [svg('text', { class: 'gap', x: `${((left + right) / 2).toFixed(3)}%`, y: LABELS, 'text-anchor': 'middle' }, said)];
     });
-    // The ring is where the next attempt comes; while one is under way, it moves along with now.
+    // The ring marks the next attempt; while an attempt is in progress, it moves with the cursor.
     ring = svg('circle', { class: trying ? 'next trying' : 'next', cx: x(ahead ?? now()), cy: LINE, r: 6 });
     picture.replaceChildren(
       svg('line', { class: 'to-come', x1: x(attempts[0].time), x2: x(ahead ?? now()), y1: LINE, y2: LINE }),
@@ -171,7 +171,7 @@ export function attemptsPicture() {
       trying = stuck.trying === true;
       element.hidden = attempts.length === 0;
       if (attempts.length === 0) return;
-      legend.textContent = attempts.some((a) => !a.seen) ? 'Hollow: worked out from the retry policy, not observed.' : '';
+      legend.textContent = attempts.some((a) => !a.seen) ? '○ estimated ● observed' : '';
       draw();
     },
     tick() {
@@ -183,7 +183,7 @@ export function attemptsPicture() {
 }
 
 /**
- * `Attempt 4 of 5`, or less where less is known.
+ * `Attempt 4 of 5`, or the part of it that is known.
  * @param {Record<string, any>} stuck
  */
 export function attemptNumber(stuck) {
@@ -194,13 +194,13 @@ export function attemptNumber(stuck) {
 }
 
 /**
- * When the next attempt comes, counted down.
+ * The countdown to the next attempt.
  * @param {Record<string, any>} stuck
  */
 export function countdown(stuck) {
-  if (stuck.trying === true) return 'under way now';
+  if (stuck.trying === true) return 'in progress';
   const next = number(stuck.next_attempt);
   if (next === null) return '';
   const left = Math.ceil(next - now());
-  return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due';
+  return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due now';
 }

@@ -1,9 +1,9 @@
 // @ts-check
-/** Copy buttons: everything with class `copy` and a `data-copy`, also those in the stage's text, which the server made. */
+/** Copy buttons: every element with class `copy` and a `data-copy`, including those that the server puts in a stage's text. */
 import { announce } from './announce.js';
 import { html } from './dom.js';
 
-/** How long a button says that it has copied, in milliseconds. */
+/** How long a button shows `Copied`, in milliseconds. */
 const SHOWN = 1800;
 
 /**
@@ -18,7 +18,7 @@ export function copyButton(what, className = 'copy') {
 }
 
 /**
- * Says what a copy button copies, also to those who hear only "Copy, Copy, Copy".
+ * Sets what a copy button copies, and a label for screen readers that names it.
  * @param {HTMLElement} button
  * @param {string} what
  */
@@ -38,14 +38,14 @@ export function command(line) {
 }
 
 /**
- * For browsers and pages without the clipboard's API: a selection is copied.
+ * Copies by selecting a text field, for browsers and pages without the clipboard API.
  * @param {string} what
  */
 function copyBySelection(what) {
   const before = document.activeElement;
   const field = html('textarea', { class: 'visually-hidden', 'aria-hidden': 'true', tabindex: -1 });
   field.value = what;
-  // Inside an open dialog nothing outside of it can be selected.
+  // While a dialog is open, nothing outside it can be selected.
   (document.querySelector('dialog[open]') ?? document.body).append(field);
   field.select();
   let done = false;
@@ -69,7 +69,7 @@ async function copy(what) {
   }
 }
 
-/** Makes every copy button work, those to come as well. */
+/** Makes every copy button work, including those added later. */
 export function startCopying() {
   /** @type {WeakMap<HTMLElement, number>} */
   const timers = new WeakMap();
@@ -78,7 +78,7 @@ export function startCopying() {
     if (!(button instanceof HTMLElement)) return;
     const what = button.dataset.copy ?? '';
     const done = await copy(what);
-    announce(done ? `Copied: ${what.slice(0, 120)}` : 'That could not be copied. Select it and copy it yourself.');
+    announce(done ? `Copied: ${what.slice(0, 120)}` : 'The browser did not allow copying. Select the text and copy it yourself.');
     const label = button.getAttribute('aria-label');
     button.textContent = done ? 'Copied' : 'Not copied';
     button.dataset.copied = String(done);

@@ -1,8 +1,8 @@
 // @ts-check
-/** Dialogs. The browser's own `<dialog>` sees to Escape, to keeping the focus inside, and to giving it back. */
+/** Dialogs. The browser's `<dialog>` handles Escape, keeps the focus inside, and restores it. */
 
 /**
- * Opens a dialog, which a click beside it closes.
+ * Opens a dialog.
  * @param {HTMLDialogElement} dialog
  */
 export function openDialog(dialog) {
@@ -10,13 +10,13 @@ export function openDialog(dialog) {
 }
 
 /**
- * Lets a click beside a dialog and these buttons close it.
+ * Closes a dialog on a click outside it or on one of these buttons.
  * @param {HTMLDialogElement} dialog
  * @param {HTMLElement[]} closers
  */
 export function prepareDialog(dialog, ...closers) {
   for (const closer of closers) closer.addEventListener('click', () => dialog.close());
-  // What is clicked is the dialog itself only where none of its content is: on its padding or beside it.
+  // The event's target is the dialog itself only for a click on its padding or outside it.
   dialog.addEventListener('click', (event) => {
     if (event.target !== dialog) return;
     const box = dialog.getBoundingClientRect();

@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * The few things that this page does to the document, each in one place.
- * All text goes in by textContent; the one exception is `setServerHtml` in guide.js.
+ * How this page changes the document.
+ * All text is set by textContent; the one exception is `setServerHtml` in guide.js.
  */
 import { text, webAddress } from './outside.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
- * The element with this id. The page's own HTML has it, so it is there.
+ * The element with this id, which index.html always has.
  * @param {string} id
  * @returns {any}
  */
@@ -54,7 +54,7 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * Sets an attribute unless it is so already; false and null take it away.
+ * Sets an attribute unless it has that value already; false and null remove it.
  * @param {Element} element
  * @param {string} name
  * @param {string | number | boolean | null} value
@@ -69,7 +69,7 @@ export function setAttribute(element, name, value) {
 }
 
 /**
- * Sets a text unless it is so already: what is not touched does not flicker, keeps its selection and is not read again.
+ * Sets a text unless it is the same: an untouched node does not flicker, keeps its selection and is not announced again.
  * @param {Node} node
  * @param {string} wanted
  */
@@ -78,7 +78,7 @@ export function setText(node, wanted) {
 }
 
 /**
- * Sets a text that has the names of files in it, unless it is so already: between folders, a line may break.
+ * Sets a text with file paths in it, unless it is the same. Lines may break between folders.
  * @param {Element} element
  * @param {string} wanted
  */
@@ -104,7 +104,7 @@ export function show(element, visible) {
 }
 
 /**
- * Puts an element right after another one, or takes it out of the document: a row has only the parts that it needs.
+ * Puts an element right after another one, or removes it: a row has only the parts that it needs.
  * @param {HTMLElement} element
  * @param {boolean} wanted
  * @param {HTMLElement} previous
@@ -115,7 +115,7 @@ export function attach(element, wanted, previous) {
 }
 
 /**
- * One of the pictures in index.html: done, now, failing, failed, ended, todo.
+ * One of the icons in index.html: done, now, failing, failed, ended, todo.
  * @param {string} name
  * @returns {SVGSVGElement}
  */
@@ -132,7 +132,7 @@ export function setGlyph(picture, name) {
 }
 
 /**
- * A link that opens elsewhere, without telling there where it came from.
+ * A link that opens in a new tab and sends no referrer.
  * @param {string} label
  * @param {string} className
  * @returns {HTMLAnchorElement}
@@ -144,7 +144,7 @@ export function outLink(label, className) {
 }
 
 /**
- * Points a link somewhere, or hides it when there is nowhere to point.
+ * Sets a link's address, or hides the link if there is none.
  * @param {HTMLAnchorElement} link
  * @param {unknown} address
  */
@@ -155,7 +155,7 @@ export function pointLink(link, address) {
 }
 
 /**
- * Tells whether `value` differs from the one of the last call for this node, so that what has not changed is left alone.
+ * Whether `value` differs from that of the last call for this node, so that unchanged nodes are left alone.
  * @param {object} node
  * @param {unknown} value
  */
@@ -169,15 +169,15 @@ export function changed(node, value) {
 const lastSeen = new WeakMap();
 
 /**
- * Makes the children of `parent` show `items`, in their order. A child stays the same element for as long as its key is
- * there, so focus, selection and what is folded open survive; and what is in its place already is not moved.
+ * Makes the children of `parent` show `items`, in order. A child remains the same element as long as its key exists, so
+ * focus, selection and open details survive. Children already in place are not moved.
  *
  * @template T
  * @param {HTMLElement} parent
  * @param {T[]} items
- * @param {(item: T, index: number) => unknown} keyOf what tells one item from another
+ * @param {(item: T, index: number) => unknown} keyOf the key of an item
  * @param {(item: T) => {element: HTMLElement, update: (item: T) => void}} create
- * @param {HTMLElement} [refuge] gets the focus when the child that had it goes away
+ * @param {HTMLElement} [refuge] gets the focus when the focused child is removed
  */
 export function reconcile(parent, items, keyOf, create, refuge) {
   const children = childrenOf.get(parent) ?? new Map();

@@ -8,9 +8,9 @@ import { watch } from './store.js';
 import { showFrom } from './stream.js';
 
 /**
- * Shows or takes away the error of one field.
+ * Shows or clears the error of one field.
  * @param {HTMLElement} field
- * @param {string} error empty when the field is in order
+ * @param {string} error empty if the field is valid
  */
 function setError(field, error) {
   setText(byId(`${field.id}-error`), error);
@@ -19,14 +19,14 @@ function setError(field, error) {
 
 /**
  * Checks what can be checked here. The server checks it again, and has the last word.
- * @returns {{from_account: string, to_account: string, amount: number} | null} null after showing what is wrong
+ * @returns {{from_account: string, to_account: string, amount: number} | null} null after showing the errors
  */
 function check() {
   const from = byId('from');
   const to = byId('to');
   const amount = byId('amount');
   const parsed = parseAmount(amount.value);
-  setError(from, from.value ? '' : 'The accounts are not known yet: the bank has not answered.');
+  setError(from, from.value ? '' : 'The bank has not responded yet, so there are no accounts to choose.');
   setError(to, from.value && from.value === to.value ? 'Choose two different accounts.' : '');
   setError(amount, 'error' in parsed ? parsed.error : '');
   const wrong = [from, to, amount].find((field) => field.hasAttribute('aria-invalid'));
@@ -37,14 +37,14 @@ function check() {
   return { from_account: from.value, to_account: to.value, amount: 'error' in parsed ? 0 : parsed.amount };
 }
 
-/** Starts the transfer that the form describes; false when there is something wrong with it. */
+/** Starts the transfer that the form describes; false if the form has errors. */
 async function start() {
   const message = byId('form-message');
-  const wish = check();
+  const transfer = check();
   say(message, '');
-  if (!wish) return false;
+  if (!transfer) return false;
   try {
-    const started = await order('/api/transfer', wish);
+    const started = await order('/api/transfer', transfer);
     const link = outLink('Open in Temporal UI', 'inline-link');
     pointLink(link, started.ui_url);
     say(message, 'ok', 'Started ', html('code', {}, text(started.workflow_id, 200)), '. ', link);
@@ -55,13 +55,13 @@ async function start() {
   return true;
 }
 
-/** Starts a dozen transfers at once. */
+/** Starts twelve transfers at once. */
 async function startBatch() {
   const message = byId('form-message');
   say(message, '', 'Starting…');
   try {
     const count = number((await order('/api/batch', {})).started);
-    say(message, 'ok', count === null ? 'The batch is started.' : `${count} transfers started.`);
+    say(message, 'ok', count === null ? 'Batch started.' : `${count} transfers started.`);
     showFrom(0);
   } catch (error) {
     say(message, 'bad', sentence(error));
@@ -69,7 +69,7 @@ async function startBatch() {
 }
 
 /**
- * Fills the two lists of accounts. They are touched only when the accounts differ, so that an open list stays as it is.
+ * Fills the two lists of accounts, only when the accounts differ, so that an open list is not disturbed.
  * @param {unknown} bank
  */
 function drawAccounts(bank) {
@@ -91,7 +91,7 @@ export function startForm() {
     event.preventDefault();
     once(submit, start);
   });
-  // An error goes away as soon as somebody sees to it, and comes back only when asked.
+  // An error disappears on the first edit of its field; the next submit checks again.
   form.addEventListener('input', (/** @type {Event} */ event) => {
     const field = /** @type {HTMLElement} */ (event.target);
     setError(field, '');

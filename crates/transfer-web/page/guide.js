@@ -1,5 +1,5 @@
 // @ts-check
-/** The guide: the stage, its goals with their evidence, what is wrong, hints one at a time, and the stage's text. */
+/** The guide: the stage, its goals with their evidence, broken rules, hints one at a time, and the stage's text. */
 import { announce } from './announce.js';
 import { command, setCopy } from './copy.js';
 import { byId, changed, glyph, html, outLink, pathParts, pointLink, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
@@ -8,14 +8,14 @@ import { beginButton } from './stages.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
 
-/** How many stages have a mark of their own at the top; more would be crumbs. */
+/** With more stages than this, the dots at the top would be too small to see. */
 const MOST_PIPS = 16;
-/** So many transfers of a stage the server looks at, and no more. */
-const LOOKED_AT = 200;
+/** The server checks at most this many transfers of a stage. */
+const CHECKED = 200;
 
 /**
- * Puts in HTML that the server made from the lab's own texts, and made safe. The only place where markup from outside
- * becomes elements. The page's policy forbids scripts and styles in it besides.
+ * Inserts HTML that the server rendered from the lab's own texts and sanitized. This is the only place where markup from
+ * outside becomes elements; the page's Content Security Policy also forbids scripts and styles in it.
  * @param {HTMLElement} place
  * @param {unknown} markup
  */
@@ -38,14 +38,14 @@ function setServerHtml(place, markup) {
   place.replaceChildren(template.content);
 }
 
-/** Which goals were reached when the guide last came, by stage: what is new since is worth a word. */
+/** The stage and the goals reached at the last update, to announce what is new. */
 let knownStage = '';
 /** @type {Set<string>} */
 let knownGoals = new Set();
 let knownReached = false;
 
 /**
- * Where a piece of evidence is: `transfer-…, event 11 at 12:05:01`.
+ * The source of a piece of evidence: `transfer-…, event 11 at 12:05:01`.
  * @param {Record<string, any>} evidence
  */
 function whereOf(evidence) {
@@ -56,7 +56,7 @@ function whereOf(evidence) {
 }
 
 /**
- * A piece of evidence: where, linked to the Temporal UI, and what.
+ * A piece of evidence: its source, linked to the Temporal UI, and its text.
  * @param {Record<string, any>} evidence
  */
 function evidenceItem(evidence) {
@@ -75,7 +75,7 @@ function evidenceItem(evidence) {
 }
 
 /**
- * What to do next, with its command to copy.
+ * The next thing to do, with its command to copy.
  * @param {Record<string, any>} step
  * @returns {(Node | string)[]}
  */
@@ -154,19 +154,19 @@ function drawWrong(guide) {
       }),
     );
   }
-  show(byId('wrong-some'), (number(guide.transfers) ?? 0) >= LOOKED_AT);
+  show(byId('wrong-some'), (number(guide.transfers) ?? 0) >= CHECKED);
   const stage = text(guide.stage, 120);
   if (!changed(byId('remedy'), stage)) return;
   byId('remedy').replaceChildren(
-    html('p', {}, 'What a transfer has done stays done: once the code is right, begin the stage again by'),
+    html('p', {}, 'What these transfers did cannot be undone. Once your code is right, start the stage again:'),
     command(`cargo xtask stage ${stage}`),
-    html('p', {}, 'or press'),
-    beginButton(stage, `Begin ${stage} again`),
+    html('p', {}, 'or'),
+    beginButton(stage, 'Start this stage again'),
   );
 }
 
 /**
- * What comes after the last goal, with a quiet celebration when that happens before one's eyes.
+ * The next stage, once all goals are reached; animated if that has just happened.
  * @param {Record<string, any>} guide
  * @param {boolean} justNow
  */
@@ -177,25 +177,26 @@ function drawNext(guide, justNow) {
   show(place, reached);
   if (!reached) place.classList.remove('just-now');
   if (justNow) place.classList.add('just-now');
-  if (!changed(place, [reached, next.command, next.name]) || !reached) return;
+  if (!changed(place, [reached, next.command, next.title]) || !reached) return;
   const line = text(next.command, 200);
+  const title = text(next.title, 200) || text(next.name, 120);
   place.replaceChildren(
     glyph('done'),
-    html('p', { class: 'reached-title' }, 'Every goal is reached.'),
-    html('p', {}, line ? 'The next stage begins when you type' : 'That was the last stage. Nothing is left to mend: well done.'),
-    ...(line ? [command(line), html('p', {}, 'or press'), beginButton(text(next.name, 120), `Begin ${text(next.name, 120)}`)] : []),
+    html('p', { class: 'reached-title' }, 'Stage complete'),
+    html('p', {}, line ? `Continue: ${title}` : 'That was the last stage. Well done.'),
+    ...(line ? [command(line), html('p', {}, 'or'), beginButton(text(next.name, 120), 'Start the next stage')] : []),
   );
   if (justNow) byId('guide').scrollTop = 0;
 }
 
-/** Says aloud what was reached since the guide last came. @param {Record<string, any>} guide */
-function tell(guide) {
+/** Announces what was reached since the last update. @param {Record<string, any>} guide */
+function announceNews(guide) {
   const stage = text(guide.stage, 120);
   const goals = list(guide.goals).map(record).filter((one) => one.reached === true);
   const fresh = stage === knownStage ? goals.filter((one) => !knownGoals.has(text(one.name, 120))) : [];
   for (const one of fresh) announce(`Goal reached: ${text(one.goal, 200)}`);
   const justNow = stage === knownStage && !knownReached && guide.reached === true;
-  if (justNow) announce('Every goal of this stage is reached.');
+  if (justNow) announce('Stage complete.');
   if (knownStage !== '' && stage !== knownStage) announce(`New stage: ${text(guide.title, 200)}`);
   knownStage = stage;
   knownGoals = new Set(goals.map((one) => text(one.name, 120)));
@@ -203,7 +204,7 @@ function tell(guide) {
   return justNow;
 }
 
-/** How many hints are open, by stage; for browsers that keep nothing. @type {Map<string, number>} */
+/** How many hints are open, by stage, for browsers without session storage. @type {Map<string, number>} */
 const openHints = new Map();
 
 /** @param {string} stage */
@@ -212,7 +213,7 @@ function revealed(stage) {
   try {
     kept = sessionStorage.getItem(`hints:${stage}`);
   } catch {
-    // Some browsers refuse to keep anything: then the page remembers for as long as it is open.
+    // Without session storage, the page remembers until it is closed.
   }
   return Math.max(openHints.get(stage) ?? 0, Number.parseInt(kept ?? '0', 10) || 0);
 }
@@ -254,7 +255,7 @@ function drawHints(guide) {
     );
   }
   show(byId('hints'), shown > 0);
-  setText(button, shown === 0 ? 'Show a hint' : 'One more');
+  setText(button, shown === 0 ? 'Show a hint' : 'Show another hint');
   const all = shown === hints.length && shown > 0;
   if (all && document.activeElement === button) {
     show(done, true);
@@ -263,14 +264,14 @@ function drawHints(guide) {
   show(button, !all);
   show(done, all);
   if (!all || !changed(done, guide.fixed_by)) return;
-  const mended = text(guide.fixed_by, 120);
+  const fixedBy = text(guide.fixed_by, 120);
   done.replaceChildren(
-    mended ? 'That was the last hint. The shipped fix is shown by' : 'That was the last hint.',
-    ...(mended ? [command(`cargo xtask stage ${mended} --diff`)] : []),
+    fixedBy ? 'That was the last hint. To see the shipped fix:' : 'That was the last hint.',
+    ...(fixedBy ? [command(`cargo xtask stage ${fixedBy} --diff`)] : []),
   );
 }
 
-function oneMoreHint() {
+function showHint() {
   const guide = record(get('guide'));
   const shown = hintsShown(guide) + 1;
   reveal(text(guide.stage, 120), shown);
@@ -281,14 +282,14 @@ function oneMoreHint() {
 /** @param {unknown} value */
 function draw(value) {
   const guide = record(value);
-  const justNow = tell(guide);
+  const justNow = announceNews(guide);
   drawHead(guide);
   drawNext(guide, justNow);
   drawGoals(guide);
   drawWrong(guide);
   drawHints(guide);
   const prose = byId('stage-text');
-  // Left alone unless it differs: somebody may be reading, or have selected a part of it.
+  // Replaced only if it differs: somebody may be reading it, or have selected a part of it.
   const sameStage = prose.dataset.stage === text(guide.stage, 120);
   if (changed(prose, guide.html)) {
     setServerHtml(prose, guide.html);
@@ -298,6 +299,6 @@ function draw(value) {
 }
 
 export function startGuide() {
-  byId('hint').addEventListener('click', oneMoreHint);
+  byId('hint').addEventListener('click', showHint);
   watch('guide', draw);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The history of one account, in a dialog: what it has sent and received. It stays current while it is open. */
+/** The history of one account in a dialog: its transfers, kept current while the dialog is open. */
 import { openDialog, prepareDialog } from './dialog.js';
 import { byId, changed, html, outLink, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
 import { money } from './money.js';
@@ -9,26 +9,26 @@ import { statusOf, statusPill } from './pill.js';
 import { get, watch } from './store.js';
 import { ago, everySecond } from './time.js';
 
-/** At most one question in this many milliseconds, however often something changes. */
-const REST = 1500;
-/** Milliseconds after which a question is given up, and those until it is asked again when it failed. */
+/** The shortest time between two requests, however often something changes. */
+const REFRESH_INTERVAL_MS = 1500;
+/** When a request is given up, and how long to wait after a failed one. */
 const REQUEST_TIMEOUT_MS = 40_000;
-const AFTER_FAILURE = 10_000;
+const RETRY_DELAY_MS = 10_000;
 
 /** The transfers that are shown. @type {Set<ReturnType<typeof movement>>} */
 const rows = new Set();
 
 /** Whose history is open. */
 let account = '';
-/** The question that is under way. @type {AbortController | null} */
-let underWay = null;
-/** Whether something has changed since that was asked. */
+/** The request in progress. @type {AbortController | null} */
+let pending = null;
+/** Whether something has changed since that request. */
 let outdated = false;
 let asked = 0;
 /** @type {number | undefined} */
 let later;
 
-/** Sums of the summary, and what they are called. */
+/** The sums of the summary, and their labels. */
 const SUMS = /** @type {const} */ ([
   ['total_sent', 'Sent'],
   ['total_received', 'Received'],
@@ -37,7 +37,7 @@ const SUMS = /** @type {const} */ ([
 const COUNTS = /** @type {const} */ ([
   ['transaction_count', 'Transfers'],
   ['completed_count', 'Completed'],
-  ['running_count', 'Under way'],
+  ['running_count', 'In progress'],
   ['failed_count', 'Failed'],
 ]);
 
@@ -93,7 +93,7 @@ function movement() {
       pointLink(link, row.ui_url);
       setText(plainId, link.hidden ? workflow : '');
       setText(direction, sent ? 'to' : 'from');
-      setText(counterparty, text(row.counterparty, 200) || 'not known');
+      setText(counterparty, text(row.counterparty, 200) || 'unknown');
       const moved = money(record(row.input).amount);
       setText(amount, moved ? `${sent ? '−' : '+'}${moved}` : '');
       status.update(statusOf(row));
@@ -122,58 +122,57 @@ function drawRows(found) {
 async function load() {
   clearTimeout(later);
   const mine = new AbortController();
-  underWay = mine;
+  pending = mine;
   outdated = false;
   asked = performance.now();
-  let rest = REST;
+  let delay = REFRESH_INTERVAL_MS;
   const state = byId('history-state');
   try {
     const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]));
-    if (underWay !== mine) return;
+    if (pending !== mine) return;
     const found = list(answer.workflows).map(record);
     drawSummary(answer.summary);
     drawRows(found);
     show(byId('history-scroll'), found.length > 0);
-    if (found.length === 0) say(state, '', 'This account has sent and received nothing yet.');
+    if (found.length === 0) say(state, '', 'This account has no transfers yet.');
     else if (state.textContent !== '') say(state, '');
   } catch (error) {
-    if (underWay !== mine) return;
+    if (pending !== mine) return;
     say(state, 'bad', sentence(error));
     outdated = true;
-    rest = AFTER_FAILURE;
+    delay = RETRY_DELAY_MS;
   }
-  if (underWay !== mine) return;
-  underWay = null;
-  if (outdated) refresh(rest);
+  if (pending !== mine) return;
+  pending = null;
+  if (outdated) refresh(delay);
 }
 
 /**
- * Asks again after something has changed: now, or when it has not been asked for so long, or once the answer that is under way
- * is there.
- * @param {number} [rest] in milliseconds
+ * Requests the history again after a change: at least this long after the last request, and after the pending one is done.
+ * @param {number} [delay] in milliseconds
  */
-function refresh(rest = REST) {
+function refresh(delay = REFRESH_INTERVAL_MS) {
   if (!byId('history-dialog').open) return;
-  if (underWay) {
+  if (pending) {
     outdated = true;
     return;
   }
   clearTimeout(later);
-  later = setTimeout(load, Math.max(0, rest - (performance.now() - asked)));
+  later = setTimeout(load, Math.max(0, delay - (performance.now() - asked)));
 }
 
-/** Gives up what is asked or is to be asked. */
+/** Cancels the pending and the scheduled request. */
 function stop() {
   clearTimeout(later);
-  underWay?.abort();
-  underWay = null;
+  pending?.abort();
+  pending = null;
 }
 
 /**
- * Tells whether the list of transfers has changed in what a history shows: how many there are of which kind, and the account's
- * own. The attempts of somebody else's transfer are none of it.
+ * Whether the list of transfers has changed in what this history shows: the counts, or a transfer of this account. Attempts
+ * of other accounts' transfers do not matter.
  */
-function concerns() {
+function affectsAccount() {
   const transfers = record(get('transfers'));
   const own = list(transfers.rows).map(record).filter((row) => {
     const input = record(row.input);
@@ -193,10 +192,10 @@ export function openHistory(name) {
   show(byId('history-summary'), false);
   show(byId('history-scroll'), false);
   drawRows([]);
-  say(byId('history-state'), '', 'Looking it up…');
+  say(byId('history-state'), '', 'Loading…');
   openDialog(byId('history-dialog'));
   stop();
-  concerns();
+  affectsAccount();
   load();
 }
 
@@ -205,7 +204,7 @@ export function startHistory() {
   prepareDialog(dialog, byId('history-close'));
   dialog.addEventListener('close', stop);
   watch('transfers', () => {
-    if (dialog.open && concerns()) refresh();
+    if (dialog.open && affectsAccount()) refresh();
   });
   watch('connection', (connection) => {
     if (connection.state === 'open') refresh();

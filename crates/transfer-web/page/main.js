@@ -2,12 +2,12 @@
 /**
  * The page of Temporal Bug Lab. Read on from here:
  *
- * - stream.js receives what the server sends and puts it into store.js, one subject at a time;
+ * - stream.js receives the server's events and puts them into store.js, one subject at a time;
  * - each view watches the subjects it shows: status.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
  *   without.js;
- * - orders go out by orders.js, and what they change comes back over the stream: the page never guesses.
+ * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
  *
- * What is from outside is made harmless by outside.js before anything is done with it.
+ * outside.js sanitizes everything from outside before it is used.
  */
 import { startAccounts } from './accounts.js';
 import { startCopying } from './copy.js';

@@ -1,13 +1,13 @@
 // @ts-check
-/** Orders and questions to the server, and what becomes of a button while one is under way. */
+/** Requests to the server, and the state of a button while its request is pending. */
 import { record, text } from './outside.js';
 
-/** Seconds after which an order is given up. Starting a dozen transfers may take a while on a busy machine. */
+/** Starting twelve transfers may take a while on a busy machine. */
 const REQUEST_TIMEOUT_SECONDS = 40;
-/** A button takes no second click for this many milliseconds, so that a double click orders once. */
-const HOLD = 800;
+/** A button ignores a second click for this long, so that a double click sends one request. */
+const DOUBLE_CLICK_MS = 800;
 
-/** Why an order was not carried out, as a sentence to show. */
+/** Why a request failed, as a sentence to show. */
 export class OrderError extends Error {}
 
 /**
@@ -22,25 +22,25 @@ async function request(path, options) {
   } catch (error) {
     if (options.signal?.aborted && options.signal.reason?.name !== 'TimeoutError') throw error;
     throw new OrderError(
-      options.signal?.aborted ? 'The server did not answer in time.' : 'The server of this page does not answer.',
+      options.signal?.aborted ? 'The server did not respond in time.' : 'The page has no connection to its server.',
     );
   }
   let body = null;
   try {
     body = await response.json();
   } catch {
-    // Said below: an answer without JSON is only fit for its status.
+    // Handled below: without a JSON body, the error names the status.
   }
-  if (!response.ok) throw new OrderError(text(record(body).error, 400) || `The server answered with status ${response.status}.`);
+  if (!response.ok) throw new OrderError(text(record(body).error, 400) || `The server responded with status ${response.status}.`);
   return record(body);
 }
 
 /**
- * Sends an order.
+ * Sends a POST request.
  * @param {string} path
  * @param {object} body
- * @param {number} [timeout] seconds after which it is given up
- * @throws {OrderError} with the server's own sentence where it has one
+ * @param {number} [timeout] in seconds
+ * @throws {OrderError} with the server's own sentence if it sent one
  */
 export function order(path, body, timeout = REQUEST_TIMEOUT_SECONDS) {
   return request(path, {
@@ -52,9 +52,9 @@ export function order(path, body, timeout = REQUEST_TIMEOUT_SECONDS) {
 }
 
 /**
- * Asks a question.
+ * Sends a GET request.
  * @param {string} path
- * @param {AbortSignal} signal ends the wait
+ * @param {AbortSignal} signal cancels it
  */
 export function ask(path, signal) {
   return request(path, { signal });
@@ -65,20 +65,20 @@ export function ask(path, signal) {
  * @param {unknown} error
  */
 export function sentence(error) {
-  return error instanceof OrderError ? error.message : 'That did not work.';
+  return error instanceof OrderError ? error.message : 'Something went wrong. Reload the page and try again.';
 }
 
 /**
- * Does something for a button, and nothing more for it until that is done. The button is not disabled meanwhile: it would
- * lose the focus.
+ * Runs a button's action, and ignores further clicks until it is done. The button is not disabled meanwhile, because it
+ * would lose the focus.
  * @param {HTMLElement} button
- * @param {() => Promise<boolean | void>} action false when it ordered nothing, so that there is nothing to order twice
+ * @param {() => Promise<boolean | void>} action returns false if it sent no request, so that the next click counts at once
  */
 export async function once(button, action) {
   if (button.getAttribute('aria-disabled') === 'true') return;
   button.setAttribute('aria-disabled', 'true');
   const began = performance.now();
-  let hold = HOLD;
+  let hold = DOUBLE_CLICK_MS;
   try {
     if ((await action()) === false) hold = 0;
   } finally {
@@ -89,7 +89,7 @@ export async function once(button, action) {
 }
 
 /**
- * Shows what came of an order, in a place that is read aloud.
+ * Shows the result of a request in a live region, which screen readers announce.
  * @param {HTMLElement} place
  * @param {'ok' | 'bad' | ''} tone
  * @param {(Node | string)[]} parts

@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * What comes from outside may be missing, of a strange type, huge or hostile: other clients start transfers
- * too, with any JSON as their input. These functions make something harmless of it. None of them throws.
+ * Data from outside may be missing, of an unexpected type, huge or hostile: other clients start transfers too, with any
+ * JSON as their input. These functions make it safe to use. None of them throws.
  */
 
-/** Longer texts are cut here, so that one row cannot slow the page down; CSS clips what is still too long. */
+/** Longer texts are truncated, so that one row cannot slow the page down; CSS clips what is still too long. */
 const LONGEST = 2000;
 
 /**
- * Anything as text. What is no text is shown as JSON, because that is what it was.
+ * Anything as text. Values other than strings are shown as JSON.
  * @param {unknown} value
  * @param {number} [longest]
  * @returns {string}
@@ -60,7 +60,7 @@ export function number(value) {
 }
 
 /**
- * An address that a link may have. Anything but http and https (`javascript:`, say) is none.
+ * The address for a link, or null unless it is http or https (`javascript:`, for example).
  * @param {unknown} value
  * @returns {string | null}
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The status of a transfer: its word, its picture and its colour, which always come together. */
+/** The status of a transfer: word, icon and colour, always together. */
 import { glyph, html, setAttribute, setGlyph, setText } from './dom.js';
 import { isRecord, text } from './outside.js';
 
@@ -28,7 +28,7 @@ export function statusOf(row) {
   return Object.hasOwn(STATUSES, name) ? STATUSES[name] : { word: name || 'Unknown', tone: 'over', picture: 'todo' };
 }
 
-/** A status as it is shown everywhere: picture and word. */
+/** A status as it is shown everywhere: icon and word. */
 export function statusPill() {
   const picture = glyph('todo');
   const word = html('span', { class: 'clip' });

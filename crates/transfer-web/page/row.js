@@ -1,5 +1,5 @@
 // @ts-check
-/** One transfer in the list. Its elements are made once and then only brought up to date. */
+/** One transfer in the list. Its elements are created once and then updated. */
 import { announce } from './announce.js';
 import { attemptNumber, attemptsPicture, countdown } from './attempts.js';
 import { copyButton, setCopy } from './copy.js';
@@ -11,14 +11,14 @@ import { statusOf, statusPill } from './pill.js';
 import { drawSteps } from './steps.js';
 import { ago, clock, machineTime, span } from './time.js';
 
-/** A failure longer than this is shown in full among the details only. */
+/** A longer failure is shown in full only in the details. */
 const LONGEST_FAILURE = 600;
-/** A result has few fields; anything else's are cut here. */
+/** A transfer's result has fewer fields; the rest of a larger one is left out. */
 const MOST_FIELDS = 12;
 
 /** @typedef {ReturnType<typeof transferRow>} TransferRow */
 
-/** Why a transfer does not get on, when it next tries, and what can be done about it. */
+/** Why a transfer is stuck, when its next attempt is, and what you can do about it. */
 function stuckPart() {
   const what = html('strong', { class: 'what' });
   const attempt = html('span', { class: 'attempt' });
@@ -50,7 +50,7 @@ function stuckPart() {
       say(message, '');
       try {
         const answer = await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
-        announce((number(answer.retried) ?? 0) >= 1 ? 'The next attempt is made now.' : 'It went on by itself meanwhile.');
+        announce((number(answer.retried) ?? 0) >= 1 ? 'Retrying now.' : 'The transfer continued in the meantime.');
       } catch (error) {
         say(message, 'bad', sentence(error));
       }
@@ -68,8 +68,8 @@ function stuckPart() {
     tick,
     /**
      * @param {Record<string, any>} row
-     * @param {HTMLElement} previous what it comes after, in the row
-     * @param {HTMLElement} refuge gets the focus when the button that had it goes away
+     * @param {HTMLElement} previous the element before it in the row
+     * @param {HTMLElement} refuge gets the focus when the focused button is removed
      */
     update(row, previous, refuge) {
       const hadFocus = element.contains(document.activeElement);
@@ -84,7 +84,7 @@ function stuckPart() {
       }
       const activity = text(stuck.activity, 80) || text(stuck.step, 80);
       const task = stuck.kind === 'workflow_task';
-      setText(what, task ? 'Its Workflow Task fails.' : activity ? `The Activity ${activity} fails.` : 'It does not get on.');
+      setText(what, task ? 'The Workflow code keeps failing.' : activity ? `The ${activity} step keeps failing.` : 'The transfer is stuck.');
       setText(attempt, attemptNumber(stuck));
       setPathText(failure, text(stuck.failure, LONGEST_FAILURE));
       show(failure, failure.textContent !== '');
@@ -95,7 +95,7 @@ function stuckPart() {
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
-      setText(note, task ? 'Temporal retries by itself every few seconds here. Mend the code, and it goes on.' : '');
+      setText(note, task ? 'Temporal retries it every few seconds. Fix the code, and the transfer continues.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },
@@ -103,7 +103,7 @@ function stuckPart() {
 }
 
 /**
- * What is only of interest to who looks closer.
+ * The lines under Details.
  * @param {Record<string, any>} row
  * @returns {[string, string][]}
  */
@@ -136,7 +136,7 @@ function knownShape(input) {
 }
 
 /**
- * How it ended, in a sentence.
+ * How the transfer ended, in a sentence.
  * @param {Record<string, any>} row
  */
 function endOf(row) {
@@ -145,10 +145,10 @@ function endOf(row) {
   const started = number(row.start_time);
   const closed = number(row.close_time);
   const took = started !== null && closed !== null ? ` after ${span(closed - started)}` : '';
-  return isRecord(row.result) && row.result.success === false ? `Completed${took}, without success.` : `The money has arrived${took}.`;
+  return isRecord(row.result) && row.result.success === false ? `Completed${took}, without success.` : `The money arrived${took}.`;
 }
 
-/** A transfer, ready to be shown. */
+/** A row of the list. */
 export function transferRow() {
   const status = statusPill();
   const from = html('span', { class: 'clip' });
@@ -217,7 +217,7 @@ export function transferRow() {
       status.update(statusOf(row));
       setAttribute(element, 'data-tone', statusOf(row).tone);
       const known = isRecord(row.input) && (input.from_account !== undefined || input.to_account !== undefined);
-      setText(from, known ? text(input.from_account, 120) || 'no account' : row.input == null ? 'input not known yet' : 'input of another shape');
+      setText(from, known ? text(input.from_account, 120) || 'no account' : row.input == null ? 'loading…' : 'unexpected input');
       setText(to, known ? text(input.to_account, 120) || 'no account' : '');
       show(arrow, known);
       setText(amount, money(input.amount) || text(input.amount, 40));

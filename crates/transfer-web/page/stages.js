@@ -1,11 +1,11 @@
 // @ts-check
-/** The stages of the story: which there are, and entering one, as `cargo xtask stage NAME` does in a terminal. */
+/** The list of stages, and starting one, as `cargo xtask stage NAME` does in a terminal. */
 import { byId, html, reconcile, setAttribute, setText } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 
-/** Entering a stage builds the worker, and may first bring transfers to where the stage begins. */
+/** Starting a stage builds the worker and may prepare transfers first. */
 const ENTER_TIMEOUT_SECONDS = 600;
 
 /** @type {Record<string, any>[]} */
@@ -13,7 +13,7 @@ let stages = [];
 let loading = false;
 
 /**
- * A button that enters a stage.
+ * A button that starts a stage.
  * @param {string} name
  * @param {string} label
  */
@@ -21,29 +21,40 @@ export function beginButton(name, label) {
   return html('button', { type: 'button', class: 'begin', 'data-stage': name }, label);
 }
 
-/** The stage that is being entered, and the button that was pressed for it. @type {string} */
+/** The stage being started, and the button that was pressed. @type {string} */
 let entering = '';
 /** @type {HTMLElement | null} */
 let pressed = null;
+
+/**
+ * `Stage 2`. While the list is not loaded, only the current stage and the next one have buttons.
+ * @param {string} name
+ */
+function label(name) {
+  const listed = stages.findIndex((stage) => stage.name === name) + 1;
+  const guide = record(get('guide'));
+  const current = number(guide.number) ?? 0;
+  return `Stage ${listed || (text(guide.stage, 120) === name ? current : current + 1)}`;
+}
 
 /** @param {HTMLElement} button */
 function enter(button) {
   const name = button.dataset.stage ?? '';
   const place = byId('stage-message');
   if (entering) {
-    say(place, 'bad', `${entering} is being entered: wait until it is, then enter ${name === entering ? 'it again' : name}.`);
+    say(place, 'bad', `${label(entering)} is still starting. Wait until it is ready, then try again.`);
     place.scrollIntoView({ block: 'nearest' });
     return;
   }
   once(button, async () => {
     entering = name;
     pressed = button;
-    say(place, '', `Entering ${name}: the worker is built and started, and the transfers are brought to where it begins.`);
+    say(place, '', `Starting ${label(name).toLowerCase()}: building the worker and preparing the transfers…`);
     try {
       const entered = await order('/api/stage', { name }, ENTER_TIMEOUT_SECONDS);
       const saved = text(record(entered.saved).id, 120);
-      const kept = saved ? ` What you had changed is saved; to bring it back: cargo xtask stage restore ${saved}` : '';
-      say(place, 'ok', `${name} is entered.${kept}`);
+      const kept = saved ? ` Your version is saved. To restore it: cargo xtask stage restore ${saved}` : '';
+      say(place, 'ok', `${label(name)} is ready.${kept}`);
     } catch (error) {
       say(place, 'bad', sentence(error));
     }
@@ -52,7 +63,7 @@ function enter(button) {
   });
 }
 
-/** The button that was pressed may go away with the stage that it belonged to: then what came of it gets the focus. */
+/** If the pressed button was removed together with its stage, the message gets the focus. */
 function keepFocus() {
   if (!pressed || pressed.checkVisibility()) return;
   const nowhere = document.activeElement === pressed || document.activeElement === document.body;
@@ -72,14 +83,14 @@ function stageItem() {
     update(stage) {
       const own = text(stage.name, 120);
       const isCurrent = own === text(record(get('guide')).stage, 120);
-      const label = isCurrent ? 'Begin again' : 'Begin';
+      const action = isCurrent ? 'Start again' : 'Start';
       setAttribute(element, 'data-stage', own);
       setAttribute(element, 'aria-current', isCurrent ? 'step' : null);
       setText(title, `${number(stage.number) ?? ''}. ${text(stage.title, 200)}`);
       setText(name, stage.done === true ? `${own}, done` : own);
       setAttribute(button, 'data-stage', own);
-      setAttribute(button, 'aria-label', `${label}: ${own}`);
-      setText(button, label);
+      setAttribute(button, 'aria-label', `${action}: ${own}`);
+      setText(button, action);
     },
   };
 }
@@ -90,7 +101,7 @@ function draw() {
   load();
 }
 
-/** Asks which stages there are, when somebody wants to see them and it is not known. */
+/** Loads the list of stages when it is opened for the first time. */
 async function load() {
   if (loading || stages.length > 0 || !byId('stages-section').open) return;
   loading = true;
@@ -99,7 +110,7 @@ async function load() {
     stages = list(answer.stages).map(record);
     if (stages.length > 0) draw();
   } catch {
-    // Folded open again, or with the next news of the guide, it is asked for again.
+    // Loaded again when the list is opened or the guide changes.
   }
   loading = false;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The status bar with the lab's services, and the banner that says what is down and what to type. */
+/** The status bar with the lab's services, and the banner that says what is down and which command to run. */
 import { announce } from './announce.js';
 import { command } from './copy.js';
 import { byId, changed, html, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
@@ -8,7 +8,7 @@ import { get, watch } from './store.js';
 import { clock } from './time.js';
 
 const STATES = ['running', 'starting', 'restarting', 'stopped'];
-/** More troubles than this at once the banner does not list: the rest of the page must stay in sight. */
+/** The banner lists at most this many problems, so that the rest of the page stays visible. */
 const MOST = 5;
 /** @type {Record<string, string>} */
 const BUILDS = {
@@ -23,7 +23,7 @@ function stateOf(value) {
   return STATES.includes(text(value)) ? text(value) : 'unknown';
 }
 
-/** One service: its name, a dot, and the state in words. */
+/** One service: a dot, its name, and its state in words. */
 function service() {
   const name = html('span', { class: 'service-name' });
   const state = html('span', { class: 'service-state' });
@@ -43,7 +43,7 @@ function service() {
 }
 
 /**
- * What there is to say in the banner.
+ * The problems to show in the banner.
  * @returns {{name: string, says: string, type: string, more: string, bad: boolean}[]}
  */
 function troubles() {
@@ -51,11 +51,11 @@ function troubles() {
   const lab = record(get('lab'));
   if (connection.state === 'lost') {
     const since = clock(connection.since);
-    const more = `The page goes on by itself once the lab runs.${since ? ` What you see is from ${since}.` : ''}`;
+    const more = `It reconnects by itself.${since ? ` The data on this page is from ${since}.` : ''}`;
     const lost = { name: 'lost', more, bad: true };
     return connection.silent
-      ? [{ ...lost, says: 'The server of this page does not answer.', type: 'cargo xtask lab restart transfer-web' }]
-      : [{ ...lost, says: 'This page has lost its server.', type: 'cargo xtask lab start' }];
+      ? [{ ...lost, says: 'The page’s server is not responding.', type: 'cargo xtask lab restart transfer-web' }]
+      : [{ ...lost, says: 'This page has lost its connection to the lab.', type: 'cargo xtask lab start' }];
   }
   const found = list(lab.down).slice(0, MOST).map(record).map((down) => ({
     name: text(down.name, 60) || 'lab',
@@ -65,7 +65,7 @@ function troubles() {
     bad: true,
   }));
   if (lab.build === 'failed') {
-    const says = 'The worker does not build. The one from before your last change runs on.';
+    const says = 'The worker does not compile. The previous version is still running.';
     found.push({ name: 'build', says, type: 'cargo xtask lab logs build', more: '', bad: true });
   }
   if (lab.watch === false) {
@@ -95,7 +95,7 @@ function drawServices() {
 function drawBanner() {
   const banner = byId('banner');
   const found = troubles();
-  // Only what differs is drawn: the banner is read aloud whenever it is touched.
+  // Updated only on a difference: screen readers announce every update of the banner.
   if (!changed(banner, found)) return;
   const hadFocus = banner.contains(document.activeElement);
   banner.replaceChildren(
@@ -104,21 +104,21 @@ function drawBanner() {
         'div',
         { class: trouble.bad ? 'banner-item bad' : 'banner-item', 'data-name': trouble.name },
         html('p', {}, html('strong', {}, trouble.says), trouble.more ? ` ${trouble.more}` : ''),
-        ...(trouble.type ? [html('div', { class: 'banner-do' }, html('span', {}, 'Type'), command(trouble.type))] : []),
+        ...(trouble.type ? [html('div', { class: 'banner-do' }, html('span', {}, 'Run'), command(trouble.type))] : []),
       ),
     ),
   );
   if (hadFocus) byId('transfers-panel').focus({ preventScroll: true });
 }
 
-/** Draws both whenever one of the two they depend on has changed. */
+/** Draws both when the lab or the connection changes. */
 export function startStatus() {
   let wasLost = false;
   const draw = () => {
     drawServices();
     drawBanner();
     const state = record(get('connection')).state;
-    if (state === 'open' && wasLost) announce('The server of this page is back.');
+    if (state === 'open' && wasLost) announce('Reconnected to the lab.');
     if (state !== 'opening') wasLost = state === 'lost';
   };
   watch('lab', draw);

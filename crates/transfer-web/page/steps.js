@@ -1,21 +1,21 @@
 // @ts-check
-/** The steps of one transfer, as a compact line of bars: done, under way, failing, to come. */
+/** The steps of one transfer, as a compact row of bars: done, in progress, failing, not started. */
 import { glyph, html, reconcile, setAttribute, setGlyph, setText } from './dom.js';
 import { isRecord, list, record, text } from './outside.js';
 
-/** More steps than this are only counted. */
+/** Further steps are only counted. */
 const MOST = 12;
 
 /** @type {Record<string, string>} */
 const SHORT = { check_balance_from: 'check from', check_balance_to: 'check to' };
 
 /** @type {Record<string, string>} */
-const IN_WORDS = { done: 'done', now: 'under way', failing: 'failing', failed: 'failed', todo: 'to come' };
+const IN_WORDS = { done: 'done', now: 'in progress', failing: 'failing', failed: 'failed', todo: 'not started' };
 
 /** @typedef {{name: string, state: string}} Step */
 
 /**
- * The steps of a row with the state of each. Names may repeat, be missing from the list, or be anything.
+ * The steps of a row with the state of each. Names may repeat, be missing from the list, or be any text.
  * @param {Record<string, any>} row
  * @returns {Step[]}
  */

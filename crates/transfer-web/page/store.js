@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The one place where the page keeps what it knows. Each subject is replaced as a whole, as the server sends it.
+ * The page's state. Each subject is replaced as a whole, as the server sends it.
  *
- * While nobody looks at the page, what comes is kept and nothing is drawn; what has changed is drawn once when somebody does.
+ * While the page is hidden, updates are stored but not drawn; what has changed is drawn once when the page is shown.
  *
  * @typedef {'connection' | 'lab' | 'bank' | 'guide' | 'transfers'} Subject
  */

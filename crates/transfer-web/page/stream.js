@@ -1,86 +1,86 @@
 // @ts-check
 /**
- * The live stream from the server: which part of the list of transfers it shows, and how it comes back when it breaks.
+ * The event stream from the server: which part of the list of transfers it covers, and how it reconnects.
  *
- * EventSource tries again by itself after some failures and gives up after others. Here every failure is handled alike:
- * close, wait a little, open anew, for as long as the page is open.
+ * EventSource reconnects by itself after some failures and gives up after others. Here every failure is handled alike:
+ * close, wait, reconnect, for as long as the page is open.
  */
 import { record } from './outside.js';
 import { put } from './store.js';
 import { now, setClock } from './time.js';
 
-/** How many transfers a page of the list has. */
+/** The number of transfers on a page of the list. */
 export const PAGE = 10;
-/** Seconds between two tries. The last one goes on for ever. */
-const WAITS = [0.2, 0.5, 1, 2];
-/** A server that takes a connection and then says nothing for this many seconds does not answer. */
-const SILENCE_TIMEOUT_SECONDS = 10;
-/** The server says something every ten seconds, if only that it is there. This many without a word, and it does not answer. */
-const SILENCE = 25;
+/** Backoff between reconnects, in seconds. The last interval repeats. */
+const BACKOFF_SECONDS = [0.2, 0.5, 1, 2];
+/** How long a new connection may take until its first event. */
+const CONNECT_TIMEOUT_SECONDS = 10;
+/** The server sends an event at least every ten seconds. After this long without one, it is not responding. */
+const SILENCE_TIMEOUT_SECONDS = 25;
 /**
- * A page that nobody has looked at for this many seconds lets go of its stream: a browser has six connections to a server for
- * all of its tabs, and six streams would leave none for an order.
+ * A page closes its stream after being hidden for this long: a browser has six connections to a server for all of its tabs,
+ * and six streams would leave none for other requests.
  */
-const HIDDEN = 5;
+const HIDDEN_TIMEOUT_SECONDS = 5;
 
 /** @type {EventSource | null} */
 let source = null;
 let offset = 0;
 let failures = 0;
-/** When something last came, in seconds since 1970; null before. @type {number | null} */
-let lastHeard = null;
+/** The time of the last event, in seconds since 1970; null before the first. @type {number | null} */
+let lastEvent = null;
 /** @type {number | undefined} */
-let again;
+let reconnectTimer;
 /** @type {number | undefined} */
 let silenceTimer;
-/** Whether the stream is let go of because nobody looks. */
-let asleep = false;
+/** Whether the stream is closed because the page is hidden. */
+let suspended = false;
 /** @type {number | undefined} */
-let drowsy;
+let hiddenTimer;
 
 function close() {
-  clearTimeout(again);
+  clearTimeout(reconnectTimer);
   clearTimeout(silenceTimer);
   source?.close();
   source = null;
 }
 
 /**
- * Says that the server is gone, or there and silent, and sees to the next try.
+ * Reports that the connection is lost, or that the server is silent, and schedules a reconnect.
  * @param {boolean} silent
  */
 function lost(silent) {
   close();
-  put('connection', { state: 'lost', silent, since: lastHeard });
-  again = setTimeout(open, (WAITS[failures] ?? 2) * 1000);
-  failures = Math.min(failures + 1, WAITS.length);
+  put('connection', { state: 'lost', silent, since: lastEvent });
+  reconnectTimer = setTimeout(open, (BACKOFF_SECONDS[failures] ?? 2) * 1000);
+  failures = Math.min(failures + 1, BACKOFF_SECONDS.length);
 }
 
 /**
- * Gives the server this many seconds for its next word.
+ * Gives the server this many seconds for its next event.
  * @param {number} seconds
  */
-function expectWord(seconds) {
+function expectEvent(seconds) {
   clearTimeout(silenceTimer);
   silenceTimer = setTimeout(() => lost(true), seconds * 1000);
 }
 
 function open() {
   close();
-  if (asleep) return;
+  if (suspended) return;
   const opened = new EventSource(`/api/events?offset=${offset}&limit=${PAGE}`);
   source = opened;
-  expectWord(SILENCE_TIMEOUT_SECONDS);
+  expectEvent(CONNECT_TIMEOUT_SECONDS);
   opened.onerror = () => lost(false);
   opened.onopen = () => {
-    expectWord(SILENCE);
+    expectEvent(SILENCE_TIMEOUT_SECONDS);
     put('connection', { state: 'open', silent: false, since: null });
   };
   for (const subject of /** @type {const} */ (['beat', 'lab', 'bank', 'guide', 'transfers'])) {
     opened.addEventListener(subject, (event) => {
-      // A stream that was closed for another page of the list has nothing more to say.
+      // Events of a stream that was replaced are ignored.
       if (source !== opened) return;
-      expectWord(SILENCE);
+      expectEvent(SILENCE_TIMEOUT_SECONDS);
       let value;
       try {
         value = record(JSON.parse(event.data));
@@ -88,7 +88,7 @@ function open() {
         return;
       }
       setClock(value.now);
-      lastHeard = now();
+      lastEvent = now();
       failures = 0;
       if (subject !== 'beat') put(subject, value);
     });
@@ -96,7 +96,7 @@ function open() {
 }
 
 /**
- * Shows the page of the list that begins with transfer number `from`, counted from 0, newest first.
+ * Shows the page of the list that starts at transfer `from`, counted from 0, newest first.
  * @param {number} from
  */
 export function showFrom(from) {
@@ -106,27 +106,27 @@ export function showFrom(from) {
   open();
 }
 
-/** Lets go of the stream once nobody has looked for a while, and has it back at once when somebody does. */
-function sleepOrWake() {
-  clearTimeout(drowsy);
+/** Closes the stream after the page has been hidden for a while, and reopens it at once when the page is shown. */
+function suspendOrResume() {
+  clearTimeout(hiddenTimer);
   if (document.hidden) {
-    drowsy = setTimeout(() => {
-      asleep = true;
+    hiddenTimer = setTimeout(() => {
+      suspended = true;
       close();
-    }, HIDDEN * 1000);
+    }, HIDDEN_TIMEOUT_SECONDS * 1000);
     return;
   }
-  asleep = false;
+  suspended = false;
   if (!source) open();
 }
 
-/** Begins, and goes on for as long as the page is there. */
+/** Opens the stream and keeps it open for as long as the page is. */
 export function startStream() {
   put('connection', { state: 'opening', silent: false, since: null });
   open();
-  sleepOrWake();
-  document.addEventListener('visibilitychange', sleepOrWake);
-  // A page that the browser sets aside must not hold a connection; if it comes back, so does the stream.
+  suspendOrResume();
+  document.addEventListener('visibilitychange', suspendOrResume);
+  // A page in the browser's back/forward cache must not hold a connection; it reconnects when it is restored.
   addEventListener('pagehide', close);
   addEventListener('pageshow', (event) => {
     if (event.persisted) open();

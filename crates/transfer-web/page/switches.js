@@ -1,5 +1,5 @@
 // @ts-check
-/** What makes it harder: Real World Mode with its rates, outages; and the reset of all money. */
+/** Real World Mode with its rates, outages, and the reset of all money. */
 import { openDialog, prepareDialog } from './dialog.js';
 import { byId, setAttribute, setText } from './dom.js';
 import { once, order, say, sentence } from './orders.js';
@@ -7,7 +7,7 @@ import { number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { showFrom } from './stream.js';
 
-/** The switches: where each stands in the server's truth, and the order that sets it. */
+/** The switches: how to read each from the bank's state, and the request that sets it. */
 const SWITCHES = [
   {
     id: 'real-world',
@@ -35,16 +35,16 @@ const SWITCHES = [
   },
 ];
 
-/** The rates that are numbers: the field, the name on the wire, and how many of the one make one of the other. */
+/** The numeric rates: the field, the JSON key, the factor between them, the maximum, and the error. */
 const RATES = /** @type {const} */ ([
-  ['error-rate', 'error_rate', 100, 100, 'The rate of errors must be from 0 to 100.'],
-  ['timeout-rate', 'timeout_rate', 100, 100, 'The rate of time-outs must be from 0 to 100.'],
-  ['timeout-seconds', 'timeout_seconds', 1, 300, 'A time-out must last from 0 to 300 seconds.'],
+  ['error-rate', 'error_rate', 100, 100, 'Errors must be from 0 to 100 %.'],
+  ['timeout-rate', 'timeout_rate', 100, 100, 'Timeouts must be from 0 to 100 %.'],
+  ['timeout-seconds', 'timeout_seconds', 1, 300, 'The timeout must be from 0 to 300 seconds.'],
 ]);
 
-/** Switches whose order is under way: the server's truth of before must not flip them back meanwhile. */
+/** Switches with a pending request: an event from before it must not flip them back. */
 const pending = new Set();
-/** Whether somebody is changing the rates: then what comes from the server does not overwrite them. */
+/** Whether somebody is editing the rates: then events from the server do not overwrite them. */
 let editing = false;
 
 /** @param {Record<string, any>} bank */
@@ -106,14 +106,14 @@ async function turn(one, box) {
     say(message, 'bad', sentence(error));
   }
   pending.delete(one.id);
-  // Somebody may have turned it again meanwhile: then that is what is wanted.
+  // If the switch was flipped again in the meantime, the last position counts.
   if (box.checked !== wanted && message.dataset.tone === 'ok') await turn(one, box);
 }
 
-/** Sends the rates, after checking what would be refused anyway; false when something is. */
+/** Checks the rates and sends them; false if the form has errors. */
 async function useRates() {
   /** @type {Record<string, unknown>} */
-  const wish = { strikes: byId('strikes').value };
+  const rates = { strikes: byId('strikes').value };
   for (const [id, name, scale, most, error] of RATES) {
     const field = byId(id);
     const typed = field.value.trim();
@@ -125,20 +125,20 @@ async function useRates() {
       field.focus();
       return false;
     }
-    wish[name] = value / scale;
+    rates[name] = value / scale;
   }
   if (Number(byId('error-rate').value) + Number(byId('timeout-rate').value) > 100) {
-    setText(byId('rates-error'), 'Errors and time-outs together must be at most 100 %.');
+    setText(byId('rates-error'), 'Errors and timeouts together must be at most 100 %.');
     setAttribute(byId('error-rate'), 'aria-invalid', 'true');
     byId('error-rate').focus();
     return false;
   }
   setText(byId('rates-error'), '');
   try {
-    const mode = await order('/api/real-world-mode', wish);
+    const mode = await order('/api/real-world-mode', rates);
     editing = false;
     drawRates(mode);
-    say(byId('bank-message'), 'ok', 'The rates are set.');
+    say(byId('bank-message'), 'ok', 'Rates changed.');
   } catch (error) {
     setText(byId('rates-error'), sentence(error));
   }
@@ -151,7 +151,7 @@ async function reset() {
   say(message, '', 'Resetting…');
   try {
     const answer = await order('/api/reset', {});
-    say(message, 'ok', text(answer.message, 400) || 'Everything is back where it began.');
+    say(message, 'ok', text(answer.message, 400) || 'Balances and transfers are reset. Your code is unchanged.');
     showFrom(0);
   } catch (error) {
     say(message, 'bad', sentence(error));
@@ -173,7 +173,7 @@ export function startSwitches() {
     event.preventDefault();
     once(byId('apply-rates'), useRates);
   });
-  // Folding the rates away gives up what was typed and not used.
+  // Closing the rates discards edits that were not applied.
   byId('rates').addEventListener('toggle', () => {
     if (byId('rates').open) return;
     editing = false;

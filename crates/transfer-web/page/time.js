@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * Time: the server's clock, words for spans of time, and the one timer that all countdowns share.
+ * Time: the server's clock, formatting of durations, and the one timer that all countdowns share.
  */
 
-/** How many seconds the server's clock is ahead of this machine's. They differ when the browser is elsewhere. */
+/** How many seconds the server's clock is ahead of this machine's. They may differ if the browser runs on another machine. */
 let ahead = 0;
 
 /**
- * Sets the clock by a `now` that the server has just sent.
+ * Sets the clock from the `now` of an event.
  * @param {unknown} serverNow seconds since 1970
  */
 export function setClock(serverNow) {
@@ -20,7 +20,7 @@ export function now() {
 }
 
 /**
- * A span of time in words: `7 s`, `4 min`, `3 h`, `2 days`.
+ * A duration in words: `7 s`, `4 min`, `3 h`, `2 days`.
  * @param {number} seconds
  */
 export function span(seconds) {
@@ -33,7 +33,7 @@ export function span(seconds) {
 }
 
 /**
- * How long ago that was.
+ * How long ago a time was.
  * @param {number} time seconds since 1970
  */
 export function ago(time) {
@@ -42,7 +42,7 @@ export function ago(time) {
 }
 
 /**
- * The time of day, as in `12:05:01`; with the day unless that is today.
+ * The time of day, such as `12:05:01`; with the date unless that is today.
  * @param {unknown} time seconds since 1970, or a text such as `2026-11-22T12:05:01Z`
  */
 export function clock(time) {
@@ -54,7 +54,7 @@ export function clock(time) {
 }
 
 /**
- * A time for a `datetime` attribute, or null when that cannot be told.
+ * A time for a `datetime` attribute, or null if it is invalid.
  * @param {number} time seconds since 1970
  */
 export function machineTime(time) {
@@ -71,7 +71,7 @@ function beat() {
   for (const listener of listeners) listener();
 }
 
-/** The timer stands still while nobody looks. */
+/** The timer is stopped while the page is hidden. */
 function startOrStop() {
   clearInterval(timer);
   if (document.hidden) return;

@@ -9,8 +9,8 @@ import { get, watch } from './store.js';
 import { PAGE, showFrom } from './stream.js';
 import { everySecond } from './time.js';
 
-/** Changes within this many milliseconds are told in one sentence. */
-const GATHER = 1500;
+/** Changes within this many milliseconds are announced in one sentence. */
+const ANNOUNCE_DELAY_MS = 1500;
 
 /** The rows on the page. @type {Map<Element, import('./row.js').TransferRow>} */
 const rows = new Map();
@@ -20,15 +20,15 @@ let before = new Map();
 /** @type {Map<string, string>} */
 const news = new Map();
 /** @type {number | undefined} */
-let telling;
+let announceTimer;
 
 /** @param {unknown} value */
 function count(value) {
   return (number(value) ?? 0).toLocaleString('en-US');
 }
 
-/** Tells in one sentence which transfers got stuck or ended. Each step of each would be too much to listen to. */
-function tell() {
+/** Announces in one sentence which transfers got stuck or ended. Announcing every step would be too much. */
+function announceNews() {
   /** @type {Map<string, number>} */
   const words = new Map();
   for (const word of news.values()) words.set(word, (words.get(word) ?? 0) + 1);
@@ -52,23 +52,34 @@ function gatherNews(shown) {
   }
   before = after;
   if (news.size > 0) {
-    clearTimeout(telling);
-    telling = setTimeout(tell, GATHER);
+    clearTimeout(announceTimer);
+    announceTimer = setTimeout(announceNews, ANNOUNCE_DELAY_MS);
   }
+}
+
+/**
+ * `2 in progress, both stuck`. Only transfers on this page are known to be stuck.
+ * @param {Record<string, any>} transfers
+ */
+function stuckInWords(transfers) {
+  const stuck = number(transfers.stuck_in_window) ?? 0;
+  if (stuck === 0) return '';
+  if ((number(transfers.total) ?? 0) > PAGE) return `${stuck} stuck on this page`;
+  if (stuck !== number(transfers.running)) return `${stuck} stuck`;
+  return stuck === 1 ? 'stuck' : stuck === 2 ? 'both stuck' : 'all stuck';
 }
 
 /** @param {Record<string, any>} transfers */
 function drawCounts(transfers) {
-  /** @type {[unknown, string][]} */
-  const all = [
-    [transfers.running, 'under way'],
-    [transfers.completed, 'completed'],
-    [transfers.failed, 'failed'],
+  /** @param {unknown} some @param {string} word */
+  const part = (some, word) => ((number(some) ?? 0) > 0 ? `${count(some)} ${word}` : '');
+  const parts = [
+    part(transfers.running, 'in progress'),
+    stuckInWords(transfers),
+    part(transfers.completed, 'completed'),
+    part(transfers.failed, 'failed'),
   ];
-  const parts = all.filter(([some]) => (number(some) ?? 0) > 0).map(([some, word]) => `${count(some)} ${word}`);
-  const stuck = number(transfers.stuck_in_window) ?? 0;
-  if (stuck > 0) parts.unshift(`${stuck} stuck${(number(transfers.total) ?? 0) > PAGE ? ' on this page' : ''}`);
-  setText(byId('counts'), number(transfers.total) ? parts.join(', ') : '');
+  setText(byId('counts'), number(transfers.total) ? parts.filter(Boolean).join(', ') : '');
 }
 
 /** @param {Record<string, any>} transfers */
@@ -78,7 +89,7 @@ function drawPager(transfers) {
   const shown = list(transfers.rows).length;
   show(byId('pager'), total > PAGE || offset > 0);
   setText(byId('range'), shown > 0 ? `${count(offset + 1)}–${count(offset + shown)} of ${count(total)}` : `0 of ${count(total)}`);
-  // Not disabled but said to be: a button that is disabled under the finger loses the focus.
+  // `aria-disabled` rather than `disabled`: a disabled button would lose the focus.
   setAttribute(byId('newer'), 'aria-disabled', offset <= 0 ? 'true' : null);
   setAttribute(byId('older'), 'aria-disabled', offset + shown >= total ? 'true' : null);
 }
@@ -90,12 +101,12 @@ function drawEmpty() {
   if (!empty) return;
   const lost = record(get('connection')).state === 'lost';
   const known = transfers !== undefined && !lost;
-  setText(byId('empty-title'), known ? 'No transfers yet' : lost ? 'Nothing to show' : 'Waiting for the lab');
+  setText(byId('empty-title'), known ? 'No transfers yet' : lost ? 'No data' : 'Waiting for the lab');
   setText(
     byId('empty-text'),
     known
-      ? 'Start one with the form under New transfer, and watch it take its steps here. The daily batch starts a dozen at once.'
-      : 'Transfers show here as soon as the lab answers.',
+      ? 'Start one under New transfer and watch its steps here. The daily batch starts twelve at once.'
+      : 'Transfers appear here once the lab responds.',
   );
 }
 
@@ -105,7 +116,7 @@ function draw(value) {
   const shown = list(transfers.rows).map(record);
   const total = number(transfers.total) ?? 0;
   const offset = number(transfers.offset) ?? 0;
-  // After a reset, the page that was looked at may be past the end.
+  // After a reset, the current page may be past the end.
   if (shown.length === 0 && offset > 0) {
     showFrom(Math.min(offset - PAGE, Math.floor(Math.max(0, total - 1) / PAGE) * PAGE));
     return;

@@ -1,4 +1,4 @@
-//! The transfers of one account, and what they come to.
+//! The transfers of one account, and their sums.
 
 use contract::{Amount, Money};
 use serde_json::{Value, json};

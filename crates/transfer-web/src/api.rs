@@ -1,4 +1,4 @@
-//! The routes of the Money Transfer API, and what each asks Temporal and the bank.
+//! The routes of the Money Transfer API, answered from Temporal and the bank.
 
 use std::time::Duration;
 
@@ -29,20 +29,20 @@ use crate::{
     watch::Watched,
 };
 
-/// The description of all routes.
+/// The OpenAPI description of all routes.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// So many transfers an answer has at most, the newest.
+/// The largest number of transfers in a response.
 const MOST: usize = 2_000;
-/// So many histories are read at one go, before others have their turn.
+/// How many histories are read before the lock is released.
 const AT_ONCE: usize = 100;
-/// How long others have their turn.
-const TURN: Duration = Duration::from_millis(1);
+/// How long the lock stays released, so that other requests can take it.
+const YIELD: Duration = Duration::from_millis(1);
 
-/// What a route answers.
+/// The response of a route.
 type Answer = Result<Json<Value>, Failure>;
 
-/// The routes of the API, by the paths that openapi.json has.
+/// The routes of the API, with the paths of openapi.json.
 fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
     [
         ("/api/accounts", get(accounts)),
@@ -72,12 +72,13 @@ pub(crate) fn routes(watched: Watched) -> Router {
     loopback::router(api().into_iter().chain(page)).with_state(watched)
 }
 
-/// Asks on a thread that may block.
+/// Runs blocking work on a thread that may block.
 async fn ask<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        let error = "the service has made a mistake with this request, which its log tells of";
+        let error =
+            "this request crashed in the service; for details, type: cargo xtask lab logs transfer-web";
         Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error))
     })
 }
@@ -95,7 +96,7 @@ async fn accounts(State(watched): State<Watched>) -> Answer {
     .await
 }
 
-/// The rows of these transfers, each read to its present.
+/// The rows of these transfers, up to date.
 fn rows(watched: &Watched, which: &Which) -> anyhow::Result<Vec<Value>> {
     let opened = watched.ask_opened();
     watched.transfers().sync()?;
@@ -106,7 +107,7 @@ fn rows(watched: &Watched, which: &Which) -> anyhow::Result<Vec<Value>> {
             return Ok(transfers.rows(which, opened));
         }
         drop(transfers);
-        std::thread::sleep(TURN);
+        std::thread::sleep(YIELD);
     }
 }
 
@@ -128,19 +129,19 @@ async fn workflow(State(watched): State<Watched>, Name(workflow_id): Name) -> An
 }
 
 fn unknown(workflow_id: &str) -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, format!("there is no transfer with the Workflow Id {workflow_id}"))
+    Failure::new(StatusCode::NOT_FOUND, format!("no transfer has the Workflow Id {workflow_id}"))
 }
 
 async fn account_workflows(State(watched): State<Watched>, Name(account): Name) -> Answer {
     ask(move || {
         let bank = &watched.endpoints.bank;
         match get_json(&format!("{bank}/accounts/{}", encode(&account))).map_err(|error| bank_down(&error)) {
-            // Without the bank there is a history all the same.
+            // The history is in Temporal, so it does not need the bank.
             Ok(_) => {}
             Err(failure) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {}
             Err(failure) => return Err(failure),
         }
-        // A statement of its own: the transfers are let go at its end, and to read the rows takes them again.
+        // A separate statement, which releases the lock at its end: `rows` takes it again.
         let which = watched.transfers().of_account(&account).map_err(|error| temporal_down(&error))?;
         let rows = rows(&watched, &which).map_err(|error| temporal_down(&error))?;
         Ok(Json(accounts::history(&account, rows)))
@@ -184,18 +185,19 @@ async fn set_outage(State(watched): State<Watched>, body: JsonText) -> Answer {
     ask(move || to_bank(&watched, "outage", change)).await
 }
 
-/// Hands a question on to the bank.
+/// Forwards a GET to the bank.
 fn from_bank(watched: &Watched, what: &str) -> Answer {
     let url = format!("{}/{what}", watched.endpoints.bank);
     get_json(&url).map(Json).map_err(|error| bank_down(&error))
 }
 
-/// Hands a change on to the bank, which checks it.
+/// Forwards a change to the bank, which validates it.
 fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer {
     let url = format!("{}/{what}", watched.endpoints.bank);
     let answer = put_json(&url, &Value::Object(change)).map_err(|error| bank_down(&error))?;
-    // The page shows this answer. Should the bank be, by the next look, as it was at the last one, that is news to it.
-    watched.feed.tell_again(Subject::Bank);
+    // The page shows this response. If the bank is back to its last published state by the next look, the page needs that
+    // event too.
+    watched.feed.publish_again(Subject::Bank);
     Ok(Json(answer))
 }
 

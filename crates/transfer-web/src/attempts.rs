@@ -1,24 +1,24 @@
-//! When the attempts of a failing task were made, so that the growing gaps between them can be seen.
+//! When the attempts of a failing task were made, to show the growing backoff.
 //!
-//! The server tells of the present only: the attempt that comes next, and when the one before it ended. Each look at it adds
-//! what is new. What was before the first look, or between two, is worked out from the retry policy, and marked as such.
+//! The server reports only the present: the next attempt, and when the previous one ended. Each look adds what is new.
+//! Attempts before the first look or between two looks are estimated from the retry policy, and marked as such.
 
 use std::collections::BTreeMap;
 
 use lab_client::time::parse_rfc3339;
 use serde_json::{Value, json};
 
-/// So many attempts are told of, the last ones.
+/// The number of attempts reported, the latest ones.
 const MOST: usize = 40;
 
 /// The failed attempts of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Attempts {
-    /// What is tried: an Activity's id and when it was scheduled, or the Workflow Task after that event.
+    /// The task: an Activity's id and the event that scheduled it, or the Workflow Task after an event.
     subject: String,
-    /// When each attempt failed, by its number, in seconds since 1970; as it was seen.
+    /// When each observed attempt failed, by its number, in seconds since 1970.
     seen: BTreeMap<u64, f64>,
-    /// The id of the Activity that has failed last, and how, as the server told.
+    /// The id of the Activity that failed last, and its failure.
     failure: Option<(String, Value)>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Backoff {
 }
 
 impl Attempts {
-    /// Begins anew where it is another task that is tried now.
+    /// Starts over if this is another task.
     pub(crate) fn of(&mut self, subject: &str) {
         if self.subject != subject {
             self.subject = subject.to_owned();
@@ -39,8 +39,8 @@ impl Attempts {
         }
     }
 
-    /// Gives a pending Activity the failure that was seen last. A retry that was asked for takes it from the server's answer until
-    /// that attempt has failed as well; what fails has not stopped failing meanwhile.
+    /// Gives a pending Activity the last failure observed. A manual retry clears it in the server's response until that attempt
+    /// has failed as well, but the Activity is still failing in the meantime.
     pub(crate) fn recall_failure(&mut self, pending: &mut Value) {
         let id = pending["activityId"].as_str().unwrap_or_default();
         if pending["lastFailure"].is_object() {
@@ -52,7 +52,7 @@ impl Attempts {
         }
     }
 
-    /// Attempt `number` failed then.
+    /// Records when attempt `number` failed.
     pub(crate) fn failed(&mut self, number: u64, time: f64) {
         if number > 0 {
             self.seen.entry(number).or_insert(time);
@@ -62,7 +62,7 @@ impl Attempts {
         }
     }
 
-    /// Every failed attempt up to this one, none of which was before `begin`.
+    /// Every failed attempt up to `last`, none of them before `begin`.
     pub(crate) fn all(&self, last: u64, begin: f64, backoff: Option<Backoff>) -> Value {
         let from = last.saturating_sub(MOST as u64 - 1).max(1);
         let mut times: BTreeMap<u64, (f64, bool)> =
@@ -71,7 +71,7 @@ impl Attempts {
             if times.contains_key(&number) {
                 continue;
             }
-            // From the nearest that is known: backwards by the policy, or evenly where there is none.
+            // Estimated from the nearest known attempt: backwards by the policy, or evenly if there is none.
             let after = times.range(number..).next().map(|(&n, &(time, _))| (n, time));
             let before = self.seen.range(..number).next_back().map(|(&n, &time)| (n, time));
             let time = match (after, backoff) {
@@ -92,7 +92,7 @@ impl Attempts {
 }
 
 impl Backoff {
-    /// What the event that scheduled an Activity says of it.
+    /// The backoff of a retry policy, as the event that scheduled an Activity has it.
     pub(crate) fn of(policy: &Value) -> Option<Backoff> {
         Some(Backoff {
             first: seconds(&policy["initialInterval"])?,
@@ -101,14 +101,14 @@ impl Backoff {
         })
     }
 
-    /// The gap between this attempt and the next.
+    /// The backoff between this attempt and the next.
     fn gap_after(self, number: u64) -> f64 {
         let power = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
         (self.first * self.coefficient.powi(power)).min(self.longest)
     }
 }
 
-/// A duration as protobuf's JSON has it, such as `1.5s`.
+/// A duration in protobuf's JSON, such as `1.5s`.
 fn seconds(value: &Value) -> Option<f64> {
     value.as_str()?.strip_suffix('s')?.parse().ok()
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_is_worked_out_from_the_policy() {
+    fn attempts_that_were_not_observed_are_estimated_from_the_policy() {
         let policy = json!({ "initialInterval": "1s", "backoffCoefficient": 2, "maximumInterval": "100s" });
         let backoff = Backoff::of(&policy);
         let mut attempts = Attempts::default();
@@ -147,29 +147,29 @@ mod tests {
             all,
             [(1, 100.0, false), (2, 101.0, false), (3, 103.0, false), (4, 107.0, true), (5, 115.1, true)]
         );
-        // Another task's attempts are its own.
+        // Another task starts with no attempts.
         attempts.of("deposit");
         assert_eq!(times(&attempts.all(5, 99.0, backoff)), []);
     }
 
     #[test]
-    fn an_activity_that_is_tried_again_on_request_still_fails_as_it_did() {
+    fn an_activity_that_is_retried_manually_keeps_its_last_failure() {
         let mut attempts = Attempts::default();
         let mut recalled = |id: &str, attempt: u64, failure: Value| {
             let mut pending = json!({ "activityId": id, "attempt": attempt, "lastFailure": failure });
             attempts.recall_failure(&mut pending);
             pending["lastFailure"].take()
         };
-        assert_eq!(recalled("withdraw", 2, Value::Null), Value::Null, "nobody has seen why");
+        assert_eq!(recalled("withdraw", 2, Value::Null), Value::Null, "no failure was observed");
         assert_eq!(recalled("withdraw", 3, json!({ "message": "refused" })), json!({ "message": "refused" }));
         assert_eq!(recalled("withdraw", 4, Value::Null), json!({ "message": "refused" }));
         assert_eq!(recalled("withdraw", 4, json!({ "message": "late" })), json!({ "message": "late" }));
-        assert_eq!(recalled("deposit", 2, Value::Null), Value::Null, "that is another one");
-        assert_eq!(recalled("withdraw", 1, Value::Null), Value::Null, "this one begins anew");
+        assert_eq!(recalled("deposit", 2, Value::Null), Value::Null, "another Activity");
+        assert_eq!(recalled("withdraw", 1, Value::Null), Value::Null, "a first attempt");
     }
 
     #[test]
-    fn no_gap_is_longer_than_the_policy_has_it_and_nothing_was_before_the_beginning() {
+    fn no_gap_exceeds_the_maximum_interval_and_no_attempt_is_before_the_first() {
         let backoff = Some(Backoff { first: 1.0, coefficient: 10.0, longest: 20.0 });
         let mut attempts = Attempts::default();
         attempts.failed(4, 50.0);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_the_unseen_are_spread_evenly() {
+    fn without_a_policy_attempts_that_were_not_observed_are_spread_evenly() {
         let mut attempts = Attempts::default();
         attempts.failed(1, 10.0);
         attempts.failed(4, 16.0);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_attempts_the_last_are_told() {
+    fn of_many_attempts_the_latest_are_reported() {
         let mut attempts = Attempts::default();
         (1..=1000).for_each(|number| attempts.failed(number, number as f64));
         let all = times(&attempts.all(1000, 0.0, None));

@@ -1,4 +1,4 @@
-//! The stream of events for a page.
+//! The event stream of a page.
 
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
@@ -23,14 +23,14 @@ use crate::{
     watch::Watched,
 };
 
-/// So many streams there may be: a class looks at one lab, and no more.
+/// The largest number of open streams, enough for a class that watches one lab.
 const STREAMS: usize = 200;
-/// So many rows a window has at most.
+/// The largest number of rows in a window.
 const LONGEST: usize = 50;
-/// So many it has unless it says how many.
+/// The number of rows in a window by default.
 const USUAL: usize = 10;
-/// How long nothing may be sent: then a beat is, by which a page knows that it is still heard.
-const SILENCE: Duration = Duration::from_secs(10);
+/// After this long without an event, a beat is sent, so that the page knows that the connection is alive.
+const BEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// `GET /api/events?offset=&limit=`.
 pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQuery) -> Response {
@@ -40,14 +40,14 @@ pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQ
         (Err(failure), _) | (_, Err(failure)) => return failure.into_response(),
     };
     let Some(look) = watched.feed.look_at(window, STREAMS) else {
-        let error = "too many pages are open on this lab: close one, then reload this one";
+        let error = "too many pages of this lab are open; close one and reload this one";
         return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
     };
-    Sse::new(stream::unfold(Told::nothing(watched, look), next)).into_response()
+    Sse::new(stream::unfold(Sent::nothing(watched, look), next)).into_response()
 }
 
-/// A stream, and what it was told.
-struct Told {
+/// A stream, and the version of each subject that it has sent.
+struct Sent {
     watched: Watched,
     look: Look,
     changes: tokio::sync::watch::Receiver<u64>,
@@ -55,32 +55,32 @@ struct Told {
     waiting: Vec<(Subject, crate::feed::Event)>,
 }
 
-impl Told {
-    fn nothing(watched: Watched, look: Look) -> Told {
+impl Sent {
+    fn nothing(watched: Watched, look: Look) -> Sent {
         let mut changes = watched.feed.changes();
         changes.mark_changed();
-        Told { watched, look, changes, versions: BTreeMap::new(), waiting: Vec::new() }
+        Sent { watched, look, changes, versions: BTreeMap::new(), waiting: Vec::new() }
     }
 }
 
-/// The next event, once there is one; none when the service ends.
-async fn next(mut told: Told) -> Option<(Result<Event, Infallible>, Told)> {
-    while told.waiting.is_empty() {
-        match timeout(SILENCE, told.changes.changed()).await {
+/// Waits for the next event; none when the service shuts down.
+async fn next(mut sent: Sent) -> Option<(Result<Event, Infallible>, Sent)> {
+    while sent.waiting.is_empty() {
+        match timeout(BEAT_INTERVAL, sent.changes.changed()).await {
             Ok(changed) => changed.ok()?,
-            Err(_) => return Some((Ok(event("beat", "{}")), told)),
+            Err(_) => return Some((Ok(event("beat", "{}")), sent)),
         }
-        if told.watched.feed.is_closed() {
+        if sent.watched.feed.is_closed() {
             return None;
         }
-        told.waiting = told.watched.feed.news(&told.versions, told.look.window);
+        sent.waiting = sent.watched.feed.news(&sent.versions, sent.look.window);
     }
-    let (subject, event) = told.waiting.remove(0);
-    told.versions.insert(subject, event.version);
-    Some((Ok(self::event(subject.name(), &event.text)), told))
+    let (subject, event) = sent.waiting.remove(0);
+    sent.versions.insert(subject, event.version);
+    Some((Ok(self::event(subject.name(), &event.text)), sent))
 }
 
-/// An event with this JSON object, and with the time, since the page's clock may be another one.
+/// An event with this JSON object and the server's time, because the browser's clock may differ.
 fn event(name: &str, text: &str) -> Event {
     let now = json!(time::now().as_secs_f64());
     let rest = text.strip_prefix('{').unwrap_or("}");

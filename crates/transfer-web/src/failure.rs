@@ -1,22 +1,22 @@
-//! The answer to a request that Temporal or the bank keeps from being done.
+//! The response to a request that fails because of Temporal or the bank.
 
 use anyhow::Error;
 use axum::http::StatusCode;
 use lab_client::http::{Refused, is_silence};
 use loopback::Failure;
 
-/// The answer to a request where Temporal does not answer, or refuses.
+/// The response if Temporal is unavailable or rejects the request.
 pub(crate) fn temporal_down(error: &Error) -> Failure {
     let error = match error.downcast_ref::<Refused>() {
         Some(refused) if !is_silence(error) => {
-            format!("the Temporal server cannot do that at this moment: {}", refused.why())
+            format!("the Temporal server rejected the request: {}", refused.why())
         }
-        _ => format!("the Temporal server does not answer, try again when it does: {error:#}"),
+        _ => format!("the Temporal server does not answer; try again once it does: {error:#}"),
     };
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
 }
 
-/// The answer to a request that the bank refuses, in its words; or where the bank does not answer.
+/// The response if the bank rejects the request, with the bank's own error, or if it does not answer.
 pub(crate) fn bank_down(error: &Error) -> Failure {
     match error
         .downcast_ref::<Refused>()
@@ -24,7 +24,7 @@ pub(crate) fn bank_down(error: &Error) -> Failure {
     {
         Some((status, refused)) if status.is_client_error() => Failure::new(status, refused.why()),
         _ => {
-            let error = format!("the bank does not answer, try again when it does: {error:#}");
+            let error = format!("the bank does not answer; try again once it does: {error:#}");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
         }
     }

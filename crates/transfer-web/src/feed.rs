@@ -1,7 +1,7 @@
-//! The feed of events for the open pages: what is true of each subject, and which pages look.
+//! The feed of events for the open pages: the state of each subject, and which pages are open.
 //!
-//! Each subject is recorded once, as the text of its event, by the one thread that watches over it; the pages' streams only
-//! hand it on. So what it costs to watch does not grow with the number of pages, and without any page nothing is asked.
+//! Each subject is published once, as the text of its event, by the one thread that watches it; the pages' streams only forward
+//! it. So the cost of watching does not grow with the number of pages, and without an open page nothing is polled.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,9 @@ use crate::transfers::Window;
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
-    /// What runs, and what is down.
+    /// The services, and which of them are down.
     Lab,
-    /// The accounts, and what is wrong with the bank on purpose.
+    /// The accounts, and the bank's injected faults.
     Bank,
     /// The stage and its goals.
     Guide,
@@ -28,7 +28,7 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// The name of its events.
+    /// The name of its events in the stream.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Subject::Lab => "lab",
@@ -39,10 +39,10 @@ impl Subject {
     }
 }
 
-/// An event: what is true of a subject, and since which change.
+/// An event: the state of a subject, and its version.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    /// Counts up with each change.
+    /// Increases with each change.
     pub(crate) version: u64,
     /// Its JSON.
     pub(crate) text: Arc<str>,
@@ -78,8 +78,8 @@ impl Feed {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down what is true of a subject. What is the same as before is no event.
-    pub(crate) fn tell(&self, subject: Subject, value: Value) {
+    /// Publishes the state of a subject, unless it is unchanged.
+    pub(crate) fn publish(&self, subject: Subject, value: Value) {
         let mut state = self.state();
         if state.events.get(&subject).is_some_and(|event| *event.value == value) {
             return;
@@ -92,36 +92,36 @@ impl Feed {
         self.0.changed.send_replace(version);
     }
 
-    /// Has what is true of a subject told once more, also where it is the same: a page has shown something else meanwhile,
-    /// by the answer to an order of its own.
-    pub(crate) fn tell_again(&self, subject: Subject) {
+    /// Makes the next `publish` of a subject an event even if nothing changed: a page may show something else since, from the
+    /// response to its own request.
+    pub(crate) fn publish_again(&self, subject: Subject) {
         if let Some(event) = self.state().events.get_mut(&subject) {
             event.value = Arc::default();
         }
     }
 
-    /// Whether anything is told of this subject.
+    /// Whether this subject has been published.
     pub(crate) fn has(&self, subject: Subject) -> bool {
         self.state().events.contains_key(&subject)
     }
 
-    /// What is true of these subjects and newer than what was told; each with its version.
-    pub(crate) fn news(&self, told: &BTreeMap<Subject, u64>, window: Window) -> Vec<(Subject, Event)> {
+    /// The events of a window's subjects that are newer than the versions already sent.
+    pub(crate) fn news(&self, sent: &BTreeMap<Subject, u64>, window: Window) -> Vec<(Subject, Event)> {
         let state = self.state();
         let subjects = [Subject::Lab, Subject::Bank, Subject::Guide, Subject::Transfers(window)];
         subjects
             .into_iter()
             .filter_map(|subject| Some((subject, state.events.get(&subject)?.clone())))
-            .filter(|(subject, event)| told.get(subject).is_none_or(|version| *version < event.version))
+            .filter(|(subject, event)| sent.get(subject).is_none_or(|version| *version < event.version))
             .collect()
     }
 
-    /// Is told of each change.
+    /// A receiver that is notified of each change.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
 
-    /// Somebody looks at this window, for as long as they hold what is returned; nobody where so many look already.
+    /// Registers a page on this window until the result is dropped; none if `most` pages are open already.
     pub(crate) fn look_at(&self, window: Window, most: usize) -> Option<Look> {
         let mut state = self.state();
         if state.windows.values().sum::<usize>() >= most {
@@ -133,12 +133,12 @@ impl Feed {
         Some(Look { feed: self.clone(), window })
     }
 
-    /// The windows that somebody looks at.
+    /// The windows of the open pages.
     pub(crate) fn windows(&self) -> Vec<Window> {
         self.state().windows.keys().copied().collect()
     }
 
-    /// Waits for so long, and then until somebody looks. Returns whether to go on.
+    /// Waits for this long, and then until a page is open. Returns false when the feed is closed.
     pub(crate) fn wait(&self, period: Duration) -> bool {
         let state = self.state();
         let closed = |state: &mut State| !state.closed;
@@ -149,23 +149,23 @@ impl Feed {
         !state.closed
     }
 
-    /// Ends the watching, and the streams.
+    /// Stops the watchers and ends the streams.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.0.audience.notify_all();
         self.0.changed.send_modify(|_| {});
     }
 
-    /// Whether it is over.
+    /// Whether the feed is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.state().closed
     }
 }
 
-/// Somebody's look at a window; dropped, it is over.
+/// An open page on a window, for as long as it is held.
 pub(crate) struct Look {
     feed: Feed,
-    /// The window.
+    /// The window that the page shows.
     pub(crate) window: Window,
 }
 
@@ -191,38 +191,38 @@ mod tests {
     const WINDOW: Window = Window { offset: 0, limit: 10 };
 
     #[test]
-    fn what_has_not_changed_is_told_once() {
+    fn unchanged_state_is_published_once() {
         let feed = Feed::new();
-        feed.tell(Subject::Bank, json!({ "total": 1 }));
+        feed.publish(Subject::Bank, json!({ "total": 1 }));
         let news = feed.news(&BTreeMap::new(), WINDOW);
         let [(subject, event)] = &news[..] else { panic!("{news:?}") };
         assert_eq!(subject.name(), "bank");
-        let told = BTreeMap::from([(*subject, event.version)]);
-        feed.tell(Subject::Bank, json!({ "total": 1 }));
-        assert!(feed.news(&told, WINDOW).is_empty());
-        feed.tell(Subject::Bank, json!({ "total": 2 }));
-        assert_eq!(feed.news(&told, WINDOW).len(), 1);
+        let sent = BTreeMap::from([(*subject, event.version)]);
+        feed.publish(Subject::Bank, json!({ "total": 1 }));
+        assert!(feed.news(&sent, WINDOW).is_empty());
+        feed.publish(Subject::Bank, json!({ "total": 2 }));
+        assert_eq!(feed.news(&sent, WINDOW).len(), 1);
     }
 
     #[test]
-    fn what_was_the_same_all_along_is_told_once_more_to_who_was_shown_something_else() {
+    fn unchanged_state_is_published_once_more_on_request() {
         let feed = Feed::new();
-        feed.tell_again(Subject::Bank);
-        feed.tell(Subject::Bank, json!({ "total": 1 }));
-        let told = BTreeMap::from([(Subject::Bank, feed.news(&BTreeMap::new(), WINDOW)[0].1.version)]);
-        feed.tell_again(Subject::Bank);
-        assert!(feed.news(&told, WINDOW).is_empty());
-        feed.tell(Subject::Bank, json!({ "total": 1 }));
-        assert_eq!(feed.news(&told, WINDOW).len(), 1);
+        feed.publish_again(Subject::Bank);
+        feed.publish(Subject::Bank, json!({ "total": 1 }));
+        let sent = BTreeMap::from([(Subject::Bank, feed.news(&BTreeMap::new(), WINDOW)[0].1.version)]);
+        feed.publish_again(Subject::Bank);
+        assert!(feed.news(&sent, WINDOW).is_empty());
+        feed.publish(Subject::Bank, json!({ "total": 1 }));
+        assert_eq!(feed.news(&sent, WINDOW).len(), 1);
     }
 
     #[test]
-    fn a_window_is_forgotten_with_the_last_who_looks_at_it() {
+    fn a_window_is_dropped_with_its_last_page() {
         let feed = Feed::new();
         let look = || feed.look_at(WINDOW, 2);
         let (Some(first), Some(second)) = (look(), look()) else { panic!("there is room for two") };
         assert!(look().is_none(), "and for no more");
-        feed.tell(Subject::Transfers(WINDOW), json!({ "total": 1 }));
+        feed.publish(Subject::Transfers(WINDOW), json!({ "total": 1 }));
         drop(first);
         assert_eq!(feed.windows().len(), 1);
         assert_eq!(feed.news(&BTreeMap::new(), second.window).len(), 1);
@@ -232,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn without_anybody_who_looks_a_watcher_waits() {
+    fn a_watcher_waits_while_no_page_is_open() {
         let feed = Feed::new();
         let watcher = {
             let feed = feed.clone();
             std::thread::spawn(move || (feed.wait(Duration::ZERO), feed.wait(Duration::ZERO)))
         };
         let look = feed.look_at(WINDOW, 1);
-        // Both of its waits are over, or the second one ends with the feed.
+        // Either both waits are over already, or closing the feed ends the second one.
         drop(look);
         feed.close();
         let (_, second) = watcher.join().expect("it ends");

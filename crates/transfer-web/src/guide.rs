@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::markdown;
 
-/// What the page is told of the stage that was entered last.
+/// The event for the current stage.
 pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Option<String>) -> Value {
     let text = markdown::to_html(stage.text.source);
     let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
@@ -28,7 +28,7 @@ pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Op
     event
 }
 
-/// A report as `check --json` has it, with links into the Temporal UI and the command of the next stage.
+/// A report as in `check --json`, with links into the Temporal UI and the next stage's title and command.
 pub(crate) fn report_json(report: &Report, server: &Server) -> Value {
     let mut json = report.to_json();
     let link = |evidence: &mut Value| {
@@ -40,9 +40,9 @@ pub(crate) fn report_json(report: &Report, server: &Server) -> Value {
         goal["evidence"].as_array_mut().into_iter().flatten().for_each(link);
     }
     json["wrong"].as_array_mut().into_iter().flatten().for_each(link);
-    json["next_stage"] = report.next_stage().map_or(
-        Value::Null,
-        |next| json!({ "name": next.name, "command": format!("cargo xtask stage {}", next.name) }),
-    );
+    json["next_stage"] = report.next_stage().map_or(Value::Null, |next| {
+        let title = markdown::to_html(next.text.source).title;
+        json!({ "name": next.name, "title": title, "command": format!("cargo xtask stage {}", next.name) })
+    });
     json
 }

@@ -1,8 +1,8 @@
-//! The Money Transfer API and the lab's page: transfers to play with, and the guide beside them.
+//! The Money Transfer API and the lab's page: the transfers, with the guide beside them.
 //!
-//! **Architecture invariant:** what is shown comes from Temporal, the bank and the supervisor; nothing is kept here that a
-//! restart would lose. Questions to them block, so they are asked on threads of their own: those of `watch` for the open pages, and
-//! the runtime's blocking ones for a request.
+//! **Architecture invariant:** everything shown comes from Temporal, the bank and the supervisor; this service has no state that a
+//! restart would lose. Requests to them block, so they run on separate threads: those of `watch` for the open pages, and the
+//! runtime's blocking threads for a request.
 
 mod accounts;
 mod api;
@@ -27,26 +27,25 @@ use tokio::net::TcpListener;
 
 use watch::Watched;
 
-/// The service. Clones are the same one.
+/// The service. Clones share it.
 #[derive(Clone)]
 pub struct Web(Watched);
 
 impl Web {
-    /// The service for the parts of a lab that answer there. `lab` is the lab's folder: without one there is an API and a page,
-    /// and no guide.
+    /// The service for a lab with these endpoints. `lab` is the lab's folder; without it the page has no guide.
     pub fn new(endpoints: Endpoints, lab: Option<PathBuf>) -> Web {
         Web(Watched::new(endpoints, lab))
     }
 }
 
-/// All routes, for this machine: what comes from another origin or names another host is refused.
+/// All routes, for a loopback address: requests from another origin or with another Host are rejected.
 pub fn app(web: &Web) -> Router {
     page::guarded(api::routes(web.0.clone()), true)
 }
 
-/// Answers requests until `shutdown` is done.
+/// Serves requests until `shutdown` completes.
 ///
-/// On a loopback address, requests that name the machine by another name are refused.
+/// On a loopback address, requests whose Host header names another machine are rejected.
 ///
 /// # Errors
 /// The listener has no address.
@@ -57,7 +56,7 @@ pub async fn serve(listener: TcpListener, web: Web, shutdown: impl Future<Output
     web.0.start();
     loopback::serve(listener, app, async move {
         shutdown.await;
-        // The streams of events would go on for ever.
+        // Otherwise the event streams would never end.
         feed.close();
     })
     .await;

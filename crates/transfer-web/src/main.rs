@@ -1,4 +1,4 @@
-//! The lab's page and API as a program. See `transfer-web --help`.
+//! The program that serves the lab's page and API. See `transfer-web --help`.
 
 use std::{
     env,
@@ -26,7 +26,7 @@ fn cli() -> Command {
         .after_help("Example: transfer-web --port 5051 --temporal-http http://127.0.0.1:7243 --lab .lab")
         .arg(flag("host", "ADDRESS", "The address to listen on").default_value("127.0.0.1"))
         .arg(
-            flag("port", "PORT", "The port to listen on; 0 takes a free one")
+            flag("port", "PORT", "The port to listen on; 0 picks a free one")
                 .default_value("5051")
                 .value_parser(value_parser!(u16)),
         )
@@ -35,23 +35,20 @@ fn cli() -> Command {
                 .default_value("http://127.0.0.1:7243"),
         )
         .arg(flag("temporal-ui", "URL", "The Temporal UI").default_value("http://127.0.0.1:8233"))
+        .arg(flag("namespace", "NAME", "The transfers' namespace").default_value(lab_client::OWN_NAMESPACE))
+        .arg(flag("learner", "NAME", "The learner whose lab this is, if several labs share the namespace"))
+        .arg(flag("bank", "URL", "The bank [default: $ACCOUNT_API_URL, or http://127.0.0.1:5050]"))
         .arg(
-            flag("namespace", "NAME", "The namespace of the transfers")
-                .default_value(lab_client::OWN_NAMESPACE),
-        )
-        .arg(flag("learner", "NAME", "Whose lab this is, where several share the namespace"))
-        .arg(flag("bank", "URL", "The bank; else what ACCOUNT_API_URL says, else http://127.0.0.1:5050"))
-        .arg(
-            flag("lab", "FOLDER", "The lab's folder, for the guide and the state of its services")
+            flag("lab", "FOLDER", "The lab's folder, for the guide and the state of the services")
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            flag("ready-file", "FILE", "A file to write the service's URL to, once it listens")
+            flag("ready-file", "FILE", "Write the service's URL to this file once it listens")
                 .value_parser(value_parser!(PathBuf)),
         )
 }
 
-/// Runs the service until it is asked to end.
+/// Runs the service until a shutdown signal.
 async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let url = |name: &str| text(name).map(|url| url.trim_end_matches('/').to_owned()).unwrap_or_default();
@@ -76,7 +73,7 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     if let Some(file) = arguments.get_one::<PathBuf>("ready-file") {
         loopback::write_ready_file(file, &url)?;
     }
-    // Whoever reads this may be gone; the service goes on.
+    // The reader of stdout may be gone; the service runs on.
     let _ = writeln!(io::stdout(), "transfer-web listens on {url}");
     let web = Web::new(endpoints, arguments.get_one::<PathBuf>("lab").cloned());
     Ok(transfer_web::serve(listener, web, shutdown).await?)

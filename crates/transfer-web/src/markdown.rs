@@ -1,7 +1,6 @@
-//! A stage's text as HTML for the page.
+//! Renders a stage's text as HTML for the page.
 //!
-//! Only what Markdown itself means gets through, and [`FOLDED`]: other HTML in a text is shown as text, and a link leads to another
-//! site or is only its words. Commands get a button that copies them.
+//! HTML in a text is escaped, except [`FOLDED`], and a link is kept only if it leads to another site. Commands get a copy button.
 
 use std::fmt::Write;
 
@@ -10,16 +9,16 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, T
 /// The HTML that a text may have: answers that are folded away.
 const FOLDED: [&str; 3] = ["<details>", "<summary>Answers</summary>", "</details>"];
 
-/// A text, ready to be shown.
+/// A rendered text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Html {
-    /// The text of its first heading, without the number before it.
+    /// The text of its first heading, without its number.
     pub title: String,
     /// The rest, without its hints.
     pub html: String,
 }
 
-/// Reads Markdown.
+/// Renders Markdown.
 pub fn to_html(source: &str) -> Html {
     let without_hints = source.split("\n## Hints\n").next().unwrap_or_default();
     let mut title = String::new();
@@ -30,7 +29,7 @@ pub fn to_html(source: &str) -> Html {
             Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }) => {
                 title = words_until(&mut parser, |end| matches!(end, TagEnd::Heading(_)));
             }
-            // The page has headings of its own above these.
+            // One level down, below the page's own headings.
             Event::Start(Tag::Heading { level, id, classes, attrs }) => {
                 events.push(Event::Start(Tag::Heading { level: below(level), id, classes, attrs }));
             }
@@ -40,15 +39,15 @@ pub fn to_html(source: &str) -> Html {
                 events.push(Event::Html(commands(&block).into()));
             }
             Event::Html(html) if FOLDED.contains(&html.trim()) => events.push(Event::Html(html)),
-            // The texts' marks for programs are comments.
+            // Comments are directives for `play`. Other HTML is escaped.
             Event::Html(html) | Event::InlineHtml(html) => {
                 if !html.trim_start().starts_with("<!--") {
                     events.push(Event::Text(html));
                 }
             }
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
-            Event::Start(Tag::Link { ref dest_url, .. }) if !is_elsewhere(dest_url) => {
-                // Another file of the project, which the page does not have.
+            Event::Start(Tag::Link { ref dest_url, .. }) if !is_external(dest_url) => {
+                // A link to another file of the project, which the page does not serve.
                 let words = words_until(&mut parser, |end| matches!(end, TagEnd::Link));
                 events.push(Event::Text(words.into()));
             }
@@ -57,14 +56,14 @@ pub fn to_html(source: &str) -> Html {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // What leads away opens beside the page.
+    // Links open in a new tab.
     let text = text.replace("<a href=", "<a target=\"_blank\" rel=\"noopener noreferrer\" href=");
     let number = title.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
     let title = number.map_or(title.clone(), |(_, title)| title.to_owned());
     Html { title, html: text }
 }
 
-fn is_elsewhere(url: &str) -> bool {
+fn is_external(url: &str) -> bool {
     url.starts_with("https://") || url.starts_with("http://")
 }
 
@@ -75,7 +74,7 @@ fn below(level: HeadingLevel) -> HeadingLevel {
     }
 }
 
-/// The plain words up to this end.
+/// The plain text up to this end tag.
 fn words_until<'a>(parser: &mut impl Iterator<Item = Event<'a>>, is_end: fn(&TagEnd) -> bool) -> String {
     let mut words = String::new();
     for event in parser {
@@ -89,21 +88,21 @@ fn words_until<'a>(parser: &mut impl Iterator<Item = Event<'a>>, is_end: fn(&Tag
     words
 }
 
-/// A block of commands and what they print.
+/// A block of commands and their output.
 fn commands(block: &str) -> String {
     let mut html = "<div class=\"commands\">\n".to_owned();
     let mut lines = block.lines().peekable();
     while let Some(line) = lines.next() {
         if let Some(typed) = line.strip_prefix("$ ") {
             let mut typed = typed.to_owned();
-            // A long command goes on after a backslash.
+            // A backslash continues a command on the next line.
             while typed.ends_with('\\') {
                 let Some(rest) = lines.next() else { break };
                 typed.pop();
                 typed.push_str(rest.trim_start());
             }
             let typed = escape(&typed);
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = writeln!(
                 html,
                 "<div class=\"command\"><code>{typed}</code><button type=\"button\" class=\"copy\" \

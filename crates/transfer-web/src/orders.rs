@@ -1,4 +1,4 @@
-//! What somebody has done to the transfers: starting, retrying, sweeping away.
+//! Starting, retrying and terminating transfers, entering a stage, and the reset.
 
 use std::{thread, time::Duration};
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{failure::temporal_down, watch::Watched};
 
-/// The daily batch: a dozen transfers among the lab's accounts, in cents. No account is asked for more than it holds.
+/// The daily batch: twelve transfers between the lab's accounts, in cents. No account is overdrawn.
 const BATCH: [(&str, &str, i64); 12] = [
     ("account_A", "account_B", 12_50),
     ("account_B", "account_C", 8_00),
@@ -37,7 +37,7 @@ const BATCH: [(&str, &str, i64); 12] = [
 /// Starts a transfer.
 pub(crate) fn start(watched: &Watched, transfer: &Transfer) -> Result<Value, Failure> {
     if let Some(account) = unknown_account(watched, transfer) {
-        return Err(Failure::bad_request(format!("there is no account {account}")));
+        return Err(Failure::bad_request(format!("the bank has no account {account}")));
     }
     let server = Server::new(&watched.endpoints);
     let run = started(watched, &server, transfer)?;
@@ -49,7 +49,7 @@ pub(crate) fn start(watched: &Watched, transfer: &Transfer) -> Result<Value, Fai
     }))
 }
 
-/// An account of the transfer that the bank does not have. A bank that does not answer is the transfer's to wait for.
+/// An account of the transfer that the bank does not have. If the bank is down, the transfer starts and waits for it.
 fn unknown_account<'a>(watched: &Watched, transfer: &'a Transfer) -> Option<&'a str> {
     let answer = get_json(&format!("{}/accounts", watched.endpoints.bank)).ok()?;
     let accounts = answer["accounts"].as_array()?;
@@ -88,18 +88,21 @@ pub(crate) fn batch(watched: &Watched) -> Result<Value, Failure> {
     match failures.into_iter().find_map(Result::err) {
         None => Ok(json!({ "started": ids.len(), "workflow_ids": ids })),
         Some(Failure { status, error }) if ids.is_empty() => Err(Failure { status, error }),
-        Some(Failure { status, error }) => {
-            Err(Failure::new(status, format!("only {} of {number} were started: {error}", ids.len())))
-        }
+        Some(Failure { status, error }) => Err(Failure::new(
+            status,
+            format!("only {} of {number} transfers were started: {error}", ids.len()),
+        )),
     }
 }
 
-/// Has the Activity that this transfer waits for tried now.
+/// Retries the Activity that this transfer waits for, right away.
 pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
     let Some(activity) = row["stuck"]["activity_id"].as_str() else {
         let error = match row["stuck"]["kind"].as_str() {
-            Some(_) => "a Workflow Task is tried again by Temporal itself, every few seconds",
-            None => "no Activity of this transfer waits for its next attempt",
+            Some(_) => {
+                "Temporal retries a Workflow Task every few seconds; fix the Workflow code and save it"
+            }
+            None => "no Activity of this transfer is waiting for a retry",
         };
         return Err(Failure::new(StatusCode::CONFLICT, error));
     };
@@ -110,18 +113,16 @@ pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
     Ok(json!({ "retried": u8::from(is_pending) }))
 }
 
-/// Enters a stage as `cargo xtask stage` does, which takes as long as a build.
+/// Enters a stage as `cargo xtask stage` does, which includes a build.
 pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value, Failure> {
     let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
-        let error = format!(
-            "there is no lab around this page to enter a stage of; type: cargo xtask stage {}",
-            stage.name
-        );
+        let error =
+            format!("this page does not belong to a running lab; type: cargo xtask stage {}", stage.name);
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
     let order = json!({ "request": "enter", "stage": stage.name });
     supervisor.exchange(order, None).map_err(|error| {
-        let error = format!("the stage {} was not entered: {error:#}", stage.name);
+        let error = format!("could not enter the stage {}: {error:#}", stage.name);
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })
 }
@@ -138,30 +139,30 @@ pub(crate) fn without_temporal(watched: &Watched) -> Result<Value, Failure> {
     })
 }
 
-/// Ends every transfer that is under way, and then has the bank begin anew.
+/// Terminates every transfer in progress, then resets the bank.
 pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
     let ended = end_all(watched).map_err(|error| temporal_down(&error))?;
-    // The bank notes whole seconds: what completed in this one would seem to belong to the new books.
+    // The bank records whole seconds: a transfer completed in this second would seem to belong to the new ledger.
     thread::sleep(Duration::from_secs(1) - Duration::from_nanos(time::now().subsec_nanos().into()));
     let ended = ended + end_all(watched).map_err(|error| temporal_down(&error))?;
     bank.reset().map_err(|error| {
-        let error = format!("every transfer was ended, but the bank does not answer: {error:#}");
+        let error = format!("the transfers were terminated, but the bank does not answer: {error:#}");
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })?;
-    // Whoever started one meanwhile did so on the old books.
+    // Transfers started in the meantime belong to the old ledger.
     let ended = ended + end_all(watched).map_err(|error| temporal_down(&error))?;
     watched.ask_opened();
     watched.transfers().forget_running();
-    let message = "every account holds what it held at the start, and every transfer is gone; the code and the stage are as they \
-                   were, and to have the transfers and the outage that the stage begins with, enter it again";
+    let message = "Balances and transfers are reset. Your code is unchanged. To get the stage's own transfers and outage \
+                   back, start the stage again.";
     Ok(json!({ "message": message, "ended": ended }))
 }
 
-/// Ends every transfer that is under way, and returns how many there were.
+/// Terminates every transfer in progress, and returns how many there were.
 fn end_all(watched: &Watched) -> Result<usize, Error> {
     let server = Server::new(&watched.endpoints);
     let mut running = server.running()?;
-    // The server's list lags behind: what was started this moment is on ours only.
+    // The server's list lags behind: a transfer started just now is only on ours.
     running.extend(watched.transfers().running());
     running.sort_by(|a, b| a.run_id.cmp(&b.run_id));
     running.dedup();

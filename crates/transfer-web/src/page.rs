@@ -1,4 +1,4 @@
-//! The page's files, and what guards them and the API.
+//! The page's files, and the checks and headers of all routes.
 
 use axum::{
     Router,
@@ -21,7 +21,7 @@ macro_rules! assets {
     };
 }
 
-/// The files of the page. A test holds this list to the folder.
+/// The files of the page. A test compares this list with the folder.
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg" "style.css"
     "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
@@ -30,7 +30,7 @@ const ASSETS: &[(&str, &str)] = assets! {
     "stream.js" "switches.js" "time.js" "transfers.js" "without.js"
 };
 
-/// What a browser may do with the page: ask this service, and nobody else.
+/// The page may connect to this service only.
 const HEADERS: [(HeaderName, &str); 8] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -43,7 +43,7 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
-    // Another version of the lab may serve this address tomorrow.
+    // Another version of the lab may use this address later.
     (header::CACHE_CONTROL, "no-store"),
 ];
 
@@ -55,7 +55,7 @@ pub(crate) async fn index() -> Response {
 /// `GET /assets/{name}`.
 pub(crate) async fn asset(Name(name): Name) -> Response {
     let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
-        return Failure::new(StatusCode::NOT_FOUND, "the page has no such file").into_response();
+        return Failure::new(StatusCode::NOT_FOUND, "the page has no file of this name").into_response();
     };
     let kind = match name.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
@@ -65,7 +65,7 @@ pub(crate) async fn asset(Name(name): Name) -> Response {
     ([(header::CONTENT_TYPE, kind)], *text).into_response()
 }
 
-/// The routes behind the checks of who asks, and with the headers that every answer has.
+/// The routes, with the checks of Origin and Host and the headers of every response.
 pub(crate) fn guarded(routes: Router, is_loopback: bool) -> Router {
     let routes = routes.layer(middleware::from_fn(loopback::same_origin));
     let routes = if is_loopback { routes.layer(middleware::from_fn(loopback::local_host)) } else { routes };
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_nothing_that_its_policy_forbids() {
+    fn the_page_contains_nothing_that_its_content_security_policy_forbids() {
         for part in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
             assert!(!INDEX.contains(part), "index.html has {part}");
         }

@@ -1,4 +1,4 @@
-//! What a route reads from a request: the name in its path, and the numbers in its query.
+//! Reads a request: the name in its path, and the numbers in its query.
 
 use axum::{
     extract::{FromRequestParts, Path},
@@ -14,21 +14,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Name, Failure> {
         let name = Path::from_request_parts(parts, state).await;
-        name.map(|Path(name)| Name(name)).map_err(|_| {
-            Failure::new(StatusCode::NOT_FOUND, "there is nothing of this name, since it is no text in UTF-8")
-        })
+        name.map(|Path(name)| Name(name))
+            .map_err(|_| Failure::new(StatusCode::NOT_FOUND, "not found: the name is not valid UTF-8"))
     }
 }
 
-/// A number of the query. However large it is, it is one.
+/// A number in the query. A larger one than `usize` counts as its maximum.
 pub(crate) fn number(query: Option<&str>, name: &str, usual: usize) -> Result<usize, Failure> {
     match form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(known, _)| known == name) {
         None => Ok(usual),
-        // Digits only: `+5` would be a number for Rust, and is ` 5` in a query.
+        // Digits only: `parse` would accept `+5`, which means ` 5` in a query.
         Some((_, text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Ok(text.parse().unwrap_or(usize::MAX))
         }
-        Some(_) => Err(Failure::bad_request(format!("{name} must be a whole number that is not negative"))),
+        Some(_) => Err(Failure::bad_request(format!("{name} must be a whole number of zero or more"))),
     }
 }
 
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_the_query_may_be_larger_than_any_that_is_needed() {
+    fn a_number_in_the_query_may_be_of_any_size() {
         let limit = |query: &str| number(Some(query), "limit", 7).ok();
         assert_eq!(limit("offset=1"), Some(7));
         assert_eq!(limit("limit=003"), Some(3));

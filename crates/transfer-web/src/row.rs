@@ -1,4 +1,4 @@
-//! A transfer as the API and the page have it, from its Event History and what the server says of its present.
+//! A transfer as the API and the page show it, from its Event History and its description.
 
 use contract::step;
 use lab::{Event, Run as History};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::attempts::{Attempts, Backoff, time_of};
 
-/// No input or result is longer in a row, in bytes of JSON.
+/// The largest input or result in a row, in bytes of JSON.
 const LONGEST: usize = 16 * 1024;
 
-/// The row of a run whose history was read. `attempts` is what is known of its attempts, and learns from this look.
+/// The row of a run whose history was read. Adds newly observed attempts to `attempts`.
 pub(crate) fn row(
     listed: &Listed,
     runs: usize,
@@ -30,7 +30,7 @@ pub(crate) fn row(
     }
     row["close_time"] = json!(history.close().and_then(|event| parse_rfc3339(event.time())).or(listed.close));
     let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
-    row["input"] = started.map_or(Value::Null, |event| within_reason(event.payload("input")));
+    row["input"] = started.map_or(Value::Null, |event| limited(event.payload("input")));
 
     let (steps, completed, current) = steps(history);
     row["steps"] = json!(steps);
@@ -39,7 +39,7 @@ pub(crate) fn row(
 
     if let Some(close) = history.close() {
         if close.is("WorkflowExecutionCompleted") {
-            row["result"] = within_reason(close.payload("result"));
+            row["result"] = limited(close.payload("result"));
         } else {
             row["failure"] = json!(ending(close));
         }
@@ -55,7 +55,7 @@ pub(crate) fn row(
     row
 }
 
-/// The row of a run of which only a list has told.
+/// The row of a run that is only known from a list.
 pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
     json!({
         "workflow_id": listed.run.workflow_id,
@@ -75,24 +75,24 @@ pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
     })
 }
 
-/// A value of another client, which may be as large as the server takes: then only how large it is.
-fn within_reason(value: &Value) -> Value {
+/// A payload, or its size if it is too large to show.
+fn limited(value: &Value) -> Value {
     let size = value.to_string().len();
     if size > LONGEST {
-        json!(format!("a value of {size} bytes, to be seen in the Temporal UI"))
+        json!(format!("a value of {size} bytes; see the Temporal UI"))
     } else {
         value.clone()
     }
 }
 
-/// The status: as the history tells, which may have gone on since the description.
+/// The status, from the history if that has the close event, since it may be newer than the description.
 fn status_of<'a>(info: &'a Value, history: &'a History) -> &'a str {
     let Some(close) = history.close() else { return status_name(&info["status"]) };
-    // `WORKFLOW_EXECUTION_TIMED_OUT` ends with the word that a list has for it.
+    // `WORKFLOW_EXECUTION_TIMED_OUT` is `TIMED_OUT` in a list.
     close.name().trim_start_matches("WORKFLOW_EXECUTION_")
 }
 
-/// Why a run has ended without a result.
+/// Why a run closed without a result.
 fn ending(close: Event<'_>) -> String {
     let failure = close.failure();
     if !failure.is_empty() {
@@ -100,16 +100,16 @@ fn ending(close: Event<'_>) -> String {
     }
     match &*close.kind() {
         "WorkflowExecutionTerminated" => match close.text("reason") {
-            "" => "it was terminated".to_owned(),
-            reason => format!("it was terminated: {reason}"),
+            "" => "terminated".to_owned(),
+            reason => format!("terminated: {reason}"),
         },
-        "WorkflowExecutionCanceled" => "it was cancelled".to_owned(),
-        "WorkflowExecutionTimedOut" => "it ran into the time-out of the Workflow Execution".to_owned(),
-        _ => "it goes on in another run".to_owned(),
+        "WorkflowExecutionCanceled" => "canceled".to_owned(),
+        "WorkflowExecutionTimedOut" => "the Workflow Execution timed out".to_owned(),
+        _ => "continued in another run".to_owned(),
     }
 }
 
-/// All steps in order, those that are done, and the one under way.
+/// All steps in order, the completed ones, and the current one.
 fn steps(history: &History) -> (Vec<String>, Vec<String>, Option<String>) {
     let mut steps: Vec<String> = step::ALL.iter().map(|&step| step.to_owned()).collect();
     let (mut done, mut current) = (Vec::new(), None);
@@ -122,7 +122,7 @@ fn steps(history: &History) -> (Vec<String>, Vec<String>, Option<String>) {
     for (event, name) in scheduled {
         match steps.iter().position(|step| *step == name) {
             Some(at) => after = at + 1,
-            // A step that the story's transfers do not have stands where it was made.
+            // A step that is not in the list goes after the previous one.
             None => {
                 steps.insert(after, name.clone());
                 after += 1;
@@ -144,7 +144,7 @@ fn steps(history: &History) -> (Vec<String>, Vec<String>, Option<String>) {
     (steps, done, current)
 }
 
-/// The name of the step that an Activity is: its id, or what its type is to a transfer where another SDK numbered them.
+/// The step's name: the Activity's id, or derived from its type if another SDK numbered the Activities.
 fn step_name(scheduled: Event<'_>, checks: &mut usize) -> String {
     let kind = scheduled.attributes()["activityType"]["name"].as_str().unwrap_or_default();
     let id = scheduled.text("activityId");
@@ -160,7 +160,7 @@ fn step_name(scheduled: Event<'_>, checks: &mut usize) -> String {
     }
 }
 
-/// What it is stuck on, with its attempts.
+/// What the transfer is stuck on, with its attempts.
 fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Value {
     let failed = stuck.attempt.saturating_sub(1);
     let (begin, backoff, most) = match &stuck.activity {
@@ -192,7 +192,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
                     attempts.failed(number, time);
                 }
             }
-            // The next attempt is scheduled when the one before it has failed.
+            // The next attempt is scheduled when the previous one has failed.
             if let Some(time) = time_of(&history.description["pendingWorkflowTask"]["scheduledTime"]) {
                 attempts.failed(failed, time);
             }
@@ -231,7 +231,7 @@ mod tests {
     use super::place;
 
     #[test]
-    fn the_place_is_the_file_and_line_that_a_failure_names() {
+    fn place_is_the_file_and_line_that_a_failure_names() {
         for (failure, named) in [
             (
                 "panicked: attempt to divide by zero, at crates/a/src/b.rs:126:24",

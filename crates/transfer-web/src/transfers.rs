@@ -1,7 +1,7 @@
-//! All transfers that the server knows, newest first, and of those that somebody looks at, how far they are.
+//! All transfers of the server, newest first, and the progress of those that are visible on a page.
 //!
-//! The server is asked for no more than that needs. Two numbers tell whether a transfer has begun or ended at all; then what
-//! is new is listed. A history is read when its transfer comes into view, and again only when it has grown.
+//! The server is asked for as little as possible. Two counts show whether any transfer has started or closed; only then is the
+//! list of new ones read. A history is read when its transfer becomes visible, and again only when it has grown.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,27 +26,27 @@ use crate::{
     row::{outline, row},
 };
 
-/// So many runs are listed, the newest.
+/// The largest number of runs listed, the newest ones.
 const MOST: usize = 10_000;
-/// So many of the newest transfers may not have told the server yet which accounts they are of.
+/// How many of the newest transfers may not have set their search attributes yet.
 const UNSORTED: usize = 50;
-/// How the server writes the status of those under way in its counts: a payload, so `"Running"` in base64.
+/// The status Running in the server's counts: a payload, so `"Running"` in base64.
 const RUNNING: &str = "IlJ1bm5pbmci";
-/// So soon after the server gave no answer, it is not asked again.
-const SILENCE: Duration = Duration::from_secs(1);
-/// A list lags behind the truth by less than this, in seconds.
+/// How long to wait before asking a server again that did not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The server's list lags behind by less than this, in seconds.
 const LAG: f64 = 5.0;
-/// So many transfers that are under way are looked at for one question.
+/// The largest number of transfers in progress that one request reads again.
 const RUNNING_AT_ONCE: usize = 200;
-/// Who asks again within this time is told the same.
+/// A result younger than this is reused.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// A part of the list, counted from the newest.
+/// A part of the list, which starts with the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Window {
-    /// How many newer ones there are.
+    /// The number of newer transfers before it.
     pub(crate) offset: usize,
-    /// How many there are in it at most.
+    /// The largest number of transfers in it.
     pub(crate) limit: usize,
 }
 
@@ -56,17 +56,17 @@ impl Window {
     }
 }
 
-/// Which of the transfers a question is about.
+/// Which transfers a request is about.
 #[derive(Clone, Debug)]
 pub(crate) enum Which {
-    /// So many, the newest.
+    /// This many of the newest.
     Newest(usize),
-    /// Those of an account, by their Run Ids; and the newest, of which the server may not know yet whose they are.
+    /// Those of an account, by their Run Ids, and the newest, whose search attributes may not be set yet.
     OfAccount(BTreeSet<String>),
 }
 
 impl Which {
-    /// Whether it is about the transfer at this place of the list.
+    /// Whether it includes the transfer at this index of the list.
     fn has(&self, at: usize, listed: &Listed) -> bool {
         match self {
             Which::Newest(number) => at < *number,
@@ -82,18 +82,18 @@ pub(crate) struct Transfers {
     read: HashMap<String, Read>,
     /// The transfers, newest first: the Run Ids of each, newest first.
     order: Vec<Vec<String>>,
-    /// Counts up whenever anything here has changed.
+    /// Increases with every change here.
     version: u64,
-    /// The server's counts when it was last listed.
+    /// The server's counts at the last list.
     counts: Value,
     synced: Option<Instant>,
-    /// When the server last gave no answer.
+    /// When the server last failed to answer.
     silent: Option<Instant>,
 }
 
 /// A run whose history was read.
 struct Read {
-    /// Its history, for as long as it may grow.
+    /// Its history, while it may still grow.
     history: Option<lab::Run>,
     attempts: Attempts,
     row: Value,
@@ -102,7 +102,7 @@ struct Read {
 }
 
 impl Transfers {
-    /// Nothing is known yet of this server's.
+    /// The transfers of this server, none of them read yet.
     pub(crate) fn new(server: Server) -> Transfers {
         Transfers {
             server,
@@ -116,16 +116,16 @@ impl Transfers {
         }
     }
 
-    /// Finds out which transfers there are.
+    /// Updates the list of transfers.
     ///
     /// # Errors
-    /// The server does not answer. What was known stays.
+    /// The server does not answer. The list stays as it was.
     pub(crate) fn sync(&mut self) -> Result<()> {
         if self.synced.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
-        // Of many who ask while the server hangs, each would wait for it in turn.
-        if self.silent.is_some_and(|at| at.elapsed() < SILENCE) {
+        // Otherwise, while the server hangs, concurrent requests would wait for it one after the other.
+        if self.silent.is_some_and(|at| at.elapsed() < RETRY_DELAY) {
             bail!("it did not answer a moment ago");
         }
         let outcome = self.ask_for_list();
@@ -147,7 +147,7 @@ impl Transfers {
         Ok(())
     }
 
-    /// Whether so many runs are known as the server counts, and so many of them under way.
+    /// Whether the list has as many runs, and as many running ones, as the server counts.
     fn agrees_with(&self, counts: &Value) -> bool {
         let number = |count: &Value| count.as_str().and_then(|count| count.parse().ok()).unwrap_or(0_usize);
         let groups = counts["groups"].as_array().into_iter().flatten();
@@ -157,7 +157,7 @@ impl Transfers {
         (self.listed.len(), known) == (number(&counts["count"]), running) || self.listed.len() >= MOST
     }
 
-    /// Lists what has begun or ended since the last time. Returns whether there was anything to begin from.
+    /// Lists runs started or closed since the last list. Returns false if there was no earlier list.
     fn take_news(&mut self, all: &str) -> Result<bool> {
         let latest = |time: fn(&Listed) -> f64| self.listed.values().map(time).fold(0.0, f64::max);
         let started = latest(|listed| listed.start);
@@ -178,7 +178,7 @@ impl Transfers {
         let list = self.server.listed(all, MOST)?;
         let now = time::now().as_secs_f64();
         let there: BTreeSet<String> = list.iter().map(|listed| listed.run.run_id.clone()).collect();
-        // What was started this moment may not be on the list yet.
+        // A run started just now may not be on the list yet.
         self.listed.retain(|id, listed| there.contains(id) || listed.start > now - LAG);
         let listed = &self.listed;
         self.read.retain(|id, _| listed.contains_key(id));
@@ -188,7 +188,7 @@ impl Transfers {
         Ok(())
     }
 
-    /// Takes what a list says, unless the history has told more already.
+    /// Adds a listed run, unless its history already showed that it is closed.
     fn take(&mut self, listed: Listed) {
         let has_ended = self.listed.get(&listed.run.run_id).is_some_and(|known| known.status != "RUNNING");
         if !has_ended {
@@ -196,7 +196,7 @@ impl Transfers {
         }
     }
 
-    /// A transfer that was started this moment.
+    /// Adds a transfer that was started just now.
     pub(crate) fn note_started(&mut self, run: Run) {
         let start = time::now().as_secs_f64();
         self.take(Listed { run, status: "RUNNING".to_owned(), start, close: None });
@@ -218,12 +218,12 @@ impl Transfers {
         self.version += 1;
     }
 
-    /// The transfers that the bank has books of, and whatever is under way, newest first.
+    /// The transfers of the bank's current ledger, and everything in progress, newest first.
     fn shown(&self, opened: f64) -> impl Iterator<Item = (&Listed, usize)> {
         self.order.iter().filter_map(move |runs| {
             let listed = self.listed.get(runs.first()?)?;
             let first = runs.last().and_then(|first| self.listed.get(first))?;
-            // The bank notes whole seconds: in that one, only what was swept away with the old books is from before.
+            // The bank records whole seconds: within that second, only terminated runs belong to the old ledger.
             let is_swept =
                 listed.status == "TERMINATED" && listed.close.is_some_and(|close| close < opened + 1.0);
             let is_shown = listed.status == "RUNNING" || (first.start >= opened && !is_swept);
@@ -231,10 +231,10 @@ impl Transfers {
         })
     }
 
-    /// Reads how far the transfers of these windows are.
+    /// Reads the progress of the transfers in these windows.
     ///
     /// # Errors
-    /// The server does not answer. What was read stays.
+    /// The server does not answer. What was read so far is kept.
     pub(crate) fn look(&mut self, windows: &BTreeSet<Window>, opened: f64) -> Result<()> {
         let is_in_view = |at: usize| windows.iter().any(|window| window.has(at));
         let farthest = windows.iter().map(|window| window.offset + window.limit).max().unwrap_or_default();
@@ -248,7 +248,7 @@ impl Transfers {
         self.read(wanted)
     }
 
-    /// Those of this account.
+    /// The transfers of this account.
     ///
     /// # Errors
     /// The server does not answer.
@@ -259,20 +259,20 @@ impl Transfers {
         Ok(Which::OfAccount(runs.into_iter().map(|run| run.run_id).collect()))
     }
 
-    /// The transfers that the question is about, newest first.
+    /// The requested transfers, newest first.
     fn asked<'a>(&'a self, which: &'a Which, opened: f64) -> impl Iterator<Item = (&'a Listed, usize)> {
         let shown = self.shown(opened).enumerate();
         shown.filter(|(at, (listed, _))| which.has(*at, listed)).map(|(_, listed)| listed)
     }
 
-    /// Reads the next so many of these transfers that were not read at all. Returns whether all are.
+    /// Reads up to `at_most` of these transfers that were not read yet. Returns whether those were all.
     ///
     /// # Errors
-    /// The server does not answer. What was read stays.
+    /// The server does not answer. What was read so far is kept.
     pub(crate) fn read_some(&mut self, which: &Which, at_most: usize, opened: f64) -> Result<bool> {
         let unread = self.asked(which, opened).filter(|(listed, _)| {
             self.read.get(&listed.run.run_id).is_none_or(|read| {
-                // Its end was listed, but not read.
+                // It is listed as closed, but its close event was not read.
                 read.history.is_some() && listed.status != "RUNNING"
             })
         });
@@ -282,10 +282,10 @@ impl Transfers {
         Ok(is_all)
     }
 
-    /// Looks again at those of these transfers that are under way; of very many, at those not looked at for longest.
+    /// Reads those of these transfers again that are in progress; if there are very many, the ones not read for longest.
     ///
     /// # Errors
-    /// The server does not answer. What was read stays.
+    /// The server does not answer. What was read so far is kept.
     pub(crate) fn read_running(&mut self, which: &Which, opened: f64) -> Result<()> {
         let mut running: Vec<_> = self
             .asked(which, opened)
@@ -299,13 +299,13 @@ impl Transfers {
         self.read(running.into_iter().take(RUNNING_AT_ONCE).map(|(_, wanted)| wanted).collect())
     }
 
-    /// What is under way, as far as it is known.
+    /// The runs in progress on the list.
     pub(crate) fn running(&self) -> Vec<Run> {
         let running = self.listed.values().filter(|listed| listed.status == "RUNNING");
         running.map(|listed| listed.run.clone()).collect()
     }
 
-    /// What was under way is not any more, as all of it was ended.
+    /// Drops the runs in progress, after all of them were terminated.
     pub(crate) fn forget_running(&mut self) {
         self.listed.retain(|_, listed| listed.status != "RUNNING");
         self.read.retain(|_, read| read.history.is_none());
@@ -329,7 +329,7 @@ impl Transfers {
             };
             match history {
                 Err(error) if is_silence(&error) => Err(error),
-                // One of which the server cannot tell keeps nobody from seeing the others.
+                // One unreadable history must not hide the others.
                 answer => Ok(answer),
             }
         })?;
@@ -342,10 +342,10 @@ impl Transfers {
         Ok(())
     }
 
-    /// A run whose history cannot be read, as its input is no JSON that the server can write, or as it is gone by now.
+    /// Records a run whose history cannot be read, because the server cannot write its input as JSON or the run was deleted.
     fn note_unreadable(&mut self, listed: Listed, runs: usize, error: &Error) {
         let mut row = outline(&listed, runs, &self.server);
-        row["failure"] = json!(format!("its history cannot be read here: {error:#}"));
+        row["failure"] = json!(format!("cannot read its Event History: {error:#}"));
         let read = Read { history: None, attempts: Attempts::default(), row, at: Instant::now() };
         self.read.insert(listed.run.run_id, read);
         self.version += 1;
@@ -367,7 +367,7 @@ impl Transfers {
         self.read.insert(id, Read { history, attempts, row, at: Instant::now() });
     }
 
-    /// The row of a transfer, as far as it is known.
+    /// The row of a transfer, as of the last read.
     fn row(&self, listed: &Listed, runs: usize) -> Value {
         match self.read.get(&listed.run.run_id) {
             Some(read) => {
@@ -386,7 +386,7 @@ impl Transfers {
         self.asked(which, opened).map(|(listed, runs)| self.row(listed, runs)).collect()
     }
 
-    /// The row of this transfer, as the server tells now; none where it knows no such one.
+    /// The current row of this transfer; none if the server does not have it.
     ///
     /// # Errors
     /// The server does not answer.
@@ -407,17 +407,17 @@ impl Transfers {
         if self.may_have_changed(&listed) {
             self.read(vec![(listed.clone(), runs)])?;
         }
-        // The history may have told of an end that the description did not know yet.
+        // The history may have a close event that is newer than the description.
         let listed = self.listed.get(&id).unwrap_or(&listed);
         Ok(Some(self.row(listed, runs)))
     }
 
-    /// Counts up whenever anything here has changed.
+    /// Increases with every change here.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// What the page is told of a window.
+    /// The event for a window.
     pub(crate) fn event(&self, window: Window, opened: f64) -> Value {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         let shown: Vec<(&Listed, usize)> = self.shown(opened).collect();

@@ -1,4 +1,4 @@
-//! The threads that watch over the lab for the open pages, one a subject.
+//! The threads that watch the lab for the open pages, one per subject.
 
 use std::{
     collections::BTreeSet,
@@ -30,54 +30,54 @@ use crate::{
     transfers::{Transfers, Window},
 };
 
-/// How often the transfers are looked at, at a server of the lab's own.
+/// The poll interval for transfers on the lab's own server.
 const TRANSFERS: Duration = Duration::from_millis(350);
-/// The same at a service that others share. Temporal Cloud answers thirty lists and counts of a namespace in a second, and a
-/// class of forty has forty open pages.
+/// The same on a shared service. Temporal Cloud limits a namespace to thirty lists and counts a second, and a class of forty
+/// has forty open pages.
 const SHARED_TRANSFERS: Duration = Duration::from_secs(3);
-/// How often the bank and the supervisor are.
+/// The poll interval for the bank and the supervisor.
 const LAB: Duration = Duration::from_millis(500);
-/// How often the goals are judged at most; where that takes long, there is a rest of up to four seconds.
+/// The poll interval for the goals. A slow evaluation is followed by a pause of up to four seconds.
 const GUIDE: Duration = Duration::from_millis(400);
-/// The goals are judged again after so long, also where no transfer in view has changed.
+/// The goals are evaluated again after this long even if no visible transfer has changed.
 const GUIDE_ANYWAY: Duration = Duration::from_secs(10);
-/// The same at a service that others share.
+/// The same on a shared service.
 const SHARED_GUIDE_ANYWAY: Duration = Duration::from_secs(30);
 
-/// What the watchers and the API share. Clones are the same.
+/// The state that the watchers and the API share. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Watched {
-    /// Where to ask.
+    /// The addresses of the lab's parts.
     pub(crate) endpoints: Endpoints,
-    /// The lab's folder, if there is a lab around.
+    /// The lab's folder, if the service belongs to a lab.
     pub(crate) lab: Option<PathBuf>,
-    /// What the pages are told.
+    /// The events for the pages.
     pub(crate) feed: Feed,
     transfers: Arc<Mutex<Transfers>>,
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What one watcher has seen, for the others.
+/// What one watcher has observed, for the others.
 #[derive(Default)]
 struct Seen {
-    /// When the bank's books were opened, in seconds since 1970.
+    /// When the bank's ledger was opened, in seconds since 1970.
     opened: f64,
     temporal_silent: bool,
     bank_silent: bool,
     /// The supervisor's last answer.
     status: Value,
-    /// Counts up whenever a transfer has changed, as far as that was seen.
+    /// Increases whenever a change of a transfer is observed.
     changes: u64,
 }
 
 impl Watched {
-    /// What answers there.
+    /// The watchers of a lab with these endpoints.
     pub(crate) fn new(endpoints: Endpoints, lab: Option<PathBuf>) -> Watched {
         let transfers = Arc::new(Mutex::new(Transfers::new(Server::new(&endpoints))));
         Watched { endpoints, lab, feed: Feed::new(), transfers, seen: Arc::default() }
     }
 
-    /// The transfers, for this thread alone.
+    /// The transfers, locked.
     pub(crate) fn transfers(&self) -> MutexGuard<'_, Transfers> {
         self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,12 +86,12 @@ impl Watched {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the bank's books were opened, as far as it is known.
+    /// When the bank's ledger was opened, if known.
     pub(crate) fn opened(&self) -> f64 {
         self.seen().opened
     }
 
-    /// Asks the bank when its books were opened. Where it does not answer, what was known stays.
+    /// Asks the bank when its ledger was opened. If it does not answer, the last known time stays.
     pub(crate) fn ask_opened(&self) -> f64 {
         self.try_ask_opened().unwrap_or_else(|_| self.opened())
     }
@@ -124,16 +124,16 @@ impl Watched {
     }
 }
 
-/// What a watcher keeps from one look to the next.
+/// What a watcher remembers from one poll to the next.
 struct Memory {
     reader: Reader,
     judged: Option<(Instant, Basis)>,
     report: Value,
-    /// The windows that were told of, and as of which change.
-    told: (u64, f64, BTreeSet<Window>),
+    /// The windows that were published, and as of which change.
+    published: (u64, f64, BTreeSet<Window>),
 }
 
-/// What the goals were judged by: where it is the same, so are they.
+/// The inputs of the goals: if they are unchanged, so are the goals.
 #[derive(PartialEq)]
 struct Basis {
     changes: u64,
@@ -143,12 +143,17 @@ struct Basis {
 
 impl Memory {
     fn new(endpoints: &Endpoints) -> Memory {
-        Memory { reader: Reader::new(endpoints), judged: None, report: Value::Null, told: Default::default() }
+        Memory {
+            reader: Reader::new(endpoints),
+            judged: None,
+            report: Value::Null,
+            published: Default::default(),
+        }
     }
 }
 
 fn watch_transfers(watched: &Watched, memory: &mut Memory) {
-    // Without it, what was swept away with older books would be shown for a moment.
+    // Without it, transfers terminated with an older ledger would be shown for a moment.
     let opened = if watched.opened() > 0.0 { watched.opened() } else { watched.ask_opened() };
     let windows: BTreeSet<_> = watched.feed.windows().into_iter().collect();
     let mut transfers = watched.transfers();
@@ -159,17 +164,17 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
         seen.temporal_silent = looked.is_err();
         seen.changes = now.0;
     }
-    let is_told =
-        memory.told == now && now.2.iter().all(|&window| watched.feed.has(Subject::Transfers(window)));
-    if looked.is_err() || is_told {
+    let is_published =
+        memory.published == now && now.2.iter().all(|&window| watched.feed.has(Subject::Transfers(window)));
+    if looked.is_err() || is_published {
         return;
     }
     let events: Vec<_> = now.2.iter().map(|&window| (window, transfers.event(window, opened))).collect();
     drop(transfers);
     for (window, event) in events {
-        watched.feed.tell(Subject::Transfers(window), event);
+        watched.feed.publish(Subject::Transfers(window), event);
     }
-    memory.told = now;
+    memory.published = now;
 }
 
 fn watch_lab(watched: &Watched, _: &mut Memory) {
@@ -178,17 +183,17 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
     let is_supervised = matches!(status, Some(Ok(_)));
     let status = status.and_then(Result::ok).unwrap_or_default();
     watched.seen().status = status.clone();
-    // A bank that hangs is asked one thing, and not all.
+    // One request first: if the bank hangs, the others are not sent.
     let bank = watched.try_ask_opened().and_then(|_| bank_event(watched));
     watched.seen().bank_silent = bank.is_err();
     if let Ok(event) = bank {
-        watched.feed.tell(Subject::Bank, event);
+        watched.feed.publish(Subject::Bank, event);
     }
     let (temporal_silent, bank_silent) = {
         let seen = watched.seen();
         (seen.temporal_silent, seen.bank_silent)
     };
-    watched.feed.tell(
+    watched.feed.publish(
         Subject::Lab,
         json!({
             "services": services(&status, temporal_silent, bank_silent),
@@ -200,7 +205,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
     );
 }
 
-/// What the bank says of itself.
+/// The event for the bank.
 fn bank_event(watched: &Watched) -> Result<Value> {
     let bank = &watched.endpoints.bank;
     let Accounts { accounts } = serde_json::from_value(get_json(&format!("{bank}/accounts"))?)?;
@@ -215,7 +220,7 @@ fn bank_event(watched: &Watched) -> Result<Value> {
     }))
 }
 
-/// The services, as the supervisor has them; without one, those that answer or do not.
+/// The services as the supervisor reports them; without a supervisor, by whether they answer.
 fn services(status: &Value, temporal_silent: bool, bank_silent: bool) -> Value {
     if status["services"].is_array() {
         return status["services"].clone();
@@ -224,11 +229,11 @@ fn services(status: &Value, temporal_silent: bool, bank_silent: bool) -> Value {
     json!([service("temporal", temporal_silent), service("account-api", bank_silent)])
 }
 
-/// What does not do its work, in words, and what to type.
+/// The parts that are down, in words, and what to type.
 fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) -> Vec<Value> {
     let entry = |name: &str, says: &str, what: &str| json!({ "name": name, "says": says, "do": what });
     if lost {
-        return vec![entry("lab", "the lab has ended", "cargo xtask lab start --detach")];
+        return vec![entry("lab", "the lab has stopped", "cargo xtask lab start --detach")];
     }
     let state = |name: &str| {
         let services = status["services"].as_array().into_iter().flatten();
@@ -237,15 +242,15 @@ fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) ->
     };
     let mut down = Vec::new();
     if temporal_silent || state("temporal") != "running" {
-        let says = "the Temporal server does not answer; transfers stand still, and go on when it is back";
+        let says = "the Temporal server does not answer; transfers pause and continue once it is back";
         down.push(entry("temporal", says, "cargo xtask lab status"));
     }
     if bank_silent || state("account-api") != "running" {
-        let says = "the bank does not answer; Activities that ask it are tried again until it does";
+        let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
     }
     if state("worker") != "running" {
-        let says = "no worker runs; transfers wait on the Task Queue for one";
+        let says = "no worker is running; transfers wait on the Task Queue";
         down.push(entry("worker", says, "cargo xtask lab logs worker"));
     }
     down
@@ -278,15 +283,15 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
             if memory.report["stage"] != stage.name {
                 memory.report = guide::report_json(&lab::Report::of(stage, &lab::Facts::default()), &server);
             }
-            Some(format!("the goals are not known at this moment: {error:#}"))
+            Some(format!("cannot evaluate the goals right now: {error:#}"))
         }
     };
     let is_error = error.is_some();
-    watched.feed.tell(Subject::Guide, guide::event(stage, basis.progress.hints, &memory.report, error));
+    watched.feed.publish(Subject::Guide, guide::event(stage, basis.progress.hints, &memory.report, error));
     memory.judged = (!is_error).then(|| (Instant::now(), basis));
 }
 
-/// What of the supervisor's answer the goals depend on.
+/// The part of the supervisor's status that the goals depend on.
 fn running_since(status: &Value) -> Value {
     let services = status["services"].as_array().into_iter().flatten();
     let since = services.map(|service| json!([service["name"], service["since"]]));

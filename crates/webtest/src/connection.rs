@@ -1,31 +1,31 @@
-//! Connections that send just what a test says.
+//! Raw connections: they send exactly what a test says.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long an answer may take on a slow machine.
+/// How long a response may take on a slow machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection.
 pub struct Connection(TcpStream);
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
     pub status: u16,
-    /// Its status line and headers, in small letters.
+    /// Its status line and headers, in lower case.
     pub head: String,
     /// Its body.
     pub body: String,
 }
 
 impl Connection {
-    /// A new one to this address.
+    /// A new connection to this address.
     ///
     /// # Panics
-    /// Nobody listens there.
+    /// Nothing listens there.
     pub fn to(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).expect("a connection");
         Connection(stream)
@@ -34,28 +34,28 @@ impl Connection {
     /// Sends a request, or a part of one.
     ///
     /// # Panics
-    /// The service has hung up.
+    /// The service has disconnected.
     pub fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).expect("a connection");
     }
 
-    /// The same connection, to be written to.
+    /// A handle to write to the same connection.
     pub(crate) fn writer(&self) -> TcpStream {
         self.0.try_clone().expect("a file")
     }
 
-    /// Sends nothing more.
+    /// Closes the sending side.
     ///
     /// # Panics
-    /// The service has hung up.
+    /// The service has disconnected.
     pub fn break_off(&self) {
         self.0.shutdown(std::net::Shutdown::Write).expect("a connection");
     }
 
-    /// The next answer; `None` if the service hangs up instead.
+    /// The next response; `None` if the service disconnects instead.
     ///
     /// # Panics
-    /// There is none within a minute, or it is not of HTTP/1.1 with a length.
+    /// There is none within a minute, or it is not HTTP/1.1 with a length.
     pub fn answer(&mut self) -> Option<Answer> {
         self.0.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("a time limit");
         let mut head = Vec::new();
@@ -63,7 +63,7 @@ impl Connection {
             let mut byte = [0];
             match self.0.read(&mut byte) {
                 Ok(1) => head.push(byte[0]),
-                Err(error) if is_late(&error) => panic!("no answer in {ANSWER_TIMEOUT:?}"),
+                Err(error) if is_late(&error) => panic!("no response in {ANSWER_TIMEOUT:?}"),
                 _ => return None,
             }
         }
@@ -75,10 +75,10 @@ impl Connection {
         Some(Answer { status, head, body: String::from_utf8(body).expect("UTF-8") })
     }
 
-    /// Whether there is neither an answer nor an end within this time.
+    /// Whether the service neither responds nor disconnects within this time.
     ///
     /// # Panics
-    /// The system takes no time limits.
+    /// The system does not support timeouts.
     pub fn is_silent_for(&self, time: Duration) -> bool {
         self.0.set_read_timeout(Some(time)).expect("a time limit");
         self.0.peek(&mut [0]).is_err_and(|error| is_late(&error))
@@ -89,10 +89,10 @@ fn is_late(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Asks once: with this request line, these headers and this body.
+/// Sends one request, with this request line, these headers and this body.
 ///
 /// # Panics
-/// There is no answer.
+/// There is no response.
 pub fn ask(address: SocketAddr, request_line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = format!("{request_line} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! Many clients at a time, and clients that are slow.
+//! Many concurrent clients, and slow clients.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,11 +12,11 @@ use crate::{Answer, Connection};
 /// How often a slow client sends a byte.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Asks with all of these requests at a time, each on a connection of its own that stays open until all are answered. The
-/// answers are in the order of the requests; `None` for one that the service has hung up on instead.
+/// Sends all of these requests at once, each on its own connection that stays open until all have a response. The responses are in
+/// the order of the requests; `None` where the service disconnected instead.
 ///
 /// # Panics
-/// There is no connection, or an answer takes longer than a minute.
+/// A connection fails, or a response takes longer than a minute.
 pub fn ask_at_once(address: SocketAddr, requests: &[String]) -> Vec<Option<Answer>> {
     let mut connections: Vec<Connection> = requests.iter().map(|_| Connection::to(address)).collect();
     for (connection, request) in connections.iter_mut().zip(requests) {
@@ -25,7 +25,7 @@ pub fn ask_at_once(address: SocketAddr, requests: &[String]) -> Vec<Option<Answe
     connections.iter_mut().map(Connection::answer).collect()
 }
 
-/// Connections that send a byte now and then (slow loris), and never come to an end. Dropped, they hang up.
+/// Connections that send a byte now and then (slow loris) and never finish. Dropping them disconnects.
 pub struct SlowClients {
     connections: Vec<Connection>,
     since: Instant,
@@ -34,18 +34,18 @@ pub struct SlowClients {
 }
 
 impl SlowClients {
-    /// So many to this address, which all begin with this part of a request.
+    /// This many connections, which all start with this part of a request.
     ///
     /// # Panics
-    /// There is no connection.
+    /// A connection fails.
     pub fn start(address: SocketAddr, number: usize, begin: &str) -> SlowClients {
         SlowClients::go_on((0..number).map(|_| Connection::to(address)).collect(), begin)
     }
 
-    /// These connections, which go on with this part of a request.
+    /// Existing connections, which continue with this part of a request.
     ///
     /// # Panics
-    /// The service has hung up.
+    /// The service has disconnected.
     pub fn go_on(mut connections: Vec<Connection>, begin: &str) -> SlowClients {
         for connection in &mut connections {
             connection.send(begin);
@@ -58,7 +58,7 @@ impl SlowClients {
             while !is_over.load(Ordering::Relaxed) {
                 thread::sleep(PACE);
                 for stream in &mut writers {
-                    // Those that were let go take no more.
+                    // Disconnected ones fail.
                     let _ = stream.write_all(b"x");
                 }
             }
@@ -66,11 +66,11 @@ impl SlowClients {
         SlowClients { connections, since, over, sender: Some(sender) }
     }
 
-    /// Waits until the service has let go of all of them. Returns how long the last has held out, and what those were told
-    /// that were told something before. Who sends on to a connection that has ended may miss what came of it.
+    /// Waits until the service has disconnected all of them. Returns how long the last one lasted, and the responses received before. A
+    /// client that sends to a closed connection may miss its response.
     ///
     /// # Panics
-    /// One is still there after a minute.
+    /// One is still connected after a minute.
     pub fn let_go(mut self) -> (Duration, Vec<Answer>) {
         let mut told = Vec::new();
         for connection in &mut self.connections {
@@ -87,7 +87,7 @@ impl Drop for SlowClients {
         self.over.store(true, Ordering::Relaxed);
         self.connections.clear();
         if let Some(sender) = self.sender.take() {
-            // It only writes, so it does not panic. What it writes with is closed at its end.
+            // The thread only writes, so it does not panic. Its handle is closed at its end.
             let _ = sender.join();
         }
     }

@@ -1,7 +1,7 @@
-//! For the tests of what is reached over a network: whether an answer is as `openapi.json` describes it, connections that send just
-//! what a test says, a web service that answers what a test says, TLS before a server; and what becomes of a test where something that it needs is missing.
+//! Helpers for network tests: checks against an `openapi.json`, raw connections, a scripted web service, TLS in front of a server,
+//! and skipping a test whose requirements are missing.
 //!
-//! What is not as it must be is a panic, since this is for tests.
+//! Errors panic, because this is for tests.
 
 mod connection;
 mod crowd;

@@ -1,31 +1,31 @@
-//! A service's `openapi.json`, for holding its answers against.
+//! Checks a service's responses against its `openapi.json`.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// The methods that an operation may have.
+/// The HTTP methods of operations.
 pub const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "PATCH"];
 
 /// A description of a service.
 pub struct OpenApi(Value);
 
-/// One thing that a service can be asked for.
+/// An operation of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// The method, in capitals.
+    /// The method, in upper case.
     pub method: &'static str,
-    /// The path, with the names of its parameters in braces.
+    /// The path, with its parameters in braces.
     pub path: String,
-    /// The statuses of its answers.
+    /// The statuses of its responses.
     pub statuses: BTreeSet<u16>,
 }
 
 impl OpenApi {
-    /// The description in this text.
+    /// Parses a description.
     ///
     /// # Panics
-    /// It is no JSON.
+    /// It is not JSON.
     pub fn parse(text: &str) -> OpenApi {
         OpenApi(serde_json::from_str(text).expect("openapi.json is JSON"))
     }
@@ -35,7 +35,7 @@ impl OpenApi {
         &self.0
     }
 
-    /// All paths, with the names of their parameters in braces.
+    /// All paths, with their parameters in braces.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0["paths"].as_object().expect("paths").keys().map(String::as_str)
     }
@@ -59,16 +59,16 @@ impl OpenApi {
         operations
     }
 
-    /// The methods that a path is described with.
+    /// The described methods of a path.
     pub fn methods(&self, path: &str) -> BTreeSet<&'static str> {
         let operations = self.operations().into_iter();
         operations.filter(|operation| operation.path == path).map(|operation| operation.method).collect()
     }
 
-    /// Holds an answer of JSON against the description.
+    /// Checks a JSON response against the description.
     ///
     /// # Panics
-    /// It is not as described; or it is not described, and no refusal that any path may give.
+    /// It does not match; or it is not described, and not one of the errors that every path may return.
     pub fn check(&self, method: &str, path: &str, status: u16, json: &Value) {
         let context = format!("{method} {path}: {status}");
         let Some(operation) = self.operation(method, path) else {
@@ -81,17 +81,17 @@ impl OpenApi {
         self.check_schema(&context, &response["content"]["application/json"]["schema"], json);
     }
 
-    /// Holds a value against a schema of the description, by its name.
+    /// Checks a value against a schema of the description, by name.
     ///
     /// # Panics
-    /// It is not as described, or there is no such schema.
+    /// It does not match, or the schema does not exist.
     pub fn check_as(&self, schema: &str, json: &Value) {
         let found = &self.0["components"]["schemas"][schema];
         assert!(found.is_object(), "there is no schema {schema}");
         self.check_schema(schema, found, json);
     }
 
-    /// The operation that a request is for.
+    /// The operation of a request.
     fn operation(&self, method: &str, path: &str) -> Option<&Value> {
         let path = path.split('?').next().unwrap_or_default();
         let matches = |template: &str| {
@@ -102,22 +102,22 @@ impl OpenApi {
                     .all(|(template, part)| template.starts_with('{') || template == part)
         };
         let template = self.paths().find(|template| matches(template))?;
-        // In capitals: `pUT` is another method than PUT.
+        // In upper case: `pUT` is another method than PUT.
         let method = METHODS.into_iter().find(|known| *known == method)?;
         self.0["paths"][template].get(method.to_lowercase())
     }
 
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
-            Some(reference) => self.0.pointer(&reference[1..]).expect("what is referred to"),
+            Some(reference) => self.0.pointer(&reference[1..]).expect("the reference resolves"),
             None => value,
         }
     }
 
-    /// As much of JSON Schema as is used for answers.
+    /// The part of JSON Schema that the responses use.
     fn check_schema(&self, context: &str, schema: &Value, json: &Value) {
         self.check_parts(context, schema, json);
-        // An empty schema describes no properties of its own.
+        // An empty schema describes no properties.
         let described = self.properties(schema);
         if !described.is_empty() {
             for name in json.as_object().into_iter().flatten().map(|(name, _)| name) {
@@ -126,7 +126,7 @@ impl OpenApi {
         }
     }
 
-    /// All properties that a schema has, those of its parts included.
+    /// All properties of a schema, including those of its parts.
     fn properties<'a>(&'a self, schema: &'a Value) -> BTreeSet<&'a str> {
         let schema = self.resolve(schema);
         let own = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
@@ -140,7 +140,7 @@ impl OpenApi {
             self.check_parts(context, part, json);
         }
         if let Some(either) = schema["oneOf"].as_array() {
-            // One of them is `null`, and the other is what it is where it is something.
+            // One alternative is `null`, the other is the value's schema.
             let (nulls, others): (Vec<_>, Vec<_>) = either.iter().partition(|one| one["type"] == "null");
             assert!(nulls.len() == 1 && others.len() == 1, "{context}: {schema} is more than nobody knows");
             if !json.is_null() {
@@ -158,7 +158,7 @@ impl OpenApi {
             Some("null") => json.is_null(),
             Some("integer") => json.is_u64(),
             Some("number") => json.is_number(),
-            _ => panic!("{context}: {schema} has a type that nobody knows"),
+            _ => panic!("{context}: {schema} has an unknown type"),
         };
         let right = match &schema["type"] {
             Value::Null => {
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether an answer of a made-up service passes.
+    /// Whether a response of an example service passes.
     fn passes(method: &str, path: &str, status: u16, json: &Value) -> bool {
         let item =
             json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "number" } } });
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_described_passes_and_any_other_is_a_panic() {
+    fn a_described_response_passes_and_any_other_panics() {
         assert!(passes("GET", "/list?x=1", 200, &json!([{ "a": 1, "b": "x" }])));
         for wrong in
             [json!([{ "a": 1 }]), json!([{ "a": "1", "b": "x" }]), json!([{ "a": 1, "b": "x", "c": 1 }])]

@@ -1,25 +1,25 @@
-//! What a test cannot do without, and where it is missing.
+//! Requirements of a test, and skipping it if they are missing.
 
 use std::{env, path::PathBuf};
 
-/// Whether these programs are there; where one is not, the test is [skipped](skip).
+/// Whether these programs are installed; if not, the test is [skipped](skip).
 ///
 /// # Panics
-/// Where everything has to be tested.
+/// In CI, where nothing may be skipped.
 #[must_use]
 pub fn has(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|name| program(name).is_none()).collect();
     if !missing.is_empty() {
-        skip(&format!("there is no {} here", missing.join(", no ")));
+        skip(&format!("not installed: {}", missing.join(", ")));
     }
     missing.is_empty()
 }
 
-/// Says that a test is skipped, and why. With `CI` set everything has to be tested, but elsewhere than on Linux, where not all that
-/// tests need is to be had.
+/// Prints that a test is skipped, and why. With `CI` set nothing may be skipped, except on systems other than Linux, which lack some
+/// requirements.
 ///
 /// # Panics
-/// Where everything has to be tested.
+/// In CI, where nothing may be skipped.
 pub fn skip(why: &str) {
     assert!(!(cfg!(target_os = "linux") && is_ci()), "not to be skipped: {why}");
     println!("skipped: {why}");
@@ -29,7 +29,7 @@ fn is_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
-/// Where a program is. Not everybody has the folders of servers on PATH.
+/// The path of a program. The folders of servers may not be on PATH.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! TLS before a server: Debian's nginx, and certificates of the test's own.
+//! TLS in front of a server: Debian's nginx, with certificates for the test.
 
 use std::{
     fs,
@@ -17,23 +17,23 @@ use tempfile::TempDir;
 
 use crate::skipping::program;
 
-/// Longer than a front takes to listen on a slow and busy machine.
+/// A timeout for a front to start that suffices on a slow and busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A file in a front's folder: while it exists, the API key is revoked.
 const REVOKED: &str = "revoked";
 
-/// Certificates and their keys, gone when dropped.
+/// Certificates and their keys, deleted when dropped.
 pub struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    /// Makes two authorities; of the first a server's and a client's certificate, and both once more, long expired; of the second
-    /// both, too.
+    /// Creates two authorities: the first with a server's and a client's certificate, valid ones and expired ones; the second with
+    /// both, valid.
     ///
     /// # Panics
-    /// Where they cannot be made.
+    /// They cannot be created.
     #[must_use]
     pub fn make() -> Certificates {
         let certificates = Certificates { folder: tempfile::tempdir().expect("a temporary folder") };
@@ -52,7 +52,7 @@ impl Certificates {
         certificates
     }
 
-    /// Makes an authority of that name.
+    /// Creates an authority.
     fn authority(&self, name: &str) -> CertifiedIssuer<'static, KeyPair> {
         let mut parameters = parameters(name, &[]);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -62,7 +62,7 @@ impl Certificates {
         authority
     }
 
-    /// Has an authority sign a certificate: a server's for these hosts, or a client's where there are none.
+    /// Creates a certificate, signed by an authority: a server's for these hosts, or a client's without hosts.
     fn issue(&self, authority: &Issuer<'_, KeyPair>, name: &str, hosts: &[&str], is_expired: bool) {
         let (mut parameters, key) = (parameters(name, hosts), key());
         if hosts.is_empty() {
@@ -82,20 +82,19 @@ impl Certificates {
         }
     }
 
-    /// The file of that name, such as `client.key`.
+    /// The path of a file, such as `client.key`.
     ///
     /// # Panics
-    /// Where the folder of temporary files is not called by text.
+    /// The path of the temporary folder is not UTF-8.
     #[must_use]
     pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().expect("it is text").to_owned()
     }
 
-    /// Writes a `temporal.toml` whose profile `class` leads to that front, with the client's certificate, and to that namespace;
-    /// says where the file is.
+    /// Writes a `temporal.toml` whose profile `class` has this front, the client's certificate and this namespace; returns its path.
     ///
     /// # Panics
-    /// Where it cannot be written.
+    /// It cannot be written.
     #[must_use]
     pub fn profile(&self, front: &Front, namespace: &str) -> String {
         let file = self.file("temporal.toml");
@@ -116,7 +115,7 @@ fn key() -> KeyPair {
     KeyPair::generate().expect("a key")
 }
 
-/// What a certificate of that name for these hosts says.
+/// The parameters of a certificate.
 fn parameters(name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
     let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
@@ -125,16 +124,16 @@ fn parameters(name: &str, hosts: &[&str]) -> CertificateParams {
     parameters
 }
 
-/// What a front is like.
+/// The settings of a front.
 #[derive(Clone, Copy)]
 pub struct Manner<'a> {
     /// The name of its certificate.
     pub certificate: &'a str,
-    /// Whether only who has a certificate of the known authority gets through.
+    /// Whether it requires a client certificate of the known authority.
     pub wants_certificate: bool,
-    /// Only who has this API key gets through.
+    /// The API key that it requires.
     pub wants_key: Option<&'a str>,
-    /// The calls that nobody may make, by their paths, as in `/temporal.api.operatorservice.v1.OperatorService/AddSearchAttributes`.
+    /// The forbidden calls, by path, such as `/temporal.api.operatorservice.v1.OperatorService/AddSearchAttributes`.
     pub refuses: &'a [&'a str],
 }
 
@@ -144,19 +143,19 @@ impl Default for Manner<'_> {
     }
 }
 
-/// TLS on a port of its own. Killed when dropped.
+/// A TLS front on its own port. Killed when dropped.
 pub struct Front {
-    /// Where it listens, on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
     child: Child,
     folder: TempDir,
 }
 
 impl Front {
-    /// nginx before the server of that address, `host:port`.
+    /// nginx in front of a server at this address, `host:port`.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// It does not start.
     #[must_use]
     pub fn start(certificates: &Certificates, manner: Manner<'_>, server: &str) -> Front {
         let client = match manner.wants_certificate {
@@ -171,7 +170,7 @@ impl Front {
             ),
             None => String::new(),
         };
-        // As a server answers that has nothing but a refusal to say: PERMISSION_DENIED, 7.
+        // A trailers-only response with PERMISSION_DENIED, 7.
         let refusals: String = manner
             .refuses
             .iter()
@@ -191,7 +190,7 @@ impl Front {
                 .map(|kind| format!("{kind}_temp_path {kind};\n"))
                 .concat();
             let root = folder.display();
-            // A worker's polls are open for a minute, and over one connection as many as it likes.
+            // A worker's polls stay open for a minute, and one connection may have any number of them.
             let config = format!(
                 "daemon off; master_process off; pid pid; error_log log info; events {{}}\n\
                  http {{ access_log off; {temporary} server {{\n\
@@ -207,19 +206,19 @@ impl Front {
         })
     }
 
-    /// Revokes its API key: from now on it answers 401.
+    /// Revokes its API key: from now on it responds with 401.
     ///
     /// # Panics
-    /// Where its folder cannot be written.
+    /// Its folder is not writable.
     pub fn revoke(&self) {
         fs::write(self.folder.path().join(REVOKED), "").expect("it is this test's own");
     }
 
-    /// A server that refuses a client in the handshake, as Temporal's own does, where nginx answers a request with an error. It
-    /// serves nobody else either.
+    /// A server that rejects a client in the TLS handshake, like Temporal's own, while nginx responds to a request with an error. It does
+    /// not serve valid clients either.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// It does not start.
     #[must_use]
     pub fn start_strict(certificates: &Certificates) -> Front {
         Front::run(None, |port, _| {
@@ -241,16 +240,16 @@ impl Front {
         })
     }
 
-    /// Runs a server and waits until it listens; one that then writes a file of that name, until it has.
+    /// Runs a server and waits until it listens, and until it has written this file if there is one.
     fn run(writes: Option<&str>, command: impl Fn(u16, &Path) -> Command) -> Front {
-        // A port that was free a moment ago may be another's by now: then the server ends, nginx after some tries.
+        // Another process may have taken the port in the meantime; then the server exits, nginx after some retries.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
             let port = port.expect("a free port").port();
             let folder = tempfile::tempdir().expect("a temporary folder");
             let log = fs::File::create(folder.path().join("log")).expect("a log file");
             let mut command = command(port, folder.path());
-            // One of the two ends when its input does.
+            // One of the two servers ends with its input.
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
             let child = command.spawn().expect("it can be run");
             let mut front = Front { port, child, folder };
@@ -261,7 +260,7 @@ impl Front {
         panic!("five fronts in a row did not start")
     }
 
-    /// Whether it comes to listen before it ends.
+    /// Whether it listens before it exits.
     fn listens(&mut self, writes: Option<&str>) -> bool {
         let begin = Instant::now();
         loop {
@@ -281,7 +280,7 @@ impl Front {
         }
     }
 
-    /// What it has written to its log.
+    /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -290,7 +289,7 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,10 +1,10 @@
-//! A web service whose answers a test says.
+//! A web service with scripted responses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-/// A request that came.
+/// A received request.
 #[derive(Debug)]
 pub struct Request {
     /// Its request line, such as `GET /path HTTP/1.1`, and its headers.
@@ -13,8 +13,8 @@ pub struct Request {
     pub body: String,
 }
 
-/// Answers each request with this status and body, one after the other, for as long as the test's process lives. Each answer ends
-/// its connection.
+/// Responds to every request with this status and body, one after the other, until the test's process ends. Each response closes its
+/// connection.
 ///
 /// # Panics
 /// No port is free.
@@ -27,7 +27,7 @@ pub fn web_service(mut answer: impl FnMut(&Request) -> (u16, String) + Send + 's
             let length = body.len();
             let head =
                 format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            // A client that has hung up needs no answer.
+            // The client may have disconnected.
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
     });
@@ -36,7 +36,7 @@ pub fn web_service(mut answer: impl FnMut(&Request) -> (u16, String) + Send + 's
 
 fn read(mut stream: impl BufRead) -> Request {
     let mut head = String::new();
-    // It ends with an empty line.
+    // The head ends with an empty line.
     while stream.read_line(&mut head).is_ok_and(|read| read > 2) {}
     let length = head.lines().find_map(|line| {
         line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse::<u64>().ok()

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use checkout::project::Project;
 use rehearsal::{
-    chaos::{self, Plan, Survived},
+    chaos::{self, ChaosReport, Plan},
     shadow::Shadow,
 };
 use supervisor::{build, temporal_cli, toolchain};
@@ -17,7 +17,7 @@ use terminal::{duration, stderrln, stdoutln};
 use xtask::args::{example, flag, json_flag};
 use xtask::extra::about;
 
-/// The stage whose code survives everything.
+/// The stage with all fixes.
 const FIXED: &str = "reset-workflows";
 
 pub(crate) fn command() -> Command {
@@ -27,16 +27,16 @@ pub(crate) fn command() -> Command {
     };
     Command::new("chaos")
         .about(about("chaos"))
-        .arg(number("transfers", "1000", "How many transfers there are"))
-        .arg(number("kills", "100", "How many times a worker, bank, server or supervisor is killed"))
+        .arg(number("transfers", "1000", "How many transfers to start"))
+        .arg(number("kills", "100", "How many times to kill a worker, bank, server or supervisor"))
         .arg(
             Arg::new("seed")
                 .long("seed")
                 .value_name("N")
                 .value_parser(value_parser!(u64))
-                .help("Seed of the transfers, targets and pauses (default: random)"),
+                .help("Random seed for the transfers, targets and pauses (default: random)"),
         )
-        .arg(flag("keep", "Keep the folder in which it was done, until the next run"))
+        .arg(flag("keep", "Keep the lab's folder until the next run"))
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask chaos",
@@ -58,8 +58,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
     let begin = Instant::now();
     let shadow = Shadow::make(project, "chaos", &executables, cli)?;
-    let fixed =
-        STAGES.iter().find(|stage| stage.name == FIXED).context("there is no stage with the fixes")?;
+    let fixed = STAGES
+        .iter()
+        .find(|stage| stage.name == FIXED)
+        .context("the table of stages has no stage with the fixes")?;
     shadow.put_in_place(&[
         (lab::LIVE_WORKFLOW, fixed.workflow.source),
         (lab::LIVE_ACTIVITIES, fixed.activities.source),
@@ -68,19 +70,19 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let took = begin.elapsed().as_secs_f64();
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("the chaos run was interrupted; nothing of it is left running");
+        bail!("interrupted; everything it started has ended");
     }
     let folder = project.display(&shadow.project.root);
     if arguments.get_flag("keep") || outcome.is_err() {
         shadow.stop()?;
-        stderrln!("its databases and logs stay until the next run, in {folder}/.lab");
+        stderrln!("its databases and logs are kept until the next run, in {folder}/.lab");
     } else {
         shadow.remove()?;
     }
     let as_json = arguments.get_flag("json");
     match outcome {
-        Ok(survived) if as_json => stdoutln!("{}", to_json(&plan, &survived, took)),
-        Ok(survived) => print(&plan, &survived, took),
+        Ok(report) if as_json => stdoutln!("{}", to_json(&plan, &report, took)),
+        Ok(report) => print(&plan, &report, took),
         Err(error) => {
             if as_json {
                 stdoutln!(
@@ -88,33 +90,35 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                     json!({ "ok": false, "seed": seed, "broken": format!("{error:#}"), "folder": folder })
                 );
             }
-            bail!("seed {seed}: {error:#}\n  again, though at other moments: {again}");
+            bail!(
+                "seed {seed}: {error:#}\n  to run it again (kills will strike at slightly different moments): {again}"
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(plan: &Plan, Survived { kills, tally }: &Survived, took: f64) {
+fn print(plan: &Plan, ChaosReport { kills, tally }: &ChaosReport, took: f64) {
     let row = |what: &str, count: usize, more: &str| {
         stdoutln!("{}", format!("{what:<36} {count:>7}  {more}").trim_end())
     };
-    stdoutln!("seed {}: everything held, in {}", plan.seed, duration(took));
+    stdoutln!("seed {}: no rule was broken, in {}", plan.seed, duration(took));
     for (part, count) in kills {
         row(&format!("{part} killed"), *count, "");
     }
     row("transfers completed", tally.completed, "each with one withdrawal and one deposit");
     for (reason, count) in &tally.failed {
-        row(&format!("transfers failed: {reason}"), *count, "no money of theirs moved");
+        row(&format!("transfers failed: {reason}"), *count, "none of their money moved");
     }
-    row("calls of Activities", tally.calls as usize, &format!("in {} attempts", tally.attempts));
+    row("Activity calls", tally.calls as usize, &format!("in {} attempts", tally.attempts));
     for (kind, (count, sum)) in &tally.entries {
         row(&format!("ledger entries: {kind}"), *count, &sum.to_string());
     }
-    stdoutln!("the accounts hold {} together, as at the start", tally.total);
-    stdoutln!("of the lab no process, no port and no temporary file is left");
+    stdoutln!("the balances add up to {}, as at the start", tally.total);
+    stdoutln!("the lab has left no process, no port and no temporary file behind");
 }
 
-fn to_json(plan: &Plan, Survived { kills, tally }: &Survived, took: f64) -> serde_json::Value {
+fn to_json(plan: &Plan, ChaosReport { kills, tally }: &ChaosReport, took: f64) -> serde_json::Value {
     json!({
         "ok": true,
         "seed": plan.seed,

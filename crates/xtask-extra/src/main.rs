@@ -1,5 +1,5 @@
 //! The commands that a learner does not need: `play`, `chaos`, `class`, `bench`, `tidy`. `cargo xtask` builds and runs this program
-//! when one of them is typed; it knows the others as well, which a rehearsal types.
+//! when one of them is typed. It has the other commands too, because a rehearsal uses them.
 
 mod bench;
 mod chaos;
@@ -18,17 +18,17 @@ fn main() -> ExitCode {
     xtask::main(command_line(), run)
 }
 
-/// The commands. `cargo xtask` knows their names, in the same order, from [`xtask::extra`].
+/// The commands, in the order of [`xtask::extra`], which tells `cargo xtask` their names.
 const COMMANDS: &[Row] = &[
     (play::command, play::run),
     (bench::command, bench::run),
     (chaos::command, chaos::run),
     (class::command, class::run),
-    // It looks whether the texts name these commands right.
+    // It checks the commands in the texts against this command line.
     (tidy::command, |project, arguments| tidy::run(project, arguments, &command_line())),
 ];
 
-/// The whole command line, with what these commands take.
+/// The whole command line, with these commands' arguments.
 fn command_line() -> Command {
     COMMANDS.iter().fold(commands::command_line(), |line, (command, _)| {
         let command = command();
@@ -46,7 +46,7 @@ mod tests {
     use clap::Command;
 
     #[test]
-    fn every_command_is_one_that_cargo_xtask_knows_and_runs_here() {
+    fn cargo_xtask_lists_every_command() {
         let names: Vec<String> =
             super::COMMANDS.iter().map(|(command, _)| command().get_name().to_owned()).collect();
         assert_eq!(names, xtask::extra::names().collect::<Vec<_>>());

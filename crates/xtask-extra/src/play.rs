@@ -29,7 +29,7 @@ pub(crate) fn command() -> Command {
                 .long("stage")
                 .value_name("NAME")
                 .value_parser(args::stage_name())
-                .help("Only this stage"),
+                .help("Play only this stage"),
         )
         .arg(
             Arg::new("shuffle")
@@ -37,9 +37,9 @@ pub(crate) fn command() -> Command {
                 .value_name("SEED")
                 .value_parser(value_parser!(u64))
                 .conflicts_with("stage")
-                .help("In another order than the story's: the one that this number stands for"),
+                .help("Play the stages in a random order with this seed"),
         )
-        .arg(flag("keep", "Keep the folder in which it was played, until the next play"))
+        .arg(flag("keep", "Keep the lab's folder until the next play"))
         .args(remote_flags::flags())
         .arg(json_flag())
         .after_help(example(&[
@@ -85,14 +85,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
-        bail!("the play was interrupted; nothing of it is left running");
+        bail!("interrupted; everything it started has ended");
     }
     let failed = results.iter().filter(|played| played.failure.is_some()).count();
     let folder = project.display(&shadow.project.root);
     let keep = arguments.get_flag("keep") || started.is_err() || failed > 0;
     if keep {
         shadow.stop()?;
-        stderrln!("its folder, with the logs of its lab in .lab/logs, stays until the next play: {folder}");
+        stderrln!("the lab's folder, with its logs in .lab/logs, is kept until the next play: {folder}");
     } else {
         shadow.remove()?;
     }
@@ -108,14 +108,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     } else {
         let count = results.len() - usize::from(introduction.is_some());
         let stages = if count == 1 { "stage" } else { "stages" };
-        let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
+        let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed,") };
         let (total, started) = (seconds(total), seconds(started));
-        stdoutln!("{count} {stages} played{outcome}, in {total}, of which the lab took {started} to start");
+        stdoutln!("{count} {stages} played{outcome} in {total}, including {started} to start the lab");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-/// How a stage went.
+/// The result of a stage.
 struct Played {
     /// The stage, or what the text that belongs to none is about.
     name: &'static str,
@@ -166,17 +166,17 @@ fn report(Played { name, took, failure }: &Played) {
     }
 }
 
-/// Prints them, with a mark where they begin to differ.
+/// Prints lines, with a mark at the first difference.
 fn lines(lines: &[String], differ: Option<usize>) {
     for (at, line) in lines.iter().enumerate() {
         stdoutln!("  {} {line}", if differ == Some(at) { '>' } else { ' ' });
     }
     if differ == Some(lines.len()) {
-        stdoutln!("  > (nothing more)");
+        stdoutln!("  > (end of output)");
     }
 }
 
-/// With a tenth, also where it is more than ten.
+/// Seconds with one decimal, whatever the size.
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

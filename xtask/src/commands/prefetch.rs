@@ -15,9 +15,7 @@ use supervisor::{
 
 pub(crate) fn command() -> Command {
     Command::new("prefetch")
-        .about(
-            "Fetches and builds all that the lab and its tests need, so that they need no network afterwards",
-        )
+        .about("Downloads and builds everything the lab and its tests need, so that they work offline")
         .after_help(example(&["cargo xtask prefetch"]))
 }
 
@@ -28,7 +26,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     let mut fetch = build::cargo("fetch");
     fetch.current_dir(&project.root);
     if !fetch.status().context("could not run cargo")?.success() {
-        bail!("the crates could not be fetched; with a network again, type: cargo xtask prefetch");
+        bail!("could not download the crates; check the network, then type: cargo xtask prefetch");
     }
     step(3, "a first build of the lab");
     build::build(project, &services::all_binaries())?;
@@ -44,7 +42,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
             bail!("the tests do not compile");
         }
     }
-    terminal::stderr_line(format_args!("all is here; from now on the lab and its tests need no network"));
+    terminal::stderr_line(format_args!("done; the lab and its tests now work offline"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,8 +20,8 @@ use terminal::{Usage, confirm, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("reset")
-        .about("Resets the lab: the first stage's modules, the first balances, an empty history")
-        .arg(flag("yes", "Do not ask"))
+        .about("Resets the lab: the first stage's modules, the initial balances, no transfers")
+        .arg(flag("yes", "Do not ask for confirmation"))
         .after_help(example(&["cargo xtask reset", "cargo xtask reset --yes"]))
 }
 
@@ -29,12 +29,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let stage = &STAGES[0];
     if !arguments.get_flag("yes") {
         if !io::stdin().is_terminal() {
-            let words = "a reset asks first, and there is no terminal to ask on; to do it all the same: \
+            let words = "reset asks for confirmation, which needs a terminal; to reset without one: \
                          cargo xtask reset --yes";
             return Err(Usage(words.to_owned()).into());
         }
         let question = format!(
-            "put the modules of {} in place, all balances back and every transfer away (your changes to the \
+            "install the modules of {}, restore all balances and delete every transfer (your changes to the \
              modules are saved)?",
             stage.name
         );
@@ -51,7 +51,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     match &running {
         Some(state) => {
             logs::follow(project, || control::ask(state, &Request::Empty))
-                .context("the modules are in place, but the lab does not run as it should")?;
+                .context("the modules are installed, but the lab did not restart with them")?;
         }
         None => {
             let _lock = attach::lock(project)?;

@@ -1,4 +1,4 @@
-//! `temporal ARGS`: the Temporal CLI, on the lab's server.
+//! `temporal ARGS`: the Temporal CLI against the lab's server.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use supervisor::{attach, ports, temporal_cli};
 
 pub(crate) fn command() -> Command {
     Command::new("temporal")
-        .about("Runs the Temporal CLI on the lab's server: the one that the lab uses, at the right address")
+        .about("Runs the lab's Temporal CLI against the lab's server")
         .arg(
             Arg::new("arguments")
                 .value_name("ARGS")
@@ -19,7 +19,7 @@ pub(crate) fn command() -> Command {
                 .required(true)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true)
-                .help("What to hand on to it"),
+                .help("The arguments of the Temporal CLI"),
         )
         .after_help(example(&["cargo xtask temporal workflow list", "cargo xtask temporal workflow --help"]))
 }

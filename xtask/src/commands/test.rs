@@ -15,20 +15,20 @@ pub(super) fn rounds() -> [Vec<&'static str>; 2] {
     [build::other_packages(), build::command_line_packages()]
 }
 
-/// Slow tests are in modules of that name: what takes long and seldom breaks by a change elsewhere.
+/// Slow tests are in modules of this name: they take long, and a change elsewhere seldom breaks them.
 const SLOW: &str = "slow::";
 
 pub(crate) fn command() -> Command {
     Command::new("test")
-        .about("Runs the project's tests but for the slow ones, on Temporal servers of their own")
-        .arg(flag("all", "The slow ones too").conflicts_with_all(["arguments", "mine", "slow"]))
-        .arg(flag("slow", "Only the slow ones").conflicts_with_all(["arguments", "mine"]))
+        .about("Runs the project's tests, without the slow ones, on their own Temporal servers")
+        .arg(flag("all", "Run the slow tests too").conflicts_with_all(["arguments", "mine", "slow"]))
+        .arg(flag("slow", "Run only the slow tests").conflicts_with_all(["arguments", "mine"]))
         .arg(
-            flag("mine", "Only what tests the modules that you edit, and a replay of the lab's transfers")
+            flag("mine", "Run only the tests of the modules that you edit, and replay the lab's transfers")
                 .conflicts_with("arguments"),
         )
         .arg(
-            flag("replay", "Only the replay: whether your change breaks a transfer in progress")
+            flag("replay", "Only the replay: does your change break a transfer in progress?")
                 .requires("mine"),
         )
         .arg(json_flag().requires("mine"))
@@ -38,7 +38,7 @@ pub(crate) fn command() -> Command {
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true)
-                .help("What to hand on to cargo test, which then runs slow tests too"),
+                .help("Arguments for cargo test, which then runs slow tests too"),
         )
         .after_help(example(&[
             "cargo xtask test",
@@ -61,7 +61,7 @@ pub(crate) fn run(project: &Project, given: &ArgMatches) -> Result<ExitCode> {
         false => rounds().into(),
     };
     let tier: &[&str] = match (given.get_flag("slow"), given.get_flag("all")) {
-        // Without the documentation's examples, none of which is slow.
+        // Without doc tests, none of which is slow.
         (true, _) => &["--tests", "--", SLOW],
         (false, false) if arguments.is_empty() => &["--", "--skip", SLOW],
         _ => &[],
@@ -69,12 +69,12 @@ pub(crate) fn run(project: &Project, given: &ArgMatches) -> Result<ExitCode> {
     let mut all_passed = true;
     for packages in rounds {
         let mut command = build::cargo("test");
-        // One test that fails is to hide no other.
+        // A failing test must not hide others.
         command.arg("--no-fail-fast").args(packages).args(&arguments).args(tier);
         command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();
-        // A Ctrl-C is meant for both.
+        // Ctrl-C ends both calls of cargo.
         if status.signal().is_some() {
             break;
         }

@@ -1,5 +1,5 @@
-//! A lab is its user's alone: it listens on loopback, its files are closed to other users, what somebody has named
-//! is never read by a shell, and what is built is what the lock file says.
+//! A lab is private: it listens on loopback, its files are private, no shell parses names, and cargo builds what the lock file
+//! says.
 
 use std::{
     fs,
@@ -14,20 +14,20 @@ use regex_lite::Regex;
 use crate::support::{Checkout, listeners, outcome, with_no_umask};
 
 #[test]
-fn what_a_lab_opens_is_on_loopback() {
+fn a_lab_listens_only_on_loopback() {
     let checkout = Checkout::new("loopback");
     checkout.start();
     let found = listeners(&checkout.pids());
     for port in checkout.ports {
         assert!(found.iter().any(|address| address.port() == port), "no listener on {port}: {found:?}");
     }
-    // The supervisor's requests, and what the Temporal server opens for itself.
+    // The supervisor's port, and the Temporal server's internal ports.
     assert!(found.len() > checkout.ports.len(), "{found:?}");
     assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
 }
 
 #[test]
-fn the_servers_http_api_refuses_a_name_that_only_points_to_this_machine() {
+fn the_servers_http_api_rejects_another_host() {
     let checkout = Checkout::new("hosts");
     checkout.start();
     let port = checkout.state()["ports"]["temporal-http"].as_u64().expect("it has a port");
@@ -48,9 +48,9 @@ fn the_servers_http_api_refuses_a_name_that_only_points_to_this_machine() {
 }
 
 #[test]
-fn a_labs_files_are_private_whatever_the_umask_and_whatever_was_there() {
+fn a_labs_files_are_private_whatever_the_umask_and_earlier_permissions() {
     let checkout = Checkout::new("private");
-    // From a time when they were open: the books, and a log.
+    // Files with wider permissions: the ledger, and a log.
     let left_open = [".lab/bank.db", ".lab/logs/worker.log", ".lab/lock"];
     for name in left_open {
         checkout.write(name, "");
@@ -63,7 +63,7 @@ fn a_labs_files_are_private_whatever_the_umask_and_whatever_was_there() {
     outcome(with_no_umask(&checkout.start_command(&["--detach"]))).ok();
     run(&["transfer", "account_A", "account_B", "25.50"]).ok();
     checkout.write(lab::LIVE_WORKFLOW, "// mine");
-    // So a backup is made, and what was replaced is kept.
+    // This creates a backup, and keeps the replaced files.
     run(&["stage", "fix-workflow", "--bare"]).ok();
     run(&["hint"]).ok();
     assert_all_private(
@@ -74,7 +74,7 @@ fn a_labs_files_are_private_whatever_the_umask_and_whatever_was_there() {
     assert_all_private(&checkout, &["bank.db", "temporal.db", "supervisor.log", "build.log", "ports.json"]);
 }
 
-/// That nobody else has any right to a file or folder of the lab, and that these are among them.
+/// Asserts that other users have no permission for any file or folder of the lab, and that these exist.
 #[track_caller]
 fn assert_all_private(checkout: &Checkout, names: &[&str]) {
     let all = under(&checkout.path(".lab"));
@@ -88,7 +88,7 @@ fn assert_all_private(checkout: &Checkout, names: &[&str]) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-/// A folder, and all that is in it.
+/// A folder and its whole content.
 fn under(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in fs::read_dir(folder).expect("it can be read").flatten() {
@@ -104,19 +104,19 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is this test's own");
 }
 
-/// Each would make a file `pwned` where a shell read it.
+/// Names that would create a file `pwned` if a shell parsed them.
 const WICKED: [&str; 5] =
     ["; touch pwned", "$(touch pwned)", "`touch pwned`", "a\ntouch pwned\n", "' || touch pwned || '"];
 
 #[test]
-fn what_somebody_has_named_is_never_read_by_a_shell() {
-    // The checkout's path comes into every command; and cargo's messages, logs and ready files are in it.
+fn no_shell_parses_a_name() {
+    // The checkout's path is part of every command; cargo's messages, logs and ready files are below it.
     let checkout = Checkout::new("it's; touch pwned; $(touch pwned) `touch pwned`");
     checkout.start();
     for name in WICKED {
         let transfer = ["transfer", "account_A", "account_B", "25.50", "--json", "--workflow-id", name];
         assert_eq!(checkout.run(&transfer).json()["workflow_id"], name);
-        // It is the bank that knows no such account.
+        // The bank rejects the account.
         checkout.run(&["transfer", name, "account_B", "1"]).ok();
         for refused in [
             &["stage", name][..],
@@ -136,7 +136,7 @@ fn what_somebody_has_named_is_never_read_by_a_shell() {
 }
 
 #[test]
-fn a_lock_file_that_does_not_fit_is_an_error_and_stays_as_it_is() {
+fn an_outdated_lock_file_is_an_error_and_stays_unchanged() {
     let checkout = Checkout::new("locked");
     let lock = String::from_utf8(checkout.read("Cargo.lock")).expect("it is text");
     let lock =
@@ -153,12 +153,12 @@ fn a_lock_file_that_does_not_fit_is_an_error_and_stays_as_it_is() {
 }
 
 #[test]
-fn whoever_calls_cargo_keeps_to_the_lock_file() {
+fn every_call_of_cargo_is_locked() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let call =
         Regex::new(r"\bcargo (build|check|clippy|deny|doc|fetch|install|metadata|run|test)\b|^xtask = ")
             .expect("it is one");
-    // What is only for git or for Nix is not in every copy of the project.
+    // Files for git or Nix are not in every copy of the project.
     let files = [
         ".cargo/config.toml",
         ".ci/run",

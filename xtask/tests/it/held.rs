@@ -1,7 +1,7 @@
-//! A lab that can be held at any phase, and what has to be so after it was killed there.
+//! A lab that can be held at any phase, and the checks after it was killed there.
 //!
-//! Its parts are stand-ins which wait for as long as a file of their name is in the folder `hold`, and say so by
-//! another one. So a test kills at a phase that it has seen, and at no time that it has guessed.
+//! Its parts are stand-ins that wait while a file of their name is in the folder `hold`, and signal that with another file. So a
+//! test kills at a known phase, not after a guessed time.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::support::{Checkout, eventually, is_alive, pid_in};
 
-/// What a lab that is down may have in its folder: the lock files, what is remembered, the databases, the logs.
+/// The files that a stopped lab may have: locks, settings, databases, logs.
 const KEPT: [&str; 10] = [
     "backup",
     "bank.db",
@@ -35,30 +35,30 @@ const KEPT: [&str; 10] = [
 ];
 
 impl Checkout {
-    /// Has that part wait when it comes so far: `version` (the CLI that is asked for its version), `build`, `worker` or
-    /// another service (which listens, and does not answer), or `stop` (the worker when it is told to end).
+    /// Holds a part at a phase: `version` (the CLI when asked for its version), `build`, `worker` or another service (listening, but not
+    /// responding), or `stop` (the worker after TERM).
     pub(crate) fn hold(&self, what: &str) {
         let _ = fs::remove_file(self.path(&format!("hold/{what}.here")));
         self.write(&format!("hold/{what}"), "");
     }
 
-    /// Waits until that part has come so far.
+    /// Waits until the part has reached the phase.
     #[track_caller]
     pub(crate) fn wait_for_held(&self, what: &str) {
         eventually(&format!("{what} is held"), || self.path(&format!("hold/{what}.here")).exists());
     }
 
-    /// Lets everything go on.
+    /// Releases everything.
     pub(crate) fn let_go(&self) {
         let _ = fs::remove_dir_all(self.path("hold"));
     }
 
-    /// What the supervisor has written down, once it has.
+    /// Waits for the supervisor's state file.
     pub(crate) fn state_now(&self) -> Option<Value> {
         serde_json::from_slice(&fs::read(self.path(".lab/lab.json")).ok()?).ok()
     }
 
-    /// The id of the supervisor (by that name), of a service or of the build.
+    /// The pid of `supervisor`, of a service or of the build.
     pub(crate) fn pid_of(&self, name: &str) -> Option<u32> {
         let state = self.state_now()?;
         if name == "supervisor" {
@@ -75,12 +75,12 @@ impl Checkout {
         eventually("the supervisor is dead", || !is_alive(supervisor));
     }
 
-    /// Whether everything runs.
+    /// Whether all services are running.
     pub(crate) fn is_ready(&self) -> bool {
         self.state_now().is_some_and(|state| state["ready"] == true)
     }
 
-    /// The processes whose folder, program or words are of this checkout.
+    /// The processes whose folder, program or arguments are in this checkout.
     pub(crate) fn processes(&self) -> BTreeMap<u32, String> {
         let myself = std::process::id();
         let pids = fs::read_dir("/proc").expect("this is Linux").flatten();
@@ -88,7 +88,7 @@ impl Checkout {
         pids.filter(|&pid| pid != myself).filter_map(|pid| Some((pid, self.process_of_it(pid)?))).collect()
     }
 
-    /// The words of that process, if it is of this checkout. A zombie has neither words nor a folder.
+    /// The arguments of a process, if it belongs to this checkout. A zombie has neither arguments nor a folder.
     fn process_of_it(&self, pid: u32) -> Option<String> {
         let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -98,7 +98,7 @@ impl Checkout {
         (is_inside(link("cwd")) || is_inside(link("exe")) || words.contains(root)).then_some(words)
     }
 
-    /// Every file of the checkout and what it holds, but for the lab's folder, what is built, and `hold`.
+    /// Every file of the checkout with its content, except the lab's folder, build output, and `hold`.
     pub(crate) fn sources(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut open = vec![self.root.clone()];
@@ -119,23 +119,23 @@ impl Checkout {
         found
     }
 
-    /// Asserts that no process of the checkout runs, and that all its ports are free.
+    /// Asserts that the checkout has no processes, and that its ports are free.
     #[track_caller]
     pub(crate) fn assert_nothing_runs(&self, when: &str) {
-        // What a killed command had asked, such as `rustc --version`, answers and ends by itself.
+        // Helpers of a killed command, such as `rustc --version`, end by themselves.
         let mut left = self.processes();
         eventually(&format!("{when}: nothing runs, such as {left:#?}"), || {
             left = self.processes();
             left.is_empty()
         });
-        // The system closes a killed process's sockets after it has forgotten its folder.
+        // The system closes a killed process's sockets later than its folder entry.
         for port in self.ports {
             let is_free = || TcpListener::bind(("127.0.0.1", port)).is_ok();
             eventually(&format!("{when}: port {port} is free"), is_free);
         }
     }
 
-    /// Asserts that a lab which is down has left only what it keeps.
+    /// Asserts that a stopped lab has left only the files that it keeps.
     #[track_caller]
     pub(crate) fn assert_no_litter(&self, when: &str) {
         let names = |folder: &str| -> Vec<String> {
@@ -151,7 +151,7 @@ impl Checkout {
         assert!(litter.is_empty(), "{when}: litter in the folders of .lab: {litter:?}");
     }
 
-    /// Asserts that the next commands work, and that they leave nothing: neither processes nor files.
+    /// Asserts that the next commands work and leave neither processes nor files behind.
     #[track_caller]
     pub(crate) fn assert_the_next_commands_work(&self, when: &str, sources: &BTreeMap<PathBuf, Vec<u8>>) {
         self.let_go();
@@ -171,19 +171,19 @@ impl Checkout {
     }
 }
 
-/// Sends that one process a signal; returns whether it was there.
+/// Sends a signal to one process; returns whether it existed.
 pub(crate) fn signal(pid: u32, signal: Signal) -> bool {
     kill(Pid::from_raw(i32::try_from(pid).expect("process ids are small")), signal).is_ok()
 }
 
-/// A command that is under way; what it says is kept.
+/// A running command, whose output is kept.
 pub(crate) struct Running {
     pub(crate) child: Child,
     output: PathBuf,
 }
 
 impl Running {
-    /// Starts it. What it says goes to a file of that name.
+    /// Starts it, with its output in a file of this name.
     pub(crate) fn start(checkout: &Checkout, mut command: std::process::Command, name: &str) -> Running {
         let output = checkout.path(&format!("target/{name}.txt"));
         let file = fs::File::create(&output).expect("it can be made");

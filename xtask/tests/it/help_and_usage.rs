@@ -1,4 +1,4 @@
-//! What is said to someone who asks, or mistypes.
+//! Help and errors for wrong usage.
 
 use std::process::{Command as Process, Stdio};
 
@@ -9,7 +9,7 @@ fn help_goes_to_standard_output_with_an_example_and_code_zero() {
     let checkout = Checkout::without_server("help");
     let help_of =
         |command: &str| checkout.run(&command.split(' ').chain(["--help"]).collect::<Vec<_>>()).ok();
-    // The program's own help says which commands there are, and a command's whether it is a group of more.
+    // The program's help lists the commands; a command's help shows whether it is a group.
     let mut left = commands_in(&checkout.run(&["--help"]).ok());
     let mut seen = Vec::new();
     while let Some(command) = left.pop() {
@@ -69,7 +69,7 @@ fn an_unknown_stage_is_code_two_and_lists_the_stages() {
 }
 
 #[test]
-fn what_needs_a_running_lab_says_how_to_start_one() {
+fn commands_that_need_a_running_lab_say_how_to_start_one() {
     let checkout = Checkout::without_server("down");
     for arguments in [
         vec!["transfer", "account_A", "account_B", "5"],
@@ -85,7 +85,7 @@ fn what_needs_a_running_lab_says_how_to_start_one() {
 }
 
 #[test]
-fn a_toolchain_that_is_too_old_is_said_before_anything_is_built() {
+fn an_old_toolchain_is_reported_before_anything_is_built() {
     let checkout = Checkout::new("old-toolchain");
     checkout.write("Cargo.toml", "[workspace]\n[workspace.package]\nrust-version = \"99.0\"\n");
     let error = checkout.run(&["lab", "start", "--detach"]).fails_with(1);
@@ -113,7 +113,7 @@ fn outside_of_the_project_it_says_so() {
 }
 
 #[test]
-fn doctor_reports_without_the_name_of_the_home_folder() {
+fn doctors_report_does_not_contain_the_home_folder() {
     let checkout = Checkout::new("doctor");
     let report = outcome({
         let mut command = checkout.xtask(&["doctor"]);
@@ -132,7 +132,7 @@ fn doctor_reports_without_the_name_of_the_home_folder() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let checkout = Checkout::without_server("reader");
     let line = "a line of the log\n";
     checkout.write(".lab/logs/worker.log", line.repeat(100_000));
@@ -144,7 +144,7 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
-/// `cargo xtask` with a command that is built when it is typed, in this very checkout.
+/// `cargo xtask` in this checkout, with a command that is built at its first use.
 fn built_when_typed(arguments: &[&str], cargo: Option<&str>) -> Outcome {
     let mut command = Process::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdin(Stdio::null());
@@ -155,7 +155,7 @@ fn built_when_typed(arguments: &[&str], cargo: Option<&str>) -> Outcome {
 }
 
 #[test]
-fn a_command_that_is_built_when_it_is_typed_answers_as_the_others_do() {
+fn a_command_that_is_built_at_its_first_use_behaves_like_the_others() {
     for arguments in [&["play", "--help"][..], &["help", "play"]] {
         let help = built_when_typed(arguments, None).ok();
         assert!(help.contains("--shuffle") && help.contains("  cargo xtask play"), "{help}");

@@ -1,4 +1,4 @@
-//! Starting, ending, dying.
+//! Starting, stopping and killing a lab.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use supervisor::logs::without_time;
 use crate::support::{Checkout, Foreground, eventually, is_alive, outcome, pid_in, send_signal, service};
 
 #[test]
-fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
+fn a_detached_lab_prints_its_addresses_and_stop_leaves_nothing() {
     let checkout = Checkout::new("start-stop");
     let summary = checkout.start();
     for port in checkout.ports {
@@ -48,7 +48,7 @@ fn a_detached_lab_tells_where_everything_is_and_stop_leaves_nothing() {
 }
 
 #[test]
-fn a_second_start_is_refused_and_says_which_lab_runs() {
+fn a_second_start_fails_and_names_the_running_lab() {
     let checkout = Checkout::new("second");
     checkout.start();
     let pids = checkout.pids();
@@ -63,7 +63,7 @@ fn a_second_start_is_refused_and_says_which_lab_runs() {
 }
 
 #[test]
-fn after_the_supervisor_was_killed_the_next_command_clears_away() {
+fn after_a_kill_of_the_supervisor_the_next_command_cleans_up() {
     let checkout = Checkout::new("killed");
     checkout.start();
     let pids = checkout.pids();
@@ -123,7 +123,7 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
     checkout.assert_nothing_is_left(&pids);
 }
 
-/// A checkout whose first build does not end: a build script takes longer than any test.
+/// A checkout whose first build does not end, because of its build script.
 fn with_an_endless_build(name: &str) -> Checkout {
     let checkout = Checkout::new(name);
     checkout.write("crates/worker/build.rs", "fn main() { loop { std::thread::park() } }");
@@ -159,7 +159,7 @@ fn term_during_the_first_build_leaves_nothing() {
 }
 
 #[test]
-fn after_the_supervisor_was_killed_during_a_build_the_next_command_ends_that_too() {
+fn after_a_kill_of_the_supervisor_the_next_command_ends_its_build_too() {
     let checkout = with_an_endless_build("killed-build");
     let (mut start, supervisor) = start_endless_build(&checkout);
     let pids = checkout.pids();
@@ -187,10 +187,10 @@ fn a_lab_whose_folder_is_deleted_ends_by_itself_and_says_so() {
 }
 
 #[test]
-fn a_service_that_cannot_be_spawned_is_tried_less_and_less_often_and_holds_up_no_other() {
+fn a_service_that_cannot_be_started_is_retried_with_backoff_and_blocks_no_other() {
     let checkout = Checkout::new("spawn");
     checkout.start();
-    // No log can be opened there.
+    // Its log cannot be opened.
     fs::rename(checkout.path(".lab/logs"), checkout.path(".lab/away")).expect("it is there");
     checkout.write(".lab/logs", "");
     send_signal(pid_in(service(&checkout.status(), "account-api")), "KILL");
@@ -209,7 +209,7 @@ fn a_service_that_cannot_be_spawned_is_tried_less_and_less_often_and_holds_up_no
 }
 
 #[test]
-fn a_killed_service_is_started_again_and_said() {
+fn a_killed_service_is_restarted_and_reported() {
     let checkout = Checkout::new("restart");
     checkout.start();
     let first = pid_in(service(&checkout.status(), "worker"));
@@ -230,7 +230,7 @@ fn a_killed_service_is_started_again_and_said() {
 }
 
 #[test]
-fn a_worker_that_never_gets_ready_is_waited_for_no_longer_than_a_minute() {
+fn waiting_for_a_worker_times_out_after_a_minute() {
     let checkout = Checkout::new("never-ready");
     checkout.start();
     checkout.write("crates/worker/src/main.rs", "fn main() { loop { std::thread::park() } }");
@@ -253,7 +253,7 @@ fn the_history_survives_a_killed_server() {
 }
 
 #[test]
-fn of_a_server_that_does_not_answer_the_transfers_are_not_known() {
+fn if_the_server_does_not_answer_the_transfers_are_unknown() {
     let checkout = Checkout::new("silent");
     assert!(checkout.status()["transfers_running"].is_null());
     checkout.start();
@@ -357,7 +357,7 @@ fn every_line_of_a_log_that_the_lab_writes_has_one_time() {
 }
 
 #[test]
-fn a_service_that_cannot_start_is_shown_and_nothing_is_left() {
+fn a_service_that_fails_to_start_is_reported_and_nothing_is_left() {
     let checkout = Checkout::new("cannot");
     checkout.write("crates/worker/src/main.rs", "fn main() { panic!(\"the moon is in the wrong phase\") }");
     let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
@@ -382,7 +382,7 @@ fn a_fresh_start_has_an_empty_history_and_keeps_backups() {
 }
 
 #[test]
-fn two_labs_of_one_checkout_run_beside_each_other() {
+fn two_labs_of_one_checkout_run_side_by_side() {
     let checkout = Checkout::new("two");
     checkout.start();
     let other = Checkout::without_server("two-other");
@@ -402,7 +402,7 @@ fn two_labs_of_one_checkout_run_beside_each_other() {
 }
 
 #[test]
-fn logs_are_followed_until_nobody_reads() {
+fn following_logs_ends_with_the_reader() {
     use std::io::{BufRead, BufReader};
 
     let checkout = Checkout::new("follow");

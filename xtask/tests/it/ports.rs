@@ -1,13 +1,13 @@
-//! Ports that are taken.
+//! Ports in use.
 
 use std::net::TcpListener;
 
 use crate::support::{Checkout, outcome, service};
 
 #[test]
-fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
+fn if_a_default_port_is_in_use_the_next_free_one_is_used_and_reported() {
     let checkout = Checkout::new("moves");
-    // Taken by this test, or by somebody else already.
+    // In use by this test or another program.
     let held = TcpListener::bind(("127.0.0.1", 5050));
     let [temporal, ui, ..] = checkout.ports.map(|port| port.to_string());
     let flags = ["lab", "start", "--detach", "--temporal-port", &temporal, "--ui-port", &ui];
@@ -19,7 +19,7 @@ fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
     assert_ne!(address, "127.0.0.1:5050");
     assert!(address.starts_with("127.0.0.1:5"), "{address}");
 
-    // The next start stays there, also when the default is free again.
+    // The next start keeps that port, even if the default is free again.
     checkout.run(&["lab", "stop"]).ok();
     drop(held);
     checkout.run(&["lab", "start", "--detach"]).ok();
@@ -27,7 +27,7 @@ fn a_taken_default_moves_to_the_next_free_port_and_says_so() {
 }
 
 #[test]
-fn a_port_asked_for_that_is_taken_is_an_error_that_names_the_holder() {
+fn a_requested_port_in_use_is_an_error_that_names_the_program() {
     let checkout = Checkout::new("asked");
     let _held = TcpListener::bind(("127.0.0.1", checkout.ports[1])).expect("it is this test's own");
     let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);

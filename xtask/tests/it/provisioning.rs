@@ -1,13 +1,13 @@
-//! Fetching the Temporal CLI, and checking its hash.
+//! Downloading the Temporal CLI, and checking its hash.
 
 use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
 
 use crate::support::{Checkout, Outcome, outcome};
 
-/// Where the fetched one is.
+/// The path of the downloaded CLI.
 const FETCHED: &str = ".lab/cli/bin/temporal";
 
-/// PATH without the folders that have a Temporal CLI.
+/// PATH without folders that contain a Temporal CLI.
 fn path_without_cli() -> std::ffi::OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
@@ -15,7 +15,7 @@ fn path_without_cli() -> std::ffi::OsString {
 }
 
 #[test]
-fn a_file_with_another_hash_is_not_installed() {
+fn a_download_with_another_hash_is_not_installed() {
     if !has_pip() {
         return;
     }
@@ -49,7 +49,7 @@ fn without_python_it_says_what_to_install() {
 }
 
 #[test]
-fn a_named_cli_that_is_not_there_is_an_error() {
+fn a_named_but_missing_cli_is_an_error() {
     let checkout = Checkout::without_server("no-file");
     let mut command = checkout.xtask(&["lab", "start", "--detach"]);
     command.env("BUGLAB_TEMPORAL_CLI", checkout.path("nowhere"));
@@ -57,14 +57,14 @@ fn a_named_cli_that_is_not_there_is_an_error() {
     assert!(error.contains("BUGLAB_TEMPORAL_CLI"), "{error}");
 }
 
-/// A checkout with a CLI in the place of a fetched one, which leaves a file `ran` where it is run.
+/// A checkout with a fake downloaded CLI, which creates a file `ran` when run.
 fn with_a_tampered_cli(name: &str) -> Checkout {
     let checkout = Checkout::without_server(name);
     tamper(&checkout);
     checkout
 }
 
-/// Puts it there as a new file.
+/// Writes it as a new file.
 fn tamper(checkout: &Checkout) {
     let ran = checkout.path("ran");
     let script = format!("#!/bin/sh\n: > '{}'\necho temporal version 1.9.1\n", ran.display());
@@ -74,13 +74,13 @@ fn tamper(checkout: &Checkout) {
     fs::set_permissions(checkout.path(FETCHED), fs::Permissions::from_mode(0o700)).expect("it is there");
 }
 
-/// The command, where no Temporal CLI is named or on PATH.
+/// Runs a command without a Temporal CLI in the environment or on PATH.
 fn with_the_fetched_cli(mut command: Command) -> Outcome {
     command.env("PATH", path_without_cli()).env_remove("BUGLAB_TEMPORAL_CLI");
     outcome(command)
 }
 
-/// That this refuses a CLI that was tampered with, tells what to type, and has not run it.
+/// Asserts that a command rejects a tampered CLI, says what to type, and has not run it.
 #[track_caller]
 fn assert_refused(checkout: &Checkout, error: &str) {
     for part in ["is not the Temporal CLI 1.9.1 that was fetched", "sha256 is ", "cargo xtask prefetch"] {
@@ -90,15 +90,15 @@ fn assert_refused(checkout: &Checkout, error: &str) {
 }
 
 #[test]
-fn doctor_reports_a_fetched_cli_that_was_tampered_with_and_does_not_run_it() {
+fn doctor_reports_a_tampered_cli_and_does_not_run_it() {
     let checkout = with_a_tampered_cli("tampered");
     let refused = |told: Outcome| {
         assert_eq!(told.code, Some(1), "{told:?}");
-        // Not even to ask for its version.
+        // Not even for its version.
         assert_refused(&checkout, &told.stdout);
     };
     refused(with_the_fetched_cli(checkout.xtask(&["doctor"])));
-    // Also where it is found in another way.
+    // Also if it is found in another way.
     let mut named = checkout.xtask(&["doctor"]);
     named.env("BUGLAB_TEMPORAL_CLI", checkout.path(FETCHED));
     refused(outcome(named));
@@ -111,7 +111,7 @@ fn doctor_reports_a_fetched_cli_that_was_tampered_with_and_does_not_run_it() {
 }
 
 #[test]
-fn prefetch_fetches_a_spoiled_cli_again_and_runs_neither() {
+fn prefetch_downloads_a_tampered_cli_again_and_runs_neither() {
     if !has_pip() {
         return;
     }

@@ -1,5 +1,5 @@
-//! What a learner wrote is never lost: not when a command is killed at any instruction, not on a full
-//! disk, and not when an editor saves while a command replaces the file.
+//! A learner's code is never lost: not if a command is killed at any point, not on a full disk, and not if an editor saves while a
+//! command replaces the file.
 
 use std::{
     env, fs,
@@ -17,13 +17,13 @@ use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 use crate::{small_disk, support::Checkout};
 
 const LIVE: [&str; 2] = [LIVE_WORKFLOW, LIVE_ACTIVITIES];
-/// A backup that is there before.
+/// An existing backup.
 const ID: &str = "20261122T120501Z-jerry";
 
-/// What both live modules hold.
+/// The contents of both live modules.
 type Modules = [Vec<u8>; 2];
 
-/// A command that replaces both modules, and what by.
+/// A command that replaces both modules, and the new contents.
 struct Swap {
     arguments: &'static [&'static str],
     modules: Modules,
@@ -44,12 +44,12 @@ fn swaps() -> [Swap; 4] {
     ]
 }
 
-/// What a learner could have written, of a length that takes the disk more than a page.
+/// A learner's code, longer than a page of the disk.
 fn text(what: &str) -> Modules {
     LIVE.map(|path| format!("// {path}: {what}\n").repeat(200).into_bytes())
 }
 
-/// Makes the checkout one in which nothing was done but this edit, and one backup made.
+/// Resets the checkout to this edit and one backup.
 fn lay_out(checkout: &Checkout, edit: &Modules) {
     let _ = fs::remove_dir_all(checkout.path(".lab"));
     for (path, saved) in LIVE.iter().zip(text("what was saved before")) {
@@ -61,7 +61,7 @@ fn lay_out(checkout: &Checkout, edit: &Modules) {
     }
 }
 
-/// The files in the folders of this one.
+/// The files in the subfolders of a folder.
 fn in_folders_of(folder: &Path) -> Vec<PathBuf> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let is_backup = |folder: &fs::DirEntry| !folder.file_name().to_string_lossy().starts_with('.');
@@ -80,7 +80,7 @@ fn assert_kept(checkout: &Checkout, texts: &Modules, when: &str) {
     }
 }
 
-/// Asserts that each live module is one of these two, whole.
+/// Asserts that each live module is completely one of these two.
 #[track_caller]
 fn assert_old_or_new(checkout: &Checkout, old: &Modules, new: &Modules, when: &str) {
     for (number, path) in LIVE.iter().enumerate() {
@@ -90,7 +90,7 @@ fn assert_old_or_new(checkout: &Checkout, old: &Modules, new: &Modules, when: &s
     }
 }
 
-/// Asserts that the next command works, and that nothing of a killed one is left behind it.
+/// Asserts that the next command works and leaves nothing of a killed one.
 #[track_caller]
 fn assert_next_command_works(checkout: &Checkout, when: &str) {
     let next = checkout.run(&["stage", "fix-workflow"]);
@@ -108,7 +108,7 @@ fn assert_next_command_works(checkout: &Checkout, when: &str) {
     assert!(left.is_empty(), "{when}: {left:?}");
 }
 
-/// A random number generator, and its seed to say when something fails.
+/// A random number generator, and its seed for failure messages.
 fn random() -> (fastrand::Rng, u64) {
     let named = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -117,7 +117,7 @@ fn random() -> (fastrand::Rng, u64) {
 }
 
 #[test]
-fn killed_at_any_time_a_command_leaves_old_or_new_and_every_edit() {
+fn a_killed_command_leaves_old_or_new_modules_and_every_edit() {
     let checkout = Checkout::without_server("sacred-random");
     let (mut random, seed) = random();
     for round in 0..150 {
@@ -128,7 +128,7 @@ fn killed_at_any_time_a_command_leaves_old_or_new_and_every_edit() {
             let mut command = checkout.xtask(swap.arguments);
             command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program is there")
         };
-        // How long it takes just now, on a machine that may be busy.
+        // Its current duration on a possibly busy machine.
         let begin = Instant::now();
         spawn().wait().expect("it ends");
         let took = begin.elapsed();
@@ -149,7 +149,7 @@ fn killed_at_any_time_a_command_leaves_old_or_new_and_every_edit() {
 }
 
 #[test]
-fn what_an_editor_saves_while_stages_are_entered_is_in_the_file_or_in_a_backup() {
+fn a_save_while_stages_are_entered_is_in_the_file_or_in_a_backup() {
     let checkout = Checkout::without_server("sacred-editor");
     for round in 0..30 {
         lay_out(&checkout, &text(&format!("an edit before round {round}")));
@@ -180,9 +180,9 @@ fn what_an_editor_saves_while_stages_are_entered_is_in_the_file_or_in_a_backup()
 /// How an editor saves.
 #[derive(Clone, Copy, Debug)]
 enum How {
-    /// Empties the file and writes to it.
+    /// Truncates the file and writes to it.
     InPlace,
-    /// Writes beside it, and renames.
+    /// Writes a new file and renames it.
     ByRename,
 }
 
@@ -198,16 +198,15 @@ fn save(checkout: &Checkout, texts: &Modules, how: How) {
     }
 }
 
-/// Every moment at which a command can be killed or overtaken: before each of its system calls, since
-/// nothing of it shows in between.
+/// Every moment at which a command can be interrupted: before each of its system calls, because it has no other effects.
 #[cfg(target_os = "linux")]
 mod slow {
     use super::*;
     use crate::stepped::Stepped;
 
-    /// Goes on for so many system calls, from the first that may change something.
+    /// Continues for this many system calls, from the first that may change something.
     fn steps(command: &mut Stepped, checkout: &Checkout, number: usize) -> bool {
-        // The begin of the first, so that each step from here stops at a begin.
+        // The start of the first one, so that each further step stops at a start.
         command.half_a_step(None);
         while !checkout.path(".lab/stage.lock").exists() && command.step() {}
         (1..number).all(|_| command.step())
@@ -258,7 +257,7 @@ mod slow {
         kill_everywhere("sacred-keep", &swaps()[3]);
     }
 
-    /// Has an editor save before each system call of a command, which then goes on, or is killed later on.
+    /// Lets an editor save before each system call of a command, which then continues or is killed later.
     fn save_everywhere(
         name: &str,
         mut editor: impl FnMut(&Checkout, &Modules, &mut Stepped) -> Option<[File; 2]>,
@@ -309,7 +308,7 @@ mod slow {
     }
 
     #[test]
-    fn an_editor_can_open_the_file_anywhere_and_write_when_the_command_has_ended() {
+    fn an_editor_can_open_the_file_anywhere_and_write_after_the_command() {
         save_everywhere("sacred-open", |checkout, _, _| {
             Some(LIVE.map(|path| File::create(checkout.path(path)).expect("it can be opened")))
         });
@@ -320,7 +319,7 @@ mod slow {
         let mut gap = 0;
         save_everywhere("sacred-away", |checkout, texts, command| {
             for path in LIVE {
-                // Moved aside by the command just now, or not: there may be none.
+                // The command may have moved the file away at this moment.
                 let _ = fs::rename(checkout.path(path), checkout.path("beside"));
             }
             gap = (gap + 1) % 4;
@@ -331,7 +330,7 @@ mod slow {
     }
 }
 
-/// Runs the test below in a file system of a megabyte.
+/// Runs the test below in a file system of one megabyte.
 #[test]
 fn a_full_disk_costs_no_edit() {
     let folder = env::temp_dir().join(format!("xtask-it-small-{}", std::process::id()));
@@ -341,7 +340,7 @@ fn a_full_disk_costs_no_edit() {
     let _ = fs::remove_dir(folder);
 }
 
-/// Fills the disk but for so many pages, then but for so many files, until the command works.
+/// Leaves fewer or more free pages, then files, until the command works.
 #[test]
 #[ignore = "fills its disk: run by the one above, on a disk of its own"]
 fn inside_a_small_file_system() {

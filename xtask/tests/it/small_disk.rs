@@ -1,11 +1,11 @@
-//! Running a test where it may mount a small disk: in a mount namespace of its own.
+//! Running a test that mounts a small disk, in a separate mount namespace.
 
 use std::{env, path::Path, process::Command};
 
 use webtest::skip;
 
-/// Runs an ignored test by its full name after this line of a shell, which mounts something; `$TMPDIR` is the folder for
-/// temporary files. Where nothing can be mounted, it is skipped.
+/// Runs an ignored test by its full name after a line of shell that mounts something; `$TMPDIR` is the folder for temporary files.
+/// Skips the test if nothing can be mounted.
 pub(crate) fn run(test: &str, mount: &str, temporary: &Path) {
     let script = format!("{mount} && exec \"$@\"");
     let small = |arguments: &[&str]| {

@@ -1,5 +1,5 @@
-//! A command that stops before each of its system calls: nothing of it shows in between, so these are all the moments at
-//! which it can be killed or overtaken.
+//! A command that stops before each of its system calls. It has no other effects, so these are all the moments at which it can be
+//! interrupted.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use nix::{
 
 use crate::support::Checkout;
 
-/// A command that stops before each of its system calls; killed with the test at the latest.
+/// A command that stops before each of its system calls; killed at the latest with the test.
 pub(crate) struct Stepped {
     child: Child,
     pid: Pid,
@@ -27,10 +27,10 @@ pub(crate) struct Stepped {
 }
 
 impl Stepped {
-    /// Starts it, and stops it at its begin. `None` where the system does not let it be traced.
+    /// Starts it and stops it at once. `None` if the system does not allow tracing.
     pub(crate) fn start(checkout: &Checkout, program: &Command) -> Option<Stepped> {
         let mut shell = Command::new("sh");
-        // It says that it is there, and waits to be traced.
+        // It signals that it has started, and waits to be traced.
         shell.args(["-c", "echo there && read -r line && exec \"$@\" > /dev/null", "sh"]);
         shell.arg(program.get_program()).args(program.get_args()).current_dir(&checkout.root);
         for (name, value) in program.get_envs() {
@@ -59,7 +59,7 @@ impl Stepped {
         Some(Stepped { child, pid, has_ended: false })
     }
 
-    /// Goes on to the next begin or end of a system call.
+    /// Continues to the next start or end of a system call.
     pub(crate) fn half_a_step(&mut self, signal: Option<Signal>) {
         ptrace::syscall(self.pid, signal).expect("it has stopped");
         match waitpid(self.pid, None).expect("it is ours") {
@@ -70,7 +70,7 @@ impl Stepped {
         }
     }
 
-    /// Goes on to before the next system call. Returns whether there is one.
+    /// Continues to the next system call. Returns whether there is one.
     pub(crate) fn step(&mut self) -> bool {
         for _ in 0..2 {
             if !self.has_ended {
@@ -87,8 +87,7 @@ impl Stepped {
         }
     }
 
-    /// Goes on to before the next system call by which something changes for others: files, processes, sockets. Returns
-    /// whether there is one.
+    /// Continues to the next system call with an outside effect: on files, processes, sockets. Returns whether there is one.
     pub(crate) fn step_to_change(&mut self) -> bool {
         loop {
             if !self.step() {
@@ -100,14 +99,14 @@ impl Stepped {
         }
     }
 
-    /// Lets it go on by itself.
+    /// Detaches from it.
     pub(crate) fn let_go(mut self) -> Child {
         self.has_ended = true;
         ptrace::detach(self.pid, None).expect("it has stopped");
         self.child
     }
 
-    /// Whether what it is about to do changes something.
+    /// Whether its next system call changes something.
     fn is_change(&self) -> bool {
         let words = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).unwrap_or_default();
         let mut words = words.split_whitespace();

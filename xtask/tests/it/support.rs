@@ -20,10 +20,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 
 use checkout::copy;
 
-/// Long enough for a busy machine; a test that works never waits so long.
+/// A timeout that suffices on a busy machine.
 const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -54,8 +54,8 @@ impl Outcome {
     }
 }
 
-/// The program that runs this command: `cargo xtask`, or for those that a learner does not need the one that `cargo xtask` builds
-/// and runs in its place. A checkout of stand-ins cannot build that one, so it is built here.
+/// The program of a command: `cargo xtask`, or for commands that a learner does not need the one that `cargo xtask` builds and runs
+/// instead. A checkout of stand-ins cannot build that one, so it is built here.
 pub(crate) fn program(arguments: &[&str]) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let xtask = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
@@ -73,11 +73,11 @@ pub(crate) fn program(arguments: &[&str]) -> PathBuf {
     xtask.with_file_name("xtask-extra")
 }
 
-/// A checkout with a lab of its own. What it runs is ended with it.
+/// A checkout with a separate lab. Dropping it ends its processes.
 pub(crate) struct Checkout {
     /// Its folder.
     pub(crate) root: PathBuf,
-    /// The ports its lab is given: Temporal server, Temporal UI, bank, page.
+    /// The ports of its lab: Temporal server, Temporal UI, bank, page.
     pub(crate) ports: [u16; 4],
     /// What `BUGLAB_TEMPORAL_CLI` names.
     pub(crate) temporal_cli: Option<PathBuf>,
@@ -100,8 +100,7 @@ impl Checkout {
         self
     }
 
-    /// The same with a stand-in for the Temporal CLI as well. Its services and its cargo can be held at what they
-    /// do, see [`Checkout::hold`].
+    /// The same with a stand-in for the Temporal CLI too. Its services and its cargo can be held; see [`Checkout::hold`].
     pub(crate) fn with_stand_in_server(name: &str) -> Checkout {
         let mut checkout = Checkout::without_server(name);
         checkout.add_stand_ins();
@@ -114,7 +113,7 @@ impl Checkout {
         checkout
     }
 
-    /// The sources of the stand-ins, compiled already.
+    /// The sources of the stand-ins, already compiled.
     fn add_stand_ins(&self) {
         for (file, _) in stand_in_sources() {
             let to = self.path(&file);
@@ -129,14 +128,14 @@ impl Checkout {
         copy::compiled(&stand_ins().join("target/debug"), &self.root).expect("it can be taken along");
     }
 
-    /// Writes a shell script that can be run.
+    /// Writes an executable shell script.
     pub(crate) fn write_program(&self, name: &str, script: &str) {
         self.write(name, script);
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))
             .expect("it is this test's own");
     }
 
-    /// A checkout that is enough for commands that neither build nor start anything.
+    /// A checkout for commands that neither build nor start anything.
     pub(crate) fn without_server(name: &str) -> Checkout {
         Checkout::without_server_at(env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id())))
     }
@@ -153,7 +152,7 @@ impl Checkout {
         checkout
     }
 
-    /// A checkout that is there already; removed with the rest.
+    /// An existing checkout, which is removed when dropped.
     pub(crate) fn of(root: PathBuf) -> Checkout {
         Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: Some(temporal_cli()) }
     }
@@ -181,7 +180,7 @@ impl Checkout {
         command
     }
 
-    /// Has a command run in this checkout, as a person would.
+    /// Makes a command run in this checkout, as a person would.
     pub(crate) fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.root).stdin(Stdio::null()).env("NO_COLOR", "1");
         for name in ["BUGLAB_DIR", "BUGLAB_TEMPORAL_CLI", "CARGO_TARGET_DIR"] {
@@ -212,19 +211,19 @@ impl Checkout {
         command
     }
 
-    /// `lab start --detach`, which has to work.
+    /// `lab start --detach`, which must succeed.
     #[track_caller]
     pub(crate) fn start(&self) -> String {
         outcome(self.start_command(&["--detach"])).ok()
     }
 
-    /// What `lab status --json` says.
+    /// The JSON of `lab status --json`.
     #[track_caller]
     pub(crate) fn status(&self) -> Value {
         self.run(&["lab", "status", "--json"]).json()
     }
 
-    /// What the supervisor has written down.
+    /// The supervisor's state file.
     pub(crate) fn state(&self) -> Value {
         serde_json::from_slice(&self.read(".lab/lab.json")).expect("it is JSON")
     }
@@ -236,7 +235,7 @@ impl Checkout {
         services.chain([&state["supervisor"]]).map(pid_in).collect()
     }
 
-    /// Asserts that none of these processes runs and every port of the lab is free.
+    /// Asserts that none of these processes is running and that every port of the lab is free.
     #[track_caller]
     pub(crate) fn assert_nothing_is_left(&self, pids: &[u32]) {
         for &pid in pids {
@@ -248,7 +247,7 @@ impl Checkout {
         assert!(!self.path(".lab/lab.json").exists());
     }
 
-    /// The log of that name.
+    /// A log, by name.
     pub(crate) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!(".lab/logs/{name}.log"))).unwrap_or_default()
     }
@@ -272,7 +271,7 @@ pub(crate) struct Foreground {
 }
 
 impl Foreground {
-    /// Starts one and waits until it says that it is ready.
+    /// Starts a lab and waits until it prints that it is ready.
     #[track_caller]
     pub(crate) fn start(checkout: &Checkout) -> Foreground {
         let output = checkout.path("foreground.txt");
@@ -298,7 +297,7 @@ impl Drop for Foreground {
     }
 }
 
-/// The command, whose files are open to everybody unless it sees to that.
+/// The command with a permissive umask.
 pub(crate) fn with_no_umask(command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 000 && exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
@@ -312,8 +311,7 @@ pub(crate) fn with_no_umask(command: &Command) -> Command {
     shell
 }
 
-/// Has what is started here heed Ctrl-C, whatever has started the tests: a shell has its jobs in the background ignore it, and
-/// they hand that on. What is caught is at its default in who is started.
+/// Restores the default handling of Ctrl-C for child processes: a shell makes its background jobs ignore it, which children inherit.
 fn heed_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -332,17 +330,17 @@ pub(crate) fn outcome(mut command: Command) -> Outcome {
     Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Waits until that is so.
+/// Waits until the condition holds.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
-        assert!(begin.elapsed() < CONDITION_TIMEOUT, "waited in vain until {what}");
+        assert!(begin.elapsed() < CONDITION_TIMEOUT, "timed out waiting until {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The service of that name in a status.
+/// A service in a status, by name.
 #[track_caller]
 pub(crate) fn service<'a>(status: &'a Value, name: &str) -> &'a Value {
     let services = status["services"].as_array().expect("there is a list");
@@ -355,10 +353,10 @@ pub(crate) fn pid_in(value: &Value) -> u32 {
     value["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("it has a pid")
 }
 
-/// Whether that process runs; a zombie does not.
+/// Whether a process is running; a zombie is not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     if cfg!(target_os = "linux") {
-        // The second field is the program's name in brackets, and may hold any character.
+        // The second field is the program's name in parentheses, which may contain any character.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         return stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']));
     }
@@ -368,14 +366,13 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
-/// Sends that one process a signal.
+/// Sends a signal to one process.
 pub(crate) fn send_signal(pid: u32, signal: &str) {
     let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
     assert!(status.expect("kill is there").success(), "kill -{signal} {pid}");
 }
 
-/// A port that is free and that no other test gets. Not from the range in which the system chooses
-/// ports by itself, since the Temporal server takes some of those.
+/// A free port that no other test gets. Not from the ephemeral range, from which the Temporal server takes some.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).expect("it is small") * 100;
@@ -387,7 +384,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// The sources of the stand-ins, as they are in a checkout.
+/// The sources of the stand-ins, laid out as in a checkout.
 fn stand_in_sources() -> Vec<(String, String)> {
     let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n";
     let mut sources = vec![("Cargo.toml".to_owned(), workspace.to_owned())];
@@ -407,13 +404,13 @@ fn stand_in_sources() -> Vec<(String, String)> {
     sources
 }
 
-/// A folder with the stand-ins, compiled once for all tests, and again when they have changed.
+/// A folder with the stand-ins, compiled once for all tests and again after changes.
 fn stand_ins() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand-ins");
         fs::create_dir_all(&folder).expect("cargo's folder can be written");
-        // Another run of the tests may be here, too.
+        // Another run of the tests may use the folder too.
         let lock = File::create(folder.join("lock")).expect("the folder can be written");
         lock.lock().expect("it can be locked");
         for (file, source) in stand_in_sources() {
@@ -424,15 +421,15 @@ fn stand_ins() -> &'static Path {
             }
         }
         let mut build = Command::new(env!("CARGO"));
-        // As the lab builds them, so that its cargo finds them as it would have made them.
+        // Built as the lab does, so that its cargo finds them up to date.
         build.args(["build", "--quiet"]).current_dir(&folder).env_remove("CARGO_TARGET_DIR");
         assert!(build.status().expect("cargo is there").success(), "the stand-ins do not compile");
         folder
     })
 }
 
-/// Runs that test of this program again with these variables, in a network namespace that has nothing but loopback, after a shell has set
-/// it up; skipped where nobody may make one.
+/// Runs a test of this program again with these variables, in a network namespace with only loopback that a shell sets up first;
+/// skips it if that is not possible.
 #[track_caller]
 pub(crate) fn passes_in_own_network(set_up: &str, test: &str, variables: &[(&str, &str)]) {
     let inside = format!("ip link set lo up && {set_up} && exec \"$@\"");
@@ -458,12 +455,12 @@ pub(crate) fn passes_in_own_network(set_up: &str, test: &str, variables: &[(&str
     assert!(played.status.success() && said.contains("1 passed"), "{said}\n{complained}");
 }
 
-/// A path as one word of a shell.
+/// A path, quoted for a shell.
 pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_str().expect("it is text").replace('\'', "'\\''"))
 }
 
-/// The addresses at which these processes listen, by what the system says of their sockets.
+/// The addresses at which these processes listen.
 pub(crate) fn listeners(pids: &[u32]) -> Vec<SocketAddr> {
     if cfg!(target_os = "linux") {
         pids.iter().flat_map(|&pid| listeners_by_proc(pid)).collect()
@@ -472,7 +469,7 @@ pub(crate) fn listeners(pids: &[u32]) -> Vec<SocketAddr> {
     }
 }
 
-/// Linux lists all sockets with an inode, and what a process has open with the same one.
+/// Linux lists all sockets with an inode, and each process's open files with the same inodes.
 fn listeners_by_proc(pid: u32) -> Vec<SocketAddr> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
     let open: Vec<_> = open.flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
@@ -480,7 +477,7 @@ fn listeners_by_proc(pid: u32) -> Vec<SocketAddr> {
     all_listeners(pid).into_iter().filter(|(socket, _)| is_open(socket)).map(|(_, at)| at).collect()
 }
 
-/// Everything that listens in the network of a process, by Linux: as what it stands among the open files of its own, and where.
+/// All listening sockets in a process's network namespace on Linux: their names among the open files, and their addresses.
 pub(crate) fn all_listeners(pid: u32) -> Vec<(String, SocketAddr)> {
     let mut found = Vec::new();
     for table in ["tcp", "tcp6"] {
@@ -495,7 +492,7 @@ pub(crate) fn all_listeners(pid: u32) -> Vec<(String, SocketAddr)> {
     found
 }
 
-/// An address as those tables have it: words of four bytes in the machine's own order, and the port.
+/// Parses an address of these tables: four-byte words in native byte order, and the port.
 fn address(text: &str) -> SocketAddr {
     let (ip, port) = text.split_once(':').expect("it has a port");
     let words = ip.as_bytes().chunks(8).map(|word| std::str::from_utf8(word).expect("it is hex"));
@@ -517,7 +514,7 @@ fn listeners_by_lsof(pid: u32) -> Vec<SocketAddr> {
     names.map(|name| name.replace('*', "0.0.0.0").parse().expect("it is an address")).collect()
 }
 
-/// The Temporal CLI that `cargo xtask test` names, else the one on PATH or of this checkout.
+/// The Temporal CLI that `cargo xtask test` names, or the one on PATH or of this checkout.
 pub(crate) fn temporal_cli() -> PathBuf {
     let named = env::var_os("BUGLAB_TEMPORAL_CLI").map(PathBuf::from);
     let fetched =

@@ -1,6 +1,6 @@
-//! A terminal that is closed, and a shell that goes, under a lab that was started from them.
+//! Closing the terminal and killing the shell from which a lab was started.
 //!
-//! `script` is the terminal: it holds the other end of a pseudo-terminal, and closes it when it is killed.
+//! `script` acts as the terminal: it holds the other end of a pseudo-terminal, and closes it when killed.
 
 use std::process::{Command, Stdio};
 
@@ -11,7 +11,7 @@ use crate::{
     support::{Checkout, eventually, is_alive, outcome},
 };
 
-/// A terminal with a shell in it that does this; `$@` is `lab start` with its flags. None where there is no `script`.
+/// A terminal whose shell runs this; `$@` is `lab start` with its flags. None if `script` is not installed.
 fn terminal(checkout: &Checkout, shell: &str, flags: &[&str]) -> Option<Running> {
     let has_script = Command::new("script").arg("--version").stdout(Stdio::null()).status();
     if !has_script.is_ok_and(|status| status.success()) {
@@ -60,9 +60,9 @@ fn a_lab_in_the_foreground_ends_with_its_terminal_at_any_phase() {
 }
 
 #[test]
-fn a_detached_lab_goes_on_when_its_terminal_is_closed_and_a_start_under_way_is_broken_off() {
+fn a_detached_lab_survives_its_terminal_and_a_start_in_progress_is_interrupted() {
     let checkout = Checkout::with_stand_in_server("terminal-detached");
-    // The shell stays after the start.
+    // The shell stays open after the start.
     let Some(it) = terminal(&checkout, "\"$@\"; echo started; exec sleep 600", &["--detach"]) else { return };
     eventually("it is started", || it.output().contains("started"));
     let supervisor = checkout.pid_of("supervisor").expect("it is written down");
@@ -80,7 +80,7 @@ fn a_detached_lab_goes_on_when_its_terminal_is_closed_and_a_start_under_way_is_b
     checkout.assert_the_next_commands_work("a start in a closed terminal", &checkout.sources());
 }
 
-/// A job in the background gets no signal when its shell dies: it has to see by itself that its terminal has gone.
+/// A background job gets no signal when its shell dies, so it must detect that its terminal is gone.
 #[test]
 fn a_lab_in_the_background_of_a_shell_that_is_killed_ends_with_its_terminal() {
     let checkout = Checkout::with_stand_in_server("terminal-background");
@@ -89,7 +89,7 @@ fn a_lab_in_the_background_of_a_shell_that_is_killed_ends_with_its_terminal() {
     };
     eventually("it is ready", || terminal.output().contains("the lab is ready"));
     let supervisor = checkout.pid_of("supervisor").expect("it is written down");
-    // The shell is killed, not told; the terminal goes with it.
+    // The shell is killed without a warning, and the terminal with it.
     let shell = || {
         let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).expect("it runs");
         let fields: Vec<&str> = stat.rsplit_once(") ").expect("it has a name").1.split(' ').collect();
@@ -102,7 +102,7 @@ fn a_lab_in_the_background_of_a_shell_that_is_killed_ends_with_its_terminal() {
 }
 
 #[test]
-fn a_lab_whose_parent_shell_has_gone_goes_on_where_no_terminal_went_with_it() {
+fn a_lab_without_a_terminal_survives_its_parent_shell() {
     let checkout = Checkout::with_stand_in_server("orphaned");
     for (flags, shell) in [
         (&["--detach"][..], "\"$@\" > target/said.txt 2>&1"),

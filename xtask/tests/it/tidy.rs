@@ -1,11 +1,11 @@
-//! What authors are told is missing.
+//! `tidy` for authors.
 
 use std::{fs, path::Path, process::Command};
 
 use crate::support::{Checkout, outcome};
 
 #[test]
-fn nothing_is_missing_in_this_project() {
+fn this_project_has_no_problems() {
     let here = env!("CARGO_MANIFEST_DIR");
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("tidy").env("CARGO_MANIFEST_DIR", here).current_dir(Path::new(here).join(".."));
@@ -14,7 +14,7 @@ fn nothing_is_missing_in_this_project() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_its_line_and_fails() {
+fn problems_are_reported_with_their_lines_and_exit_code_one() {
     let checkout = Checkout::without_server("tidy");
     checkout.write("crates/stages/src/lib.rs", "modules! { workflow: jerry; activities: fixed, jerry; }");
     checkout.write("README.md", "# The lab\n\n```sh\ncargo xtask lab strat\n```\n[more](docs/more.md)\n");
@@ -24,7 +24,7 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
         checkout.write(&file, fs::read(real).expect("the project has it"));
     }
-    // Two files of a crate that import each other; and a crate that the table does not have.
+    // Two files of a crate that import each other, and a crate that is not in the table.
     checkout.write(
         "docs/architecture.md",
         "| crate | what it does | imports |\n| --- | --- | --- |\n| `stages` | variants | |\n",
@@ -42,18 +42,18 @@ fn what_is_missing_is_told_with_its_line_and_fails() {
     assert_eq!(told.code, Some(1), "{told:#?}");
     for expected in [
         "README.md:4: `cargo xtask lab strat` does not work",
-        "README.md:6: its link to docs/more.md leads to no file",
-        "crates/stages/src/lib.rs: workflow/fixed.rs is a stage's",
+        "README.md:6: the link to docs/more.md is broken: no such file",
+        "crates/stages/src/lib.rs: workflow/fixed.rs belongs to a stage",
         "crates/circle/src/a.rs: 2 files import each other: a.rs imports b.rs (B); b.rs imports a.rs (A)",
         "docs/architecture.md: the crate circle is not in the table",
         ".github/workflows/ci.yml:1: `cargo xtask tset` does not work",
-        ".github/workflows/ci.yml:2: it names GET /api/transfers, and no service has that route",
+        ".github/workflows/ci.yml:2: no service has the route GET /api/transfers",
     ] {
         assert!(told.stdout.contains(expected), "{expected} in {}", told.stdout);
     }
-    assert!(told.stdout.lines().next_back().is_some_and(|last| last.ends_with("things are to be done")));
+    assert!(told.stdout.lines().next_back().is_some_and(|last| last.ends_with("problems found")));
 
-    // Whose lab is in use may have changed the modules, but in CI nobody may.
+    // In a lab that is in use, edited modules are only a remark; in CI they are a problem.
     let json = |variable: Option<&str>| {
         let mut command = checkout.xtask(&["tidy", "--json"]);
         command.env_remove("CI").envs(variable.map(|name| (name, "true")));

@@ -3,7 +3,7 @@
 use crate::support::{Checkout, eventually};
 
 #[test]
-fn a_bad_amount_is_refused_with_its_reason_before_anything_is_started() {
+fn an_invalid_amount_is_rejected_before_anything_is_started() {
     let checkout = Checkout::without_server("amounts");
     for (amount, reason) in [
         ("0", "greater than zero"),
@@ -22,7 +22,7 @@ fn a_bad_amount_is_refused_with_its_reason_before_anything_is_started() {
 }
 
 #[test]
-fn a_transfer_tells_its_ids_and_the_page_to_look_at() {
+fn a_transfer_prints_its_ids_and_its_link() {
     let checkout = Checkout::new("transfer");
     checkout.start();
     let started = checkout.run(&["transfer", "account_A", "account_B", "25.50", "--json"]).json();
@@ -36,7 +36,7 @@ fn a_transfer_tells_its_ids_and_the_page_to_look_at() {
 
     let text = checkout.run(&["transfer", "account_C", "account_D", "1", "--workflow-id", "mine"]).ok();
     assert!(text.contains("started mine") && text.contains("/workflows/mine/"), "{text}");
-    // A list of transfers follows what happens, a moment later.
+    // A list of transfers lags behind.
     eventually("both are listed", || checkout.status()["transfers_running"] == 2);
     let error =
         checkout.run(&["transfer", "account_C", "account_D", "1", "--workflow-id", "mine"]).fails_with(1);

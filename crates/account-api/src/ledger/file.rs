@@ -1,4 +1,4 @@
-//! The ledger's file: made if there is none, checked before it is used, and left alone if it is not good.
+//! The ledger's file: created if missing, checked before use, and left unchanged if it is not valid.
 
 use std::collections::HashMap;
 use std::fs;
@@ -136,7 +136,7 @@ impl Ledger {
         let format = self.pragma("user_version")?;
         ensure!(
             format == FORMAT,
-            "its format is {format}, and this version of account-api knows only format {FORMAT}"
+            "its format is {format}, but this version of account-api supports only format {FORMAT}"
         );
         ensure!(
             self.tables()? == Ledger::in_memory()?.tables()?,
@@ -173,10 +173,10 @@ impl Ledger {
             let (number, balance): (String, i64) = (account.get(0)?, account.get(1)?);
             ensure!(
                 balances.remove(&number) == Some(balance),
-                "it is damaged: the balance of {number} is not what its entries come to"
+                "it is damaged: the balance of {number} is not the sum of its entries"
             );
         }
-        ensure!(balances.is_empty(), "it is damaged: there are entries of accounts that it has not");
+        ensure!(balances.is_empty(), "it is damaged: it has entries of unknown accounts");
         Ok(())
     }
 
@@ -217,10 +217,10 @@ fn length(path: &Path) -> u64 {
 /// What to do about a ledger that gives this error, or is none.
 fn remedy(error: Option<&rusqlite::Error>, file: &Path) -> String {
     match error.and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::DiskFull) => "make room on its disk".to_owned(),
-        Some(ErrorCode::SystemIoFailure) => "see to its disk: is it full?".to_owned(),
+        Some(ErrorCode::DiskFull) => "free some disk space".to_owned(),
+        Some(ErrorCode::SystemIoFailure) => "check whether its disk is full or damaged".to_owned(),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "let the bank write to it and to its folder".to_owned()
+            "give the bank write access to it and its folder".to_owned()
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "close the other program that is using it".to_owned()

@@ -93,9 +93,12 @@ async fn ledgers_that_cannot_be_written_end_the_program_with_what_to_do() {
         command.args(["--port", "0", "--db"]).arg(&db);
         let Err(error) = Program::run(command) else { panic!("{what}: it was taken") };
         assert_eq!(error.lines().count(), 1, "{what}: {error}");
-        for part in
-            [&*db.to_string_lossy(), "left as it is", "let the bank write to it and to its folder", "--db"]
-        {
+        for part in [
+            &*db.to_string_lossy(),
+            "left as it is",
+            "give the bank write access to it and its folder",
+            "--db",
+        ] {
             assert!(error.contains(part), "{what}: {error}");
         }
     }
@@ -116,7 +119,7 @@ async fn ledgers_without_the_permission_to_write_are_left_alone() {
     }
     let bytes = fs::read(&file).expect("it can be read");
     let Err(error) = Bank::open(&file) else { panic!("a file that cannot be written was taken") };
-    assert!(format!("{error:#}").contains("let the bank write to it"), "{error:#}");
+    assert!(format!("{error:#}").contains("give the bank write access to it"), "{error:#}");
     assert!(fs::read(&file).expect("it can be read") == bytes, "the file has changed");
 }
 
@@ -172,7 +175,10 @@ fn start(db: &Path) -> Result<Program, String> {
 fn assert_clear(sentence: &str, db: &Path) {
     assert!(sentence.contains(&*db.to_string_lossy()), "{sentence}");
     assert!(sentence.contains("full"), "{sentence}");
-    assert!(sentence.contains("make room on its disk") || sentence.contains("see to its disk"), "{sentence}");
+    assert!(
+        sentence.contains("free some disk space") || sentence.contains("check whether its disk"),
+        "{sentence}"
+    );
 }
 
 /// Starts a new bank on a full disk. Whatever came of it, with room it is a good one.

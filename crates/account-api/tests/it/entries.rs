@@ -133,8 +133,8 @@ async fn a_question_that_is_not_as_it_must_be_is_refused_with_a_sentence() {
         ("after=-1", "after must be a whole number from 0"),
         ("after=9223372036854775808", "after must be"),
         ("after=%FF", "after must be"),
-        ("after=1&after=2", "after is there more than once"),
-        ("transfer=a&transfer=b", "transfer is there more than once"),
+        ("after=1&after=2", "after must not be repeated"),
+        ("transfer=a&transfer=b", "transfer must not be repeated"),
         ("transfer=", "transfer must be 1 to 1000 bytes"),
         (&format!("transfer={}", "t".repeat(1001)), "transfer must be 1 to 1000 bytes"),
     ] {

@@ -240,7 +240,7 @@ async fn ledgers_that_do_not_add_up_are_left_alone() {
         ("UPDATE entries SET balance_after_cents = 5 WHERE id = 30", "entry 30 does not add up"),
         ("UPDATE entries SET cents = 9223372036854775807 WHERE id = 40", "entry 40 does not add up"),
         ("DELETE FROM entries WHERE id = 50", "entry 51 does not add up"),
-        ("DELETE FROM accounts WHERE number = 'account_H'", "accounts that it has not"),
+        ("DELETE FROM accounts WHERE number = 'account_H'", "entries of unknown accounts"),
         ("DROP INDEX entries_by_key; DROP TABLE closed_runs", "its tables are not those of format 1"),
     ] {
         let _ = fs::remove_file(&file);

@@ -1,4 +1,4 @@
-//! Whoever asks the gateway gets what the server itself answers.
+//! The gateway's responses equal the server's own.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use transfer_kit::Bank;
 
 use crate::support::{Program, Start, get};
 
-/// What is another each time it is asked for.
+/// Fields that differ between two requests.
 fn without_times(mut answer: Value) -> Value {
     if let Some(info) = answer["workflowExecutionInfo"].as_object_mut() {
         info.remove("stateTransitionCount");
     }
-    // The server names the kind of an error, which nobody here reads.
+    // The server adds the type of an error, which the lab does not use.
     if let Some(answer) = answer.as_object_mut() {
         answer.remove("details");
     }
     answer
 }
 
-/// The first place where two answers differ, and how.
+/// The first difference between two responses.
 fn difference(place: &str, left: &Value, right: &Value) -> Option<String> {
     match (left, right) {
         (Value::Object(a), Value::Object(b)) => {
@@ -41,11 +41,11 @@ fn difference(place: &str, left: &Value, right: &Value) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_http_api_answers_as_the_servers_own() {
+async fn its_http_api_responds_like_the_servers_own() {
     let testbed = Testbed::start().await;
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
-    // One that completes, one that is stuck, one that fails; and what no lab starts.
+    // One that completes, one that gets stuck, one that fails; and a Workflow that no lab starts.
     let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
     let options = modules.worker_options(Bank::at(&testbed.bank_url)).expect("options");
     let worker = TestWorker::start(&testbed.client, options).await;
@@ -60,7 +60,7 @@ async fn its_http_api_answers_as_the_servers_own() {
     let base = "/api/v1/namespaces/default";
     let all = lab_client::http::encode(&format!("WorkflowType=\"{WORKFLOW_TYPE}\""));
     let own = testbed.server.http_url.clone();
-    // What is listed lags behind.
+    // The list lags behind.
     until("all are listed", || async {
         let (_, list) =
             get(&own, &format!("{base}/workflow-count?query={all}%20GROUP%20BY%20ExecutionStatus")).await;
@@ -95,7 +95,7 @@ async fn its_http_api_answers_as_the_servers_own() {
             panic!("{path}: {difference}");
         }
     }
-    // The server's own has no path for this id.
+    // The server's own HTTP API has no path for this id.
     let path = format!("{base}/workflows/{}", lab_client::http::encode("a b/ä\""));
     let (status, answer) = gateway.get(&path).await;
     assert_eq!(
@@ -105,7 +105,7 @@ async fn its_http_api_answers_as_the_servers_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lab_asks_and_orders_through_it() {
+async fn a_lab_works_through_it() {
     let testbed = Testbed::start().await;
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
@@ -137,7 +137,7 @@ async fn a_lab_asks_and_orders_through_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_goes_away_and_comes_back_is_told_of_and_nothing_is_lost() {
+async fn an_outage_of_the_service_is_reported_and_nothing_is_lost() {
     let mut testbed = Testbed::start_keeping().await;
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
@@ -164,7 +164,7 @@ async fn a_service_that_goes_away_and_comes_back_is_told_of_and_nothing_is_lost(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_peoples_web_pages_get_nothing_from_it() {
+async fn requests_from_other_web_pages_are_rejected() {
     let testbed = Testbed::start().await;
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
@@ -179,7 +179,7 @@ async fn other_peoples_web_pages_get_nothing_from_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_wait_where_the_service_answers_only_so_many() {
+async fn lists_are_retried_while_the_service_is_over_its_rate_limit() {
     let server = DevServer::start_with(&["frontend.namespaceRPS.visibility=2"]).await;
     let flags = ["--address", server.address.as_str()];
     let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
@@ -193,7 +193,7 @@ async fn lists_wait_where_the_service_answers_only_so_many() {
             .map(|answer| answer.expect("it answers").status().as_u16())
             .collect::<Vec<_>>()
     };
-    // By itself it sends most of them away.
+    // The service itself rejects most of them.
     assert!(statuses(&server.http_url, 6).await.contains(&429));
     assert_eq!(statuses(&gateway.http, 3).await, [200; 3]);
 }

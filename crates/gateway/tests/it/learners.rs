@@ -1,4 +1,4 @@
-//! Two learners in one namespace, who do the worst to each other by mistake.
+//! Two learners in one namespace, protected from each other's mistakes.
 
 use std::{process::Output, time::Duration};
 
@@ -10,7 +10,7 @@ use transfer_kit::Bank;
 
 use crate::support::{Program, Start};
 
-/// A learner's way to the server that all share.
+/// A learner's gateway to the shared server.
 async fn learner(testbed: &Testbed, name: &str) -> Program {
     Program::start(Start {
         flags: &["--address", testbed.server_address(), "--learner", name],
@@ -30,7 +30,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Starts a Workflow of a learner, which nobody runs.
+/// Starts a Workflow of a learner, without a worker.
 async fn start(gateway: &Program, learner: &str, id: &str) {
     start_with(gateway, learner, id, "{}").await;
 }
@@ -67,7 +67,7 @@ async fn count(gateway: &Program, query: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobodys_order_touches_anothers_transfer() {
+async fn no_request_affects_another_learners_transfer() {
     let testbed = Testbed::start().await;
     let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
     start(&bob, "bob", "bob.one").await;
@@ -87,7 +87,7 @@ async fn nobodys_order_touches_anothers_transfer() {
         assert!(!output.status.success(), "{order:?}: {said}");
         assert!(said.contains("bob.one is not a transfer of ada"), "{order:?}: {said}");
     }
-    // Nor by starting one under its name that would end it, or on its Task Queue.
+    // Nor by starting a Workflow with its id that would terminate it, or on its Task Queue.
     let over = |queue: &str| {
         let queue = queue.to_owned();
         let grpc = ada.grpc.clone();
@@ -115,7 +115,7 @@ async fn nobodys_order_touches_anothers_transfer() {
         let output = over(&queue).await;
         assert!(!output.status.success() && text(&output).contains("ada"), "{queue}: {}", text(&output));
     }
-    // Nor what all share.
+    // Nor what everyone shares.
     for order in [
         &["operator", "search-attribute", "remove", "--name", "from_account", "--yes"][..],
         &["operator", "namespace", "update", "--description", "mine"],
@@ -123,13 +123,13 @@ async fn nobodys_order_touches_anothers_transfer() {
     ] {
         let output = cli(&ada.grpc, order).await;
         assert!(
-            !output.status.success() && text(&output).contains("not for a learner"),
+            !output.status.success() && text(&output).contains("not allowed for learners"),
             "{order:?}: {}",
             text(&output)
         );
     }
     assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
-    // Its owner may, and so may who has no learner's name: the instructor.
+    // Its owner may, and so may the instructor, who has no learner's name.
     let ended = cli(&bob.grpc, &["workflow", "terminate", "-w", "bob.one"]).await;
     assert!(ended.status.success(), "{}", text(&ended));
     start(&bob, "bob", "bob.two").await;
@@ -138,7 +138,7 @@ async fn nobodys_order_touches_anothers_transfer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_and_a_batch_are_of_ones_own() {
+async fn a_list_and_a_batch_cover_only_ones_own_workflows() {
     let testbed = Testbed::start().await;
     let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
     for (gateway, name) in [(&ada, "ada"), (&bob, "bob")] {
@@ -156,7 +156,7 @@ async fn a_list_and_a_batch_are_of_ones_own() {
             .await;
         }
     }
-    // What would be everybody's, and what is another's, is nobody's.
+    // Queries for everyone's Workflows and for another learner's affect only one's own.
     for query in [
         "WorkflowType=\"MoneyTransferWorkflow\"",
         "WorkflowId STARTS_WITH \"bob\" OR WorkflowId STARTS_WITH \"ada\"",
@@ -173,7 +173,7 @@ async fn a_list_and_a_batch_are_of_ones_own() {
     for number in 0..3 {
         assert_eq!(status(&testbed, &format!("bob.{number}")).await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
     }
-    // What the server says to a batch that it refuses is what the learner reads.
+    // The learner sees the server's own error for a batch that it rejects.
     let nameless = ["workflow", "signal", "--name", "", "--query", running, "--yes"];
     let refused = cli(&ada.grpc, &nameless).await;
     assert!(
@@ -181,7 +181,7 @@ async fn a_list_and_a_batch_are_of_ones_own() {
         "{}",
         text(&refused)
     );
-    // A query that would close the bracket around it is none, also where what closes it looks as if it stood in a text.
+    // A query that would close the parenthesis around it is rejected, even if the closing one looks quoted.
     for query in
         ["WorkflowId=\"x\") OR (WorkflowId!=\"x\"", "WorkflowId=\"x\" /*'*/) OR (WorkflowId!=\"x\" /*'*/"]
     {
@@ -192,7 +192,7 @@ async fn a_list_and_a_batch_are_of_ones_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_of_several_learners_at_once_each_get_their_turn() {
-    // One at a time is what this server runs in a namespace, as others do.
+    // This server runs one batch at a time per namespace, as others do.
     let testbed = Testbed::start().await;
     let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
     let batch = async |gateway: &Program| {
@@ -201,7 +201,7 @@ async fn batches_of_several_learners_at_once_each_get_their_turn() {
         let output = cli(&gateway.grpc, &words).await;
         assert!(output.status.success(), "{}", text(&output));
     };
-    // The server finds out by a list that one runs, and so only sometimes.
+    // The server detects a running batch by a list, so only sometimes.
     for number in 0..2 {
         let name = |learner: &str| format!("{learner}.{number}");
         start(&ada, "ada", &name("ada")).await;
@@ -210,7 +210,7 @@ async fn batches_of_several_learners_at_once_each_get_their_turn() {
     }
 }
 
-/// What `cargo xtask test` leaves out: workers that are refused give up only after a minute. By `cargo xtask test --slow`.
+/// Slow tests, because rejected workers give up only after a minute: `cargo xtask test --slow`.
 mod slow {
     use super::*;
 
@@ -238,7 +238,7 @@ mod slow {
         .await;
         worker.stop().await;
         assert_eq!(status(&testbed, "bob.one").await, "WORKFLOW_EXECUTION_STATUS_RUNNING");
-        // A worker for another's Task Queue, or for the one of a lab without learners, is not served: it ends with that, by itself.
+        // A worker for another learner's Task Queue, or for that of a lab without learners, is rejected and ends by itself.
         let own = contract::task_queue(Some("ada"));
         let queues = [contract::task_queue(Some("bob")), contract::TASK_QUEUE.to_owned(), own.clone()];
         let (tell, told) = std::sync::mpsc::channel();
@@ -246,7 +246,7 @@ mod slow {
         let workers = queues.map(|queue| {
             let (grpc, options) = (ada.grpc.clone(), options(queue.clone()));
             let (tell, mut stopped) = (tell.clone(), stopped.clone());
-            // The SDK's workers cannot be handed from thread to thread.
+            // The SDK's workers are not `Send`.
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Runtime::new().expect("a runtime");
                 runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The gateway before a real dev server: as a server's clients see it, and as several learners of one namespace do.
+//! The gateway in front of a real dev server: for a single lab, and for several learners in one namespace.
 
 mod as_a_server;
 mod learners;
@@ -6,7 +6,7 @@ mod preflight;
 mod support;
 mod tls;
 
-/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+/// Slow tests: `cargo xtask test --slow`.
 mod slow {
     mod link;
 }

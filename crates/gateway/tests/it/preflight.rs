@@ -1,4 +1,4 @@
-//! What a service lacks, or does not allow, is found out before a lab starts.
+//! Before a lab starts, the gateway finds out what a service lacks or does not allow.
 
 use testbed::{DevServer, Testbed, temporal_cli, until};
 use tokio::process::Command;
@@ -7,14 +7,14 @@ use webtest::{Certificates, Front, Manner, has};
 use crate::support::{Program, Start};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_and_search_attributes_that_are_missing_are_made() {
+async fn a_missing_namespace_and_missing_search_attributes_are_created() {
     let testbed = Testbed::start().await;
     let flags = ["--address", testbed.server_address(), "--namespace", "spring"];
     let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
     let (_, link) = gateway.get("/link").await;
     assert_eq!(link["namespace"], "spring");
     assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(2), "{link}");
-    // Made once.
+    // Created once.
     let gateway = Program::start(Start { flags: &flags, ..Start::default() }).await;
     let (_, link) = gateway.get("/link").await;
     assert_eq!(link["findings"]["made"].as_array().map(Vec::len), Some(0), "{link}");
@@ -27,7 +27,7 @@ const LIST: &str = "/temporal.api.operatorservice.v1.OperatorService/ListSearchA
 const ADD: &str = "/temporal.api.operatorservice.v1.OperatorService/AddSearchAttributes";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_how() {
+async fn if_the_service_does_not_allow_creating_them_the_error_says_who_can_and_how() {
     if !has(&["nginx"]) {
         return;
     }
@@ -42,8 +42,8 @@ async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_ho
     };
     let said = start(&[REGISTER], "spring").await.err().expect("there is no such namespace");
     for words in [
-        "there is no namespace spring at ",
-        "does not let you make it (not for you); ask whoever runs it for:",
+        " has no namespace spring and",
+        "does not let you create it (not for you); ask its administrator to run:",
         "temporal operator namespace create --namespace spring --retention 3d",
     ] {
         assert!(said.contains(words), "{said}");
@@ -54,11 +54,11 @@ async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_ho
         .await
         .expect("the CLI runs");
     assert!(made.status.success(), "{made:?}");
-    // Also where a service does not even tell what there is, as Temporal Cloud.
+    // Also if the service does not allow listing them, as Temporal Cloud.
     for refuses in [&[ADD][..], &[ADD, LIST]] {
         let said = start(refuses, "spring").await.err().expect("there are no such Search Attributes");
         for words in [
-            "the namespace spring lacks the Search Attributes from_account and to_account, and the service does not let you make them \
+            "the namespace spring has no Search Attributes from_account and to_account, and the service does not let you create them \
              (not for you)",
             "temporal operator search-attribute create --namespace spring --name from_account --type Keyword --name to_account \
              --type Keyword",
@@ -67,7 +67,7 @@ async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_ho
             assert!(said.contains(words), "{refuses:?}: {said}");
         }
     }
-    // One lab is let make them; the others then have all that they need, whatever they may.
+    // One lab is allowed to create them; then the others need no permission.
     for (refuses, made) in [(&[LIST][..], 1), (&[ADD, LIST, REGISTER], 0)] {
         let (gateway, _front) =
             start(refuses, "spring").await.unwrap_or_else(|said| panic!("{refuses:?}: {said}"));
@@ -77,17 +77,18 @@ async fn what_a_service_does_not_let_a_lab_make_is_told_with_who_makes_it_and_ho
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_not_there_is_told_with_its_address() {
+async fn an_unreachable_service_is_reported_with_its_address() {
     let said = Program::try_start(Start { flags: &["--address", "127.0.0.1:1"], ..Start::default() }).await;
     let said = said.err().expect("nobody listens there");
     assert!(
-        said.contains("no Temporal Service answers at 127.0.0.1:1") && said.contains("nothing listens there"),
+        said.contains("could not reach a Temporal Service at 127.0.0.1:1")
+            && said.contains("nothing listens there"),
         "{said}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_is_found_by_its_name_and_variables_go_before_it() {
+async fn a_profile_is_found_by_name_and_variables_take_precedence() {
     let testbed = Testbed::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("temporal.toml");
@@ -111,7 +112,7 @@ async fn a_profile_is_found_by_its_name_and_variables_go_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_on_from_where_the_service_was_known() {
+async fn it_recovers_when_the_service_comes_back() {
     let mut testbed = Testbed::start_keeping().await;
     let gateway =
         Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;

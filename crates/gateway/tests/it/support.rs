@@ -1,4 +1,4 @@
-//! A gateway of the test's own.
+//! A gateway for one test.
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -11,18 +11,18 @@ use testbed::{TestWorker, until};
 use tokio::process::{Child, Command};
 use transfer_kit::Bank;
 
-/// A gateway as a program. Killed when dropped.
+/// A gateway process. Killed when dropped.
 pub(crate) struct Program {
-    /// Where its gRPC answers, `host:port`.
+    /// The address of its gRPC, `host:port`.
     pub(crate) grpc: String,
-    /// Where its HTTP API answers, a URL without a path.
+    /// The URL of its HTTP API, without a path.
     pub(crate) http: String,
     log: PathBuf,
     _child: Child,
     _folder: TempDir,
 }
 
-/// What a gateway is started with.
+/// The flags and environment of a gateway.
 #[derive(Default)]
 pub(crate) struct Start<'a> {
     pub(crate) flags: &'a [&'a str],
@@ -35,7 +35,7 @@ impl Program {
         Program::try_start(start).await.unwrap_or_else(|said| panic!("the gateway did not start: {said}"))
     }
 
-    /// The same; or what it has said, where it ends instead.
+    /// The same; returns its output if it exits instead.
     pub(crate) async fn try_start(start: Start<'_>) -> Result<Program, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ready = folder.path().join("ready");
@@ -81,12 +81,12 @@ impl Program {
         Ok(Program { grpc: grpc.to_owned(), http, log, _child: child, _folder: folder })
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).expect("it has a log")
     }
 
-    /// What it tells of the link, once the service answers or does not.
+    /// Its report on the link, once the health check has run.
     pub(crate) async fn link_once(&self, answers: bool) -> Value {
         until("the link", || async {
             let (_, link) = self.get("/link").await;
@@ -95,13 +95,13 @@ impl Program {
         .await
     }
 
-    /// A GET of its HTTP API: status and answer.
+    /// A GET of its HTTP API: status and response.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         get(&self.http, path).await
     }
 }
 
-/// A GET of an HTTP API: status and answer.
+/// A GET of an HTTP API: status and response.
 pub(crate) async fn get(url: &str, path: &str) -> (u16, Value) {
     let client =
         reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
@@ -110,7 +110,7 @@ pub(crate) async fn get(url: &str, path: &str) -> (u16, Value) {
     (status, answer.json().await.unwrap_or_default())
 }
 
-/// A worker of the whole lab's transfers that knows of the gateway and nothing of what is behind it.
+/// A worker for the lab's transfers that connects only to the gateway.
 pub(crate) async fn worker(gateway: &Program, namespace: &str, bank_url: &str) -> TestWorker {
     let url = Url::parse(&format!("http://{}", gateway.grpc)).expect("it is an address");
     let options = ConnectionOptions::new(url).grpc_compression(GrpcCompression::None).build();
@@ -122,7 +122,7 @@ pub(crate) async fn worker(gateway: &Program, namespace: &str, bank_url: &str) -
     tokio::time::timeout(Duration::from_secs(60), polls).await.expect("the worker polls")
 }
 
-/// Starts a transfer of 25.50 from A to B by the gateway's HTTP API.
+/// Starts a transfer of 25.50 from A to B through the gateway's HTTP API.
 pub(crate) async fn start_transfer(gateway: &Program, namespace: &str, id: &str) {
     let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(&gateway.http, "", "") };
     let (server, id) = (Server::new(&endpoints), id.to_owned());
@@ -141,7 +141,7 @@ pub(crate) async fn completed(gateway: &Program, namespace: &str, id: &str) {
         match answer["workflowExecutionInfo"]["status"].as_str() {
             Some("WORKFLOW_EXECUTION_STATUS_COMPLETED") => Ok(()),
             Some("WORKFLOW_EXECUTION_STATUS_RUNNING") => Err(format!("{status} {answer}")),
-            // The link may be down, which is no end.
+            // The link may be down, so keep waiting.
             None if status >= 500 => Err(format!("{status} {answer}")),
             _ => panic!("{status} {answer}"),
         }

@@ -1,4 +1,4 @@
-//! TLS before the server: what gets through, and what is said of what does not.
+//! TLS in front of the server: connections that work, and the errors of those that do not.
 
 use std::{collections::BTreeSet, process::Output};
 
@@ -9,11 +9,11 @@ use webtest::{Certificates, Front, Manner, has};
 use crate::support::{Program, Start, balances, completed, start_transfer, worker};
 
 const NAMESPACE: &str = "spring";
-/// An API key, which nobody may ever read.
+/// An API key, which must never be printed.
 const KEY: &str = "a-key.that_nobody.sees";
 const WRONG_KEY: &str = "a-key.of_somebody.else";
 
-/// Has all that a lab does done through a gateway: a worker, a transfer by the HTTP API, a look by the CLI.
+/// Uses a gateway as a lab does: a worker, a transfer by the HTTP API, a list by the CLI.
 async fn do_all(gateway: &Program) {
     let bank = TestBank::open().await;
     let before = balances(&bank.url).await;
@@ -27,7 +27,7 @@ async fn do_all(gateway: &Program) {
     worker.stop().await;
 }
 
-/// The CLI before a gateway, with no credentials and no profile.
+/// Runs the CLI against a gateway, without credentials and profile.
 async fn cli(gateway: &Program, arguments: &[&str]) -> Output {
     let mut command = Command::from(dev_server::command(&temporal_cli()));
     command.args(arguments).args(["--address", &gateway.grpc, "--namespace", NAMESPACE]);
@@ -39,7 +39,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_runs_by_a_profile_with_a_client_certificate_in_another_namespace() {
+async fn a_transfer_runs_with_a_profile_and_a_client_certificate_in_another_namespace() {
     if !has(&["nginx"]) {
         return;
     }
@@ -57,7 +57,7 @@ async fn a_transfer_runs_by_a_profile_with_a_client_certificate_in_another_names
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_runs_by_variables_with_an_api_key_that_nobody_sees() {
+async fn a_transfer_runs_with_variables_and_an_api_key_that_is_never_printed() {
     if !has(&["nginx"]) {
         return;
     }
@@ -74,13 +74,13 @@ async fn a_transfer_runs_by_variables_with_an_api_key_that_nobody_sees() {
     ];
     let gateway = Program::start(Start { environment: &environment, ..Start::default() }).await;
     do_all(&gateway).await;
-    // A key of the client's own is not handed on in place of the gateway's.
+    // The client's own key does not replace the gateway's.
     let list = ["workflow", "list", "--api-key", WRONG_KEY, "--tls=false"];
     let listed = cli(&gateway, &list).await;
     assert!(listed.status.success(), "{}", text(&listed));
     let told = format!("{} {} {}", gateway.said(), gateway.get("/link").await.1, front.log());
     assert!(!told.contains(KEY) && !told.contains(WRONG_KEY), "{told}");
-    // A key that holds no more is told of, as a service that is gone would be.
+    // A revoked key is reported, like a service that is down.
     assert_eq!(gateway.link_once(true).await["refuses"], false);
     front.revoke();
     let link = gateway.link_once(false).await;
@@ -92,7 +92,7 @@ async fn a_transfer_runs_by_variables_with_an_api_key_that_nobody_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_gone_behind_its_proxy_does_not_answer() {
+async fn a_service_that_is_down_behind_its_proxy_is_reported_as_down() {
     if !has(&["nginx"]) {
         return;
     }
@@ -110,7 +110,7 @@ async fn a_service_that_is_gone_behind_its_proxy_does_not_answer() {
     let (status, answer) = gateway.get("/api/v1/namespaces/default").await;
     assert_eq!(status, 503, "{answer}");
     let said = Program::try_start(start()).await.err().expect("nobody answers there");
-    assert!(said.contains(&address) && said.contains("a proxy answers in its place"), "{said}");
+    assert!(said.contains(&address) && said.contains("a proxy in front of the service"), "{said}");
     server.start_again().await;
     gateway.link_once(true).await;
 }
@@ -122,12 +122,11 @@ const NAME: &str = "TEMPORAL_TLS_SERVER_NAME";
 const UNVERIFIED: &str = "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION";
 const API_KEY: &str = "TEMPORAL_API_KEY";
 
-/// Something wrong: an address, what the gateway is given, and what it has to say of it. Where there are several sentences, it
-/// depends on how quick the other side is which of them is said.
+/// A wrong setting: an address, the gateway's environment, and the possible errors, which depend on timing.
 type Wrong<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [&'a str]);
 
-/// Has a gateway fail for each of these.
-async fn each_is_told(cases: Vec<Wrong<'_>>) {
+/// Asserts that a gateway fails for each of these.
+async fn each_is_explained(cases: Vec<Wrong<'_>>) {
     for (address, given, sentences) in cases {
         let mut environment = vec![("TEMPORAL_ADDRESS", address)];
         environment.extend(given);
@@ -148,7 +147,7 @@ async fn each_is_told(cases: Vec<Wrong<'_>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_the_services_side_is_told() {
+async fn errors_on_the_services_side_are_explained() {
     if !has(&["nginx"]) {
         return;
     }
@@ -161,27 +160,27 @@ async fn what_is_wrong_with_the_services_side_is_told() {
     let (right, expired, unknown) = (start("server"), start("server-expired"), start("server-unknown"));
     let at = |front: &Front| format!("localhost:{}", front.port);
     let own = (AUTHORITY, known.as_str());
-    let other_authority = &["its certificate is from an authority that is not known here"][..];
-    let other_name = &["its certificate is for another name"][..];
-    let no_tls = &["it does not speak TLS, as the profile asks for"][..];
-    each_is_told(vec![
-        (&at(&expired), vec![own], &["its certificate has expired"]),
+    let other_authority = &["the server's certificate is from an unknown authority"][..];
+    let other_name = &["the server's certificate is for another name"][..];
+    let no_tls = &["the server does not use TLS, but the profile does"][..];
+    each_is_explained(vec![
+        (&at(&expired), vec![own], &["the server's certificate has expired"]),
         (&at(&unknown), vec![own], other_authority),
         (&at(&right), vec![("TEMPORAL_TLS", "true")], other_authority),
         (&format!("127.0.0.1:{}", right.port), vec![own], other_name),
         (&at(&right), vec![own, (NAME, "wrong.test")], other_name),
-        (&at(&right), vec![own, (UNVERIFIED, "true")], &["asks for no look at whose certificate that is"]),
+        (&at(&right), vec![own, (UNVERIFIED, "true")], &["turns off certificate verification"]),
         (&server.address, vec![own], no_tls),
         (&server.address, vec![(API_KEY, KEY)], no_tls),
-        (&at(&right), vec![], &["it hangs up, and seems to want TLS"]),
-        (&format!("https://{}", at(&right)), vec![], &["it has no tls part"]),
-        (&format!("http://{}", at(&right)), vec![own], &["its address asks for no TLS"]),
+        (&at(&right), vec![], &["the server closes the connection and seems to require TLS"]),
+        (&format!("https://{}", at(&right)), vec![], &["it has no tls section"]),
+        (&format!("http://{}", at(&right)), vec![own], &["its address starts with http, but"]),
     ])
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_the_profiles_credentials_is_told() {
+async fn errors_in_the_profiles_credentials_are_explained() {
     if !has(&["nginx", "openssl"]) {
         return;
     }
@@ -219,39 +218,31 @@ async fn what_is_wrong_with_the_profiles_credentials_is_told() {
     };
     let expired = || with("client-expired.pem", "client-expired.key");
     let unknown = || with("client-unknown.pem", "client-unknown.key");
-    let wants = &["it seems to want a client certificate", "it hangs up"][..];
-    let takes_not = "it seems not to take the client certificate";
-    let refused = "authentication failed (HTTP status 401 Unauthorized): ";
-    each_is_told(vec![
+    let wants = &["the server seems to require a client certificate", "the server closes the connection"][..];
+    let takes_not = "the server seems to reject the client certificate";
+    let refused = "authentication failed (HTTP status 401 Unauthorized); ";
+    each_is_explained(vec![
         (&gentle, vec![own], wants),
         (&gentle, expired(), &[takes_not]),
         (&gentle, unknown(), &[takes_not]),
         (&strict, vec![own], wants),
         (&strict, expired(), &[takes_not, "the client certificate has expired"]),
-        (
-            &strict,
-            unknown(),
-            &[takes_not, "the client certificate is from an authority that it does not know"],
-        ),
-        (&keyed, vec![own], &[&format!("{refused}give the profile an api_key")]),
+        (&strict, unknown(), &[takes_not, "the server does not know the client certificate's authority"]),
+        (&keyed, vec![own], &[&format!("{refused}add an api_key")]),
         (
             &keyed,
             vec![own, (API_KEY, WRONG_KEY)],
-            &[&format!("{refused}look whether the profile's api_key is right")],
+            &[&format!("{refused}check that the profile's api_key is right")],
         ),
         (
             &keyed,
             with("client.pem", "client.key"),
-            &[&format!("{refused}look whether it wants an api_key, too")],
+            &[&format!("{refused}check whether the service needs an api_key too")],
         ),
-        (
-            &keyed,
-            vec![own, (API_KEY, &format!("{KEY}\n"))],
-            &["its API key has characters that cannot be sent"],
-        ),
-        (&gentle, with("nothing.pem", "client.key"), &["nothing.pem, cannot be read: No such file"]),
-        (&gentle, with("client.pem", "nothing.pem"), &["nothing.pem, cannot be read: No such file"]),
-        (&gentle, vec![(AUTHORITY, file("nothing.pem"))], &["nothing.pem, cannot be read: No such file"]),
+        (&keyed, vec![own, (API_KEY, &format!("{KEY}\n"))], &["its API key has invalid characters"]),
+        (&gentle, with("nothing.pem", "client.key"), &["nothing.pem: No such file"]),
+        (&gentle, with("client.pem", "nothing.pem"), &["nothing.pem: No such file"]),
+        (&gentle, vec![(AUTHORITY, file("nothing.pem"))], &["nothing.pem: No such file"]),
         (&gentle, vec![(AUTHORITY, file("known.cnf"))], &["known.cnf, has no CERTIFICATE in PEM"]),
         (&gentle, with("client.pem", "known.cnf"), &["known.cnf, has no PRIVATE KEY in PEM"]),
         (&gentle, with("client.pem", "server.key"), &["its client_key does not belong to its client_cert"]),

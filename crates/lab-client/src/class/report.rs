@@ -1,53 +1,53 @@
-//! What a learner's lab reports of itself.
+//! The report of a learner's lab.
 
 use serde_json::{Value, json};
 
 use crate::supervisor::BuildState;
 
-/// No learner's name is longer.
+/// The longest name of a learner.
 pub(super) const LONGEST_NAME: usize = 32;
-/// The longest line of a report: a memo is to stay small, and a board to stay readable.
+/// The longest line of a report, so that a memo stays small and a board readable.
 const LONGEST_LINE: usize = 200;
-/// The longest words of who asks for help.
+/// The longest question.
 const LONGEST_HELP: usize = 300;
-/// No stage has so many goals.
+/// More goals than any stage has.
 const MOST_GOALS: usize = 12;
 
-/// How a learner's lab does.
+/// The state of a learner's lab.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The learner's name.
     pub learner: String,
-    /// Which of the labs of that name: a number by chance that stays with its folder.
+    /// A random number per lab folder, to tell two labs with one name apart.
     pub lab: String,
-    /// The stage that was entered last.
+    /// The current stage.
     pub stage: String,
-    /// Its goals, in their order.
+    /// Its goals, in order.
     pub goals: Vec<Goal>,
-    /// How many transfers do, at any stage, what none should.
+    /// The number of broken invariants.
     pub wrong: u64,
-    /// The transfer that has been stuck for the longest.
+    /// The transfer that has been stuck longest.
     pub stuck: Option<StuckOn>,
     /// How many transfers are stuck.
     pub stuck_transfers: u64,
-    /// How many are under way.
+    /// How many are in progress.
     pub transfers: u64,
-    /// The state of its build, where its supervisor says so.
+    /// The state of its build, if its supervisor reports it.
     pub build: Option<BuildState>,
-    /// What the learner asks for.
+    /// The learner's question.
     pub help: Option<Help>,
     /// Whether another lab reports under the same name.
     pub shared: bool,
-    /// Whether this is the last report of a lab that stops.
+    /// Whether this is the last report of a stopping lab.
     pub stopped: bool,
-    /// When it was made, by the clock of the learner's machine.
+    /// When it was made, by the learner's clock.
     pub time: String,
 }
 
 /// A goal of a stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Goal {
-    /// Its words.
+    /// Its text.
     pub says: String,
     /// Whether it is reached.
     pub reached: bool,
@@ -58,27 +58,27 @@ pub struct Goal {
 pub struct StuckOn {
     /// The transfer.
     pub workflow_id: String,
-    /// On what, such as `the Activity withdraw`.
+    /// What it is stuck on, such as `the Activity withdraw`.
     pub what: String,
-    /// The attempt that is under way or comes next.
+    /// The current or next attempt.
     pub attempt: u64,
-    /// Since when, by the clock of the learner's machine.
+    /// Since when, by the learner's clock.
     pub since: String,
-    /// What went wrong last, shortened.
+    /// The last failure, shortened.
     pub failure: String,
 }
 
-/// What a learner asks for.
+/// A learner's question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Help {
-    /// In the learner's words.
+    /// The text.
     pub text: String,
-    /// Since when, by the clock of the learner's machine.
+    /// Since when, by the learner's clock.
     pub since: String,
 }
 
 impl Report {
-    /// As a memo has it.
+    /// The JSON for a memo.
     pub fn to_json(&self) -> Value {
         let goals = self.goals.iter().map(|goal| json!({ "says": goal.says, "reached": goal.reached }));
         json!({
@@ -98,8 +98,7 @@ impl Report {
         })
     }
 
-    /// What a memo says, whoever wrote it: what it lacks is empty, what is too long is cut, and nothing in it moves the cursor of
-    /// a terminal.
+    /// Reads a memo from any source: missing fields are empty, long ones are cut, and terminal control characters are removed.
     pub fn from_json(value: &Value) -> Report {
         let text = |name: &str| line(&value[name], LONGEST_LINE);
         let number = |name: &str| value[name].as_u64().unwrap_or_default();
@@ -124,7 +123,7 @@ impl Report {
         }
     }
 
-    /// Whether it tells of something else than that one. How often an attempt was made and when the report was are no news.
+    /// Whether it differs from another report, apart from the number of attempts and the time of the report.
     pub fn is_news_after(&self, before: &Report) -> bool {
         let without = |report: &Report| {
             let mut report = report.clone();
@@ -162,18 +161,18 @@ impl StuckOn {
 }
 
 impl Help {
-    /// What somebody asks for since then. Without words it is nothing.
+    /// A question asked at this time; none without text.
     pub fn new(text: &str, since: &str) -> Option<Help> {
         let text = clean(text, LONGEST_HELP);
         (!text.is_empty()).then(|| Help { text, since: since.to_owned() })
     }
 
-    /// As a file or a memo has it.
+    /// The JSON for a file or a memo.
     pub fn to_json(&self) -> Value {
         json!({ "text": self.text, "since": self.since })
     }
 
-    /// What [`to_json`](Help::to_json) wrote.
+    /// Reads the JSON of [`to_json`](Help::to_json).
     pub fn from_json(value: &Value) -> Option<Help> {
         Help::new(value["text"].as_str()?, &line(&value["since"], LONGEST_LINE))
     }
@@ -183,8 +182,7 @@ fn line(value: &Value, most: usize) -> String {
     clean(value.as_str().unwrap_or_default(), most)
 }
 
-/// Somebody's words as one line of at most so many characters, without any that a terminal would obey or that turn the direction
-/// of what comes after them.
+/// A text as one line of limited length, without control characters and without characters that change the text direction.
 pub fn clean(text: &str, most: usize) -> String {
     let obeyed = |c: char| {
         c.is_control()
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn any_json_is_read_and_none_of_it_is_long() {
+    fn any_json_is_accepted_and_cut_to_size() {
         let long = "x".repeat(100_000);
         let values = [
             json!(null),
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_report_is_an_order_to_a_terminal() {
+    fn a_report_contains_no_terminal_control_characters() {
         let help = Help::new("a\x1b[2Jb\r\n\tc \u{202e}d\u{9b}", "").expect("it has words");
         assert_eq!(help.text, "a [2Jb c d");
         assert_eq!(Help::new(" \x07\n", ""), None);
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn another_attempt_is_no_news_and_another_goal_is() {
+    fn another_attempt_is_no_change_and_another_goal_is() {
         let mut later = report();
         later.time = "2027-01-01T00:00:00Z".to_owned();
         if let Some(stuck) = &mut later.stuck {

@@ -1,4 +1,4 @@
-//! Bodies of JSON.
+//! JSON bodies.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use webtest::{Answer, Connection, ask};
 
 use crate::support::serve;
 
-/// A service that says the word of `{"word": …}`.
+/// A service that responds with the word of `{"word": …}`.
 async fn echo() -> SocketAddr {
     let say = async |body: JsonText| -> Result<String, Failure> {
         #[derive(Deserialize)]
@@ -26,7 +26,7 @@ fn say(service: SocketAddr, body: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_parsed_whatever_its_content_type_and_its_other_fields() {
+async fn an_object_is_parsed_with_any_content_type_and_unknown_fields() {
     let service = echo().await;
     for content_type in ["application/json", "application/x-www-form-urlencoded", "nonsense"] {
         let headers = [("Host", "localhost"), ("Content-Type", content_type)];
@@ -36,7 +36,7 @@ async fn an_object_is_parsed_whatever_its_content_type_and_its_other_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_such_object_is_refused_with_a_sentence() {
+async fn an_invalid_body_is_rejected_with_an_error() {
     let service = echo().await;
     for body in ["", "word=hello", "[\"hello\"]", "\"hello\"", "null"] {
         let answer = say(service, body);
@@ -46,7 +46,7 @@ async fn what_is_no_such_object_is_refused_with_a_sentence() {
     for body in ["{", "{}", "{\"word\": 1}", "{\"word\": \"a\", \"word\": \"b\"}", "{\"word\": \"a\"} x"] {
         let answer = say(service, body);
         assert_eq!(answer.status, 400, "{body}");
-        assert!(answer.body.starts_with("{\"error\":\"the body is not as it must be: "), "{}", answer.body);
+        assert!(answer.body.starts_with("{\"error\":\"the body is invalid: "), "{}", answer.body);
     }
 }
 
@@ -67,6 +67,6 @@ async fn half_a_body_is_none() {
     let mut connection = Connection::to(echo().await);
     connection.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{\"word\": \"hello\"}");
     connection.break_off();
-    // Whether the service says so or hangs up, it does not take it.
+    // The service responds with an error or disconnects, but does not accept it.
     assert!(connection.answer().is_none_or(|answer| answer.status == 400));
 }

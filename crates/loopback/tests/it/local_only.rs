@@ -1,4 +1,4 @@
-//! Who may ask: by the name a request was sent to, and by the page that made a browser send it.
+//! Which requests are accepted, by their Host and by the page that made a browser send them.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ fn app() -> Router {
     Router::new().route("/", get(async || "a page").post(async || "done").put(async || "done"))
 }
 
-/// That this is a refusal, and in the form of all errors.
+/// Asserts that this is an error in the common form.
 fn assert_refused(answer: &Answer, status: u16, what: impl std::fmt::Debug) {
     assert_eq!(answer.status, status, "{what:?}: {answer:?}");
     assert!(answer.head.contains("\r\ncontent-type: application/json\r\n"), "{what:?}: {answer:?}");
@@ -19,7 +19,7 @@ fn assert_refused(answer: &Answer, status: u16, what: impl std::fmt::Debug) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_only_points_to_this_machine_is_misdirected() {
+async fn another_name_of_this_machine_is_misdirected() {
     let service = serve(app().layer(middleware::from_fn(loopback::local_host))).await;
     for host in ["rebound.example.com", "rebound.example.com:80", "0.0.0.0", "localhost.evil", "a b", ""] {
         assert_refused(&ask(service, "POST /", &[("Host", host)], ""), 421, host);
@@ -36,7 +36,7 @@ async fn a_name_that_only_points_to_this_machine_is_misdirected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_page_of_this_machine_has_a_local_origin() {
+async fn every_page_of_this_machine_has_a_local_origin() {
     let service = serve(app().layer(middleware::from_fn(loopback::local_origin))).await;
     let ask = |origin| ask(service, "POST /", &[("Host", "localhost:80"), ("Origin", origin)], "");
     for origin in ["https://example.com", "http://127.0.0.1.example.com", "null", "nonsense", ""] {
@@ -78,7 +78,7 @@ async fn only_the_services_own_page_has_the_same_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_is_refused_if_any_of_two_is_foreign_or_no_host_is_there_to_be_the_same() {
+async fn a_second_foreign_origin_or_a_missing_host_is_rejected() {
     let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
     let own = ("Origin", "http://localhost:5060");
     let both = [("Host", "localhost:5060"), own, ("Origin", "http://example.com")];
@@ -86,7 +86,7 @@ async fn an_origin_is_refused_if_any_of_two_is_foreign_or_no_host_is_there_to_be
     assert_refused(&ask(service, "POST /", &[own], ""), 403, own);
 }
 
-/// Asks as a browser does that says where a request comes from.
+/// Sends a request as a browser does, with its Sec-Fetch headers.
 fn fetch(service: SocketAddr, request_line: &str, site: &str, mode: &str, destination: &str) -> Answer {
     let headers = [
         ("Host", "localhost:5060"),
@@ -98,10 +98,10 @@ fn fetch(service: SocketAddr, request_line: &str, site: &str, mode: &str, destin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_elsewhere_may_link_to_a_service_and_not_use_it() {
+async fn a_foreign_page_may_link_to_a_service_but_not_use_it() {
     let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
     for site in ["cross-site", "same-site"] {
-        // A link, an address that a program opens in the browser.
+        // A link, or an address that a program opens in the browser.
         assert_eq!(fetch(service, "GET /", site, "navigate", "document").status, 200, "{site}");
         for (request_line, mode, destination) in [
             // An image, a script, a fetch.
@@ -110,7 +110,7 @@ async fn a_page_of_elsewhere_may_link_to_a_service_and_not_use_it() {
             ("GET /", "cors", "empty"),
             ("POST /", "no-cors", "empty"),
             ("PUT /", "cors", "empty"),
-            // A form that is sent.
+            // A submitted form.
             ("POST /", "navigate", "document"),
             // A frame.
             ("GET /", "navigate", "iframe"),
@@ -127,7 +127,7 @@ async fn a_page_of_elsewhere_may_link_to_a_service_and_not_use_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_own_page_the_address_bar_and_programs_may_ask() {
+async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
     let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
     for (request_line, site, mode, destination) in [
         ("GET /", "same-origin", "cors", "empty"),
@@ -139,7 +139,7 @@ async fn the_services_own_page_the_address_bar_and_programs_may_ask() {
         assert_eq!(answer.status, 200, "{request_line} {site} {mode} {destination}");
     }
     assert_eq!(ask(service, "POST /", &[("Host", "localhost:5060")], "").status, 200);
-    // A foreign origin stays one, whatever else the request says.
+    // A foreign origin is rejected, whatever the other headers.
     let liar = [
         ("Host", "localhost:5060"),
         ("Origin", "http://example.com"),
@@ -150,12 +150,12 @@ async fn the_services_own_page_the_address_bar_and_programs_may_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_checks_refuse_a_page_whose_name_was_made_to_point_here() {
+async fn both_checks_reject_a_page_whose_name_was_made_to_point_here() {
     let app = app()
         .layer(middleware::from_fn(loopback::same_origin))
         .layer(middleware::from_fn(loopback::local_host));
     let service = serve(app).await;
-    // To itself, it has the same origin.
+    // From its own point of view, the origin is the same.
     let rebound = [("Host", "rebound.example.com"), ("Origin", "http://rebound.example.com")];
     assert_refused(&ask(service, "POST /", &rebound, ""), 421, rebound);
 }

@@ -1,4 +1,4 @@
-//! The parts of a service as a client meets them: on a socket, byte for byte.
+//! The parts of a service, tested over a socket, byte for byte.
 
 mod json_text;
 mod local_only;
@@ -6,7 +6,7 @@ mod program;
 mod serve;
 mod support;
 
-/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+/// Slow tests: `cargo xtask test --slow`.
 mod slow {
     mod crowds;
 }

@@ -1,9 +1,9 @@
-//! The port, and the file that says a service is ready. What signals do is tested with each program.
+//! The port and the ready file. Each program tests its signals.
 
 use std::fs;
 
 #[tokio::test]
-async fn a_port_in_use_is_named_with_its_flag() {
+async fn the_error_for_a_port_in_use_names_the_flag() {
     let taken = loopback::listen("127.0.0.1", 0, "clock").await.expect("a free port");
     let port = taken.local_addr().expect("an address").port();
     let error = loopback::listen("127.0.0.1", port, "clock").await.expect_err("it is taken").to_string();
@@ -13,14 +13,14 @@ async fn a_port_in_use_is_named_with_its_flag() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_machine_is_named_with_its_flag() {
-    // An address that no machine has: it is for documentation.
+async fn the_error_for_another_machines_address_names_the_flag() {
+    // An address for documentation, which no machine has.
     let error = loopback::listen("192.0.2.1", 0, "clock").await.expect_err("not ours").to_string();
     assert!(error.contains("192.0.2.1") && error.contains("--host"), "{error}");
 }
 
 #[test]
-fn the_ready_file_is_replaced_and_nothing_stays_beside_it() {
+fn the_ready_file_is_replaced_and_no_scratch_file_remains() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ready");
     for url in ["http://127.0.0.1:40000", "http://127.0.0.1:1"] {
@@ -31,7 +31,7 @@ fn the_ready_file_is_replaced_and_nothing_stays_beside_it() {
 }
 
 #[test]
-fn a_ready_file_that_cannot_be_written_is_named_with_its_flag() {
+fn the_error_for_an_unwritable_ready_file_names_the_flag() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("nowhere/ready");
     let error = loopback::write_ready_file(&file, "http://127.0.0.1:1").expect_err("no folder");

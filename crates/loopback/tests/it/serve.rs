@@ -1,4 +1,4 @@
-//! Connections: how many there are at a time, and how they end.
+//! The limit of connections, and how they end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::listener;
 const QUICK: &str = "GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// An application with a slow route, which says when it is `under_way` and waits for `done`.
+/// An application with a slow route, which signals `under_way` and waits for `done`.
 fn app(under_way: &Arc<Notify>, done: &Arc<Notify>) -> Router {
     let (under_way, done) = (under_way.clone(), done.clone());
     let slow = async move || {
@@ -25,7 +25,7 @@ fn app(under_way: &Arc<Notify>, done: &Arc<Notify>) -> Router {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_too_many_waits_until_another_ends() {
+async fn a_connection_beyond_the_limit_waits_until_another_ends() {
     let (listener, address) = listener().await;
     let app = app(&Arc::default(), &Arc::default());
     tokio::spawn(loopback::serve_within(
@@ -44,7 +44,7 @@ async fn a_connection_too_many_waits_until_another_ends() {
     let mut third = Connection::to(address);
     third.send(QUICK);
     assert!(third.is_silent_for(Duration::from_millis(300)));
-    // Those that are in are answered all the same.
+    // The open ones still get responses.
     second.send(QUICK);
     assert_eq!(second.answer().expect("an answer").body, "quick");
     assert!(third.is_silent_for(Duration::from_millis(100)));
@@ -54,7 +54,7 @@ async fn a_connection_too_many_waits_until_another_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_shuts_down_also_when_no_further_connection_has_room() {
+async fn it_shuts_down_even_at_the_limit_of_connections() {
     let (listener, address) = listener().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.expect("it is stopped") };
@@ -75,7 +75,7 @@ async fn it_shuts_down_also_when_no_further_connection_has_room() {
     stop.send(()).expect("it runs");
     service.await.expect("no panic");
     assert!(only.answer().is_none() && waiting.answer().is_none());
-    // A connection of another test, which the system gives any port, may have it for a moment.
+    // A connection of another test may use the port for a moment.
     let begin = Instant::now();
     while std::net::TcpListener::bind(address).is_err() {
         assert!(begin.elapsed() < Duration::from_secs(60), "the port is not free again");
@@ -84,14 +84,14 @@ async fn it_shuts_down_also_when_no_further_connection_has_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_at_the_shutdown_is_answered() {
+async fn requests_in_progress_at_shutdown_get_a_response() {
     let (listener, address) = listener().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let (under_way, done) = (Arc::<Notify>::default(), Arc::<Notify>::default());
     let hurry = done.clone();
     let shutdown = async move {
         stopped.await.expect("it is stopped");
-        // What a service does here to hurry its requests, it does in time.
+        // A service may end its requests early here.
         hurry.notify_one();
     };
     let service = tokio::spawn(loopback::serve(listener, app(&under_way, &done), shutdown));
@@ -106,7 +106,7 @@ async fn what_is_under_way_at_the_shutdown_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_finish_is_cut_off_after_two_seconds() {
+async fn requests_that_do_not_finish_are_aborted_after_two_seconds() {
     let (listener, address) = listener().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.expect("it is stopped") };

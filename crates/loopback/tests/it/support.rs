@@ -1,4 +1,4 @@
-//! A service to ask.
+//! A service for tests.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Puts an application on a free port, for as long as the test lives.
+/// Serves an application on a free port until the test ends.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
     let (listener, address) = listener().await;
     tokio::spawn(loopback::serve(listener, app, std::future::pending()));

@@ -1,4 +1,4 @@
-//! How many deposits and withdrawals the bank answers to many clients at a time.
+//! How many deposits and withdrawals the bank handles for many concurrent clients.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// So many clients ask at a time.
+/// The number of concurrent clients.
 pub(super) const CLIENTS: usize = 50;
-/// How long they ask.
+/// How long they send requests.
 const DURATION: Duration = Duration::from_secs(3);
 
-/// Deposits and withdrawals a second that the bank at this port answers.
+/// Deposits and withdrawals per second that the bank at this port handles.
 pub(super) fn movements_a_second(port: u16) -> Result<f64> {
     let answered = AtomicUsize::new(0);
     let begin = Instant::now();
@@ -34,10 +34,10 @@ pub(super) fn movements_a_second(port: u16) -> Result<f64> {
     Ok(answered.into_inner() as f64 / begin.elapsed().as_secs_f64())
 }
 
-/// Deposits and withdraws a cent in turn, over one connection, until the time is up.
+/// Deposits and withdraws a cent in turn over one connection until the time is up.
 fn client(port: u16, number: usize, begin: Instant, answered: &AtomicUsize) -> Result<()> {
     let account = char::from(b'A' + (number % 10) as u8);
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).context("the bank does not listen")?;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).context("could not connect to the bank")?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     for turn in 0_u64.. {
@@ -69,7 +69,7 @@ fn client(port: u16, number: usize, begin: Instant, answered: &AtomicUsize) -> R
         let mut answer = vec![0; length];
         reader.read_exact(&mut answer)?;
         if !status.contains(" 200 ") {
-            bail!("the bank answered {}: {}", status.trim(), String::from_utf8_lossy(&answer));
+            bail!("the bank responded {}: {}", status.trim(), String::from_utf8_lossy(&answer));
         }
         answered.fetch_add(1, Ordering::Relaxed);
     }

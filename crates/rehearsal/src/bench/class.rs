@@ -1,7 +1,7 @@
-//! `bench class`: how a Temporal Service bears a class, and how that grows with the learners.
+//! `bench class`: the load of a class on a Temporal Service, by the number of learners.
 //!
-//! For each number of learners a dev server of its own, as a class has one, and a rehearsal on it. The learners' labs run on the
-//! same machine, which a class's do not: so the service's own figures are read from its process and from its metrics.
+//! Each number of learners gets its own dev server, as a class has, and a rehearsal on it. Unlike in a class, the learners' labs
+//! run on the same machine, so the service's figures are read from its process and its metrics.
 
 use std::{
     collections::BTreeSet,
@@ -27,14 +27,14 @@ use supervisor::{
 };
 use terminal::{stderrln, stdoutln};
 
-/// How long the server may take to answer.
+/// How long the server may take to start.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many times the board is asked for.
+/// How many times the board is requested.
 const BOARDS: u32 = 20;
-/// How often is looked whether it does.
+/// How often to check whether it is up.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Measures a class of so many learners, so many of them at a time.
+/// Measures a class of this many learners, `at_once` of them at a time.
 ///
 /// # Errors
 /// The server does not start, or the rehearsal is interrupted.
@@ -118,12 +118,12 @@ impl Service {
         Ok(service)
     }
 
-    /// What it has used so far, where that is known.
+    /// Its resource usage so far, if known.
     fn usage(&self) -> Option<ProcessUsage> {
         ProcessUsage::of(self.pid)
     }
 
-    /// How many requests it has answered, by its own count.
+    /// How many requests it has handled, by its own metrics.
     fn requests(&self) -> Option<f64> {
         let text = http::get_text(&self.metrics).ok()?;
         let mine = text.lines().filter(|line| {
@@ -141,20 +141,20 @@ impl Drop for Service {
     }
 }
 
-/// What was measured with so many learners.
+/// The figures of one measurement.
 pub struct Figures {
     learners: usize,
     failed: usize,
     seconds: f64,
     usage: Option<ProcessUsage>,
     requests: Option<f64>,
-    /// From each saved fix until all goals were reached, sorted.
+    /// From each saved fix until all goals were reached, sorted, in seconds.
     fixes: Vec<f64>,
-    /// How long the board takes to be asked for, in milliseconds.
+    /// How long a request for the board takes, in milliseconds.
     board: f64,
-    /// How many learners it shows at the last stage with all goals reached.
+    /// How many learners the board shows at the last stage with all goals reached.
     shown: usize,
-    /// Of one learner, what Temporal Cloud would count.
+    /// The actions of one learner, as Temporal Cloud would count them.
     actions: u64,
 }
 
@@ -188,12 +188,12 @@ impl Figures {
         })
     }
 
-    /// Whether everybody has finished, and the board shows it.
+    /// Whether every learner has finished, and the board shows it.
     pub fn everybody_finished(&self) -> bool {
         self.failed == 0 && self.shown == self.learners
     }
 
-    /// Some lines for a person.
+    /// Prints the figures for a person.
     pub fn print(&self) {
         let of_one = |value: Option<f64>| value.map(|value| value / self.learners as f64);
         stdoutln!(
@@ -207,23 +207,19 @@ impl Figures {
             None => stdoutln!("  {what:<46} {:>10} {unit}", "?"),
         };
         let cpu = self.usage.map(|usage| usage.cpu);
-        line("the service's processor time", cpu, "s");
-        line("  for each learner", of_one(cpu), "s");
-        line("the most memory that it had", self.usage.map(|usage| usage.peak_memory), "MB");
-        line("requests that it answered", self.requests, "");
-        line("  in a second", self.requests.map(|requests| requests / self.seconds), "");
-        line("  for each learner", of_one(self.requests), "");
-        line(
-            "from a saved fix to all goals, in the middle",
-            self.fixes.get(self.fixes.len() / 2).copied(),
-            "s",
-        );
-        line("the board, each time", Some(self.board), "ms");
-        line("  learners that it shows with everything reached", Some(self.shown as f64), "");
-        line("actions of a learner, as Temporal Cloud counts", Some(self.actions as f64), "");
+        line("CPU time of the service", cpu, "s");
+        line("  per learner", of_one(cpu), "s");
+        line("peak memory of the service", self.usage.map(|usage| usage.peak_memory), "MB");
+        line("requests to the service", self.requests, "");
+        line("  per second", self.requests.map(|requests| requests / self.seconds), "");
+        line("  per learner", of_one(self.requests), "");
+        line("from a saved fix to all goals, median", self.fixes.get(self.fixes.len() / 2).copied(), "s");
+        line("one request for the board", Some(self.board), "ms");
+        line("  learners shown with all goals reached", Some(self.shown as f64), "");
+        line("actions of one learner, as Temporal Cloud counts", Some(self.actions as f64), "");
     }
 
-    /// The same for a program.
+    /// The figures as JSON.
     pub fn to_json(&self) -> Value {
         json!({
             "learners": self.learners,
@@ -232,7 +228,7 @@ impl Figures {
             "service_cpu_seconds": self.usage.map(|usage| usage.cpu),
             "service_memory_mb": self.usage.map(|usage| usage.peak_memory),
             "service_requests": self.requests,
-            "mend_to_goals_seconds": self.fixes,
+            "fix_to_goals_seconds": self.fixes,
             "board_ms": self.board,
             "shown_on_board": self.shown,
             "actions_of_one": self.actions,
@@ -240,12 +236,12 @@ impl Figures {
     }
 }
 
-/// How many actions Temporal Cloud would count of a learner's Workflows, by their Event Histories.
+/// The actions that Temporal Cloud would count for a learner's Workflows, from their Event Histories.
 fn actions_of(service: &Service, learner: &str) -> Result<u64> {
     let server = Server::new(&Endpoints::own(&service.http, "", ""));
     let query = format!("TaskQueue=\"{}\"", contract::task_queue(Some(learner)));
     let mut actions = 0;
-    // A reset copies the events before it into the new run, as they were: they were counted before.
+    // A reset copies earlier events into the new run, where they must not be counted again.
     let mut seen = BTreeSet::new();
     for run in server.list(&query, usize::MAX)? {
         actions += 1;
@@ -260,10 +256,10 @@ fn actions_of(service: &Service, learner: &str) -> Result<u64> {
     Ok(actions)
 }
 
-/// How many actions an event stands for.
+/// How many actions an event counts as.
 fn actions_in(event: &Value) -> u64 {
     match event["eventType"].as_str().unwrap_or_default() {
-        // With the attempt that ended it: the first one and each retry are an action.
+        // The number of the last attempt: the first one and each retry are an action.
         "EVENT_TYPE_ACTIVITY_TASK_STARTED" => {
             event["activityTaskStartedEventAttributes"]["attempt"].as_u64().unwrap_or(1)
         }

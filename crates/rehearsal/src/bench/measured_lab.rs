@@ -1,4 +1,4 @@
-//! The copy of the checkout that is measured, and its lab.
+//! The measured copy of the checkout, and its lab.
 
 use std::{
     env, fs, io,
@@ -33,46 +33,46 @@ use terminal::stderrln;
 
 use super::process_usage::ProcessUsage;
 
-/// So many transfers are in progress at a time.
+/// How many transfers are in progress at a time.
 pub(super) const IN_FLIGHT: usize = 50;
-/// So many Workflows a worker caches by the SDK's default.
+/// The SDK's default for how many Workflows a worker caches.
 const CACHED: &str = "1000";
-/// How long a command that is interrupted may take to end what it has started.
+/// How long an interrupted command may take to end what it has started.
 const GRACE: Duration = Duration::from_secs(40);
 
-/// How much is compiled for the measurements.
+/// What to compile for the measurements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Compile {
-    /// Nothing: what is built is measured.
+    /// Nothing: measure what is built already.
     Nothing,
-    /// The command line alone.
+    /// The command line only.
     ThisProgram,
     /// Everything, as at a first start.
     Everything,
 }
 
-/// The checkout that is measured, and its lab. Its clones share what runs.
+/// The measured checkout, and its lab. Clones share the running process.
 #[derive(Clone)]
 pub(super) struct MeasuredLab {
     project: Project,
     program: PathBuf,
     temporal_cli: PathBuf,
-    /// What has been started and not ended yet; it leads a process group.
+    /// The running command, which leads a process group.
     child: Arc<Mutex<Option<Identity>>>,
 }
 
 impl MeasuredLab {
-    /// One that is to be at this folder; nothing is there yet.
+    /// A measured lab for this folder, where nothing exists yet.
     pub(super) fn at(root: PathBuf, temporal_cli: PathBuf) -> Result<MeasuredLab> {
         Ok(MeasuredLab {
             project: Project { lab: root.join(".lab"), root },
-            program: env::current_exe().context("could not tell where this program is")?,
+            program: env::current_exe().context("could not find this program's path")?,
             temporal_cli,
             child: Arc::default(),
         })
     }
 
-    /// Copies the checkout, with what cargo has compiled in it.
+    /// Copies the checkout, including cargo's build output.
     pub(super) fn copy(&self, project: &Project, compile: Compile) -> Result<()> {
         let _not_interrupted_midway = self.child();
         let to = &self.project.root;
@@ -81,19 +81,19 @@ impl MeasuredLab {
             .with_context(|| format!("could not copy the project to {}", to.display()))?;
         let compiled = self.program.parent().unwrap_or(Path::new("target/debug"));
         if compile != Compile::Everything && copy::compiled(compiled, to).is_err() {
-            stderrln!("what is compiled already cannot be linked to, so everything is compiled again");
+            stderrln!("could not hard-link the existing build output, so everything is compiled again");
             let _ = fs::remove_dir_all(to.join("target"));
         }
         Ok(())
     }
 
-    /// Ends the lab, if it runs, and removes the copy.
+    /// Stops the lab if it runs, and removes the copy.
     pub(super) fn clear(&self) -> Result<()> {
         let _not_twice = self.child();
         self.remove()
     }
 
-    /// Ends the command that runs, then does as [`MeasuredLab::clear`]. Nothing is started after it: the process is to exit in `then`.
+    /// Ends the running command, then does the same as [`MeasuredLab::clear`]. Nothing is started after it: `then` must exit the process.
     pub(super) fn interrupt(&self, then: impl FnOnce(Result<()>)) {
         let child = self.child();
         if let Some(child) = child.as_ref().filter(|child| process::is_alive(child)) {
@@ -120,7 +120,7 @@ impl MeasuredLab {
         self.xtask(&[&["lab", "start", "--detach"], flags].concat())
     }
 
-    /// What a learner types first in a fresh clone.
+    /// Runs what a learner types first in a fresh clone.
     pub(super) fn first_start(&self) -> Result<()> {
         self.run(self.cargo(&["xtask", "lab", "start", "--detach"]))
     }
@@ -132,12 +132,12 @@ impl MeasuredLab {
         self.run(command)
     }
 
-    /// The size of `target/` in GB; what cargo has linked twice is counted once.
+    /// The size of `target/` in GB; hard links are counted once.
     pub(super) fn size_of_target(&self) -> Result<f64> {
         let output = Command::new("du").arg("-sk").arg(self.project.root.join("target")).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let kib: f64 =
-            text.split_whitespace().next().unwrap_or_default().parse().context("du said no size")?;
+            text.split_whitespace().next().unwrap_or_default().parse().context("du printed no size")?;
         Ok(kib * 1024.0 / 1e9)
     }
 
@@ -153,7 +153,7 @@ impl MeasuredLab {
         Ok(since.map_or(0.0, |since| since.as_secs_f64()))
     }
 
-    /// The ports of the lab, which runs.
+    /// The ports of the running lab.
     pub(super) fn ports(&self) -> Result<Ports> {
         Ok(attach::attach_running(&self.project)?.ports)
     }
@@ -163,7 +163,7 @@ impl MeasuredLab {
         Ok(Server::new(&attach::attach_running(&self.project)?.endpoints()))
     }
 
-    /// Starts a transfer whose accounts have enough for many.
+    /// Starts a transfer between accounts that can cover many.
     pub(super) fn begin(&self, server: &Server) -> Result<Run> {
         server.start_transfer(
             &new_workflow_id(),
@@ -171,12 +171,12 @@ impl MeasuredLab {
         )
     }
 
-    /// A transfer from its start to its end.
+    /// Times a transfer from its start to its completion.
     pub(super) fn transfer(&self, server: &Server) -> Result<()> {
         server.wait_closed(&self.begin(server)?)
     }
 
-    /// So many transfers, [`IN_FLIGHT`] at a time.
+    /// Runs this many transfers, [`IN_FLIGHT`] at a time.
     pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<()> {
         let begun = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -188,12 +188,12 @@ impl MeasuredLab {
             };
             let threads: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(work)).collect();
             threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| bail!("a thread that starts transfers panicked"))
+                thread.join().unwrap_or_else(|_| bail!("a thread that started transfers panicked"))
             })
         })
     }
 
-    /// Seconds of CPU that a service has used so far; zero where that is not known.
+    /// The CPU time of a service so far, in seconds; zero if unknown.
     pub(super) fn cpu(&self, service: &str) -> f64 {
         let used = || {
             let services = attach::attach(&self.project).ok()??.services;
@@ -203,7 +203,7 @@ impl MeasuredLab {
         used().unwrap_or_default()
     }
 
-    /// What runs at the moment. While this is held, nothing else is started, and nothing is interrupted.
+    /// Locks the running process. While the lock is held, nothing is started or interrupted.
     fn child(&self) -> MutexGuard<'_, Option<Identity>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,7 +212,7 @@ impl MeasuredLab {
         if self.project.in_lab("lab.json").exists() {
             let output = self.command(&["lab", "stop"]).output().context("could not run this program")?;
             if !output.status.success() {
-                bail!("the measured lab does not end: {}", String::from_utf8_lossy(&output.stderr));
+                bail!("could not stop the measured lab: {}", String::from_utf8_lossy(&output.stderr));
             }
         }
         match fs::remove_dir_all(&self.project.root) {
@@ -242,7 +242,7 @@ impl MeasuredLab {
     fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.project.root).env_remove(LAB_VARIABLE).env_remove("CARGO_TARGET_DIR");
         command.env(temporal_cli::CLI_VARIABLE, &self.temporal_cli);
-        // A group of its own: a Ctrl-C comes to this process, which ends the others in order.
+        // A separate process group: this process handles Ctrl-C and ends the others in order.
         command.stdin(Stdio::null()).process_group(0);
     }
 

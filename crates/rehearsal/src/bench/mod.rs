@@ -1,8 +1,8 @@
-//! `bench`: how fast the lab is, in the figures that its documents and texts speak of. Nothing is asserted.
+//! `bench`: measures the figures that the docs and texts quote. It asserts nothing.
 //!
-//! It measures a copy of the checkout, in `.lab/bench`, with a lab of its own on ports of its own. What a
-//! learner writes is only read; the copy and its lab are removed at the end, also when that comes by Ctrl-C. What
-//! a killed measurement has left is removed when the next one begins.
+//! It measures a copy of the checkout in `.lab/bench`, with a separate lab on separate ports, and only reads the learner's
+//! files. The copy and its lab are removed at the end, also after Ctrl-C; those of a killed measurement are removed by the
+//! next one.
 
 mod bank_load;
 pub mod class;
@@ -33,40 +33,40 @@ use self::{
     measured_lab::{IN_FLIGHT, MeasuredLab},
 };
 
-/// So many transfers are measured by themselves.
+/// How many transfers are measured alone.
 const ALONE: usize = 20;
-/// So many transfers meet the bugs.
+/// How many transfers get stuck on the bugs.
 const STUCK: usize = 5;
-/// How long anything may take.
+/// The timeout of each step.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// How often is looked whether it has come.
+/// How often to check a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What was measured.
+/// A measured figure.
 pub struct Figure {
-    /// What it is of.
+    /// What was measured.
     pub what: String,
-    /// How much.
+    /// The value.
     pub value: f64,
-    /// Of what, such as `ms`.
+    /// The unit, such as `ms`.
     pub unit: &'static str,
-    /// What it should be, for a person.
+    /// The goal, in words.
     pub goal: &'static str,
 }
 
-/// Measures with so many transfers.
+/// Measures with this many transfers.
 ///
 /// # Errors
-/// Another measurement is in progress, or a command of the lab fails.
+/// Another measurement is running, or a command of the lab fails.
 pub fn run(project: &Project, transfers: usize, compile: Compile) -> Result<Vec<Figure>> {
     if attach::attach(project)?.is_some() {
-        stderrln!("the lab runs, which makes these figures worse; end it before: cargo xtask lab stop");
+        stderrln!("a lab is running, which makes these figures worse; stop it first: cargo xtask lab stop");
     }
     let folder = project.root.join(".lab/bench");
     make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let lock = File::open(&folder).with_context(|| format!("could not open {}", folder.display()))?;
     if !files::lock_within(&lock, Duration::ZERO).unwrap_or_default() {
-        bail!("another measurement is in progress; wait for it to end and try again");
+        bail!("another measurement is running; try again when it is done");
     }
     let lab = MeasuredLab::at(folder.join("checkout"), temporal_cli::provide(project)?)?;
     let mut interrupted = Some(lab.clone());
@@ -74,7 +74,7 @@ pub fn run(project: &Project, transfers: usize, compile: Compile) -> Result<Vec<
         if let Some(lab) = interrupted.take() {
             lab.interrupt(|cleared| {
                 match cleared {
-                    Ok(()) => stderrln!("the measurement was interrupted; nothing of it is left"),
+                    Ok(()) => stderrln!("interrupted; everything it started has ended"),
                     Err(error) => stderrln!("error: {error:#}"),
                 }
                 process::exit(1);
@@ -101,7 +101,7 @@ fn measure(lab: &MeasuredLab, transfers: usize, compile: Compile) -> Result<Vec<
     if compile == Compile::Everything {
         add("clean build and first start", timed(|| lab.first_start())?, "s", "under 240");
         lab.xtask(&["lab", "stop"])?;
-        add("target/ after it", lab.size_of_target()?, "GB", "under 1");
+        add("size of target/ after it", lab.size_of_target()?, "GB", "under 1");
     }
 
     stderrln!("starting a lab for the measurements");
@@ -123,7 +123,7 @@ fn measure(lab: &MeasuredLab, transfers: usize, compile: Compile) -> Result<Vec<
     let cpu = lab.cpu(TEMPORAL) - cpu;
     add("one transfer alone", alone, "s", "under 0.15");
     add(&format!("transfers, {IN_FLIGHT} in flight"), rate, "/s", "over 20.8");
-    add("CPU of temporal a transfer", cpu * 1000.0 / (ALONE + transfers) as f64, "ms", "");
+    add("CPU of temporal per transfer", cpu * 1000.0 / (ALONE + transfers) as f64, "ms", "");
     page::measure(lab, |what, percent, goal| add(&what, percent, "%", goal))?;
     let movements = bank_load::movements_a_second(lab.ports()?.get(ports::ACCOUNT_API))?;
     add(&format!("deposits and withdrawals, {CLIENTS} clients"), movements, "/s", "over 5000");
@@ -131,13 +131,13 @@ fn measure(lab: &MeasuredLab, transfers: usize, compile: Compile) -> Result<Vec<
     add("edit of workflow.rs to the new worker polling", after_an_edit(lab)?, "s", "under 5");
     let runs = stuck_transfers(lab, &server)?;
     let moving = after_the_workflow_fix(lab, &server, &runs)?;
-    add("fixed worker polls to a stuck transfer moving on", moving, "s", "under 1.5");
+    add("fixed worker polls to a stuck transfer continuing", moving, "s", "under 1.5");
     let done = after_a_retry(lab, &server, &runs)?;
-    add("retry to a transfer stuck on the activity bug done", done, "s", "under 0.5");
+    add("retry to a transfer stuck on the activity bug completed", done, "s", "under 0.5");
     Ok(figures)
 }
 
-/// How long one transfer takes by itself, and how many complete in a second, [`IN_FLIGHT`] at a time.
+/// How long one transfer takes alone, and how many complete in a second, [`IN_FLIGHT`] at a time.
 fn alone_and_in_flight(lab: &MeasuredLab, transfers: usize) -> Result<(f64, f64)> {
     let server = lab.server()?;
     let mut alone = Vec::new();
@@ -148,7 +148,7 @@ fn alone_and_in_flight(lab: &MeasuredLab, transfers: usize) -> Result<(f64, f64)
     Ok((median(&mut alone), transfers as f64 / took))
 }
 
-/// From an edit of the live Workflow until the new worker polls.
+/// The time from an edit of the live Workflow until the new worker polls.
 fn after_an_edit(lab: &MeasuredLab) -> Result<f64> {
     let source = lab.workflow_module();
     let text = fs::read_to_string(&source).context("could not read the workflow module")?;
@@ -159,7 +159,7 @@ fn after_an_edit(lab: &MeasuredLab) -> Result<f64> {
     })
 }
 
-/// Some transfers that are stuck on the bug in the Workflow.
+/// Starts transfers that get stuck on the bug in the Workflow.
 fn stuck_transfers(lab: &MeasuredLab, server: &Server) -> Result<Vec<Run>> {
     lab.xtask(&["stage", "jerry", "--bare"])?;
     let runs = (0..STUCK).map(|_| lab.begin(server)).collect::<Result<Vec<Run>>>()?;
@@ -167,7 +167,7 @@ fn stuck_transfers(lab: &MeasuredLab, server: &Server) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// From the poll of the fixed worker until the transfers move on to the bug in the Activity.
+/// The time from the fixed worker's poll until the transfers continue to the bug in the Activity.
 fn after_the_workflow_fix(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> Result<f64> {
     lab.xtask(&["stage", "fix-workflow", "--bare"])?;
     until("the activity bug shows", || {
@@ -180,14 +180,14 @@ fn after_the_workflow_fix(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> R
     for run in runs {
         let events = server.last_events(run)?;
         let completed = |event: &&Value| event["eventType"] == "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
-        // The first that the fixed worker completed, so the oldest that came after it was ready.
+        // The first Workflow Task of the fixed worker: the oldest one completed after it was ready.
         let times = events.iter().filter(completed).filter_map(|event| time_of(&event["eventTime"]));
         moved.extend(times.filter(|&at| at > ready).reduce(f64::min).map(|at| at - ready));
     }
     Ok(median(&mut moved))
 }
 
-/// From `retry` until the transfers are done whose Activity was fixed.
+/// The time from `retry` until the transfers with the fixed Activity complete.
 fn after_a_retry(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> Result<f64> {
     until("the activity bug is retried", || attempts(server, runs).iter().all(|&attempt| attempt > 4))?;
     lab.xtask(&["stage", "reset-workflows", "--bare"])?;
@@ -202,7 +202,7 @@ fn after_a_retry(lab: &MeasuredLab, server: &Server, runs: &[Run]) -> Result<f64
     Ok(median(&mut done))
 }
 
-/// The attempts that these transfers are stuck at.
+/// The current attempts of these stuck transfers.
 fn attempts(server: &Server, runs: &[Run]) -> Vec<u64> {
     let attempt =
         |run| stuck::look(server, run).unwrap_or_default().first().map_or(0, |stuck: &Stuck| stuck.attempt);

@@ -1,4 +1,4 @@
-//! What it costs to look at the page: with one open as with many, and with none nothing.
+//! The CPU cost of open pages: the same for one as for many, and none without a page.
 
 use std::{
     io::{self, Write},
@@ -15,14 +15,14 @@ use supervisor::{
 
 use super::measured_lab::MeasuredLab;
 
-/// So many pages are open when there are many.
+/// The larger number of open pages.
 const MANY: usize = 50;
-/// How long a page that was opened has to read what there is.
+/// How long a new page gets to read its first events.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
-/// How long the CPU time is counted.
+/// How long CPU time is measured.
 const COUNTED: Duration = Duration::from_secs(10);
 
-/// Measures while no transfer moves; `add` is called with each figure's name, percent of a core, and goal.
+/// Measures while no transfer changes; calls `add` with each figure's name, percent of a core, and goal.
 pub(super) fn measure(lab: &MeasuredLab, mut add: impl FnMut(String, f64, &'static str)) -> Result<()> {
     let port = lab.ports()?.get(ports::TRANSFER_WEB);
     let mut open = Vec::new();
@@ -42,16 +42,16 @@ pub(super) fn measure(lab: &MeasuredLab, mut add: impl FnMut(String, f64, &'stat
     Ok(())
 }
 
-/// An open page, as far as the service can tell.
+/// An open page, from the service's point of view.
 struct Page(TcpStream);
 
 impl Page {
     fn open(port: u16) -> Result<Page> {
         let mut stream =
-            TcpStream::connect(("127.0.0.1", port)).context("the page's service does not listen")?;
+            TcpStream::connect(("127.0.0.1", port)).context("could not connect to the page's service")?;
         write!(stream, "GET /api/events?limit=10 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
         let mut events = stream.try_clone()?;
-        // The service lets go of a page that does not read.
+        // The service disconnects a page that does not read.
         thread::spawn(move || io::copy(&mut events, &mut io::sink()));
         Ok(Page(stream))
     }
@@ -59,7 +59,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Its thread ends with it.
+        // This ends its thread.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }

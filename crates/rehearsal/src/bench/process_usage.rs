@@ -1,27 +1,27 @@
-//! What a process has used so far, from `/proc`. Other systems than Linux do not have it: then nothing is known.
+//! The resource usage of a process, from `/proc`; unknown on systems other than Linux.
 
 use std::{fs, path::Path};
 
-/// What a process has used since its start.
+/// The resource usage of a process since its start.
 #[derive(Clone, Copy)]
 pub(super) struct ProcessUsage {
-    /// Its processor time, in seconds.
+    /// Its CPU time, in seconds.
     pub(super) cpu: f64,
-    /// The most memory that it had, in MB.
+    /// Its peak memory, in MB.
     pub(super) peak_memory: f64,
 }
 
 impl ProcessUsage {
-    /// That of a living process.
+    /// The usage of a running process.
     pub(super) fn of(pid: u32) -> Option<ProcessUsage> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in brackets, and may hold any character.
+        // The second field is the program's name in parentheses, which may contain any character.
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
         let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         Some(ProcessUsage {
-            // Linux counts in hundredths of a second, whatever the kernel's own clock does.
+            // Linux counts in hundredths of a second, independent of the kernel's own tick rate.
             cpu: (ticks(11)? + ticks(12)?) / 100.0,
             peak_memory: peak.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0,
         })
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_processor_time_of_a_process_grows_as_it_works() {
+    fn the_cpu_time_of_a_process_grows_as_it_works() {
         let before = ProcessUsage::of(process::id()).expect("this test is alive");
         assert!(before.peak_memory > 0.0);
         let grown = || ProcessUsage::of(process::id()).expect("this test is alive").cpu > before.cpu;

@@ -1,5 +1,5 @@
-//! What must be true after a storm: each transfer has ended as it may, its money has moved once or not at all, and the
-//! ledger adds up to the cent.
+//! What must be true after a chaos run: each transfer ended in an allowed way, its money moved once or not at all, and the ledger
+//! adds up to the cent.
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,37 @@ use super::{
     plan::{Order, Plan},
 };
 
-/// What the server and the bank have.
+/// The state of the server and the bank.
 pub(super) struct Recorded {
     /// Every run of every transfer, with its Workflow Id.
     pub(super) runs: Vec<(String, lab::Run)>,
-    /// The whole ledger, as `GET /entries` answers.
+    /// The whole ledger, from `GET /entries`.
     pub(super) entries: Vec<Value>,
-    /// What `GET /accounts` answers.
+    /// The response of `GET /accounts`.
     pub(super) accounts: Value,
 }
 
-/// What there is in the histories and the ledger, counted.
+/// Counts of what is in the histories and the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Transfers that have completed.
+    /// Completed transfers.
     pub completed: usize,
-    /// Transfers that have failed, by their reason.
+    /// Failed transfers, by reason.
     pub failed: BTreeMap<String, usize>,
-    /// Calls of Activities, and the attempts that these took.
+    /// The number of Activity calls.
     pub calls: u64,
-    /// See `calls`.
+    /// The number of attempts for these calls.
     pub attempts: u64,
-    /// Entries of the ledger by kind, and what they come to.
+    /// The number and the sum of the ledger's entries, by kind.
     pub entries: BTreeMap<String, (usize, Money)>,
-    /// What all accounts hold together; they were opened with as much.
+    /// The sum of all balances, which equals the sum they were opened with.
     pub total: Money,
 }
 
-/// Goes through everything.
+/// Checks everything.
 ///
 /// # Errors
-/// The first thing that must not be, and where it can be seen.
+/// The first violation, and where to look.
 pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     let balances = check_ledger(&recorded.entries)?;
     let mut tally = Tally::default();
@@ -51,7 +51,9 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
         let number = account["account_number"].as_str().unwrap_or_default();
         let (held, entered) = (money(&account["balance"])?, balances.get(number).copied());
         if entered != Some(held) {
-            bail!("{number} holds {held}, but its entries come to {entered:?}; see GET /entries of the bank");
+            bail!(
+                "{number} holds {held}, but its entries add up to {entered:?}; see GET /entries of the bank"
+            );
         }
     }
     for entry in &recorded.entries {
@@ -63,7 +65,7 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     let opened = tally.entries.get("open").map_or(Money::ZERO, |(_, sum)| *sum);
     if tally.total != opened {
         bail!(
-            "the accounts were opened with {opened} and hold {} now, though every transfer has ended",
+            "the accounts were opened with {opened} and hold {} now, although every transfer has closed",
             tally.total
         );
     }
@@ -77,10 +79,10 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     if let Some(unknown) =
         transfers.keys().find(|id| !plan.orders.iter().any(|order| order.workflow_id == **id))
     {
-        bail!("there is a transfer {unknown}, which nobody has started");
+        bail!("the server has a transfer {unknown}, which nobody has started");
     }
     if let Some(entry) = recorded.entries.iter().find(|entry| is_of_nobody(entry, &facts)) {
-        bail!("entry {} of the ledger is of no transfer: {entry}", entry["id"]);
+        bail!("entry {} of the ledger belongs to no transfer: {entry}", entry["id"]);
     }
     for order in &plan.orders {
         let id = &order.workflow_id;
@@ -88,7 +90,7 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
             Some([transfer]) if transfer.runs.len() == 1 => {
                 check_transfer(order, transfer, &facts, &mut tally)?
             }
-            None => bail!("{id} was started, the server said so, and it is not there"),
+            None => bail!("the server confirmed the start of {id}, but does not have it"),
             Some(transfers) => bail!("{id} was started {} times", transfers.len().max(2)),
         }
     }
@@ -105,7 +107,7 @@ pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Whether a transfer has ended as it may, and the ledger has of it what it says.
+/// Checks that a transfer ended in an allowed way, and that the ledger agrees with it.
 fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut Tally) -> Result<()> {
     let id = &order.workflow_id;
     let run = transfer.last();
@@ -117,25 +119,28 @@ fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut
         Status::Completed => {
             if found != [withdrawn, deposited] {
                 bail!(
-                    "{id} has completed, and the ledger should have {withdrawn:?} and {deposited:?} of it; it has {found:?}"
+                    "{id} has completed, so the ledger should have {withdrawn:?} and {deposited:?}; it has {found:?}"
                 );
             }
             if let Some(kind) = order.refused {
-                bail!("{id} has completed, and cannot have: it is to be refused ({})", kind.name());
+                bail!("{id} has completed, but should have been refused ({})", kind.name());
             }
             tally.completed += 1;
         }
         Status::Failed => {
             let given_back = ("refund", &*order.from, order.amount);
             if !found.is_empty() && found != [withdrawn, given_back] {
-                bail!("{id} has failed, and its money is not where it was: the ledger has {found:?}");
+                bail!("{id} has failed, but its money has moved: the ledger has {found:?}");
             }
             let close = run.close();
             let reason = close.map_or("no reason", |event| reason(&event.attributes()["failure"])).to_owned();
             let may_be = order.refused.unwrap_or(RefusalKind::InsufficientFunds);
             if reason != may_be.name() {
                 let says = close.map(|event| event.failure()).unwrap_or_default();
-                bail!("{id} has failed for another reason than it may ({}): {reason}: {says}", may_be.name());
+                bail!(
+                    "{id} has failed for an unexpected reason (allowed: {}): {reason}: {says}",
+                    may_be.name()
+                );
             }
             *tally.failed.entry(reason).or_default() += 1;
         }
@@ -153,7 +158,7 @@ fn check_transfer(order: &Order, transfer: &Transfer, facts: &Facts, tally: &mut
     Ok(())
 }
 
-/// The type of a failure: its own, or that of the first cause that has one.
+/// The type of a failure, or of its first cause that has one.
 fn reason(failure: &Value) -> &str {
     let mut next = failure;
     while next.is_object() {
@@ -165,7 +170,7 @@ fn reason(failure: &Value) -> &str {
     "no reason"
 }
 
-/// Whether an entry is of no transfer, and not of the bank's own opening.
+/// Whether an entry belongs to no transfer and is not the bank's opening entry.
 fn is_of_nobody(entry: &Value, facts: &Facts) -> bool {
     match entry["transfer"].as_str() {
         Some(transfer) => !facts.transfers.iter().any(|known| known.original_run == transfer),
@@ -213,7 +218,7 @@ mod tests {
         ]
     }
 
-    /// The run of a transfer that has made every step, and ended so.
+    /// The run of a transfer that took every step and then closed with this event.
     fn run(end: Value) -> (String, lab::Run) {
         let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 2.5 });
         let mut events = vec![event(1, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", json!({ "input": [input] }))];
@@ -249,7 +254,7 @@ mod tests {
         json!({ "id": id, "account_number": account, "kind": kind, "amount": amount, "balance": balance, "transfer": transfer })
     }
 
-    /// The ledger with these entries behind the opening of two accounts with 10.00 each.
+    /// A ledger that opens two accounts with 10.00 each, followed by these entries.
     fn ledger(runs: Vec<(String, lab::Run)>, more: &[(&str, &str, f64, f64)]) -> Recorded {
         let mut entries =
             vec![entry(1, "account_A", "open", 10.0, 10.0), entry(2, "account_B", "open", 10.0, 10.0)];
@@ -280,27 +285,27 @@ mod tests {
         assert_eq!((tally.completed, tally.calls, tally.attempts), (1, 4, 8));
         assert_eq!((tally.total.cents(), tally.entries["withdraw"]), (2000, (1, Money::from_cents(250))));
         let tally = audit(&plan(None), &ledger(vec![failed("InsufficientFunds")], &[]));
-        // Its history has a withdrawal that the ledger has not.
+        // Its history has a withdrawal that the ledger does not have.
         assert!(tally.is_err());
     }
 
     #[test]
-    fn money_that_moved_twice_is_found() {
+    fn money_that_moved_twice_is_detected() {
         let again = ("account_A", "withdraw", 2.5, 5.0);
         finds(&plan(None), &ledger(vec![completed()], &[TAKEN, again, PAID]), "two entries of one kind");
     }
 
     #[test]
-    fn money_that_has_not_arrived_is_found() {
+    fn money_that_did_not_arrive_is_detected() {
         finds(&plan(None), &ledger(vec![completed()], &[TAKEN]), "hold 17.50 now");
     }
 
     #[test]
-    fn a_balance_that_does_not_follow_is_found() {
+    fn a_wrong_balance_is_detected() {
         finds(
             &plan(None),
             &ledger(vec![completed()], &[TAKEN, ("account_B", "deposit", 2.5, 12.0)]),
-            "should leave 12.50",
+            "should leave a balance of 12.50",
         );
         finds(&plan(None), &ledger(vec![], &[("account_A", "withdraw", 12.5, -2.5)]), "below zero");
         let mut recorded = ledger(vec![completed()], &[TAKEN, PAID]);
@@ -309,15 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_nobody_asked_for_is_found() {
+    fn an_entry_of_no_transfer_is_detected() {
         let mut recorded = ledger(vec![completed()], &[TAKEN, PAID]);
         recorded.entries[2]["transfer"] = Value::Null;
-        finds(&plan(None), &recorded, "is of no transfer");
+        finds(&plan(None), &recorded, "belongs to no transfer");
     }
 
     #[test]
-    fn a_transfer_that_is_lost_or_unknown_or_there_twice_is_found() {
-        finds(&plan(None), &ledger(vec![], &[]), "it is not there");
+    fn a_transfer_that_is_lost_or_unknown_or_started_twice_is_detected() {
+        finds(&plan(None), &ledger(vec![], &[]), "but does not have it");
         let (_, unknown) = completed();
         finds(&plan(None), &ledger(vec![("u".to_owned(), unknown)], &[TAKEN, PAID]), "nobody has started");
         let (id, mut other) = completed();
@@ -326,11 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_ended_as_it_may_not_is_found() {
+    fn a_transfer_that_ended_in_a_wrong_way_is_detected() {
         let moved = [TAKEN, PAID];
-        finds(&plan(Some(RefusalKind::UnknownAccount)), &ledger(vec![completed()], &moved), "cannot have");
-        finds(&plan(None), &ledger(vec![failed("KeyReused")], &[]), "another reason");
-        finds(&plan(None), &ledger(vec![failed("InsufficientFunds")], &moved), "not where it was");
+        finds(
+            &plan(Some(RefusalKind::UnknownAccount)),
+            &ledger(vec![completed()], &moved),
+            "should have been refused",
+        );
+        finds(&plan(None), &ledger(vec![failed("KeyReused")], &[]), "an unexpected reason");
+        finds(&plan(None), &ledger(vec![failed("InsufficientFunds")], &moved), "its money has moved");
         let terminated = run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED", json!({})));
         finds(&plan(None), &ledger(vec![terminated], &moved), "WorkflowExecutionTerminated");
         let open = run(event(14, "EVENT_TYPE_TIMER_STARTED", json!({})));
@@ -338,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_transfer_may_do_is_found_too() {
+    fn a_broken_invariant_is_detected_too() {
         let claims = json!({ "success": false });
         let claimed =
             run(event(14, "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED", json!({ "result": [claims] })));

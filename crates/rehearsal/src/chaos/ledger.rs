@@ -1,4 +1,4 @@
-//! The bank's ledger: all of its entries, and whether they add up.
+//! The bank's ledger: all its entries, and whether they add up.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(super) fn entries(bank: &Bank) -> Result<Vec<Value>> {
     }
 }
 
-/// Whether the ledger adds up, at any moment: each balance follows from the one before and is never below zero, and no
-/// transfer's money has moved twice. Returns what each account holds.
+/// Checks the ledger, also during a run: each balance follows from the previous one and is never negative, and no transfer's
+/// money moved twice. Returns the balances.
 pub(super) fn check_ledger(entries: &[Value]) -> Result<BTreeMap<String, Money>> {
     let mut balances: BTreeMap<String, Money> = BTreeMap::new();
     let mut moved: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
@@ -41,7 +41,10 @@ pub(super) fn check_ledger(entries: &[Value]) -> Result<BTreeMap<String, Money>>
             bail!("entry {} of the ledger takes {number} below zero: {entry}", entry["id"]);
         }
         if money(&entry["balance"])? != after {
-            bail!("entry {} of the ledger should leave {after} in {number}: {entry}", entry["id"]);
+            bail!(
+                "entry {} of the ledger should leave a balance of {after} in {number}: {entry}",
+                entry["id"]
+            );
         }
         balances.insert(number.to_owned(), after);
         if let Some(transfer) = entry["transfer"].as_str()
@@ -53,17 +56,17 @@ pub(super) fn check_ledger(entries: &[Value]) -> Result<BTreeMap<String, Money>>
     Ok(balances)
 }
 
-/// The text of this name in what the bank says; empty where there is none.
+/// A text field of the bank's JSON; empty if missing.
 pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// An amount of the bank's, exactly.
+/// An amount in the bank's JSON, exactly.
 pub(super) fn money(value: &Value) -> Result<Money> {
-    lab::money(value).with_context(|| format!("the bank says {value} where an amount should be"))
+    lab::money(value).with_context(|| format!("the bank returned {value} instead of an amount"))
 }
 
-/// The amount with so many cents more.
+/// The amount plus this many cents.
 pub(super) fn plus(money: Money, cents: i64) -> Result<Money> {
     match money.checked_add(Money::from_cents(cents)) {
         Some(sum) => Ok(sum),

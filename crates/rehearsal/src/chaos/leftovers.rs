@@ -1,4 +1,4 @@
-//! What is left of a lab that was stopped, and should not be: processes, ports, files.
+//! What a stopped lab must not leave behind: processes, ports, files.
 
 use std::{
     fs, io,
@@ -11,28 +11,28 @@ use supervisor::{
     process::{self, Identity},
 };
 
-/// The files that a lab may leave: its databases, the server's with its write-ahead log, and what the lab remembers.
+/// The files that a lab may leave: its databases, the server's with its write-ahead log, and the lab's settings.
 const KEPT: [&str; 7] =
     ["bank.db", "temporal.db", "temporal.db-wal", "temporal.db-shm", "ports.json", "stage.json", "lock"];
-/// The folders whose files may stay.
+/// The folders whose files may remain.
 const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
 
-/// What is left, a sentence each: of the processes that were seen, of any others that work in the shadow's folder, of
-/// the lab's ports, and of files in its folder that are of use to nobody.
+/// One sentence for each leftover: processes of the lab, other processes that work in the shadow's folder, ports of the lab, and
+/// files that should have been removed.
 pub(super) fn look(root: &Path, seen: &[(String, Identity)], ports: &Ports) -> Vec<String> {
     let alive = seen.iter().filter(|(_, process)| process::is_alive(process));
-    let alive = alive.map(|(name, process)| format!("{name} (pid {}) still runs", process.pid));
-    let others = working_in(root).into_iter().map(|process| format!("this still runs: {process}"));
+    let alive = alive.map(|(name, process)| format!("{name} (pid {}) is still running", process.pid));
+    let others = working_in(root).into_iter().map(|process| format!("still running: {process}"));
     let taken = PORTS.iter().map(|row| ports.get(row.name)).filter(|&port| !ports::is_free(port));
-    let taken = taken.map(|port| format!("port {port} is held by {}", ports::holder_or_unknown(port)));
-    let files = litter(root).into_iter().map(|path| format!("there is a file {}", path.display()));
+    let taken = taken.map(|port| format!("port {port} is in use by {}", ports::holder_or_unknown(port)));
+    let files = litter(root).into_iter().map(|path| format!("leftover file {}", path.display()));
     alive.chain(others).chain(taken).chain(files).collect()
 }
 
-/// The processes whose command line names this folder, but for this one's own.
+/// The processes whose command line names this folder, except this process.
 fn working_in(root: &Path) -> Vec<String> {
     let Ok(output) = Command::new("ps").args(["-A", "-o", "pid=,stat=,args="]).output() else {
-        return vec!["ps, which would tell, does not".to_owned()];
+        return vec!["could not run ps to list processes".to_owned()];
     };
     let own = std::process::id().to_string();
     let root = root.display().to_string();
@@ -45,7 +45,7 @@ fn working_in(root: &Path) -> Vec<String> {
     others.map(str::to_owned).collect()
 }
 
-/// The files below the shadow's folder for temporary ones, and those of the lab that nobody needs any more.
+/// Temporary files of the shadow, and files of the lab that should have been removed.
 fn litter(root: &Path) -> Vec<PathBuf> {
     let is_kept = |path: &Path| {
         let name = |path: &Path| {
@@ -58,7 +58,7 @@ fn litter(root: &Path) -> Vec<PathBuf> {
     };
     let temporary = entries(root.join("tmp")).unwrap_or_default();
     let of_the_lab = entries(root.join(".lab")).unwrap_or_default().into_iter().filter(|path| !is_kept(path));
-    // A folder that is empty is of no weight: the lab makes some before it knows what for.
+    // Empty folders do not count: the lab creates some in advance.
     let is_empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     temporary.into_iter().chain(of_the_lab).filter(|path| !is_empty(path)).collect()
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_lab_keeps_is_no_litter_and_all_else_is_found() {
+    fn files_that_a_lab_keeps_are_accepted_and_others_are_reported() {
         let root = std::env::temp_dir().join(format!("leftovers-{}", std::process::id()));
         for folder in [".lab/logs", ".lab/backup/1", ".lab/run", "tmp/empty"] {
             fs::create_dir_all(root.join(folder)).expect("temporary folders can be made");
@@ -92,7 +92,7 @@ mod tests {
         {
             fs::write(root.join(litter), "x").expect("it is this test's own");
         }
-        // It works in that folder, as far as its command line tells; and it was seen.
+        // By its command line it works in that folder, and it was recorded as a process of the lab.
         // It ends with its input, at the latest with this test.
         let mut command = Command::new("sh");
         command.args(["-c", "read -r _", "sh"]).arg(root.join("worker")).arg("600");
@@ -104,10 +104,13 @@ mod tests {
         fs::remove_dir_all(&root).expect("it is this test's own");
 
         let finds = |words: &[&str]| found.iter().any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(finds(&["worker (pid", "still runs"]) && finds(&["this still runs", "600"]), "{found:#?}");
-        assert!(finds(&[&format!("port {port} is held")]), "{found:#?}");
+        assert!(
+            finds(&["worker (pid", "is still running"]) && finds(&["still running:", "600"]),
+            "{found:#?}"
+        );
+        assert!(finds(&[&format!("port {port} is in use")]), "{found:#?}");
         for litter in [".lab/lab.json", ".lab.json.7", "bank.db-wal", ".lab/run", "tmp/x"] {
-            assert!(finds(&["there is a file", litter]), "{litter}: {found:#?}");
+            assert!(finds(&["leftover file", litter]), "{litter}: {found:#?}");
         }
         assert_eq!(found.len(), 8, "{found:#?}");
     }

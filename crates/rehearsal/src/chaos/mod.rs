@@ -1,9 +1,8 @@
-//! A storm over a lab of its own: transfers are under way while its parts are killed, again and again.
+//! A chaos run in a separate lab: its parts are killed again and again while transfers are in progress.
 //!
-//! The lab is a [shadow](crate::shadow) of the checkout, whose parts are the real ones. A seed gives the
-//! `plan`: the transfers, what is killed in which order, and the pauses. The `storm` carries it out, and afterwards the
-//! `audit` goes through the Event Histories and the ledger, and `leftovers` through processes, ports and files. Where
-//! exactly a kill strikes is up to the machine: another run of the same seed meets other moments.
+//! The lab is a [shadow](crate::shadow) of the checkout with real parts. A seed determines the `plan`: the transfers, the order of
+//! kills, and the pauses. `storm` carries it out; then `audit` checks the Event Histories and the ledger, and `leftovers` checks
+//! processes, ports and files. The exact moment of a kill depends on the machine, so runs with the same seed differ.
 
 mod audit;
 mod ledger;
@@ -16,19 +15,19 @@ use anyhow::{Result, bail};
 pub use self::{audit::Tally, plan::Plan, storm::Kills};
 use crate::shadow::Shadow;
 
-/// How a storm went that broke nothing.
-pub struct Survived {
-    /// What was killed, and how often.
+/// The result of a chaos run that broke nothing.
+pub struct ChaosReport {
+    /// How often each part was killed.
     pub kills: Kills,
-    /// What the histories and the ledger have.
+    /// Counts from the histories and the ledger.
     pub tally: Tally,
 }
 
-/// Carries out the plan, and looks at everything that it must not have broken. The lab is started here, and stopped.
+/// Starts the lab, carries out the plan, stops the lab, and checks everything.
 ///
 /// # Errors
-/// The first thing that is broken, and where to look at it.
-pub fn run(shadow: &Shadow, plan: &Plan) -> Result<Survived> {
+/// The first violation, and where to look.
+pub fn run(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     shadow.start(&[])?;
     let ports = shadow.state()?.ports;
     let storm = storm::weather(shadow, plan)?;
@@ -36,7 +35,7 @@ pub fn run(shadow: &Shadow, plan: &Plan) -> Result<Survived> {
     shadow.stop()?;
     let left = leftovers::look(&shadow.project.root, &storm.seen, &ports);
     if !left.is_empty() {
-        bail!("the lab was stopped, and this is left of it:\n  {}", left.join("\n  "));
+        bail!("the stopped lab left this behind:\n  {}", left.join("\n  "));
     }
-    Ok(Survived { kills: storm.kills, tally })
+    Ok(ChaosReport { kills: storm.kills, tally })
 }

@@ -1,4 +1,4 @@
-//! What a seed stands for: which transfers there are, and what is killed in which order and how long after one another.
+//! The plan that a seed determines: the transfers, the order of kills, and the pauses between them.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use contract::{Money, RefusalKind};
 use crate::random::Seeded;
 use supervisor::services::{ACCOUNT_API, TEMPORAL, WORKER};
 
-/// What kills are counted of beside the services.
+/// The part that is killed besides the services.
 pub(super) const SUPERVISOR: &str = "supervisor";
 
-/// Of ten kills, so many of each. The supervisor's is the one after which somebody has to start the lab again.
+/// The share of each part in ten kills. After a kill of the supervisor, the lab must be started again.
 const TARGETS: [&str; 10] =
     [WORKER, WORKER, WORKER, ACCOUNT_API, ACCOUNT_API, ACCOUNT_API, TEMPORAL, TEMPORAL, TEMPORAL, SUPERVISOR];
 
-/// Of a hundred transfers, so many name an account that there is not, and so many ask for more than there is.
+/// Of a hundred transfers, how many name an unknown account, and how many ask for too much money.
 const REFUSED: [(u64, RefusalKind); 2] =
     [(2, RefusalKind::UnknownAccount), (3, RefusalKind::InsufficientFunds)];
 
-/// More than all accounts hold together.
+/// More than all accounts hold.
 const TOO_MUCH: Money = Money::from_dollars(1_000_000);
 
 /// A transfer to be started.
@@ -30,33 +30,33 @@ pub struct Order {
     pub from: String,
     /// The account that it reaches.
     pub to: String,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// How it has to be refused, if it cannot but be.
+    /// The reason to refuse it, if it must be refused.
     pub refused: Option<RefusalKind>,
 }
 
-/// The plan of a storm.
+/// The plan of a chaos run.
 pub struct Plan {
-    /// The number that stands for it.
+    /// The seed.
     pub seed: u64,
     /// The transfers, in the order of their start.
     pub orders: Vec<Order>,
-    /// How many kills there are.
+    /// The number of kills.
     pub kills: usize,
 }
 
 impl Plan {
-    /// The plan that a seed stands for.
+    /// The plan of a seed.
     pub fn new(seed: u64, transfers: usize, kills: usize) -> Plan {
         let mut dice = Seeded::new(seed);
         let orders = (0..transfers).map(|number| Order::draw(number, &mut dice)).collect();
         Plan { seed, orders, kills }
     }
 
-    /// Its kills, one after the other.
+    /// The kills, in order.
     pub fn targets(&self) -> Targets {
-        // Other numbers than those of the transfers, however many of these there are.
+        // A separate sequence, so that the number of transfers does not change the kills.
         Targets { dice: Seeded::new(!self.seed), ahead: Vec::new() }
     }
 }
@@ -90,21 +90,21 @@ impl Order {
     }
 }
 
-/// What is killed next. Of every ten kills each part has its share, in a random order.
+/// The order of kills: of every ten, each part has its share, in random order.
 pub struct Targets {
     dice: Seeded,
     ahead: Vec<&'static str>,
 }
 
 impl Targets {
-    /// How long to wait before the next kill: mostly so long that something gets done in between, at times so short
-    /// that what was killed last is only just being started again.
+    /// The pause before the next kill: usually long enough to make progress, sometimes so short that the last killed part is still
+    /// restarting.
     pub fn pause(&mut self) -> Duration {
         let most = if self.dice.below(4) == 0 { 300 } else { 3_000 };
         Duration::from_millis(self.dice.below(most))
     }
 
-    /// The next target that is there to be killed now; those that are not stay ahead.
+    /// The next target that is running now; the others stay in the queue.
     pub fn next(&mut self, is_there: impl Fn(&str) -> bool) -> Option<&'static str> {
         if self.ahead.is_empty() {
             self.ahead = TARGETS.to_vec();
@@ -120,14 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_stands_for_one_plan_and_another_for_another() {
+    fn each_seed_has_its_own_plan() {
         let orders = |seed| Plan::new(seed, 100, 10).orders;
         assert_eq!(orders(7), orders(7));
         assert_ne!(orders(7), orders(8));
     }
 
     #[test]
-    fn transfers_are_between_two_accounts_and_some_cannot_but_be_refused() {
+    fn transfers_are_between_two_accounts_and_some_must_be_refused() {
         let orders = Plan::new(1, 1_000, 0).orders;
         assert!(orders.iter().all(|order| order.from != order.to && order.amount > Money::ZERO));
         for (share, kind) in REFUSED {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn of_ten_kills_each_part_has_its_share_and_what_is_down_waits() {
+    fn of_ten_kills_each_part_has_its_share_and_a_stopped_part_waits() {
         let plan = Plan::new(3, 0, 10);
         let mut targets = plan.targets();
         let first = targets.next(|target| target != WORKER).expect("others are there");

@@ -1,4 +1,4 @@
-//! The storm itself: who starts transfers, who kills, and who brings back what nobody else would.
+//! The chaos run itself: threads that start transfers, kill parts, and restore what does not recover by itself.
 
 use std::{
     collections::BTreeMap,
@@ -31,34 +31,34 @@ use lab_client::state::State;
 use supervisor::process::{self, Identity};
 use terminal::{duration, stderrln};
 
-/// How often is looked whether something is to be done.
+/// How often each thread checks for work.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a part may stay away, and how long the transfers may take to one that ends.
+/// How long a part may stay down, and how long until the next transfer closes.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
-/// So many transfers are under way at a time, about: so there are always some at every step.
+/// About how many transfers are in progress at a time, so that there are always some at every step.
 const IN_FLIGHT: usize = 50;
-/// After so many kills the ledger is looked through, and said how far it is.
+/// After this many kills, the ledger is checked and progress is printed.
 const ROUND: usize = 10;
-/// The server's answer to a Workflow Id that was used before.
+/// The server's status for a Workflow Id that was used before.
 const CONFLICT: u16 = 409;
 
 /// How often each part was killed.
 pub type Kills = BTreeMap<&'static str, usize>;
 
-/// What came of a storm.
+/// The result of a chaos run.
 pub(super) struct ChaosReport {
-    /// What was killed.
+    /// How often each part was killed.
     pub(super) kills: Kills,
-    /// What the server and the bank have of it.
+    /// The state of the server and the bank.
     pub(super) recorded: Recorded,
-    /// Every process of the lab that was seen, with its name.
+    /// Every process of the lab during the run, with its name.
     pub(super) seen: Vec<(String, Identity)>,
 }
 
-/// Carries out the plan in a lab that runs, and waits until every transfer has ended.
+/// Carries out the plan in a running lab, and waits until every transfer has closed.
 ///
 /// # Errors
-/// The first thing that is not as it must be, or that the storm was told to end.
+/// The first violation, or an interruption.
 pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     let storm = Storm {
         shadow,
@@ -87,7 +87,7 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     let inner = |broken: Mutex<Option<Error>>| broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     let recorded = match (inner(storm.broken), recorded) {
         (Some(error), _) => return Err(error),
-        (None, recorded) => recorded.context("the storm ended before its time")?,
+        (None, recorded) => recorded.context("the chaos run ended early")?,
     };
     Ok(ChaosReport {
         kills: storm.kills.into_inner().unwrap_or_else(PoisonError::into_inner),
@@ -96,7 +96,7 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     })
 }
 
-/// What the threads of a storm share.
+/// The state that the threads share.
 struct Storm<'a> {
     shadow: &'a Shadow,
     plan: &'a Plan,
@@ -104,33 +104,33 @@ struct Storm<'a> {
     kills: Mutex<Kills>,
     /// How many transfers were started.
     started: AtomicUsize,
-    /// How many transfers were under way when that was asked last.
+    /// How many transfers were in progress at the last check.
     open: AtomicUsize,
-    /// Whether nothing is killed any more.
+    /// Whether the last kill is done.
     is_calm: AtomicBool,
-    /// Whether everybody is to end.
+    /// Whether all threads must stop.
     is_over: AtomicBool,
-    /// What is not as it must be.
+    /// The first violation.
     broken: Mutex<Option<Error>>,
     /// The processes of the lab so far, by id.
     seen: Mutex<BTreeMap<u32, (String, Identity)>>,
 }
 
 impl Storm<'_> {
-    /// Does this part of the storm. Where something is broken, all parts end.
+    /// Runs one thread's part. After an error, all threads stop.
     fn until_broken<T>(&self, part: impl FnOnce(&Self) -> Result<T>) -> Option<T> {
         match part(self) {
             Ok(done) => Some(done),
             Err(error) => {
                 self.is_over.store(true, Ordering::Relaxed);
-                // The others break off because of it, which is no news.
+                // The other threads stop because of it; their errors add nothing.
                 locked(&self.broken).get_or_insert(error);
                 None
             }
         }
     }
 
-    /// Sleeps; an error where it is over.
+    /// Sleeps; an error if the run is over.
     fn pause(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {
@@ -144,7 +144,7 @@ impl Storm<'_> {
         }
     }
 
-    /// The lab, if somebody supervises it. Who is in it is remembered.
+    /// The lab, if it has a supervisor. Records its processes.
     fn lab(&self) -> Option<State> {
         let state = self.shadow.state().ok().filter(|state| process::is_alive(&state.supervisor))?;
         let mut seen = locked(&self.seen);
@@ -155,8 +155,8 @@ impl Storm<'_> {
         Some(state)
     }
 
-    /// Starts the transfers, spread over the kills. A start whose answer got lost is asked for again, under the same
-    /// Workflow Id: the server knows whether it has it.
+    /// Starts the transfers, spread over the kills. If a response was lost, the start is repeated with the same Workflow Id, which the
+    /// server rejects if it has the first.
     fn start_transfers(&self) -> Result<()> {
         for (number, order) in self.plan.orders.iter().enumerate() {
             let is_due = || number <= self.due(self.killed() + 1);
@@ -169,22 +169,22 @@ impl Storm<'_> {
         Ok(())
     }
 
-    /// How many kills there were.
+    /// The number of kills so far.
     fn killed(&self) -> usize {
         locked(&self.kills).values().sum()
     }
 
-    /// How many transfers are to be started by the kill with that number; the last few come after all kills.
+    /// How many transfers must have been started by this kill; the last few start after all kills.
     fn due(&self, kill: usize) -> usize {
         self.plan.orders.len() * kill / (self.plan.kills + 1)
     }
 
-    /// How many transfers have ended, by what was seen last.
+    /// How many transfers had closed at the last check.
     fn ended(&self) -> usize {
         self.started.load(Ordering::Relaxed).saturating_sub(self.open.load(Ordering::Relaxed))
     }
 
-    /// So many transfers the kills may be ahead of.
+    /// How many transfers the kills may be ahead of.
     fn slack(&self) -> usize {
         self.plan.orders.len() / 20
     }
@@ -197,19 +197,19 @@ impl Storm<'_> {
                 self.lab().map(|state| Server::new(&state.endpoints()).start_transfer(workflow_id, &input));
             match answer {
                 Some(Ok(_)) => return Ok(()),
-                // It was started, and the answer that said so got lost.
+                // It was started, and the response was lost.
                 Some(Err(error)) if status_of(&error) == CONFLICT => return Ok(()),
-                // A server that starts has answers of its own for what it does not know yet.
+                // A starting server returns other errors for what it has not loaded yet.
                 Some(Err(error)) if begin.elapsed() > RECOVERY_TIMEOUT => {
-                    return Err(error).with_context(|| format!("{workflow_id} cannot be started"));
+                    return Err(error).with_context(|| format!("could not start {workflow_id}"));
                 }
                 _ => self.pause(POLL_INTERVAL)?,
             }
         }
     }
 
-    /// Brings the lab back when its supervisor was killed, as its user would, and Real World Mode when the bank was.
-    /// Looks how many transfers are under way.
+    /// Restarts the lab after a kill of its supervisor, as its user would, and turns Real World Mode on again after a kill of the
+    /// bank. Also counts the transfers in progress.
     fn keep_up(&self) -> Result<()> {
         while !self.is_over.load(Ordering::Relaxed) {
             match self.lab() {
@@ -231,17 +231,14 @@ impl Storm<'_> {
     fn start_lab(&self) -> Result<()> {
         let before = self.killed();
         let start = self.shadow.xtask(&["lab", "start", "--detach"])?;
-        // One in which something was killed may fail: then it is simply typed again.
+        // A start during which something was killed may fail; then it is repeated.
         if !start.ok && self.killed() == before {
-            bail!(
-                "after its supervisor was killed the lab does not start; it says:\n  {}",
-                start.lines.join("\n  ")
-            );
+            bail!("the lab does not start after a kill of its supervisor:\n  {}", start.lines.join("\n  "));
         }
         Ok(())
     }
 
-    /// A bank that starts has it off. In the storm it is on, and answers get lost too; when it is calm it is off.
+    /// Sets Real World Mode, which a restarted bank has off: on during the kills, with lost responses; off after them.
     fn set_real_world_mode(&self, state: &State) {
         let bank = Bank::new(&state.endpoints());
         let is_calm = self.is_calm.load(Ordering::Relaxed);
@@ -250,16 +247,16 @@ impl Storm<'_> {
                 "enabled": !is_calm,
                 "timeout_rate": 0.05,
                 "error_rate": 0.25,
-                // Longer than the worker waits for an answer.
+                // Longer than the worker's timeout.
                 "timeout_seconds": 5,
                 "strikes": "either",
             });
-            // If it is killed at this very moment: it is asked again.
+            // If the bank is killed right now, this is repeated.
             let _ = bank.change_real_world_mode(&mode);
         }
     }
 
-    /// Kills, one part after the other.
+    /// Kills one part after the other.
     fn kill(&self) -> Result<()> {
         let mut targets = self.plan.targets();
         for number in 1..=self.plan.kills {
@@ -275,7 +272,7 @@ impl Storm<'_> {
                 }
                 if begin.elapsed() > RECOVERY_TIMEOUT {
                     bail!(
-                        "for {} nothing that is to be killed next is there",
+                        "for {} no part that could be killed next has been running",
                         duration(RECOVERY_TIMEOUT.as_secs_f64())
                     );
                 }
@@ -309,7 +306,7 @@ impl Storm<'_> {
         Some((target, process(target)?.clone()))
     }
 
-    /// Whether the ledger adds up, as far as it is; a bank that is down is asked the next time.
+    /// Checks the ledger so far; if the bank is down, the next check covers it.
     fn look_at_the_ledger(&self) -> Result<()> {
         let Some(state) = self.lab() else { return Ok(()) };
         match ledger::entries(&Bank::new(&state.endpoints())) {
@@ -319,7 +316,7 @@ impl Storm<'_> {
         }
     }
 
-    /// Waits until every transfer has ended: nothing is in the way of that any more.
+    /// Waits until every transfer has closed, which nothing prevents any more.
     fn wait_for_the_end(&self) -> Result<()> {
         let (mut least, mut since) = (usize::MAX, Instant::now());
         loop {
@@ -329,7 +326,7 @@ impl Storm<'_> {
             let open = server.running();
             if let Ok(open) = &open {
                 let left = self.plan.orders.len() - self.started.load(Ordering::Relaxed) + open.len();
-                // The list lags behind: what was started last may not be in it yet.
+                // The list lags behind: the latest transfers may not be in it yet.
                 if left == 0 && server.list(&transfers(), usize::MAX)?.len() >= self.plan.orders.len() {
                     return Ok(());
                 }
@@ -338,13 +335,13 @@ impl Storm<'_> {
                 }
             }
             if since.elapsed() > RECOVERY_TIMEOUT {
-                let open = open.context("the server does not tell which transfers are under way")?;
+                let open = open.context("could not list the transfers in progress")?;
                 bail!("{}", still_under_way(&server, &open));
             }
         }
     }
 
-    /// What the server and the bank have of all this.
+    /// Reads the final state of the server and the bank.
     fn record(&self) -> Result<Recorded> {
         let state = self.shadow.state()?;
         let server = Server::new(&state.endpoints());
@@ -362,10 +359,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which transfers do not end, and what some of them wait for.
+/// The error for transfers that do not close, with what some of them wait for.
 fn still_under_way(server: &Server, open: &[Run]) -> String {
     let mut said = format!(
-        "{} transfers do not end, though nothing was killed for {}",
+        "{} transfers are still in progress, although nothing was killed for {}",
         open.len(),
         duration(RECOVERY_TIMEOUT.as_secs_f64())
     );

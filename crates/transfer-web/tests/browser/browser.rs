@@ -1,4 +1,4 @@
-//! A browser of the test's own, driven by Debian's chromedriver.
+//! A browser for one test, driven by Debian's chromedriver.
 
 use std::{
     env,
@@ -17,16 +17,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{is_without_browser, skip, webdriver::Client};
 
-/// A browser is work for a core, so there are no more of them at a time.
+/// The number of browsers at a time. Each keeps a core busy.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
-/// The window, in CSS pixels: what the page is designed to fit on one screen.
+/// The window in CSS pixels, which the page is designed to fit.
 pub(crate) const WINDOW: (u32, u32) = (1280, 800);
 
-/// What keeps a browser to itself and to this machine.
+/// Arguments that isolate the browser and keep it on this machine.
 const FLAGS: [&str; 14] = [
     "--headless=new",
-    // Its sandbox refuses to be root's, as a container's user often is.
+    // The sandbox does not run as root, which a container's user often is.
     "--no-sandbox",
     "--disable-gpu",
     // A container's /dev/shm may be too small.
@@ -39,21 +39,21 @@ const FLAGS: [&str; 14] = [
     "--no-first-run",
     "--no-proxy-server",
     "--hide-scrollbars",
-    // The same letters everywhere, and no name but loopback's can be asked for.
+    // The same language everywhere, and no host but loopback resolves.
     "--lang=en-US",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 
-/// A browser with one window. Dropped, it and its driver are gone, with all that they wrote.
+/// A browser with one window. Dropping it ends it and its driver, and deletes their files.
 pub(crate) struct Browser {
-    /// What the window is told.
+    /// The WebDriver client of the window.
     pub(crate) client: Client,
     _driver: Driver,
     _permit: SemaphorePermit<'static>,
 }
 
 impl Browser {
-    /// Opens one, or says why there is none.
+    /// Opens a browser, or prints why there is none.
     pub(crate) async fn open() -> Option<Browser> {
         if is_without_browser() {
             return None;
@@ -68,14 +68,14 @@ impl Browser {
         let mut driver = Driver::start(&chromedriver);
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", driver.folder.path().join("profile").display()));
-        let wishes = json!({
+        let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "timeouts": { "script": 60_000 },
         });
         let (client, session) =
-            Client::open(driver.port, wishes).await.expect("chromedriver opens a browser");
+            Client::open(driver.port, capabilities).await.expect("chromedriver opens a browser");
         driver.session = session;
         let browser = Browser { client, _driver: driver, _permit: permit };
         browser.look_like(WINDOW, 1.0).await;
@@ -83,32 +83,32 @@ impl Browser {
         Some(browser)
     }
 
-    /// A browser begins with a page of its own, whose requests are no page's of ours.
+    /// Clears the log of the browser's start page.
     async fn forget_its_start(&self) {
         self.client.goto("about:blank").await.expect("the empty page opens");
         self.log("browser").await;
         self.log("performance").await;
     }
 
-    /// A command of the DevTools protocol.
+    /// Sends a command of the DevTools protocol.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let answer = self.client.devtools(command, parameters).await;
         answer.unwrap_or_else(|error| panic!("{command}: {error:#}"))
     }
 
-    /// What is new in the log of this kind since it was read last.
+    /// The new entries of this log since the last read.
     pub(crate) async fn log(&self, kind: &str) -> Vec<Value> {
         let entries = self.client.log(kind).await;
         entries.unwrap_or_else(|error| panic!("no log of the {kind}: {error:#}"))
     }
 
-    /// A window of this many CSS pixels, each of which is so many of the screen's.
+    /// Sets the window's size in CSS pixels, and the device pixels per CSS pixel.
     pub(crate) async fn look_like(&self, (width, height): (u32, u32), zoom: f64) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": zoom, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// As on a machine whose user wants things dark, or light.
+    /// Emulates a user's preference for dark or light.
     pub(crate) async fn dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
@@ -116,13 +116,13 @@ impl Browser {
     }
 }
 
-/// Where a program is on PATH.
+/// Finds a program on PATH.
 fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// A chromedriver, in a process group of its own.
+/// A chromedriver in its own process group.
 struct Driver {
     child: Child,
     port: u16,
@@ -136,7 +136,7 @@ impl Driver {
             tempfile::Builder::new().prefix("buglab-browser-").tempdir().expect("a temporary folder");
         let mut child = Command::new(program)
             .arg("--port=0")
-            // Its own files, and the browser's, go with the folder.
+            // Its files and the browser's are deleted with the folder.
             .env("TMPDIR", folder.path())
             .env("HOME", folder.path())
             .stdin(Stdio::null())
@@ -155,12 +155,12 @@ impl Driver {
                 .ok()
         });
         driver.port = port.expect("chromedriver says which port it took");
-        // Whatever else it says must not fill the pipe.
+        // Its further output must not fill the pipe.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         driver
     }
 
-    /// Asks the browser to leave, as a user who closes it does, and waits until it has.
+    /// Closes the browser as a user would, and waits until it has exited.
     fn close_browser(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -169,11 +169,11 @@ impl Driver {
             stream,
             "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
         )?;
-        // It answers when the browser has left, and may then keep the connection.
+        // It responds once the browser has exited, and may then keep the connection open.
         stream.read(&mut [0; 64]).map(drop)
     }
 
-    /// Sends the driver and its browser a signal; returns whether there is somebody to get it.
+    /// Sends the process group a signal; returns whether a process was there to receive it.
     fn signal_group(&self, signal: &str) -> bool {
         let group = format!("-{}", self.child.id());
         let sent = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
@@ -183,13 +183,13 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // In a test that panics as well, so nothing here may wait for another task, and nothing may fail.
+        // Also runs during a panic, so nothing here may wait for another task or fail.
         if !self.session.is_empty() {
             let _ = self.close_browser();
         }
         self.signal_group("KILL");
         let _ = self.child.wait();
-        // A browser that did not leave by itself writes to its folder until its last process is gone.
+        // A browser that did not exit by itself writes to its folder until its last process is gone.
         let begin = Instant::now();
         while self.signal_group("0") && begin.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(10));

@@ -1,22 +1,22 @@
-//! The form that starts a transfer: what it says of what cannot be, and that it starts one for one wish.
+//! The form that starts a transfer: its errors, and that one submit starts one transfer.
 
 use serde_json::json;
 
 use crate::{page::transfer, visit};
 
 #[tokio::test]
-async fn what_cannot_be_transferred_is_said_next_to_its_field_and_nothing_is_started() {
+async fn an_invalid_field_shows_its_error_and_nothing_is_started() {
     visit("jerry", async |_, page| {
         for (typed, says) in [
-            ("", "Type an amount, such as 25.50."),
-            ("some", "That is no amount. Write it like 25.50."),
-            ("1e3", "That is no amount. Write it like 25.50."),
+            ("", "Enter an amount, such as 25.50."),
+            ("some", "Enter an amount, such as 25.50."),
+            ("1e3", "Enter an amount, such as 25.50."),
             ("12,5", "Write a dot before the cents: 25.50."),
-            ("0.125", "At most two digits after the dot."),
+            ("0.125", "Enter at most two digits after the dot."),
             ("0", "The amount must be more than zero."),
             ("0.00", "The amount must be more than zero."),
             ("-5", "The amount must be more than zero."),
-            ("1000000000.01", "The most is $1,000,000,000.00."),
+            ("1000000000.01", "The maximum is $1,000,000,000.00."),
         ] {
             page.fill("#amount", typed).await;
             page.click("#submit").await;
@@ -29,9 +29,9 @@ async fn what_cannot_be_transferred_is_said_next_to_its_field_and_nothing_is_sta
             assert_eq!(
                 page.js("return $('#submit').hasAttribute('aria-disabled')").await,
                 false,
-                "nothing was ordered, so the button takes the next click"
+                "no request was sent, so the button accepts the next click"
             );
-            // Whoever sees to it is not told off any longer.
+            // Editing the field clears its error.
             page.type_text("1").await;
             page.see("no error any more", "return text('#amount-error') === '' && !$('#amount').ariaInvalid").await;
         }
@@ -44,27 +44,27 @@ async fn what_cannot_be_transferred_is_said_next_to_its_field_and_nothing_is_sta
         page.choose("#from", "account_D").await;
         page.see("no error any more", "return text('#to-error') === ''").await;
 
-        // Now it can be; and as it is the first on the list, nothing was started before.
+        // Valid now; and it is the first on the list, so nothing was started before.
         page.fill("#amount", "$1,000.5").await;
         page.click("#submit").await;
         page.see_text("#form-message", "Started").await;
         let row = transfer(&page.string("return text('#form-message code')").await);
         page.see_text(&format!("{row} .amount"), "$1,000.50").await;
         assert_eq!(page.js("return $$('.transfer').length").await, 1);
-        assert_eq!(page.string("return text('#counts')").await, "1 under way");
+        assert_eq!(page.string("return text('#counts')").await, "1 in progress");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_only_the_server_knows_is_said_in_its_words() {
+async fn an_error_from_the_server_is_shown_as_it_is() {
     visit("jerry", async |_, page| {
         page.expects("/api/transfer - Failed to load resource: the server responded with a status of 400");
-        // As if the bank had closed an account since.
+        // As if the bank had closed an account in the meantime.
         page.js("$('#from').append(new Option('account_Z', 'account_Z'))").await;
         page.choose("#from", "account_Z").await;
         page.click("#submit").await;
-        page.see_text("#form-message[data-tone=bad]", "there is no account account_Z").await;
+        page.see_text("#form-message[data-tone=bad]", "the bank has no account account_Z").await;
         page.choose("#from", "account_A").await;
         page.click("#submit").await;
         page.see_text("#form-message[data-tone=ok]", "Started").await;
@@ -82,14 +82,14 @@ async fn a_double_click_starts_one_transfer() {
         page.see_text("#form-message", "Started").await;
         assert_eq!(page.js("return window.clicks").await, 2);
 
-        // When the next one is there as well, the first click's other half would be, too.
+        // Once the next transfer is listed, a second one from the double click would be listed too.
         page.click("#submit").await;
         testbed::until("the second transfer", || async {
             let listed = lab.testbed.ask_server("workflow-count").await;
             if listed["count"] == "2" { Ok(()) } else { Err(listed) }
         })
         .await;
-        page.see_text("#counts", "2 under way").await;
+        page.see_text("#counts", "2 in progress").await;
         assert_eq!(page.js("return $$('.transfer').length").await, 2);
     })
     .await;

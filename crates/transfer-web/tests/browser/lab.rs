@@ -1,4 +1,4 @@
-//! A lab around the page: a Temporal server, a bank, a worker, the page's service, and the folder that tells of the stage.
+//! A lab for the page: a Temporal server, a bank, a worker, the page's service, and a folder with the stage.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 pub(crate) struct Lab {
     /// The server and the bank.
     pub(crate) testbed: Testbed,
-    /// Where the page is, without a slash at its end.
+    /// The page's URL, without a trailing slash.
     pub(crate) url: String,
     endpoints: Endpoints,
     folder: TempDir,
@@ -35,26 +35,26 @@ pub(crate) struct Lab {
     supervisor: Supervisor,
 }
 
-/// The page's service, which runs until it is told not to.
+/// The page's service, which runs until `end_service`.
 struct Service {
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Lab {
-    /// Starts everything but a worker, at this stage.
+    /// Starts everything except a worker, at this stage.
     pub(crate) async fn start(stage: &str) -> Lab {
         Lab::around(Testbed::start().await, stage).await
     }
 
-    /// The same with parts that can be stopped and started again with their state.
+    /// The same, with a server and a bank that keep their state across a restart.
     pub(crate) async fn start_keeping(stage: &str) -> Lab {
         Lab::around(Testbed::start_keeping().await, stage).await
     }
 
     async fn around(testbed: Testbed, stage: &str) -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // Nothing answers at the UI's: the tests look at the links, and follow none.
+        // Nothing listens at the UI's address: the tests check links but do not follow them.
         let endpoints = Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url);
         let supervisor = Supervisor::start(&folder).await;
         let mut lab =
@@ -65,17 +65,17 @@ impl Lab {
         lab
     }
 
-    /// Writes down that this stage is entered now.
+    /// Records that this stage was entered now.
     pub(crate) fn enter(&self, stage: &str) {
         write_progress(self.folder.path(), lab::stage(stage).expect("a stage of the table"));
     }
 
-    /// Lets the supervisor enter one stage that it was asked to, or will be.
+    /// Lets the supervisor finish one request to enter a stage, pending or future.
     pub(crate) fn let_enter(&self) {
         self.supervisor.may_enter.add_permits(1);
     }
 
-    /// Has the worker of this stage run, and no other.
+    /// Runs the worker of this stage instead of any other.
     pub(crate) async fn work(&mut self, stage: &str) {
         self.rest().await;
         let stage = lab::stage(stage).expect("a stage of the table");
@@ -102,14 +102,14 @@ impl Lab {
         self.worker = Some(TestWorker::start(&self.testbed.client, options).await);
     }
 
-    /// Lets the worker leave.
+    /// Stops the worker.
     pub(crate) async fn rest(&mut self) {
         if let Some(worker) = self.worker.take() {
             worker.stop().await;
         }
     }
 
-    /// What the supervisor says of this service from now on.
+    /// Sets the state that the supervisor reports for this service.
     pub(crate) fn say(&self, service: &str, state: &str) {
         let mut status = self.supervisor.status.lock().expect("nobody panics with it");
         let services = status["services"].as_array_mut().expect("a list");
@@ -117,7 +117,7 @@ impl Lab {
         found["state"] = json!(state);
     }
 
-    /// What the supervisor says of the worker's build from now on.
+    /// Sets the state that the supervisor reports for the worker's build.
     pub(crate) fn say_build(&self, build: &str) {
         self.supervisor.status.lock().expect("nobody panics with it")["build"] = json!(build);
     }
@@ -129,7 +129,7 @@ impl Lab {
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             let ended = async {
-                // Sent or dropped, the service ends.
+                // The service ends when this is sent or dropped.
                 let _ = ended.await;
             };
             transfer_web::serve(listener, web, ended).await.expect("the service runs");
@@ -138,21 +138,21 @@ impl Lab {
         address
     }
 
-    /// Ends the page's service.
+    /// Stops the page's service.
     pub(crate) async fn end_service(&mut self) {
         let Service { end, task } = self.service.take().expect("it runs");
         drop(end);
         task.await.expect("it ends in order");
     }
 
-    /// Starts the page's service again, where it was.
+    /// Starts the page's service again at the same address.
     pub(crate) async fn serve_again(&mut self) {
         let address = self.url.trim_start_matches("http://").parse().expect("an address");
         self.serve(address).await;
     }
 }
 
-/// A stand-in for the supervisor: it answers what is to be said of the services, and enters a stage when a test lets it.
+/// A stand-in for the supervisor: it reports the services, and enters a stage when a test lets it.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
     may_enter: Arc<Semaphore>,
@@ -173,14 +173,14 @@ impl Supervisor {
         fs::write(path.join(state::FILE), state.to_string()).expect("it can be written");
         let (said, permits) = (status.clone(), may_enter.clone());
         let task = tokio::spawn(async move {
-            // Dropped with this task, they end with it.
+            // Dropped with this task, which ends them.
             let mut asking = JoinSet::new();
             loop {
                 let (mut stream, _) = listener.accept().await.expect("somebody asks");
                 let (said, permits, path) = (said.clone(), permits.clone(), path.clone());
                 asking.spawn(async move {
                     let mut line = String::new();
-                    // Who asked may be gone by now.
+                    // The client may be gone by now.
                     let _ = BufReader::new(&mut stream).read_line(&mut line).await;
                     let question: Value = serde_json::from_str(&line).unwrap_or_default();
                     let answer = match question["request"].as_str() {
@@ -199,7 +199,7 @@ impl Supervisor {
     }
 }
 
-/// Enters a stage, and answers as `cargo xtask stage NAME --json` does.
+/// Enters a stage, and returns the JSON of `cargo xtask stage NAME --json`.
 fn entered(lab: &Path, stage: &str) -> Value {
     let Some(stage) = lab::stage(stage) else {
         return json!({ "error": format!("there is no stage {stage}") });
@@ -227,7 +227,7 @@ fn without_temporal() -> Value {
     })
 }
 
-/// Writes down that this stage is entered now.
+/// Records that this stage was entered now.
 fn write_progress(lab: &Path, stage: &'static lab::Stage) {
     fs::write(lab.join(progress::FILE), Progress::begin(stage).to_json().to_string())
         .expect("the lab's folder can be written to");

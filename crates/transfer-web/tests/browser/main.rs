@@ -1,7 +1,7 @@
-//! The page in a real browser, on a real server, a real bank and a real worker, as a learner has it before them.
+//! The page in a real browser, with a real server, a real bank and a real worker, as a learner uses it.
 //!
-//! A test is a visit to a lab of its own; see [`visit`]. What a visit ends with is the same for all: the browser has nothing to
-//! complain of, and asked nobody but the page's own service.
+//! Each test has its own lab; see [`visit`]. At the end of every test, the browser must have logged no errors and sent requests
+//! only to the page's service.
 
 mod browser;
 mod form;
@@ -13,7 +13,7 @@ mod webdriver;
 mod wire;
 mod without;
 
-/// What `cargo xtask test` leaves out: a lab and a browser for each. By `cargo xtask test --slow`.
+/// Slow tests, each with a lab and a browser: `cargo xtask test --slow`.
 mod slow {
     mod audit;
     mod history;
@@ -36,27 +36,27 @@ use browser::Browser;
 use lab::Lab;
 use page::Page;
 
-/// Starts a lab at this stage and opens its page in a browser; at the end the page must have been quiet. Where there is no browser,
-/// says so and does nothing, unless in CI.
+/// Starts a lab at this stage and opens its page in a browser; at the end the browser must have logged no errors. Without a
+/// browser, prints why and skips the test, except in CI.
 async fn visit(stage: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
     let Some(browser) = Browser::open().await else { return };
     visit_with(browser, Lab::start(stage).await, test).await;
 }
 
-/// The same for a lab that is there already.
+/// The same for an existing lab.
 async fn visit_with(browser: Browser, lab: Lab, test: impl AsyncFnOnce(&mut Lab, &Page)) {
     let url = lab.url.clone();
     visit_at(browser, lab, &url, test).await;
 }
 
-/// The same by another address of its service.
+/// The same with another address of its service.
 async fn visit_at(browser: Browser, mut lab: Lab, url: &str, test: impl AsyncFnOnce(&mut Lab, &Page)) {
     let page = Page::open(browser, url).await;
     test(&mut lab, &page).await;
     page.was_quiet().await;
 }
 
-/// Whether these tests were told to do without a browser; then it is said why, in CI as well.
+/// Whether BUGLAB_NO_BROWSER skips these tests; prints the reason, in CI too.
 fn is_without_browser() -> bool {
     let Some(why) = env::var("BUGLAB_NO_BROWSER").ok().filter(|why| !why.is_empty()) else { return false };
     println!("skipped: {why}");

@@ -1,4 +1,4 @@
-//! The page as a test sees it and uses it.
+//! The page as a test reads and uses it.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use crate::{
     webdriver::{Element, Key},
 };
 
-/// What every script can use: the first element, all elements, an element's text and whether it is to be seen.
+/// Helpers for every script: the first element, all elements, an element's text, and whether it is visible.
 const SHORT: &str = "
     const $ = (what, within = document) => within.querySelector(what);
     const $$ = (what, within = document) => [...within.querySelectorAll(what)];
@@ -19,7 +19,7 @@ const SHORT: &str = "
     const shown = (what) => $(what)?.checkVisibility({ checkVisibilityCSS: true }) ?? false;
 ";
 
-/// Ends everything that moves, where it would end or as it was.
+/// Finishes all animations.
 pub(crate) const STILL: &str = "
     for (const one of document.getAnimations()) {
       if (one.effect.getComputedTiming().endTime === Infinity) one.cancel();
@@ -32,12 +32,12 @@ pub(crate) struct Page {
     /// The browser.
     pub(crate) browser: Browser,
     url: String,
-    /// What the browser has to complain of in this test, in parts of its words.
+    /// Parts of the messages that the browser must log in this test.
     expected: Mutex<Vec<String>>,
 }
 
 impl Page {
-    /// Opens the page at this address and waits until it has heard from its server.
+    /// Opens the page at this address and waits until it shows the server's data.
     pub(crate) async fn open(browser: Browser, url: &str) -> Page {
         let page = Page { browser, url: url.to_owned(), expected: Mutex::default() };
         page.browser.client.goto(url).await.expect("the page opens");
@@ -50,25 +50,25 @@ impl Page {
         page
     }
 
-    /// What a script returns; it has [`SHORT`] to say things with.
+    /// Runs a script, which can use [`SHORT`], and returns its result.
     pub(crate) async fn js(&self, script: &str) -> Value {
         let answer = self.browser.client.execute(&format!("{SHORT}{script}")).await;
         answer.unwrap_or_else(|error| panic!("{error:#} in {script}"))
     }
 
-    /// What a script returns that returns a number.
+    /// The same for a script that returns a number.
     pub(crate) async fn number(&self, script: &str) -> f64 {
         let answer = self.js(script).await;
         answer.as_f64().unwrap_or_else(|| panic!("{answer} is no number: {script}"))
     }
 
-    /// What a script returns that returns a text.
+    /// The same for a script that returns a text.
     pub(crate) async fn string(&self, script: &str) -> String {
         let answer = self.js(script).await;
         answer.as_str().unwrap_or_else(|| panic!("{answer} is no text: {script}")).to_owned()
     }
 
-    /// Waits until a script returns something true, and returns that.
+    /// Waits until a script returns something truthy, and returns that.
     pub(crate) async fn see(&self, what: &str, script: &str) -> Value {
         let script = format!(
             "const found = (() => {{ {script} }})();
@@ -82,7 +82,7 @@ impl Page {
         .await
     }
 
-    /// Waits until the text of an element has this part, and returns all of it.
+    /// Waits until an element's text contains this part, and returns the whole text.
     pub(crate) async fn see_text(&self, selector: &str, part: &str) -> String {
         let (selector, part) = (Value::from(selector), Value::from(part));
         let script =
@@ -91,20 +91,20 @@ impl Page {
         found.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until an element is there to be seen.
+    /// Waits until an element is visible.
     pub(crate) async fn see_element(&self, selector: &str) {
         let script = format!("return shown({})", Value::from(selector));
         self.see(selector, &script).await;
     }
 
-    /// An element that is there to be seen.
+    /// A visible element.
     pub(crate) async fn element(&self, selector: &str) -> Element {
         self.see_element(selector).await;
         let found = self.browser.client.find(selector).await;
         found.unwrap_or_else(|error| panic!("{selector}: {error:#}"))
     }
 
-    /// Clicks on the middle of an element, where nothing may lie over it; on a button once it takes clicks.
+    /// Clicks the middle of an element, which nothing may cover; on a button, once it accepts clicks.
     pub(crate) async fn click(&self, selector: &str) {
         let is_free = format!("return shown('{selector}') && !$('{selector}').hasAttribute('aria-disabled')");
         self.see(&format!("{selector} to take clicks"), &is_free).await;
@@ -112,7 +112,7 @@ impl Page {
         clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error:#}"));
     }
 
-    /// Types a text into a field, in place of what is in it: as a user does, for WebDriver's way to empty one tells the page less.
+    /// Replaces a field's text by typing, as a user does: WebDriver's own way to clear a field fires fewer events.
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
         let field = self.element(selector).await;
         let keys = format!(
@@ -124,7 +124,7 @@ impl Page {
         field.send_keys(&keys).await.unwrap_or_else(|error| panic!("{selector}: {error:#}"));
     }
 
-    /// Chooses what has this name in a list, by typing it: a click of WebDriver's on one tells the page less than a user's does.
+    /// Chooses an option by typing its name: WebDriver's click on an option fires fewer events than a user's.
     pub(crate) async fn choose(&self, selector: &str, name: &str) {
         let list = self.element(selector).await;
         list.send_keys(name).await.unwrap_or_else(|error| panic!("{selector}: {error:#}"));
@@ -132,7 +132,7 @@ impl Page {
         self.see(&format!("{name} to be chosen in {selector}"), &chosen).await;
     }
 
-    /// Starts a transfer by the form, with the mouse, and returns its Workflow Id once it is on the list.
+    /// Starts a transfer with the form and the mouse, and returns its Workflow Id once it is listed.
     pub(crate) async fn start_transfer(&self, from: &str, to: &str, amount: &str) -> String {
         self.choose("#from", from).await;
         self.choose("#to", to).await;
@@ -144,18 +144,18 @@ impl Page {
         id
     }
 
-    /// Presses and releases keys, the last while the ones before are held.
+    /// Presses and releases keys; the earlier ones are held while the last is pressed.
     pub(crate) async fn press(&self, keys: &[Key]) {
         let keys: Vec<char> = keys.iter().map(|&key| char::from(key)).collect();
         self.strike(&keys).await;
     }
 
-    /// Selects all that is in the field that has the focus.
+    /// Selects all text in the focused field.
     pub(crate) async fn select_all(&self) {
         self.strike(&[char::from(Key::Control), 'a']).await;
     }
 
-    /// Types a text with the keyboard, wherever the focus is.
+    /// Types a text into the focused element.
     pub(crate) async fn type_text(&self, text: &str) {
         for letter in text.chars() {
             self.strike(&[letter]).await;
@@ -166,12 +166,12 @@ impl Page {
         self.browser.client.chord(keys).await.expect("keys can be pressed");
     }
 
-    /// From now on the browser complains in words that have this part, and has to.
+    /// From now on the browser may, and must, log a message with this part.
     pub(crate) fn expects(&self, part: &str) {
         self.expected.lock().expect("nobody panics with it").push(part.to_owned());
     }
 
-    /// What the browser has complained of since it was asked last.
+    /// The errors that the browser has logged since the last call.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         quiet::complaints(
             &self.url,
@@ -180,7 +180,7 @@ impl Page {
         )
     }
 
-    /// Holds the page to having been quiet, but for what was expected.
+    /// Asserts that the browser logged no errors except the expected ones.
     pub(crate) async fn was_quiet(&self) {
         let complaints = self.complaints().await;
         let expected = self.expected.lock().expect("nobody panics with it").clone();
@@ -189,14 +189,11 @@ impl Page {
         assert!(wrong.is_empty(), "the browser complains: {wrong:#?}");
         let unsaid: Vec<_> =
             expected.iter().filter(|part| !complaints.iter().any(|said| said.contains(*part))).collect();
-        assert!(
-            unsaid.is_empty(),
-            "the browser was to complain of {unsaid:?}, and said only {complaints:#?}"
-        );
+        assert!(unsaid.is_empty(), "expected log messages with {unsaid:?}, and found only {complaints:#?}");
     }
 }
 
-/// How the page begins the number of the stage of that name: its place in the table of stages.
+/// The stage's number as the page shows it.
 pub(crate) fn numbered(stage: &str) -> String {
     let at = lab::STAGES.iter().position(|row| row.name == stage).expect("a stage of the table");
     format!("Stage {}", at + 1)

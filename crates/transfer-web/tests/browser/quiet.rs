@@ -1,10 +1,10 @@
-//! What a browser has to complain of: errors, warnings, what the page's policy forbids, and requests to anybody else.
+//! The browser's log: errors, warnings, violations of the Content Security Policy, and requests to other origins.
 
 use serde_json::{Value, json};
 
 use crate::visit;
 
-/// The complaints in the logs of a browser that has shown the page of this origin.
+/// The complaints in the logs of a browser that showed the page of this origin.
 pub(crate) fn complaints(origin: &str, console: &[Value], network: &[Value]) -> Vec<String> {
     let loud = console.iter().filter(|entry| !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG")));
     let loud = loud.map(|entry| entry["message"].as_str().unwrap_or("a message that is no text").to_owned());
@@ -13,7 +13,7 @@ pub(crate) fn complaints(origin: &str, console: &[Value], network: &[Value]) -> 
     loud.chain(foreign).collect()
 }
 
-/// Where a request went that an entry of the performance log tells of.
+/// The URL of the request in an entry of the performance log.
 fn request(entry: &Value) -> Option<String> {
     let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
     let (method, parameters) = (&message["message"]["method"], &message["message"]["params"]);
@@ -25,13 +25,13 @@ fn request(entry: &Value) -> Option<String> {
     Some(url.as_str()?.to_owned())
 }
 
-/// Whether an address is one of this origin.
+/// Whether a URL belongs to this origin.
 fn is_of(origin: &str, url: &str) -> bool {
     url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[tokio::test]
-async fn whatever_a_page_can_do_wrong_is_heard() {
+async fn every_kind_of_error_is_reported() {
     visit("jerry", async |_, page| {
         assert_eq!(page.complaints().await, [""; 0], "so far it is quiet");
         for (wrong, heard) in [

@@ -1,4 +1,4 @@
-//! The first story by the page alone: stuck, fixed, failing in the next step, fixed, completed.
+//! The first stages with the page only: stuck, fixed, failing in the next step, fixed, completed.
 
 use crate::{page::transfer, visit};
 
@@ -14,7 +14,7 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         assert_eq!(page.string(&format!("return text('{row} .amount')")).await, "$25.50");
         assert!(page.string("return text('#guide .goal-next')").await.starts_with("Next: "));
 
-        // Stuck on its Workflow Task: the failure, where it is, and one attempt after the other.
+        // Stuck on its Workflow Task: the failure, its file and line, and growing attempts.
         page.see_element(&format!("{row}[data-status=RUNNING][data-stuck=workflow_task]")).await;
         page.see_text(&format!("{row} .failure"), "attempt to divide by zero").await;
         page.see(
@@ -30,10 +30,10 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         page.see_element(".goal[data-name=workflow-task-fails][data-reached=true]").await;
         page.see_text(".goal[data-name=workflow-task-fails] .evidence a", &id).await;
 
-        // The first fix: it goes on, and fails in withdraw, at attempts that are further and further apart.
+        // The first fix: the transfer continues and fails in withdraw, with a growing backoff.
         lab.work("fix-workflow").await;
         page.see_element(&format!("{row}[data-stuck=activity] .step[data-step=withdraw][data-state=failing]")).await;
-        page.see_text(&format!("{row} .what"), "The Activity withdraw fails.").await;
+        page.see_text(&format!("{row} .what"), "The withdraw step keeps failing.").await;
         page.see_text(&format!("{row} .failure"), "http://127.0.0.1:5005/accounts/account_A/withdraw").await;
         page.see_text(&format!("{row} .place"), "crates/stages/src/activities/jerry.rs:").await;
         for goal in ["workflow-task-fails", "goes-on", "none-is-stuck"] {
@@ -54,25 +54,25 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         let first = page.see("a countdown", &seconds).await;
         page.see("a lower number in the countdown", &format!("return (() => {{ {seconds} }})() < {first}")).await;
 
-        // The second fix. On a slow machine its worker may only poll once the next attempt is due: then nothing is left to retry.
+        // The second fix. On a slow machine, its worker may start polling only when the next attempt is due; then there is nothing to retry.
         lab.enter("fix-activity");
         lab.work("fix-activity").await;
         page.see_text("#guide-title", "Everything completes").await;
         let retry = format!("if (shown('{row} .retry')) $('{row} .retry').click(); return true");
         page.js(&retry).await;
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
-        page.see_text(&format!("{row} .ended"), "The money has arrived").await;
+        page.see_text(&format!("{row} .ended"), "The money arrived").await;
         assert_eq!(page.js(&format!("return $$('{row} .step[data-state=done]').length")).await, 4);
         page.see_text("[data-account=account_A] .balance", "$974.50").await;
         page.see_text("[data-account=account_B] .balance", "$525.50").await;
         page.see_element(".goal[data-name=stuck-ones-complete][data-reached=true]").await;
 
-        // What can never work fails at once, and with it the last goal is reached.
+        // A transfer that can never succeed fails at once, which reaches the last goal.
         let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
         page.see_element(&format!("{refused}[data-status=FAILED] .step[data-step=withdraw]")).await;
         page.see_text(&format!("{refused} .ended"), "nsufficient").await;
         page.see_element(".goal[data-name=refusal-is-final][data-reached=true]").await;
-        page.see_text("#next-stage", "Every goal is reached.").await;
+        page.see_text("#next-stage", "Stage complete").await;
         page.see_text("#goals-title", "Goals: 2 of 2 reached").await;
         lab.rest().await;
     })

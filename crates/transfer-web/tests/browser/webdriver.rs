@@ -1,5 +1,5 @@
-//! As much of WebDriver as the tests need, <https://www.w3.org/TR/webdriver2/>: JSON over HTTP, and two commands that only
-//! chromedriver has.
+//! The part of WebDriver that the tests need, <https://www.w3.org/TR/webdriver2/>: JSON over HTTP, and two commands specific to
+//! chromedriver.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use anyhow::{Context, Result, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-/// The name that a reference to an element has in the protocol.
+/// The protocol's key for a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// How long any command may take, with a script's own limit within it.
+/// The timeout of a command, longer than that of a script.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A browser that takes commands.
+/// A client of a browser.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    /// The address of its session, without a slash at its end.
+    /// The session's URL, without a trailing slash.
     session: String,
 }
 
-/// An element of the page that the browser shows.
+/// An element of the page.
 pub(crate) struct Element {
     client: Client,
     id: String,
 }
 
-/// The keys that are no letters.
+/// The keys other than letters.
 #[derive(Clone, Copy)]
 pub(crate) enum Key {
     Null,
@@ -44,7 +44,7 @@ pub(crate) enum Key {
 impl From<Key> for char {
     fn from(key: Key) -> char {
         match key {
-            // Releases what is held.
+            // Releases held keys.
             Key::Null => '\u{e000}',
             Key::Backspace => '\u{e003}',
             Key::Tab => '\u{e004}',
@@ -59,12 +59,12 @@ impl From<Key> for char {
 }
 
 impl Client {
-    /// Has the driver on this port open a browser; returns it with the session's id.
+    /// Opens a browser with the driver on this port; returns it and the session's id.
     pub(crate) async fn open(port: u16, capabilities: Value) -> Result<(Client, String)> {
         let http = reqwest::Client::builder().no_proxy().timeout(COMMAND_TIMEOUT).build()?;
         let sessions = format!("http://127.0.0.1:{port}/session");
-        let wishes = json!({ "capabilities": { "alwaysMatch": capabilities } });
-        let opened = value_of(http.post(&sessions).json(&wishes)).await?;
+        let body = json!({ "capabilities": { "alwaysMatch": capabilities } });
+        let opened = value_of(http.post(&sessions).json(&body)).await?;
         let id = opened["sessionId"].as_str().context("a session has an id")?.to_owned();
         Ok((Client { http, session: format!("{sessions}/{id}") }, id))
     }
@@ -82,24 +82,24 @@ impl Client {
         self.post("url", json!({ "url": url })).await.map(drop)
     }
 
-    /// What the body of a function returns.
+    /// Runs the body of a function and returns its result.
     pub(crate) async fn execute(&self, script: &str) -> Result<Value> {
         self.post("execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// What the body of a function gives to the function that is its last argument, once it does.
+    /// Runs the body of a function and returns what it passes to its last argument, the callback.
     pub(crate) async fn execute_async(&self, script: &str) -> Result<Value> {
         self.post("execute/async", json!({ "script": script, "args": [] })).await
     }
 
-    /// The first element that a CSS selector selects.
+    /// The first element that matches a CSS selector.
     pub(crate) async fn find(&self, selector: &str) -> Result<Element> {
         let found = self.post("element", json!({ "using": "css selector", "value": selector })).await?;
         let id = found[ELEMENT].as_str().context("an element has an id")?.to_owned();
         Ok(Element { client: self.clone(), id })
     }
 
-    /// Presses keys one after the other, and then releases them, the last one first.
+    /// Presses keys in order, then releases them in reverse.
     pub(crate) async fn chord(&self, keys: &[char]) -> Result<()> {
         let down = keys.iter().map(|key| json!({ "type": "keyDown", "value": key }));
         let up = keys.iter().rev().map(|key| json!({ "type": "keyUp", "value": key }));
@@ -108,18 +108,18 @@ impl Client {
         self.post("actions", json!({ "actions": [keyboard] })).await.map(drop)
     }
 
-    /// A picture of the window, as PNG.
+    /// A screenshot of the window, as PNG.
     pub(crate) async fn screenshot(&self) -> Result<Vec<u8>> {
         let picture = self.get("screenshot").await?;
         Ok(BASE64_STANDARD.decode(picture.as_str().context("a picture is sent as text")?)?)
     }
 
-    /// A command of the DevTools protocol.
+    /// Sends a command of the DevTools protocol.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         self.post("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 
-    /// What is new in the log of this kind since it was asked for last.
+    /// The new entries of this log since the last call.
     pub(crate) async fn log(&self, kind: &str) -> Result<Vec<Value>> {
         match self.post("se/log", json!({ "type": kind })).await? {
             Value::Array(entries) => Ok(entries),
@@ -139,7 +139,7 @@ impl Element {
         self.client.post(&format!("element/{}/value", self.id), json!({ "text": text })).await.map(drop)
     }
 
-    /// Clicks on its middle twice, with nothing in between.
+    /// Double-clicks its middle.
     pub(crate) async fn double_click(&self) -> Result<()> {
         let over =
             json!({ "type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": { ELEMENT: self.id } });
@@ -150,7 +150,7 @@ impl Element {
     }
 }
 
-/// What a command was answered, or the driver's words on why not.
+/// The value of a response, or the driver's error.
 async fn value_of(command: reqwest::RequestBuilder) -> Result<Value> {
     let response = command.send().await.context("the driver does not answer")?;
     let succeeded = response.status().is_success();

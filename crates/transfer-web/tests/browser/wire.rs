@@ -1,4 +1,4 @@
-//! A wire between a browser and the page's service, which a test can look at and hold.
+//! A proxy between a browser and the page's service, which a test can inspect and pause.
 
 use std::sync::{
     Arc,
@@ -15,19 +15,19 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// What a browser asks for when it opens the page's stream.
+/// The start of a request that opens the page's stream.
 const STREAM: &[u8] = b"GET /api/events";
 
-/// The wire.
+/// The proxy.
 pub(crate) struct Wire {
-    /// Where the page is by this wire, without a slash at its end.
+    /// The page's URL through this proxy, without a trailing slash.
     pub(crate) url: String,
     streams: Arc<Streams>,
     held: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// The page's streams that went over it.
+/// The page's streams through this proxy.
 #[derive(Default)]
 struct Streams {
     opened: AtomicUsize,
@@ -35,7 +35,7 @@ struct Streams {
 }
 
 impl Wire {
-    /// A wire to the service at this address.
+    /// A proxy to the service at this address.
     pub(crate) async fn to(url: &str) -> Wire {
         let service = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -44,7 +44,7 @@ impl Wire {
         let streams = Arc::new(Streams::default());
         let seen = streams.clone();
         let task = tokio::spawn(async move {
-            // Dropped with this task, they end with it.
+            // Dropped with this task, which ends them.
             let mut connections = JoinSet::new();
             loop {
                 let (browser, _) = listener.accept().await.expect("the browser asks");
@@ -55,17 +55,17 @@ impl Wire {
         Wire { url: format!("http://{address}"), streams, held, task }
     }
 
-    /// From now on nothing gets to the browser, as of a server that hangs; or all that has waited and what comes.
+    /// Holds everything for the browser, like a server that hangs; or releases it.
     pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
 
-    /// How many streams there were, and how many of them have ended.
+    /// The number of streams so far, and of those that have ended.
     pub(crate) fn streams(&self) -> (usize, usize) {
         (self.streams.opened.load(Ordering::SeqCst), self.streams.closed.load(Ordering::SeqCst))
     }
 
-    /// Waits until there were so many streams, and so many have ended.
+    /// Waits until [`streams`](Wire::streams) is this.
     pub(crate) async fn see_streams(&self, wanted: (usize, usize)) {
         testbed::until(&format!("the streams to be {wanted:?}"), async || {
             let streams = self.streams();
@@ -81,7 +81,7 @@ impl Drop for Wire {
     }
 }
 
-/// Carries one connection until one of the two ends it.
+/// Forwards one connection until either side closes it.
 async fn carry(browser: TcpStream, service: TcpStream, streams: Arc<Streams>, held: watch::Receiver<bool>) {
     let (from_browser, to_browser) = browser.into_split();
     let (from_service, to_service) = service.into_split();
@@ -90,7 +90,7 @@ async fn carry(browser: TcpStream, service: TcpStream, streams: Arc<Streams>, he
     answers.abort();
 }
 
-/// Carries what the browser asks, and counts its streams: a connection is one of them from when it asks for one to its end.
+/// Forwards requests, and counts streams: a connection counts as one from its request for the stream to its end.
 async fn ask(mut browser: OwnedReadHalf, mut service: OwnedWriteHalf, streams: &Streams) {
     let mut bytes = vec![0; 64 * 1024];
     let mut is_stream = false;
@@ -108,7 +108,7 @@ async fn ask(mut browser: OwnedReadHalf, mut service: OwnedWriteHalf, streams: &
     }
 }
 
-/// Carries what the service answers, unless it is held.
+/// Forwards responses, unless they are held.
 async fn bring(mut service: OwnedReadHalf, mut browser: OwnedWriteHalf, mut held: watch::Receiver<bool>) {
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = service.read(&mut bytes).await {

@@ -1,4 +1,4 @@
-//! The streams of events: what they tell, when, and what it costs those who are asked for it.
+//! The event streams: what they send, when, and how many requests that costs Temporal and the bank.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     support::{Folder, Lab, Service, endpoints, ids, nowhere},
 };
 
-/// A service of its own for this lab, and proxies before what it asks: Temporal and the bank.
+/// A separate service for this lab, with proxies that count its requests to Temporal and the bank.
 async fn counted(lab: &Lab, folder: Option<Folder>) -> (Service, Proxy, Proxy) {
     let temporal = Proxy::before(&lab.testbed.server.http_url).await;
     let bank = Proxy::before(&lab.testbed.bank_url).await;
@@ -33,10 +33,10 @@ fn count_by_name(events: &[Event]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// What the service asks once each time it looks at the transfers, and at the bank.
+/// The request that the service sends once per poll of the transfers, and of the bank.
 const LOOKS: (&str, &str) = ("workflow-count", "GET /accounts ");
 
-/// A count, once it is the same after five more looks as before them; by the looks of this one the time is measured.
+/// A count, once it is unchanged across five polls of the reference service.
 async fn settled(clock: &Proxy, count: impl Fn() -> usize) -> usize {
     for _ in 0..20 {
         let before = count();
@@ -45,28 +45,28 @@ async fn settled(clock: &Proxy, count: impl Fn() -> usize) -> usize {
             return before;
         }
     }
-    panic!("it is asked for all the same, {} times by now", count())
+    panic!("it is still requested, {} times by now", count())
 }
 
 #[tokio::test]
-async fn each_subject_is_told_once_and_then_only_when_it_has_changed() {
+async fn each_subject_is_sent_once_and_then_only_when_it_changes() {
     let lab = Lab::start().await;
     let (service, temporal, bank) = counted(&lab, Some(Folder::at("jerry"))).await;
     let mut stream = Stream::of(&service.web, "").await;
     let first = stream.each_of(&["lab", "bank", "guide", "transfers"]).await;
-    // It looks again and again, and there is nothing to tell.
+    // It polls again and again, and nothing has changed.
     temporal.more(LOOKS.0, 8).await;
     bank.more(LOOKS.1, 5).await;
-    let told: Vec<Event> = first.into_iter().chain(stream.arrived()).collect();
+    let events: Vec<Event> = first.into_iter().chain(stream.arrived()).collect();
     let once = BTreeMap::from([("bank", 1), ("guide", 1), ("lab", 1), ("transfers", 1)]);
-    assert_eq!(count_by_name(&told), once, "{told:?}");
+    assert_eq!(count_by_name(&events), once, "{events:?}");
 
-    // Who comes later is told each subject once as well, at once.
+    // A later stream gets each subject once too, at once.
     let mut second = Stream::of(&service.web, "").await;
     let first = second.each_of(&["lab", "bank", "guide", "transfers"]).await;
     assert_eq!(count_by_name(&first), once);
 
-    // Another client starts a transfer, and another one sets the bank's mode.
+    // One client starts a transfer, and another sets the bank's mode.
     lab.testbed.start_transfer("elsewhere", order()).await;
     for stream in [&mut stream, &mut second] {
         let event = stream.until("transfers", |event| event["total"] == 1).await;
@@ -84,7 +84,7 @@ async fn each_subject_is_told_once_and_then_only_when_it_has_changed() {
 }
 
 #[tokio::test]
-async fn a_transfer_is_seen_through_all_its_life() {
+async fn a_transfer_is_reported_from_start_to_completion() {
     let lab = Lab::start().await;
     let mut stream = Stream::of(lab.web(), "limit=5").await;
     stream.until("transfers", |event| event["total"] == 0 && event["limit"] == 5).await;
@@ -109,11 +109,11 @@ async fn a_transfer_is_seen_through_all_its_life() {
 }
 
 #[tokio::test]
-async fn each_stream_has_its_own_window_and_one_that_nobody_looks_at_is_not_asked_for() {
+async fn each_stream_has_its_own_window_and_a_window_without_a_stream_is_not_polled() {
     let lab = Lab::start().await;
     let (service, temporal, _) = counted(&lab, None).await;
     let web = &service.web;
-    // All under way, since there is no worker; the oldest is in the second window alone.
+    // All in progress, since there is no worker; the oldest is only in the second window.
     let mut newest_first = Vec::new();
     for _ in 0..5 {
         newest_first.insert(0, web.start("account_A", "account_B", 1.0).await);
@@ -129,21 +129,24 @@ async fn each_stream_has_its_own_window_and_one_that_nobody_looks_at_is_not_aske
     let oldest = format!("workflows/{}?", newest_first[4]);
     temporal.more(&oldest, 3).await;
     drop(second);
-    // That it is gone is noticed within a look or two; from then on it is not asked for.
+    // The closed stream is noticed within a poll or two; from then on its window is not polled.
     let before = settled(&temporal, || temporal.count(&oldest)).await;
     let seen = temporal.count(&format!("workflows/{}?", newest_first[0]));
     temporal.more(LOOKS.0, 5).await;
     assert_eq!(temporal.count(&oldest), before);
-    assert!(temporal.count(&format!("workflows/{}?", newest_first[0])) > seen, "the other goes on");
+    assert!(
+        temporal.count(&format!("workflows/{}?", newest_first[0])) > seen,
+        "the other window is still polled"
+    );
 
-    // A window behind the end is empty, and tells how many there are.
+    // A window past the end is empty, and has the total.
     let mut behind = Stream::of(web, "offset=100&limit=1").await;
     let event = behind.until("transfers", |_| true).await;
     assert_eq!((&event["total"], &event["rows"]), (&json!(5), &json!([])));
 }
 
 #[tokio::test]
-async fn a_window_is_no_larger_than_it_may_be_and_what_is_no_window_is_refused() {
+async fn a_window_is_limited_in_size_and_an_invalid_one_is_rejected() {
     let lab = Lab::start().await;
     let web = lab.web();
     for (query, offset, limit) in [
@@ -162,19 +165,19 @@ async fn a_window_is_no_larger_than_it_may_be_and_what_is_no_window_is_refused()
         let answer = web.get(&format!("/api/events?{query}")).await;
         let (status, error) = answer.error();
         assert!(
-            status == 400 && error.ends_with("must be a whole number that is not negative"),
+            status == 400 && error.ends_with("must be a whole number of zero or more"),
             "{query}: {status} {error}"
         );
     }
 }
 
 #[tokio::test]
-async fn without_a_stream_nothing_is_asked_and_twenty_streams_ask_for_no_more_than_one() {
+async fn without_a_stream_nothing_is_polled_and_twenty_streams_cost_no_more_than_one() {
     let lab = Lab::start().await;
     for at in 0..3 {
         lab.testbed.start_transfer(&format!("transfer-{at}"), order()).await;
     }
-    // One service has a stream all the time: by its looks the time of the other is measured.
+    // One service always has a stream: its polls measure time for the other one.
     let (one, one_temporal, _) = counted(&lab, None).await;
     let (many, many_temporal, many_bank) = counted(&lab, None).await;
     let mut stream = Stream::of(&one.web, "").await;
@@ -195,14 +198,14 @@ async fn without_a_stream_nothing_is_asked_and_twenty_streams_ask_for_no_more_th
     let (one_after, many_after) = (count(&one_temporal), count(&many_temporal));
     let (one_looks, one_asked) = (one_after.0 - one_before.0, one_after.1 - one_before.1);
     let (many_looks, many_asked) = (many_after.0 - many_before.0, many_after.1 - many_before.1);
-    // A look is one question for the list, and one for each transfer under way; the first and the last one may be cut.
+    // A poll is one request for the list and one per transfer in progress; the first and the last poll may be incomplete.
     let is_three_a_look = |looks: usize, asked: usize| asked <= 4 * looks + 4;
     assert!(is_three_a_look(one_looks, one_asked), "{one_looks} looks, {one_asked} questions");
     assert!(is_three_a_look(many_looks, many_asked), "{many_looks} looks, {many_asked} questions");
-    // Twenty times as many would be told from the unevenness of two threads.
+    // Twenty times as many would be distinguishable from the jitter of two threads.
     assert!(many_looks < 4 * one_looks, "{many_looks} looks for twenty, {one_looks} for one");
 
-    // The last one goes, and soon nothing is asked any more.
+    // The last stream closes, and soon nothing is polled any more.
     drop(streams);
     let before = settled(&one_temporal, || many_temporal.lines().len()).await;
     let bank_before = many_bank.lines().len();
@@ -211,7 +214,7 @@ async fn without_a_stream_nothing_is_asked_and_twenty_streams_ask_for_no_more_th
 }
 
 #[tokio::test]
-async fn a_history_is_read_once_for_all_who_look() {
+async fn a_history_is_read_once_for_all_streams() {
     let lab = Lab::start().await;
     let worker = lab.worker("reset-workflows").await;
     let (service, temporal, _) = counted(&lab, None).await;
@@ -227,12 +230,12 @@ async fn a_history_is_read_once_for_all_who_look() {
     }
     service.web.good("/api/workflows").await;
     temporal.more(LOOKS.0, 3).await;
-    assert_eq!(temporal.count(&history), read, "it has ended, and was read to its end");
+    assert_eq!(temporal.count(&history), read, "it is closed, and was read to its end");
     worker.stop().await;
 }
 
 #[tokio::test]
-async fn the_streams_end_in_order_when_the_service_does() {
+async fn the_streams_end_cleanly_with_the_service() {
     let lab = Lab::start().await;
     let mut service = Service::start(endpoints(&lab.testbed), Some(Folder::at("jerry"))).await;
     let mut streams = Vec::new();
@@ -249,11 +252,11 @@ async fn the_streams_end_in_order_when_the_service_does() {
 }
 
 #[tokio::test]
-async fn a_stream_without_news_beats_so_that_a_page_knows_it_is_heard() {
+async fn a_stream_without_changes_sends_beats() {
     let service = Service::start(nowhere(), None).await;
     let mut stream = Stream::of(&service.web, "").await;
     let before = lab_client::time::now().as_secs_f64();
-    // Not once: it is the silence between two that a page goes by.
+    // Several: a page watches the time between beats.
     for _ in 0..2 {
         let beat = stream.next_of("beat").await;
         assert!(beat["now"].as_f64().is_some_and(|now| now >= before), "{beat}");

@@ -1,4 +1,4 @@
-//! The fixed contract: names, shapes and units that clients of the first page go by.
+//! The fixed contract: the names, shapes and units that older clients rely on.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ fn has_all(value: &Value, fields: &[&str]) {
     assert!(missing.is_empty(), "{missing:?} of {value}");
 }
 
-/// What the first page did: it polls the list until its transfer has completed.
+/// Polls the list until the transfer has completed, as the first page did.
 async fn poll(web: &Client, workflow_id: &str) -> Value {
     until("the transfer to complete", || async {
         let list = web.good("/api/workflows").await;
@@ -39,7 +39,7 @@ async fn poll(web: &Client, workflow_id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_in_the_style_of_the_first_page_works_unchanged() {
+async fn a_client_written_for_the_first_page_still_works() {
     let lab = Lab::start().await;
     let worker = lab.worker("reset-workflows").await;
     let web = lab.web();
@@ -112,7 +112,7 @@ async fn a_client_in_the_style_of_the_first_page_works_unchanged() {
 }
 
 #[tokio::test]
-async fn a_content_type_or_none_at_all_makes_no_difference() {
+async fn the_content_type_does_not_matter() {
     let lab = Lab::start().await;
     let web = lab.web();
     let order = r#"{"from_account":"account_A","to_account":"account_B","amount":1}"#;

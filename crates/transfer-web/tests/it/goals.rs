@@ -1,14 +1,15 @@
-//! The guide beside the transfers: the stage's text, and its goals as they are reached.
+//! The guide: the stage's text, and its goals as they are reached.
 
 use lab_client::progress::{FILE, Progress};
 use serde_json::{Value, json};
+use transfer_web::markdown::to_html;
 
 use crate::{
     stream::Stream,
     support::{Folder, Lab, Service, endpoints},
 };
 
-/// Which goals are reached, by their names.
+/// Whether each goal is reached, by name.
 fn reached(guide: &Value) -> Vec<(&str, bool)> {
     let goals = guide["goals"].as_array().expect("goals");
     goals.iter().map(|goal| (goal["name"].as_str().expect("a name"), goal["reached"] == true)).collect()
@@ -60,13 +61,17 @@ async fn the_goals_of_a_stage_are_ticked_one_after_the_other() {
     assert!(reached(&guide).iter().all(|(_, reached)| *reached), "{guide}");
     assert_eq!(
         guide["next_stage"],
-        json!({ "name": "fix-workflow", "command": "cargo xtask stage fix-workflow" })
+        json!({
+            "name": "fix-workflow",
+            "title": to_html(::lab::STAGES[1].text.source).title,
+            "command": "cargo xtask stage fix-workflow",
+        })
     );
     fixed.stop().await;
 }
 
 #[tokio::test]
-async fn another_stage_and_a_hint_are_told_when_they_are_entered_and_shown() {
+async fn a_new_stage_and_a_shown_hint_are_sent() {
     let lab = Lab::start().await;
     let service = Service::start(endpoints(&lab.testbed), None).await;
     let mut without = Stream::of(&service.web, "").await;
@@ -92,13 +97,13 @@ async fn another_stage_and_a_hint_are_told_when_they_are_entered_and_shown() {
         assert_eq!(guide["fixed_by"], json!(stage.fixed_by));
     }
 
-    // A service without a lab's folder has told all else by now, and nothing of stages.
-    let told = without.each_of(&["lab", "bank", "transfers"]).await;
-    assert!(told.iter().all(|event| event.name != "guide"), "{told:?}");
+    // A service without a lab's folder has sent everything else by now, and no guide.
+    let events = without.each_of(&["lab", "bank", "transfers"]).await;
+    assert!(events.iter().all(|event| event.name != "guide"), "{events:?}");
 }
 
 #[tokio::test]
-async fn without_temporal_the_goals_are_not_known_and_are_again_when_it_is_back() {
+async fn without_temporal_the_guide_reports_an_error_and_recovers() {
     let mut lab = Lab::keeping().await;
     let service = Service::start(endpoints(&lab.testbed), Some(Folder::at("jerry"))).await;
     let mut stream = Stream::of(&service.web, "").await;
@@ -106,9 +111,7 @@ async fn without_temporal_the_goals_are_not_known_and_are_again_when_it_is_back(
     lab.testbed.server.stop();
     let guide = stream.until("guide", |guide| guide["error"].is_string()).await;
     assert!(
-        guide["error"]
-            .as_str()
-            .is_some_and(|error| error.starts_with("the goals are not known at this moment"))
+        guide["error"].as_str().is_some_and(|error| error.starts_with("cannot evaluate the goals right now"))
     );
     assert_eq!(reached(&guide).len(), 3);
     lab.testbed.server.start_again().await;

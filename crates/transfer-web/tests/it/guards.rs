@@ -1,4 +1,4 @@
-//! Who may ask, on every route; and that every error is JSON, with the headers that every answer has.
+//! Which requests every route accepts; and that every error is JSON with the common headers.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::{
     support::{Answer, Client, OPENAPI, Service, nowhere},
 };
 
-/// Every route, and what is none: method and path.
+/// Every route, and a path that does not exist: method and path.
 fn routes() -> Vec<(&'static str, String)> {
     let operations = OPENAPI.operations().into_iter();
     let described = operations.map(|operation| (operation.method, concrete(&operation.path)));
@@ -27,7 +27,7 @@ async fn with(web: &Client, method: &str, path: &str, headers: &[(&str, &str)]) 
 }
 
 #[tokio::test]
-async fn no_page_of_elsewhere_may_ask_for_anything() {
+async fn requests_from_other_origins_are_rejected() {
     let service = Service::start(nowhere(), None).await;
     let web = &service.web;
     let port = web.host().rsplit(':').next().expect("a port");
@@ -39,7 +39,7 @@ async fn no_page_of_elsewhere_may_ask_for_anything() {
         &[("Origin", "null")],
         &[("Origin", "http://127.0.0.1:1")],
         &[("Origin", "http://127.0.0.1")],
-        // Another origin to a browser, though it is this service as well.
+        // A different origin to a browser, although it is the same service.
         &[("Origin", &localhost)],
         &[("Origin", &secure)],
         &[("Origin", "")],
@@ -52,12 +52,15 @@ async fn no_page_of_elsewhere_may_ask_for_anything() {
             let answer = with(web, method, &path, headers).await;
             let (status, error) = answer.error();
             assert_eq!(status, 403, "{method} {path} {headers:?}: {}", answer.text);
-            assert!(error.starts_with("another web page sent this"), "{method} {path} {headers:?}: {error}");
+            assert!(
+                error.starts_with("rejected: the request comes from another web page"),
+                "{method} {path} {headers:?}: {error}"
+            );
         }
         for host in ["example.com", "127.0.0.1.example.com", "10.0.0.1", &format!("example.com:{port}")] {
             let answer = with(web, method, &path, &[("Host", host)]).await;
             assert_eq!(answer.status, 421, "{method} {path} {host}: {}", answer.text);
-            // As a page whose name was made to point at this machine.
+            // As with DNS rebinding: a name that was made to point at this machine.
             let origin = format!("http://{host}");
             let answer = with(web, method, &path, &[("Host", host), ("Origin", &origin)]).await;
             assert_eq!(answer.status, 421, "{method} {path} {host}: {}", answer.text);
@@ -66,7 +69,7 @@ async fn no_page_of_elsewhere_may_ask_for_anything() {
 }
 
 #[tokio::test]
-async fn the_page_itself_and_programs_that_are_no_browsers_may_ask() {
+async fn requests_from_the_page_and_from_programs_are_accepted() {
     let service = Service::start(nowhere(), None).await;
     let web = &service.web;
     let port = web.host().rsplit(':').next().expect("a port").to_owned();
@@ -84,7 +87,7 @@ async fn the_page_itself_and_programs_that_are_no_browsers_may_ask() {
             assert!(!matches!(answer.status, 403 | 421), "{method} {path} {headers:?}: {}", answer.text);
         }
     }
-    // A link on another page leads to this one, and only opens it.
+    // A link on another page may open this one.
     let link =
         |site| [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
     for site in ["cross-site", "same-site"] {
@@ -96,7 +99,7 @@ async fn the_page_itself_and_programs_that_are_no_browsers_may_ask() {
 }
 
 #[tokio::test]
-async fn the_files_of_the_page_are_what_they_are_called() {
+async fn the_pages_files_have_their_content_types() {
     let service = Service::start(nowhere(), None).await;
     let web = &service.web;
     for (path, kind, part) in [
@@ -132,16 +135,16 @@ async fn every_error_is_a_sentence_in_json() {
     let web = &service.web;
     for method in METHODS {
         let answer = with(web, method, "/api/nothing", &[]).await;
-        assert_eq!(answer.error(), (404, "there is nothing here: see /openapi.json"), "{method}");
+        assert_eq!(answer.error(), (404, "not found; see /openapi.json"), "{method}");
     }
     for (method, path) in
         [("GET", "/api/transfer"), ("DELETE", "/api/workflows"), ("PUT", "/"), ("POST", "/assets/main.js")]
     {
         let answer = with(web, method, path, &[]).await;
-        let error = "this path does not take this method: see the Allow header";
+        let error = "this path does not allow this method; see the Allow header";
         assert_eq!(answer.error(), (405, error), "{method} {path}");
     }
-    // What is no text is in no list.
+    // Invalid UTF-8.
     for path in
         ["/api/workflows/%FF", "/api/accounts/%C3%28/workflows", "/assets/%FF", "/api/events?offset=%FF"]
     {
@@ -152,7 +155,7 @@ async fn every_error_is_a_sentence_in_json() {
     let answer = web.post("/api/workflows/%FF/retry", serde_json::json!({})).await;
     assert!(matches!(answer.status, 400 | 404), "{}", answer.text);
 
-    // What no client of HTTP sends is refused, and the service goes on.
+    // Invalid HTTP is rejected, and the service keeps running.
     let address: SocketAddr = web.host().parse().expect("an address");
     let host = ("Host", web.host());
     assert_eq!(ask(address, "GET http://example.com/", &[host], "").status, 421);

@@ -1,4 +1,4 @@
-//! The service as its clients see it: over HTTP, with a real dev server, a real bank and real workers behind it.
+//! The service over HTTP, with a real dev server, a real bank and real workers.
 
 mod events;
 mod first_page;
@@ -15,7 +15,7 @@ mod supervisor;
 mod support;
 mod transfers;
 
-/// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
+/// Slow tests: `cargo xtask test --slow`.
 mod slow {
     mod limits;
     mod outages;

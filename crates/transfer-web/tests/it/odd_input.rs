@@ -1,4 +1,4 @@
-//! Transfers that other clients have started, with anything as their input.
+//! Transfers started by other clients, with arbitrary input.
 
 use serde_json::{Value, json};
 use testbed::until;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn odd_input_of_other_clients_does_no_harm() {
+async fn arbitrary_input_does_no_harm() {
     let lab = Lab::start().await;
     let web = lab.web();
     let odd = [
@@ -25,7 +25,7 @@ async fn odd_input_of_other_clients_does_no_harm() {
     for (at, input) in odd.iter().enumerate() {
         lab.testbed.start_transfer(&format!("odd-{at}"), input.clone()).await;
     }
-    // A name that a path of the server's HTTP API cannot have, one too deep to be read, and an input that is none.
+    // An id that a path of the server's HTTP API cannot contain, JSON nested too deeply to be parsed, and invalid JSON.
     lab.testbed.start_transfer("a/b", json!({ "amount": 1 })).await;
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     lab.testbed.start_transfer("deep", deep).await;
@@ -41,7 +41,7 @@ async fn odd_input_of_other_clients_does_no_harm() {
     for id in ["a/b", "deep"] {
         let row = list.as_array().into_iter().flatten().find(|row| row["workflow_id"] == id);
         let failure = row.expect("it is listed")["failure"].as_str().unwrap_or_default();
-        assert!(failure.starts_with("its history cannot be read here"), "{id}: {failure}");
+        assert!(failure.starts_with("cannot read its Event History"), "{id}: {failure}");
     }
     for (at, input) in odd.iter().enumerate() {
         let id = format!("odd-{at}");
@@ -51,7 +51,7 @@ async fn odd_input_of_other_clients_does_no_harm() {
     }
     let history = web.good("/api/accounts/account_A/workflows").await;
     assert_eq!(history["summary"]["total_sent"], 1);
-    // Those of them that name it as a text.
+    // Those whose account is a string.
     assert_eq!(history["summary"]["transaction_count"], 3);
     let mut stream = Stream::of(web, "limit=50").await;
     stream.until("transfers", |event| ids(&event["rows"]).len() == odd.len() + 4).await;
@@ -59,10 +59,10 @@ async fn odd_input_of_other_clients_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_transfer_without_any_input_and_one_that_was_terminated_do_no_harm() {
+async fn a_transfer_without_input_and_a_terminated_one_do_no_harm() {
     let lab = Lab::start().await;
     let web = lab.web();
-    // What is terminated in the second in which the books were opened counts as swept away with older ones.
+    // A transfer terminated in the second in which the ledger was opened counts as one of the old ledger.
     let entries: Value = lab.testbed.get("/entries?limit=1").await;
     let opened = entries["entries"][0]["time"].as_u64();
     until("that second to be over", || async {
@@ -73,7 +73,7 @@ async fn a_transfer_without_any_input_and_one_that_was_terminated_do_no_harm() {
     let ended = handle.terminate(Default::default()).await;
     ended.expect("the server ends it");
     let row = web.row("ended", "its end", |row| row["status"] == "TERMINATED").await;
-    assert!(row["failure"].as_str().is_some_and(|why| why.starts_with("it was terminated")), "{row}");
+    assert!(row["failure"].as_str().is_some_and(|why| why.starts_with("terminated")), "{row}");
     let kind = temporalio_client::UntypedWorkflow::new(contract::WORKFLOW_TYPE);
     let options = temporalio_client::WorkflowStartOptions::new(contract::TASK_QUEUE, "bare").build();
     let nothing = temporalio_common::data_converters::RawValue::new(Vec::new());

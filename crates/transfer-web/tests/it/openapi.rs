@@ -1,12 +1,12 @@
-//! openapi.json against the service. That every answer is described is checked with each request of every test; here, that
-//! everything described is there.
+//! openapi.json against the service. Every test checks that each response is described; here, that everything described
+//! exists.
 
 use serde_json::json;
 use webtest::{METHODS, Operation};
 
 use crate::support::{Lab, OPENAPI, Service, nowhere};
 
-/// A path with something in the place of its parameters.
+/// A path with values for its parameters.
 pub(crate) fn concrete(path: &str) -> String {
     path.replace("{workflow_id}", "transfer-1").replace("{account_id}", "account_A")
 }
@@ -19,7 +19,7 @@ async fn the_service_serves_its_description() {
 }
 
 #[tokio::test]
-async fn a_path_takes_exactly_the_methods_that_are_described() {
+async fn a_path_accepts_exactly_the_described_methods() {
     let service = Service::start(nowhere(), None).await;
     let web = &service.web;
     for path in OPENAPI.paths() {
@@ -46,11 +46,11 @@ async fn a_path_takes_exactly_the_methods_that_are_described() {
 }
 
 #[tokio::test]
-async fn every_status_that_is_described_can_be_provoked() {
+async fn every_described_status_can_be_provoked() {
     let lab = Lab::start().await;
     let without = Service::start(nowhere(), None).await;
     for Operation { method, path, statuses } in OPENAPI.operations() {
-        // Streams are the subject of other tests, and so are late bodies, which take ten seconds, and what a supervisor does.
+        // Other tests cover streams, late bodies, which take ten seconds, and what a supervisor does.
         let is_elsewhere = |status| {
             let needs_supervisor = ["/api/stage", "/api/without-temporal"].contains(&&*path);
             status == 408 || path == "/api/events" || (method == "POST" && status == 200 && needs_supervisor)
@@ -62,7 +62,7 @@ async fn every_status_that_is_described_can_be_provoked() {
     }
 }
 
-/// Asks so that this status is the answer; `None` where nobody knows how.
+/// Provokes this status; `None` if there is no way to.
 async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status: u16) -> Option<u16> {
     let web = if status == 503 { &without.web } else { lab.web() };
     let mut concrete = concrete(path);

@@ -1,4 +1,4 @@
-//! The program: where it listens.
+//! The program: the address it listens on.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,7 +10,7 @@ use webtest::ask;
 /// The program with these arguments; killed when dropped.
 struct Program {
     child: Child,
-    /// Where it says that it listens.
+    /// The address that it printed.
     address: String,
 }
 
@@ -38,7 +38,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn it_listens_on_loopback_unless_told_otherwise_and_has_no_warning_for_that() {
+fn it_listens_on_loopback_by_default_without_a_warning() {
     let (program, mut stderr) = Program::start(&[]);
     assert!(program.address.starts_with("127.0.0.1:"), "{}", program.address);
     drop(program);
@@ -48,14 +48,14 @@ fn it_listens_on_loopback_unless_told_otherwise_and_has_no_warning_for_that() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_is_warned_of() {
+fn an_address_that_other_machines_can_reach_causes_a_warning() {
     let (program, stderr) = Program::start(&["--host", "0.0.0.0"]);
     let mut warning = String::new();
     BufReader::new(stderr).read_line(&mut warning).expect("a line");
     assert!(warning.starts_with("warning: anyone who can reach 0.0.0.0:"), "{warning}");
     assert!(warning.contains("move the lab's money, and reset the lab"), "{warning}");
 
-    // Whoever asked for this may call the machine by any name; a foreign page still may not ask.
+    // Then any Host is accepted, but requests from other origins are still rejected.
     let port = program.address.rsplit(':').next().expect("a port");
     let service = format!("127.0.0.1:{port}").parse().expect("an address");
     assert_eq!(ask(service, "GET /health", &[("Host", "lab.example.com")], "").status, 200);

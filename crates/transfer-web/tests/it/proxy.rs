@@ -1,4 +1,4 @@
-//! A proxy before a server, which counts what is asked for, and can fall silent.
+//! A proxy in front of a server, which counts requests and can stop responding.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -11,17 +11,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The proxy. Clones are the same one.
+/// The proxy. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Proxy {
-    /// Its address, a URL without a path.
+    /// Its URL, without a path.
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
     is_silent: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// A proxy before the server of this URL.
+    /// A proxy in front of the server at this URL.
     pub(crate) async fn before(url: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -38,7 +38,7 @@ impl Proxy {
     }
 
     async fn pass(&self, mut client: TcpStream, server: &str) {
-        // The service asks once on each connection, so a connection's first head is that of a request.
+        // The service sends one request per connection, so a connection starts with the head of that request.
         let head = head_of(&mut client).await;
         self.asked().push(head.lines().next().unwrap_or_default().to_owned());
         if self.is_silent.load(Ordering::SeqCst) {
@@ -49,9 +49,9 @@ impl Proxy {
             return;
         }
         if let Ok(mut stream) = TcpStream::connect(server).await {
-            // The server answers only to its own name.
+            // The server accepts only its own Host.
             let head = head.replace(self.url.trim_start_matches("http://"), server);
-            // Who hangs up is none of its business.
+            // A client that hangs up is no error.
             let _ = stream.write_all(head.as_bytes()).await;
             let _ = copy_bidirectional(&mut client, &mut stream).await;
         }
@@ -61,7 +61,7 @@ impl Proxy {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on it takes connections and says nothing; or no more.
+    /// Makes it accept connections without responding, or respond again.
     pub(crate) fn silence(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::SeqCst);
     }
@@ -71,12 +71,12 @@ impl Proxy {
         self.asked().clone()
     }
 
-    /// How many request lines have this part.
+    /// The number of request lines with this part.
     pub(crate) fn count(&self, part: &str) -> usize {
         self.asked().iter().filter(|line| line.contains(part)).count()
     }
 
-    /// Waits for so many more requests with this part.
+    /// Waits for this many more requests with this part.
     pub(crate) async fn more(&self, part: &str, more: usize) {
         let goal = self.count(part) + more;
         until(part, || async {
@@ -87,7 +87,7 @@ impl Proxy {
     }
 }
 
-/// The head of the request that this client sends, and what it sends with it.
+/// The head of the client's request, and the bytes read after it.
 async fn head_of(client: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! The reset of the lab from its page.
+//! The page's reset.
 
 use serde_json::json;
 use testbed::until;
@@ -9,14 +9,14 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
+async fn a_reset_terminates_transfers_in_progress_and_none_of_them_moves_money_later() {
     let lab = Lab::start().await;
     let web = lab.web();
     let worker = lab.worker("reset-workflows").await;
     let total = lab.total().await;
     let completed = web.start("account_C", "account_D", 5.0).await;
     web.completed(&completed).await;
-    // Withdrawn, and held at their deposits.
+    // Two transfers that wait at their deposits.
     lab.testbed.put("/outage", json!({ "deposits": true })).await;
     let mut under_way = Vec::new();
     for _ in 0..3 {
@@ -35,7 +35,7 @@ async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
     assert_eq!((reset.status, &reset.json["ended"]), (200, &json!(3)));
     assert_eq!(web.good("/api/workflows").await, json!([]));
     assert_eq!(web.good("/api/accounts").await["account_A"], json!({ "balance": 1000 }));
-    // The bank's outage is over with it.
+    // The reset ends the bank's outage.
     assert_eq!(web.good("/api/outage").await, json!({ "withdrawals": false, "deposits": false }));
     stream.until("transfers", |event| event["total"] == 0 && event["rows"] == json!([])).await;
     stream.until("bank", |event| event["in_transit"] == 0 && event["total"] == 7950).await;
@@ -45,7 +45,7 @@ async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
 
     let after = web.start("account_A", "account_B", 25.5).await;
     web.completed(&after).await;
-    // Whatever was asked of the bank for the old ones is answered by now: the new one came after it.
+    // The bank has handled every call of the old transfers by now: the new one came later.
     let entries: serde_json::Value = lab.testbed.get("/entries?limit=1000").await;
     let entries = entries["entries"].as_array().expect("entries");
     let moved: Vec<_> = entries.iter().filter(|entry| entry["kind"] != "open").collect();
@@ -58,7 +58,7 @@ async fn a_reset_ends_what_is_under_way_and_nothing_of_it_moves_money_later() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_was_started_a_moment_before_a_reset_is_ended_as_well() {
+async fn a_transfer_started_just_before_a_reset_is_terminated_too() {
     let lab = Lab::start().await;
     let web = lab.web();
     for _ in 0..3 {
@@ -70,7 +70,7 @@ async fn a_transfer_that_was_started_a_moment_before_a_reset_is_ended_as_well() 
 }
 
 #[tokio::test]
-async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
+async fn a_transfer_completed_in_the_second_of_a_reset_is_not_shown() {
     let lab = Lab::start().await;
     let web = lab.web();
     let worker = lab.worker("reset-workflows").await;
@@ -79,7 +79,7 @@ async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
         web.completed(&id).await;
         assert_eq!(web.post("/api/reset", json!({})).await.status, 200);
         assert_eq!(web.good("/api/workflows").await, json!([]));
-        // And what is started at once belongs to the new books.
+        // A transfer started right after it belongs to the new ledger.
         let id = web.start("account_A", "account_B", 1.0).await;
         assert_eq!(ids(&web.good("/api/workflows").await), [&*id]);
         web.completed(&id).await;
@@ -90,7 +90,7 @@ async fn what_completed_in_the_very_second_of_a_reset_is_gone_with_it() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_started_after_a_reset_never_shows_what_was_before_it() {
+async fn a_service_started_after_a_reset_never_shows_older_transfers() {
     let lab = Lab::start().await;
     let web = lab.web();
     let id = web.start("account_A", "account_B", 1.0).await;

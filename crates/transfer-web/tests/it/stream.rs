@@ -1,4 +1,4 @@
-//! A page's stream of events, as a browser reads it.
+//! A page's event stream, as a browser reads it.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +13,13 @@ use tokio::{
 
 use crate::support::{Client, OPENAPI, check_headers};
 
-/// Longer than anything here takes on a slow and busy machine.
+/// A timeout that suffices on a slow and busy machine.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A stream. Dropped, it is closed.
+/// A stream. Dropping it closes it.
 pub(crate) struct Stream {
     events: UnboundedReceiver<Event>,
-    /// What each subject has told last.
+    /// The last event of each subject.
     last: BTreeMap<String, Value>,
     reader: JoinHandle<()>,
 }
@@ -32,10 +32,10 @@ pub(crate) struct Event {
 }
 
 impl Stream {
-    /// Opens one with this query. The status of its answer where it is none.
+    /// Opens a stream with this query, or returns the status of the response.
     pub(crate) async fn open(web: &Client, query: &str) -> Result<Stream, u16> {
         let request = web.request("GET", &format!("/api/events?{query}"));
-        // A stream has no end to wait for.
+        // A stream never ends by itself.
         let request = request.timeout(Duration::from_secs(3600));
         let mut response = request.send().await.expect("the service answers");
         check_headers("a stream", response.headers());
@@ -46,7 +46,7 @@ impl Stream {
         let (tell, events) = unbounded_channel();
         let reader = tokio::spawn(async move {
             let mut text = Vec::new();
-            // It has ended in order, where this is `None`; what is cut off is an error.
+            // `None` means a clean end; a cut connection is an error.
             while let Some(some) = response.chunk().await.expect("a stream that ends in order") {
                 text.extend_from_slice(&some);
                 while let Some(end) = text.windows(2).position(|end| end == b"\n\n") {
@@ -61,12 +61,12 @@ impl Stream {
         Ok(Stream { events, last: BTreeMap::new(), reader })
     }
 
-    /// The same, where it has to open.
+    /// The same; panics on an error status.
     pub(crate) async fn of(web: &Client, query: &str) -> Stream {
         Stream::open(web, query).await.expect("a stream")
     }
 
-    /// The next event; none where the stream has ended in order.
+    /// The next event; none after a clean end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let next = self.events.recv();
         let event = tokio::time::timeout(EVENT_TIMEOUT, next).await.expect("an event, or the end, in time");
@@ -77,38 +77,38 @@ impl Stream {
         event
     }
 
-    /// What this subject tells, once it is so: each event is the whole truth of its subject.
+    /// The first event of this subject that matches. Each event is the complete state of its subject.
     pub(crate) async fn until(&mut self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         while start.elapsed() < EVENT_TIMEOUT {
             match self.last.get(name) {
                 Some(last) if is_so(last) => return last.clone(),
-                _ => self.next().await.expect("a stream that goes on"),
+                _ => self.next().await.expect("the stream stays open"),
             };
         }
-        panic!("waited in vain for {name}; still: {:?}", self.last.get(name))
+        panic!("timed out waiting for {name}; last event: {:?}", self.last.get(name))
     }
 
     /// The next event of this name.
     pub(crate) async fn next_of(&mut self, name: &str) -> Value {
         loop {
-            let event = self.next().await.expect("a stream that goes on");
+            let event = self.next().await.expect("the stream stays open");
             if event.name == name {
                 return event.json;
             }
         }
     }
 
-    /// The events that have arrived and were not read.
+    /// The events that have arrived but were not read.
     pub(crate) fn arrived(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
     }
 
-    /// Reads until each of these subjects has told something; the last that each has told.
+    /// Reads until each of these subjects has sent an event; returns the last event of each.
     pub(crate) async fn each_of(&mut self, names: &[&str]) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();
         while !names.iter().all(|name| events.iter().any(|event| event.name == **name)) {
-            events.push(self.next().await.expect("a stream that goes on"));
+            events.push(self.next().await.expect("the stream stays open"));
         }
         events
     }
@@ -120,7 +120,7 @@ impl Drop for Stream {
     }
 }
 
-/// An event of this text; none where it is a comment.
+/// Parses an event; none for a comment.
 fn event_of(text: &str) -> Option<Event> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
     let (name, data) = (field("event:")?, field("data:")?);

@@ -1,4 +1,4 @@
-//! Transfers that do not get on: on what, since when, and what "Retry now" does.
+//! Stuck transfers: the task, the attempts, and what "Retry now" does.
 
 use serde_json::{Value, json};
 use testbed::{temporal_cli, until};
@@ -50,7 +50,10 @@ async fn a_bug_in_the_workflow_is_shown_with_file_and_line_and_its_attempts_grow
     }
 
     let answer = web.post(&format!("/api/workflows/{id}/retry"), json!({})).await;
-    assert_eq!(answer.error(), (409, "a Workflow Task is tried again by Temporal itself, every few seconds"));
+    assert_eq!(
+        answer.error(),
+        (409, "Temporal retries a Workflow Task every few seconds; fix the Workflow code and save it")
+    );
     worker.stop().await;
 
     let worker = lab.worker("reset-workflows").await;
@@ -58,12 +61,12 @@ async fn a_bug_in_the_workflow_is_shown_with_file_and_line_and_its_attempts_grow
     assert_eq!((&row["stuck"], &row["failure"]), (&Value::Null, &Value::Null));
     assert_eq!(row["result"]["success"], true);
     let answer = web.post(&format!("/api/workflows/{id}/retry"), json!({})).await;
-    assert_eq!(answer.error(), (409, "no Activity of this transfer waits for its next attempt"));
+    assert_eq!(answer.error(), (409, "no Activity of this transfer is waiting for a retry"));
     worker.stop().await;
 }
 
 #[tokio::test]
-async fn an_activity_that_fails_is_shown_with_growing_gaps_and_is_tried_now_when_asked_for() {
+async fn a_failing_activity_is_shown_with_growing_gaps_and_is_retried_on_request() {
     let lab = Lab::start().await;
     let web = lab.web();
     let jerry = lab.worker("fix-workflow").await;
@@ -72,7 +75,7 @@ async fn an_activity_that_fails_is_shown_with_growing_gaps_and_is_tried_now_when
         let answer = web.post(&format!("/api/workflows/{id}/retry"), json!({})).await;
         assert_eq!((answer.status, &answer.json), (200, &json!({ "retried": 1 })));
     };
-    // The first gaps by themselves, the next ones at once.
+    // The first attempts come with backoff, the next ones on request.
     let mut row = web.stuck(&id, "activity", 4).await;
     while row["stuck"]["attempt"].as_u64() < Some(6) {
         let attempt = row["stuck"]["attempt"].as_u64().expect("a number");
@@ -103,13 +106,13 @@ async fn an_activity_that_fails_is_shown_with_growing_gaps_and_is_tried_now_when
     let numbers: Vec<u64> = seen.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..attempt).collect::<Vec<_>>());
     let gap = |number: usize| seen[number].1 - seen[number - 1].1;
-    // The first two were waited for: one second, then two.
+    // The first two gaps are the backoff: one second, then two.
     assert!(gap(1) >= 0.9 && gap(2) >= 1.9, "{seen:?}");
     let next = stuck["next_attempt"].as_f64().expect("a time");
     let last = seen.last().expect("an attempt").1;
     assert!(next - last > gap(2), "the gaps grow: {row}");
 
-    // With the fix, the retry does at once what would come later.
+    // With the fix, the retry completes the transfer right away.
     jerry.stop().await;
     let fixed = lab.worker("reset-workflows").await;
     retry().await;
@@ -120,7 +123,7 @@ async fn an_activity_that_fails_is_shown_with_growing_gaps_and_is_tried_now_when
 }
 
 #[tokio::test]
-async fn a_failed_transfer_tells_why_and_a_workflow_reset_of_it_is_its_second_run() {
+async fn a_failed_transfer_shows_its_failure_and_a_workflow_reset_is_its_second_run() {
     let lab = Lab::start().await;
     let web = lab.web();
     let limited = lab.worker("jerry-limits-retries").await;
@@ -148,7 +151,7 @@ async fn a_failed_transfer_tells_why_and_a_workflow_reset_of_it_is_its_second_ru
         if row["runs"] == 2 && row["status"] == "COMPLETED" { Ok(list) } else { Err(list) }
     })
     .await;
-    // One row for the transfer, of its latest run.
+    // One row per transfer, of its latest run.
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     assert_ne!(listed[0]["run_id"], row["run_id"]);
     assert_eq!(web.good(&format!("/api/workflows/{id}")).await["runs"], 2);

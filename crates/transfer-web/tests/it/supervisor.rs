@@ -1,4 +1,4 @@
-//! What the lab's supervisor says, as the pages are told it.
+//! The supervisor's status, as the pages receive it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::{
     support::{Folder, Lab, Service, endpoints, nowhere},
 };
 
-/// What stands in for a supervisor: it answers `status`, `without-temporal`, and `enter` for any stage but one, one line each way.
+/// A stand-in for the supervisor: it answers `status`, `without-temporal`, and `enter` for every stage but one, one line each way.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
     port: u16,
@@ -26,7 +26,7 @@ impl Supervisor {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let status: Arc<Mutex<Value>> = Arc::default();
-        let told = status.clone();
+        let shared = status.clone();
         let answers = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut line = String::new();
@@ -36,7 +36,7 @@ impl Supervisor {
                 assert_eq!(request["token"], "secret");
                 let answer = match (&request["request"], &request["stage"]) {
                     (asked, _) if asked == "status" => {
-                        told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+                        shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
                     }
                     (asked, stage) if asked == "enter" && stage == "fix-activity" => {
                         json!({ "error": "the build failed" })
@@ -47,7 +47,7 @@ impl Supervisor {
                     }
                     _ => panic!("{request}"),
                 };
-                // Who asked may have given up.
+                // The client may have given up.
                 let _ = stream.write_all(format!("{answer}\n").as_bytes()).await;
             }
         });
@@ -70,7 +70,7 @@ impl Supervisor {
 }
 
 #[tokio::test]
-async fn the_lab_is_told_as_its_supervisor_has_it_and_so_is_its_end() {
+async fn the_pages_get_the_supervisors_status_and_its_end() {
     let lab = Lab::start().await;
     let supervisor = Supervisor::start().await;
     let services = supervisor.says("running", "ok");
@@ -97,7 +97,7 @@ async fn the_lab_is_told_as_its_supervisor_has_it_and_so_is_its_end() {
 }
 
 #[tokio::test]
-async fn a_build_that_has_failed_is_told_with_the_goals() {
+async fn a_failed_build_is_reported_with_the_goals() {
     let lab = Lab::start().await;
     let supervisor = Supervisor::start().await;
     supervisor.says("running", "ok");
@@ -111,7 +111,7 @@ async fn a_build_that_has_failed_is_told_with_the_goals() {
 }
 
 #[tokio::test]
-async fn a_stage_is_entered_by_the_supervisor_and_what_keeps_it_from_that_is_said() {
+async fn the_supervisor_enters_a_stage_and_its_error_is_reported() {
     let supervisor = Supervisor::start().await;
     supervisor.says("running", "ok");
     let folder = Folder::at("fix-workflow");
@@ -132,7 +132,10 @@ async fn a_stage_is_entered_by_the_supervisor_and_what_keeps_it_from_that_is_sai
     assert_eq!((answer.status, &answer.json["stage"]), (200, &json!("jerry")), "{}", answer.text);
     let answer = enter("fix-activity").await;
     let (status, error) = answer.error();
-    assert!(status == 503 && error.contains("fix-activity was not entered: the build failed"), "{error}");
+    assert!(
+        status == 503 && error.contains("could not enter the stage fix-activity: the build failed"),
+        "{error}"
+    );
     let answer = enter("../jerry").await;
     let (status, error) = answer.error();
     assert!(status == 400 && error.contains("jerry-adds-step"), "{error}");

@@ -1,5 +1,5 @@
-//! A lab to ask: a dev server, a bank, the lab's folder and the service before them. And a client that holds every answer
-//! against openapi.json and the headers that every answer has.
+//! A lab for tests: a dev server, a bank, the lab's folder and the service. And a client that checks every response against
+//! openapi.json and the common headers.
 
 use std::{fs, path::PathBuf, sync::LazyLock, time::Duration};
 
@@ -16,11 +16,11 @@ use transfer_kit::Bank;
 use transfer_web::Web;
 use webtest::OpenApi;
 
-/// The description that every answer must keep to.
+/// The description that every response must match.
 pub(crate) static OPENAPI: LazyLock<OpenApi> =
     LazyLock::new(|| OpenApi::parse(include_str!("../../openapi.json")));
 
-/// What every answer says to a browser.
+/// The headers of every response.
 const HEADERS: [(&str, &str); 8] = [
     (
         "content-security-policy",
@@ -36,19 +36,19 @@ const HEADERS: [(&str, &str); 8] = [
     ("cache-control", "no-store"),
 ];
 
-/// A lab. Dropped, all of it is gone.
+/// A lab. Dropping it ends all of it.
 pub(crate) struct Lab {
     pub(crate) service: Service,
     pub(crate) testbed: Testbed,
 }
 
 impl Lab {
-    /// At the first stage, with nobody who supervises it.
+    /// A lab at the first stage, without a supervisor.
     pub(crate) async fn start() -> Lab {
         Lab::of(Testbed::start().await).await
     }
 
-    /// The same, with a dev server and a bank that can be stopped and started again.
+    /// The same, with a dev server and a bank that can be restarted.
     pub(crate) async fn keeping() -> Lab {
         Lab::of(Testbed::start_keeping().await).await
     }
@@ -68,20 +68,20 @@ impl Lab {
         TestWorker::start(&self.testbed.client, options.expect("its modules are compiled")).await
     }
 
-    /// All money that is in an account, in cents.
+    /// The sum of all balances, in cents.
     pub(crate) async fn total(&self) -> i64 {
         self.testbed.balances().await.values().map(|balance| balance.cents()).sum()
     }
 }
 
-/// Where the parts of a testbed answer.
+/// The endpoints of a testbed.
 pub(crate) fn endpoints(testbed: &Testbed) -> Endpoints {
     Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url)
 }
 
-/// Where nobody answers.
+/// Endpoints where nothing listens.
 pub(crate) fn nowhere() -> Endpoints {
-    // Port 1 is the system's: nothing that runs tests can listen there.
+    // Port 1 is privileged, so no test listens there.
     let url = "http://127.0.0.1:1";
     Endpoints::own(url, url, url)
 }
@@ -94,19 +94,19 @@ fn stage_of(name: &str) -> &'static ::lab::Stage {
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    /// At this stage since now.
+    /// A folder with this stage, entered now.
     pub(crate) fn at(stage: &str) -> Folder {
         let folder = Folder(tempfile::tempdir().expect("a temporary folder"));
         folder.write(progress::FILE, &Progress::begin(stage_of(stage)).to_json());
         folder
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 
-    /// Writes down what the lab writes down.
+    /// Records that this stage was entered.
     pub(crate) fn write(&self, file: &str, json: &Value) {
         fs::write(self.0.path().join(file), json.to_string()).expect("a folder of the test's own");
     }
@@ -121,7 +121,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts one for what answers there.
+    /// Starts a service for these endpoints.
     pub(crate) async fn start(endpoints: Endpoints, folder: Option<Folder>) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
@@ -129,7 +129,7 @@ impl Service {
         let (close, closed) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let closed = async {
-                // Sent or dropped, the service ends.
+                // The service ends when this is sent or dropped.
                 let _ = closed.await;
             };
             transfer_web::serve(listener, web, closed).await.expect("the service serves");
@@ -137,12 +137,12 @@ impl Service {
         Service { web: Client::new(&url), close: Some(close), served, _folder: folder }
     }
 
-    /// Asks it to end.
+    /// Shuts it down.
     pub(crate) fn close(&mut self) {
         drop(self.close.take());
     }
 
-    /// Returns when it has ended.
+    /// Waits until it has ended.
     pub(crate) async fn ended(mut self) {
         self.close();
         self.served.await.expect("the service ends in order");
@@ -156,13 +156,13 @@ pub(crate) struct Client {
     http: reqwest::Client,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// `null` where it is no JSON.
+    /// `null` if the body is not JSON.
     pub(crate) json: Value,
 }
 
@@ -172,7 +172,7 @@ impl Client {
         Client { url: url.to_owned(), http: http.expect("a client") }
     }
 
-    /// The authority of the service.
+    /// The service's host and port.
     pub(crate) fn host(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
@@ -183,7 +183,7 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// The answer, which must be one that openapi.json has, with all headers.
+    /// The response, which must match openapi.json and have the common headers.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
         let request = request.build().expect("a request");
         let (method, path) = (request.method().to_string(), request.url().path().to_owned());
@@ -210,7 +210,7 @@ impl Client {
         self.send(self.request("POST", path).body(body.to_string())).await
     }
 
-    /// The JSON of an answer that has to be good.
+    /// The JSON of a successful response.
     pub(crate) async fn good(&self, path: &str) -> Value {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -225,7 +225,7 @@ impl Client {
         answer.json["workflow_id"].as_str().expect("a Workflow Id").to_owned()
     }
 
-    /// The row of a transfer, once it is like this.
+    /// The row of a transfer, once it matches.
     pub(crate) async fn row(&self, workflow_id: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         until(what, || async {
             let row = self.good(&format!("/api/workflows/{workflow_id}")).await;
@@ -234,12 +234,12 @@ impl Client {
         .await
     }
 
-    /// The row of a transfer that has to complete.
+    /// The row of a transfer, once it has completed.
     pub(crate) async fn completed(&self, workflow_id: &str) -> Value {
         self.row(workflow_id, "the transfer to complete", |row| row["status"] == "COMPLETED").await
     }
 
-    /// The row of a transfer that has failed to get on so often.
+    /// The row of a stuck transfer, once it has reached this attempt.
     pub(crate) async fn stuck(&self, workflow_id: &str, kind: &str, attempt: u64) -> Value {
         self.row(workflow_id, "the transfer to be stuck", |row| {
             row["stuck"]["kind"] == kind && row["stuck"]["attempt"].as_u64() >= Some(attempt)
@@ -249,13 +249,13 @@ impl Client {
 }
 
 impl Answer {
-    /// The status and the sentence of an error.
+    /// The status and the message of an error.
     pub(crate) fn error(&self) -> (u16, &str) {
         (self.status, self.json["error"].as_str().unwrap_or_default())
     }
 }
 
-/// Every answer has these headers, whatever it says.
+/// Asserts that a response has the common headers.
 pub(crate) fn check_headers(context: &str, headers: &HeaderMap) {
     for (name, value) in HEADERS {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Starting transfers, and asking for them.
+//! Starting and reading transfers.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use testbed::until;
 use crate::support::{Lab, ids};
 
 #[tokio::test]
-async fn what_is_no_transfer_is_refused_with_a_sentence_and_nothing_is_started() {
+async fn an_invalid_transfer_is_rejected_with_an_error_and_nothing_is_started() {
     let lab = Lab::start().await;
     let web = lab.web();
     let with = |field: &str, value: Value| {
@@ -50,10 +50,10 @@ async fn what_is_no_transfer_is_refused_with_a_sentence_and_nothing_is_started()
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_not_found() {
+async fn an_unknown_transfer_is_not_found() {
     let lab = Lab::start().await;
     let web = lab.web();
-    // Of another type, so it is no transfer.
+    // A Workflow of another type is no transfer.
     let other = temporalio_client::UntypedWorkflow::new("AnotherWorkflow");
     let options = temporalio_client::WorkflowStartOptions::new(contract::TASK_QUEUE, "another").build();
     let input = testbed::raw_json(&json!({}));
@@ -83,7 +83,7 @@ async fn what_nobody_knows_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_transfer_of_any_workflow_id_is_found_by_it() {
+async fn a_transfer_is_found_by_any_workflow_id() {
     let lab = Lab::start().await;
     let web = lab.web();
     let order = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
@@ -98,7 +98,7 @@ async fn a_transfer_of_any_workflow_id_is_found_by_it() {
             (&row["workflow_id"], &row["status"], &row["input"]),
             (&json!(id), &json!("RUNNING"), &order)
         );
-        // The list of a server lags behind what it knows.
+        // The server's list lags behind.
         until("it to be listed", || async {
             let list = web.good("/api/workflows").await;
             if ids(&list).contains(&id) { Ok(()) } else { Err(list) }
@@ -108,7 +108,7 @@ async fn a_transfer_of_any_workflow_id_is_found_by_it() {
 }
 
 #[tokio::test]
-async fn a_transfer_is_on_the_list_as_soon_as_it_is_started_and_the_newest_is_first() {
+async fn a_transfer_is_listed_as_soon_as_it_is_started_newest_first() {
     let lab = Lab::start().await;
     let web = lab.web();
     let mut newest_first = Vec::new();
@@ -120,7 +120,7 @@ async fn a_transfer_is_on_the_list_as_soon_as_it_is_started_and_the_newest_is_fi
 }
 
 #[tokio::test]
-async fn the_daily_batch_starts_a_dozen_transfers_and_no_money_is_lost() {
+async fn the_daily_batch_starts_twelve_transfers_and_no_money_is_lost() {
     let lab = Lab::start().await;
     let web = lab.web();
     let worker = lab.worker("reset-workflows").await;

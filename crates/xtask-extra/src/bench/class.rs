@@ -1,4 +1,4 @@
-//! `bench class`: how a Temporal Service bears a class, and how that grows with the learners.
+//! `bench class`: the load of a class on a Temporal Service, by the number of learners.
 
 use std::process::ExitCode;
 
@@ -13,20 +13,20 @@ use xtask::args::{example, json_flag};
 
 pub(super) fn command() -> Command {
     Command::new("class")
-        .about("Measures how one Temporal Service bears so many learners, each of whom plays the whole lab")
+        .about("Measures the load on one Temporal Service while learners play the whole course")
         .arg(
             Arg::new("learners")
                 .long("learners")
                 .value_name("N,N,…")
                 .default_value("1,10,40")
-                .help("How many, one measurement each"),
+                .help("The numbers of learners, one measurement each"),
         )
         .arg(
             Arg::new("at-once")
                 .long("at-once")
                 .value_name("N")
                 .value_parser(clap::value_parser!(u16).range(1..=100))
-                .help("How many of them at a time [default: all]; their labs are on this machine, too"),
+                .help("How many of them play at once [default: all]; their labs run on this machine too"),
         )
         .arg(json_flag())
         .after_help(example(&[
@@ -41,7 +41,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .split(',')
         .map(|number| match number.trim().parse() {
             Ok(number @ 1..=100) => Ok(number),
-            _ => Err(Usage(format!("{number:?} is no number of learners between 1 and 100"))),
+            _ => Err(Usage(format!("{number:?} is not a number of learners from 1 to 100"))),
         })
         .collect::<Result<_, _>>()?;
     let as_json = arguments.get_flag("json");
@@ -50,7 +50,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let (mut measured, mut everybody_finished) = (Vec::new(), true);
     for learners in numbers {
         let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
-        stderrln!("of {learners} learners, {at_once} at a time");
+        stderrln!("{learners} learners, {at_once} at once");
         let figures = class::run(project, &temporal_cli, &executables, learners, at_once)?;
         everybody_finished &= figures.everybody_finished();
         if !as_json {
@@ -61,9 +61,9 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if as_json {
         stdoutln!("{}", json!({ "class": measured }));
     }
-    // The figures of those who did not come to the end are no figures of a class.
+    // Figures that include unfinished learners are not those of a class.
     if !everybody_finished {
-        stderrln!("not everybody has finished, or is shown by the board as one who has");
+        stderrln!("some learners did not finish, or the board does not show that they did");
     }
     Ok(if everybody_finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

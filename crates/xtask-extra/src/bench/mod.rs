@@ -1,4 +1,4 @@
-//! `bench`: how fast the lab is, in the figures that its documents and texts speak of. Nothing is asserted.
+//! `bench`: measures the figures that the docs and texts quote. It asserts nothing.
 
 mod class;
 
@@ -22,13 +22,16 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .value_parser(value_parser!(u32).range(1..))
                 .default_value("500")
-                .help("How many transfers to measure the throughput with"),
+                .help("How many transfers to measure throughput with"),
         )
         .arg(
-            flag("compile", "Also compile everything again, in minutes, and measure the first start with it")
-                .conflicts_with("no-compile"),
+            flag(
+                "compile",
+                "Also compile everything again, which takes minutes, and measure the first start",
+            )
+            .conflicts_with("no-compile"),
         )
-        .arg(flag("no-compile", "Do not measure how long this program takes to compile"))
+        .arg(flag("no-compile", "Skip measuring how long this program takes to compile"))
         .arg(json_flag())
         .args_conflicts_with_subcommands(true)
         .subcommand(class::command())

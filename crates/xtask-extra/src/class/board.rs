@@ -16,17 +16,22 @@ pub(super) fn command() -> Command {
         Arg::new(name).long(name).value_name(value).help(help)
     };
     Command::new("board")
-        .about("Tells how each learner of a class does: stage, goals, stuck on what, last sign of life, and who asks for help")
+        .about(
+            "Shows each learner of a class: stage, goals, what they are stuck on, last report, and questions",
+        )
         .arg(
-            value("profile", "NAME", "Of the Temporal Service of this profile of temporal.toml")
+            value("profile", "NAME", "The class's Temporal Service, by its profile in temporal.toml")
                 .conflicts_with("address"),
         )
-        .arg(value("address", "HOST:PORT", "Of the Temporal Service at this address, without TLS"))
-        .arg(value("namespace", "NAME", "The namespace there [default: default]").requires("address"))
-        .arg(flag("watch", "Go on looking, until Ctrl-C"))
-        .arg(flag("page", "Serve the board as a page on this machine, until Ctrl-C").conflicts_with_all(["watch", "json"]))
+        .arg(value("address", "HOST:PORT", "The class's Temporal Service, by its address, without TLS"))
+        .arg(value("namespace", "NAME", "The namespace [default: default]").requires("address"))
+        .arg(flag("watch", "Keep updating until Ctrl-C"))
         .arg(
-            value("page-port", "PORT", "Where to have the page [default: 7240, or the next free one]")
+            flag("page", "Serve the board as a web page on this machine until Ctrl-C")
+                .conflicts_with_all(["watch", "json"]),
+        )
+        .arg(
+            value("page-port", "PORT", "The page's port [default: 7240, or the next free one]")
                 .value_parser(value_parser!(u16).range(1..))
                 .requires("page"),
         )

@@ -1,4 +1,4 @@
-//! `class serve|board|rehearse`: for whoever gives a class.
+//! `class serve|board|rehearse`: for instructors.
 
 mod board;
 mod rehearse;

@@ -1,4 +1,4 @@
-//! `class rehearse`: the whole lab, as many learners, against the service, before the class comes.
+//! `class rehearse`: many learners play the whole course on the class's service, before the class does.
 
 use std::{process::ExitCode, time::Instant};
 
@@ -24,9 +24,9 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new("rehearse")
-        .about("Plays the whole lab as many learners at a time on a Temporal Service, each with a lab of its own on this machine")
-        .arg(number("learners", "How many").default_value("3"))
-        .arg(number("at-once", "How many of them at a time [default: all]"))
+        .about("Plays the course as several learners on a Temporal Service, each with a separate lab on this machine")
+        .arg(number("learners", "How many learners").default_value("3"))
+        .arg(number("at-once", "How many of them play at once [default: all]"))
         .args(remote_flags::flags().into_iter().filter(|flag| flag.get_id() != "learner"))
         .arg(json_flag())
         .after_help(example(&[
@@ -39,7 +39,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let learners = arguments.get_one::<u16>("learners").copied().unwrap_or(1);
     let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
     let Some(service) = remote_flags::named(arguments) else {
-        return Err(Usage("say on which Temporal Service, by --profile or --address".to_owned()).into());
+        return Err(Usage("name the Temporal Service: add --profile or --address".to_owned()).into());
     };
     let as_json = arguments.get_flag("json");
     toolchain::check(project)?;
@@ -57,7 +57,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut played = class::all(project, &rehearsal, on_one);
     let took = begin.elapsed();
     let board = class::leave_board(project, &service, &rehearsal, played.as_deref_mut().unwrap_or_default())
-        .context("the rehearsal is over, and the board of the class could not be looked at and tidied up");
+        .context("the rehearsal is over, but the class board could not be checked and cleaned up");
     if played.is_err()
         && let Err(error) = &board
     {
@@ -77,7 +77,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 all.iter().filter_map(|one| Some(one.stages.get(at)?.1.as_secs_f64())).collect();
             times.sort_by(f64::total_cmp);
             if let (Some(middle), Some(last)) = (times.get(times.len() / 2), times.last()) {
-                stdoutln!("{:<21} {middle:>6.1} s in the middle, {last:>6.1} s at most", stage.name);
+                stdoutln!("{:<21} median {middle:>6.1} s, maximum {last:>6.1} s", stage.name);
             }
         }
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed") };
@@ -87,7 +87,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             took.as_secs_f64()
         );
         if failed == 0 && board.is_ok() {
-            stdoutln!("the board has shown each of them with every goal; they are off it now");
+            stdoutln!("the board showed each of them with every goal reached, and has been cleared");
         }
     }
     board?;

@@ -19,16 +19,16 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new("serve")
-        .about("Starts a Temporal server for a room, until Ctrl-C, and prints the line that a learner types to join")
+        .about("Runs a Temporal server for a class until Ctrl-C, and prints the command with which learners join")
         .arg(
             Arg::new("bind")
                 .long("bind")
                 .value_name("ADDRESS")
                 .required(true)
-                .help("The address of this machine to listen on: 0.0.0.0 for all of them, 127.0.0.1 for a rehearsal"),
+                .help("This machine's address to listen on: 0.0.0.0 for all of them, 127.0.0.1 for a rehearsal"),
         )
-        .arg(port("port", "7233", "Where to have the Temporal server"))
-        .arg(port("ui-port", "8233", "Where to have the Temporal UI"))
+        .arg(port("port", "7233", "The Temporal server's port"))
+        .arg(port("ui-port", "8233", "The Temporal UI's port"))
         .after_help(example(&["cargo xtask class serve --bind 192.168.0.7", "cargo xtask class serve --bind 0.0.0.0"]))
 }
 
@@ -37,7 +37,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let port = |name: &str, default: u16| arguments.get_one::<u16>(name).copied().unwrap_or(default);
     let (port, ui_port) = (port("port", PORT), port("ui-port", UI_PORT));
     if port == ui_port {
-        return Err(Usage(format!("the server and its UI cannot both have port {port}")).into());
+        return Err(Usage(format!("the server and its UI cannot both use port {port}")).into());
     }
     serve::run(project, bound, port, ui_port).map(|()| ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
-//! A lab that is killed before any system call of its start, or of the command that clears it away.
+//! A lab that is killed before any system call of its start, or of the command that cleans up after it.
 //!
-//! Not before each of some hundreds, but before a few that chance chooses; all of them with `SWEEP=all`.
+//! It tests a few random ones of some hundreds; all of them with `SWEEP=all`.
 
 use std::{
     env, fs,
@@ -15,10 +15,10 @@ use crate::{
     support::Checkout,
 };
 
-/// So many of them are tried.
+/// The number of tested moments.
 const TRIED: usize = 12;
 
-/// Which of so many moments are tried, and the seed to say when something fails.
+/// The tested moments, and the seed for failure messages.
 fn moments(number: usize) -> (Vec<usize>, u64) {
     let named = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -32,9 +32,9 @@ fn moments(number: usize) -> (Vec<usize>, u64) {
     (moments, seed)
 }
 
-/// Goes on until that is so; returns by how many changes.
+/// Continues until the condition holds; returns the number of changes.
 fn changes_until(command: &mut Stepped, mut is_so: impl FnMut() -> bool) -> usize {
-    // The begin of the first, so that each step from here stops at a begin.
+    // The start of the first one, so that each further step stops at a start.
     command.half_a_step(None);
     let mut changes = 0;
     while !is_so() {
@@ -67,7 +67,7 @@ fn a_start_can_be_killed_anywhere() {
 }
 
 #[test]
-fn a_command_that_clears_a_killed_lab_away_can_be_killed_anywhere_itself() {
+fn a_command_that_cleans_up_a_killed_lab_can_be_killed_anywhere() {
     let checkout = Checkout::with_stand_in_server("clearing");
     let sources = checkout.sources();
     let leave_a_killed_one = || {
@@ -92,9 +92,9 @@ fn a_command_that_clears_a_killed_lab_away_can_be_killed_anywhere_itself() {
     }
 }
 
-/// Between its start and the word that lets it become the program, a service is a shell.
+/// Before it becomes the program, a service is a shell that waits for the supervisor's signal.
 #[test]
-fn a_service_that_is_killed_at_its_gate_is_told_and_leaves_nothing() {
+fn a_service_that_is_killed_before_it_becomes_the_program_is_reported() {
     let checkout = Checkout::with_stand_in_server("gate");
     for name in ["build"].into_iter().chain(lab_client::state::SERVICES) {
         let Some(mut start) = Stepped::start(&checkout, &checkout.start_command(&[])) else { return };
@@ -112,9 +112,9 @@ fn a_service_that_is_killed_at_its_gate_is_told_and_leaves_nothing() {
     }
 }
 
-/// Where a lab that is cleared away is started meanwhile: one of the commands waits for the other.
+/// A start while another command cleans up: one waits for the other.
 #[test]
-fn two_starts_at_once_after_a_kill_make_one_lab() {
+fn two_concurrent_starts_after_a_kill_make_one_lab() {
     let checkout = Checkout::with_stand_in_server("two-starts");
     checkout.start();
     checkout.kill_supervisor();

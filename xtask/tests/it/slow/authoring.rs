@@ -1,21 +1,21 @@
-//! docs/authoring.md, followed word for word on copies of this checkout: its stage is there afterwards, and plays; its goal is
-//! judged, its command answers, its service runs, and its fault of the bank strikes.
+//! Executes docs/authoring.md on copies of this checkout: its stage plays, its goal is judged, its command works, its service runs,
+//! and its fault occurs.
 
 use std::{fs, path::Path, process::Command};
 
 use super::story::real_checkout;
 use crate::support::{Checkout, Outcome, eventually, outcome, service};
 
-/// What the page tells an author to do.
+/// A step of the page.
 #[derive(Debug, PartialEq)]
 enum Step {
     /// Commands to type.
     Type(String),
     /// A new file.
     Write { file: String, text: String },
-    /// More at the end of a file.
+    /// Text to append to a file.
     Append { file: String, text: String },
-    /// A change of a file, at the line that reads so, or begins so where it ends with `…`.
+    /// A change of a file at this line, or at the line that starts with it if it ends with `…`.
     Change { file: String, how: How, line: String, text: String },
 }
 
@@ -26,8 +26,7 @@ enum How {
     InPlaceOf,
 }
 
-/// The blocks below this heading of the page that are to be done: shell commands, and what follows a comment that says
-/// where it goes.
+/// The steps below a heading of the page: shell commands, and blocks after a comment that names their place.
 fn steps(page: &str, heading: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut is_here = false;
@@ -99,7 +98,7 @@ fn change(checkout: &Checkout, file: &str, how: How, line: &str, text: &str) {
     checkout.write(file, changed);
 }
 
-/// Does what this section of the page says in this checkout, and returns what its commands have printed.
+/// Executes a section of the page in this checkout, and returns the outcomes of its commands.
 fn follow(checkout: &Checkout, title: &str) -> Vec<Outcome> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
     let page = fs::read_to_string(project.join("docs/authoring.md")).expect("the page is there");
@@ -133,7 +132,7 @@ fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
     let typed = follow(&checkout, "Adding a stage");
     assert_eq!(typed.len(), 3, "the page has commands to type");
     assert!(typed[2].stdout.contains("ok   jerry-misspells"), "{typed:#?}");
-    // What the copy's own program says; this one was built before there was the stage.
+    // The copy's own program, because this one was built before the stage was added.
     let mut command = Command::new("sh");
     command.args(["-c", "cargo xtask stage --json"]);
     checkout.prepare(&mut command);
@@ -154,7 +153,7 @@ fn a_goal_added_by_the_authors_guide_is_judged() {
 }
 
 #[test]
-fn a_command_added_by_the_authors_guide_answers_and_is_tidy() {
+fn a_command_added_by_the_authors_guide_works_and_is_tidy() {
     let checkout = real_checkout("authoring-command");
     let typed = follow(&checkout, "A command");
     let [help, goals, _tidy] = &typed[..] else { panic!("the section has commands to type: {typed:?}") };
@@ -169,7 +168,7 @@ fn a_service_added_by_the_authors_guide_starts_and_has_a_log() {
     let typed = follow(&checkout, "A service");
     assert_eq!(typed.len(), 3, "the page has commands to type");
     assert!(typed[2].stdout.contains("clock, temporal, account-api, worker or transfer-web"), "{typed:#?}");
-    // The other services are stand-ins: to build them takes minutes, and their part of the list has not changed.
+    // The other services are stand-ins, because building them takes minutes and their rows have not changed.
     let lab = Checkout::new("authoring-service");
     let manifest = "[package]\nname = \"clock\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
     lab.write("crates/clock/Cargo.toml", manifest);
@@ -198,7 +197,7 @@ fn a_service_added_by_the_authors_guide_starts_and_has_a_log() {
 }
 
 #[test]
-fn a_fault_added_by_the_authors_guide_strikes_and_is_described() {
+fn a_fault_added_by_the_authors_guide_occurs_and_is_described() {
     let checkout = real_checkout("authoring-a-fault");
     let typed = follow(&checkout, "A fault of the bank");
     let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };

@@ -1,4 +1,4 @@
-//! The storm, in short, with nothing but real parts: the worker, bank and server of this checkout.
+//! A short chaos run with real parts: the worker, bank and server of this checkout.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{outcome, program};
 
-/// `cargo xtask chaos` for this very checkout, with a folder of its own for what it leaves.
+/// `cargo xtask chaos` for this checkout, with a separate lab folder.
 fn chaos(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program(&["chaos"]));
     command.arg("chaos").args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", folder);
@@ -21,7 +21,7 @@ fn money_moves_once_whatever_is_killed_and_nothing_is_left() {
     let count = |value: &Value| value.as_u64().expect("it is a number");
     let failed: u64 = report["failed"].as_object().expect("it is an object").values().map(count).sum();
     assert_eq!(count(&report["completed"]) + failed, 100, "{report}");
-    // Of these hundred, some name an account that there is not.
+    // Some of these hundred name an unknown account.
     assert!(count(&report["failed"]["UnknownAccount"]) > 0, "{report}");
     assert_eq!(report["entries"]["withdraw"], report["completed"], "{report}");
     assert_eq!(report["entries"]["deposit"], report["completed"], "{report}");
@@ -29,7 +29,7 @@ fn money_moves_once_whatever_is_killed_and_nothing_is_left() {
     for (part, times) in [("worker", 3), ("account-api", 3), ("temporal", 3), ("supervisor", 1)] {
         assert_eq!(kills[part], times, "{report}");
     }
-    // Answers got lost, so that more attempts were made than there were calls.
+    // Responses were lost, so there were more attempts than calls.
     assert!(count(&report["activity_attempts"]) > count(&report["activity_calls"]), "{report}");
     let left: Vec<_> = fs::read_dir(folder.join("chaos")).expect("it is there").flatten().collect();
     assert!(left.iter().all(|entry| entry.file_name() == "lock"), "{left:?}");

@@ -1,4 +1,4 @@
-//! A class: its server, its board, and what comes up there.
+//! A class: its server and its board.
 
 use std::{
     fs::{self, File},
@@ -21,21 +21,21 @@ use serde_json::{Value, json};
 
 use crate::support::{Checkout, eventually, send_signal, temporal_cli};
 
-/// A class that is served from a checkout.
+/// A class served from a checkout.
 struct Class {
     process: Child,
     checkout: Checkout,
 }
 
 impl Class {
-    /// A checkout that can serve one.
+    /// A checkout that can serve a class.
     fn checkout(name: &str) -> Checkout {
         let mut checkout = Checkout::without_server(name);
         checkout.temporal_cli = Some(temporal_cli());
         checkout
     }
 
-    /// Serves one there, and waits until it is open.
+    /// Serves a class, and waits until it is open.
     fn serve(name: &str) -> Class {
         let checkout = Class::checkout(name);
         Class { process: Class::spawn(&checkout), checkout }
@@ -60,7 +60,7 @@ impl Class {
         process
     }
 
-    /// Sends it this signal, and waits for its end.
+    /// Sends it a signal, and waits until it has ended.
     fn end(&mut self, signal: &str) {
         send_signal(self.process.id(), signal);
         self.process.wait().expect("it is this test's own");
@@ -70,7 +70,7 @@ impl Class {
         self.process = Class::spawn(&self.checkout);
     }
 
-    /// Where its HTTP API is.
+    /// The endpoints of its HTTP API.
     fn http(&self) -> String {
         let served: Value =
             serde_json::from_slice(&self.checkout.read(".lab/class/served.json")).expect("it is JSON");
@@ -81,7 +81,7 @@ impl Class {
         Server::new(&Endpoints::own(&self.http(), "", ""))
     }
 
-    /// Reports; as often as it takes, since the service refuses a second report within a second.
+    /// Sends a report, and retries because the service rejects a second report within a second.
     fn report(&self, report: &Report) {
         eventually("the report is taken", || {
             class::send(&self.server(), report).expect("it answers").is_some()
@@ -94,7 +94,7 @@ impl Class {
         board["learners"].as_array().expect("it is a list").clone()
     }
 
-    /// What runs with its port.
+    /// The processes with its port.
     fn left(&self) -> Vec<String> {
         let output = Command::new("ps").args(["-A", "-o", "args="]).output().expect("ps is there");
         let flag = format!("--port {} ", self.checkout.ports[0]);
@@ -130,7 +130,7 @@ fn asking(report: Report, text: &str) -> Report {
 }
 
 #[test]
-fn a_class_says_how_to_join_and_leaves_nothing_however_it_ends() {
+fn a_class_says_how_to_join_and_leaves_nothing_after_any_signal() {
     let mut class = Class::serve("class-ends");
     let [port, ui_port, ..] = class.checkout.ports;
     let said = said(&class.checkout);
@@ -142,7 +142,7 @@ fn a_class_says_how_to_join_and_leaves_nothing_however_it_ends() {
     assert!(!class.left().is_empty());
 
     let second = class.checkout.run(&["class", "serve", "--bind", "127.0.0.1"]).fails_with(1);
-    assert!(second.contains(&format!("already, at 127.0.0.1:{port}")), "{second}");
+    assert!(second.contains(&format!("already serves a class, at 127.0.0.1:{port}")), "{second}");
 
     for signal in ["TERM", "INT", "HUP"] {
         class.end(signal);
@@ -166,10 +166,10 @@ fn a_class_that_was_killed_can_be_served_again_at_once() {
 }
 
 #[test]
-fn an_address_that_is_none_and_a_port_that_is_taken_are_told() {
+fn an_invalid_address_and_a_port_in_use_are_explained() {
     let checkout = Class::checkout("class-address");
     let said = checkout.run(&["class", "serve", "--bind", "192.168.0"]).fails_with(2);
-    assert!(said.contains("is no address of a machine"), "{said}");
+    assert!(said.contains("is not an IP address"), "{said}");
     let held = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let port = held.local_addr().expect("it is bound").port().to_string();
     let said = checkout.run(&["class", "serve", "--bind", "127.0.0.1", "--port", &port]).fails_with(1);
@@ -177,7 +177,7 @@ fn an_address_that_is_none_and_a_port_that_is_taken_are_told() {
 }
 
 #[test]
-fn reports_come_up_with_help_first_and_newer_ones_in_place_of_older_ones_and_outlive_a_restart() {
+fn the_board_shows_questions_first_and_the_newest_reports_and_survives_a_restart() {
     let mut class = Class::serve("class-board");
     class.report(&report("ada", "jerry"));
     class.report(&asking(report("bob", "jerry"), "where is it?"));
@@ -192,7 +192,7 @@ fn reports_come_up_with_help_first_and_newer_ones_in_place_of_older_ones_and_out
 
     class.report(&report("bob", "fix-workflow"));
     eventually("the newer report is on the board", || {
-        // In between there is always one of them.
+        // One of them is always listed.
         let rows = class.rows();
         assert_eq!(rows.len(), 2, "{rows:?}");
         rows[1]["learner"] == "bob" && rows[1]["stage"] == "fix-workflow" && rows[1]["help"].is_null()
@@ -208,7 +208,7 @@ fn reports_come_up_with_help_first_and_newer_ones_in_place_of_older_ones_and_out
 }
 
 #[test]
-fn what_has_ended_makes_the_board_no_longer_and_no_dearer() {
+fn closed_workflows_do_not_make_the_board_larger_or_slower() {
     let class = Class::serve("class-cost");
     let server = class.server();
     class.report(&report("ada", "jerry"));
@@ -247,12 +247,12 @@ fn what_has_ended_makes_the_board_no_longer_and_no_dearer() {
     eventually("those who have left have gone", || cost().0 == 1);
     let (_, requests_after, bytes_after) = cost();
     assert_eq!(requests_after, requests);
-    // Fractions of seconds have more digits or fewer.
+    // Fractions of seconds vary in length.
     assert!(bytes_after.abs_diff(bytes) < 100, "{bytes} bytes, and then {bytes_after}");
 }
 
 #[test]
-fn who_is_in_no_class_is_told_how_to_join_one() {
+fn a_lab_outside_a_class_is_told_how_to_join_one() {
     let checkout = Checkout::with_stand_in_server("help-me");
     let down = checkout.run(&["help-me", "where", "is it?"]).fails_with(1);
     assert!(down.contains("cargo xtask lab start"), "{down}");
@@ -266,7 +266,7 @@ fn who_is_in_no_class_is_told_how_to_join_one() {
     checkout.run(&["lab", "stop"]).ok();
 }
 
-/// An HTTP API, by way of a thread that counts requests, and the bytes of their answers.
+/// A proxy for an HTTP API that counts requests and the bytes of responses.
 struct Counted {
     url: String,
     counts: Arc<(AtomicUsize, AtomicUsize)>,
@@ -288,7 +288,7 @@ impl Counted {
                     !line.starts_with("host:") && !line.starts_with("connection:")
                 };
                 let kept: Vec<String> = head.iter().filter(is_kept).cloned().collect();
-                // It answers only to its own name.
+                // It accepts only its own Host.
                 let head = format!("{}\r\nHost: {to}\r\nConnection: close\r\n\r\n", kept.join("\r\n"));
                 let mut server = TcpStream::connect(&to).expect("it listens");
                 server.write_all(head.as_bytes()).expect("it reads");

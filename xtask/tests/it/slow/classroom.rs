@@ -1,5 +1,4 @@
-//! A class with nothing but real parts: a server for the room, a learner's lab by its gateway, help that comes up on the board's
-//! page, and the end of it.
+//! A class with real parts: a server for the room, a learner's lab with its gateway, and a question on the board's page.
 
 use std::{
     env, fs,
@@ -15,10 +14,10 @@ use crate::support::{
     temporal_cli,
 };
 
-/// The variable with the address at which the class is served, where it is not on loopback.
+/// The variable with the address of the class, if it is not on loopback.
 const BOUND: &str = "BUGLAB_TEST_CLASS_ADDRESS";
 
-/// The folders of the instructor's lab and of the learner's, both on this very checkout.
+/// The folders of the instructor's and the learner's lab, both of this checkout.
 struct Room {
     folder: PathBuf,
     running: Vec<Child>,
@@ -36,7 +35,7 @@ impl Room {
         outcome(self.xtask(lab, arguments))
     }
 
-    /// Starts a command that goes on, and waits until it has said this.
+    /// Starts a long-running command, and waits until it has printed this.
     fn begin(&mut self, arguments: &[&str], until: &str) -> String {
         let said = self.folder.join(format!("{}.txt", arguments[1]));
         let file = File::create(&said).expect("it can be made");
@@ -48,7 +47,7 @@ impl Room {
         read()
     }
 
-    /// Ends the command that was begun last.
+    /// Ends the last started command.
     fn end(&mut self) {
         if let Some(mut command) = self.running.pop() {
             send_signal(command.id(), "TERM");
@@ -68,7 +67,7 @@ impl Drop for Room {
 }
 
 #[test]
-fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() {
+fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
     let folder = env::temp_dir().join(format!("xtask-it-classroom-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("temporary files can be written");
     let mut room = Room { folder, running: Vec::new() };
@@ -79,11 +78,12 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
         &["class", "serve", "--bind", &bound, "--port", port, "--ui-port", ui],
         "Ctrl-C ends the class",
     );
-    let warning =
-        format!("warning: everyone who reaches {bound}, ports {port} and {ui}, can now read, start and end");
+    let warning = format!(
+        "warning: everyone who can reach {bound}, ports {port} and {ui}, can read, start and terminate"
+    );
     assert_eq!(said.contains(&warning), bound != "127.0.0.1", "{said}");
     if bound != "127.0.0.1" {
-        // The network is this test's own: what is open to the room are these two, and nothing else of the server.
+        // In the test's own network, only these two ports of the server are open to the room.
         let open = all_listeners(std::process::id()).into_iter().map(|(_, at)| at);
         let mut open: Vec<_> = open.filter(|at| !at.ip().is_loopback()).map(|at| at.to_string()).collect();
         open.sort_unstable();
@@ -98,7 +98,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
     room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
     let said = room.run("ada", &["help-me", "where is <b>it</b>?"]).ok();
-    assert!(said.contains("on the board, under ada: where is <b>it</b>?"), "{said}");
+    assert!(said.contains("on the board, as ada: where is <b>it</b>?"), "{said}");
 
     let said = room.begin(&["class", "board", "--page", "--page-port", board], "http://");
     let url = format!("http://127.0.0.1:{board}");
@@ -111,7 +111,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
         let found = minreq::get(format!("{url}/{file}")).send().expect("it answers");
         assert!(found.status_code == 200 && html.as_str().expect("it is text").contains(file), "{file}");
     }
-    // A page whose name was made to point here, and another page of this machine.
+    // A page whose name was made to point here (DNS rebinding), and another page of this machine.
     for (header, value, refused) in [("Host", "evil.example", 421), ("Origin", "http://127.0.0.1:1", 403)] {
         let asked = minreq::get(format!("{url}/board.json")).with_header(header, value);
         assert_eq!(asked.send().expect("it answers").status_code, refused, "{header}");
@@ -126,7 +126,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     assert_eq!((&row["learner"], &row["help"]["text"]), (&json!("ada"), &json!("where is <b>it</b>?")));
     assert_eq!((&row["presence"], &row["of"]), (&json!("here"), &json!(lab::STAGES[0].goals.len())));
 
-    // A transfer that is stuck comes up there; this one is, whatever the code in this checkout, for want of withdrawals.
+    // A stuck transfer appears on the board; this one is stuck with any code, because withdrawals are down.
     room.run("ada", &["outage", "withdrawals", "down"]).ok();
     room.run("ada", &["transfer", "account_A", "account_B", "25.50", "--workflow-id", "stuck-here"]).ok();
     let on = |row: &Value| {
@@ -138,7 +138,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     let rows = room.run("elsewhere", &["class", "board", "--address", &address]).ok();
     assert!(rows.contains("stuck for ") && rows.contains("stuck-here"), "{rows}");
 
-    // By a gateway of its own, the command line says the same.
+    // The command line shows the same through its own gateway.
     let rows = room.run("elsewhere", &["class", "board", "--address", &address, "--json"]).json();
     assert_eq!(rows["learners"][0]["help"]["text"], row["help"]["text"]);
 
@@ -150,7 +150,7 @@ fn what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done() 
     assert!(minreq::get(&url).send().is_err(), "the page is left");
 }
 
-/// The same class again, at an address that is not loopback's, in a network of its own.
+/// The same class at an address other than loopback, in a separate network.
 #[test]
 fn a_class_is_served_off_loopback_with_a_warning() {
     let test = "slow::classroom::what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done";

@@ -1,6 +1,6 @@
-//! A wall clock that jumps, by hours and days, in both directions: while a lab runs and between commands.
+//! A wall clock that jumps by hours and days, in both directions, while a lab runs and between commands.
 //!
-//! libfaketime tells each process another time, and reads from a file how much to add.
+//! libfaketime changes the time of each process by an offset from a file.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use webtest::skip;
 
 use crate::support::{Checkout, Outcome, eventually, outcome, service};
 
-/// The library, where there is one.
+/// The library, if installed.
 fn libfaketime() -> Option<PathBuf> {
     let under = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let found = under("/usr/lib")
@@ -32,14 +32,14 @@ fn libfaketime() -> Option<PathBuf> {
 struct Clock<'a> {
     checkout: &'a Checkout,
     library: PathBuf,
-    /// The name of the memory that the processes of this clock share.
+    /// The name of the shared memory of this clock's processes.
     memory: String,
-    /// Whose memory it is: it lasts as long as this one.
+    /// The process that owns the shared memory.
     keeper: Child,
 }
 
 impl<'a> Clock<'a> {
-    /// One that is right; none where there is no library for it.
+    /// A clock with the right time; none without the library.
     fn of(checkout: &'a Checkout) -> Option<Clock<'a>> {
         let library = libfaketime()?;
         // The library has a memory that processes share, named after the one that made it, and there is no doing
@@ -50,26 +50,26 @@ impl<'a> Clock<'a> {
             .take(100)
             .find(|(_, memory)| !memory.is_empty())
             .expect("/dev/shm can be written and is not full of what libfaketime left behind");
-        // The compiler's allocator and the library wait for each other.
+        // The compiler's allocator and the library deadlock.
         checkout.write_program("bin/rustc", "#!/bin/sh\nunset LD_PRELOAD\nexec rustc \"$@\"\n");
         let clock = Clock { checkout, library, memory, keeper };
         clock.jump("+0");
         Some(clock)
     }
 
-    /// Sets it by this much off the right time, or to a time at which it then stands.
+    /// Sets it to an offset from the right time, or to a fixed time.
     fn jump(&self, to: &str) {
-        // Whoever looks at it in this moment finds one or the other.
+        // Readers see either the old or the new file.
         self.checkout.write("target/clock.new", format!("{to}\n"));
         fs::rename(self.checkout.path("target/clock.new"), self.checkout.path("target/clock"))
             .expect("it is this test's own");
     }
 
-    /// Runs the command, and what it starts, by this clock.
+    /// Makes a command and its children use this clock.
     fn outcome(&self, mut command: Command) -> Outcome {
         command.env("LD_PRELOAD", &self.library).env("FAKETIME_SHARED", &self.memory);
         command.env("FAKETIME_TIMESTAMP_FILE", self.checkout.path("target/clock"));
-        // Only the wall clock: neither what counts from the boot, nor the times of files.
+        // Only the wall clock, neither the monotonic clock nor file times.
         command
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             .env("NO_FAKE_STAT", "1")
@@ -78,12 +78,12 @@ impl<'a> Clock<'a> {
         outcome(command)
     }
 
-    /// Runs `cargo xtask` with these arguments by this clock.
+    /// Runs `cargo xtask` with these arguments and this clock.
     fn run(&self, arguments: &[&str]) -> Outcome {
         self.outcome(self.checkout.xtask(arguments))
     }
 
-    /// Runs `lab start --detach` by this clock.
+    /// Runs `lab start --detach` with this clock.
     fn start(&self) -> Outcome {
         self.outcome(self.checkout.start_command(&["--detach"]))
     }
@@ -91,15 +91,15 @@ impl<'a> Clock<'a> {
 
 impl Drop for Clock<'_> {
     fn drop(&mut self) {
-        // It ends with its input, and takes the memory with it.
+        // It ends with its input, and removes the shared memory.
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
 }
 
-/// A process that keeps the library's memory, and its name; that is empty where it got none.
+/// A process that owns the library's shared memory, and the memory's name, which is empty if there is none.
 fn keep_memory(library: &Path) -> (Child, String) {
-    // Debian's sh would end without the library's tidying up.
+    // Debian's sh would end without the library's cleanup.
     let mut command = Command::new("bash");
     command.args(["-c", "echo \"$FAKETIME_SHARED\"; read -r _"]).env("LD_PRELOAD", library);
     command.env_remove("FAKETIME_SHARED").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -110,7 +110,7 @@ fn keep_memory(library: &Path) -> (Child, String) {
     (keeper, memory.trim().to_owned())
 }
 
-/// How often services were started again by themselves.
+/// The number of automatic restarts.
 fn restarts(status: &Value) -> u64 {
     let services = status["services"].as_array().expect("there is a list");
     services.iter().map(|service| service["restarts"].as_u64().expect("it is a number")).sum()
@@ -134,7 +134,7 @@ fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
         clock.jump(by);
         looks_right(by);
         assert_eq!(checkout.pids(), pids, "{by}");
-        // What is asked for is done: an edit is built, a stage is entered, a service is restarted.
+        // Requests work: an edit is built, a stage is entered, a service is restarted.
         checkout.write(lab::LIVE_WORKFLOW, format!("// edit {number}"));
         let worker = checkout.pid_of("worker");
         eventually("the edit is built", || checkout.pid_of("worker").is_some_and(|now| Some(now) != worker));
@@ -142,7 +142,7 @@ fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
         run(&["stage", if number % 2 == 0 { "fix-workflow" } else { "fix-activity" }, "--bare"]).ok();
         run(&["lab", "restart", "account-api"]).ok();
         looks_right(by);
-        // It does go by that clock: by its days and hours, at whatever time of the day this runs.
+        // The lab does use that clock: its days and hours, whatever the time of day.
         let status = run(&["lab", "status", "--json"]).json();
         let now = service(&status, "account-api")["since"].as_str().expect("it has one").to_owned();
         assert_ne!(now[..13], since[..since.len().min(13)], "{by}");
@@ -153,7 +153,7 @@ fn a_clock_that_jumps_under_a_lab_restarts_nothing_and_hangs_nothing() {
 }
 
 #[test]
-fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() {
+fn after_a_jump_of_the_clock_a_running_lab_is_not_taken_for_a_dead_one() {
     let checkout = Checkout::with_stand_in_server("clock-between");
     let Some(clock) = Clock::of(&checkout) else { return };
     let run = |arguments: &[&str]| clock.run(arguments);
@@ -163,7 +163,7 @@ fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() 
         clock.jump(then);
         assert_eq!(service(&run(&["lab", "status", "--json"]).json(), "worker")["state"], "running");
         assert!(clock.start().fails_with(1).contains("runs already"));
-        // One that was killed is taken for what it is.
+        // A killed lab is recognized.
         checkout.kill_supervisor();
         assert!(run(&["lab", "status"]).stderr.contains("ended what it left running"));
         checkout.assert_nothing_runs(then);
@@ -174,11 +174,11 @@ fn a_clock_that_jumps_between_commands_makes_nobody_take_a_lab_for_a_dead_one() 
 }
 
 #[test]
-fn backups_of_the_same_second_and_of_a_second_that_comes_again_are_all_kept() {
+fn backups_of_the_same_and_of_a_repeated_second_are_all_kept() {
     let checkout = Checkout::without_server("clock-backups");
     let Some(clock) = Clock::of(&checkout) else { return };
     let mut written = Vec::new();
-    // The clock stands still, goes back, and comes to the same second again.
+    // The clock stops, goes back, and reaches the same second again.
     for time in ["2026-11-22 12:05:01", "2026-11-22 12:05:01", "2026-11-21 12:05:01", "2026-11-22 12:05:01"] {
         for stage in ["fix-workflow", "fix-activity"] {
             let edit = format!("edit {}", written.len());
@@ -202,12 +202,12 @@ fn backups_of_the_same_second_and_of_a_second_that_comes_again_are_all_kept() {
     }
 }
 
-/// Cargo goes by the times of files: to it, what is older than the last build has not changed.
+/// Cargo compares file times: files older than the last build count as unchanged.
 #[test]
 fn an_edit_after_the_clock_went_back_is_built() {
     let checkout = Checkout::new("clock-edit");
     checkout.start();
-    // As after a build in what is the future by now.
+    // As after a build in the future.
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     let mut open = vec![checkout.path("target/debug/.fingerprint")];
     while let Some(folder) = open.pop() {

@@ -1,4 +1,4 @@
-//! The lab's folder is deleted under a lab. lifecycle.rs has it for one in the foreground that is ready.
+//! The lab's folder is deleted while a lab runs. lifecycle.rs tests a foreground lab that is ready.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Checkout, eventually, outcome},
 };
 
-/// Deletes the lab's folder, though somebody may be writing to it.
+/// Deletes the lab's folder, while processes may be writing to it.
 fn delete(checkout: &Checkout) {
     eventually("it is deleted", || {
         let _ = fs::remove_dir_all(checkout.path(".lab"));
@@ -15,7 +15,7 @@ fn delete(checkout: &Checkout) {
     });
 }
 
-/// Nothing of the deleted lab is left, and there can be another.
+/// Asserts that nothing of the deleted lab is left, and that another lab can start.
 fn assert_another_can_be_started(checkout: &Checkout, when: &str) {
     eventually("nothing of it runs", || checkout.processes().is_empty());
     checkout.assert_the_next_commands_work(when, &checkout.sources());
@@ -30,7 +30,7 @@ fn a_detached_lab_ends_when_its_folder_is_deleted() {
 }
 
 #[test]
-fn a_start_whose_folder_is_deleted_at_any_phase_says_so_and_ends() {
+fn a_start_whose_folder_is_deleted_at_any_phase_reports_it_and_ends() {
     let checkout = Checkout::with_stand_in_server("deleted-start");
     for flags in [&["--detach"][..], &[]] {
         for phase in ["version", "build"].into_iter().chain(lab_client::state::SERVICES) {
@@ -52,7 +52,7 @@ fn a_start_whose_folder_is_deleted_at_any_phase_says_so_and_ends() {
             let said = start.output();
             let says_so =
                 said.contains(".lab was deleted") || said.contains(".lab is not this lab's any more");
-            // Before anything runs, what can no longer be written is named.
+            // Before anything runs, the error names the file that cannot be written.
             let names_it = phase == "version" && said.contains("could not") && said.contains(".lab");
             assert!(says_so || names_it, "{when}: {said}");
             assert_another_can_be_started(&checkout, &when);
@@ -61,7 +61,7 @@ fn a_start_whose_folder_is_deleted_at_any_phase_says_so_and_ends() {
 }
 
 #[test]
-fn a_lab_whose_folder_is_deleted_during_a_build_or_a_swap_ends_with_both() {
+fn a_lab_whose_folder_is_deleted_during_a_build_or_an_exchange_ends() {
     let checkout = Checkout::with_stand_in_server("deleted-swap");
     checkout.start();
     checkout.hold("build");
@@ -74,11 +74,11 @@ fn a_lab_whose_folder_is_deleted_during_a_build_or_a_swap_ends_with_both() {
 }
 
 #[test]
-fn a_lab_does_not_mind_another_folder_in_place_of_its_own() {
+fn a_lab_is_not_affected_by_a_new_folder_in_place_of_its_own() {
     let checkout = Checkout::with_stand_in_server("replaced");
     checkout.start();
     let supervisor = checkout.pid_of("supervisor").expect("it is written down");
-    // Another start after the deletion: it takes other ports, or says whose its own are.
+    // Another start after the deletion uses other ports, or names the program that has them.
     delete(&checkout);
     let start = outcome(checkout.xtask(&["lab", "start", "--detach"]));
     assert_eq!(start.code, Some(0), "{start:#?}");

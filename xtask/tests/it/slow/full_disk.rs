@@ -1,4 +1,4 @@
-//! The lab's folder on a disk that is full, or gets full. sacred.rs has what that is for a learner's edits.
+//! The lab's folder on a full disk, or one that becomes full. sacred.rs tests a learner's edits.
 
 use std::{
     env,
@@ -15,12 +15,12 @@ use crate::{
     support::{Checkout, eventually, outcome, pid_in, service},
 };
 
-/// Runs a test of this file where it may mount a small disk.
+/// Runs a test of this file that mounts a small disk.
 fn on_a_small_disk(test: &str) {
     small_disk::run(&format!("slow::full_disk::{test}"), "mount -t tmpfs none /mnt", &env::temp_dir());
 }
 
-/// A checkout whose lab is on a disk of its own, of half a megabyte.
+/// A checkout whose lab is on a separate disk of half a megabyte.
 fn checkout(name: &str) -> Checkout {
     let checkout = Checkout::with_stand_in_server(name);
     let lab = checkout.path(".lab");
@@ -31,7 +31,7 @@ fn checkout(name: &str) -> Checkout {
     checkout
 }
 
-/// Fills the disk but for so many pages.
+/// Fills the disk up to this many free pages.
 fn fill(checkout: &Checkout, pages: u64) {
     let mut file = File::create(checkout.path(".lab/backup/full")).expect("there is room for a name");
     let is_full = (0..1000).any(|_| file.write_all(&[0; 4096]).is_err());
@@ -53,7 +53,7 @@ fn a_start_on_a_full_disk_fails_with_a_reason_and_leaves_nothing() {
     on_a_small_disk("start_on_a_full_disk");
 }
 
-/// With more and more room, so that it is another thing each time that has none.
+/// With more and more space, so that another write fails each time.
 #[test]
 #[ignore = "mounts a disk: run by the one above, where it may"]
 fn start_on_a_full_disk() {
@@ -100,7 +100,7 @@ fn start_on_a_full_disk() {
 }
 
 #[test]
-fn a_disk_that_gets_full_under_a_lab_ends_nothing_and_everything_works_when_there_is_room_again() {
+fn a_full_disk_ends_no_running_lab_and_everything_works_once_there_is_space() {
     on_a_small_disk("full_under_a_lab");
 }
 
@@ -110,20 +110,20 @@ fn full_under_a_lab() {
     let checkout = checkout("full-running");
     checkout.start();
     let before = checkout.status();
-    // What would make room for a page when a service is started again.
+    // Files that would free a page when a service restarts.
     fs::remove_dir_all(checkout.path(".lab/run")).expect("it is there");
     fill(&checkout, 0);
 
-    // What runs goes on, and tells.
+    // Running services continue, and status works.
     assert_eq!(service(&checkout.status(), "worker")["pid"], service(&before, "worker")["pid"]);
     checkout.run(&["lab", "logs", "worker"]).ok();
-    // What cannot be written down is not started, and that is said.
+    // A process whose state cannot be written is not started, which is reported.
     let error = checkout.run(&["lab", "restart", "worker"]).fails_with(1);
     assert!(error.contains("worker could not be started") && error.contains("No space left"), "{error}");
     assert_eq!(service(&checkout.status(), "worker")["state"], "restarting");
     assert!(signal(pid_in(service(&before, "account-api")), Signal::SIGKILL));
     eventually("its end is seen", || service(&checkout.status(), "account-api")["state"] == "restarting");
-    // An edit is neither saved nor replaced.
+    // An edit is neither backed up nor replaced.
     checkout.write(lab::LIVE_WORKFLOW, "mine");
     let error = checkout.run(&["stage", "fix-workflow", "--bare"]).fails_with(1);
     assert!(error.contains("No space left") && error.contains("nothing was touched"), "{error}");
@@ -138,7 +138,7 @@ fn full_under_a_lab() {
     checkout.run(&["stage", "fix-workflow", "--bare"]).ok();
     assert_eq!(service(&checkout.status(), "worker")["state"], "running");
 
-    // Full while it builds, and while it ends.
+    // Full during a build, and while stopping.
     checkout.hold("build");
     let mut stage = Running::start(&checkout, checkout.xtask(&["stage", "fix-activity", "--bare"]), "stage");
     checkout.wait_for_held("build");
@@ -151,7 +151,7 @@ fn full_under_a_lab() {
     make_room(&checkout);
     checkout.assert_the_next_commands_work("with room again", &checkout.sources());
 
-    // A killed lab is cleared away on a full disk.
+    // A killed lab is cleaned up on a full disk.
     checkout.start();
     fill(&checkout, 0);
     checkout.kill_supervisor();

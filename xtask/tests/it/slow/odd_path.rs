@@ -1,11 +1,11 @@
-//! A checkout whose path has what paths have: spaces, letters of other languages, quotes, and what shells, URLs and
-//! databases make something of.
+//! A checkout with an unusual path: spaces, non-ASCII letters, quotes, and characters with a meaning in shells, URLs and databases.
 
 use crate::support::{Checkout, eventually, outcome, pid_in, service};
 
-/// Without a per cent sign, for which rust-lld, the toolchain's linker, has a meaning of its own. One after the other, with the real server: it is the one that makes a URL of the path of its database.
+/// Without a percent sign, which has a meaning for rust-lld, the toolchain's linker. With the real server, which builds a URL from the
+/// path of its database.
 #[test]
-fn a_whole_lab_lives_under_a_path_with_spaces_quotes_and_letters_of_other_languages() {
+fn a_lab_works_in_a_path_with_spaces_quotes_and_non_ascii_letters() {
     for name in ["Übung 1 – böse \"Zeichen\"", "c# 'lab'; ?a=$HOME & 日本 `x` \\ *"] {
         let above = std::env::temp_dir().join(format!("xtask-it-odd-{}", std::process::id()));
         let checkout = Checkout::new_at(above.join(name));

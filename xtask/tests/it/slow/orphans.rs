@@ -1,4 +1,4 @@
-//! Orphans and litter that were left once: each has its test. The matrix has the rest.
+//! Orphans and files that were once left behind. The matrix tests the rest.
 
 use std::{fs, os::unix::process::CommandExt, process::Command};
 
@@ -10,13 +10,13 @@ use crate::{
     support::{Checkout, eventually, is_alive, outcome},
 };
 
-/// Whether something runs that stands in for a compiler.
+/// Whether a stand-in for a compiler is running.
 fn compiles(checkout: &Checkout) -> bool {
     checkout.processes().into_values().any(|words| words.contains("sleep 600"))
 }
 
 #[test]
-fn files_that_a_killed_supervisor_did_not_get_to_rename_are_removed() {
+fn scratch_files_of_a_killed_supervisor_are_removed() {
     let checkout = Checkout::without_server("half-written");
     let dead = json!({ "pid": 4_000_000, "started": "before the reboot" });
     let state = json!({
@@ -34,7 +34,7 @@ fn files_that_a_killed_supervisor_did_not_get_to_rename_are_removed() {
 }
 
 #[test]
-fn so_are_those_of_one_that_was_killed_before_it_had_written_down_who_it_is() {
+fn scratch_files_of_a_supervisor_killed_before_it_wrote_its_state_are_removed() {
     let checkout = Checkout::without_server("unnamed");
     checkout.write(".lab/lock", "");
     checkout.write(".lab/.ports.json.4711", "half of it");
@@ -43,18 +43,18 @@ fn so_are_those_of_one_that_was_killed_before_it_had_written_down_who_it_is() {
 }
 
 #[test]
-fn what_a_killed_download_has_left_is_removed_by_the_next_one() {
+fn files_of_a_killed_download_are_removed_by_the_next_one() {
     let checkout = Checkout::without_server("half-fetched");
     checkout.write(".lab/cli.4711/unpacked/bin/temporal", "half of it");
     let mut command = checkout.xtask(&["lab", "start", "--detach"]);
-    // There is no Python to fetch it with.
+    // Without Python, nothing is downloaded.
     command.env("PATH", checkout.path("xtask"));
     outcome(command).fails_with(1);
     checkout.assert_no_litter("after a download that failed");
 }
 
 #[test]
-fn compilers_whose_cargo_was_killed_end_with_it() {
+fn compilers_end_with_their_killed_cargo() {
     let checkout = Checkout::with_stand_in_server("killed-cargo");
     checkout.hold("build");
     let mut start = Running::start(&checkout, checkout.start_command(&["--detach"]), "start");
@@ -84,9 +84,9 @@ fn compilers_that_outlive_both_cargo_and_the_supervisor_are_ended_by_the_next_co
 }
 
 #[test]
-fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
+fn another_programs_process_group_without_a_leader_is_not_touched() {
     let checkout = Checkout::without_server("other-group");
-    // A leader that ends at once, and leaves a process in its group.
+    // A leader that ends at once and leaves a process in its group.
     let mut leader = Command::new("sh");
     leader.args(["-c", "sleep 600 > /dev/null 2>&1 & echo $!"]).process_group(0);
     let child = leader.stdout(std::process::Stdio::piped()).spawn().expect("sh is there");
@@ -104,7 +104,7 @@ fn a_group_without_its_leader_that_is_of_somebody_else_is_not_touched() {
 }
 
 #[test]
-fn a_stop_whose_supervisor_is_killed_meanwhile_ends_the_services_itself() {
+fn a_stop_whose_supervisor_is_killed_ends_the_services_itself() {
     let checkout = Checkout::with_stand_in_server("killed-stop");
     checkout.hold("stop");
     checkout.start();
@@ -118,7 +118,7 @@ fn a_stop_whose_supervisor_is_killed_meanwhile_ends_the_services_itself() {
 #[test]
 fn a_second_ctrl_c_during_a_detached_start_ends_everything_at_once() {
     let checkout = Checkout::with_stand_in_server("twice");
-    // The worker is ready and does not end at a TERM; the page is not ready yet.
+    // The worker is ready and ignores TERM; the page is not ready yet.
     checkout.hold("stop");
     checkout.hold("transfer-web");
     let mut start = Running::start(&checkout, checkout.start_command(&["--detach"]), "start");
@@ -145,7 +145,7 @@ fn a_start_ends_at_ctrl_c_while_the_cli_does_not_answer() {
         checkout.wait_for_held("version");
         assert!(signal(start.child.id(), Signal::SIGINT));
         assert!(!start.wait("the CLI hangs").success());
-        // The shell around the CLI sees that nobody waits for it any more.
+        // The shell around the CLI detects that nothing waits for it any more.
         eventually("the CLI is over", || checkout.processes().is_empty());
         checkout.assert_nothing_runs("the CLI hangs");
     }

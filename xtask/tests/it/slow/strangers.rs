@@ -1,4 +1,4 @@
-//! Processes that are not the lab's: those that have got an id which the lab once wrote down, and other labs.
+//! Processes that are not the lab's: programs that now have a recorded id, and other labs.
 
 use std::{
     os::unix::process::CommandExt,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Checkout, is_alive, outcome, pid_in, service};
 
-/// A program that leads a group, as the services do.
+/// A program that leads a process group, like the services.
 struct Bystander(Child);
 
 impl Bystander {
@@ -29,7 +29,7 @@ impl Drop for Bystander {
     }
 }
 
-/// When a process started, as the lab writes it down.
+/// The start time of a process, in the lab's format.
 fn started(pid: u32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
     let ticks = stat.rsplit_once(") ").expect("it has a name").1.split(' ').nth(19).expect("it has a start");
@@ -45,7 +45,7 @@ fn write_state(checkout: &Checkout, supervisor: &Value, services: &[Value]) {
 }
 
 #[test]
-fn an_id_that_belongs_to_another_program_by_now_is_never_killed() {
+fn an_id_that_now_belongs_to_another_program_is_never_killed() {
     let checkout = Checkout::without_server("strangers");
     let mut bystander = Bystander::new();
     let pid = bystander.0.id();
@@ -68,7 +68,7 @@ fn an_id_that_belongs_to_another_program_by_now_is_never_killed() {
 }
 
 #[test]
-fn a_state_file_of_nonsense_harms_nobody_and_stops_nobody() {
+fn an_invalid_state_file_harms_nothing_and_blocks_no_command() {
     let checkout = Checkout::without_server("nonsense");
     let mut bystander = Bystander::new();
     let pid = bystander.0.id();
@@ -88,12 +88,12 @@ fn a_state_file_of_nonsense_harms_nobody_and_stops_nobody() {
     }
 }
 
-/// It would be the worst to kill, and where the tests run as root they could.
+/// Killing init would be the worst case, and possible if the tests run as root.
 #[test]
 fn init_is_never_taken_for_a_service_of_a_lab() {
     let checkout = Checkout::without_server("init");
     let init = json!({ "name": "worker", "pid": 1, "pgid": 1, "started": started(1) });
-    // Even one that is recorded as it is is no service of a lab.
+    // Even if it is recorded with the right start time.
     write_state(&checkout, &json!({ "pid": 4_000_000, "started": "" }), &[init]);
     let status = checkout.run(&["lab", "status"]);
     assert!(status.stderr.contains("nothing of it was left running"), "{status:#?}");
@@ -102,7 +102,7 @@ fn init_is_never_taken_for_a_service_of_a_lab() {
 }
 
 #[test]
-fn a_lab_that_starts_fails_is_killed_or_stops_leaves_the_one_beside_it_alone() {
+fn a_lab_that_starts_fails_is_killed_or_stops_does_not_affect_another_lab() {
     let (mine, theirs) =
         (Checkout::with_stand_in_server("beside-mine"), Checkout::with_stand_in_server("beside-theirs"));
     theirs.start();
@@ -117,7 +117,7 @@ fn a_lab_that_starts_fails_is_killed_or_stops_leaves_the_one_beside_it_alone() {
         }
     };
 
-    // The same ports asked for: refused, and whose they are is said.
+    // A request for the same ports fails and names their owner.
     let mut same = mine.xtask(&["lab", "start", "--detach"]);
     same.args(theirs.port_flags());
     let error = outcome(same).fails_with(1);

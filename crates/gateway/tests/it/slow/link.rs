@@ -1,7 +1,7 @@
-//! A link as it is between a classroom and a remote service: slow, lossy, narrow, and at times cut.
+//! A network link as between a classroom and a remote service: slow, lossy, narrow, and at times down.
 //!
-//! Each test is run once more in a network namespace of its own, with a second one behind it that has nothing but the server.
-//! A pair of veth is the link between the two, and `tc` makes it worse.
+//! Each test runs itself again in a separate network namespace, with a second one for the server. A pair of veth devices links the
+//! two, and `tc` degrades the link.
 
 use std::{
     env, fs,
@@ -20,27 +20,27 @@ use webtest::{has, skip};
 
 use crate::support::{Program, Start, balances, completed, start_transfer, worker};
 
-/// The address of the server, and nobody else's in a network of the test's own.
+/// The server's address, in the test's own network.
 const SERVER: &str = "10.9.0.2:7233";
 const NAMESPACE: &str = "elsewhere";
-/// How long a packet takes for one way; an answer needs both.
+/// The latency in each direction.
 const ONE_WAY: Duration = Duration::from_millis(150);
-/// Of so many packets one is lost.
+/// One in this many packets is lost.
 const LOST: u32 = 50;
-/// What a transfer moves, in cents.
+/// The amount of a transfer, in cents.
 const MOVED: i64 = 2_550;
 
-/// Runs an ignored test of this module in a network namespace of its own. Where none can be had, it is skipped.
-fn in_a_network_of_its_own(test: &str) {
+/// Runs an ignored test of this module in a separate network namespace. Skips it if that is not possible.
+fn in_a_network_namespace(test: &str) {
     if !has(&["unshare", "nsenter", "ip", "tc"]) {
         return;
     }
-    // Not everybody has the folders of ip and tc on PATH.
+    // ip and tc may be in folders that are not on PATH.
     let path = format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default());
     let own = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
         command.env("PATH", &path);
-        // Whatever is started in there ends with it.
+        // All its processes end with it.
         command.args(["--net", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.args(arguments);
         command.output()
@@ -49,7 +49,9 @@ fn in_a_network_of_its_own(test: &str) {
     match own(&pair) {
         Ok(output) if output.status.success() => {}
         other => {
-            skip(&format!("a link needs Linux, its veth, and the right to a network namespace: {other:?}"));
+            skip(&format!(
+                "a link needs Linux, veth, and permission to create a network namespace: {other:?}"
+            ));
             return;
         }
     }
@@ -63,22 +65,22 @@ fn in_a_network_of_its_own(test: &str) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
 }
 
-/// Runs a program that has to succeed.
+/// Runs a program, which must succeed.
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().expect("it can be run");
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A server behind a link. Gone when dropped.
+/// A server behind a link. Removed when dropped.
 struct Far {
-    /// Has the namespace of the server.
+    /// The process that holds the server's namespace.
     holder: Child,
     server: Option<Child>,
     folder: TempDir,
 }
 
 impl Far {
-    /// Makes the link and starts a server behind it.
+    /// Creates the link and starts a server behind it.
     async fn start() -> Far {
         let holder =
             Command::new("unshare").args(["--net", "sleep", "infinity"]).spawn().expect("it can be run");
@@ -103,8 +105,8 @@ impl Far {
         let mut command = far.command();
         let server = dev_server::DevServer { port: 7233, http_port: 7243, ..Default::default() };
         command.arg(temporal_cli()).args(server.arguments());
-        // All addresses, of which this network has two: with its own alone it would not find its own parts on loopback.
-        // The last flag of a name counts.
+        // On all addresses, of which this network has two: otherwise its services would not find each other on loopback.
+        // If a flag is repeated, the last one counts.
         command.args(["--ip", "0.0.0.0"]);
         dev_server::forget_settings(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
@@ -120,13 +122,13 @@ impl Far {
         command
     }
 
-    /// Runs a program on the other side, which has to succeed.
+    /// Runs a program on the other side, which must succeed.
     fn run(&self, words: &str) {
         let output = self.command().args(words.split(' ')).output().expect("it can be run");
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Has both ends of the link treat what they send this way, such as `tbf rate 64kbit …`. Returns whether they can.
+    /// Applies a queueing discipline, such as `tbf rate 64kbit …`, to both ends of the link. Returns whether the kernel has it.
     fn treat(&self, way: &str) -> bool {
         let order = |end: &str| format!("tc qdisc replace dev {end} root {way}");
         let near = order("near");
@@ -136,28 +138,28 @@ impl Far {
         near.status.success() && far.status.success()
     }
 
-    /// Lets nothing through any more, either way.
+    /// Drops everything in both directions.
     fn swallow(&self) {
         assert!(self.treat("pfifo limit 0"), "every kernel with tc has this");
     }
 
-    /// The same for what comes back: the server does what it is asked, and nobody hears of it.
+    /// Drops only responses: the server handles requests, but its responses are lost.
     fn swallow_answers(&self) {
         self.run("tc qdisc replace dev far root pfifo limit 0");
     }
 
-    /// Lets everything through again.
+    /// Restores the link.
     fn heal(&self) {
         assert!(self.treat("pfifo limit 1000"), "every kernel with tc has this");
     }
 
-    /// Makes the link slow and lossy. Returns the address by which the server is to be had over it.
+    /// Makes the link slow and lossy. Returns the server's address over it.
     fn slow_down(&self) -> String {
         let loss = 100.0 / f64::from(LOST);
         if self.treat(&format!("netem delay {}ms loss {loss}%", ONE_WAY.as_millis())) {
             return SERVER.to_owned();
         }
-        println!("this kernel has no netem: the test itself delays what passes, as delay and loss would");
+        println!("this kernel has no netem; a proxy in the test simulates delay and loss");
         delaying_relay()
     }
 }
@@ -165,14 +167,14 @@ impl Far {
 impl Drop for Far {
     fn drop(&mut self) {
         for child in self.server.iter_mut().chain([&mut self.holder]) {
-            // It may have ended by itself; either way it is gone afterwards.
+            // It may have exited already.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// A way to the server that takes its time, for a kernel that cannot. Returns its address. It ends with the test.
+/// A slow proxy to the server, for a kernel without netem. Returns its address. It ends with the test.
 fn delaying_relay() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it has one").to_string();
@@ -188,8 +190,7 @@ fn delaying_relay() -> String {
     address
 }
 
-/// Passes on what comes, late. A part that is lost comes later still, and everything behind it with it: so does TCP, which sends
-/// it again after a while.
+/// Forwards data with a delay. A lost part and everything after it is delayed further, as by TCP's retransmission.
 fn pass_on_late(mut from: TcpStream, mut to: TcpStream) {
     let (send, receive) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
@@ -199,7 +200,7 @@ fn pass_on_late(mut from: TcpStream, mut to: TcpStream) {
                 break;
             }
         }
-        // Whoever has hung up is gone for both.
+        // A closed side closes both.
         let _ = to.shutdown(std::net::Shutdown::Both);
     });
     let mut buffer = [0; 1400];
@@ -219,7 +220,7 @@ async fn gateway(address: &str) -> Program {
         .await
 }
 
-/// Waits until `GET /link` tells what is wanted, and returns it all.
+/// Waits until `GET /link` matches, and returns it.
 async fn link(gateway: &Program, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     until(what, || async {
         let (_, link) = gateway.get("/link").await;
@@ -228,7 +229,7 @@ async fn link(gateway: &Program, what: &str, is_it: impl Fn(&Value) -> bool) -> 
     .await
 }
 
-/// What the two accounts of a transfer hold once so much has been moved.
+/// The two balances after this amount has been moved.
 fn after(moved: i64) -> [i64; 2] {
     [100_000 - moved, 50_000 + moved]
 }
@@ -239,11 +240,11 @@ fn answers(link: &Value) -> bool {
 
 #[test]
 fn over_a_slow_and_lossy_link_each_transfer_completes_once() {
-    in_a_network_of_its_own("slow_and_lossy");
+    in_a_network_namespace("slow_and_lossy");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it needs a network namespace of its own, in which the test above runs it"]
+#[ignore = "needs a separate network namespace, in which the test above runs it"]
 async fn slow_and_lossy() {
     let far = Far::start().await;
     let gateway = gateway(&far.slow_down()).await;
@@ -266,12 +267,12 @@ async fn slow_and_lossy() {
 }
 
 #[test]
-fn a_cut_is_told_of_and_afterwards_everything_goes_on_by_itself() {
-    in_a_network_of_its_own("cut_and_healed");
+fn an_interrupted_link_is_reported_and_everything_recovers_by_itself() {
+    in_a_network_namespace("cut_and_healed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it needs a network namespace of its own, in which the test above runs it"]
+#[ignore = "needs a separate network namespace, in which the test above runs it"]
 async fn cut_and_healed() {
     let far = Far::start().await;
     let gateway = gateway(SERVER).await;
@@ -286,7 +287,7 @@ async fn cut_and_healed() {
     ];
     let mut moved = 0;
     for (id, cut, heal, least) in cuts {
-        // One that has withdrawn already, of which its worker does not know yet, and can then tell nobody.
+        // A transfer whose withdrawal is done, but whose worker has no response yet and then cannot report it.
         keep_answers(&bank.url, true).await;
         start_transfer(&gateway, NAMESPACE, id).await;
         moved += MOVED;
@@ -296,12 +297,12 @@ async fn cut_and_healed() {
         })
         .await;
         cut(&far);
-        let told = link(&gateway, "the cut to be told of", |link| {
+        let report = link(&gateway, "the interruption to be reported", |link| {
             link["answers"] == false && link["silent_for_s"].as_u64().is_some_and(|time| time >= least)
         })
         .await;
-        println!("{id}: {told}");
-        assert!(told["why"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
+        println!("{id}: {report}");
+        assert!(report["why"].as_str().is_some_and(|why| !why.is_empty()), "{report}");
         let asked = Instant::now();
         let (status, answer) = gateway.get(&format!("/api/v1/namespaces/{NAMESPACE}/workflows/{id}")).await;
         println!("{id}: {status} {answer} after {:?}", asked.elapsed());
@@ -318,7 +319,7 @@ async fn cut_and_healed() {
     worker.stop().await;
 }
 
-/// Has the bank do what it is asked and keep its answer to itself, or be as it should again.
+/// Makes the bank apply requests but never respond, or restores it.
 async fn keep_answers(bank_url: &str, keep: bool) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let order = json!({ "enabled": keep, "error_rate": 0, "timeout_rate": 1, "strikes": "after" });
@@ -328,16 +329,16 @@ async fn keep_answers(bank_url: &str, keep: bool) {
 }
 
 #[test]
-fn a_link_that_crawls_is_a_link() {
-    in_a_network_of_its_own("crawling");
+fn a_very_slow_link_works() {
+    in_a_network_namespace("crawling");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it needs a network namespace of its own, in which the test above runs it"]
+#[ignore = "needs a separate network namespace, in which the test above runs it"]
 async fn crawling() {
     let far = Far::start().await;
     if !far.treat("tbf rate 64kbit burst 4kb latency 5s") {
-        skip("this kernel has no tbf, by which a link is made to crawl");
+        skip("this kernel has no tbf to make a link slow");
         return;
     }
     let gateway = gateway(SERVER).await;

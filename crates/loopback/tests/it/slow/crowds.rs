@@ -1,4 +1,4 @@
-//! Clients that are slow, and many at a time: they take nothing from the others.
+//! Slow clients and many clients: they do not block the others.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::support::listener;
 
 const QUICK: &str = "GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Limits that a test can wait for.
+/// Short limits for tests.
 const SHORT: Limits = Limits {
     connections: 1024,
-    // Longer than a busy machine takes from a connection to its first request.
+    // Longer than a client on a busy machine takes from its connection to its first request.
     head: Duration::from_secs(2),
     rest: Duration::from_secs(60),
     answer: Duration::from_millis(500),
 };
 
-/// A service within these limits. Its `/slow` waits for the notification.
+/// A service with these limits. Its `/slow` waits for the notification.
 async fn service(limits: Limits) -> (SocketAddr, Arc<Notify>) {
-    // Both ends of each connection are this program's.
+    // Both ends of each connection are in this process.
     loopback::allow_files();
     let done = Arc::<Notify>::default();
     let wait = done.clone();
@@ -49,13 +49,13 @@ fn is_answered_soon(address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_send_a_byte_now_and_then_are_let_go_after_the_time_for_a_head() {
+async fn clients_that_send_a_byte_now_and_then_are_disconnected_after_the_timeout_for_a_head() {
     let (address, _) = service(SHORT).await;
     let silent: Vec<_> = (0..100).map(|_| Connection::to(address)).collect();
     let first = SlowClients::start(address, 300, "GET /quick HTTP/1.1\r\nHost: localhost\r\nX: ");
-    // Who has asked before is no different.
+    // The same for clients that have sent a request before.
     let known = (0..100).map(|_| {
-        // At once: a new connection has no more time for a head than any other.
+        // At once: a new connection has the same timeout for a head as any other.
         let mut connection = Connection::to(address);
         connection.send(QUICK);
         assert_eq!(connection.answer().expect("an answer").body, "quick");
@@ -66,7 +66,7 @@ async fn clients_that_send_a_byte_now_and_then_are_let_go_after_the_time_for_a_h
 
     for slow in [first, later] {
         let (time, told) = slow.let_go();
-        // The time begins where the service takes the connection, which is a little before this one.
+        // The timeout starts when the service accepts the connection, a little before this clock.
         let in_time = time > SHORT.head / 2 && time < SHORT.rest / 2;
         assert!(told.is_empty() && in_time, "{time:?}: {told:?}");
     }
@@ -77,7 +77,7 @@ async fn clients_that_send_a_byte_now_and_then_are_let_go_after_the_time_for_a_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_clients_that_have_taken_every_connection_make_room_in_time() {
+async fn slow_clients_on_every_connection_are_disconnected_in_time() {
     let (address, _) = service(Limits { connections: 100, ..SHORT }).await;
     let slow = SlowClients::start(address, 250, "GET /quick HTTP/1.1\r\nX: ");
     is_answered_soon(address);
@@ -86,7 +86,7 @@ async fn slow_clients_that_have_taken_every_connection_make_room_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_come_a_byte_now_and_then_hold_up_nobody() {
+async fn bodies_that_arrive_a_byte_now_and_then_block_nobody() {
     let (address, _) = service(Limits::default()).await;
     let begin = "POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n{";
     let slow = SlowClients::start(address, 300, begin);
@@ -97,7 +97,7 @@ async fn bodies_that_come_a_byte_now_and_then_hold_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_a_rest_nor_an_answer_that_takes_its_time_is_cut_off() {
+async fn neither_an_idle_connection_nor_a_slow_response_is_aborted() {
     let (address, done) = service(SHORT).await;
     let mut resting = Connection::to(address);
     resting.send(QUICK);
@@ -122,18 +122,18 @@ async fn a_rest_has_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_take_its_answer_is_let_go() {
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
     let (address, _) = service(Limits { connections: 1, ..SHORT }).await;
     let mut deaf = Connection::to(address);
     deaf.send("GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    // There is room for one, so this waits until the other is gone.
+    // Only one connection fits, so this waits until the other is gone.
     is_answered_soon(address);
-    // Who takes it has it to the last byte.
+    // A client that reads gets every byte.
     assert_eq!(ask(address, "GET /long", &[("Host", "localhost")], "").body.len(), 64 * 1024 * 1024);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_clients_at_once_are_all_answered_and_leave_room_for_a_thousand_more() {
+async fn a_thousand_clients_at_once_all_get_a_response_and_then_a_thousand_more_fit() {
     let (address, _) = service(Limits { connections: 1000, ..Limits::default() }).await;
     for round in 0..3 {
         let answers = ask_at_once(address, &vec![QUICK.to_owned(); 1000]);

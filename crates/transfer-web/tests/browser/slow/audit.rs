@@ -1,4 +1,4 @@
-//! What axe-core finds wrong for people who cannot see the page, or not well, or who use no pointer: nothing, in no state.
+//! The accessibility audit: axe-core finds no violation in any state of the page.
 
 use std::{env, fs};
 
@@ -12,10 +12,10 @@ use crate::{
     skip, visit,
 };
 
-/// The rules: those of WCAG up to 2.2, levels A and AA, and what axe calls best practice.
+/// The rules: WCAG up to 2.2, levels A and AA, and axe's best practices.
 const RULES: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/// The text of axe.min.js, or a word on why there is none.
+/// The text of axe.min.js; otherwise prints why it is missing.
 fn axe() -> Option<String> {
     if is_without_browser() {
         return None;
@@ -27,9 +27,9 @@ fn axe() -> Option<String> {
     Some(fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
 }
 
-/// What axe finds wrong with the page as it is.
+/// The violations that axe finds in the page's current state.
 async fn violations(page: &Page, axe: &str) -> Vec<Value> {
-    // WebDriver's scripts run in spite of the page's policy, which forbids one that is put into the page.
+    // WebDriver's scripts bypass the page's Content Security Policy, which forbids a script element.
     if page.js("return typeof window.axe").await == "undefined" {
         page.js(axe).await;
     }
@@ -45,7 +45,7 @@ async fn violations(page: &Page, axe: &str) -> Vec<Value> {
     found.as_array().expect("a list").clone()
 }
 
-/// Holds the page to being right as it is, light and dark, wide and narrow.
+/// Asserts that the page's current state has no violations, light and dark, wide and narrow.
 async fn audit(page: &Page, axe: &str, state: &str) {
     let mut wrong = Vec::new();
     for (window, dark) in [(WINDOW, false), (WINDOW, true), (PHONE, false), (PHONE, true)] {
@@ -69,7 +69,7 @@ async fn audit(page: &Page, axe: &str, state: &str) {
 }
 
 #[tokio::test]
-async fn the_audit_finds_what_is_wrong() {
+async fn the_audit_detects_violations() {
     let Some(axe) = axe() else { return };
     visit("jerry", async |_, page| {
         page.js("$('#amount').labels[0].remove()").await;
@@ -82,7 +82,7 @@ async fn the_audit_finds_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn nothing_is_wrong_from_the_empty_page_to_the_last_goal() {
+async fn no_violations_from_the_empty_page_to_the_last_goal() {
     let Some(axe) = axe() else { return };
     visit("jerry", async |lab, page| {
         audit(page, &axe, "empty").await;
@@ -105,7 +105,7 @@ async fn nothing_is_wrong_from_the_empty_page_to_the_last_goal() {
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
         page.see_element(&format!("{refused}[data-status=FAILED]")).await;
-        page.see_text("#next-stage", "Every goal is reached.").await;
+        page.see_text("#next-stage", "Stage complete").await;
         audit(page, &axe, "completed and failed").await;
         lab.rest().await;
     })
@@ -113,7 +113,7 @@ async fn nothing_is_wrong_from_the_empty_page_to_the_last_goal() {
 }
 
 #[tokio::test]
-async fn nothing_is_wrong_with_dialogs_errors_banners_and_pages() {
+async fn no_violations_in_dialogs_errors_banners_and_pages() {
     let Some(axe) = axe() else { return };
     visit("fix-activity", async |lab, page| {
         lab.work("fix-activity").await;

@@ -1,10 +1,10 @@
-//! The history of an account while things happen.
+//! The history of an account while transfers change.
 
 use serde_json::json;
 
 use crate::visit;
 
-/// Counts the questions for histories, and lets none be answered before a test says so.
+/// Counts the requests for histories, and holds their responses until a test releases them.
 const HOLD: &str = "
     const real = window.fetch;
     window.asked = [];
@@ -19,19 +19,19 @@ const HOLD: &str = "
 ";
 
 #[tokio::test]
-async fn a_history_that_takes_long_is_waited_for_and_asked_for_again_once_there_is_news() {
+async fn a_slow_history_is_awaited_and_then_requested_once_more_for_all_changes() {
     visit("jerry", async |lab, page| {
         page.js(HOLD).await;
         page.click("[data-account=account_A]").await;
-        page.see("the question", "return window.asked.length === 1").await;
-        // More than what is waited between two questions goes by, with news all the time.
+        page.see("the request", "return window.asked.length === 1").await;
+        // Longer than the refresh interval, with changes all the time.
         page.js("setTimeout(() => { window.later = true }, 2500)").await;
         let mut number = 0;
         while page.js("return window.later === true").await == false {
             number += 1;
             let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
             lab.testbed.start_transfer(&format!("news-{number}"), input).await;
-            page.see_text("#counts", &format!("{number} under way")).await;
+            page.see_text("#counts", &format!("{number} in progress")).await;
         }
         assert_eq!(page.js("return window.asked.map((signal) => signal.aborted)").await, json!([false]));
         page.js("window.held = false").await;
@@ -40,14 +40,14 @@ async fn a_history_that_takes_long_is_waited_for_and_asked_for_again_once_there_
         assert_eq!(
             page.js("return window.asked.map((signal) => signal.aborted)").await,
             json!([false, false]),
-            "one question answers for all that came meanwhile"
+            "one request covers all changes in the meantime"
         );
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_attempts_of_somebody_elses_transfer_ask_for_no_history() {
+async fn attempts_of_another_accounts_transfer_request_no_history() {
     visit("jerry", async |lab, page| {
         lab.work("jerry").await;
         page.js(HOLD).await;
@@ -55,13 +55,13 @@ async fn the_attempts_of_somebody_elses_transfer_ask_for_no_history() {
         page.start_transfer("account_C", "account_D", "1").await;
         page.see_element(".transfer[data-stuck=workflow_task]").await;
         page.click("[data-account=account_A]").await;
-        page.see("the answer", "return text('#history-state').includes('nothing yet')").await;
+        page.see("the answer", "return text('#history-state').includes('no transfers yet')").await;
         let attempt = "return Number(text('.attempt').replace(/^Attempt /, ''))";
         let first = page.number(attempt).await;
         page.see("two more attempts", &format!("return (() => {{ {attempt} }})() >= {first} + 2")).await;
         assert_eq!(page.js("return window.asked.length").await, 1);
 
-        // One of its own does.
+        // The account's own transfer does.
         let input = json!({ "from_account": "account_B", "to_account": "account_A", "amount": 1 });
         lab.testbed.start_transfer("its-own", input).await;
         page.see_element("#history-rows [data-workflow-id=its-own]").await;

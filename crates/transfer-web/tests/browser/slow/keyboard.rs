@@ -1,4 +1,4 @@
-//! The page by the keyboard alone: everything can be got at, the focus is always to be seen, and stays where it is.
+//! The page with the keyboard only: everything is reachable, and the focus is always visible and stable.
 
 use serde_json::json;
 
@@ -8,10 +8,10 @@ use crate::{
     webdriver::Key,
 };
 
-/// More stops than any part of the page is away.
+/// More tab stops than the page has.
 const STOPS: usize = 150;
 
-/// Goes on with Tab, or back, until this has the focus. Wherever it is on the way, it has to be seen.
+/// Presses Tab or Shift+Tab until this has the focus, which must be visible at every stop.
 async fn go_to(page: &Page, selector: &str, keys: &[Key]) {
     let mut way = Vec::new();
     for _ in 0..STOPS {
@@ -28,7 +28,7 @@ async fn go_to(page: &Page, selector: &str, keys: &[Key]) {
             ))
             .await;
         let name = stop[3].as_str().unwrap_or_default().to_owned();
-        // Between the last stop and the first, the focus is with the browser.
+        // Between the last stop and the first, the browser itself has the focus.
         assert!(stop[1] == true || stop[2] == true, "the focus cannot be seen on {name}");
         way.push(name);
         if stop[0] == true {
@@ -46,7 +46,7 @@ async fn back(page: &Page, selector: &str) {
     go_to(page, selector, &[Key::Shift, Key::Tab]).await;
 }
 
-/// Holds the focus to being there.
+/// Asserts that this has the focus.
 async fn has_focus(page: &Page, selector: &str, why: &str) {
     let script = format!(
         "const at = document.activeElement; return at.matches('{selector}') || at.outerHTML.slice(0, 200)"
@@ -71,29 +71,24 @@ async fn a_transfer_is_started_and_retried_without_a_pointer_and_the_focus_stays
         page.select_all().await;
         page.type_text("no amount").await;
         page.press(&[Key::Enter]).await;
-        page.see_text("#amount-error", "That is no amount.").await;
-        has_focus(page, "#amount", "whoever was wrong is there already").await;
+        page.see_text("#amount-error", "Enter an amount").await;
+        has_focus(page, "#amount", "the focus is on the field with the error").await;
         page.select_all().await;
         page.type_text("12.5").await;
         page.press(&[Key::Enter]).await;
         page.see_text("#form-message", "Started").await;
         let row = transfer(&page.string("return text('#form-message code')").await);
         page.see_text(&format!("{row} .amount"), "$12.50").await;
-        has_focus(page, "#amount", "what comes over the stream takes no focus").await;
+        has_focus(page, "#amount", "an event takes no focus").await;
 
-        // The button keeps the focus while attempts come and go, and gives it to the row's link when it goes away.
+        // The button keeps the focus across attempts; when it is removed, the row's link gets it.
         page.see_element(&format!("{row}[data-stuck=activity] .retry")).await;
         forward(page, &format!("{row} .retry")).await;
         let number = format!("return Number(text('{row} .attempt').match(/\\d+/))");
         let before = page.number(&number).await;
         page.press(&[Key::Space]).await;
         page.see("another attempt", &format!("return (() => {{ {number} }})() > {before}")).await;
-        has_focus(
-            page,
-            &format!("{row} .retry"),
-            "an attempt takes no focus from the button that asked for it",
-        )
-        .await;
+        has_focus(page, &format!("{row} .retry"), "an attempt takes no focus from the button").await;
         forward(page, &format!("{row} .details summary")).await;
         page.press(&[Key::Enter]).await;
         page.see_text(&format!("{row} .details"), "Run Id").await;
@@ -121,9 +116,9 @@ async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
         forward(page, "#batch").await;
         page.press(&[Key::Enter]).await;
         page.see_text("#range", "1–10 of 12").await;
-        has_focus(page, "#batch", "what was pressed keeps the focus").await;
+        has_focus(page, "#batch", "the pressed button keeps the focus").await;
 
-        // An account's history, which keeps the focus in it and gives it back.
+        // An account's history keeps the focus inside and gives it back.
         forward(page, "[data-account=account_A]").await;
         page.press(&[Key::Enter]).await;
         page.see("its transfers", "return $$('#history-rows .movement').length === 3").await;
@@ -136,7 +131,7 @@ async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
         assert_eq!(page.js("return $('#history-dialog').open").await, false);
         has_focus(page, "[data-account=account_A]", "a closed dialog gives the focus back").await;
 
-        // The reset is given up by the key that opened it, as Cancel has the focus.
+        // The same key cancels the reset, because Cancel has the focus.
         forward(page, "#reset").await;
         page.press(&[Key::Enter]).await;
         page.see_element("#reset-dialog").await;
@@ -147,11 +142,11 @@ async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
         forward(page, "#older").await;
         page.press(&[Key::Enter]).await;
         page.see_text("#range", "11–12 of 12").await;
-        has_focus(page, "#older", "a button that can do no more keeps the focus").await;
+        has_focus(page, "#older", "a button without a further page keeps the focus").await;
         back(page, "#newer").await;
         page.press(&[Key::Space]).await;
         page.see_text("#range", "1–10 of 12").await;
-        has_focus(page, "#newer", "what was pressed keeps the focus").await;
+        has_focus(page, "#newer", "the pressed button keeps the focus").await;
 
         forward(page, "#hint").await;
         let hints = lab::stage("jerry").expect("a stage of the table").text.hints().len();
@@ -159,10 +154,10 @@ async fn dialogs_pages_and_hints_are_used_without_a_pointer() {
             page.press(&[Key::Enter]).await;
             page.see("one more hint", &format!("return $$('.hint').length === {shown}")).await;
         }
-        has_focus(page, "#hints-done", "what was last is told to who asked").await;
+        has_focus(page, "#hints-done", "the focus moves to the end of the hints").await;
         page.see_text("#hints-done", "cargo xtask stage fix-workflow --diff").await;
 
-        // Both ways to skip what comes before.
+        // Both skip links.
         page.js("document.activeElement.blur(); scrollTo(0, 0)").await;
         forward(page, ".skip[href=\"#guide\"]").await;
         page.press(&[Key::Enter]).await;

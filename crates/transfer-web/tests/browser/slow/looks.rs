@@ -1,4 +1,4 @@
-//! How the page fits: on one screen, on a phone, at twice the size, in the dark.
+//! The layout: on one screen, on a phone, at 200 % zoom, and in dark mode.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 /// A phone's window.
 pub(crate) const PHONE: (u32, u32) = (390, 844);
 
-/// What somebody wants to get at, in every size.
+/// Elements that must be reachable at every size.
 const PARTS: [&str; 20] = [
     "#from",
     "#to",
@@ -36,7 +36,7 @@ const PARTS: [&str; 20] = [
     "#services [data-service=worker]",
 ];
 
-/// A lab with something in every part: two pages of transfers, one of them stuck and looked at.
+/// A lab with content in every part of the page: two pages of transfers, with a stuck one in view.
 async fn full(lab: &mut Lab, page: &Page) {
     lab.work("jerry").await;
     page.click("#batch").await;
@@ -44,18 +44,18 @@ async fn full(lab: &mut Lab, page: &Page) {
     let id = page.start_transfer("account_A", "account_B", "25.50").await;
     page.see_element(&format!("{} .place-line .copy", transfer(&id))).await;
     page.see_element(".goal[data-reached=true] .evidence a").await;
-    // Nothing in the list is to move any more.
+    // Wait until nothing in the list moves.
     lab.rest().await;
 }
 
-/// What sticks out of the window at its side, or lies under something else when it is scrolled to.
+/// The elements that overflow the window, or are covered when scrolled into view.
 async fn out_of_reach(page: &Page) -> Value {
     let parts = json!(PARTS);
     page.js(&format!(
         "const wrong = [];
          const root = document.documentElement;
          if (root.scrollWidth > innerWidth) wrong.push(`the page is ${{root.scrollWidth}} wide in ${{innerWidth}}`);
-         // A piece of code may be longer than a line: then it scrolls inside its own box.
+         // Long code scrolls inside its own box.
          const scrolls = (element) => element !== root && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
          for (const element of $$('body *')) {{
            const box = element.getBoundingClientRect();
@@ -67,7 +67,7 @@ async fn out_of_reach(page: &Page) -> Value {
            const element = $(part);
            if (!element?.checkVisibility()) {{ wrong.push(`${{part}} is not there`); continue; }}
            element.scrollIntoView({{ block: 'center', inline: 'nearest', behavior: 'instant' }});
-           // Of a link in a text, the part on its first line.
+           // For a link in a text, the part on its first line.
            const [box] = element.getClientRects();
            const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
            const hit = document.elementFromPoint(x, y);
@@ -81,7 +81,7 @@ async fn out_of_reach(page: &Page) -> Value {
 }
 
 #[tokio::test]
-async fn on_a_laptop_it_is_one_screen_and_everything_is_within_reach() {
+async fn on_a_laptop_the_page_fits_one_screen_and_everything_is_reachable() {
     visit("jerry", async |lab, page| {
         full(lab, page).await;
         assert_eq!(page.js("return [innerWidth, innerHeight]").await, json!([WINDOW.0, WINDOW.1]));
@@ -95,13 +95,13 @@ async fn on_a_laptop_it_is_one_screen_and_everything_is_within_reach() {
 }
 
 #[tokio::test]
-async fn on_a_phone_nothing_is_out_of_reach() {
+async fn on_a_phone_everything_is_reachable() {
     visit("jerry", async |lab, page| {
         full(lab, page).await;
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
         assert_eq!(out_of_reach(page).await, json!([]));
-        // And it can be used there: what is clicked is where it is seen.
+        // It is usable, too: a click lands on the element it aims at.
         page.click("[data-account=account_A]").await;
         page.see_element("#history-dialog").await;
         page.see("its transfers", "return $$('#history-rows .movement').length === 4").await;
@@ -116,10 +116,10 @@ async fn on_a_phone_nothing_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn at_twice_the_size_nothing_is_out_of_reach() {
+async fn at_200_percent_zoom_everything_is_reachable() {
     visit("jerry", async |lab, page| {
         full(lab, page).await;
-        // What a browser's zoom does: half as many of its pixels, each twice as large.
+        // As a browser's zoom: half as many pixels, each twice as large.
         page.browser.look_like((WINDOW.0 / 2, WINDOW.1 / 2), 2.0).await;
         page.see("the zoom", &format!("return innerWidth === {} && devicePixelRatio === 2", WINDOW.0 / 2))
             .await;
@@ -133,7 +133,7 @@ async fn at_twice_the_size_nothing_is_out_of_reach() {
     .await;
 }
 
-/// How light the background and the text are, from 0 to 1, where colours are computed.
+/// The computed lightness of background and text, from 0 to 1.
 const LIGHTNESS: &str = "
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     const lightness = (colour) => {
@@ -148,7 +148,7 @@ const LIGHTNESS: &str = "
 ";
 
 #[tokio::test]
-async fn it_is_dark_for_who_likes_it_dark_and_light_for_who_likes_it_light() {
+async fn the_page_follows_the_preference_for_dark_or_light() {
     visit("jerry", async |_, page| {
         for dark in [true, false, true] {
             page.browser.dark(dark).await;

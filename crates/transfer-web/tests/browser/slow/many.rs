@@ -8,11 +8,11 @@ use crate::visit;
 const MANY: usize = 2_000;
 
 #[tokio::test]
-async fn of_two_thousand_transfers_the_page_holds_ten() {
+async fn of_two_thousand_transfers_the_page_shows_ten() {
     visit("jerry", async |lab, page| {
         let nodes = "return document.getElementsByTagName('*').length";
         let before = page.number(nodes).await;
-        // No worker takes them up, which costs the least.
+        // Without a worker, which costs the least.
         let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
         stream::iter(0..MANY)
             .for_each_concurrent(32, async |number| {
@@ -20,7 +20,7 @@ async fn of_two_thousand_transfers_the_page_holds_ten() {
             })
             .await;
         page.see_text("#range", "1–10 of 2,000").await;
-        page.see_text("#counts", "2,000 under way").await;
+        page.see_text("#counts", "2,000 in progress").await;
 
         page.click("#older").await;
         page.see_text("#range", "11–20 of 2,000").await;

@@ -1,4 +1,4 @@
-//! A page that is left open: it says what is down, goes on when that is back, and is never reloaded.
+//! A page that stays open: it shows what is down and recovers without a reload.
 
 use crate::{
     browser::Browser,
@@ -26,13 +26,13 @@ async fn a_page_left_open_survives_a_restart_of_its_own_service() {
 
         lab.end_service().await;
         page.expects("/api/events?offset=0&limit=10 - Failed to load resource: net::ERR_CONNECTION_REFUSED");
-        page.see_text("#banner [data-name=lost]", "This page has lost its server.").await;
+        page.see_text("#banner [data-name=lost]", "This page has lost its connection to the lab.").await;
         page.see_element("#services [data-service=worker][data-state=unknown]").await;
-        // What was known stays, and what is asked for meanwhile is told.
+        // The known data stays, and a request in the meantime shows its error.
         page.see_element(&transfer(&before)).await;
         page.expects("/api/transfer - Failed to load resource: net::ERR_CONNECTION_REFUSED");
         page.click("#submit").await;
-        page.see_text("#form-message[data-tone=bad]", "The server of this page does not answer.").await;
+        page.see_text("#form-message[data-tone=bad]", "The page has no connection to its server.").await;
 
         lab.serve_again().await;
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
@@ -69,12 +69,12 @@ async fn a_page_left_open_survives_a_restart_of_temporal_and_of_the_bank() {
         page.click("#outage-deposits").await;
         page.see_text("#bank-message[data-tone=bad]", "the bank does not answer").await;
         page.see("the switch to be as it was", "return !$('#outage-deposits').checked").await;
-        // A transfer needs no bank to be started, only to get on.
+        // A transfer starts without the bank, and waits for it.
         let without_bank = page.start_transfer("account_C", "account_D", "1").await;
         lab.testbed.bank.open_again().await;
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
 
-        // Everything that was asked for comes true after all.
+        // Every transfer completes in the end.
         lab.work("fix-activity").await;
         for id in [before, without_bank] {
             page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&id))).await;
@@ -87,15 +87,16 @@ async fn a_page_left_open_survives_a_restart_of_temporal_and_of_the_bank() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_opened_without_a_bank_says_so_and_fills_in_when_there_is_one() {
+async fn a_page_opened_without_the_bank_says_so_and_recovers() {
     let Some(browser) = Browser::open().await else { return };
     let mut lab = Lab::start_keeping("jerry").await;
     lab.testbed.bank.close().await;
     visit_with(browser, lab, async |lab, page| {
         page.see_text("#banner [data-name=account-api]", "The bank does not answer").await;
-        page.see_text("#accounts-empty", "as soon as the bank answers").await;
+        page.see_text("#accounts-empty", "once the bank responds").await;
         page.click("#submit").await;
-        page.see_text("#from-error", "The accounts are not known yet: the bank has not answered.").await;
+        page.see_text("#from-error", "The bank has not responded yet, so there are no accounts to choose.")
+            .await;
         lab.testbed.bank.open_again().await;
         page.see_text("[data-account=account_J] .balance", "$800.00").await;
         page.see(
@@ -108,10 +109,10 @@ async fn a_page_that_is_opened_without_a_bank_says_so_and_fills_in_when_there_is
 }
 
 #[tokio::test]
-async fn what_the_supervisor_tells_is_said_in_the_banner() {
+async fn the_banner_shows_what_the_supervisor_reports() {
     visit("jerry", async |lab, page| {
         lab.say("worker", "stopped");
-        page.see_text("#banner [data-name=worker]", "No worker runs").await;
+        page.see_text("#banner [data-name=worker]", "No worker is running").await;
         page.see_element("#services [data-service=worker][data-state=stopped]").await;
         lab.say("worker", "restarting");
         page.see_element("#services [data-service=worker][data-state=restarting]").await;
@@ -119,7 +120,7 @@ async fn what_the_supervisor_tells_is_said_in_the_banner() {
         lab.say_build("building");
         page.see_text("#build[data-build=building]", "building the worker").await;
         lab.say_build("failed");
-        page.see_text("#banner [data-name=build]", "The worker does not build.").await;
+        page.see_text("#banner [data-name=build]", "The worker does not compile.").await;
         page.see_text("#banner [data-name=build] code", "cargo xtask lab logs build").await;
         lab.say_build("ok");
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;

@@ -1,14 +1,14 @@
-//! The rows of stuck transfers: the picture of their attempts, and what comes of a retry.
+//! The rows of stuck transfers: the timeline of their attempts, and retries.
 
 use super::looks::PHONE;
 use crate::{page::transfer, visit};
 
 #[tokio::test]
-async fn the_attempts_of_a_workflow_task_use_the_whole_line_and_lie_apart() {
+async fn the_attempts_of_a_workflow_task_fill_the_line_without_overlap() {
     visit("jerry", async |lab, page| {
         lab.work("jerry").await;
         let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
-        page.see_text(&format!("{row} .note"), "Temporal retries by itself every few seconds here.").await;
+        page.see_text(&format!("{row} .note"), "Temporal retries it every few seconds.").await;
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
         page.see("three dots", &format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length >= 3")).await;
@@ -25,7 +25,7 @@ async fn the_attempts_of_a_workflow_task_use_the_whole_line_and_lie_apart() {
         assert!(gap > 9.0, "two dots are {gap} pixels apart");
         assert!(end > 0.9, "the line ends at {end} of its width");
 
-        // The name of the file breaks between folders, if at all, and a command not at all.
+        // A file path breaks only between folders, and a command never breaks.
         let lines = page
             .js(&format!(
                 "const place = $('{row} .place');
@@ -49,7 +49,7 @@ async fn the_attempts_of_a_workflow_task_use_the_whole_line_and_lie_apart() {
 }
 
 #[tokio::test]
-async fn a_retry_says_whether_there_was_anything_to_retry() {
+async fn a_retry_reports_whether_an_activity_was_waiting() {
     visit("fix-workflow", async |lab, page| {
         lab.work("fix-workflow").await;
         let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
@@ -63,7 +63,7 @@ async fn a_retry_says_whether_there_was_anything_to_retry() {
              }",
         )
         .await;
-        for (late, says) in [(false, "The next attempt is made now."), (true, "It went on by itself meanwhile.")] {
+        for (late, says) in [(false, "Retrying now."), (true, "The transfer continued in the meantime.")] {
             page.see(
                 "a wait for the next attempt",
                 &format!("return text('{row} .countdown').includes('next attempt in')"),
@@ -72,7 +72,7 @@ async fn a_retry_says_whether_there_was_anything_to_retry() {
             page.js(&format!("window.late = {late}")).await;
             page.click(&format!("{row} .retry")).await;
             page.see(says, &format!("return window.said.some((said) => said.includes('{says}'))")).await;
-            let other = "It went on by itself meanwhile.";
+            let other = "The transfer continued in the meantime.";
             let heard = page.js(&format!("return window.said.some((said) => said.includes('{other}'))")).await;
             assert_eq!(heard, late);
         }

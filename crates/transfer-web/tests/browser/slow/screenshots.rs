@@ -1,4 +1,4 @@
-//! The pictures in docs/screenshots, made where BUGLAB_SCREENSHOTS is set: no test run changes a checkout.
+//! The screenshots for docs/screenshots, taken only if BUGLAB_SCREENSHOTS is set, so that tests do not change a checkout.
 
 use std::{env, fs, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 async fn take(page: &Page, name: &str) {
-    // Nothing that blinks, and the pointer's and the focus's marks are no part of what is shown.
+    // Without blinking, hover and focus marks.
     page.js(&format!("document.activeElement.blur(); {STILL}")).await;
     let picture = page.browser.client.screenshot().await.expect("the browser takes a picture");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/screenshots");
@@ -19,7 +19,7 @@ async fn take(page: &Page, name: &str) {
 }
 
 #[tokio::test]
-async fn the_pictures_of_the_page_are_taken_when_asked_for() {
+async fn screenshots_are_taken_if_requested() {
     if env::var_os("BUGLAB_SCREENSHOTS").is_none() {
         println!("skipped: BUGLAB_SCREENSHOTS is not set, so no pictures are taken");
         return;
@@ -62,7 +62,7 @@ async fn the_pictures_of_the_page_are_taken_when_asked_for() {
         lab.work("fix-activity").await;
         page.click(&format!("{row} .retry")).await;
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
-        page.see_text("#next-stage", "Every goal is reached.").await;
+        page.see_text("#next-stage", "Stage complete").await;
         take(page, "reached.png").await;
         lab.rest().await;
     })

@@ -1,4 +1,4 @@
-//! Entering a stage from the page, and beginning one again where something is wrong.
+//! Entering a stage from the page, and starting one again after a broken rule.
 
 use serde_json::{Value, json};
 
@@ -33,22 +33,22 @@ async fn a_stage_is_entered_by_keyboard_one_at_a_time_and_the_focus_stays() {
         let button = begin("fix-workflow");
         focus(page, &button).await;
         page.press(&[Key::Enter]).await;
-        page.see_text("#stage-message", "Entering fix-workflow: the worker is built and started").await;
+        page.see_text("#stage-message", "Starting stage 2: building the worker").await;
         let busy = "return $$('.begin[aria-disabled]').map((button) => button.dataset.stage)";
         assert_eq!(page.js(busy).await, json!(["fix-workflow"]));
 
-        // Another one has to wait, and says so.
+        // A second stage must wait, and says so.
         focus(page, &begin("fix-activity")).await;
         page.press(&[Key::Enter]).await;
         page.see_text(
             "#stage-message[data-tone=bad]",
-            "fix-workflow is being entered: wait until it is, then enter fix-activity.",
+            "Stage 2 is still starting. Wait until it is ready, then try again.",
         )
         .await;
         assert_eq!(page.js(busy).await, json!(["fix-workflow"]), "it was not asked for");
 
         focus(page, &button).await;
-        // The guide tells of other things meanwhile, of which the list knows nothing.
+        // The guide changes in the meantime, which must not affect the list.
         page.js("window.button = document.activeElement").await;
         lab.enter("fix-activity");
         page.see_text("#guide-title", "Everything completes").await;
@@ -57,18 +57,18 @@ async fn a_stage_is_entered_by_keyboard_one_at_a_time_and_the_focus_stays() {
         assert_eq!(page.js("return document.activeElement === window.button").await, true);
 
         lab.let_enter();
-        page.see_text("#stage-message[data-tone=ok]", "fix-workflow is entered.").await;
+        page.see_text("#stage-message[data-tone=ok]", "Stage 2 is ready.").await;
         page.see_text("#stage-message", "cargo xtask stage restore 2026-11-22-1").await;
         page.see_element("#stages [data-stage=fix-workflow][aria-current=step]").await;
         page.see("nothing to be busy", &format!("return (() => {{ {busy} }})().length === 0")).await;
         assert_eq!(page.js("return document.activeElement === window.button").await, true);
-        assert_eq!(page.string(&format!("return text('{button}')")).await, "Begin again");
+        assert_eq!(page.string(&format!("return text('{button}')")).await, "Start again");
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_button_of_the_next_stage_gives_the_focus_to_what_came_of_it() {
+async fn the_button_of_the_next_stage_passes_the_focus_to_the_message() {
     visit("jerry", async |lab, page| {
         lab.work("jerry").await;
         page.start_transfer("account_A", "account_B", "25.50").await;
@@ -76,10 +76,10 @@ async fn the_button_of_the_next_stage_gives_the_focus_to_what_came_of_it() {
         lab.work("fix-workflow").await;
         focus(page, "#next-stage .begin").await;
         page.press(&[Key::Space]).await;
-        page.see_text("#stage-message", "Entering fix-workflow").await;
+        page.see_text("#stage-message", "Starting stage 2").await;
         has_focus(page, "#next-stage .begin").await;
         lab.let_enter();
-        page.see_text("#stage-message[data-tone=ok]", "fix-workflow is entered.").await;
+        page.see_text("#stage-message[data-tone=ok]", "Stage 2 is ready.").await;
         page.see_text("#stage-number", &numbered("fix-workflow")).await;
         has_focus(page, "#stage-message").await;
         page.see(
@@ -93,7 +93,7 @@ async fn the_button_of_the_next_stage_gives_the_focus_to_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn the_list_of_stages_is_asked_for_again_when_it_was_not_to_be_had() {
+async fn the_list_of_stages_is_requested_again_after_a_failure() {
     visit("jerry", async |lab, page| {
         page.js("const real = window.fetch;
              window.refused = 0;
@@ -104,7 +104,7 @@ async fn the_list_of_stages_is_asked_for_again_when_it_was_not_to_be_had() {
              }")
             .await;
         page.click("#stages-section summary").await;
-        page.see("the question to fail", "return window.refused === 1").await;
+        page.see("the request to fail", "return window.refused === 1").await;
         assert_eq!(page.js("return $$('#stages li').length").await, 0);
         lab.enter("fix-workflow");
         page.see("all stages", &format!("return $$('#stages li').length === {}", lab::STAGES.len())).await;
@@ -113,7 +113,7 @@ async fn the_list_of_stages_is_asked_for_again_when_it_was_not_to_be_had() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_comes_with_its_remedy_and_with_how_much_was_looked_at() {
+async fn a_broken_rule_is_shown_with_its_remedy_and_the_number_of_checked_transfers() {
     visit("jerry", async |lab, page| {
         let one = json!([{ "workflow_id": "transfer-1", "what": "withdraw was done twice", "meaning": "money is gone" }]);
         let tell = |wrong: &Value, transfers: usize| {
@@ -125,17 +125,17 @@ async fn what_is_wrong_comes_with_its_remedy_and_with_how_much_was_looked_at() {
         };
         page.js(&tell(&one, 199)).await;
         page.see_text("#wrong .wrong-item", "withdraw was done twice").await;
-        page.see_text("#remedy", "What a transfer has done stays done").await;
+        page.see_text("#remedy", "What these transfers did cannot be undone").await;
         page.see_text("#remedy .command code", "cargo xtask stage jerry").await;
         assert_eq!(page.js("return shown('#wrong-some')").await, false);
         page.js(&tell(&one, 200)).await;
-        page.see_text("#wrong-some", "Only the last 200 transfers were looked at.").await;
+        page.see_text("#wrong-some", "Only the latest 200 transfers were checked.").await;
 
         focus(page, "#remedy .begin").await;
         page.press(&[Key::Enter]).await;
-        page.see_text("#stage-message", "Entering jerry").await;
+        page.see_text("#stage-message", "Starting stage 1").await;
         lab.let_enter();
-        page.see_text("#stage-message[data-tone=ok]", "jerry is entered.").await;
+        page.see_text("#stage-message[data-tone=ok]", "Stage 1 is ready.").await;
         page.js(&tell(&json!([]), 0)).await;
         assert_eq!(page.js("return shown('#wrong')").await, false);
         has_focus(page, "#stage-message").await;

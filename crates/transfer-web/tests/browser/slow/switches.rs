@@ -1,11 +1,11 @@
-//! What makes it harder, what makes it more, and what makes it as new: the bank has what the page says.
+//! Real World Mode, outages, the daily batch and the reset: the bank's state matches the page.
 
 use serde_json::{Value, json};
 use testbed::until;
 
 use crate::{lab::Lab, page::Page, visit, webdriver::Key};
 
-/// Waits until the bank answers so.
+/// Waits until the bank's response has these fields.
 async fn bank_has(lab: &Lab, path: &str, part: Value) {
     let part = part.as_object().expect("fields");
     until(&format!("{path} of the bank to be {part:?}"), || async {
@@ -16,7 +16,7 @@ async fn bank_has(lab: &Lab, path: &str, part: Value) {
 }
 
 #[tokio::test]
-async fn real_world_mode_and_its_rates_are_the_banks() {
+async fn the_page_sets_the_banks_real_world_mode_and_its_rates() {
     visit("jerry", async |lab, page| {
         page.click("#real-world").await;
         bank_has(lab, "/real-world-mode", json!({ "enabled": true })).await;
@@ -27,7 +27,7 @@ async fn real_world_mode_and_its_rates_are_the_banks() {
         for (field, rate) in rates {
             page.fill(field, rate).await;
         }
-        page.choose("#strikes", "after the change").await;
+        page.choose("#strikes", "after the money moves").await;
         page.click("#apply-rates").await;
         let set = json!({ "enabled": true, "error_rate": 0.25, "timeout_rate": 0.05, "timeout_seconds": 2.5, "strikes": "after" });
         bank_has(lab, "/real-world-mode", set.clone()).await;
@@ -54,7 +54,7 @@ async fn real_world_mode_and_its_rates_are_the_banks() {
 }
 
 #[tokio::test]
-async fn an_outage_is_the_banks_wherever_it_was_switched() {
+async fn the_page_shows_the_banks_outage_wherever_it_was_switched() {
     visit("jerry", async |lab, page| {
         page.click("#outage-withdrawals").await;
         bank_has(lab, "/outage", json!({ "withdrawals": true, "deposits": false })).await;
@@ -66,7 +66,7 @@ async fn an_outage_is_the_banks_wherever_it_was_switched() {
 
         lab.testbed.put("/outage", json!({ "withdrawals": true, "deposits": false })).await;
         page.see(
-            "what somebody else has switched",
+            "a change from elsewhere",
             "return $('#outage-withdrawals').checked && !$('#outage-deposits').checked",
         )
         .await;
@@ -75,7 +75,7 @@ async fn an_outage_is_the_banks_wherever_it_was_switched() {
 }
 
 #[tokio::test]
-async fn the_daily_batch_is_a_dozen_transfers_that_move_money_once() {
+async fn the_daily_batch_is_twelve_transfers_that_move_money_once() {
     visit("fix-activity", async |lab, page| {
         lab.work("fix-activity").await;
         page.click("#batch").await;
@@ -83,7 +83,7 @@ async fn the_daily_batch_is_a_dozen_transfers_that_move_money_once() {
         page.see_text("#counts", "12 completed").await;
         page.see_text("#range", "1–10 of 12").await;
         assert_eq!(page.js("return $$('.transfer[data-status=COMPLETED]').length").await, 10);
-        // What account_A is worth after its one payment and two receipts.
+        // account_A after one payment and two receipts.
         page.see_text("[data-account=account_A] .balance", "$1,028.80").await;
         assert_eq!(lab.testbed.balance("account_A").await, 102_880);
         page.see_text("#total", "$7,950.00").await;
@@ -92,7 +92,10 @@ async fn the_daily_batch_is_a_dozen_transfers_that_move_money_once() {
         page.click("[data-account=account_A]").await;
         page.see("its three transfers", "return $$('#history-rows .movement').length === 3").await;
         let summary = page.string("return text('#history-summary')").await;
-        assert_eq!(summary, "Sent$12.50Received$41.30Net change$28.80Transfers3Completed3Under way0Failed0");
+        assert_eq!(
+            summary,
+            "Sent$12.50Received$41.30Net change$28.80Transfers3Completed3In progress0Failed0"
+        );
         page.click("#history-close").await;
         lab.rest().await;
     })
@@ -104,12 +107,12 @@ async fn dialog_is_open(page: &Page) -> bool {
 }
 
 #[tokio::test]
-async fn a_reset_that_is_confirmed_empties_the_lab_and_one_that_is_not_keeps_it() {
+async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
     visit("fix-activity", async |lab, page| {
         lab.work("fix-activity").await;
         let completed = page.start_transfer("account_A", "account_B", "100").await;
         page.see_element(&format!("[data-workflow-id={completed}][data-status=COMPLETED]")).await;
-        // One that has withdrawn and waits.
+        // A transfer that waits at its deposit.
         lab.testbed.put("/outage", json!({ "deposits": true })).await;
         let waiting = page.start_transfer("account_C", "account_D", "50").await;
         page.see_element(&format!("[data-workflow-id={waiting}][data-stuck=activity]")).await;
@@ -121,7 +124,7 @@ async fn a_reset_that_is_confirmed_empties_the_lab_and_one_that_is_not_keeps_it(
         page.click("#reset-cancel").await;
         assert!(!dialog_is_open(page).await);
         assert_eq!(page.js("return document.activeElement === $('#reset')").await, true);
-        // Beside the dialog and by Escape it is given up as well.
+        // A click outside the dialog and Escape cancel it too.
         page.click("#reset").await;
         page.press(&[Key::Escape]).await;
         assert!(!dialog_is_open(page).await);
@@ -130,7 +133,7 @@ async fn a_reset_that_is_confirmed_empties_the_lab_and_one_that_is_not_keeps_it(
 
         page.click("#reset").await;
         page.click("#reset-confirm").await;
-        page.see_text("#bank-message[data-tone=ok]", "every transfer is gone").await;
+        page.see_text("#bank-message[data-tone=ok]", "transfers are reset").await;
         page.see_text("#empty-title", "No transfers yet").await;
         page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
         page.see_text("[data-account=account_C] .balance", "$750.00").await;

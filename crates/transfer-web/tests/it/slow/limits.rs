@@ -1,4 +1,4 @@
-//! Too much, too slow, too many.
+//! Limits: large bodies, slow clients, many clients.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::{
     support::{Client, Lab, Service, nowhere},
 };
 
-/// A running transfer-web of a lab where nobody else answers. Dropped, it has ended.
+/// A running transfer-web without a bank and a Temporal server. Dropping it ends it.
 #[cfg(target_os = "linux")]
 struct Program {
     child: std::process::Child,
@@ -37,7 +37,7 @@ impl Program {
         Program { child, address: address.parse().expect("an address") }
     }
 
-    /// How many files it has open.
+    /// The number of its open files.
     fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it is alive").count()
     }
@@ -46,7 +46,7 @@ impl Program {
 #[cfg(target_os = "linux")]
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -65,7 +65,7 @@ async fn neither_a_thousand_clients_nor_hundreds_of_slow_ones_take_it_down() {
     let heads = SlowClients::start(address, 200, "GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
     let begin = "POST /api/transfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n{\"";
     let bodies = SlowClients::start(address, 200, begin);
-    // The slow ones have 400 of the 1024 connections.
+    // The slow clients hold 400 of the 1024 connections.
     for answer in webtest::ask_at_once(address, &vec![page.clone(); 600]) {
         assert_eq!(answer.expect("an answer").status, 200);
     }
@@ -82,7 +82,7 @@ async fn neither_a_thousand_clients_nor_hundreds_of_slow_ones_take_it_down() {
     .await;
 }
 
-/// What takes a body.
+/// The routes with a body.
 const WITH_BODY: [&str; 3] = ["/api/transfer", "/api/real-world-mode", "/api/outage"];
 
 fn address(web: &Client) -> SocketAddr {
@@ -99,7 +99,7 @@ async fn a_body_may_have_sixteen_kibibytes_and_no_more() {
             let body = format!("{body}{}", " ".repeat(length - body.len()));
             let request = web.request("POST", path).body(body);
             if length > 1024 * 1024 {
-                // So much is not read to its end: whoever goes on sending may be cut off before the answer.
+                // A body this large is not read to its end: a client that keeps sending may be disconnected before the response.
                 let Ok(answer) = request.send().await else { continue };
                 assert_eq!(answer.status(), status, "{path}");
                 continue;
@@ -116,7 +116,7 @@ async fn a_body_may_have_sixteen_kibibytes_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_never_comes_is_given_up_on_and_holds_up_nobody() {
+async fn a_body_that_never_arrives_times_out_and_blocks_nobody() {
     let service = Service::start(nowhere(), None).await;
     let web = &service.web;
     let slow: Vec<_> = WITH_BODY
@@ -129,7 +129,7 @@ async fn a_body_that_never_comes_is_given_up_on_and_holds_up_nobody() {
             connection
         })
         .collect();
-    assert_eq!(web.get("/").await.status, 200, "others are answered meanwhile");
+    assert_eq!(web.get("/").await.status, 200, "other requests get responses meanwhile");
     let answers = slow
         .into_iter()
         .map(|mut connection| tokio::task::spawn_blocking(move || connection.answer().expect("an answer")));
@@ -142,7 +142,7 @@ async fn a_body_that_never_comes_is_given_up_on_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_in_the_middle_starts_nothing() {
+async fn a_client_that_disconnects_mid_request_starts_nothing() {
     let lab = Lab::start().await;
     let web = lab.web();
     let order = r#"{"from_account":"account_A","to_account":"account_B","amount":1}"#;
@@ -163,8 +163,8 @@ async fn a_client_that_hangs_up_in_the_middle_starts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_clients_at_a_time_are_all_answered() {
-    // Both ends of each connection are this program's.
+async fn a_thousand_clients_at_once_all_get_a_response() {
+    // Both ends of each connection are in this process.
     loopback::allow_files();
     let lab = Lab::start().await;
     let web = lab.web();
@@ -199,9 +199,9 @@ async fn there_are_two_hundred_streams_at_most_and_one_that_ends_makes_room() {
     assert_eq!((streams.len(), refused.len()), (200, 30));
     assert!(refused.iter().all(|refused| refused.as_ref().err() == Some(&503)));
     let answer = web.get("/api/events").await;
-    let error = "too many pages are open on this lab: close one, then reload this one";
+    let error = "too many pages of this lab are open; close one and reload this one";
     assert_eq!(answer.error(), (503, error));
-    // Everything else is answered as ever.
+    // All other routes still work.
     assert_eq!(web.get("/").await.status, 200);
     assert_eq!(web.get("/openapi.json").await.status, 200);
 
@@ -210,10 +210,10 @@ async fn there_are_two_hundred_streams_at_most_and_one_that_ends_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_reads_nothing_holds_up_nobody() {
+async fn a_stream_that_is_not_read_blocks_nobody() {
     let lab = Lab::start().await;
     let web = lab.web();
-    // It asks for a stream and never reads, so what it is told waits in the system's buffers, and then here.
+    // The client never reads its stream, so events wait in the system's buffers, and then in the service.
     let mut deaf = Vec::new();
     for _ in 0..20 {
         let mut connection = Connection::to(address(web));

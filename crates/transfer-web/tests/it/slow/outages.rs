@@ -1,5 +1,4 @@
-//! Temporal is down, or the bank is, or one says nothing: what still works, what the others say, and that all is well by itself
-//! when it is back.
+//! Temporal or the bank is down or hangs: what still works, the errors of the rest, and that the service recovers by itself.
 
 use serde_json::json;
 use testbed::until;
@@ -10,7 +9,7 @@ use crate::{
     support::{Client, Lab, Service, endpoints, ids},
 };
 
-/// Asks for each of these, which must be a 503 that says this.
+/// Asserts that each of these requests fails with a 503 and this error.
 async fn assert_down(web: &Client, asks: &[(&str, &str)], says: &str) {
     for (method, path) in asks {
         let body = match *path {
@@ -26,7 +25,7 @@ async fn assert_down(web: &Client, asks: &[(&str, &str)], says: &str) {
 }
 
 #[tokio::test]
-async fn without_temporal_the_answers_say_so_and_all_goes_on_when_it_is_back() {
+async fn without_temporal_responses_say_so_and_transfers_continue_once_it_is_back() {
     let mut lab = Lab::keeping().await;
     let worker = lab.worker("reset-workflows").await;
     lab.testbed.put("/outage", json!({ "deposits": true })).await;
@@ -63,7 +62,7 @@ async fn without_temporal_the_answers_say_so_and_all_goes_on_when_it_is_back() {
         "the Temporal server does not answer",
     )
     .await;
-    // What is the bank's alone works; and a reset that could not end the transfers has not touched the bank.
+    // Routes that need only the bank work; and a reset that could not terminate the transfers did not touch the bank.
     assert_eq!(web.good("/api/accounts").await["account_A"]["balance"], 974.5);
     assert_eq!(web.good("/api/outage").await, json!({ "withdrawals": false, "deposits": true }));
     assert_eq!(web.post("/api/real-world-mode", json!({ "error_rate": 0.5 })).await.status, 200);
@@ -82,7 +81,7 @@ async fn without_temporal_the_answers_say_so_and_all_goes_on_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn without_the_bank_the_answers_say_so_and_a_transfer_can_be_started_all_the_same() {
+async fn without_the_bank_responses_say_so_and_a_transfer_can_still_be_started() {
     let mut lab = Lab::keeping().await;
     let worker = lab.worker("reset-workflows").await;
     let web = lab.web().clone();
@@ -107,7 +106,7 @@ async fn without_the_bank_the_answers_say_so_and_a_transfer_can_be_started_all_t
         "the bank does not answer",
     )
     .await;
-    // Another account than any is no error now: nobody knows better. The transfer waits for the bank.
+    // Accounts are not checked now, and the transfer waits for the bank.
     let id = web.start("account_A", "account_B", 25.5).await;
     let row = web.stuck(&id, "activity", 2).await;
     assert_eq!(row["stuck"]["activity"], "check_balance");
@@ -134,7 +133,7 @@ async fn a_reset_without_the_bank_says_what_was_done_and_can_be_repeated() {
     let answer = web.post("/api/reset", json!({})).await;
     let (status, error) = answer.error();
     assert!(
-        status == 503 && error.starts_with("every transfer was ended, but the bank does not answer"),
+        status == 503 && error.starts_with("the transfers were terminated, but the bank does not answer"),
         "{error}"
     );
     web.row(&id, "its end", |row| row["status"] == "TERMINATED").await;
@@ -145,7 +144,7 @@ async fn a_reset_without_the_bank_says_what_was_done_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn one_that_takes_connections_and_says_nothing_holds_up_nobody_but_who_asks_it() {
+async fn a_hanging_dependency_blocks_only_the_requests_that_need_it() {
     let lab = Lab::start().await;
     let temporal = Proxy::before(&lab.testbed.server.http_url).await;
     let bank = Proxy::before(&lab.testbed.bank_url).await;
@@ -159,7 +158,7 @@ async fn one_that_takes_connections_and_says_nothing_holds_up_nobody_but_who_ask
     let mut stream = Stream::of(web, "").await;
     stream.each_of(&["lab", "bank", "transfers"]).await;
     temporal.silence(true);
-    // It was asked, and for seconds nobody knows that it will not answer; meanwhile the bank's routes do.
+    // The request to Temporal is pending for seconds; meanwhile the bank's routes respond.
     temporal.more("workflow-count", 1).await;
     let list = tokio::spawn({
         let web = web.clone();
@@ -175,7 +174,7 @@ async fn one_that_takes_connections_and_says_nothing_holds_up_nobody_but_who_ask
 
     bank.silence(true);
     bank.more("/entries", 1).await;
-    // A start asks the bank whether it knows the accounts, and does not insist.
+    // Starting a transfer asks the bank for its accounts, but does not require a response.
     let (accounts, id) = tokio::join!(web.get("/api/accounts"), web.start("account_A", "account_B", 1.0));
     assert_eq!(accounts.status, 503, "{}", accounts.text);
     stream.until("transfers", |event| event["rows"][0]["workflow_id"] == *id).await;

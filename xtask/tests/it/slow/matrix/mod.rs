@@ -1,11 +1,11 @@
-//! Every pair of what is killed and when: the table, and that it has no gap. What is done for a pair is in `pairs.rs`.
+//! Every pair of what is killed and when: the table, and a check that it is complete. `pairs.rs` tests each pair.
 //!
-//! After each, no process and no port is left once the next command has run, the lab's folder and the sources hold what
-//! they should, and the next start and stop work.
+//! After each, the next command leaves no process and no port in use, the lab's folder and the sources are as expected, and the
+//! next start and stop work.
 
 mod pairs;
 
-/// What is killed.
+/// The killed process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     /// The supervisor of a detached lab.
@@ -24,25 +24,25 @@ enum What {
     Stage,
 }
 
-/// When.
+/// The phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// The CLI is asked for its version; no state is written down yet.
+    /// The CLI is asked for its version; no state is written yet.
     Version,
-    /// The first build is under way.
+    /// The first build is running.
     Building,
-    /// This service is started and not ready.
+    /// This service is started but not ready.
     TemporalStarts,
     BankStarts,
     WorkerStarts,
     PageStarts,
-    /// Everything runs.
+    /// All services are running.
     Ready,
-    /// A build is under way after an edit.
+    /// A build is running after an edit.
     Rebuilding,
-    /// `stage NAME` has put its modules in place, and waits for the build.
+    /// `stage NAME` has installed its modules, and waits for the build.
     Swapping,
-    /// The lab is ending, and its worker does not end at a TERM.
+    /// The lab is stopping, and its worker ignores TERM.
     Stopping,
 }
 
@@ -52,7 +52,7 @@ use When::{
     WorkerStarts,
 };
 
-/// By which signal.
+/// The signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Int,
@@ -65,14 +65,14 @@ enum How {
 
 use How::{Hup, Int, IntTwice, Kill, Term};
 
-/// What happens.
+/// The expected outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// Everything ends by itself.
     Ends,
-    /// The next command ends what is left.
+    /// The next command cleans up.
     IsCleared,
-    /// The lab goes on, or comes to be ready; a service is started again.
+    /// The lab keeps running, or becomes ready; a service is restarted.
     GoesOn,
 }
 
@@ -80,9 +80,9 @@ use Then::{Ends, GoesOn, IsCleared};
 
 /// A pair.
 enum Pair {
-    /// Tried here, with each of these signals.
+    /// Tested with each of these signals.
     Try(&'static [(&'static [How], Then)]),
-    /// There is no such pair, since …
+    /// The pair does not exist, because …
     No(&'static str),
 }
 
@@ -106,14 +106,14 @@ const WHENS: [When; 10] = [
 const ASKED: &[How] = &[Int, Term, Hup, IntTwice];
 const ALL: &[How] = &[Int, Term, Hup, IntTwice, Kill];
 
-/// What is tried for each pair.
+/// The test of each pair.
 const fn pair(what: What, when: When) -> Pair {
     match (what, when) {
         (Supervisor, Version) => No("the starting command asks, before it starts the supervisor"),
         (Supervisor, BankStarts | PageStarts | TemporalStarts) => {
             Try(&[(&[Term], Ends), (&[Kill], IsCleared)])
         }
-        // The first signal has come; the second one ends everything at once.
+        // After the first signal; the second one ends everything at once.
         (Supervisor | Foreground, Stopping) => Try(&[(&[Int, Term, Hup], Ends), (&[Kill], IsCleared)]),
         (Supervisor, _) => Try(&[(ASKED, Ends), (&[Kill], IsCleared)]),
 
@@ -151,9 +151,9 @@ const fn pair(what: What, when: When) -> Pair {
     }
 }
 
-/// The table as docs/reliability.md has it: `cargo test -p xtask --test it matrix::the_table -- --nocapture`.
+/// Prints the table: `cargo test -p xtask --test it matrix::the_table -- --nocapture`.
 #[test]
-fn the_table_has_no_gap() {
+fn the_table_is_complete() {
     let mut tried = 0;
     println!("| killed | when | how | then |\n| --- | --- | --- | --- |");
     for what in WHATS {

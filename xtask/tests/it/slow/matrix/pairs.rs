@@ -1,4 +1,4 @@
-//! Killing, and looking at what is left.
+//! Kills a process in a phase, and checks what is left.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
     support::{Checkout, eventually, is_alive, service},
 };
 
-/// What ends by itself does so within this time, on a busy machine.
+/// How long an automatic cleanup may take on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A lab at the phase at which it is killed.
@@ -25,14 +25,14 @@ struct Lab<'a> {
     when: When,
     /// `lab start`, detached or not.
     start: Running,
-    /// The stage that is entered.
+    /// The running `stage NAME`.
     stage: Option<Running>,
     /// For messages.
     words: String,
 }
 
 impl<'a> Lab<'a> {
-    /// Starts a lab and holds it at that phase. `number` tells one edit from the next.
+    /// Starts a lab and holds it at this phase. `number` makes each edit different.
     #[track_caller]
     fn reach(checkout: &'a Checkout, what: What, when: When, words: &str, number: usize) -> Lab<'a> {
         let flags: &[&str] = if what == Foreground { &[] } else { &["--detach"] };
@@ -40,7 +40,7 @@ impl<'a> Lab<'a> {
         match when {
             Version => {
                 checkout.hold("version");
-                // Only one that is found on PATH is asked.
+                // Only a CLI on PATH is asked.
                 let path = format!(
                     "{}:{}",
                     checkout.path("bin").display(),
@@ -56,7 +56,7 @@ impl<'a> Lab<'a> {
             Stopping => {
                 checkout.hold("stop");
                 if what == Start {
-                    // So that there is a start to break off while the worker runs.
+                    // So that there is a start to interrupt while the worker runs.
                     checkout.hold("transfer-web");
                 }
             }
@@ -84,7 +84,7 @@ impl<'a> Lab<'a> {
         let checkout = self.checkout;
         if self.what == Start {
             checkout.wait_for_held("transfer-web");
-            // It ignores TERM from when it is ready on.
+            // It ignores TERM once it is ready.
             let log = || checkout.log("supervisor");
             self.eventually("the worker is ready", || log().contains("worker is ready"));
             signal(self.start.child.id(), Signal::SIGTERM);
@@ -118,7 +118,7 @@ impl<'a> Lab<'a> {
         }
     }
 
-    /// The process that is to be killed.
+    /// The process to kill.
     fn victim(&self) -> u32 {
         let recorded = |name: &str| {
             let pid = self.checkout.pid_of(name);
@@ -146,24 +146,24 @@ impl<'a> Lab<'a> {
             Kill => send(Signal::SIGKILL),
             IntTwice => {
                 send(Signal::SIGINT);
-                // It may have ended by the first. What the second one does, the phase `Stopping` tells.
+                // It may have ended at the first. The phase `Stopping` tests the second one.
                 signal(victim, Signal::SIGINT);
             }
         }
     }
 
-    /// Looks at what happens then.
+    /// Checks the outcome.
     #[track_caller]
     fn settle(&mut self, then: Then) {
         let checkout = self.checkout;
         match then {
             Ends => {
                 if matches!(self.what, Temporal | Bank | Stage) && self.when == Stopping {
-                    // The worker is still waited for.
+                    // The lab still waits for the worker.
                     checkout.let_go();
                 }
                 if matches!(self.what, Start) && self.when == Stopping {
-                    // So is it here, where it was not the second signal.
+                    // Here too, unless it was the second signal.
                     self.eventually("the start is over", || !is_alive(self.start.child.id()));
                     checkout.let_go();
                 }
@@ -184,7 +184,7 @@ impl<'a> Lab<'a> {
                 if self.what != Foreground && (!was_ready || self.what == Start) {
                     assert!(!status.success(), "{}: {}", self.words, self.start.output());
                 }
-                // Not even the next command has anything to clear.
+                // The next command has nothing to clean up.
                 checkout.assert_nothing_runs(&self.words);
                 checkout.assert_no_litter(&self.words);
             }
@@ -215,7 +215,7 @@ impl<'a> Lab<'a> {
             }
         }
         if self.what == Worker && matches!(self.when, Rebuilding | Swapping) {
-            // A build that is over before its death is noticed has it replaced, which is not counted as a restart.
+            // If the build ends before the death is noticed, the service is replaced, which does not count as a restart.
             let status = || checkout.run(&["lab", "status", "--json"]).json();
             self.eventually("its death is noticed", || service(&status(), "worker")["restarts"] != 0);
         }
@@ -234,7 +234,7 @@ impl<'a> Lab<'a> {
                 Page => restarts("transfer-web"),
                 _ => 1,
             };
-            // A build that was killed is never taken for a good one.
+            // A killed build never counts as a successful one.
             let is_over =
                 if what == Build { status["build"] == "failed" } else { status["build"] != "building" };
             runs && restarted > 0 && is_over
@@ -242,11 +242,11 @@ impl<'a> Lab<'a> {
         if let Some(stage) = &mut self.stage {
             stage.wait(&self.words);
         }
-        // An edit that has only just been seen has the worker restarted once more.
+        // A just detected edit restarts the worker once more.
         self.eventually("nothing but the lab's five processes runs", || checkout.processes().len() == 5);
     }
 
-    /// The checkout's processes, but for those of this test.
+    /// The checkout's processes, without those of this test.
     fn processes(&mut self) -> BTreeMap<u32, String> {
         let _ = self.start.child.try_wait();
         let mut processes = self.checkout.processes();
@@ -264,7 +264,7 @@ impl<'a> Lab<'a> {
     }
 }
 
-/// Tries these pairs of a phase, one after the other, in a checkout of their own.
+/// Tests these pairs of a phase one after the other, in a separate checkout.
 fn try_pairs(name: &str, whats: &[What], when: When) {
     let checkout = Checkout::with_stand_in_server(&format!("matrix-{name}"));
     let mut number = 0;
@@ -287,7 +287,7 @@ fn try_pairs(name: &str, whats: &[What], when: When) {
     }
 }
 
-/// What is tried at a phase.
+/// The tests of a phase.
 fn tried(when: When) -> Vec<What> {
     WHATS.into_iter().filter(|&what| matches!(pair(what, when), Try(_))).collect()
 }
@@ -298,7 +298,7 @@ fn while_the_cli_is_asked_for_its_version() {
 }
 
 #[test]
-fn while_the_first_build_is_under_way() {
+fn while_the_first_build_is_running() {
     try_pairs("building", &tried(Building), Building);
 }
 
