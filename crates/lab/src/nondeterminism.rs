@@ -43,20 +43,23 @@ fn not_deterministic(event: Event<'_>) -> String {
 /// A Workflow Task that failed with a nondeterminism error, and none has completed since.
 struct Failing<'a> {
     event: Event<'a>,
-    /// Whether one build has done all of the run's Workflow Tasks. Else the code may be deterministic, and was changed since.
+    /// Whether the same build completed the Workflow Task before, and so replayed all that came before that one. Else the code was
+    /// changed in between, and may be deterministic.
     by_itself: bool,
 }
 
 fn failing(events: &[Value]) -> Option<Failing<'_>> {
     let events = || events.iter().map(Event::new);
-    let done = || events().filter(|event| event.is("WorkflowTaskCompleted"));
-    let last_done = done().map(Event::id).max().unwrap_or_default();
-    let failed = events().filter(|event| event.is("WorkflowTaskFailed") && event.id() > last_done);
-    let event = failed.max_by_key(|event| event.id()).filter(|event| is_nondeterminism(*event))?;
+    let completed = events().filter(|event| event.is("WorkflowTaskCompleted")).max_by_key(|event| event.id());
+    let failed = events().filter(|event| event.is("WorkflowTaskFailed")).max_by_key(|event| event.id())?;
+    let is_over = completed.is_some_and(|completed| completed.id() > failed.id());
+    if is_over || !is_nondeterminism(failed) {
+        return None;
+    }
     // The server records the Build ID of a failed Workflow Task only where the task was started.
-    let started = events().find(|started| started.id() == event.refers_to("startedEventId"));
-    let build = started.map(build_id).unwrap_or_default();
-    Some(Failing { event, by_itself: !build.is_empty() && done().all(|event| build_id(event) == build) })
+    let started = events().find(|started| started.id() == failed.refers_to("startedEventId"));
+    let build = started.map(build_id).filter(|build| !build.is_empty());
+    Some(Failing { event: failed, by_itself: build.is_some() && build == completed.map(build_id) })
 }
 
 fn build_id(event: Event<'_>) -> &str {
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn code_that_differs_from_run_to_run_is_told_from_code_that_was_changed() {
-        let same = [failed(12, MISMATCH), started(11, "a"), done(8, "a"), done(4, "a")];
+        let same = [failed(12, MISMATCH), started(11, "a"), done(8, "a"), done(4, "older")];
         let said = nondeterminism(&same).expect("it is named");
         assert!(
             said.starts_with(

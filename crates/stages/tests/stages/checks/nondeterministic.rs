@@ -7,6 +7,7 @@ use std::{
 };
 
 use contract::{BalanceQuestion, Movement, TransferResult, step};
+use lab::{Facts, Status};
 use temporalio_common::data_converters::RawValue;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{ActivityExecutionError, ActivityOptions, WorkflowContext, WorkflowResult};
@@ -38,7 +39,8 @@ impl Nondeterministic {
         let (from, to) = (&transfer.from_account, &transfer.to_account);
         let from_account_starting_balance = Self::read(ctx, step::CHECK_BALANCE_FROM, from).await?;
         let to_account_starting_balance = Self::read(ctx, step::CHECK_BALANCE_TO, to).await?;
-        match &*ctx.workflow_id().to_owned() {
+        let way = ctx.workflow_id().split('.').next().unwrap_or_default().to_owned();
+        match way.as_str() {
             "is-replaying" if !ctx.is_replaying() => {
                 Self::read(ctx, "confirm_balance", from).await?;
             }
@@ -125,31 +127,49 @@ async fn each_way_fails_on_its_first_transfer_and_the_check_names_it() {
     worker.stop().await;
 }
 
-/// Why the lab's worker has no cache: such code completes, and breaks only what a worker's end finds halfway.
+/// Starts transfers that go wrong in this way, one after another, until one has come so far. On a busy machine the cache may lose
+/// one, which is stuck then.
+async fn one_that(lab: &Lab, way: &str, is_so_far: impl Fn(&Facts) -> bool) -> String {
+    for number in 0..10 {
+        let id = format!("{way}.{number}");
+        lab.transfer(&[&id]).await;
+        let what = format!("{id} to come so far, or to be stuck");
+        let so_far = until(&what, || async {
+            let facts = lab.facts(&id).await;
+            let events = facts.transfers.first().map_or(&[][..], |transfer| &transfer.last().events);
+            match (is_so_far(&facts), lab::nondeterminism(events)) {
+                (true, _) => Ok(true),
+                (false, Some(_)) => Ok(false),
+                (false, None) => Err(events.last().cloned()),
+            }
+        })
+        .await;
+        if so_far {
+            return id;
+        }
+    }
+    panic!("none of ten has come so far");
+}
+
+/// Why the lab's worker has no cache: such code completes, and breaks only the transfers that a worker leaves halfway.
 #[tokio::test]
-async fn a_cache_hides_each_way_until_the_worker_ends() {
+async fn a_cache_hides_it_until_the_worker_ends() {
     let lab = Lab::start().await;
     let caching = worker(&lab, Some(1000)).await;
-    lab.transfer(&["is-replaying"]).await;
-    lab.until_reached("is-replaying", "pull-the-plug", &["nothing-is-lost"]).await;
+    let status = |facts: &Facts| facts.transfers.first().map(|transfer| transfer.last().status);
+    one_that(&lab, "is-replaying", |facts| status(facts) == Some(Status::Completed)).await;
 
     lab.deposits_down(true).await;
-    lab.transfer(&["clock"]).await;
-    until("the withdrawal", || async {
-        let facts = lab.facts("clock").await;
-        let first = facts.transfers.first().map(|transfer| transfer.last().run_id.clone());
-        if facts.entries.iter().any(|entry| Some(&entry.transfer) == first.as_ref()) {
-            Ok(())
-        } else {
-            Err("none")
-        }
-    })
-    .await;
+    let withdrawn = one_that(&lab, "clock", |facts| {
+        let run = facts.transfers.first().map(|transfer| &transfer.last().run_id);
+        facts.entries.iter().any(|entry| Some(&entry.transfer) == run)
+    });
+    let withdrawn = withdrawn.await;
     caching.stop().await;
     lab.deposits_down(false).await;
     let caching = worker(&lab, Some(1000)).await;
     until("the transfer to be stuck", || async {
-        let facts = lab.facts("clock").await;
+        let facts = lab.facts(&withdrawn).await;
         lab::nondeterminism(&facts.transfers[0].last().events).ok_or("it is not stuck")
     })
     .await;
