@@ -107,7 +107,7 @@ async fn a_closed_bank_leaves_one_file_and_answers_503() {
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     let answer = client.deposit("account_B", 1.0).send().await;
     assert_eq!(answer.refusal(), (503, None));
-    assert!(answer.error().contains("closing"), "{}", answer.error());
+    assert!(answer.error().contains("shutting down"), "{}", answer.error());
 }
 
 #[test]
