@@ -90,8 +90,8 @@ pub const STAGES: &[Stage] = &[
         activities: ACTIVITIES_JERRY,
         shows_diff: false,
         precondition: None,
-        starts: 1,
-        settles_at: Some(Milestone::Stuck),
+        starts: 0,
+        settles_at: None,
         deposits_down: false,
         look: &[
             "Start a transfer and see where it stops: cargo xtask transfer account_A account_B 25.50",

@@ -122,8 +122,9 @@ impl MoneyTransferWorkflow {
 
             let since = *this.first_step_done_at.get_or_insert(now);
             let elapsed = now.duration_since(since).unwrap_or_default().as_millis() as u64;
-            // Between n steps there are n - 1 gaps; after the first step there is none to judge by.
-            this.state.milliseconds_left = elapsed.checked_div(done - 1).map(|pace| pace * left);
+            // Between n steps there are n - 1 gaps.
+            let pace = elapsed / (done - 1);
+            this.state.milliseconds_left = Some(pace * left);
         });
     }
 }
@@ -136,4 +137,3 @@ fn options(step: &str) -> ActivityOptions {
         .retry_policy(RetryPolicy::builder().maximum_interval(Duration::from_secs(10)).build())
         .build()
 }
-// my own fix

@@ -258,7 +258,7 @@ fn a_lab_outside_a_class_is_told_how_to_join_one() {
     assert!(down.contains("cargo xtask lab start"), "{down}");
     checkout.start();
     let alone = checkout.run(&["help-me", "where is it?"]).fails_with(1);
-    assert!(alone.contains("not in a class") && alone.contains("--learner YOUR-NAME"), "{alone}");
+    assert!(alone.contains("has not joined a class") && alone.contains("--learner YOUR-NAME"), "{alone}");
     assert!(!checkout.path(".lab/help.json").exists());
     checkout.run(&["help-me"]).fails_with(2);
     checkout.run(&["help-me", " "]).fails_with(2);

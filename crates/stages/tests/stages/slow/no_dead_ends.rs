@@ -140,7 +140,9 @@ impl Learner {
             self.until_they(&ids, |transfer| transfer.last().close().is_some()).await;
             self.lab.deposits_down(true).await;
         }
-        let started = self.start_some(stage.starts).await;
+        // As `--keep` does: a failure that is to be seen again needs a transfer.
+        let needs_one = stage.precondition.is_none() && stage.failure().is_some();
+        let started = self.start_some(stage.starts.max(u32::from(needs_one))).await;
         self.until_they(&started, |transfer| stage.is_settled(transfer)).await;
         ids.extend(started);
         self.until_they(&ids, |transfer| stage.is_settled(transfer)).await;
