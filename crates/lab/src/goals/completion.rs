@@ -19,7 +19,7 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "error-classified",
-        says: "every transfer of more than the balance has failed, since the bank's refusal is non-retryable",
+        says: "a transfer of more than the balance has failed, since the bank's refusal is non-retryable",
         is_failure: false,
         check: error_classified,
     },
@@ -94,31 +94,27 @@ fn ask_for_too_much(wait: &str) -> Next {
 }
 
 fn error_classified(facts: &Facts) -> Verdict {
-    let mut evidence = Vec::new();
-    for transfer in facts.transfers.iter().filter(|transfer| exceeds_the_balance(transfer)) {
-        match right_refusal(facts, transfer) {
-            Some(failed) => {
-                let started = transfer.last().event(failed.refers_to("startedEventId"));
-                let attempt = started.map_or(1, |started| started.refers_to("attempt"));
-                let what = format!("attempt {attempt}: {}", failed.failure());
-                evidence.push(Evidence::event(transfer, transfer.last(), failed, what));
-            }
-            None if waiting_activity(transfer.last()) == Some(WITHDRAW) => {
-                let what = format!(
-                    "the bank has refused {}, but withdraw makes that a retryable error. Pass the refusal on as it \
-                     is, save, and retry: ",
-                    transfer.workflow_id
-                );
-                return Verdict::Open(Next::command(what, "cargo xtask retry"));
-            }
-            None if transfer.last().status == Status::Running => {
-                return Verdict::Open(why_not_complete(facts, transfer, STAGE));
-            }
-            // One that ended otherwise is no evidence, and another can be started.
-            None => {}
-        }
-    }
-    Verdict::by(evidence, ask_for_too_much(""))
+    let too_much = || facts.transfers.iter().filter(|transfer| exceeds_the_balance(transfer));
+    let evidence = too_much().filter_map(|transfer| {
+        let failed = right_refusal(facts, transfer)?;
+        let started = transfer.last().event(failed.refers_to("startedEventId"))?;
+        let what = format!("attempt {}: {}", started.refers_to("attempt"), failed.failure());
+        Some(Evidence::event(transfer, transfer.last(), failed, what))
+    });
+    let in_progress = too_much().find(|transfer| transfer.last().status == Status::Running);
+    let next = match in_progress {
+        Some(transfer) if waiting_activity(transfer.last()) == Some(WITHDRAW) => Next::command(
+            format!(
+                "the bank has refused {}, but withdraw makes that a retryable error. Pass the refusal on as it is, save, \
+                 and start another: ",
+                transfer.workflow_id
+            ),
+            "cargo xtask transfer account_A account_B 5000 --wait",
+        ),
+        Some(transfer) => why_not_complete(facts, transfer, STAGE),
+        None => ask_for_too_much(""),
+    };
+    Verdict::by(evidence.collect(), next)
 }
 
 fn refusal_is_final(facts: &Facts) -> Verdict {

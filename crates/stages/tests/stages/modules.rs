@@ -43,7 +43,7 @@ fn stage_worker_refuses_a_module_that_somebody_edited() {
     let error = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{error}");
     assert!(
-        error.starts_with("error: crates/worker/src/workflow.rs is a copy of no stage's module"),
+        error.starts_with("error: crates/worker/src/workflow.rs is a copy of no shipped module"),
         "{error}"
     );
 }

@@ -67,7 +67,12 @@ impl Lab {
 
     /// Records that this stage was entered now.
     pub(crate) fn enter(&self, stage: &str) {
-        write_progress(self.folder.path(), lab::stage(stage).expect("a stage of the table"));
+        self.enter_with(stage, &[]);
+    }
+
+    /// The same for a stage that begins with these transfers.
+    pub(crate) fn enter_with(&self, stage: &str, transfers: &[&str]) {
+        write_progress(self.folder.path(), lab::stage(stage).expect("a stage of the table"), transfers);
     }
 
     /// Lets the supervisor finish one request to enter a stage, pending or future.
@@ -204,7 +209,7 @@ fn entered(lab: &Path, stage: &str) -> Value {
     let Some(stage) = lab::stage(stage) else {
         return json!({ "error": format!("there is no stage {stage}") });
     };
-    write_progress(lab, stage);
+    write_progress(lab, stage, &[]);
     json!({
         "stage": stage.name,
         "saved": { "id": "2026-11-22-1" },
@@ -228,8 +233,10 @@ fn without_temporal() -> Value {
 }
 
 /// Records that this stage was entered now.
-fn write_progress(lab: &Path, stage: &'static lab::Stage) {
-    fs::write(lab.join(progress::FILE), Progress::begin(stage).to_json().to_string())
+fn write_progress(lab: &Path, stage: &'static lab::Stage, transfers: &[&str]) {
+    let transfers = transfers.iter().map(|&id| id.to_owned()).collect();
+    let progress = Progress { transfers, ..Progress::begin(stage) };
+    fs::write(lab.join(progress::FILE), progress.to_json().to_string())
         .expect("the lab's folder can be written to");
 }
 

@@ -26,7 +26,7 @@ fn a_measurement_that_is_interrupted_leaves_neither_its_lab_nor_a_trace_in_the_l
     // What is saved in the meantime stays.
     checkout.write(lab::LIVE_WORKFLOW, "// still mine");
     let error = checkout.run(&["bench"]).fails_with(1);
-    assert!(error.contains("another measurement is in progress"), "{error}");
+    assert!(error.contains("another measurement is running"), "{error}");
     send_signal(child.id(), "TERM");
     assert_eq!(child.wait().expect("it is this test's own").code(), Some(1));
     checkout.assert_nothing_is_left(&pids);

@@ -100,6 +100,13 @@ fn a_learner_mends_both_bugs_under_a_running_transfer() {
     // The shipped fix for the other bug; the learner's own Workflow is saved first.
     let told = checkout.run(&["stage", "fix-activity"]);
     assert!(told.code == Some(0) && told.stderr.contains(".lab/backup/"), "{told:#?}");
+    // And the fix of what is still wrong there.
+    let fixed = lab::activities_variants().find(|variant| variant.name == "fixed").expect("a shipped module");
+    checkout.write(lab::LIVE_ACTIVITIES, fixed.source);
+    eventually("the fix is deployed", || {
+        let status = checkout.status();
+        status["undeployed"] == false && status["build"] == "ok"
+    });
     checkout.run(&["retry"]).ok();
     eventually("the transfer completes", || checkout.status()["stuck"] == Value::Array(Vec::new()));
     eventually("the money has moved", || balances(&checkout) == (974.5, 525.5));

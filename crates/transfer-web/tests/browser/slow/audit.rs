@@ -87,7 +87,8 @@ async fn no_violations_from_the_empty_page_to_the_last_goal() {
     visit("jerry", async |lab, page| {
         audit(page, &axe, "empty").await;
         lab.work("jerry").await;
-        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        let id = page.start_transfer("account_A", "account_B", "25.50").await;
+        let row = transfer(&id);
         page.see_element(&format!("{row}[data-stuck=workflow_task]")).await;
         page.click(&format!("{row} .details summary")).await;
         page.click("#hint").await;
@@ -100,8 +101,8 @@ async fn no_violations_from_the_empty_page_to_the_last_goal() {
         page.see_element("#next-stage .command").await;
         audit(page, &axe, "failing in withdraw, with every goal reached").await;
 
-        lab.enter("fix-activity");
-        lab.work("fix-activity").await;
+        lab.enter_with("fix-activity", &[&id]);
+        lab.work("reset-workflows").await;
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
         page.see_element(&format!("{refused}[data-status=FAILED]")).await;
@@ -116,7 +117,7 @@ async fn no_violations_from_the_empty_page_to_the_last_goal() {
 async fn no_violations_in_dialogs_errors_banners_and_pages() {
     let Some(axe) = axe() else { return };
     visit("fix-activity", async |lab, page| {
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         page.click("#batch").await;
         page.see_text("#counts", "12 completed").await;
         page.click("[data-account=account_A]").await;

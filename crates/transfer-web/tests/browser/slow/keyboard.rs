@@ -96,7 +96,7 @@ async fn a_transfer_is_started_and_retried_without_a_pointer_and_the_focus_stays
         page.see("one more attempt", &format!("return (() => {{ {number} }})() > {before}")).await;
         has_focus(page, &format!("{row} .details summary"), "open details stay open and looked at").await;
         back(page, &format!("{row} .retry")).await;
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         page.press(&[Key::Space]).await;
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         page.see(

@@ -19,7 +19,7 @@ async fn was_not_reloaded(page: &Page) {
 #[tokio::test]
 async fn a_page_left_open_survives_a_restart_of_its_own_service() {
     visit("fix-activity", async |lab, page| {
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         let before = page.start_transfer("account_A", "account_B", "25.50").await;
         page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&before))).await;
         mark(page).await;
@@ -75,7 +75,7 @@ async fn a_page_left_open_survives_a_restart_of_temporal_and_of_the_bank() {
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
 
         // Every transfer completes in the end.
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         for id in [before, without_bank] {
             page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&id))).await;
         }

@@ -36,7 +36,8 @@ async fn screenshots_are_taken_if_requested() {
     }
     visit("jerry", async |lab, page| {
         lab.work_live().await;
-        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        let id = page.start_transfer("account_A", "account_B", "25.50").await;
+        let row = transfer(&id);
         page.see("a few attempts", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 4"))
             .await;
         page.see_element(".goal[data-reached=true]").await;
@@ -50,7 +51,7 @@ async fn screenshots_are_taken_if_requested() {
         page.js("scrollTo(0, 0)").await;
 
         lab.work_live_with_fixed_workflow().await;
-        lab.enter("fix-workflow");
+        lab.enter_with("fix-workflow", &[&id]);
         page.see_text("#stage-number", &numbered("fix-workflow")).await;
         page.see("backoff", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 5")).await;
         page.see_element(".goal[data-name=withdraw-fails][data-reached=true]").await;
@@ -59,7 +60,7 @@ async fn screenshots_are_taken_if_requested() {
         take(page, "dark.png").await;
         page.browser.dark(false).await;
 
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         page.click(&format!("{row} .retry")).await;
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         page.see_text("#next-stage", "Stage complete").await;

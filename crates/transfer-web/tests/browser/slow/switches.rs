@@ -77,7 +77,7 @@ async fn the_page_shows_the_banks_outage_wherever_it_was_switched() {
 #[tokio::test]
 async fn the_daily_batch_is_twelve_transfers_that_move_money_once() {
     visit("fix-activity", async |lab, page| {
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         page.click("#batch").await;
         page.see_text("#form-message", "12 transfers started.").await;
         page.see_text("#counts", "12 completed").await;
@@ -109,7 +109,7 @@ async fn dialog_is_open(page: &Page) -> bool {
 #[tokio::test]
 async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
     visit("fix-activity", async |lab, page| {
-        lab.work("fix-activity").await;
+        lab.work("reset-workflows").await;
         let completed = page.start_transfer("account_A", "account_B", "100").await;
         page.see_element(&format!("[data-workflow-id={completed}][data-status=COMPLETED]")).await;
         // A transfer that waits at its deposit.
