@@ -125,7 +125,7 @@ pub const STAGES: &[Stage] = &[
         text: text!("03-fix-activity.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_RETRIES_REFUSALS,
-        shows_diff: true,
+        shows_diff: false,
         precondition: Some(Precondition { stage: "fix-workflow", transfers: 1, milestone: Milestone::Stuck }),
         starts: 0,
         settles_at: Some(Milestone::FailsToWithdraw),
@@ -164,7 +164,7 @@ pub const STAGES: &[Stage] = &[
         text: text!("05-version-workflow.md"),
         workflow: WORKFLOW_VERSIONED,
         activities: ACTIVITIES_FIXED,
-        shows_diff: true,
+        shows_diff: false,
         precondition: Some(Precondition {
             stage: "jerry-adds-step",
             transfers: 1,

@@ -32,7 +32,11 @@ pub(crate) fn plan(
     if puts_back {
         let until = match stage.failure() {
             Some(milestone) => {
-                format!("once {}, ", number_of(wanted(stage, choice), milestone_words(milestone)))
+                let [one, more] = milestone_words(milestone);
+                match wanted(stage, choice) {
+                    1 => format!("once the transfer {one}, "),
+                    number => format!("once {number} transfers {more}, "),
+                }
             }
             None => String::new(),
         };
@@ -120,7 +124,7 @@ mod tests {
             steps("jerry", true, 0),
             [
                 "put the code of jerry in place and build it, start 1 transfer",
-                "once 1 is stuck, put your own code back and build it"
+                "once the transfer is stuck, put your own code back and build it"
             ]
         );
     }

@@ -9,6 +9,7 @@ use lab_client::{
     facts::Reader,
     progress::Progress,
     supervisor::{self, BuildState},
+    time,
 };
 use serde_json::{Value, json};
 
@@ -177,6 +178,14 @@ impl<'a> StageEntry<'a> {
             } else {
                 built?;
             }
+        }
+        if stage.failure().is_none() {
+            // The worker that has just been replaced is none that the learner has killed.
+            progress::update(self.0.project, |progress| {
+                if progress.stage == stage {
+                    progress.entered = time::rfc3339_exact(time::now());
+                }
+            })?;
         }
         seen.context("your own code is in place again, but the stage's failure was not seen")
     }

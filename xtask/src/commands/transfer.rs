@@ -141,6 +141,9 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
             let news =
                 shown.as_ref().is_none_or(|old| old.attempt != now.attempt || old.activity != now.activity);
             if news {
+                if shown.is_none() {
+                    stderrln!("still waiting; Ctrl-C ends only the waiting, not the transfer");
+                }
                 stderrln!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
                 shown = Some(now);
             }

@@ -56,7 +56,9 @@ fn other_worker(run: &Run) -> Option<(&str, &str, Event<'_>)> {
 }
 
 fn another_worker(facts: &Facts) -> Verdict {
-    let evidence = facts.runs().filter_map(|(transfer, run)| {
+    // A worker that entering the stage has replaced was not killed by anybody.
+    let is_replaced = since(facts, "worker").is_some_and(|since| since > Moment::of(&facts.entered));
+    let evidence = facts.runs().filter(|_| is_replaced).filter_map(|(transfer, run)| {
         let (first, other, event) = other_worker(run)?;
         let what = format!("{first} began it, {other} continued it");
         Some(Evidence::event(transfer, run, event, what))
@@ -108,5 +110,12 @@ fn nothing_is_lost(facts: &Facts) -> Verdict {
     // A transfer that the bank had reason to refuse has nothing to lose.
     let meant = facts.transfers.iter().filter(|transfer| right_refusal(facts, transfer).is_none());
     let none = start_again("there is no transfer", STAGE);
-    all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer, STAGE), none)
+    let verdict =
+        all_complete(facts, meant, "completed", |transfer| why_not_complete(facts, transfer, STAGE), none);
+    // What completes too early cannot be killed any more.
+    let kills = GOALS[..GOALS.len() - 1].iter().map(|goal| (goal.check)(facts));
+    match verdict {
+        Verdict::Open(_) => kills.into_iter().find(|kill| !kill.is_reached()).unwrap_or(verdict),
+        reached => reached,
+    }
 }

@@ -42,10 +42,11 @@ pub(crate) fn broken(run: &Run) -> Option<Event<'_>> {
     failed_tasks(run).find(|failed| is_nondeterminism(*failed))
 }
 
-/// Whether the run was past the place of the new step when it broke. Not one that had run the step: only a patch that
-/// comes after the step breaks that one.
+/// Whether the run was past the place of the new step when it broke: it had scheduled its withdrawal. Not one that had run the
+/// step: only a patch that comes after the step breaks that one.
 pub(crate) fn is_past_the_step(run: &Run) -> bool {
-    broken(run).is_some_and(|broken| added_step(run).is_none_or(|step| step.id() > broken.id()))
+    run.calls("withdraw").next().is_some()
+        && broken(run).is_some_and(|broken| added_step(run).is_none_or(|step| step.id() > broken.id()))
 }
 
 fn broken_ones(facts: &Facts) -> impl Iterator<Item = &Transfer> {

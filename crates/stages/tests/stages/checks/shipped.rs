@@ -135,7 +135,7 @@ async fn kills() {
     let mut first = Process::start(&lab.testbed, "pull-the-plug");
     let transfer = lab.testbed.start_transfer("transfer-1", example()).await;
     stuck(&lab.testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
-    lab.services = ["temporal", "account-api"]
+    lab.services = ["temporal", "account-api", "worker"]
         .map(|name| Service { name: name.to_owned(), since: "2026-01-01T00:00:00Z".to_owned() })
         .to_vec();
     lab.until_reached("", "pull-the-plug", &[]).await;
@@ -155,6 +155,11 @@ async fn kills() {
     })
     .await;
     let _second = Process::start(&lab.testbed, "pull-the-plug");
+    let since = |lab: &mut Lab, since: &str| lab.services[2].since = since.to_owned();
+    // As where the lab itself had replaced the worker before the stage was entered.
+    since(&mut lab, "");
+    lab.until_reached("", "pull-the-plug", &["server-killed", "bank-killed"]).await;
+    since(&mut lab, "2026-01-01T00:00:00Z");
     // It shows before the transfer completes.
     let killed = ["another-worker", "server-killed", "bank-killed"];
     lab.until_reached("", "pull-the-plug", &killed).await;
