@@ -11,7 +11,8 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
     match BuildState::of(status)? {
         BuildState::Building => Some("a build is in progress: cargo xtask lab logs build -f".to_owned()),
         BuildState::Failed => {
-            let runs = if has_worker { "the worker still runs the previous code" } else { "no worker runs" };
+            let runs =
+                if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
             Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))
         }
         BuildState::Ok if is_deployed(status) => None,
@@ -43,7 +44,9 @@ mod tests {
             of("failed", true, true, "running")
                 .contains("still runs the previous code: cargo xtask lab logs")
         );
-        assert!(of("failed", true, true, "stopped").contains("no worker runs: cargo xtask lab logs build"));
+        assert!(
+            of("failed", true, true, "stopped").contains("no worker is running: cargo xtask lab logs build")
+        );
         assert!(of("building", true, true, "running").contains("in progress"));
         assert_eq!(warning(&json!({})), None, "a lab that is down has no worker");
     }

@@ -32,7 +32,7 @@ impl Backup {
     /// Tells the learner where it is.
     pub fn tell(&self, project: &Project) {
         stderrln!("your changes are saved in {}", project.display(&self.folder));
-        stderrln!("bring them back with: cargo xtask stage restore {}", self.id);
+        stderrln!("restore them with: cargo xtask stage restore {}", self.id);
     }
 
     /// Where it is, for a program.

@@ -126,7 +126,7 @@ fn swap(
     let rest = match backup.as_ref().or(kept.as_ref()) {
         None => "nothing is lost".to_owned(),
         Some(backup) => format!(
-            "your changes are saved in {}; bring them back with: cargo xtask stage restore {}",
+            "your changes are saved in {}; restore them with: cargo xtask stage restore {}",
             project.display(&backup.folder),
             backup.id
         ),

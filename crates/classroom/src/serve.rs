@@ -114,7 +114,7 @@ fn serve(
                 room.open();
                 summarize(served, bound);
             } else if begin.elapsed() > READY_WITHIN {
-                bail!("the server was not ready after {}", terminal::duration(READY_WITHIN.as_secs_f64()));
+                bail!("the server was not ready within {}", terminal::duration(READY_WITHIN.as_secs_f64()));
             } else {
                 closed = Some(room);
             }

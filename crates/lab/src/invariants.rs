@@ -21,15 +21,16 @@ pub struct Wrong {
 const SKIPPED: &str = "a fix must not skip a step: make the step work instead";
 const SWALLOWED: &str =
     "a fix must not swallow an error: a transfer whose money did not move has to fail or wait";
-const INVENTED_RESULT: &str = "a fix must not make up its result: return what the steps answered";
-const INVENTED_ANSWER: &str = "a step must not make up its answer: it has to ask the bank, with Bank::post, and return what the bank says";
-const OTHER_MONEY: &str = "a fix must not move other money than the input asks for: check what the Workflow \
+const INVENTED_RESULT: &str = "a fix must not make up its result: return what the steps returned";
+const INVENTED_ANSWER: &str = "an Activity must not make up its result: it has to ask the bank \
+                               with Bank::post, and return the bank's response";
+const OTHER_MONEY: &str = "a fix must not move any money but what the input asks for: check what the Workflow \
                            passes to the Activities and what they send to the bank";
 const PAID_TWICE: &str = "a transfer must move its money once: Temporal may retry an Activity, but the Workflow \
                           must not call it again, and every attempt must send the same Idempotency-Key";
 const LOST: &str = "money was taken and has not arrived: a transfer that gives up must give the money back, with \
                     the Activity refund";
-const TERMINATED: &str = "terminating a transfer leaves its money between the accounts: fix the code, then bring \
+const TERMINATED: &str = "terminating a transfer leaves its money in transit: fix the code, then bring \
                           the transfer back with a Workflow Reset";
 const GAVE_UP_UNASKED: &str =
     "only the bank knows whether the money has moved: ask it, with the Activity refund, before giving up";
@@ -139,7 +140,7 @@ fn order(found: &mut Found<'_>) {
             continue;
         }
         let (how, meaning) = match run.calls(activity).any(|(call, _)| call.id() < by.id()) {
-            true => (format!("though {activity} had not succeeded"), SWALLOWED),
+            true => (format!("although {activity} had not succeeded"), SWALLOWED),
             false => (format!("without calling {activity}"), SKIPPED),
         };
         found.note(Some(by), format!("{did} {how}"), meaning);
@@ -184,7 +185,7 @@ fn result(found: &mut Found<'_>) {
             .filter_map(|(_, answer)| money(&answer.payload("result")["balance"]))
             .peekable();
         if read.peek().is_some() && !read.any(|read| money(&result[&name]) == Some(read)) {
-            let what = format!("its result has {name} {}, which no check_balance answered", result[&name]);
+            let what = format!("its result has {name} {}, which no check_balance returned", result[&name]);
             found.note(Some(close), what, INVENTED_RESULT);
         }
     }
@@ -235,7 +236,7 @@ fn ledger(found: &mut Found<'_>, facts: &Facts) {
         }
         Status::Failed | Status::Other if between > 0 => {
             let what =
-                format!("it closed, and the {} that it took are in no account", Money::from_cents(between));
+                format!("it closed, and the {} that it took is in no account", Money::from_cents(between));
             let was_terminated = close.is_some_and(|close| {
                 !close.is("WorkflowExecutionFailed") && !close.is("WorkflowExecutionCanceled")
             });

@@ -131,8 +131,8 @@ pub const STAGES: &[Stage] = &[
         settles_at: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
         look: &[
-            "Every stuck transfer completes at its next attempt. To retry right away: cargo xtask retry",
-            "Then ask for more than there is, and see it retried: cargo xtask transfer account_A account_B 5000",
+            "Every stuck transfer completes on its next attempt. To retry right away: cargo xtask retry",
+            "Then transfer more than the account holds, and see Temporal retry it: cargo xtask transfer account_A account_B 5000",
         ],
         goals: completion::GOALS,
         fixed_by: Some("reset-workflows"),
@@ -174,8 +174,8 @@ pub const STAGES: &[Stage] = &[
         settles_at: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
         look: &[
-            "The stuck transfers complete without the step. Two new ones have recorded the patch; the bank takes no \
-             deposits, so they stay in progress: cargo xtask lab status",
+            "The stuck transfers complete without the step. Two new ones have recorded the patch; the bank accepts \
+             no deposits, so they stay in progress: cargo xtask lab status",
             "Remove the patch, and before you deploy that: cargo xtask test --mine --replay",
         ],
         goals: deprecation::GOALS,
@@ -231,7 +231,7 @@ pub const STAGES: &[Stage] = &[
         settles_at: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
         look: &[
-            "Five transfers are in progress: their money is withdrawn, and the bank takes no deposits.",
+            "Five transfers are in progress: their money is withdrawn, and the bank accepts no deposits.",
             "Kill any service by its pid: cargo xtask lab status",
         ],
         goals: kills::GOALS,

@@ -41,7 +41,7 @@ pub fn attach(project: &Project) -> Result<Option<State>> {
 pub fn attach_running(project: &Project) -> Result<State> {
     match attach(project)? {
         Some(state) => Ok(state),
-        None => bail!("the lab does not run; start it with: cargo xtask lab start --detach"),
+        None => bail!("the lab is not running; start it with: cargo xtask lab start --detach"),
     }
 }
 

@@ -79,7 +79,7 @@ fn add_steps(
     }
     let mut step = format!("put the code of {} in place and build it", stage.name);
     if stage.deposits_down {
-        step.push_str(", take the bank's deposits out of service");
+        step.push_str(", take the bank's deposits down");
     }
     if starts > 0 {
         step.push_str(&format!(", start {}", number_of(starts as usize, ["transfer", "transfers"])));

@@ -97,7 +97,7 @@ impl Gateway {
         }
         let link = LinkReport::ask(&gateway.url)?;
         for made in &link.findings.made {
-            stderrln!("made {made}, which was missing");
+            stderrln!("created {made}, which was missing");
         }
         gateway.namespace = link.namespace;
         Ok(gateway)

@@ -36,7 +36,7 @@ impl fmt::Display for Leftover {
             None => Ok(()),
             Some((amount, account)) => write!(
                 f,
-                "; {amount} is withdrawn from {account} and not deposited: once it is terminated, no account has that money"
+                "; {amount} is withdrawn from {account} and not deposited: if you terminate it, no account has that money"
             ),
         }
     }

@@ -95,7 +95,7 @@ impl<'a> Preparation<'a> {
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
         prepared.with_context(|| {
-            format!("the code of {} is in place, but not the transfers that it begins with", stage.name)
+            format!("the code of {} is in place, but its transfers are not ready", stage.name)
         })?;
         if starts > 0 {
             let started = self.start(starts)?;
@@ -176,9 +176,7 @@ impl<'a> Preparation<'a> {
     fn end_faults(&self, entered: &mut Prepared) -> Result<()> {
         if self.bank.real_world_mode()? {
             self.bank.set_real_world_mode(false)?;
-            self.tell(format_args!(
-                "Real World Mode is switched off: a stage begins without injected faults"
-            ));
+            self.tell(format_args!("switched Real World Mode off: a stage begins without injected faults"));
         }
         if !self.bank.outage()?.is_any() {
             return Ok(());
@@ -218,10 +216,10 @@ impl<'a> Preparation<'a> {
         }
         self.bank.set_outage(outage)?;
         if outage.is_any() {
-            self.tell(format_args!("the bank takes no {} for now", outage.what()));
+            self.tell(format_args!("the bank accepts no {} for now", outage.what()));
             return Ok(());
         }
-        self.tell(format_args!("the bank takes {} again", before.what()));
+        self.tell(format_args!("the bank accepts {} again", before.what()));
         // At once, and not when their next attempt is due.
         self.retry(&self.stuck_on_deposit()?)
     }
@@ -294,7 +292,7 @@ impl<'a> Preparation<'a> {
         if let Some(backup) = keep::set_aside(self.project, self.target.get())? {
             self.puts_back.set(true);
             self.tell(format_args!(
-                "you saved an edit while the stage was being entered: it is saved in {}, and is put back when the stage is ready",
+                "you saved an edit while the lab was entering the stage: it is kept in {}, and put back when the stage is ready",
                 self.project.display(&backup.folder)
             ));
         }

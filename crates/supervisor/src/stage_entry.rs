@@ -84,7 +84,7 @@ impl<'a> StageEntry<'a> {
         let lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;
         if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
-            bail!("another command is entering a stage at this moment; wait for it and try again");
+            bail!("another command is entering a stage; wait until it finishes, and try again");
         }
         self.0.target.set(stage);
         // What an interrupted command has set aside comes back, unless there is something newer to decide on.
@@ -161,9 +161,9 @@ impl<'a> StageEntry<'a> {
             keep::put_back(self.0.project, stage).map_err(|error| self.unfinished(stage, &error))?;
         entered.kept = true;
         match is_newer_in_place {
-            true => self.0.tell(format_args!(
-                "the edit that you saved last is in place; the one before is in the backup"
-            )),
+            true => {
+                self.0.tell(format_args!("your latest edit is in place; the previous one is in the backup"))
+            }
             false => self.0.tell(format_args!("your own code is in place again")),
         }
         if !modules::is_in_place(self.0.project, stage) {
@@ -187,7 +187,7 @@ impl<'a> StageEntry<'a> {
                 }
             })?;
         }
-        seen.context("your own code is in place again, but the stage's failure was not seen")
+        seen.context("your own code is in place again, but no transfer has shown the stage's failure yet")
     }
 
     /// The error of an entry that was not finished, with how to finish it.

@@ -102,7 +102,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     }
     for path in database_files(project) {
         checkout::project::close_if_there(&path)
-            .with_context(|| format!("could not keep {} to this user", path.display()))?;
+            .with_context(|| format!("could not restrict {} to this user", path.display()))?;
     }
     // Each build opens its log itself; here only a large one is put aside.
     logs::open(project, logs::BUILD)?;
@@ -375,7 +375,7 @@ impl Supervisor {
                     && service.begun.elapsed() > READY_WITHIN
             }) {
                 bail!(
-                    "{} was not ready after {}{}",
+                    "{} was not ready within {}{}",
                     late.service.name,
                     terminal::duration(READY_WITHIN.as_secs_f64()),
                     self.quote(late.service.name, None)
@@ -618,7 +618,8 @@ impl Supervisor {
         self.setup.executables = self.setup.executables.take().or(fallback);
         let has_worker =
             self.setup.executables.as_ref().is_some_and(|all| all.get(services::WORKER).is_some());
-        let runs = if has_worker { "the worker still runs the previous code" } else { "no worker runs" };
+        let runs =
+            if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
         let then = if self.watching { "fix it and save" } else { "fix it, then: cargo xtask lab deploy" };
         self.journal.note(&format!("{failure}; {runs}; {then}"));
         for reply in waiting {
@@ -711,7 +712,7 @@ impl Supervisor {
         let link = LinkReport::ask(&self.setup.ports.url(ports::TEMPORAL_HTTP))?;
         remote_service::complete(remote_service, &link);
         for made in &link.findings.made {
-            self.journal.note(&format!("made {made}, which was missing"));
+            self.journal.note(&format!("created {made}, which was missing"));
         }
         self.state.remote_service = self.setup.remote_service.clone();
         self.record()?;
@@ -766,7 +767,7 @@ impl Supervisor {
         let name = service.service.name;
         for (_, reply) in service.waiting.extract_if(.., late) {
             let _ = reply.send(Err(format!(
-                "{name} was not ready after {}; see cargo xtask lab logs {name}",
+                "{name} was not ready within {}; see: cargo xtask lab logs {name}",
                 terminal::duration(READY_WITHIN.as_secs_f64())
             )));
         }
@@ -795,7 +796,7 @@ impl Supervisor {
         service.restarts += 1;
         service.enter(Life::Restarting);
         for (_, reply) in mem::take(&mut service.waiting) {
-            let _ = reply.send(Err(format!("{name} {}; see cargo xtask lab logs {name}", end.early())));
+            let _ = reply.send(Err(format!("{name} {}; see: cargo xtask lab logs {name}", end.early())));
         }
         let how = match end {
             End::Exit(status) => {
@@ -906,7 +907,7 @@ impl Supervisor {
         }
         self.end_all(Life::Stopped);
         self.deployed.remove(&self.setup.project);
-        self.journal.note("stopped; no process of the lab is left");
+        self.journal.note("stopped; none of the lab's processes is left");
     }
 
     /// Whether the lab's folder is still the one that this process has locked and written to.
@@ -921,7 +922,7 @@ impl Supervisor {
     /// Why it ends when it does not own it.
     fn lost_its_folder(&self) -> String {
         format!(
-            "{} was deleted or replaced while the lab ran, so the lab ends; start it again with: cargo xtask lab start",
+            "{} was deleted or replaced while the lab was running, so the lab stops; start it again with: cargo xtask lab start",
             self.setup.project.display(&self.setup.project.lab)
         )
     }
@@ -1054,7 +1055,7 @@ pub fn addresses(state: &State) -> Vec<(&'static str, String)> {
         None => ports.address(ports::TEMPORAL),
         Some(remote_service) => {
             format!(
-                "{}, namespace {}, by {}",
+                "{}, namespace {}, via {}",
                 remote_service.address,
                 remote_service.namespace,
                 ports.address(ports::TEMPORAL)

@@ -22,7 +22,7 @@ async function request(path, options) {
   } catch (error) {
     if (options.signal?.aborted && options.signal.reason?.name !== 'TimeoutError') throw error;
     throw new OrderError(
-      options.signal?.aborted ? 'The server did not respond in time.' : 'The page has no connection to its server.',
+      options.signal?.aborted ? 'The server did not respond in time.' : 'The page cannot connect to its server.',
     );
   }
   let body = null;

@@ -95,7 +95,7 @@ function stuckPart() {
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
-      setText(note, task ? 'Temporal retries it every few seconds. Fix the code, and the transfer continues.' : '');
+      setText(note, task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },

@@ -23,7 +23,7 @@ const SWITCHES = [
     isOn: (bank) => record(bank.outage).withdrawals,
     path: '/api/outage',
     field: 'withdrawals',
-    says: 'The outage of withdrawals',
+    says: 'The withdrawal outage',
   },
   {
     id: 'outage-deposits',
@@ -31,7 +31,7 @@ const SWITCHES = [
     isOn: (bank) => record(bank.outage).deposits,
     path: '/api/outage',
     field: 'deposits',
-    says: 'The outage of deposits',
+    says: 'The deposit outage',
   },
 ];
 
@@ -151,7 +151,7 @@ async function reset() {
   say(message, '', 'Resetting…');
   try {
     const answer = await order('/api/reset', {});
-    say(message, 'ok', text(answer.message, 400) || 'Balances and transfers are reset. Your code is unchanged.');
+    say(message, 'ok', text(answer.message, 400) || 'Balances and transfers have been reset. Your code is unchanged.');
     showFrom(0);
   } catch (error) {
     say(message, 'bad', sentence(error));

@@ -153,7 +153,7 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
     let ended = ended + end_all(watched).map_err(|error| temporal_down(&error))?;
     watched.ask_opened();
     watched.transfers().forget_running();
-    let message = "Balances and transfers are reset. Your code is unchanged. To get the stage's own transfers and outage \
+    let message = "Balances and transfers have been reset. Your code is unchanged. To get the stage's own transfers and outage \
                    back, start the stage again.";
     Ok(json!({ "message": message, "ended": ended }))
 }

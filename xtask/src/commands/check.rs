@@ -38,8 +38,8 @@ const WIDTH: usize = 150;
 
 pub(crate) fn command() -> Command {
     Command::new("check")
-        .about("Tells which goals of the current stage are reached, by the server's Event Histories and the bank's ledger")
-        .arg(flag("watch", "Go on looking, until all are reached"))
+        .about("Shows which goals of the current stage are reached, judged by the Event Histories and the bank's ledger")
+        .arg(flag("watch", "Keep checking until all goals are reached"))
         .arg(json_flag())
         .after_help(example(&["cargo xtask check", "cargo xtask check --watch"]))
 }
@@ -72,7 +72,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 let error = format!("{error:#}");
                 vec![if as_json { json!({ "error": error }).to_string() } else { error }]
             }
-            Err(_) => bail!("the lab has ended; start it with: cargo xtask lab start --detach"),
+            Err(_) => bail!("the lab has stopped; start it with: cargo xtask lab start --detach"),
         };
         show(&lines, &shown, in_place);
         shown = lines;
@@ -111,7 +111,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
             // It may have died so recently that the supervisor had not noticed yet.
             thread::sleep(POLL_INTERVAL);
             status = control::ask(state, &Request::Status)?;
-            Err("the goals cannot be judged until the Temporal server and the bank answer; try again: cargo xtask check"
+            Err("the goals cannot be judged until the Temporal server and the bank respond; try again: cargo xtask check"
                 .to_owned())
         }
         Err(error) => {
@@ -205,20 +205,17 @@ fn goal_lines(report: &Report) -> Vec<String> {
         lines.push(format!("    {}", wrong.meaning));
     }
     if report.wrong.len() > SHOWN {
-        lines.push(format!(
-            "and {} more that are wrong: cargo xtask check --json",
-            report.wrong.len() - SHOWN
-        ));
+        lines.push(format!("and {} more: cargo xtask check --json", report.wrong.len() - SHOWN));
     }
     if !report.wrong.is_empty() {
         lines.push(format!(
-            "what a transfer has done stays done: once the code is right, start again with your code: \
+            "what these transfers did cannot be undone; once your code is right, start the stage again: \
              cargo xtask stage {} --keep",
             report.stage.name
         ));
     }
     if report.transfers >= MOST {
-        lines.push(format!("only the last {MOST} transfers were looked at"));
+        lines.push(format!("only the latest {MOST} transfers were checked"));
     }
     let reached = report.verdicts.iter().filter(|verdict| verdict.is_reached()).count();
     lines.push(match (report.is_reached(), report.next_stage()) {

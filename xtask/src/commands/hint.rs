@@ -14,7 +14,7 @@ use terminal::stdoutln;
 pub(crate) fn command() -> Command {
     Command::new("hint")
         .about("Shows the next hint for the current stage, from where to look to the exact line")
-        .arg(flag("again", "Start with the first hint again"))
+        .arg(flag("again", "Start again with the first hint"))
         .arg(json_flag())
         .after_help(example(&["cargo xtask hint", "cargo xtask hint --again"]))
 }

@@ -64,7 +64,7 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     let mut child = command.stdout(Stdio::piped()).spawn().context("could not run cargo")?;
     let mut tests = None;
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.lines()) {
-        let line = line.context("could not read what the tests say")?;
+        let line = line.context("could not read the tests' output")?;
         tests = counts(&line).or(tests);
         // Standard output is the report's, where there is to be one.
         if as_json { stderrln!("{line}") } else { stdoutln!("{line}") }
@@ -92,7 +92,7 @@ fn wait_for_build(lab: &State) {
         status.is_ok_and(|status| BuildState::of(&status) == Some(BuildState::Building))
     };
     if is_building() {
-        stderrln!("the lab is building the worker; the tests start when that build has ended");
+        stderrln!("the lab is building the worker; the tests start when that build finishes");
         while is_building() {
             thread::sleep(POLL_INTERVAL);
         }

@@ -54,14 +54,16 @@ const COMMANDS: &[Row] = &[
 pub fn command_line() -> Command {
     Command::new("cargo xtask")
         .bin_name("cargo xtask")
-        .about("A hands-on lab for durable execution: start it, meet Jerry's bugs, fix them, see nothing get lost")
+        .about(
+            "A hands-on lab for durable execution: start it, fix Jerry's bugs, and see that no money is lost",
+        )
         .after_help(
             "Example:\n  cargo xtask lab start --detach\n\n\
              Environment:\n  \
-             BUGLAB_DIR           the lab's folder, in place of .lab: several labs on one checkout\n  \
-             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use, in place of the one on PATH or in .lab/cli\n  \
-             NO_COLOR             no colours\n\n\
-             Exit codes: 0 done, 1 it failed and says why, 2 wrong usage",
+             BUGLAB_DIR           the lab's folder instead of .lab, to run several labs in one checkout\n  \
+             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use instead of the one on PATH or in .lab/cli\n  \
+             NO_COLOR             no colors\n\n\
+             Exit codes: 0 success, 1 failure, with the reason, 2 wrong usage",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)

@@ -15,11 +15,11 @@ use terminal::stdoutln;
 pub(crate) fn command() -> Command {
     Command::new("outage")
         .about(
-            "Takes the bank's withdrawals or deposits out of service, or puts them back; alone, shows what is out of service",
+            "Takes the bank's withdrawals or deposits down, or brings them back up; without arguments, shows which are down",
         )
         .long_about(
-            "Takes the bank's withdrawals or deposits out of service, or puts them back; alone, shows what is out of service. An \
-             outage lasts until you end it, enter a stage, or the bank is restarted; `lab status` says when a restart ended it.",
+            "Takes the bank's withdrawals or deposits out of service, or brings them back; without arguments, shows which are \
+             down. An outage lasts until you end it, enter a stage or restart the bank; `lab status` says when a restart ended it.",
         )
         .arg(
             Arg::new("what")
@@ -32,7 +32,7 @@ pub(crate) fn command() -> Command {
             Arg::new("state")
                 .value_name("STATE")
                 .value_parser(["down", "up"])
-                .help("Out of service, or in service"),
+                .help("down: out of service; up: in service"),
         )
         .arg(json_flag())
         .after_help(example(&["cargo xtask outage deposits down", "cargo xtask outage deposits up"]))

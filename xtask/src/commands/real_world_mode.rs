@@ -15,11 +15,12 @@ use terminal::stdoutln;
 pub(crate) fn command() -> Command {
     Command::new("real-world-mode")
         .about(
-            "Makes half of the bank's withdrawals and deposits fail or time out (on), or none (off); alone, shows which",
+            "Makes half of the bank's withdrawals and deposits fail or time out (on), or none (off); without arguments, shows \
+             which",
         )
         .long_about(
-            "Makes half of the bank's withdrawals and deposits fail or time out (on), or none (off); alone, shows which. It lasts \
-             until you switch it off, enter a stage, or the bank is restarted; `lab status` says when a restart ended it.",
+            "Makes half of the bank's withdrawals and deposits fail or time out (on), or none (off); without arguments, shows \
+             which. It lasts until you switch it off, enter a stage or restart the bank; `lab status` says when a restart ended it.",
         )
         .arg(Arg::new("state").value_name("STATE").value_parser(["on", "off"]).help("Whether they fail"))
         .arg(json_flag())

@@ -18,7 +18,7 @@ use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("retry")
-        .about("Retries every failed Activity right away, in place of waiting for its next attempt")
+        .about("Retries every failed Activity right away instead of waiting for its next attempt")
         .arg(json_flag())
         .after_help(example(&["cargo xtask retry"]))
 }
@@ -63,7 +63,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     } else {
         for (stuck, _, name) in &retried {
             stdoutln!(
-                "retried {name} of {}, which had failed in attempt {}",
+                "retried {name} of {}, which had failed on attempt {}",
                 stuck.run.workflow_id,
                 stuck.attempt
             );

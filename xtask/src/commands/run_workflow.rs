@@ -11,10 +11,10 @@ use supervisor::{attach, build, services};
 
 /// The flags that the program gets, with what they are.
 const FLAGS: [(&str, &str, &str); 4] = [
-    ("from", "ACCOUNT", "The account that the money leaves"),
-    ("to", "ACCOUNT", "The account that it reaches"),
+    ("from", "ACCOUNT", "The account to withdraw from"),
+    ("to", "ACCOUNT", "The account to deposit into"),
     ("amount", "AMOUNT", "How many dollars, with at most two decimals"),
-    ("workflow-id", "ID", "The transfer's Workflow Id; one that is in progress is joined"),
+    ("workflow-id", "ID", "The transfer's Workflow Id; if it is in progress already, waits for it"),
 ];
 
 pub(crate) fn command() -> Command {
@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
         Arg::new(name).long(name).value_name(value).allow_hyphen_values(true).help(help)
     };
     Command::new("run-workflow")
-        .about("Runs a worker and one transfer in one process, against the lab that runs")
+        .about("Runs a worker and one transfer in one process, against the running lab")
         .args(FLAGS.iter().map(argument))
         .after_help(example(&[
             "cargo xtask run-workflow",

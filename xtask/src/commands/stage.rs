@@ -30,12 +30,12 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag("clean", "Terminate the transfers that are left over from earlier stages").requires("name"))
         .arg(
-            flag("diff", "Only show how its code differs from the code in place")
+            flag("diff", "Only show how its code differs from the current code")
                 .requires("name")
                 .conflicts_with_all(["json", "keep", "clean", "bare"]),
         )
         .arg(
-            flag("bare", "Only its code: start no transfers, and leave the bank as it is")
+            flag("bare", "Install only its code: start no transfers, and leave the bank as it is")
                 .requires("name")
                 .conflicts_with("clean"),
         )
@@ -50,8 +50,8 @@ pub(crate) fn command() -> Command {
         ]))
         .subcommand(
             Command::new("restore")
-                .about("Lists what was saved of your changes, or brings one of them back")
-                .arg(Arg::new("id").value_name("ID").help("The one to bring back"))
+                .about("Lists your saved edits, or restores one of them")
+                .arg(Arg::new("id").value_name("ID").help("The id of the edit to restore"))
                 .arg(json_flag())
                 .after_help(example(&["cargo xtask stage restore 20261122T120501Z-jerry"])),
         )
@@ -121,13 +121,13 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         let known = backups.iter().map(|backup| backup.id.as_str()).collect::<Vec<_>>().join(", ");
         let known =
             if known.is_empty() { "there are none".to_owned() } else { format!("there are: {known}") };
-        return Err(Usage(format!("no backup is called {id}; {known}")).into());
+        return Err(Usage(format!("there is no backup {id}; {known}")).into());
     };
     let running = attach::attach(project)?;
     let saved = modules::restore(project, wanted)?;
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));
-        stderrln!("{id} is in place again: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
+        stderrln!("restored {id}: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
     closing::finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
 }
@@ -168,9 +168,9 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
         stdoutln!("{:<id_width$}  {time:<23}  {:<stage_width$}  {changed}", backup.id, backup.stage());
     }
     if backups.is_empty() {
-        stdoutln!("nothing was saved so far: no command has replaced an edit of yours");
+        stdoutln!("nothing was saved yet: no command has replaced an edit of yours");
     } else {
-        stdoutln!("bring one back with: cargo xtask stage restore ID; they are the folders in {}", {
+        stdoutln!("restore one with: cargo xtask stage restore ID; they are saved in {}", {
             project.display(&project.in_lab("backup"))
         });
     }

@@ -29,8 +29,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) fn command() -> Command {
     Command::new("transfer")
         .about("Starts a transfer of money from one account to another")
-        .arg(Arg::new("from").value_name("FROM").required(true).help("The account that the money leaves"))
-        .arg(Arg::new("to").value_name("TO").required(true).help("The account that it reaches"))
+        .arg(Arg::new("from").value_name("FROM").required(true).help("The account to withdraw from"))
+        .arg(Arg::new("to").value_name("TO").required(true).help("The account to deposit into"))
         .arg(
             Arg::new("amount")
                 .value_name("AMOUNT")
@@ -43,7 +43,7 @@ pub(crate) fn command() -> Command {
             Arg::new("workflow-id")
                 .long("workflow-id")
                 .value_name("ID")
-                .help("The transfer's Workflow Id, without a slash, in place of transfer-TIME-RANDOM"),
+                .help("The transfer's Workflow Id, without a slash, instead of transfer-TIME-RANDOM"),
         )
         .arg(json_flag())
         .after_help(example(&[

@@ -116,7 +116,7 @@ fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_fai
         let entered = lab.checkout.run(&["stage", "fix-workflow"]);
         assert_eq!(entered.code, Some(0), "{entered:#?}");
         assert!(
-            entered.stderr.contains("you saved an edit while the stage was being entered"),
+            entered.stderr.contains("you saved an edit while the lab was entering the stage"),
             "{entered:#?}"
         );
         assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE], "saved during build {at}");

@@ -81,7 +81,7 @@ fn commands_that_need_a_running_lab_say_how_to_start_one() {
         assert!(error.contains("cargo xtask lab start"), "{error}");
     }
     let stopped = checkout.run(&["lab", "stop"]).ok();
-    assert!(stopped.contains("does not run"), "{stopped}");
+    assert!(stopped.contains("is not running"), "{stopped}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn after_a_kill_of_the_supervisor_the_next_command_cleans_up() {
         assert!(status.stderr.contains(&format!("{name} (pid ")), "{status:?}");
     }
     checkout.assert_nothing_is_left(&pids);
-    assert!(status.ok().contains("does not run"));
+    assert!(status.ok().contains("is not running"));
 
     checkout.start();
     assert_eq!(service(&checkout.status(), "worker")["state"], "running");
@@ -113,7 +113,7 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
         })
     });
     let build = checkout.run(&["lab", "logs", "build"]);
-    assert!(build.stdout.is_empty() && build.stderr.starts_with("no build so far"), "{build:?}");
+    assert!(build.stdout.is_empty() && build.stderr.starts_with("no build yet"), "{build:?}");
     let figures = lab.output().lines().filter(|line| line.contains("the lab is ready after")).count();
     assert!(figures == 1 && !lab.output().contains("everything is ready"), "{}", lab.output());
     send_signal(lab.process.id(), "INT");
@@ -236,7 +236,7 @@ fn waiting_for_a_worker_times_out_after_a_minute() {
     checkout.write("crates/worker/src/main.rs", "fn main() { loop { std::thread::park() } }");
     let begin = Instant::now();
     let error = checkout.run(&["stage", "fix-workflow", "--bare"]).fails_with(1);
-    assert!(error.contains("worker was not ready after 1 min; see cargo xtask lab logs worker"), "{error}");
+    assert!(error.contains("worker was not ready within 1 min; see: cargo xtask lab logs worker"), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(80), "{:?}", begin.elapsed());
 }
 

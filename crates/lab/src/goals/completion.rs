@@ -19,13 +19,13 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "error-classified",
-        says: "a transfer of more than the balance has failed, since the bank's refusal is non-retryable",
+        says: "a transfer that exceeds the balance has failed, because the bank's refusal is non-retryable",
         is_failure: false,
         check: error_classified,
     },
     Goal {
         name: "refusal-is-final",
-        says: "a transfer of more than the balance has failed at its first attempt, and no money has moved",
+        says: "a transfer that exceeds the balance has failed on its first attempt, and no money has moved",
         is_failure: false,
         check: refusal_is_final,
     },
@@ -88,7 +88,7 @@ fn stuck_ones_complete(facts: &Facts) -> Verdict {
 /// What to do to see a transfer refused.
 fn ask_for_too_much(wait: &str) -> Next {
     Next::command(
-        "transfer more than the account holds: ",
+        "start a transfer of more than the account holds: ",
         format!("cargo xtask transfer account_A account_B 5000{wait}"),
     )
 }

@@ -9,7 +9,7 @@ const STAGE: &str = "pull-the-plug";
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
         name: "another-worker",
-        says: "one worker began a transfer, and another one continued it",
+        says: "one worker started a transfer, and another one continued it",
         is_failure: false,
         check: another_worker,
     },
@@ -60,7 +60,7 @@ fn another_worker(facts: &Facts) -> Verdict {
     let is_replaced = since(facts, "worker").is_some_and(|since| since > Moment::of(&facts.entered));
     let evidence = facts.runs().filter(|_| is_replaced).filter_map(|(transfer, run)| {
         let (first, other, event) = other_worker(run)?;
-        let what = format!("{first} began it, {other} continued it");
+        let what = format!("{first} started it, {other} continued it");
         Some(Evidence::event(transfer, run, event, what))
     });
     Verdict::by(evidence.collect(), kill(facts, "worker"))
@@ -72,8 +72,9 @@ fn restarted(facts: &Facts, name: &str) -> Verdict {
             let run = transfer.last();
             let began = transfer.runs.first()?.events().next()?;
             let between = began.moment() < since && run.close().is_none_or(|close| since < close.moment());
-            between
-                .then(|| Evidence::event(transfer, run, began, format!("begun before this {name} started")))
+            between.then(|| {
+                Evidence::event(transfer, run, began, format!("in progress before this {name} started"))
+            })
         })
     });
     Verdict::by(evidence.collect(), kill(facts, name))

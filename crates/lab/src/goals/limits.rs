@@ -92,11 +92,11 @@ fn new_ones_complete(facts: &Facts) -> Verdict {
         None => another("fix the address and remove the limit on retries"),
         Some((transfer, _, _)) if breaks_a_rule(facts, transfer) => why_not_complete(facts, transfer, STAGE),
         Some((transfer, run, Some(limit))) if run.status != Status::Running => another(&format!(
-            "{} was given Maximum Attempts of {limit}, so a fault that outlasts them still fails it: remove the limit",
+            "{} has Maximum Attempts set to {limit}, so a longer fault still fails it: remove the limit",
             transfer.workflow_id
         )),
         Some((transfer, run, None)) if run.status != Status::Running => {
-            another(&format!("{} has closed and has not completed: fix its error", transfer.workflow_id))
+            another(&format!("{} has closed without completing: fix its error", transfer.workflow_id))
         }
         Some((transfer, ..)) => why_not_complete(facts, transfer, STAGE),
     };

@@ -120,17 +120,17 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer, stage: &str) -> Next {
             Some(activity) if facts.outage.contains(&activity) => {
                 let what = if activity == "withdraw" { "withdrawals" } else { "deposits" };
                 Next::command(
-                    format!("{id} waits: the bank's {what} are down. Bring them back: "),
+                    format!("{id} is waiting: the bank's {what} are down. Bring them back up: "),
                     format!("cargo xtask outage {what} up"),
                 )
             }
             Some(activity) => Next::command(
-                format!("{activity} of {id} waits for its next attempt. To retry right away: "),
+                format!("{activity} of {id} is waiting for its next attempt. To retry right away: "),
                 "cargo xtask retry",
             ),
             None => Next::command(format!("{id} is in progress: "), "cargo xtask lab status"),
         },
-        Status::Completed => start_again(&format!("{id} has completed and never failed"), stage),
+        Status::Completed => start_again(&format!("{id} has completed without ever failing"), stage),
         Status::Failed => start_again(&format!("{id} has failed, which is final"), stage),
         Status::Other => {
             let how = match run.close().map(Event::kind).as_deref() {

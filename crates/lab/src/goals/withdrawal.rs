@@ -20,7 +20,7 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "withdraw-succeeds",
-        says: "that same withdraw has succeeded at a later attempt",
+        says: "that same withdraw has succeeded on a later attempt",
         is_failure: false,
         check: withdraw_succeeds,
     },

@@ -21,7 +21,7 @@ pub(crate) const GOALS: &[Goal] = &[
     },
     Goal {
         name: "none-is-stuck",
-        says: "no Workflow Task fails any more",
+        says: "no Workflow Task is failing anymore",
         is_failure: false,
         check: none_is_stuck,
     },

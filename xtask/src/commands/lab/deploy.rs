@@ -16,10 +16,10 @@ use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
     Command::new("deploy")
-        .about("Builds the worker and restarts it, so that it runs the code as it is saved")
+        .about("Builds the worker and restarts it, so that it runs your saved code")
         .long_about(
-            "Builds the worker and restarts it, so that it runs the code as it is saved. With watch on the lab does this by \
-             itself when an edit is saved. If the code does not compile, the worker keeps running the previous code.",
+            "Builds the worker and restarts it, so that it runs your saved code. With watch on, the lab does this by \
+             itself whenever you save an edit. If the code does not compile, the worker keeps running the previous code.",
         )
         .after_help(example(&["cargo xtask lab watch off", "cargo xtask lab deploy"]))
 }
@@ -28,6 +28,6 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
     stderrln!("building and restarting the worker");
     logs::follow(project, || control::ask(&state, &Request::Rebuild))?;
-    stdoutln!("deployed: the worker runs the code as it is saved");
+    stdoutln!("deployed: the worker runs your saved code");
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn command() -> Command {
     Command::new("logs")
-        .about("Shows the log of a service, with times in UTC; all logs when none is named")
+        .about("Shows the log of a service, with times in UTC; without a name, shows all logs")
         .arg(service_argument(services::names().chain([logs::BUILD, logs::SUPERVISOR])))
         .arg(
             Arg::new("follow")
@@ -75,8 +75,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 fn nothing_yet(name: &str) -> String {
     match name {
         logs::BUILD => {
-            "no build so far; `lab start` in the foreground prints its own in that terminal".to_owned()
+            "no build yet; `lab start` in the foreground prints its own in that terminal".to_owned()
         }
-        name => format!("{name} has written nothing so far"),
+        name => format!("{name} has written nothing yet"),
     }
 }

@@ -17,10 +17,10 @@ use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("restart")
-        .about("Restarts a service; all of them when none is named")
+        .about("Restarts a service, or all of them if you name none")
         .long_about(
-            "Restarts a service; all of them when none is named. It builds nothing: `lab deploy` does. A restart of the bank \
-             ends Real World Mode and outages.",
+            "Restarts a service, or all of them if you name none. It does not build anything: `lab deploy` does. Restarting the \
+             bank ends Real World Mode and outages.",
         )
         .arg(service_argument(services::names()))
         .after_help(example(&["cargo xtask lab restart worker"]))

@@ -23,7 +23,7 @@ pub(super) fn chosen(
         Some(name) => Ok(Some(name)),
         None => {
             let names = names.collect::<Vec<_>>().join(", ");
-            Err(Usage(format!("no service is called {given}; there are: {names}")).into())
+            Err(Usage(format!("there is no {given}; choose one of: {names}")).into())
         }
     }
 }

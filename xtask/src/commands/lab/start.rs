@@ -77,10 +77,10 @@ fn with_options(command: Command) -> Command {
         )
     };
     remote_flags::with_flags(command)
-        .arg(flag("fresh", "Start with no transfers and the bank's first balances"))
+        .arg(flag("fresh", "Start with no transfers and the bank's initial balances"))
         .arg(flag(
             "no-watch",
-            "Start with watch off: deploy an edit only by `lab deploy`, not when it is saved",
+            "Start with watch off: deploy edits only with `lab deploy`, not when you save them",
         ))
         .args(PORTS.iter().filter_map(port))
 }
@@ -102,7 +102,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
         stderrln!(
-            "the first build takes some minutes, and other cargo xtask commands block until it finishes"
+            "the first build takes a few minutes, and other cargo xtask commands block until it finishes"
         );
     }
     if arguments.get_flag("detach") { detach(project) } else { foreground(project, arguments) }
@@ -184,7 +184,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
             }
         }
     };
-    let mut child = Process::new(env::current_exe().context("could not tell where this program is")?)
+    let mut child = Process::new(env::current_exe().context("could not find the path of this program")?)
         .args(["lab", "supervise"])
         .args(
             env::args_os()

@@ -110,7 +110,7 @@ fn print(
 ) {
     stdoutln!("{} {}", bold("stage"), stage.heading());
     let Some(state) = state else {
-        stdoutln!("the lab does not run; start it with: cargo xtask lab start --detach");
+        stdoutln!("the lab is not running; start it with: cargo xtask lab start --detach");
         return;
     };
     stdoutln!("{} supervised by pid {}", bold("services"), state.supervisor.pid);
@@ -141,7 +141,7 @@ fn print(
                 stdoutln!("{} unknown until it answers; they wait, and continue then", bold("transfers"))
             }
             None => stdoutln!(
-                "{} unknown, as the Temporal server does not answer: cargo xtask lab logs temporal",
+                "{} unknown, because the Temporal server is not responding: cargo xtask lab logs temporal",
                 bold("transfers")
             ),
         }
@@ -191,8 +191,8 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
             let since = duration(silence.seconds as f64);
             Some(match silence.refuses {
                 true => format!(
-                    "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate into \
-                     the profile, and start the lab again"
+                    "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate in \
+                     the profile, and restart the lab"
                 ),
                 false => format!(
                     "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything continues when it is back"
@@ -213,7 +213,7 @@ fn trouble(outage: Outage, real_world: bool) -> Vec<String> {
     let outage = down
         .into_iter()
         .filter(|(_, is_down)| *is_down)
-        .map(|(what, _)| format!("the bank takes no {what}; to end that: cargo xtask outage {what} up"));
+        .map(|(what, _)| format!("the bank accepts no {what}; to end that: cargo xtask outage {what} up"));
     let real_world =
         real_world.then(|| "Real World Mode is on; to end it: cargo xtask real-world-mode off".to_owned());
     outage.chain(real_world).collect()
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(trouble(both, true).len(), 3);
         let deposits = Outage { deposits: true, ..Outage::default() };
         let said = trouble(deposits, false).join("\n");
-        assert_eq!(said, "the bank takes no deposits; to end that: cargo xtask outage deposits up");
+        assert_eq!(said, "the bank accepts no deposits; to end that: cargo xtask outage deposits up");
         assert!(trouble(Outage::default(), false).is_empty());
     }
 

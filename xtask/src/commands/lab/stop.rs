@@ -26,7 +26,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let Some(state) = attach::attach(project)? else {
-        stdoutln!("the lab does not run");
+        stdoutln!("the lab is not running");
         return Ok(ExitCode::SUCCESS);
     };
     // It answers by ending. One that cannot be asked gets a signal.
@@ -37,10 +37,10 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         }
     });
     if !process::wait_for_end(&state.supervisor, STOP_TIMEOUT) {
-        stderrln!("the supervisor (pid {}) does not stop; killing it", state.supervisor.pid);
+        stderrln!("the supervisor (pid {}) did not stop; killing it", state.supervisor.pid);
         process::signal(&state.supervisor, Signal::SIGKILL);
         if !process::wait_for_end(&state.supervisor, Duration::from_secs(5)) {
-            bail!("the supervisor (pid {}) cannot be killed", state.supervisor.pid);
+            bail!("could not kill the supervisor (pid {})", state.supervisor.pid);
         }
     }
     // If somebody killed it, its services may still run.

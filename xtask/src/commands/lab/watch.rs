@@ -16,10 +16,10 @@ use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("watch")
-        .about("Deploys each edit when it is saved (on), or only by `lab deploy` (off); alone, shows which")
+        .about("Deploys each edit when you save it (on), or only with `lab deploy` (off); without arguments, shows which")
         .long_about(
-            "Deploys each edit when it is saved (on), or only by `lab deploy` (off); alone, shows which. Off lasts until the \
-             lab stops; `lab start --no-watch` starts a lab with it. Entering a stage always deploys.",
+            "Deploys each edit when you save it (on), or only with `lab deploy` (off); without arguments, shows which. Off lasts \
+             until the lab stops; `lab start --no-watch` starts a lab with watch off. Entering a stage always deploys.",
         )
         .arg(Arg::new("state").value_name("STATE").value_parser(["off", "on"]).help("Whether saved edits are deployed"))
         .arg(json_flag())
@@ -39,7 +39,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     match on {
-        true => stdoutln!("watch is on: the lab deploys each edit when it is saved"),
+        true => stdoutln!("watch is on: the lab deploys each edit when you save it"),
         false => stdoutln!("watch is off: saved edits wait until you type: cargo xtask lab deploy"),
     }
     match (undeployed, on) {

@@ -55,7 +55,9 @@ pub(super) fn finish(
     }
     print_look(stage);
     if running.is_none() {
-        stdoutln!("the lab does not run; it uses this at its next start: cargo xtask lab start --detach");
+        stdoutln!(
+            "the lab is not running; it uses this code from its next start: cargo xtask lab start --detach"
+        );
         if stage.precondition.is_some() || stage.starts > 0 {
             stdoutln!(
                 "then enter the stage again, for the transfers it begins with: cargo xtask stage {} --keep",

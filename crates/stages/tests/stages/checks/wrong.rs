@@ -24,7 +24,7 @@ const SKIPPED_STEPS: [Case; 5] = {
 const INVENTED_RESULTS: [Case; 2] = {
     const INVENTED: &str = "make up its result";
     [
-        ("claims-a-balance", "to_account_starting_balance 1, which no check_balance answered", INVENTED),
+        ("claims-a-balance", "to_account_starting_balance 1, which no check_balance returned", INVENTED),
         ("claims-another-amount", "for a transfer of 25.50 from account_A to account_B", INVENTED),
     ]
 };
@@ -45,7 +45,7 @@ const SECOND_PAYMENTS: [Case; 3] = {
     ]
 };
 const OTHER_MONEY: [Case; 4] = {
-    const OTHER: &str = "must not move other money";
+    const OTHER: &str = "must not move any money but";
     [
         ("withdraws-less", "withdraw was called with {", OTHER),
         ("takes-from-another", "withdraw was called with {", OTHER),
@@ -53,16 +53,19 @@ const OTHER_MONEY: [Case; 4] = {
         ("sends-less", "has a withdrawal of 0.01 at account_A, for a transfer of 25.50", OTHER),
     ]
 };
-const SWALLOWED_REFUSAL: [Case; 1] =
-    [("swallows-the-withdrawal", "it called deposit though withdraw had not succeeded", "swallow an error")];
+const SWALLOWED_REFUSAL: [Case; 1] = [(
+    "swallows-the-withdrawal",
+    "it called deposit although withdraw had not succeeded",
+    "swallow an error",
+)];
 const FAILED_DEPOSITS: [Case; 4] = [
-    ("swallows-the-deposit", "it completed though deposit had not succeeded", "swallow an error"),
-    ("keeps-the-money", "the 25.50 that it took are in no account", "must give the money back"),
-    ("makes-up-the-refund", "the 25.50 that it took are in no account", "must give the money back"),
+    ("swallows-the-deposit", "it completed although deposit had not succeeded", "swallow an error"),
+    ("keeps-the-money", "the 25.50 that it took is in no account", "must give the money back"),
+    ("makes-up-the-refund", "the 25.50 that it took is in no account", "must give the money back"),
     (
         "claims-a-delivery",
         "the bank's ledger has no deposit for it, or a refund undid it",
-        "make up its answer",
+        "Activity must not make up its result",
     ),
 ];
 /// Fixes that break no rule and reach no goal either.
@@ -226,7 +229,7 @@ async fn any_maximum_attempts() {
         lab.until_reached(&format!("{fix}.new"), "pull-the-plug", &["nothing-is-lost"]).await;
         let facts = lab.until_reached(fix, "jerry-limits-retries", &failed).await;
         let next = next(&facts, "jerry-limits-retries", "new-ones-complete");
-        assert!(next.contains(&format!("Maximum Attempts of {limit}, ")), "{next}");
+        assert!(next.contains(&format!("Maximum Attempts set to {limit}, ")), "{next}");
     }
     worker.stop().await;
 }

@@ -32,7 +32,7 @@ async fn a_page_left_open_survives_a_restart_of_its_own_service() {
         page.see_element(&transfer(&before)).await;
         page.expects("/api/transfer - Failed to load resource: net::ERR_CONNECTION_REFUSED");
         page.click("#submit").await;
-        page.see_text("#form-message[data-tone=bad]", "The page has no connection to its server.").await;
+        page.see_text("#form-message[data-tone=bad]", "The page cannot connect to its server.").await;
 
         lab.serve_again().await;
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;

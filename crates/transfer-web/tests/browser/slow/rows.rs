@@ -8,7 +8,7 @@ async fn the_attempts_of_a_workflow_task_fill_the_line_without_overlap() {
     visit("jerry", async |lab, page| {
         lab.work("jerry").await;
         let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
-        page.see_text(&format!("{row} .note"), "Temporal retries it every few seconds.").await;
+        page.see_text(&format!("{row} .note"), "Temporal keeps retrying it.").await;
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
         page.see("three dots", &format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length >= 3")).await;

@@ -133,7 +133,7 @@ async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
 
         page.click("#reset").await;
         page.click("#reset-confirm").await;
-        page.see_text("#bank-message[data-tone=ok]", "transfers are reset").await;
+        page.see_text("#bank-message[data-tone=ok]", "transfers have been reset").await;
         page.see_text("#empty-title", "No transfers yet").await;
         page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
         page.see_text("[data-account=account_C] .balance", "$750.00").await;
