@@ -1,6 +1,6 @@
 //! Renders a stage's text as HTML for the page.
 //!
-//! HTML in a text is escaped, except [`FOLDED`], and a link is kept only if it leads to another site. Commands get a copy button.
+//! HTML in a text is escaped, except folded answers, and a link is kept only if it leads to another site. Commands get a copy button.
 
 use std::fmt::Write;
 
