@@ -32,6 +32,8 @@ const LOST: &str = "money was taken and has not arrived: a transfer that gives u
                     the Activity refund";
 const TERMINATED: &str = "terminating a transfer leaves its money in transit: fix the code, then bring \
                           the transfer back with a Workflow Reset";
+const GAVE_UP_TOO_SOON: &str = "only the bank's refusals are final: an error that may pass, such as a timeout or a 5xx response, \
+                                must stay retryable";
 const GAVE_UP_UNASKED: &str =
     "only the bank knows whether the money has moved: ask it, with the Activity refund, before giving up";
 
@@ -50,6 +52,7 @@ pub(crate) fn wrong_with(facts: &Facts, transfer: &Transfer) -> Vec<Wrong> {
     determinism(&mut found);
     order(&mut found);
     calls(&mut found);
+    refusals(&mut found);
     result(&mut found);
     // The ledger has no entries of transfers that are older than it.
     if transfer.start() > Moment::of(&facts.ledger_since) {
@@ -162,6 +165,24 @@ fn calls(found: &mut Found<'_>) {
             let times = found.answered(activity).count();
             found.note(Some(call), format!("{activity} was called {times} times"), PAID_TWICE);
         }
+    }
+}
+
+/// No Activity gave up on an error that may pass: the bank could not be reached, or had a problem of its own.
+fn refusals(found: &mut Found<'_>) {
+    let is_final = |event: &Event<'_>| {
+        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
+    };
+    // As the bank's client words them.
+    let may_pass = |why: &str| {
+        ["no bank answers at", "no answer from", " answered 5"].iter().any(|words| why.contains(words))
+    };
+    let run = found.run;
+    for event in run.events().filter(is_final).filter(|event| may_pass(&event.failure())) {
+        let scheduled = run.event(event.refers_to("scheduledEventId"));
+        let activity = scheduled.map(|scheduled| scheduled.attributes()["activityType"]["name"].clone());
+        let activity = activity.as_ref().and_then(Value::as_str).unwrap_or("an Activity");
+        found.note(Some(event), format!("{activity} gave up: {}", event.failure()), GAVE_UP_TOO_SOON);
     }
 }
 

@@ -67,9 +67,11 @@ mod tests {
 
     fn failed(message: &str) -> Vec<Value> {
         let started = json!({ "eventId": "1", "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED" });
+        let withdraw = json!({ "eventId": "3", "eventType": "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED",
+            "activityTaskScheduledEventAttributes": { "activityType": { "name": "withdraw" } } });
         let failed = json!({ "eventId": "4", "eventType": "EVENT_TYPE_WORKFLOW_TASK_FAILED",
             "workflowTaskFailedEventAttributes": { "failure": { "message": message } } });
-        vec![started, failed]
+        vec![started, withdraw, failed]
     }
 
     #[test]

@@ -96,10 +96,9 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// Whether the stage begins with transfers like this one, or shows its failure on it.
+/// Whether the stage begins with transfers like this one.
 fn is_needed(stage: &Stage, transfer: &Transfer) -> bool {
-    let milestones = stage.precondition.map(|precondition| precondition.milestone);
-    milestones.into_iter().chain(stage.failure()).any(|milestone| milestone.is_reached(transfer))
+    stage.precondition.is_some_and(|precondition| precondition.milestone.is_reached(transfer))
 }
 
 fn is_this_labs(transfer: &Transfer, learner: Option<&str>) -> bool {

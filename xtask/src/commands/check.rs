@@ -221,6 +221,9 @@ fn goal_lines(report: &Report) -> Vec<String> {
     lines.push(match (report.is_reached(), report.next_stage()) {
         (true, Some(next)) => format!("all reached; the next stage: cargo xtask stage {}", next.name),
         (true, None) => "all reached; that was the last stage".to_owned(),
+        (false, _) if reached == report.verdicts.len() => {
+            "all goals are reached, but a transfer broke a rule: see above".to_owned()
+        }
         (false, _) => format!("{reached} of {} reached; a hint: cargo xtask hint", report.verdicts.len()),
     });
     lines

@@ -119,7 +119,7 @@ fn ctrl_c_in_the_foreground_leaves_nothing() {
     send_signal(lab.process.id(), "INT");
     let status = lab.process.wait().expect("it is this test's own");
     assert!(status.success(), "{status}\n{}", lab.output());
-    assert!(lab.output().contains("no process of the lab is left"), "{}", lab.output());
+    assert!(lab.output().contains("none of the lab's processes is left"), "{}", lab.output());
     checkout.assert_nothing_is_left(&pids);
 }
 
@@ -292,7 +292,7 @@ fn a_worker_that_does_not_compile_is_named_last_and_starts_once_it_compiles() {
         assert_eq!(service(&status, name)["state"], "running", "{status}");
     }
     let transfer = checkout.run(&["transfer", "account_A", "account_B", "25.50"]);
-    assert!(transfer.stderr.contains("the last build failed, so no worker runs"), "{transfer:?}");
+    assert!(transfer.stderr.contains("the last build failed, so no worker is running"), "{transfer:?}");
     transfer.ok();
     let restart = checkout.run(&["lab", "restart", "worker"]).fails_with(1);
     assert!(restart.contains("was not restarted: the build failed"), "{restart}");

@@ -105,7 +105,7 @@ fn error_classified(facts: &Facts) -> Verdict {
     let next = match in_progress {
         Some(transfer) if waiting_activity(transfer.last()) == Some(WITHDRAW) => Next::command(
             format!(
-                "the bank has refused {}, but withdraw makes that a retryable error. Pass the refusal on as it is, save, \
+                "the bank has refused {}, but withdraw makes that a retryable error. Fix that: pass the refusal on as it is, save, \
                  and start another: ",
                 transfer.workflow_id
             ),

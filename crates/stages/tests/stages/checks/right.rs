@@ -104,7 +104,9 @@ async fn other_ways_to_classify_an_error() {
     let worker = lab.other_worker().await;
     // The retry policy of the one that waits is recorded, so that only a new one has the types in its policy.
     lab.testbed.start_transfer(&format!("{}.new", CLASSIFICATIONS[0]), input).await;
-    for fix in CLASSIFICATIONS {
+    let [by_the_policy, others @ ..] = CLASSIFICATIONS;
+    lab.until_reached(by_the_policy, "fix-activity", &["error-classified", "refusal-is-final"]).await;
+    for fix in others {
         lab.until_reached(fix, "fix-activity", &["error-classified"]).await;
     }
     worker.stop().await;

@@ -68,6 +68,8 @@ const FAILED_DEPOSITS: [Case; 4] = [
         "Activity must not make up its result",
     ),
 ];
+const GIVEN_UP: [Case; 1] =
+    [("makes-every-error-final", "withdraw gave up: no bank answers at", "must stay retryable")];
 /// Fixes that break no rule and reach no goal either.
 const NO_FIXES: [&str; 3] = ["fails-instead", "makes-up-a-refusal", "waits-forever"];
 /// Fixes that leave the transfers of Jerry's limit without a way to outlast a fault.
@@ -84,6 +86,7 @@ fn twenty_wrong_fixes_are_judged() {
         &SECOND_PAYMENTS,
         &OTHER_MONEY,
         &SWALLOWED_REFUSAL,
+        &GIVEN_UP,
         &FAILED_DEPOSITS,
     ];
     let reported = reported.into_iter().flatten().map(|(fix, ..)| *fix);
@@ -289,6 +292,11 @@ async fn a_refusal_that_was_swallowed() {
 }
 
 #[tokio::test]
+async fn an_error_that_may_pass_and_was_called_final() {
+    are_reported(&Lab::start().await, 25.5, &GIVEN_UP).await;
+}
+
+#[tokio::test]
 async fn a_failed_deposit_that_was_swallowed_or_not_given_back() {
     let lab = Lab::start().await;
     lab.deposits_down(true).await;
@@ -306,7 +314,7 @@ async fn a_transfer_that_was_terminated_between_its_accounts() {
     transfer.terminate(Default::default()).await.expect("the server ends it");
     let facts = lab.facts("").await;
     let wrong = lab::wrong(&facts);
-    assert!(wrong[0].evidence.what.contains("the 25.50 that it took are in no account"), "{wrong:?}");
+    assert!(wrong[0].evidence.what.contains("the 25.50 that it took is in no account"), "{wrong:?}");
     assert!(wrong[0].meaning.contains("Workflow Reset"), "{wrong:?}");
 
     // The way out that it names.

@@ -106,6 +106,16 @@ impl OtherActivities {
                 let _: Withdrawn = self.bank.post(&ctx, &account_id, "withdraw", amount).await?;
                 self.bank.post(&ctx, &account_id, "withdraw", amount).await?
             }
+            "makes-every-error-final" => {
+                let withdrawn =
+                    Bank::at("http://127.0.0.1:1").post(&ctx, &account_id, "withdraw", amount).await;
+                withdrawn.map_err(|error| match error {
+                    ActivityError::Application(failure) => {
+                        ApplicationFailure::non_retryable(failure.to_string()).into()
+                    }
+                    error => error,
+                })?
+            }
             "makes-up-a-refusal" => {
                 return Err(ApplicationFailure::non_retryable("Insufficient funds").into());
             }
