@@ -10,7 +10,7 @@ let
     if lib.versionAtLeast package.version least then
       package
     else
-      throw "Temporal Bug Lab needs ${name} ${least} or newer, and this nixpkgs has ${package.version}. Move the pin to a newer nixpkgs: docs/nix.md, \"Moving the pin\".";
+      throw "Temporal Bug Lab needs ${name} ${least} or newer, and this nixpkgs has ${package.version}. Update the pin to a newer nixpkgs: docs/nix.md, \"Updating the pin\".";
   rustc = atLeast "rustc" workspace.package.rust-version pkgs.rustc;
   temporal-cli =
     atLeast "temporal-cli" workspace.metadata.buglab.least-temporal-cli

@@ -62,7 +62,7 @@ async fn the_page_shows_the_banks_outage_wherever_it_was_switched() {
         bank_has(lab, "/outage", json!({ "withdrawals": true, "deposits": true })).await;
         page.click("#outage-withdrawals").await;
         bank_has(lab, "/outage", json!({ "withdrawals": false, "deposits": true })).await;
-        page.see_text("#bank-message", "The outage of withdrawals is off.").await;
+        page.see_text("#bank-message", "The withdrawal outage is off.").await;
 
         lab.testbed.put("/outage", json!({ "withdrawals": true, "deposits": false })).await;
         page.see(
