@@ -142,8 +142,10 @@ pub fn build_plain_transfer(project: &Project, output: Output) -> Result<Executa
     }
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?;
     let _tie = child.stdin.take();
-    let log = Timed::new(logs::open(project, logs::BUILD)?);
-    let _copier = child.stderr.take().map(|stderr| Copier::start(stderr, log));
+    let _copier = match child.stderr.take() {
+        Some(stderr) => Some(Copier::start(stderr, Timed::new(logs::open(project, logs::BUILD)?))),
+        None => None,
+    };
     finish(child)
 }
 
