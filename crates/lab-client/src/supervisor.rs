@@ -68,6 +68,15 @@ impl Supervisor {
     }
 }
 
+/// Whether a build of what was saved last is running, or about to start.
+pub fn is_being_built(status: &Value) -> bool {
+    match BuildState::of(status) {
+        Some(BuildState::Building) => true,
+        Some(BuildState::Ok) => status["watch"] == true && status["undeployed"] == true,
+        Some(BuildState::Failed) | None => false,
+    }
+}
+
 /// Whether the worker runs the code as it is saved.
 pub fn is_deployed(status: &Value) -> bool {
     BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true

@@ -5,18 +5,24 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::mpsc::{self, Sender},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use lab_client::supervisor::Supervisor;
+use lab_client::supervisor::{Supervisor, is_being_built};
 use serde_json::{Value, json};
 
 use crate::entry_plan::Choice;
-use lab_client::state::State;
+use lab_client::state::{State, WORKER};
+use terminal::stderrln;
 
 /// No request is longer.
 const LONGEST: u64 = 64 * 1024;
+
+/// How often a build is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long we wait for the new worker after its build.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +94,29 @@ pub fn ask(state: &State, request: &Request) -> Result<Value> {
         Request::Status => supervisor.status(),
         _ => supervisor.exchange(request.to_json(), None),
     }
+}
+
+/// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
+pub fn wait_for_build(state: &State, then: &str) {
+    let is = |what: fn(&Value) -> bool| ask(state, &Request::Status).is_ok_and(|status| what(&status));
+    if !is(is_being_built) {
+        return;
+    }
+    stderrln!("the lab is building the worker; {then} when that build finishes");
+    while is(is_being_built) {
+        thread::sleep(POLL_INTERVAL);
+    }
+    // The old worker must not take what is meant for the new one; one that does not start is no reason to wait for ever.
+    let begin = Instant::now();
+    while begin.elapsed() < RESTARTED_WITHIN && is(is_worker_restarting) {
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+fn is_worker_restarting(status: &Value) -> bool {
+    let services = status["services"].as_array().into_iter().flatten();
+    let mut workers = services.filter(|service| service["name"] == WORKER);
+    workers.any(|worker| ["starting", "restarting"].iter().any(|state| worker["state"] == *state))
 }
 
 /// Accepts requests, each on a thread of its own; `handle` answers them.

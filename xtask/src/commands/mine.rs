@@ -6,20 +6,13 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     process::{ExitCode, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
 use self::outcome::{Outcome, Replay, counts};
 use checkout::{progress, project::Project};
-use lab_client::{state::State, supervisor::BuildState};
-use supervisor::{
-    attach, build,
-    control::{self, Request},
-    ports, temporal_cli,
-};
+use supervisor::{attach, build, control, ports, temporal_cli};
 use terminal::{stderrln, stdoutln};
 
 /// Names the server whose transfers the tests replay. Without it they replay none.
@@ -30,8 +23,6 @@ const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
 const TASK_QUEUE_VARIABLE: &str = "BUGLAB_REPLAY_TASK_QUEUE";
 /// Names the file that the tests write what they replayed to.
 const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
-/// How often the lab is asked whether its build has ended.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs all of the learner's tests, or only the replay.
 pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result<ExitCode> {
@@ -59,7 +50,7 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
         command.env(SERVER_VARIABLE, lab.ports.address(ports::TEMPORAL)).env(REPORT_VARIABLE, &report);
         command.env(NAMESPACE_VARIABLE, lab.endpoints().namespace);
         command.env(TASK_QUEUE_VARIABLE, contract::task_queue(lab.learner()));
-        wait_for_build(lab);
+        control::wait_for_build(lab, "the tests start");
     }
     let mut child = command.stdout(Stdio::piped()).spawn().context("could not run cargo")?;
     let mut tests = None;
@@ -82,19 +73,4 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
         false => stdoutln!("{}", outcome.sentence()),
     }
     Ok(ExitCode::from(u8::from(!outcome.is_ok())))
-}
-
-/// Waits for the lab's build of what was just saved. Cargo builds one thing at a time, so the tests would wait for it anyway; this
-/// says so.
-fn wait_for_build(lab: &State) {
-    let is_building = || {
-        let status = control::ask(lab, &Request::Status);
-        status.is_ok_and(|status| BuildState::of(&status) == Some(BuildState::Building))
-    };
-    if is_building() {
-        stderrln!("the lab is building the worker; the tests start when that build finishes");
-        while is_building() {
-            thread::sleep(POLL_INTERVAL);
-        }
-    }
 }

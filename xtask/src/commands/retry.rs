@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::args::{example, json_flag};
 use checkout::project::Project;
-use supervisor::attach;
+use supervisor::{attach, control};
 use terminal::{stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
@@ -25,6 +25,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
+    control::wait_for_build(&state, "the retry follows");
     let server = Server::new(&state.endpoints());
     let found = stuck::find(&server, usize::MAX)?;
     for (run, error) in &found.unknown {

@@ -68,6 +68,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let as_json = arguments.get_flag("json");
 
     let state = attach::attach_running(project)?;
+    control::wait_for_build(&state, "the transfer starts");
     let server = Server::new(&state.endpoints());
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
     let run = server

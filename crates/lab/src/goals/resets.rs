@@ -138,9 +138,10 @@ fn withdrawn_once(facts: &Facts) -> Verdict {
                 transfer.workflow_id
             ),
         ),
-        (None, None) => {
-            Next::command("complete a transfer first: ", "cargo xtask transfer account_A account_B 10 --wait")
-        }
+        (None, None) => Next::command(
+            "this goal needs a transfer of this stage that has completed: reset a failed one, or start one: ",
+            "cargo xtask transfer account_A account_B 10 --wait",
+        ),
     };
     Verdict::by(evidence.collect(), next)
 }
