@@ -17,7 +17,6 @@ mod held;
 mod help_and_usage;
 mod lifecycle;
 #[cfg(target_os = "linux")]
-mod mine;
 mod play;
 mod ports;
 mod provisioning;
@@ -31,6 +30,7 @@ mod support;
 mod terminal;
 mod tidy;
 mod transfers;
+mod waiting;
 mod watching;
 
 /// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
