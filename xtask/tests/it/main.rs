@@ -16,7 +16,6 @@ mod fake_lab;
 mod held;
 mod help_and_usage;
 mod lifecycle;
-#[cfg(target_os = "linux")]
 mod play;
 mod ports;
 mod provisioning;
@@ -30,6 +29,7 @@ mod support;
 mod terminal;
 mod tidy;
 mod transfers;
+#[cfg(target_os = "linux")]
 mod waiting;
 mod watching;
 

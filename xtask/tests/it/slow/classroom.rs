@@ -153,6 +153,6 @@ fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
 /// The same class at an address other than loopback, in a separate network.
 #[test]
 fn a_class_is_served_off_loopback_with_a_warning() {
-    let test = "slow::classroom::what_a_learner_asks_for_comes_up_on_the_page_of_the_board_until_it_is_done";
+    let test = "slow::classroom::a_learners_question_is_on_the_boards_page_until_it_is_answered";
     passes_in_own_network("ip address add 192.0.2.7/32 dev lo", test, &[(BOUND, "192.0.2.7")]);
 }

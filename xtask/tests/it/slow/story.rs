@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service};
 
 #[test]
-fn a_learner_mends_both_bugs_under_a_running_transfer() {
+fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     let checkout = real_checkout("story");
     let before = checkout.read(lab::LIVE_WORKFLOW);
     checkout.start();
