@@ -1,6 +1,6 @@
 # What `nix flake new -t <this flake> my-lab` copies: the project, without what a run leaves behind.
 {
-  description = "A working copy of the lab, yours to break and mend";
+  description = "A working copy of the lab, yours to break and fix";
   path = builtins.path {
     name = "my-lab";
     path = ../.;

@@ -83,7 +83,7 @@ pub struct Found {
 pub fn find(project: &Project) -> Result<Option<Found>> {
     if let Some(path) = env::var_os(CLI_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
         if !path.is_file() {
-            bail!("{CLI_VARIABLE} names {}, which is no file; unset it or mend it", path.display());
+            bail!("{CLI_VARIABLE} names {}, which is no file; unset it or fix it", path.display());
         }
         return Ok(Some(Found { path, source: Source::Variable }));
     }
@@ -307,7 +307,7 @@ fn explain(stderr: &str) -> anyhow::Error {
         );
     }
     anyhow!(
-        "the Temporal CLI could not be downloaded; put one of version {} or newer on PATH, or mend what \
+        "the Temporal CLI could not be downloaded; put one of version {} or newer on PATH, or fix what \
              pip says and run the same command again:\n  {last}",
         dotted(LEAST)
     )
