@@ -151,15 +151,7 @@ mod tests {
     use lab::STAGES;
 
     use super::*;
-
-    fn checkout(name: &str) -> Project {
-        let root = std::env::temp_dir().join(format!("checkout-keep-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
-        let project = Project { lab: root.join(".lab"), root };
-        modules::enter(&project, &STAGES[0]).expect("there is nothing in the way");
-        project
-    }
+    use crate::fixture;
 
     fn live(project: &Project) -> [String; 2] {
         LIVE.map(|path| fs::read_to_string(project.root.join(path)).expect("both modules are there"))
@@ -171,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_was_set_aside_is_put_back_and_the_other_module_is_the_stages() {
-        let project = checkout("back");
+        let project = fixture::checkout("keep-back");
         assert!(set_aside(&project, &STAGES[1]).expect("it can be read").is_none(), "nothing was changed");
         write(&project, lab::LIVE_WORKFLOW, "mine");
         assert!(has_edit(&project).expect("it can be read"));
@@ -185,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_fix_that_is_the_shipped_one_to_the_byte_is_kept_as_well() {
-        let project = checkout("exact");
+        let project = fixture::checkout("keep-exact");
         let fixed = STAGES[1].workflow.source;
         write(&project, lab::LIVE_WORKFLOW, fixed);
         assert!(would_replace_edit(&project, &STAGES[0]).expect("it can be read"));
@@ -199,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_command_that_was_interrupted_is_finished_by_the_same_one() {
-        let project = checkout("again");
+        let project = fixture::checkout("keep-again");
         write(&project, lab::LIVE_WORKFLOW, "mine");
         write(&project, lab::LIVE_ACTIVITIES, "also mine");
         let first = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
@@ -220,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_was_saved_since_is_newer_and_stays() {
-        let project = checkout("newer");
+        let project = fixture::checkout("keep-newer");
         write(&project, lab::LIVE_WORKFLOW, "mine");
         let backup = set_aside(&project, &STAGES[1]).expect("it can be saved").expect("there is an edit");
         modules::enter(&project, &STAGES[1]).expect("it can be entered");

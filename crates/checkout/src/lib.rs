@@ -6,6 +6,8 @@
 pub mod backups;
 pub mod copy;
 mod exchange;
+#[cfg(test)]
+mod fixture;
 pub mod keep;
 mod live_files;
 pub mod modules;

@@ -185,15 +185,7 @@ mod tests {
     use lab::STAGES;
 
     use super::*;
-
-    fn checkout(name: &str) -> Project {
-        let root = std::env::temp_dir().join(format!("xtask-backup-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
-        let project = Project { lab: root.join(".lab"), root };
-        enter(&project, &STAGES[0]).expect("there is nothing in the way");
-        project
-    }
+    use crate::fixture;
 
     fn live(project: &Project) -> [Vec<u8>; 2] {
         LIVE.map(|path| fs::read(project.root.join(path)).expect("both modules are there"))
@@ -201,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_shipped_variant_needs_no_backup() {
-        let project = checkout("shipped");
+        let project = fixture::checkout("backup-shipped");
         for stage in STAGES {
             assert_eq!(enter(&project, stage).expect("it can be entered"), None);
             assert_eq!(current_stage(&project).name, stage.name);
@@ -216,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_edit_is_saved_byte_for_byte_and_can_be_brought_back() {
-        let project = checkout("edit");
+        let project = fixture::checkout("backup-edit");
         let edit = b"// m\xC3\xA4h\r\n\x00\xFF no newline at the end".to_vec();
         fs::write(project.root.join(lab::LIVE_ACTIVITIES), &edit).expect("it can be written");
         let before = live(&project);
@@ -231,7 +223,7 @@ mod tests {
 
     #[test]
     fn backups_of_one_second_do_not_replace_each_other() {
-        let project = checkout("second");
+        let project = fixture::checkout("backup-second");
         for edit in ["one", "two", "three"] {
             fs::write(project.root.join(lab::LIVE_WORKFLOW), edit).expect("it can be written");
             enter(&project, &STAGES[0]).expect("it can be entered").expect("an edit is saved");
@@ -247,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_deleted_module_is_put_back() {
-        let project = checkout("deleted");
+        let project = fixture::checkout("backup-deleted");
         fs::remove_file(project.root.join(lab::LIVE_WORKFLOW)).expect("it is there");
         assert_eq!(enter(&project, &STAGES[0]).expect("it can be entered"), None);
         assert_eq!(live(&project)[0], STAGES[0].workflow.source.as_bytes());
@@ -256,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_save_between_the_reading_and_the_renaming_is_saved_too() {
-        let project = checkout("late");
+        let project = fixture::checkout("backup-late");
         for (path, late) in LIVE.iter().zip(["in place", "by a rename"]) {
             files::replace(&project.root.join(path), late.as_bytes(), 0o644).expect("it can be written");
         }
@@ -275,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_command_left_beside_the_modules_is_saved_if_it_is_nowhere_else() {
-        let project = checkout("left");
+        let project = fixture::checkout("backup-left");
         let [[new, _], [_, old]] = [beside(&project, "new"), beside(&project, "old")];
         fs::write(&new, STAGES[1].workflow.source).expect("it can be written");
         fs::write(&old, "mine").expect("it can be written");
@@ -290,7 +282,7 @@ mod tests {
 
     #[test]
     fn commands_at_once_take_turns_and_a_hanging_one_is_named() {
-        let project = checkout("turns");
+        let project = fixture::checkout("backup-turns");
         std::thread::scope(|scope| {
             for number in 0..8 {
                 let (project, stage) = (&project, &STAGES[number % STAGES.len()]);
@@ -308,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_backup_without_a_module_that_was_deleted_can_be_brought_back() {
-        let project = checkout("partial");
+        let project = fixture::checkout("backup-partial");
         let [workflow, activities] = LIVE.map(|path| project.root.join(path));
         fs::write(&activities, "mine").expect("it can be written");
         fs::remove_file(&workflow).expect("it is there");
@@ -324,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_module_that_cannot_be_put_in_place_is_an_error_that_names_the_backup() {
-        let project = checkout("stuck");
+        let project = fixture::checkout("backup-stuck");
         let path = project.root.join(lab::LIVE_ACTIVITIES);
         fs::write(&path, "mine").expect("it can be written");
         // In the way of the file that would be renamed.

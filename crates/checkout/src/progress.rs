@@ -104,6 +104,7 @@ mod tests {
     use lab::STAGES;
 
     use super::*;
+    use crate::fixture;
     use crate::{backups, keep, modules};
 
     /// What anybody does to the state of a lab, at any moment.
@@ -164,11 +165,7 @@ mod tests {
 
     #[test]
     fn whoever_changes_the_state_at_the_same_time_it_names_the_stage_whose_modules_are_in_place() {
-        let root = std::env::temp_dir().join(format!("checkout-progress-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
-        let project = Project { lab: root.join(".lab"), root };
-        modules::enter(&project, &STAGES[0]).expect("there is nothing in the way");
+        let project = fixture::checkout("progress");
         // An edit that was saved: there is something to restore.
         fs::write(project.root.join(lab::LIVE_WORKFLOW), "// mine").expect("it can be written");
         modules::enter(&project, &STAGES[1]).expect("it is saved");
@@ -201,12 +198,8 @@ mod tests {
 
     #[test]
     fn a_stage_that_is_done_stays_done_until_the_lab_is_reset() {
-        let root = std::env::temp_dir().join(format!("checkout-done-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("crates/worker/src")).expect("temporary files can be written");
-        let project = Project { lab: root.join(".lab"), root };
+        let project = fixture::checkout("done");
         let done = || Progress::read(&project.lab).done;
-        modules::enter(&project, &STAGES[0]).expect("there is nothing in the way");
         record_done(&project, &STAGES[0]).expect("it can be written");
         record_done(&project, &STAGES[0]).expect("it is there already");
         modules::enter(&project, &STAGES[2]).expect("there is nothing in the way");

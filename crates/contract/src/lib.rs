@@ -9,8 +9,10 @@
 pub mod bank;
 mod money;
 mod refusal;
+pub mod replay;
 #[cfg(feature = "wire")]
 mod transfer;
+pub mod transient;
 
 pub use money::{Amount, AmountError, Money};
 pub use refusal::{Refusal, RefusalKind};

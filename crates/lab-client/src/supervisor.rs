@@ -68,15 +68,6 @@ impl Supervisor {
     }
 }
 
-/// Whether a build of what was saved last is running, or about to start.
-pub fn is_being_built(status: &Value) -> bool {
-    match BuildState::of(status) {
-        Some(BuildState::Building) => true,
-        Some(BuildState::Ok) => status["watch"] == true && status["undeployed"] == true,
-        Some(BuildState::Failed) | None => false,
-    }
-}
-
 /// Whether the worker runs the code as it is saved.
 pub fn is_deployed(status: &Value) -> bool {
     BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true
@@ -101,6 +92,16 @@ impl BuildState {
     pub fn of(status: &Value) -> Option<BuildState> {
         let name = status["build"].as_str()?;
         BuildState::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// The same of the code as it is saved now: an edit is being built from the moment it is saved, also before the lab has noticed it.
+    pub fn of_saved(status: &Value) -> Option<BuildState> {
+        match BuildState::of(status)? {
+            BuildState::Ok if status["watch"] == true && status["undeployed"] == true => {
+                Some(BuildState::Building)
+            }
+            state => Some(state),
+        }
     }
 
     /// Its name in JSON.

@@ -60,6 +60,11 @@ impl<'a> Event<'a> {
         self.is("WorkflowTaskFailed") && self.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
     }
 
+    /// Whether an Activity failed for good with it, because its failure is non-retryable.
+    pub(crate) fn is_non_retryable(self) -> bool {
+        self.is("ActivityTaskFailed") && self.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
+    }
+
     /// Its attributes: the one field whose name ends with `EventAttributes`.
     pub fn attributes(self) -> &'a Value {
         const NOTHING: &Value = &Value::Null;

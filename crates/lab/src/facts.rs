@@ -82,6 +82,16 @@ pub struct Entry {
     pub run: Option<String>,
 }
 
+/// What these entries have withdrawn and neither deposited nor given back; below zero if they gave more.
+pub fn in_transit<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Money {
+    let cents = entries.into_iter().map(|entry| match &*entry.kind {
+        "withdraw" => entry.amount.cents(),
+        "deposit" | "refund" => -entry.amount.cents(),
+        _ => 0,
+    });
+    Money::from_cents(cents.sum())
+}
+
 /// A service of the lab that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {

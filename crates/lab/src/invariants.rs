@@ -4,10 +4,12 @@
 //! steps answered; its result is what the steps answered; and a transfer that gives up keeps no money. Most violations
 //! show while the transfer is still in progress, and are reported then.
 
-use contract::{Amount, Money};
+use contract::{Amount, Money, transient::is_transient};
 use serde_json::Value;
 
-use crate::{Entry, Event, Evidence, Facts, Run, Status, Transfer, moment::Moment, nondeterminism};
+use crate::{
+    Entry, Event, Evidence, Facts, Run, Status, Transfer, in_transit, moment::Moment, nondeterminism,
+};
 
 /// A rule that a transfer broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,15 +172,9 @@ fn calls(found: &mut Found<'_>) {
 
 /// No Activity gave up on an error that may pass: the bank could not be reached, or had a problem of its own.
 fn refusals(found: &mut Found<'_>) {
-    let is_final = |event: &Event<'_>| {
-        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
-    };
-    // As the bank's client words them.
-    let may_pass = |why: &str| {
-        ["no bank answers at", "no answer from", " answered 5"].iter().any(|words| why.contains(words))
-    };
     let run = found.run;
-    for event in run.events().filter(is_final).filter(|event| may_pass(&event.failure())) {
+    let too_soon = |event: &Event<'_>| event.is_non_retryable() && is_transient(&event.failure());
+    for event in run.events().filter(too_soon) {
         let scheduled = run.event(event.refers_to("scheduledEventId"));
         let activity = scheduled.map(|scheduled| scheduled.attributes()["activityType"]["name"].clone());
         let activity = activity.as_ref().and_then(Value::as_str).unwrap_or("an Activity");
@@ -242,11 +238,7 @@ fn ledger(found: &mut Found<'_>, facts: &Facts) {
         found.note(None, what, PAID_TWICE);
         return;
     }
-    let sum = |kind: &str| -> i64 {
-        let of_kind = entries.iter().filter(|entry| entry.kind == kind);
-        of_kind.map(|entry| entry.amount.cents()).sum()
-    };
-    let between = sum("withdraw") - sum("refund") - sum("deposit");
+    let between = in_transit(entries.iter().copied());
     let close = found.run.close();
     match found.run.status {
         Status::Completed if found.wrong.is_empty() && (withdrawn == 0 || deposited == 0) => {
@@ -255,9 +247,8 @@ fn ledger(found: &mut Found<'_>, facts: &Facts) {
                 format!("it completed, but the bank's ledger has no {missing} for it, or a refund undid it");
             found.note(close, what, INVENTED_ANSWER);
         }
-        Status::Failed | Status::Other if between > 0 => {
-            let what =
-                format!("it closed, and the {} that it took is in no account", Money::from_cents(between));
+        Status::Failed | Status::Other if between > Money::ZERO => {
+            let what = format!("it closed, and the {between} that it took is in no account");
             let was_terminated = close.is_some_and(|close| {
                 !close.is("WorkflowExecutionFailed") && !close.is("WorkflowExecutionCanceled")
             });

@@ -19,7 +19,7 @@ mod title;
 mod variant;
 
 pub use event::{Event, failure_chain};
-pub use facts::{Entry, Facts, Run, Service, Status, Transfer};
+pub use facts::{Entry, Facts, Run, Service, Status, Transfer, in_transit};
 pub use goal::{Evidence, Goal, Next, Verdict};
 pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;

@@ -11,7 +11,12 @@ const CODE: &str = "[TMPRL1100]";
 pub(crate) fn is_nondeterminism(event: Event<'_>) -> bool {
     event.is("WorkflowTaskFailed")
         && (event.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR"
-            || event.failure().contains(CODE))
+            || is_named_in(&event.failure()))
+}
+
+/// Whether this failure is a nondeterminism error.
+pub(crate) fn is_named_in(failure: &str) -> bool {
+    failure.contains(CODE)
 }
 
 /// What Workflow code must do.

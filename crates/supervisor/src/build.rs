@@ -26,6 +26,8 @@ use checkout::project::Project;
 pub const GRACE: Duration = Duration::from_secs(5);
 /// The error of a build that fails, where cargo has printed the rest.
 const FAILED: &str = "the build failed";
+/// How long the last lines may take after cargo has ended: a compiler may hold the other end.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// Should cargo not run.
 const NO_CARGO: &str = "could not run cargo; see what is missing with: cargo xtask doctor";
 
@@ -173,13 +175,13 @@ pub fn finish_gated(project: &Project, mut child: Child, output: Output) -> Resu
         // Also if the log cannot be opened, so that the compiler's messages are not lost.
         _ => Box::new(io::stderr()),
     };
-    let shown = child.stderr.take().map(|stderr| Shown::start(stderr, to));
+    let shown = child.stderr.take().map(|stderr| Copier::start(stderr, Shown::new(to)));
     let status = child.wait().context("could not wait for cargo")?;
     if !process::group_is_empty(child.id()) {
         process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
     }
     let executables = executables.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    let error = shown.and_then(|shown| shown.error());
+    let error = shown.and_then(|shown| shown.finish(SHOWN_WITHIN)?.error());
     Ok(Built { executables, failure: (!status.success()).then_some(Failure::Cargo(error)) })
 }
 

@@ -2,11 +2,8 @@
 
 use std::{
     fmt,
-    io::{self, IsTerminal, Read, Write},
-    process::{ChildStderr, Command},
-    sync::mpsc::{self, Receiver},
-    thread,
-    time::Duration,
+    io::{self, IsTerminal, Write},
+    process::Command,
 };
 
 use crate::logs::without_time;
@@ -76,30 +73,36 @@ pub(crate) fn as_on_terminal(cargo: &mut Command) {
     }
 }
 
-/// Shows what cargo prints, on a thread of its own.
-pub(crate) struct Shown(Receiver<Option<CompileError>>);
+/// Shows what cargo prints, and keeps the end of it.
+pub(crate) struct Shown<W> {
+    to: W,
+    printed: Vec<u8>,
+}
 
-impl Shown {
-    pub(crate) fn start(mut from: ChildStderr, mut to: impl Write + Send + 'static) -> Shown {
-        let (sender, found) = mpsc::channel();
-        thread::spawn(move || {
-            let (mut bytes, mut printed) = ([0; 8 * 1024], Vec::new());
-            while let Ok(length @ 1..) = from.read(&mut bytes) {
-                // A full disk does not fail a build.
-                let _ = to.write_all(&bytes[..length]).and_then(|()| to.flush());
-                printed.extend_from_slice(&bytes[..length]);
-                if printed.len() > 2 * SEARCHED {
-                    printed.drain(..printed.len() - SEARCHED);
-                }
-            }
-            let _ = sender.send(CompileError::find(&String::from_utf8_lossy(&printed)));
-        });
-        Shown(found)
+impl<W: Write> Shown<W> {
+    pub(crate) fn new(to: W) -> Shown<W> {
+        Shown { to, printed: Vec::new() }
     }
 
-    /// The first error, once everything is shown.
+    /// The first error in what was kept.
     pub(crate) fn error(&self) -> Option<CompileError> {
-        self.0.recv_timeout(Duration::from_secs(5)).ok().flatten()
+        CompileError::find(&String::from_utf8_lossy(&self.printed))
+    }
+}
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.printed.extend_from_slice(bytes);
+        if self.printed.len() > 2 * SEARCHED {
+            self.printed.drain(..self.printed.len() - SEARCHED);
+        }
+        // What cannot be shown is searched all the same.
+        let _ = self.to.write_all(bytes).and_then(|()| self.to.flush());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab_client::supervisor::{Supervisor, is_being_built};
+use lab_client::supervisor::{BuildState, Supervisor};
 use serde_json::{Value, json};
 
 use crate::entry_plan::Choice;
@@ -99,6 +99,7 @@ pub fn ask(state: &State, request: &Request) -> Result<Value> {
 /// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
 pub fn wait_for_build(state: &State, then: &str) {
     let is = |what: fn(&Value) -> bool| ask(state, &Request::Status).is_ok_and(|status| what(&status));
+    let is_being_built = |status: &Value| BuildState::of_saved(status) == Some(BuildState::Building);
     if !is(is_being_built) {
         return;
     }

@@ -112,13 +112,6 @@ fn withdrawn(bank: &Bank, original_run: &str) -> Result<Option<(Money, String)>>
     let entries = page["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
     let entries = Facts::new(Vec::new(), entries, String::new(), Vec::new()).entries;
     let taken = entries.iter().find(|entry| entry.kind == "withdraw");
-    let left: i64 = entries
-        .iter()
-        .map(|entry| match &*entry.kind {
-            "withdraw" => entry.amount.cents(),
-            "deposit" | "refund" => -entry.amount.cents(),
-            _ => 0,
-        })
-        .sum();
-    Ok(taken.filter(|_| left > 0).map(|taken| (Money::from_cents(left), taken.account.clone())))
+    let left = lab::in_transit(&entries);
+    Ok(taken.filter(|_| left > Money::ZERO).map(|taken| (left, taken.account.clone())))
 }

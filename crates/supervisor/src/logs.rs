@@ -79,25 +79,25 @@ pub fn without_time(line: &str) -> &str {
 }
 
 /// Copies what a program writes, on a thread of its own, to the end.
-pub(crate) struct Copier(Receiver<()>);
+pub(crate) struct Copier<W>(Receiver<W>);
 
-impl Copier {
-    pub(crate) fn start(mut from: impl Read + Send + 'static, mut to: impl Write + Send + 'static) -> Copier {
+impl<W: Write + Send + 'static> Copier<W> {
+    pub(crate) fn start(mut from: impl Read + Send + 'static, mut to: W) -> Copier<W> {
         let (done, copied) = mpsc::channel();
         thread::spawn(move || {
             let mut bytes = [0; 8 * 1024];
             while let Ok(length @ 1..) = from.read(&mut bytes) {
-                // A full disk must not stop the program that writes.
+                // A full disk must not stop the program that writes, nor fail a build.
                 let _ = to.write_all(&bytes[..length]);
             }
-            let _ = done.send(());
+            let _ = done.send(to);
         });
         Copier(copied)
     }
 
-    /// Waits until the last line is copied; not for a program that has left its process group and still writes.
-    pub(crate) fn finish(&self) {
-        let _ = self.0.recv_timeout(Duration::from_secs(1));
+    /// Waits until the last line is copied, and returns where to; not for a program that has left its process group and still writes.
+    pub(crate) fn finish(&self, timeout: Duration) -> Option<W> {
+        self.0.recv_timeout(timeout).ok()
     }
 }
 

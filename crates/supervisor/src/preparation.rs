@@ -316,14 +316,20 @@ fn is_on_deposit(stuck: &Stuck) -> bool {
     stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
 }
 
-/// Has the lab build and restart the worker, and shows its progress.
+/// Has the lab build and restart the worker for code that was just put in place.
 pub fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
-    let ask = || control::ask(state, &Request::Rebuild);
-    let built = if quiet {
-        ask()
-    } else {
-        stderrln!("building and restarting the worker");
-        follow(project, ask)
+    let built = match quiet {
+        true => control::ask(state, &Request::Rebuild).map(drop),
+        false => deploy(project, state),
     };
-    built.map(drop).context("the code is in place, but the worker was not restarted")
+    built.context("the code is in place, but the worker was not restarted")
+}
+
+/// Has the lab build and restart the worker, and shows its progress.
+///
+/// # Errors
+/// The code does not compile, or the worker does not start.
+pub fn deploy(project: &Project, state: &State) -> Result<()> {
+    stderrln!("building and restarting the worker");
+    follow(project, || control::ask(state, &Request::Rebuild)).map(drop)
 }

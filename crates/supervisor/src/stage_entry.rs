@@ -91,7 +91,11 @@ impl<'a> StageEntry<'a> {
         let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
         let choice = Choice { keep: choice.keep || is_pending, ..choice };
         self.record_done();
-        let mut entered = Entered { leftovers: self.leftovers(stage)?, ..Entered::default() };
+        let mut entered = Entered::default();
+        // A person was told of them before, and asked.
+        if choice.clean || self.0.quiet {
+            entered.leftovers = self.leftovers(stage)?;
+        }
         if choice.keep
             && let Some(backup) = keep::set_aside(self.0.project, stage)?
         {

@@ -64,6 +64,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often we check that the lab's folder is still there.
 const OWNERSHIP: Duration = Duration::from_secs(1);
+/// How long the last lines of a service may take after it has ended.
+const COPIED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The databases of a lab: the server's histories and the bank's ledger.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
@@ -240,7 +242,7 @@ struct Supervised {
     service: &'static Service,
     child: Option<Child>,
     /// What copies its output to its log; none of one that writes its log itself.
-    copier: Option<Copier>,
+    copier: Option<Copier<Timed<File>>>,
     life: Life,
     /// When it entered that state, since 1970.
     since: Duration,
@@ -877,7 +879,7 @@ impl Supervisor {
         let killed = process::end_group(child.id(), Some(&mut child), &ending);
         let _ = child.wait();
         if let Some(copier) = self.services[at].copier.take() {
-            copier.finish();
+            let _ = copier.finish(COPIED_WITHIN);
         }
         // It is not ready any more, and after the last stop no file is left.
         self.remove_ready_file(self.services[at].service.name);

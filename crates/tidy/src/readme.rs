@@ -80,7 +80,7 @@ pub(super) fn stages(stages: &[Stage], texts: &[Markdown]) -> Vec<Complaint> {
             continue;
         };
         let (name, file) = (stages[at].name, order::file(at, &stages[at]));
-        // A link with only a wrong number is reported elsewhere.
+        // The rule of the order reports a link with only a wrong number.
         if found[2] != file && !found[2].ends_with(&format!("-{name}.md")) {
             let what = format!("the link of {name} leads to {}", &found[2]);
             complain(row.line, what, format!("write: [`{name}`]({file})"));

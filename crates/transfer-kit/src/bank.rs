@@ -2,7 +2,10 @@
 
 use std::{env, panic::Location, time::Duration};
 
-use contract::{Amount, BANK_URL_VARIABLE, DEFAULT_BANK_URL, Refusal, RefusalKind, bank};
+use contract::{
+    Amount, BANK_URL_VARIABLE, DEFAULT_BANK_URL, Refusal, RefusalKind, bank,
+    transient::{ANSWERED, TIMED_OUT, UNREACHABLE},
+};
 use reqwest::{Method, StatusCode, Url};
 use serde::{Serialize, de::DeserializeOwned};
 use temporalio_common::error::ApplicationFailure;
@@ -124,8 +127,8 @@ impl Call {
         };
         let (status, body) = sent.await.map_err(|error: reqwest::Error| {
             let what = match error.is_timeout() {
-                true => format!("no answer from {} within {REQUEST_TIMEOUT:?}", self.url),
-                false => format!("no bank answers at {}", self.url),
+                true => format!("{TIMED_OUT} {} within {REQUEST_TIMEOUT:?}", self.url),
+                false => format!("{UNREACHABLE} {}", self.url),
             };
             // Its message would name the URL once more.
             self.failed(what, Some(error.without_url())).retryable("BankUnreachable")
@@ -133,7 +136,7 @@ impl Call {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
                 let what =
-                    format!("{} answered {status} with something else than asked for: {error}", self.url);
+                    format!("{} {ANSWERED} {status} with something else than asked for: {error}", self.url);
                 self.failed(what, None).retryable("BankError")
             });
         }
@@ -142,7 +145,7 @@ impl Call {
             Some(refusal) => refused(refusal),
             None => {
                 let said = problem.map(|problem| format!(": {}", problem.error)).unwrap_or_default();
-                self.failed(format!("{} answered {status}{said}", self.url), None).retryable("BankError")
+                self.failed(format!("{} {ANSWERED} {status}{said}", self.url), None).retryable("BankError")
             }
         })
     }

@@ -6,6 +6,7 @@ use crate::{
     histories::{self, Recorded},
     host,
 };
+use contract::replay::{MOST_COMPLETED, NAMESPACE_VARIABLE, TASK_QUEUE_VARIABLE};
 use serde::Serialize;
 use temporalio_client::{Client, WorkflowHistory};
 use temporalio_common::{
@@ -20,19 +21,8 @@ use temporalio_common::{
 };
 use temporalio_sdk::workflows::WorkflowImplementation;
 
-/// Names the Temporal server whose transfers are replayed, as `host:port`.
-pub const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
-/// Names the namespace of those transfers, where it is not `default`.
-pub const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
-/// Names the Task Queue of those transfers, where it is not [`contract::TASK_QUEUE`].
-pub const TASK_QUEUE_VARIABLE: &str = "BUGLAB_REPLAY_TASK_QUEUE";
-/// Names a file for a report that programs can read.
-pub const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
-
 /// More than so many transfers in progress are not replayed: one of 500 shows what the others would.
 const MOST_IN_PROGRESS: usize = 500;
-/// More than so many completed transfers are not looked at: the newest show what the deployed code does.
-const MOST_COMPLETED: usize = 100;
 /// Code that waits for something that never comes is given up on after this.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -124,10 +124,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     {
         stderrln!("warning: the stage is not marked as done: {error:#}");
     }
-    // An edit is also being built before the lab has noticed that it was saved.
-    let is_being_built = lab_supervisor::is_being_built(&status);
-    let build = if is_being_built { Some(BuildState::Building) } else { BuildState::of(&status) };
-    Ok(Look { stage, build, down: down(&status), report })
+    Ok(Look { stage, build: BuildState::of_saved(&status), down: down(&status), report })
 }
 
 /// The services of a status that do not run.

@@ -12,17 +12,9 @@ use anyhow::{Context, Result};
 
 use self::outcome::{Outcome, Replay, counts};
 use checkout::{progress, project::Project};
+use contract::replay::{NAMESPACE_VARIABLE, REPORT_VARIABLE, SERVER_VARIABLE, TASK_QUEUE_VARIABLE};
 use supervisor::{attach, build, control, ports, temporal_cli};
 use terminal::{stderrln, stdoutln};
-
-/// Names the server whose transfers the tests replay. Without it they replay none.
-const SERVER_VARIABLE: &str = "BUGLAB_REPLAY_SERVER";
-/// Names the namespace of those transfers.
-const NAMESPACE_VARIABLE: &str = "BUGLAB_REPLAY_NAMESPACE";
-/// Names their Task Queue.
-const TASK_QUEUE_VARIABLE: &str = "BUGLAB_REPLAY_TASK_QUEUE";
-/// Names the file that the tests write what they replayed to.
-const REPORT_VARIABLE: &str = "BUGLAB_REPLAY_REPORT";
 
 /// Runs all of the learner's tests, or only the replay.
 pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result<ExitCode> {

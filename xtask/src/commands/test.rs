@@ -15,7 +15,7 @@ pub(super) fn rounds() -> [Vec<&'static str>; 2] {
     [build::other_packages(), build::command_line_packages()]
 }
 
-/// Slow tests are in modules of this name: they take long, and a change elsewhere seldom breaks them.
+/// Slow tests are in modules of this name: they take long, and changes to other code seldom break them.
 const SLOW: &str = "slow::";
 
 pub(crate) fn command() -> Command {

@@ -2,41 +2,21 @@
 //!
 //! `script` is the terminal: it hands on what is typed, and the end of that as Ctrl-D.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::{io::Write, process::Stdio};
 
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 
 use crate::{
     fake_lab::{FakeLab, Place},
-    support::{Checkout, Outcome, quoted},
+    support::{Checkout, Outcome},
 };
 
 const MINE: &str = "// my fix\n";
 
 /// Types this command on a terminal, and then this. None where there is no `script`.
 fn type_in(checkout: &Checkout, arguments: &[&str], answers: &str) -> Option<Outcome> {
-    let has_script = Command::new("script").arg("--version").stdout(Stdio::null()).status();
-    if !has_script.is_ok_and(|status| status.success()) {
-        webtest::skip("a terminal needs script(1), Debian's bsdutils");
-        return None;
-    }
-    let typed = checkout.xtask(arguments);
-    let words = std::iter::once(typed.get_program()).chain(typed.get_args());
-    let words: Vec<String> = words.map(|word| quoted(word.as_ref())).collect();
-    checkout.write_program("bin/in-terminal", &format!("exec {}\n", words.join(" ")));
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--flush", "--return", "--command"]);
-    script.arg(format!("exec sh {}", quoted(&checkout.path("bin/in-terminal")))).arg("/dev/null");
-    for (name, value) in typed.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    script.current_dir(&checkout.root).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut script = checkout.on_terminal(&checkout.xtask(arguments), "exec \"$@\"")?;
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = script.spawn().expect("script is there");
     let mut keyboard = child.stdin.take().expect("it is a pipe");
     keyboard.write_all(answers.as_bytes()).expect("it reads");

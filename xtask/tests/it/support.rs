@@ -135,6 +135,30 @@ impl Checkout {
             .expect("it is this test's own");
     }
 
+    /// This shell code on a terminal, which `script` is: `$@` in it is the command. None where there is no `script`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_terminal(&self, typed: &Command, shell: &str) -> Option<Command> {
+        let has_script = Command::new("script").arg("--version").stdout(Stdio::null()).status();
+        if !has_script.is_ok_and(|status| status.success()) {
+            webtest::skip("a terminal needs script(1), Debian's bsdutils");
+            return None;
+        }
+        let words = std::iter::once(typed.get_program()).chain(typed.get_args());
+        let words: Vec<String> = words.map(|word| quoted(word.as_ref())).collect();
+        self.write_program("bin/in-terminal", &format!("set -- {}\n{shell}\n", words.join(" ")));
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--flush", "--return", "--command"]);
+        script.arg(format!("exec sh {}", quoted(&self.path("bin/in-terminal")))).arg("/dev/null");
+        for (name, value) in typed.get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        script.current_dir(&self.root);
+        Some(script)
+    }
+
     /// A checkout for commands that neither build nor start anything.
     pub(crate) fn without_server(name: &str) -> Checkout {
         Checkout::without_server_at(env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id())))

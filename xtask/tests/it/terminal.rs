@@ -2,7 +2,7 @@
 //!
 //! `script` acts as the terminal: it holds the other end of a pseudo-terminal, and closes it when killed.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
@@ -13,26 +13,7 @@ use crate::{
 
 /// A terminal whose shell runs this; `$@` is `lab start` with its flags. None if `script` is not installed.
 fn terminal(checkout: &Checkout, shell: &str, flags: &[&str]) -> Option<Running> {
-    let has_script = Command::new("script").arg("--version").stdout(Stdio::null()).status();
-    if !has_script.is_ok_and(|status| status.success()) {
-        webtest::skip("a terminal needs script(1), Debian's bsdutils");
-        return None;
-    }
-    let start = checkout.start_command(flags);
-    let words = std::iter::once(start.get_program()).chain(start.get_args());
-    let words: Vec<String> = words.map(|word| crate::support::quoted(word.as_ref())).collect();
-    checkout.write_program("bin/in-terminal", &format!("set -- {}\n{shell}\n", words.join(" ")));
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--flush", "--command"]);
-    script.arg(format!("exec sh {}", crate::support::quoted(&checkout.path("bin/in-terminal"))));
-    script.arg("/dev/null");
-    for (name, value) in start.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    script.current_dir(&checkout.root);
+    let script = checkout.on_terminal(&checkout.start_command(flags), shell)?;
     Some(Running::start(checkout, script, "terminal"))
 }
 

@@ -38,10 +38,7 @@ fn was_stuck(run: &Run) -> bool {
 
 /// The failure of the Activity that closed a run because it is non-retryable.
 fn refusal(run: &Run) -> Option<Event<'_>> {
-    let refused = |event: &Event<'_>| {
-        event.is("ActivityTaskFailed") && event.text("retryState") == "RETRY_STATE_NON_RETRYABLE_FAILURE"
-    };
-    run.events().find(refused).filter(|_| run.status == Status::Failed)
+    run.events().find(|event| event.is_non_retryable()).filter(|_| run.status == Status::Failed)
 }
 
 /// The same, if the bank had reason to refuse the transfer and no money has moved. A refusal that the code made up

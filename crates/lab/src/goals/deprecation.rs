@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     all_complete, breaks_a_rule, completed_exactly, start_again, versioning::added_step, why_not_complete,
 };
-use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict, nondeterminism};
 
 /// The stage of these goals.
 const STAGE: &str = "version-workflow";
@@ -59,7 +59,7 @@ fn removal_caught(facts: &Facts) -> Verdict {
     let evidence = with_patch().filter_map(|transfer| {
         let why = facts.broken_replay.get(&transfer.workflow_id)?;
         // Any other failure of the replay says nothing about the patch.
-        let marker = patched(transfer.last()).filter(|_| why.contains("TMPRL1100"))?;
+        let marker = patched(transfer.last()).filter(|_| nondeterminism::is_named_in(why))?;
         Some(Evidence::event(transfer, transfer.last(), marker, why.clone()))
     });
     let in_progress = with_patch().any(|transfer| transfer.last().status == Status::Running);

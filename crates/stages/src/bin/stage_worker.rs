@@ -69,10 +69,10 @@ fn main() -> ExitCode {
 
 /// What the test of `crates/worker/tests/mine/replay.rs` does, with modules that are compiled in.
 async fn replay_transfers(modules: Modules) -> anyhow::Result<()> {
-    let server = env::var(replay::SERVER_VARIABLE)
-        .with_context(|| format!("{} names no server", replay::SERVER_VARIABLE))?;
+    let server = env::var(contract::replay::SERVER_VARIABLE)
+        .with_context(|| format!("{} names no server", contract::replay::SERVER_VARIABLE))?;
     let report = modules.replay(&replay::connect(&server).await?).await?;
-    if let Some(file) = env::var_os(replay::REPORT_VARIABLE) {
+    if let Some(file) = env::var_os(contract::replay::REPORT_VARIABLE) {
         report.write(Path::new(&file))?;
     }
     let failed = usize::from(!report.reasons().is_empty());

@@ -7,12 +7,8 @@ use clap::Command;
 
 use crate::args::example;
 use checkout::project::Project;
-use supervisor::{
-    attach,
-    control::{self, Request},
-    logs,
-};
-use terminal::{stderrln, stdoutln};
+use supervisor::{attach, preparation};
+use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
     Command::new("deploy")
@@ -26,8 +22,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
-    stderrln!("building and restarting the worker");
-    logs::follow(project, || control::ask(&state, &Request::Rebuild))?;
+    preparation::deploy(project, &state)?;
     stdoutln!("deployed: the worker runs your saved code");
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use contract::replay::MOST_COMPLETED;
 use serde_json::{Value, json};
 use terminal::shorten;
 
@@ -138,7 +139,8 @@ impl Replay {
             ));
         }
         if *over_limit > 0 {
-            left_out.push(format!("{} older than the newest 100", completed_transfers(*over_limit)));
+            let older = completed_transfers(*over_limit);
+            left_out.push(format!("{older} older than the newest {MOST_COMPLETED}"));
         }
         if self.in_progress > self.replayed {
             let more = transfers(self.in_progress - self.replayed);

@@ -49,7 +49,7 @@ const OTHER_MONEY: [Case; 4] = {
     [
         ("withdraws-less", "withdraw was called with {", OTHER),
         ("takes-from-another", "withdraw was called with {", OTHER),
-        ("deposits-elsewhere", "has a deposit of 25.50 at account_F, for a transfer of 25.50", OTHER),
+        ("deposits-to-another", "has a deposit of 25.50 at account_F, for a transfer of 25.50", OTHER),
         ("sends-less", "has a withdrawal of 0.01 at account_A, for a transfer of 25.50", OTHER),
     ]
 };

@@ -66,7 +66,7 @@ async fn the_page_shows_the_banks_outage_wherever_it_was_switched() {
 
         lab.testbed.put("/outage", json!({ "withdrawals": true, "deposits": false })).await;
         page.see(
-            "a change from elsewhere",
+            "a change that the page did not make",
             "return $('#outage-withdrawals').checked && !$('#outage-deposits').checked",
         )
         .await;

@@ -145,7 +145,7 @@ impl OtherActivities {
     ) -> Result<MovementAnswer, ActivityError> {
         let account_id = match fix(&ctx).as_str() {
             "makes-up-the-deposit" => return Ok(made_up(movement)),
-            "deposits-elsewhere" => "account_F".to_owned(),
+            "deposits-to-another" => "account_F".to_owned(),
             _ => movement.account_id,
         };
         let done: Deposited = self.bank.post(&ctx, &account_id, "deposit", movement.amount).await?;

@@ -1,0 +1,37 @@
+//! How the bank's client words a failure that may pass. `check` knows such a failure by these words, since the code of a learner
+//! may have kept nothing else of it.
+
+/// Before the address that could not be reached.
+pub const UNREACHABLE: &str = "no bank answers at";
+/// Before the address that did not answer in time.
+pub const TIMED_OUT: &str = "no answer from";
+/// Between an address and the status that it answered.
+pub const ANSWERED: &str = "answered";
+
+/// Whether these are the words of a failure that may pass: the bank was not reached, or had a problem of its own.
+pub fn is_transient(failure: &str) -> bool {
+    [UNREACHABLE.to_owned(), TIMED_OUT.to_owned(), format!(" {ANSWERED} 5")]
+        .iter()
+        .any(|words| failure.contains(words.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_not_transient() {
+        for (failure, expected) in [
+            ("no bank answers at http://127.0.0.1:5005/accounts/account_A/withdraw", true),
+            ("no answer from http://127.0.0.1:5050/accounts/account_A within 4s", true),
+            (
+                "http://127.0.0.1:5050/accounts/account_A/withdraw answered 503 Service Unavailable: down",
+                true,
+            ),
+            ("Insufficient funds: the account holds 5.00, less than 5000.00", false),
+            ("http://127.0.0.1:5050/accounts/account_A answered 404 Not Found", false),
+        ] {
+            assert_eq!(is_transient(failure), expected, "{failure}");
+        }
+    }
+}
