@@ -2,7 +2,7 @@
 
 use lab_client::supervisor::{BuildState, is_deployed};
 use serde_json::Value;
-use supervisor::services::WORKER;
+use supervisor::{manifest::MANIFEST, services::WORKER};
 
 /// Why the worker does not run the code as it is saved, by the supervisor's status, and what to type; none where it does.
 pub(crate) fn warning(status: &Value) -> Option<String> {
@@ -13,6 +13,10 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
         BuildState::Failed => {
             let runs =
                 if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
+            // Then cargo runs no other command, and the reason says what to type.
+            if let Some(error) = status["build_error"].as_str().filter(|error| error.contains(MANIFEST)) {
+                return Some(format!("{error}; {runs}"));
+            }
             Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))
         }
         BuildState::Ok if is_deployed(status) => None,

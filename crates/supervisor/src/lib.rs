@@ -5,6 +5,8 @@
 
 pub mod attach;
 pub mod build;
+pub mod cargo;
+mod cargo_output;
 pub mod class_files;
 pub mod compile_error;
 pub mod control;
@@ -15,6 +17,7 @@ pub mod executables;
 pub mod gateway;
 pub mod leftovers;
 pub mod logs;
+pub mod manifest;
 pub mod ports;
 pub mod preparation;
 pub mod process;

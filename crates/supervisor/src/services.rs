@@ -142,6 +142,9 @@ pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
     SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
 
+/// The binaries without the Temporal SDK.
+pub const WITHOUT_SDK: [&str; 2] = [ACCOUNT_API, TRANSFER_WEB];
+
 /// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
 

@@ -10,7 +10,7 @@ use std::{
     mem,
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -38,7 +38,7 @@ use crate::{
     entry_plan::Choice,
     executables::Executables,
     logs::{self, Copier, Timed},
-    ports,
+    manifest, ports,
     process::{self, Ending, Identity},
     remote_service,
     reporter::Reporter,
@@ -141,6 +141,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         signals_seen,
         build: Build::new(),
         deployed: Deployed::new(project),
+        deployment: Deployment::default(),
         watching: options.watch,
         ended_faults: None,
         fresh,
@@ -203,8 +204,10 @@ enum Event {
     Request(Request, Reply),
     /// The worker's source has this content now.
     Changed(u64),
-    /// The build of this content has ended.
-    Built(u64, Built),
+    /// A build in progress has linked this executable.
+    Linked(String, PathBuf),
+    /// A build of this content has ended; whether of everything.
+    Built(u64, Built, Part),
 }
 
 /// `.lab/logs/supervisor.log`.
@@ -298,8 +301,31 @@ impl End {
     }
 }
 
+/// When the steps of the last deployment ended, in seconds since 1970; for `bench`.
+#[derive(Default)]
+struct Deployment {
+    /// The watch noticed the edit.
+    noticed: f64,
+    /// Cargo ended.
+    built: f64,
+    /// The old worker ended.
+    stopped: f64,
+    /// The new worker polls.
+    polls: f64,
+}
+
+/// What a build is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The services that do not contain the SDK, which takes most of a first build: they start before it.
+    WithoutWorker,
+    Everything,
+}
+
 /// The build in progress, and what follows it.
 struct Build {
+    /// Where it is shown.
+    output: Output,
     /// Its process group.
     group: Option<Identity>,
     /// When the last one ended.
@@ -321,6 +347,7 @@ struct Build {
 impl Build {
     fn new() -> Build {
         Build {
+            output: Output::Log,
             group: None,
             ended: Instant::now(),
             building: None,
@@ -345,6 +372,7 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     deployed: Deployed,
+    deployment: Deployment,
     /// Whether saved edits are deployed.
     watching: bool,
     /// What the bank's last restart ended.
@@ -362,7 +390,12 @@ struct Supervisor {
 impl Supervisor {
     /// Starts everything; returns whether it got there, or was told to stop on the way.
     fn start(&mut self, output: Output) -> Result<bool> {
-        self.begin_build(output);
+        self.build.output = output;
+        self.begin_build(if build::is_first(&self.setup.project) {
+            Part::WithoutWorker
+        } else {
+            Part::Everything
+        });
         loop {
             if !self.handle_events(STARTUP_POLL_INTERVAL)? {
                 return Ok(false);
@@ -420,7 +453,12 @@ impl Supervisor {
                 Ok(Event::Request(Request::Stop, _)) => return Ok(false),
                 Ok(Event::Request(request, reply)) => self.handle_request(request, reply),
                 Ok(Event::Changed(content)) => self.handle_change(content),
-                Ok(Event::Built(content, built)) => self.handle_built(content, built)?,
+                Ok(Event::Linked(name, path)) => self.handle_linked(name, path),
+                Ok(Event::Built(_, built, Part::WithoutWorker)) if built.failure.is_none() => {
+                    // What is linked has started; now the SDK and the worker.
+                    self.begin_build(Part::Everything);
+                }
+                Ok(Event::Built(content, built, _)) => self.handle_built(content, built)?,
             }
             next = self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
@@ -460,7 +498,7 @@ impl Supervisor {
                 if self.build.building.is_some() {
                     self.build.again = true;
                 } else {
-                    self.begin_build(Output::Log);
+                    self.begin_build(Part::Everything);
                 }
             }
             Request::Watch(on) => {
@@ -484,7 +522,7 @@ impl Supervisor {
                 if self.build.building.is_some() {
                     self.build.again = true;
                 } else {
-                    self.begin_build(Output::Log);
+                    self.begin_build(Part::Everything);
                 }
                 self.end_all(Life::Restarting);
                 match empty_databases(&self.setup.project) {
@@ -544,36 +582,40 @@ impl Supervisor {
             (None, Some(built)) if built == content => {}
             (None, _) => {
                 self.journal.note("the worker's source has changed: building");
-                self.begin_build(Output::Log);
+                self.deployment.noticed = time::now().as_secs_f64();
+                self.begin_build(Part::Everything);
             }
         }
     }
 
-    fn begin_build(&mut self, output: Output) {
+    fn begin_build(&mut self, part: Part) {
+        let output = self.build.output;
         let content = source_watch::fingerprint(&self.setup.project.root);
         self.build.building = Some(content);
         self.build.again = false;
         let events = self.events.clone();
-        let (project, child) = (self.setup.project.clone(), self.spawn_build(output));
+        let (project, child) = (self.setup.project.clone(), self.spawn_build(part));
         thread::spawn(move || {
-            let built = child.and_then(|child| build::finish_gated(&project, child, output));
+            let linked = events.clone();
+            let on_executable = move |name: &str, path: &Path| {
+                let _ = linked.send(Event::Linked(name.to_owned(), path.to_owned()));
+            };
+            let built = child.and_then(|child| build::finish_gated(&project, child, output, on_executable));
             let built = built.unwrap_or_else(|error| Built {
                 failure: Some(Failure::NoCargo(format!("{error:#}"))),
                 ..Built::default()
             });
-            let _ = events.send(Event::Built(content, built));
+            let _ = events.send(Event::Built(content, built, part));
         });
         self.publish();
     }
 
     /// Starts cargo, once it is recorded.
-    fn spawn_build(&mut self, output: Output) -> Result<Child> {
-        let mut child = build::gated(
-            &self.setup.project,
-            &services::binaries(self.setup.remote_service.as_ref()),
-            output,
-            &self.state.supervisor,
-        )?;
+    fn spawn_build(&mut self, part: Part) -> Result<Child> {
+        let mut binaries = services::binaries(self.setup.remote_service.as_ref());
+        binaries.retain(|&name| part == Part::Everything || services::WITHOUT_SDK.contains(&name));
+        let mut child =
+            build::gated(&self.setup.project, &binaries, self.build.output, &self.state.supervisor)?;
         let go = child.stdin.take();
         self.build.group = process::identify(child.id());
         if let Err(error) = self.record() {
@@ -587,14 +629,22 @@ impl Supervisor {
         Ok(child)
     }
 
+    /// In a first build, what is linked starts, while the rest is compiled. The worker is deployed when the build has ended.
+    fn handle_linked(&mut self, name: String, path: PathBuf) {
+        if self.build.built.is_none() && name != services::WORKER {
+            self.setup.executables.get_or_insert_default().0.insert(name, path);
+        }
+    }
+
     fn handle_built(&mut self, content: u64, built: Built) -> Result<()> {
         self.build.building = None;
+        self.build.output = Output::Log;
         self.build.built = Some(content);
         self.build.ended = Instant::now();
         self.build.group = None;
         self.record_or_note();
         if self.build.again {
-            self.begin_build(Output::Log);
+            self.begin_build(Part::Everything);
             return Ok(());
         }
         let Built { mut executables, failure } = built;
@@ -602,9 +652,13 @@ impl Supervisor {
         let fallback = self.build.fallback.take();
         let waiting = mem::take(&mut self.build.waiting);
         let Some(failure) = &self.build.failure else {
+            if source_watch::fingerprint(&self.setup.project.root) == content {
+                manifest::keep(&self.setup.project);
+            }
             self.deployed.deploy(&self.setup.project, &mut executables, content);
             self.setup.executables = Some(executables);
             if self.state.ready {
+                self.deployment.built = time::now().as_secs_f64();
                 self.journal.note("built: restarting the worker");
                 self.restart_worker(waiting);
             }
@@ -659,6 +713,7 @@ impl Supervisor {
             return;
         };
         self.end(at);
+        self.deployment.stopped = time::now().as_secs_f64();
         self.services[at].enter(Life::Restarting);
         self.services[at].due = Instant::now();
         self.services[at].waiting.extend(waiting.into_iter().map(|reply| (Instant::now(), reply)));
@@ -692,9 +747,19 @@ impl Supervisor {
                 }
                 let took = terminal::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
+                if service.name == services::WORKER {
+                    self.deployment.polls = time::now().as_secs_f64();
+                }
                 let place = service.address(&self.setup.ports).map(|place| format!(" on {place}"));
+                // There is much to see while the worker is compiled.
+                let open = match self.url_of(service) {
+                    Some(url) if self.build.building.is_some() && !self.state.ready => {
+                        format!("; open {url}")
+                    }
+                    _ => String::new(),
+                };
                 self.journal.note(&format!(
-                    "{} is ready{} after {took}",
+                    "{} is ready{} after {took}{open}",
                     service.name,
                     place.unwrap_or_default()
                 ));
@@ -963,6 +1028,12 @@ impl Supervisor {
             "build": build.name(),
             "build_error": self.build.failure.as_ref().map(Failure::to_string),
             "watch": self.watching,
+            "deployment": {
+                "noticed": self.deployment.noticed,
+                "built": self.deployment.built,
+                "stopped": self.deployment.stopped,
+                "polls": self.deployment.polls,
+            },
             "ended_faults": self.ended_faults.as_ref().map(EndedFaults::to_json),
         });
     }

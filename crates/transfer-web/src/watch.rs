@@ -198,6 +198,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
         json!({
             "services": services(&status, temporal_silent, bank_silent),
             "build": BuildState::of(&status).map(BuildState::name),
+            "build_error": status["build_error"],
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, watched.lab.is_some() && !is_supervised),

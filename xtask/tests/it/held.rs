@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::support::{Checkout, eventually, is_alive, pid_in};
 
 /// The files that a stopped lab may have: locks, settings, databases, logs.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "backup",
     "bank.db",
     "lock",
@@ -32,6 +32,7 @@ const KEPT: [&str; 10] = [
     "stage.lock",
     "temporal.db",
     "cli.lock",
+    "worker-Cargo.toml",
 ];
 
 impl Checkout {

@@ -5,6 +5,7 @@
 
 #[cfg(target_os = "linux")]
 mod asking;
+mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;

@@ -22,16 +22,17 @@ use lab_client::{
     new_workflow_id,
     temporal::{Run, Server},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use supervisor::{
-    attach, build,
+    attach, cargo,
+    control::{self, Request},
     ports::Ports,
     process::{self, Ending, Identity},
     temporal_cli,
 };
 use terminal::stderrln;
 
-use super::{process_usage::ProcessUsage, timed};
+use super::{process_usage::ProcessUsage, timing::timed};
 
 /// How many transfers are in progress at a time.
 pub(super) const IN_FLIGHT: usize = 50;
@@ -158,6 +159,11 @@ impl MeasuredLab {
         Ok(attach::attach_running(&self.project)?.ports)
     }
 
+    /// The status of its supervisor.
+    pub(super) fn status(&self) -> Result<Value> {
+        control::ask(&attach::attach_running(&self.project)?, &Request::Status)
+    }
+
     /// Its Temporal server.
     pub(super) fn server(&self) -> Result<Server> {
         Ok(Server::new(&attach::attach_running(&self.project)?.endpoints()))
@@ -238,7 +244,7 @@ impl MeasuredLab {
 
     /// Cargo, in the measured checkout.
     fn cargo(&self, words: &[&str]) -> Command {
-        let mut command = build::bare_cargo();
+        let mut command = cargo::bare();
         command.args(words);
         self.prepare(&mut command);
         command

@@ -1,5 +1,6 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
+mod cargo;
 mod lab;
 mod system;
 mod tools;
@@ -75,6 +76,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach(project)?;
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
+    findings.extend(cargo::check(project));
     findings.extend(lab::check(project, state.as_ref()));
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);

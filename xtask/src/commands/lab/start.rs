@@ -26,7 +26,7 @@ use checkout::{modules, project::Project};
 use lab_client::state::State;
 use supervisor::{
     attach,
-    build::Output,
+    build::{self, Output},
     control::{self, Request},
     logs::{self, Stream, Tail},
     ports::PORTS,
@@ -99,8 +99,7 @@ fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
     remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
-    if !target.join("debug/worker").exists() {
+    if build::is_first(project) {
         stderrln!(
             "the first build takes a few minutes, and other cargo xtask commands block until it finishes"
         );
