@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     compile_error::{self, CompileError, Shown},
     executables::Executables,
+    freshness,
     logs::{self, Copier, Timed},
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
@@ -195,7 +196,7 @@ fn finish(mut child: Child) -> Result<Executables> {
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
-    distrust_the_future(project);
+    distrust_file_times(project);
     let mut command = cargo("build");
     command.arg("--message-format=json-render-diagnostics");
     for package in services::packages() {
@@ -208,25 +209,10 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     command
 }
 
-/// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
-/// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
-fn distrust_the_future(project: &Project) {
+/// See [`freshness`].
+pub fn distrust_file_times(project: &Project) {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
-    let limit = SystemTime::now() + Duration::from_secs(5);
-    for note in notes.into_iter().flatten().flatten() {
-        // The notes of a package are in a folder by its name and a number.
-        let name = note.file_name();
-        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
-        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
-            continue;
-        }
-        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
-        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
-        if times.any(|time| time > limit) {
-            let _ = fs::remove_dir_all(note.path());
-        }
-    }
+    freshness::distrust_file_times(project, &target);
 }
 
 /// The cargo that runs this program, else the one on PATH.

@@ -12,6 +12,7 @@ mod deployed;
 mod ended_faults;
 pub mod entry_plan;
 pub mod executables;
+mod freshness;
 pub mod gateway;
 pub mod leftovers;
 pub mod logs;

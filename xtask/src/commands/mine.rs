@@ -28,6 +28,7 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     // What an earlier round found is no answer to this one.
     let _ = fs::remove_file(&report);
 
+    build::distrust_file_times(project);
     let mut command = build::cargo("test");
     // The packages of the first round of all tests, so that the features stay the same.
     command.args(build::other_packages()).args(["--test", "mine"]);
