@@ -1,5 +1,6 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
+mod endings;
 mod finding;
 mod lab;
 mod system;
@@ -30,6 +31,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach(project)?;
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
+    findings.extend(endings::check(project));
     findings.extend(lab::check(project, state.as_ref()));
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
