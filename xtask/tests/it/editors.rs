@@ -1,9 +1,11 @@
-//! What editors do to the lab: line endings, encodings.
+//! What editors do to the lab, and what they need: line endings, encodings, rust-analyzer.
+
+use std::fs;
 
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 use serde_json::Value;
 
-use crate::support::Checkout;
+use crate::support::{Checkout, outcome};
 
 fn with_crlf(code: &str) -> String {
     code.replace('\n', "\r\n")
@@ -81,4 +83,43 @@ fn doctor_names_files_that_an_editor_made_unusable() {
     assert_eq!(found["remedy"], "sed -i 's/\\r$//' flake.nix nix/test");
     let found = row(&report, "encoding").expect("it is reported");
     assert_eq!(found["says"], format!("{LIVE_ACTIVITIES} is not UTF-8"));
+}
+
+#[test]
+fn doctor_says_what_an_editor_lacks_and_the_command_that_brings_it() {
+    let checkout = Checkout::without_server("doctor-editor");
+    let bin = checkout.path(".cargo/bin");
+    let path = std::env::var("PATH").expect("there is a PATH");
+    let rust_analyzer = || {
+        let mut command = checkout.xtask(&["doctor", "--json"]);
+        command.env("PATH", format!("{}:{path}", bin.display()));
+        for name in ["RUSTC", "RUST_SRC_PATH"] {
+            command.env_remove(name);
+        }
+        let report = serde_json::from_str(&outcome(command).stdout).expect("it is JSON");
+        row(&report, "rust-analyzer").expect("it is reported")
+    };
+    let rustc = format!(
+        "#!/bin/sh\ncase $* in '--print sysroot') echo '{}' ;; *) echo rustc 1.95.0 ;; esac\n",
+        checkout.path("toolchain").display()
+    );
+    checkout.write_program(".cargo/bin/rustc", &rustc);
+    let remedy = "for your editor, in this folder: rustup component add rust-analyzer rust-src";
+    // As rustup's proxy without the component.
+    let proxy =
+        "#!/bin/sh\necho \"error: Unknown binary 'rust-analyzer' in official toolchain\" >&2; exit 1\n";
+    checkout.write_program(".cargo/bin/rust-analyzer", proxy);
+    let found = rust_analyzer();
+    assert_eq!((&found["state"], &found["remedy"]), (&"note".into(), &remedy.into()), "{found}");
+    assert!(found["says"].as_str().is_some_and(|says| says.contains("does not run")), "{found}");
+
+    checkout.write_program(".cargo/bin/rust-analyzer", "#!/bin/sh\necho rust-analyzer 1.95.0\n");
+    let found = rust_analyzer();
+    assert_eq!((&found["state"], &found["remedy"]), (&"note".into(), &remedy.into()), "{found}");
+    assert!(found["says"].as_str().is_some_and(|says| says.contains("source")), "{found}");
+
+    fs::create_dir_all(checkout.path("toolchain/lib/rustlib/src/rust/library")).expect("it can be made");
+    let found = rust_analyzer();
+    assert_eq!(found["says"], "rust-analyzer 1.95.0, with the standard library's source");
+    assert_eq!((&found["state"], &found["remedy"]), (&"ok".into(), &Value::Null), "{found}");
 }

@@ -1,5 +1,6 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
+mod editor;
 mod endings;
 mod finding;
 mod lab;
@@ -31,6 +32,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach(project)?;
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
+    findings.extend(editor::check(project));
     findings.extend(endings::check(project));
     findings.extend(lab::check(project, state.as_ref()));
 
