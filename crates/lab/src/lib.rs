@@ -26,7 +26,7 @@ pub use nondeterminism::nondeterminism;
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, activities_variants, stage, workflow_variants};
 pub use text::{Block, Command, Text, WITHOUT_TEMPORAL, blocks, hints};
-pub use variant::Variant;
+pub use variant::{Variant, code, is_same_code};
 
 /// The Workflow module that a learner edits, relative to the project's folder.
 pub const LIVE_WORKFLOW: &str = "crates/worker/src/workflow.rs";

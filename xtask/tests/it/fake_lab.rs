@@ -73,8 +73,8 @@ impl World {
         }
         let [workflow, activities] = built;
         transfer.place = match () {
-            () if *workflow == STAGES[0].workflow.source => Place::Task,
-            () if *activities == STAGES[0].activities.source => Place::Withdraw,
+            () if STAGES[0].workflow.is_code_of(workflow.as_bytes()) => Place::Task,
+            () if STAGES[0].activities.is_code_of(activities.as_bytes()) => Place::Withdraw,
             () => Place::Completed,
         };
         transfer.has_failed |= transfer.place == Place::Task;

@@ -30,7 +30,7 @@ fn rust(project: &Project) -> Finding {
 }
 
 /// The installer that a program comes from.
-fn origin(program: &Path) -> &'static str {
+pub(super) fn origin(program: &Path) -> &'static str {
     let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let mentions = |word: &str| [program, &resolved].iter().any(|path| path.to_string_lossy().contains(word));
     if mentions("/nix/store") {
