@@ -7,11 +7,21 @@ use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::Failure;
+
+/// A middleware that rejects, with a 400, requests without the Host header that HTTP/1.1 requires, or with several.
+pub(crate) async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        return next.run(request).await;
+    }
+    Failure::bad_request(format!("HTTP/1.1 requires one Host header, and this request has {hosts}"))
+        .into_response()
+}
 
 /// A middleware that rejects, with a 421, requests whose Host is not this machine.
 pub async fn local_host(request: Request, next: Next) -> Response {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, middleware, routing::get};
-use webtest::{Answer, ask};
+use webtest::{Answer, Connection, ask};
 
 use crate::support::serve;
 
@@ -28,8 +28,6 @@ async fn another_name_of_this_machine_is_misdirected() {
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
         assert_eq!(ask(service, "POST /", &[("Host", host)], "").status, 200, "{host}");
     }
-    let one_of_two = [("Host", "localhost"), ("Host", "example.com")];
-    assert_refused(&ask(service, "POST /", &one_of_two, ""), 421, one_of_two);
     let whole = "POST http://example.com/";
     assert_refused(&ask(service, whole, &[("Host", "localhost")], ""), 421, whole);
     assert_eq!(ask(service, "POST http://localhost/", &[("Host", "localhost")], "").status, 200);
@@ -78,12 +76,30 @@ async fn only_the_services_own_page_has_the_same_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_foreign_origin_or_a_missing_host_is_rejected() {
+async fn a_second_foreign_origin_is_rejected() {
     let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
     let own = ("Origin", "http://localhost:5060");
     let both = [("Host", "localhost:5060"), own, ("Origin", "http://example.com")];
     assert_refused(&ask(service, "POST /", &both, ""), 403, both);
-    assert_refused(&ask(service, "POST /", &[own], ""), 403, own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_requires_one_host() {
+    // The service checks nothing itself.
+    let service = serve(app()).await;
+    let (own, other) = (("Host", "localhost:5060"), ("Host", "example.com"));
+    for hosts in [&[][..], &[own, own], &[own, other], &[("Origin", "http://localhost:5060")]] {
+        for request_line in ["GET /", "POST /", "GET /nowhere", "GET http://localhost:5060/"] {
+            let answer = ask(service, request_line, hosts, "");
+            assert_refused(&answer, 400, (request_line, hosts));
+            assert!(answer.body.contains("HTTP/1.1 requires one Host header"), "{answer:?}");
+        }
+    }
+    assert_eq!(ask(service, "GET /", &[own], "").status, 200);
+    // HTTP/1.0 does not require it.
+    let mut connection = Connection::to(service);
+    connection.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.answer().expect("an answer").status, 200);
 }
 
 /// Sends a request as a browser does, with its Sec-Fetch headers.
