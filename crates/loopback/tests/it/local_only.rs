@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, middleware, routing::get};
+use contract::PublicHosts;
 use webtest::{Answer, Connection, ask};
 
 use crate::support::serve;
@@ -47,7 +48,9 @@ async fn every_page_of_this_machine_has_a_local_origin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_services_own_page_has_the_same_origin() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     let ask = |host, origin| ask(service, "POST /", &[("Host", host), ("Origin", origin)], "");
     for (host, origin) in [
         ("localhost:5060", "http://localhost:5060"),
@@ -77,7 +80,9 @@ async fn only_the_services_own_page_has_the_same_origin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_foreign_origin_is_rejected() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     let own = ("Origin", "http://localhost:5060");
     let both = [("Host", "localhost:5060"), own, ("Origin", "http://example.com")];
     assert_refused(&ask(service, "POST /", &both, ""), 403, both);
@@ -115,7 +120,9 @@ fn fetch(service: SocketAddr, request_line: &str, site: &str, mode: &str, destin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_page_may_link_to_a_service_but_not_use_it() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     for site in ["cross-site", "same-site"] {
         // A link, or an address that a program opens in the browser.
         assert_eq!(fetch(service, "GET /", site, "navigate", "document").status, 200, "{site}");
@@ -144,7 +151,9 @@ async fn a_foreign_page_may_link_to_a_service_but_not_use_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     for (request_line, site, mode, destination) in [
         ("GET /", "same-origin", "cors", "empty"),
         ("POST /", "same-origin", "cors", "empty"),
@@ -168,7 +177,7 @@ async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_checks_reject_a_page_whose_name_was_made_to_point_here() {
     let app = app()
-        .layer(middleware::from_fn(loopback::same_origin))
+        .layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin))
         .layer(middleware::from_fn(loopback::local_host));
     let service = serve(app).await;
     // From its own point of view, the origin is the same.
