@@ -233,6 +233,10 @@ fn bank(world: &mut World, line: &str, body: &str) -> (u16, Value) {
         }
         _ if line.contains("/outage") => world.outage.clone(),
         _ if line.contains("/real-world-mode") => json!({ "enabled": false }),
+        _ if line.starts_with("GET /accounts ") => {
+            let account = |letter| json!({ "account_number": format!("account_{letter}"), "balance": 1000 });
+            json!({ "accounts": ('A'..='J').map(account).collect::<Vec<_>>() })
+        }
         _ if line.contains("limit=1") => json!({ "entries": [{ "id": 1, "time": 1 }] }),
         _ => {
             let of = |transfer: &&Transfer| line.contains(&format!("transfer=run-of-{} ", transfer.id));
