@@ -1,5 +1,6 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
+mod finding;
 mod lab;
 mod system;
 mod tools;
@@ -11,6 +12,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use xshell::Shell;
 
+use self::finding::{Finding, Grade, good, missing, note};
 use crate::args::{example, json_flag};
 use checkout::project::Project;
 use supervisor::attach;
@@ -21,53 +23,6 @@ pub(crate) fn command() -> Command {
         .about("Checks what the lab needs and says how to install what is missing; include its output in a bug report")
         .arg(json_flag())
         .after_help(example(&["cargo xtask doctor"]))
-}
-
-/// The severity of a finding.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    /// All right.
-    Good,
-    /// Not a problem, but worth knowing.
-    Note,
-    /// The lab does not work without it.
-    Missing,
-}
-
-impl Grade {
-    fn name(self) -> &'static str {
-        match self {
-            Grade::Good => "ok",
-            Grade::Note => "note",
-            Grade::Missing => "missing",
-        }
-    }
-}
-
-/// The result of one check.
-struct Finding {
-    name: String,
-    grade: Grade,
-    says: String,
-    /// What to type or do.
-    remedy: Option<String>,
-}
-
-fn good(name: &str, says: impl Into<String>) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Good, says: says.into(), remedy: None }
-}
-
-fn note(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Note, says: says.into(), remedy: Some(remedy.to_owned()) }
-}
-
-fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding {
-        name: name.to_owned(),
-        grade: Grade::Missing,
-        says: says.into(),
-        remedy: Some(remedy.to_owned()),
-    }
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
