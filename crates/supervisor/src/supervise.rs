@@ -11,7 +11,7 @@ use std::{
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::PathBuf,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -89,7 +89,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
-    let temporal_cli = temporal_cli::provide(project)?;
+    let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
     let (events, inbox) = mpsc::channel();
     let signals_seen = Arc::new(AtomicU32::new(0));
@@ -822,7 +822,7 @@ impl Supervisor {
         if !service.after.iter().all(runs) || !is_met {
             return Ok(());
         }
-        let Some(program) = service.executable(&self.setup) else { return Ok(()) };
+        let Some(mut command) = service.command(&self.setup) else { return Ok(()) };
         if self.owns_its_folder() {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
@@ -835,12 +835,7 @@ impl Supervisor {
             self.ended_faults = Some(ended);
         }
         let log = logs::open(&self.setup.project, service.name)?;
-        let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        // The gateway reads them: they name the service that it connects to.
-        if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
-            dev_server::forget_settings(&mut command);
-        }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));

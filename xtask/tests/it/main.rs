@@ -22,6 +22,7 @@ mod play;
 mod ports;
 mod provisioning;
 mod sacred;
+mod settings;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]

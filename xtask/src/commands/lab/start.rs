@@ -192,7 +192,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
                 .skip(1)
                 .filter(|flag| flag != "--detach"),
         )
-        .env(temporal_cli::CLI_VARIABLE, cli)
+        .env(temporal_cli::CLI_VARIABLE, cli.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
