@@ -32,7 +32,7 @@ use supervisor::{
 };
 use terminal::stderrln;
 
-use super::process_usage::ProcessUsage;
+use super::{process_usage::ProcessUsage, timed};
 
 /// How many transfers are in progress at a time.
 pub(super) const IN_FLIGHT: usize = 50;
@@ -177,20 +177,25 @@ impl MeasuredLab {
         server.wait_closed(&self.begin(server)?)
     }
 
-    /// Runs this many transfers, [`IN_FLIGHT`] at a time.
-    pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<()> {
+    /// Runs this many transfers, [`IN_FLIGHT`] at a time, and returns how many seconds each took.
+    pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<Vec<f64>> {
         let begun = AtomicUsize::new(0);
         thread::scope(|scope| {
-            let work = || -> Result<()> {
+            let work = || -> Result<Vec<f64>> {
+                let mut took = Vec::new();
                 while begun.fetch_add(1, Ordering::Relaxed) < number {
-                    self.transfer(server)?;
+                    took.push(timed(|| self.transfer(server))?);
                 }
-                Ok(())
+                Ok(took)
             };
             let threads: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| bail!("a thread that started transfers panicked"))
-            })
+            let mut all = Vec::new();
+            for thread in threads {
+                let took =
+                    thread.join().unwrap_or_else(|_| bail!("a thread that started transfers panicked"));
+                all.extend(took?);
+            }
+            Ok(all)
         })
     }
 
