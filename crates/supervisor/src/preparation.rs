@@ -309,7 +309,7 @@ impl<'a> Preparation<'a> {
 }
 
 fn is_on_activity(stuck: &Stuck) -> bool {
-    stuck.activity.is_some()
+    stuck.can_retry()
 }
 
 fn is_on_deposit(stuck: &Stuck) -> bool {

@@ -9,7 +9,7 @@ use lab_client::{
     bank::Bank,
     new_workflow_id,
     stuck::{self, Stuck},
-    temporal::{Run, Server},
+    temporal::{Run, Server, status_name},
 };
 use serde_json::{Value, json};
 use strsim::damerau_levenshtein;
@@ -183,8 +183,7 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
     let mut shown: Option<Stuck> = None;
     loop {
         let description = server.describe(run)?;
-        let status = description["workflowExecutionInfo"]["status"].as_str().unwrap_or_default();
-        let status = status.trim_start_matches("WORKFLOW_EXECUTION_STATUS_").to_owned();
+        let status = status_name(&description["workflowExecutionInfo"]["status"]).to_owned();
         if status != "RUNNING" {
             let event = server.last_events(run)?.into_iter().next().unwrap_or_default();
             let (result, failure) = outcome(&event, &status);
@@ -192,13 +191,20 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
         }
         let stuck = stuck::look(server, run)?.into_iter().next();
         if let Some(now) = stuck.filter(|_| !quiet) {
-            let news =
-                shown.as_ref().is_none_or(|old| old.attempt != now.attempt || old.activity != now.activity);
+            let news = shown.as_ref().is_none_or(|old| {
+                old.attempt != now.attempt || old.activity != now.activity || old.halt != now.halt
+            });
             if news {
                 if shown.is_none() {
                     stderrln!("still waiting; Ctrl-C ends only the waiting, not the transfer");
                 }
-                stderrln!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
+                match now.way_out() {
+                    Some(way_out) => stderrln!("{}; {way_out}", now.words()),
+                    None => {
+                        let (what, attempt) = (now.what(), now.attempt);
+                        stderrln!("stuck on {what}, attempt {attempt}: {}", shorten(&now.failure, 200));
+                    }
+                }
                 shown = Some(now);
             }
         }

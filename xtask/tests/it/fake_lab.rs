@@ -260,7 +260,8 @@ fn temporal(world: &mut World, line: &str, _body: &str) -> (u16, Value) {
     }
     let Some(id) = id else {
         let is_running = |transfer: &&Transfer| !is_closed(transfer);
-        let running = query.contains("ExecutionStatus%3D%22Running");
+        let running =
+            query.contains("ExecutionStatus%3D%22Running") || query.contains("CloseTime%20IS%20NULL");
         let closed = query.contains("ExecutionStatus%21%3D") || query.contains("CloseTime");
         let matching = world.transfers.iter().filter(|transfer| match (running, closed) {
             (true, _) => is_running(transfer),

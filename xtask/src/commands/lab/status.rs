@@ -165,7 +165,13 @@ fn print(
         if let Some(why) = &stuck.nondeterminism {
             stdoutln!("    {why}");
         }
-        stdoutln!("    {}", shorten(&stuck.failure, 200));
+        if let Some(way_out) = stuck.way_out() {
+            stdoutln!("    {way_out}");
+        }
+        let is_said = stuck.halt.as_ref().is_some_and(|halt| halt.words(&stuck.activity) == stuck.failure);
+        if !is_said {
+            stdoutln!("    {}", shorten(&stuck.failure, 200));
+        }
     }
     if stuck.len() > LISTED {
         stdoutln!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
@@ -246,6 +252,9 @@ fn line(service: &Value) -> String {
 
 /// What it is stuck on, and when its next attempt is.
 fn describe(stuck: &Stuck) -> String {
+    if stuck.halt.is_some() {
+        return format!("{}: {}", stuck.run.workflow_id, stuck.words());
+    }
     let when = match &stuck.next_attempt {
         _ if stuck.trying => "in progress".to_owned(),
         Some(next) => {
@@ -254,7 +263,8 @@ fn describe(stuck: &Stuck) -> String {
         }
         None => "soon".to_owned(),
     };
-    format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
+    let cancel = if stuck.cancel_requested { ", cancellation requested" } else { "" };
+    format!("{}: {}, attempt {}, {when}{cancel}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
 
 /// What is said of the backoff before its next attempt, once it is felt.
@@ -314,6 +324,8 @@ mod tests {
             run: Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() },
             kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },
             activity: activity.map(|name| ("1".to_owned(), name.to_owned())),
+            halt: None,
+            cancel_requested: false,
             trying: false,
             attempt,
             failure: "attempt to divide by zero".to_owned(),
