@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::{
     compile_error::{self, CompileError, Shown},
     executables::Executables,
-    logs::{self, Copier, Timed},
+    log_copy::{Copier, Timed},
+    logs,
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
 };
@@ -211,22 +212,35 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
 /// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
 /// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
 fn distrust_the_future(project: &Project) {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
     let limit = SystemTime::now() + Duration::from_secs(5);
-    for note in notes.into_iter().flatten().flatten() {
-        // The notes of a package are in a folder by its name and a number.
-        let name = note.file_name();
-        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
-        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
+    for (package, notes) in notes(project) {
+        if !project.root.join("crates").join(package).is_dir() {
             continue;
         }
-        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
+        let files = fs::read_dir(&notes).into_iter().flatten().flatten();
         let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
         if times.any(|time| time > limit) {
-            let _ = fs::remove_dir_all(note.path());
+            let _ = fs::remove_dir_all(notes);
         }
     }
+}
+
+/// Has cargo build this package again, although it has noted that it is up to date.
+pub(crate) fn distrust(project: &Project, package: &str) {
+    for (_, notes) in notes(project).filter(|(of, _)| of == package) {
+        let _ = fs::remove_dir_all(notes);
+    }
+}
+
+/// Cargo's notes on what it has built: packages, and the folders with the notes on them, each by its package's name and a number.
+fn notes(project: &Project) -> impl Iterator<Item = (String, PathBuf)> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
+    notes.into_iter().flatten().flatten().filter_map(|notes| {
+        let name = notes.file_name();
+        let (package, _) = name.to_str()?.rsplit_once('-')?;
+        Some((package.to_owned(), notes.path()))
+    })
 }
 
 /// The cargo that runs this program, else the one on PATH.

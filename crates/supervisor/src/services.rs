@@ -101,15 +101,20 @@ impl Program {
 impl Service {
     /// Its executable; `None` until cargo has built it.
     pub fn executable(&self, setup: &Setup) -> Option<PathBuf> {
-        match self.program.binary(setup.remote_service.as_ref()) {
+        match self.binary(setup) {
             Some(binary) => setup.executables.as_ref()?.get(binary),
             None => Some(setup.temporal_cli.clone()),
         }
     }
 
+    /// The binary that cargo builds for it; `None` for the Temporal CLI.
+    pub fn binary(&self, setup: &Setup) -> Option<&'static str> {
+        self.program.binary(setup.remote_service.as_ref())
+    }
+
     /// Whether it puts the time before its lines itself, as the Temporal server does.
     pub fn has_timed_log(&self, setup: &Setup) -> bool {
-        self.program.binary(setup.remote_service.as_ref()).is_none()
+        self.binary(setup).is_none()
     }
 
     /// `host:port`, if it listens.

@@ -96,6 +96,11 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
     Ok((is_fetched(&path) && path.is_file()).then_some(Found { path, source: Source::Fetched }))
 }
 
+/// The pinned CLI, if it was fetched.
+pub(crate) fn fetched(project: &Project) -> Option<PathBuf> {
+    Some(folder(project).join("bin/temporal")).filter(|path| path.is_file())
+}
+
 /// The CLI that is here, or else the pinned one, fetched now.
 pub fn provide(project: &Project) -> Result<PathBuf> {
     provide_unless(project, |_| Ok(true))

@@ -12,18 +12,22 @@ mod confinement;
 mod entering;
 #[cfg(target_os = "linux")]
 mod fake_lab;
+mod floods;
 #[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;
 mod lifecycle;
 mod play;
 mod ports;
+mod programs;
 mod provisioning;
 mod sacred;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
 mod stepped;
+#[cfg(target_os = "linux")]
+mod stopped;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;

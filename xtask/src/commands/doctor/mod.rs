@@ -32,6 +32,8 @@ enum Grade {
     Note,
     /// The lab does not work without it.
     Missing,
+    /// The lab does not work because of it.
+    Broken,
 }
 
 impl Grade {
@@ -40,6 +42,7 @@ impl Grade {
             Grade::Good => "ok",
             Grade::Note => "note",
             Grade::Missing => "missing",
+            Grade::Broken => "broken",
         }
     }
 }
@@ -70,14 +73,19 @@ fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
     }
 }
 
+fn broken(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
+    Finding { grade: Grade::Broken, ..missing(name, says, remedy) }
+}
+
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let shell = Shell::new().context("could not determine the current folder")?;
-    let state = attach::attach(project)?;
+    // Where the lab's folder cannot be written, the other rows say so.
+    let state = attach::attach(project).unwrap_or_default();
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
     findings.extend(lab::check(project, state.as_ref()));
 
-    let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
+    let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {
         stdoutln!(
             "{}",
