@@ -41,6 +41,31 @@ pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
             .all(|(live, shipped)| live.as_ref().is_some_and(|live| shipped.is_code_of(live)))
 }
 
+/// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
+/// `git checkout` or `git clean`. An edit of the learner's is none.
+pub fn misplaced(project: &Project) -> Vec<String> {
+    let stage = current_stage(project);
+    let fixes = std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?));
+    let expected: Vec<_> = fixes.map(sources).collect();
+    let live = read_all(&live_paths(project)).unwrap_or_default();
+    let why = |at: usize| {
+        let Some(content) = &live[at] else { return Some("is gone".to_owned()) };
+        let is_expected = expected.iter().any(|sources| sources[at] == content);
+        let other = lab::STAGES.iter().find(|other| sources(other)[at] == content)?;
+        (!is_expected).then(|| format!("is the one of the stage {}", other.name))
+    };
+    let sentence = |at: usize| {
+        Some(format!(
+            "{} {}, but the lab is at {}; your edit may be in git stash, or get this stage's code: cargo xtask stage {} --bare",
+            LIVE[at],
+            why(at)?,
+            stage.name,
+            stage.name
+        ))
+    };
+    (0..LIVE.len()).filter_map(sentence).collect()
+}
+
 /// How the stage's modules differ from those in place: the lines of a unified diff.
 pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     let mut lines = Vec::new();
@@ -207,6 +232,37 @@ mod tests {
             );
         }
         assert!(list(&project).is_empty());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn modules_of_another_stage_are_told_from_edits_and_fixes() {
+        let project = fixture::checkout("misplaced");
+        for stage in STAGES {
+            enter(&project, stage).expect("it can be entered");
+            assert!(misplaced(&project).is_empty(), "{}", stage.name);
+            // What the stage teaches to write.
+            for fix in std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?)) {
+                for (path, source) in LIVE.iter().zip(sources(fix)) {
+                    fs::write(project.root.join(path), source).expect("it can be written");
+                }
+                assert!(misplaced(&project).is_empty(), "{} with {}", stage.name, fix.name);
+            }
+        }
+        enter(&project, &STAGES[2]).expect("it can be entered");
+        fs::write(project.root.join(lab::LIVE_WORKFLOW), "// mine").expect("it can be written");
+        assert!(misplaced(&project).is_empty());
+        // As `git checkout -- crates/worker/src` does.
+        for (path, source) in LIVE.iter().zip(sources(&STAGES[0])) {
+            fs::write(project.root.join(path), source).expect("it can be written");
+        }
+        let said = misplaced(&project);
+        assert!(
+            said.len() == 2 && said.iter().all(|said| said.contains("of the stage jerry, but")),
+            "{said:?}"
+        );
+        fs::remove_file(project.root.join(lab::LIVE_ACTIVITIES)).expect("it is there");
+        assert!(misplaced(&project)[1].contains("activities.rs is gone"));
         fs::remove_dir_all(project.root).expect("it is there");
     }
 

@@ -17,7 +17,8 @@ use crate::{
     compile_error::{self, CompileError, Shown},
     executables::Executables,
     freshness,
-    logs::{self, Copier, Timed},
+    log_copy::{Copier, Timed},
+    logs,
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
 };
@@ -211,8 +212,17 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
 
 /// See [`freshness`].
 pub fn distrust_file_times(project: &Project) {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    freshness::distrust_file_times(project, &target);
+    freshness::distrust_file_times(project, &target());
+}
+
+/// See [`freshness`].
+pub(crate) fn distrust(project: &Project, package: &str) {
+    freshness::distrust(project, &target(), package);
+}
+
+/// Cargo's target folder, as its variable says.
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
 }
 
 /// The cargo that runs this program, else the one on PATH.

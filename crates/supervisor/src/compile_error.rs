@@ -65,7 +65,7 @@ fn without_escapes(text: &str) -> String {
 
 /// Has cargo colour its output and draw its bar although it writes to a pipe, where a person sees them.
 pub(crate) fn as_on_terminal(cargo: &mut Command) {
-    if io::stderr().is_terminal() {
+    if io::stderr().is_terminal() && !terminal::is_dumb() {
         cargo.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
         if terminal::colours() {
             cargo.env("CARGO_TERM_COLOR", "always");

@@ -3,13 +3,13 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{self, Sender},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use lab_client::supervisor::{BuildState, Supervisor};
+use lab_client::supervisor::{BEAT, BuildState, Supervisor};
 use serde_json::{Value, json};
 
 use crate::entry_plan::Choice;
@@ -87,13 +87,20 @@ impl Request {
 /// Where an answer goes: a JSON object, or why there is none.
 pub type Reply = Sender<Result<Value, String>>;
 
-/// Asks the supervisor and waits for its answer, however long it takes.
+/// Asks the supervisor and waits for its answer for as long as it works on it.
+///
+/// # Errors
+/// It is stopped or silent, or it refuses.
 pub fn ask(state: &State, request: &Request) -> Result<Value> {
-    let supervisor = Supervisor { port: state.control_port, token: state.token.clone() };
-    match request {
-        Request::Status => supervisor.status(),
-        _ => supervisor.exchange(request.to_json(), None),
-    }
+    Supervisor::of_state(state).exchange(request.to_json())
+}
+
+/// Checks that the supervisor is not stopped. To be called before anything is changed that it must build or restart.
+///
+/// # Errors
+/// It is stopped; the error says how to continue it.
+pub fn require_running(state: &State) -> Result<()> {
+    Supervisor::of_state(state).check().context("nothing was changed")
 }
 
 /// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
@@ -143,7 +150,13 @@ fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) 
     } else if let Some(request) = Request::from_json(&message) {
         let (sender, receiver) = mpsc::channel();
         handle(request, sender);
-        receiver.recv().unwrap_or_else(|_| Err("the lab is stopping".to_owned()))
+        loop {
+            match receiver.recv_timeout(BEAT) {
+                Ok(reply) => break reply,
+                Err(RecvTimeoutError::Disconnected) => break Err("the lab is stopping".to_owned()),
+                Err(RecvTimeoutError::Timeout) => writeln!(stream)?,
+            }
+        }
     } else {
         Err("no such request".to_owned())
     };

@@ -21,21 +21,28 @@ const TOLERANCE: Duration = Duration::from_secs(5);
 /// Makes cargo build the project's packages again whose files have changed in a way that their times do not show: it removes cargo's
 /// notes on the last build. `target` is cargo's target folder.
 pub(crate) fn distrust_file_times(project: &Project, target: &Path) {
-    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
     let limit = SystemTime::now() + TOLERANCE;
-    for note in notes.into_iter().flatten().flatten() {
-        // The notes of a package are in a folder by its name and a number.
-        let name = note.file_name();
-        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
-        let Some(sources) = package.map(|package| project.root.join("crates").join(package)) else {
-            continue;
-        };
-        if sources.is_dir()
-            && (is_from_the_future(&note.path(), limit) || hides_an_edit(&note.path(), &sources))
-        {
-            let _ = fs::remove_dir_all(note.path());
+    for (package, notes) in notes(project, target) {
+        let sources = project.root.join("crates").join(package);
+        if sources.is_dir() && (is_from_the_future(&notes, limit) || hides_an_edit(&notes, &sources)) {
+            let _ = fs::remove_dir_all(notes);
         }
     }
+}
+
+/// Makes cargo build this package again, although it has noted that it is up to date.
+pub(crate) fn distrust(project: &Project, target: &Path, package: &str) {
+    for (_, notes) in notes(project, target).filter(|(of, _)| of == package) {
+        let _ = fs::remove_dir_all(notes);
+    }
+}
+
+/// Cargo's notes on what it has built: packages, and the folders with the notes on them, each by its package's name and a number.
+fn notes(project: &Project, target: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    entries(&project.root.join(target).join("debug/.fingerprint")).into_iter().filter_map(|notes| {
+        let (package, _) = notes.file_name()?.to_str()?.rsplit_once('-')?;
+        Some((package.to_owned(), notes.clone()))
+    })
 }
 
 /// Whether cargo made one of these notes at a time that is yet to come.

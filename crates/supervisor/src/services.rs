@@ -100,12 +100,18 @@ impl Program {
 }
 
 impl Service {
+    /// Its executable; `None` until cargo has built it.
+    pub fn executable(&self, setup: &Setup) -> Option<PathBuf> {
+        match self.binary(setup) {
+            Some(binary) => setup.executables.as_ref()?.get(binary),
+            None => Some(setup.temporal_cli.path().to_owned()),
+        }
+    }
+
     /// A command that runs it without the user's own Temporal settings; `None` until cargo has built it.
     pub fn command(&self, setup: &Setup) -> Option<Command> {
-        let Some(binary) = self.program.binary(setup.remote_service.as_ref()) else {
-            return Some(setup.temporal_cli.command());
-        };
-        let mut command = Command::new(setup.executables.as_ref()?.get(binary)?);
+        let Some(binary) = self.binary(setup) else { return Some(setup.temporal_cli.command()) };
+        let mut command = Command::new(self.executable(setup)?);
         // Only the gateway reads them: they name the service that it connects to.
         if binary != GATEWAY {
             dev_server::forget_settings(&mut command);
@@ -113,9 +119,14 @@ impl Service {
         Some(command)
     }
 
+    /// The binary that cargo builds for it; `None` for the Temporal CLI.
+    pub fn binary(&self, setup: &Setup) -> Option<&'static str> {
+        self.program.binary(setup.remote_service.as_ref())
+    }
+
     /// Whether it puts the time before its lines itself, as the Temporal server does.
     pub fn has_timed_log(&self, setup: &Setup) -> bool {
-        self.program.binary(setup.remote_service.as_ref()).is_none()
+        self.binary(setup).is_none()
     }
 
     /// `host:port`, if it listens.

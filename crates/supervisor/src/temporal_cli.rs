@@ -98,6 +98,11 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
     Ok(on_path.map(|cli| Found { cli, source: Source::Path }))
 }
 
+/// The pinned CLI, if it was fetched.
+pub(crate) fn fetched(project: &Project) -> Option<PathBuf> {
+    Some(folder(project).join("bin/temporal")).filter(|path| path.is_file())
+}
+
 /// The CLI that is here, or else the pinned one, fetched now.
 pub fn provide(project: &Project) -> Result<Cli> {
     provide_unless(project, |_| Ok(true))
@@ -105,9 +110,13 @@ pub fn provide(project: &Project) -> Result<Cli> {
 
 /// As [`provide`], for a dev server: it is asked for the flags that only newer versions have.
 pub fn provide_server(project: &Project) -> Result<Cli> {
-    let cli = provide(project)?;
+    provide(project).map(with_flags)
+}
+
+/// The CLI, with those of its dev server's flags that only newer versions have.
+pub(crate) fn with_flags(cli: Cli) -> Cli {
     let help = output(&cli, &["server", "start-dev", "--help"]);
-    Ok(cli.with_server_help(&help))
+    cli.with_server_help(&help)
 }
 
 /// As [`provide`], but checks the hash: a fetched CLI that has changed since is fetched again.

@@ -136,7 +136,7 @@ pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
     let order = json!({ "request": "enter", "stage": stage.name });
-    supervisor.exchange(order, None).map_err(|error| {
+    supervisor.exchange(order).map_err(|error| {
         let error = format!("could not enter the stage {}: {error:#}", stage.name);
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })
@@ -148,7 +148,7 @@ pub(crate) fn without_temporal(watched: &Watched) -> Result<Value, Failure> {
         let error = "the page runs without a lab; type: cargo xtask without-temporal";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
-    supervisor.exchange(json!({ "request": "without-temporal" }), None).map_err(|error| {
+    supervisor.exchange(json!({ "request": "without-temporal" })).map_err(|error| {
         let error = format!("it did not run: {error:#}; type: cargo xtask without-temporal");
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })

@@ -13,6 +13,7 @@ mod editors;
 mod entering;
 #[cfg(target_os = "linux")]
 mod fake_lab;
+mod floods;
 #[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod owner;
 mod play;
 mod ports;
+mod programs;
 mod provisioning;
 mod sacred;
 mod settings;
@@ -27,6 +29,8 @@ mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
 mod stepped;
+#[cfg(target_os = "linux")]
+mod stopped;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;

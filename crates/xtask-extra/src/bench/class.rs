@@ -17,7 +17,7 @@ pub(super) fn command() -> Command {
         .arg(
             Arg::new("learners")
                 .long("learners")
-                .value_name("N,N,…")
+                .value_name("N,N,...")
                 .default_value("1,10,40")
                 .help("The numbers of learners, one measurement each"),
         )

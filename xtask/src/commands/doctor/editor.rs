@@ -2,7 +2,10 @@
 
 use std::{env, path::Path, process::Command};
 
-use super::{Finding, good, note, tools};
+use super::{
+    finding::{Finding, good, note},
+    tools,
+};
 use checkout::project::Project;
 use supervisor::{temporal_cli::on_path, toolchain};
 

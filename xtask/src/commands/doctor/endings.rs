@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Finding, note};
+use super::finding::{Finding, note};
 use checkout::project::Project;
 
 /// What works only with LF: files, and folders of such files.

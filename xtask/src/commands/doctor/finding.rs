@@ -9,6 +9,8 @@ pub(super) enum Grade {
     Note,
     /// The lab does not work without it.
     Missing,
+    /// The lab does not work because of it.
+    Broken,
 }
 
 impl Grade {
@@ -18,6 +20,7 @@ impl Grade {
             Grade::Good => "ok",
             Grade::Note => "note",
             Grade::Missing => "missing",
+            Grade::Broken => "broken",
         }
     }
 }
@@ -49,4 +52,9 @@ pub(super) fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Find
         says: says.into(),
         remedy: Some(remedy.to_owned()),
     }
+}
+
+/// The lab does not work because of it.
+pub(super) fn broken(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
+    Finding { grade: Grade::Broken, ..missing(name, says, remedy) }
 }

@@ -4,7 +4,7 @@ use std::{env, fs};
 
 use xshell::{Shell, cmd};
 
-use super::{Finding, good, missing, note};
+use super::finding::{Finding, good, missing, note};
 use checkout::project::Project;
 
 /// The space for a first build with some reserve, in MiB.

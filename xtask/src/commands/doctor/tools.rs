@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use xshell::{Shell, cmd};
 
-use super::{Finding, good, missing, note};
+use super::finding::{Finding, good, missing, note};
 use checkout::project::{Project, with_tilde};
 use supervisor::{
     temporal_cli::{self, Source, dotted},
