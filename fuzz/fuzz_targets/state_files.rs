@@ -16,7 +16,7 @@ use serde_json::Value;
 fuzz_target!(|text: &str| {
     if let Some(state) = State::parse(text) {
         assert_eq!(State::parse(&state.to_json().to_string()).as_ref(), Some(&state));
-        let supervisor = Supervisor { port: state.control_port, token: state.token.clone() };
+        let supervisor = Supervisor::of_state(&state);
         assert_eq!(Supervisor::parse(text), Some(supervisor));
         for (_, process) in state.services.iter().chain([&("supervisor".to_owned(), state.supervisor)]) {
             assert!(

@@ -11,6 +11,7 @@ pub mod commands;
 mod deployment;
 pub mod extra;
 pub mod remote_flags;
+mod service_trouble;
 
 use std::process::ExitCode;
 

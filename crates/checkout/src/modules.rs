@@ -10,7 +10,7 @@ use terminal::stderrln;
 use crate::{
     backups::{self, Backup, save, save_lost},
     exchange::exchange,
-    live_files::{LIVE, file_name, is_edited, live_paths, read, read_all, sources},
+    live_files::{LIVE, file_name, is_edited, live_paths, placed, read, read_all, sources},
     progress,
     project::{Project, close_if_there, make_private},
     stage_lock::StageLock,
@@ -27,14 +27,43 @@ pub fn current_stage(project: &Project) -> &'static Stage {
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
 pub fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
     let lock = begin(project)?;
-    swap(project, &lock, stage, sources(stage))
+    let live = read_all(&live_paths(project))?;
+    swap(project, &lock, stage, placed(stage, &live))
 }
 
-/// Whether the stage was entered last, and its modules are in place as shipped.
+/// Whether the stage was entered last, and its code is in place as shipped.
 pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
     let live = read_all(&live_paths(project)).unwrap_or_default();
     current_stage(project) == stage
-        && live.iter().zip(sources(stage)).all(|(live, source)| live.as_deref() == Some(source))
+        && live
+            .iter()
+            .zip([&stage.workflow, &stage.activities])
+            .all(|(live, shipped)| live.as_ref().is_some_and(|live| shipped.is_code_of(live)))
+}
+
+/// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
+/// `git checkout` or `git clean`. An edit of the learner's is none.
+pub fn misplaced(project: &Project) -> Vec<String> {
+    let stage = current_stage(project);
+    let fixes = std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?));
+    let expected: Vec<_> = fixes.map(sources).collect();
+    let live = read_all(&live_paths(project)).unwrap_or_default();
+    let why = |at: usize| {
+        let Some(content) = &live[at] else { return Some("is gone".to_owned()) };
+        let is_expected = expected.iter().any(|sources| sources[at] == content);
+        let other = lab::STAGES.iter().find(|other| sources(other)[at] == content)?;
+        (!is_expected).then(|| format!("is the one of the stage {}", other.name))
+    };
+    let sentence = |at: usize| {
+        Some(format!(
+            "{} {}, but the lab is at {}; your edit may be in git stash, or get this stage's code: cargo xtask stage {} --bare",
+            LIVE[at],
+            why(at)?,
+            stage.name,
+            stage.name
+        ))
+    };
+    (0..LIVE.len()).filter_map(sentence).collect()
 }
 
 /// How the stage's modules differ from those in place: the lines of a unified diff.
@@ -43,16 +72,16 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     for ((path, live), source) in
         LIVE.iter().zip(read_all(&live_paths(project))?).zip([&stage.workflow, &stage.activities])
     {
-        let live = live.unwrap_or_default();
         let headers = (*path, &*format!("{path} of {}", stage.name));
-        lines.extend(unified(&String::from_utf8_lossy(&live), source.source, headers));
+        lines.extend(unified(&live.unwrap_or_default(), source.source.as_bytes(), headers));
     }
     Ok(lines)
 }
 
-/// The lines of a unified diff between two texts, under these two headers.
-pub(crate) fn unified(before: &str, after: &str, headers: (&str, &str)) -> Vec<String> {
-    let diff = similar::TextDiff::from_lines(before, after);
+/// The lines of a unified diff between the code of two files, under these two headers. Line endings are no difference.
+pub(crate) fn unified(before: &[u8], after: &[u8], headers: (&str, &str)) -> Vec<String> {
+    let [before, after] = [before, after].map(|file| String::from_utf8_lossy(&lab::code(file)).into_owned());
+    let diff = similar::TextDiff::from_lines(&before, &after);
     diff.unified_diff().header(headers.0, headers.1).to_string().lines().map(str::to_owned).collect()
 }
 
@@ -207,6 +236,37 @@ mod tests {
     }
 
     #[test]
+    fn modules_of_another_stage_are_told_from_edits_and_fixes() {
+        let project = fixture::checkout("misplaced");
+        for stage in STAGES {
+            enter(&project, stage).expect("it can be entered");
+            assert!(misplaced(&project).is_empty(), "{}", stage.name);
+            // What the stage teaches to write.
+            for fix in std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?)) {
+                for (path, source) in LIVE.iter().zip(sources(fix)) {
+                    fs::write(project.root.join(path), source).expect("it can be written");
+                }
+                assert!(misplaced(&project).is_empty(), "{} with {}", stage.name, fix.name);
+            }
+        }
+        enter(&project, &STAGES[2]).expect("it can be entered");
+        fs::write(project.root.join(lab::LIVE_WORKFLOW), "// mine").expect("it can be written");
+        assert!(misplaced(&project).is_empty());
+        // As `git checkout -- crates/worker/src` does.
+        for (path, source) in LIVE.iter().zip(sources(&STAGES[0])) {
+            fs::write(project.root.join(path), source).expect("it can be written");
+        }
+        let said = misplaced(&project);
+        assert!(
+            said.len() == 2 && said.iter().all(|said| said.contains("of the stage jerry, but")),
+            "{said:?}"
+        );
+        fs::remove_file(project.root.join(lab::LIVE_ACTIVITIES)).expect("it is there");
+        assert!(misplaced(&project)[1].contains("activities.rs is gone"));
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
     fn an_edit_is_saved_byte_for_byte_and_can_be_brought_back() {
         let project = fixture::checkout("backup-edit");
         let edit = b"// m\xC3\xA4h\r\n\x00\xFF no newline at the end".to_vec();
@@ -218,6 +278,45 @@ mod tests {
         assert_eq!(restore(&project, &backup).expect("it can be brought back"), None);
         assert_eq!(live(&project), before);
         assert_eq!(current_stage(&project).name, "jerry");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn other_line_endings_are_no_edit_and_stay_until_the_code_changes() {
+        let project = fixture::checkout("backup-endings");
+        let path = project.root.join(lab::LIVE_WORKFLOW);
+        for file in fixture::with_other_endings(STAGES[0].workflow.source) {
+            enter(&project, &STAGES[0]).expect("it can be entered");
+            fs::write(&path, &file).expect("it can be written");
+            assert!(is_in_place(&project, &STAGES[0]));
+            assert_eq!(diff(&project, &STAGES[0]).expect("it can be read"), [""; 0]);
+            assert_eq!(enter(&project, &STAGES[0]).expect("it can be entered"), None);
+            assert_eq!(live(&project)[0], file, "nothing was to be replaced");
+            assert_eq!(enter(&project, &STAGES[1]).expect("it can be entered"), None);
+            assert_eq!(live(&project)[0], STAGES[1].workflow.source.as_bytes());
+        }
+        assert!(list(&project).is_empty());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn an_edit_with_other_line_endings_is_shown_alone_and_saved_byte_for_byte() {
+        let project = fixture::checkout("backup-endings-edit");
+        let path = project.root.join(lab::LIVE_ACTIVITIES);
+        let edited = STAGES[0].activities.source.replacen("\n", "\n// mine\n", 1);
+        for file in fixture::with_other_endings(&edited) {
+            fs::write(&path, &file).expect("it can be written");
+            let shown = diff(&project, &STAGES[0]).expect("it can be read");
+            let is_change = |line: &&String| line.starts_with(['+', '-', '\\']);
+            let changes: Vec<&str> = shown.iter().filter(is_change).map(String::as_str).collect();
+            assert_eq!(changes[2..], ["-// mine"], "{shown:#?}");
+            let backup = enter(&project, &STAGES[0]).expect("it can be entered").expect("an edit is saved");
+            assert_eq!(fs::read(backup.folder.join("activities.rs")).expect("it was saved"), file);
+            assert_eq!(backup.changed(), ["activities.rs"]);
+            restore(&project, &backup).expect("it can be brought back");
+            assert_eq!(live(&project)[1], file);
+            enter(&project, &STAGES[0]).expect("it can be entered");
+        }
         fs::remove_dir_all(project.root).expect("it is there");
     }
 

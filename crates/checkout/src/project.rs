@@ -4,11 +4,12 @@ use std::{
     env, fs,
     fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access, geteuid};
 use serde_json::Value;
 
 /// Names another folder for the lab's state than `.lab`, so that several labs can run beside each
@@ -43,6 +44,19 @@ impl Project {
             None => root.join(".lab"),
         };
         Ok(Project { root, lab })
+    }
+
+    /// What is wrong and what to type if another user owns the lab's folder or cargo's, as after a command that was typed with sudo.
+    /// Every command would fail on it sooner or later, or take a running lab for a stopped one.
+    pub fn foreign_folder(&self) -> Option<(String, String)> {
+        let is_foreign = |folder: &PathBuf| {
+            let is_usable = access(folder, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+            !is_usable && fs::metadata(folder).is_ok_and(|found| found.uid() != geteuid().as_raw())
+        };
+        let folder = [".lab", "target"].map(|name| self.root.join(name)).into_iter().find(is_foreign)?;
+        let says =
+            format!("{} belongs to another user, maybe because of a command with sudo", folder.display());
+        Some((says, format!("sudo chown -R \"$(id -un)\" '{}'", folder.display())))
     }
 
     /// A file or folder of the lab.

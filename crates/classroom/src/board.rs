@@ -1,14 +1,13 @@
 //! The class board: finding its class, and showing it in a terminal or as a page.
 
 use std::{
-    io::{self, IsTerminal},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
 use anyhow::{Result, bail};
-use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server};
+use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server, time};
 use serde_json::json;
 
 use crate::{served::Served, table};
@@ -50,7 +49,7 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
         stdoutln!("{}", look()?.join("\n"));
         return Ok(());
     }
-    let in_place = io::stdout().is_terminal() && !as_json;
+    let in_place = terminal::is_screen() && !as_json;
     let mut shown = Vec::new();
     loop {
         let lines = look().unwrap_or_else(|error| {
@@ -62,7 +61,8 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
             }]
         });
         // The reader is gone. Returning drops the gateway, which ends it.
-        if terminal::show(&lines, &shown, in_place).is_err() {
+        let footer = in_place.then(time::checked_now);
+        if terminal::show(&lines, &shown, footer.as_deref()).is_err() {
             return Ok(());
         }
         shown = lines;

@@ -8,6 +8,7 @@
 #[cfg(feature = "wire")]
 pub mod bank;
 mod money;
+mod public_hosts;
 mod refusal;
 pub mod replay;
 #[cfg(feature = "wire")]
@@ -15,6 +16,7 @@ mod transfer;
 pub mod transient;
 
 pub use money::{Amount, AmountError, Money};
+pub use public_hosts::{PUBLIC_HOSTS_VARIABLE, PublicHost, PublicHosts, PublicHostsError};
 pub use refusal::{Refusal, RefusalKind};
 #[cfg(feature = "wire")]
 pub use transfer::{

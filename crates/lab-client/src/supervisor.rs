@@ -1,20 +1,23 @@
-//! A client of a running lab's supervisor: one line of JSON each way, over loopback.
+//! A client of a running lab's supervisor: one line of JSON each way, over loopback. While the supervisor works on a request, it
+//! sends an empty line now and then, so a client never waits for one that is stopped or hangs.
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, TcpStream},
     path::Path,
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use crate::state::FILE;
+use crate::state::{FILE, Identity, State};
 
-/// How long an immediate response may take.
-const SOON: Duration = Duration::from_secs(5);
+/// How long the supervisor may be silent.
+const SILENT: Duration = Duration::from_secs(5);
+/// How often it sends an empty line while it works on a request.
+pub const BEAT: Duration = Duration::from_secs(1);
 
 /// The supervisor's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Supervisor {
     pub port: u16,
     /// The token that a request must contain.
     pub token: String,
+    /// Its process id, if known.
+    pub pid: Option<u32>,
 }
 
 impl Supervisor {
@@ -37,7 +42,32 @@ impl Supervisor {
         Some(Supervisor {
             port: u16::try_from(state["control_port"].as_u64()?).ok()?,
             token: state["token"].as_str()?.to_owned(),
+            pid: Identity::from_json(&state["supervisor"]).map(|identity| identity.pid),
         })
+    }
+
+    /// The supervisor of this lab.
+    pub fn of_state(state: &State) -> Supervisor {
+        Supervisor { port: state.control_port, token: state.token.clone(), pid: Some(state.supervisor.pid) }
+    }
+
+    /// The supervisor's process id, if it is stopped.
+    pub fn stopped(&self) -> Option<u32> {
+        self.pid.filter(|&pid| is_stopped(pid))
+    }
+
+    /// Checks that the supervisor is not stopped: then it answers nothing, and builds nothing.
+    ///
+    /// # Errors
+    /// It is stopped; the error says how to continue it.
+    pub fn check(&self) -> Result<()> {
+        match self.stopped() {
+            Some(pid) => bail!(
+                "the lab's supervisor (pid {pid}) is stopped, as after Ctrl-Z; to continue it, type fg in its terminal, or: kill \
+                 -CONT {pid}"
+            ),
+            None => Ok(()),
+        }
     }
 
     /// The status of the lab.
@@ -45,27 +75,52 @@ impl Supervisor {
     /// # Errors
     /// It does not answer within seconds.
     pub fn status(&self) -> Result<Value> {
-        self.exchange(json!({ "request": "status" }), Some(SOON))
+        self.exchange(json!({ "request": "status" }))
     }
 
-    /// Sends a request and waits for the response, up to a timeout if there is one.
+    /// Sends a request and waits for the response for as long as the supervisor works on it.
     ///
     /// # Errors
-    /// There is no response, or the supervisor returned an error.
-    pub fn exchange(&self, mut message: Value, timeout: Option<Duration>) -> Result<Value> {
-        message["token"] = json!(self.token);
-        let silent = "the lab's supervisor does not answer; end it with: cargo xtask lab stop";
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).context(silent)?;
-        writeln!(stream, "{message}").context(silent)?;
-        stream.set_read_timeout(timeout).context(silent)?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).context(silent)?;
+    /// The supervisor is stopped or silent, or it returned an error.
+    pub fn exchange(&self, message: Value) -> Result<Value> {
+        self.check()?;
+        let line = self.answer(message).or_else(|error| {
+            // It may have been stopped meanwhile.
+            self.check()?;
+            Err(error).context("the lab's supervisor does not answer; end it with: cargo xtask lab stop")
+        })?;
         let answer: Value = serde_json::from_str(&line).context("the lab stopped during the request")?;
         match answer["error"].as_str() {
             Some(error) => Err(anyhow!("{error}")),
             None => Ok(answer),
         }
     }
+
+    /// The line of the response; empty where the supervisor ended instead.
+    fn answer(&self, mut message: Value) -> io::Result<String> {
+        message["token"] = json!(self.token);
+        let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), SILENT)?;
+        stream.set_read_timeout(Some(SILENT))?;
+        writeln!(stream, "{message}")?;
+        let mut lines = BufReader::new(stream).lines();
+        let answer = lines.find(|line| !line.as_ref().is_ok_and(String::is_empty));
+        answer.unwrap_or_else(|| Ok(String::new()))
+    }
+}
+
+/// Whether this process is stopped, by Ctrl-Z or a signal.
+#[cfg(target_os = "linux")]
+pub fn is_stopped(pid: u32) -> bool {
+    // The second field is the program's name in brackets, and may hold any character.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+}
+
+/// Whether this process is stopped, by Ctrl-Z or a signal.
+#[cfg(not(target_os = "linux"))]
+pub fn is_stopped(pid: u32) -> bool {
+    let output = std::process::Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output();
+    output.is_ok_and(|output| output.stdout.trim_ascii_start().starts_with(b"T"))
 }
 
 /// Whether the worker runs the code as it is saved.

@@ -27,6 +27,11 @@ fn moment(since_1970: Duration) -> SystemTime {
     UNIX_EPOCH + since_1970.min(Duration::from_secs(253_402_300_799))
 }
 
+/// What is said under something that is looked at again and again.
+pub fn checked_now() -> String {
+    format!("checked at {} UTC; Ctrl-C ends this", &rfc3339(unix_now())[11..19])
+}
+
 /// The same without punctuation, for folder names.
 pub fn compact(unix: u64) -> String {
     rfc3339(unix).replace(['-', ':'], "")

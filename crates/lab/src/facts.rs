@@ -26,6 +26,8 @@ pub struct Facts {
     pub outage: Vec<&'static str>,
     /// The transfers that `test --mine --replay` reported as broken by a change at this stage, each with the reason.
     pub broken_replay: BTreeMap<String, String>,
+    /// A task that was due before this moment, and was not taken, has no worker; in the server's format.
+    pub overdue: String,
 }
 
 /// A transfer, over all runs that a Workflow Reset has started.

@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +17,9 @@ use crate::{
     cargo_output::{self, Shown},
     compile_error::CompileError,
     executables::Executables,
-    logs::{self, Copier, Timed},
+    freshness,
+    log_copy::{Copier, Timed},
+    logs,
     manifest::Unusable,
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
@@ -215,7 +216,7 @@ fn finish(mut child: Child) -> Result<Executables> {
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
-    distrust_the_future(project);
+    distrust_file_times(project);
     let mut command = cargo::call("build");
     command.arg("--message-format=json-render-diagnostics");
     for package in services::packages() {
@@ -233,24 +234,14 @@ pub fn is_first(project: &Project) -> bool {
     !cargo::target(project).join("debug").join(WORKER).exists()
 }
 
-/// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
-/// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
-fn distrust_the_future(project: &Project) {
-    let notes = fs::read_dir(cargo::target(project).join("debug/.fingerprint"));
-    let limit = SystemTime::now() + Duration::from_secs(5);
-    for note in notes.into_iter().flatten().flatten() {
-        // The notes of a package are in a folder by its name and a number.
-        let name = note.file_name();
-        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map(|(package, _)| package);
-        if !package.is_some_and(|package| project.root.join("crates").join(package).is_dir()) {
-            continue;
-        }
-        let files = fs::read_dir(note.path()).into_iter().flatten().flatten();
-        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
-        if times.any(|time| time > limit) {
-            let _ = fs::remove_dir_all(note.path());
-        }
-    }
+/// See [`freshness`].
+pub fn distrust_file_times(project: &Project) {
+    freshness::distrust_file_times(project, &cargo::target(project));
+}
+
+/// See [`freshness`].
+pub(crate) fn distrust(project: &Project, package: &str) {
+    freshness::distrust(project, &cargo::target(project), package);
 }
 
 /// Picks the executables out of cargo's messages.

@@ -1,7 +1,6 @@
 //! What cargo prints while it builds, shown as it comes. While it prints nothing, its bar with the elapsed time is the sign of life.
 
 use std::{
-    env,
     io::{self, IsTerminal, Write},
     process::Command,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -35,7 +34,7 @@ pub(crate) fn report_progress(cargo: &mut Command, on_terminal: bool) {
 
 /// Whether standard error is a terminal on which a line can be drawn again.
 fn has_bar() -> bool {
-    io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
+    io::stderr().is_terminal() && !terminal::is_dumb()
 }
 
 /// Shows what cargo prints, and keeps the end of it.

@@ -3,13 +3,13 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{self, Sender},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use lab_client::supervisor::{BuildState, Supervisor};
+use lab_client::supervisor::{BEAT, BuildState, Supervisor};
 use serde_json::{Value, json};
 
 use crate::entry_plan::Choice;
@@ -87,13 +87,20 @@ impl Request {
 /// Where an answer goes: a JSON object, or why there is none.
 pub type Reply = Sender<Result<Value, String>>;
 
-/// Asks the supervisor and waits for its answer, however long it takes.
+/// Asks the supervisor and waits for its answer for as long as it works on it.
+///
+/// # Errors
+/// It is stopped or silent, or it refuses.
 pub fn ask(state: &State, request: &Request) -> Result<Value> {
-    let supervisor = Supervisor { port: state.control_port, token: state.token.clone() };
-    match request {
-        Request::Status => supervisor.status(),
-        _ => supervisor.exchange(request.to_json(), None),
-    }
+    Supervisor::of_state(state).exchange(request.to_json())
+}
+
+/// Checks that the supervisor is not stopped. To be called before anything is changed that it must build or restart.
+///
+/// # Errors
+/// It is stopped; the error says how to continue it.
+pub fn require_running(state: &State) -> Result<()> {
+    Supervisor::of_state(state).check().context("nothing was changed")
 }
 
 /// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
@@ -133,15 +140,23 @@ pub fn serve(listener: TcpListener, token: String, handle: impl Fn(Request, Repl
 
 fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut line = String::new();
-    BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
-    let message: Value = serde_json::from_str(&line).unwrap_or_default();
-    let reply = if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
+    let mut line = Vec::new();
+    BufReader::new((&stream).take(LONGEST)).read_until(b'\n', &mut line)?;
+    let message: Value = serde_json::from_slice(&line).unwrap_or_default();
+    let reply = if !message.is_object() {
+        Err(format!("a request is one line of JSON in UTF-8, of at most {LONGEST} bytes"))
+    } else if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
         Err("the token is wrong".to_owned())
     } else if let Some(request) = Request::from_json(&message) {
         let (sender, receiver) = mpsc::channel();
         handle(request, sender);
-        receiver.recv().unwrap_or_else(|_| Err("the lab is stopping".to_owned()))
+        loop {
+            match receiver.recv_timeout(BEAT) {
+                Ok(reply) => break reply,
+                Err(RecvTimeoutError::Disconnected) => break Err("the lab is stopping".to_owned()),
+                Err(RecvTimeoutError::Timeout) => writeln!(stream)?,
+            }
+        }
     } else {
         Err("no such request".to_owned())
     };
@@ -220,8 +235,23 @@ mod tests {
             let mut answer = String::new();
             // It hangs up after the first line, which may cut off what else is sent, and its answer with it.
             let _ = page.write_all(sent.as_bytes()).and_then(|()| page.read_to_string(&mut answer));
-            assert!(answer.is_empty() || answer.contains("the token is wrong"), "{answer}");
+            assert!(answer.is_empty() || answer.contains("a request is one line of JSON"), "{answer}");
             assert_eq!(requests.try_recv().ok(), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_json_in_utf_8_is_answered_with_what_is() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        serve(listener, "right".to_owned(), |_, _| panic!("it is no request"));
+        let request = br#"{"token":"right","request":"stop","note":"#;
+        for rest in [&b"\"\xff\"}\n"[..], b"\n", b"[]}}\n", b"1e999}\n"] {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            client.write_all(&[request, rest].concat()).expect("it reads");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("it answers");
+            assert!(answer.contains("a request is one line of JSON in UTF-8"), "{rest:?}: {answer}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ports of a lab: which it uses, and who holds one that is taken.
 
-use std::{collections::BTreeMap, net::TcpListener, ops::Range, process::Command};
+use std::{collections::BTreeMap, io, net::TcpListener, ops::Range, process::Command};
 
 use anyhow::{Result, bail};
 pub use lab_client::state::{
@@ -110,6 +110,13 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
+/// Who listens there on `::1`, if anybody does: browsers try that first for `localhost`, and the lab listens on 127.0.0.1.
+pub fn holder_on_ipv6(port: u16) -> Option<String> {
+    let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    let taken = TcpListener::bind(("::1", port)).err().filter(is_taken);
+    taken.map(|_| named(holder(port, true)))
+}
+
 /// A random free port: labs that start at one moment hardly choose the same. Not from the range out of which
 /// systems give ports to whoever connects (32768 and up, or 49152), since while the server restarts its port is free.
 pub fn any_free() -> Result<u16> {
@@ -125,18 +132,23 @@ pub fn any_free() -> Result<u16> {
 
 /// Who listens there, for a sentence.
 pub fn holder_or_unknown(port: u16) -> String {
-    holder(port).unwrap_or_else(|| "a process that the system does not name".to_owned())
+    named(holder(port, false))
+}
+
+fn named(holder: Option<String>) -> String {
+    holder.unwrap_or_else(|| "a process that the system does not name".to_owned())
 }
 
 /// Who listens there, such as `python3 (pid 4711)`, where the system tells.
-fn holder(port: u16) -> Option<String> {
-    if cfg!(target_os = "linux") { holder_by_proc(port) } else { holder_by_lsof(port) }
+fn holder(port: u16, only_ipv6: bool) -> Option<String> {
+    if cfg!(target_os = "linux") { holder_by_proc(port, only_ipv6) } else { holder_by_lsof(port, only_ipv6) }
 }
 
 /// Linux lists sockets with an inode, and what a process has open with the same one.
-fn holder_by_proc(port: u16) -> Option<String> {
+fn holder_by_proc(port: u16, only_ipv6: bool) -> Option<String> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
+        .skip(only_ipv6.into())
         .filter_map(|table| std::fs::read_to_string(table).ok())
         .flat_map(|table| {
             table.lines().skip(1).filter_map(|line| listening_inode(line, port)).collect::<Vec<_>>()
@@ -165,9 +177,9 @@ fn listening_inode(line: &str, port: u16) -> Option<String> {
     listens.then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
 }
 
-fn holder_by_lsof(port: u16) -> Option<String> {
-    let output =
-        Command::new("lsof").args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"]).output().ok()?;
+fn holder_by_lsof(port: u16, only_ipv6: bool) -> Option<String> {
+    let sockets = format!("-i{}TCP:{port}", if only_ipv6 { "6" } else { "" });
+    let output = Command::new("lsof").args(["-nP", &sockets, "-sTCP:LISTEN", "-Fpc"]).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let field = |letter: char| text.lines().find_map(|line| line.strip_prefix(letter));
     Some(format!("{} (pid {})", field('c')?, field('p')?))

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     control::{self, Request},
-    logs::follow,
+    log_tail::follow,
     transfer_watch::TransferWatch,
 };
 use checkout::{backups::Backup, keep, modules, progress, project::Project};
@@ -254,6 +254,7 @@ impl<'a> Preparation<'a> {
         }
         let running = modules::is_in_place(self.project, stage)
             && is_deployed(&control::ask(self.state, &Request::Status)?);
+        control::require_running(self.state)?;
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be interrupted.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {
@@ -309,7 +310,7 @@ impl<'a> Preparation<'a> {
 }
 
 fn is_on_activity(stuck: &Stuck) -> bool {
-    stuck.activity.is_some()
+    stuck.can_retry()
 }
 
 fn is_on_deposit(stuck: &Stuck) -> bool {

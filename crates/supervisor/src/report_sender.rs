@@ -14,7 +14,7 @@ use lab_client::{
     time,
 };
 
-use crate::logs::Timed;
+use crate::log_copy::Timed;
 
 /// How soon a report with news may follow another.
 const NEWS_INTERVAL: Duration = Duration::from_secs(2);

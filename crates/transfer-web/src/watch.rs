@@ -179,8 +179,9 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
 
 fn watch_lab(watched: &Watched, _: &mut Memory) {
     let supervisor = watched.lab.as_deref().and_then(Supervisor::of);
+    let stopped = supervisor.as_ref().and_then(Supervisor::stopped);
     let status = supervisor.map(|supervisor| supervisor.status());
-    let is_supervised = matches!(status, Some(Ok(_)));
+    let is_lost = watched.lab.is_some() && stopped.is_none() && !matches!(status, Some(Ok(_)));
     let status = status.and_then(Result::ok).unwrap_or_default();
     watched.seen().status = status.clone();
     // One request first: if the bank hangs, the others are not sent.
@@ -201,7 +202,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "build_error": status["build_error"],
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
-            "down": down(&status, temporal_silent, bank_silent, watched.lab.is_some() && !is_supervised),
+            "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
         }),
     );
 }
@@ -231,7 +232,13 @@ fn services(status: &Value, temporal_silent: bool, bank_silent: bool) -> Value {
 }
 
 /// The parts that are down, in words, and what to type.
-fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) -> Vec<Value> {
+fn down(
+    status: &Value,
+    temporal_silent: bool,
+    bank_silent: bool,
+    lost: bool,
+    stopped: Option<u32>,
+) -> Vec<Value> {
     let entry = |name: &str, says: &str, what: &str| json!({ "name": name, "says": says, "do": what });
     if lost {
         return vec![entry("lab", "the lab has stopped", "cargo xtask lab start --detach")];
@@ -242,6 +249,10 @@ fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) ->
         states.next().and_then(Value::as_str).unwrap_or("running")
     };
     let mut down = Vec::new();
+    if let Some(pid) = stopped {
+        let says = "the lab's supervisor is stopped, as after Ctrl-Z: it builds no edit and restarts nothing";
+        down.push(entry("lab", says, &format!("kill -CONT {pid}")));
+    }
     if temporal_silent || state("temporal") != "running" {
         let says = "the Temporal server does not answer; transfers pause and continue once it is back";
         down.push(entry("temporal", says, "cargo xtask lab status"));
@@ -253,6 +264,21 @@ fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) ->
     if state("worker") != "running" {
         let says = "no worker is running; transfers wait on the Task Queue";
         down.push(entry("worker", says, "cargo xtask lab logs worker"));
+    }
+    for service in status["services"].as_array().into_iter().flatten() {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (name, failing) = (text(&service["name"]), &service["failing"]);
+        let see = format!("cargo xtask lab logs {name}");
+        if failing.is_object() {
+            let last =
+                failing["log"].as_array().and_then(|lines| lines.last()).map_or_else(String::new, text);
+            let says =
+                format!("{name} {} times in a row: {} {last}", failing["in_a_row"], text(&failing["why"]));
+            down.push(entry(&name, &says, &see));
+        } else if service["lines_left_out"].as_u64().unwrap_or_default() > 0 {
+            let says = format!("{name} writes more than its log takes; is there a print in a loop?");
+            down.push(entry(&name, &says, &see));
+        }
     }
     down
 }

@@ -1,7 +1,6 @@
 //! `check`.
 
 use std::{
-    io::{self, IsTerminal},
     process::{self, ExitCode},
     thread,
     time::Duration,
@@ -55,7 +54,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         return Ok(ExitCode::from(u8::from(!is_reached)));
     }
 
-    let in_place = io::stdout().is_terminal() && !as_json;
+    let in_place = terminal::is_screen() && !as_json;
     let mut shown = Vec::new();
     loop {
         let lines = match look(project, &state, &mut reader) {
@@ -82,7 +81,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 
 /// Shows the lines in place of those before, as long as somebody reads them.
 fn show(lines: &[String], before: &[String], in_place: bool) {
-    if terminal::show(lines, before, in_place).is_err() {
+    let footer = in_place.then(time::checked_now);
+    if terminal::show(lines, before, footer.as_deref()).is_err() {
         process::exit(0);
     }
 }

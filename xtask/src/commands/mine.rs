@@ -28,11 +28,12 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     // What an earlier round found is no answer to this one.
     let _ = fs::remove_file(&report);
 
+    build::distrust_file_times(project);
     let mut command = cargo::call("test");
     // The packages of the first round of all tests, so that the features stay the same.
     command.args(build::other_packages()).args(["--test", "mine"]);
     command.args(["--", "--include-ignored"]).args(replay_only.then_some("replay::"));
-    command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+    command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, cli.path());
     // What the tests say is to be read, and a panic names its place anyway.
     command.env("RUST_BACKTRACE", "0");
     for name in [SERVER_VARIABLE, NAMESPACE_VARIABLE, TASK_QUEUE_VARIABLE, REPORT_VARIABLE] {

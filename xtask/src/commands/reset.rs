@@ -14,7 +14,7 @@ use checkout::{modules, progress, project::Project};
 use supervisor::{
     attach,
     control::{self, Request},
-    logs, supervise,
+    log_tail, supervise,
 };
 use terminal::{Usage, confirm, stderrln, stdoutln};
 
@@ -44,13 +44,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     let running = attach::attach(project)?;
+    running.as_ref().map_or(Ok(()), control::require_running)?;
     if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }
     progress::forget_done(project)?;
     match &running {
         Some(state) => {
-            logs::follow(project, || control::ask(state, &Request::Empty))
+            log_tail::follow(project, || control::ask(state, &Request::Empty))
                 .context("the modules are installed, but the lab did not restart with them")?;
         }
         None => {

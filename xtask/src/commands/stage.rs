@@ -17,7 +17,7 @@ use checkout::{
     project::Project,
 };
 use lab_client::progress::Progress;
-use supervisor::attach;
+use supervisor::{attach, control};
 use terminal::{Usage, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
@@ -124,6 +124,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         return Err(Usage(format!("there is no backup {id}; {known}")).into());
     };
     let running = attach::attach(project)?;
+    running.as_ref().map_or(Ok(()), control::require_running)?;
     let saved = modules::restore(project, wanted)?;
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));

@@ -71,7 +71,7 @@ pub(crate) fn run(project: &Project, given: &ArgMatches) -> Result<ExitCode> {
         let mut command = cargo::call("test");
         // A failing test must not hide others.
         command.arg("--no-fail-fast").args(packages).args(&arguments).args(tier);
-        command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+        command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, cli.path());
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();
         // Ctrl-C ends both calls of cargo.

@@ -414,8 +414,6 @@ fn following_logs_ends_with_the_reader() {
     send_signal(pid_in(service(&checkout.status(), "worker")), "KILL");
     assert!(lines.any(|line| line.contains("worker ended (signal 9)")));
     drop(lines);
-    send_signal(pid_in(service(&checkout.status(), "account-api")), "KILL");
-    let begin = Instant::now();
+    // Although nothing more is written.
     eventually("it ends by itself", || !matches!(child.try_wait(), Ok(None)));
-    assert!(begin.elapsed() < Duration::from_secs(60));
 }

@@ -9,22 +9,29 @@ mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod editors;
 #[cfg(target_os = "linux")]
 mod entering;
 #[cfg(target_os = "linux")]
 mod fake_lab;
+mod floods;
 #[cfg(target_os = "linux")]
 mod held;
 mod help_and_usage;
 mod lifecycle;
+mod owner;
 mod play;
 mod ports;
+mod programs;
 mod provisioning;
 mod sacred;
+mod settings;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
 mod stepped;
+#[cfg(target_os = "linux")]
+mod stopped;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -161,7 +161,7 @@ fn the_page_can_have_a_stage_entered_and_an_edit_is_saved_first() {
     checkout.write(LIVE_WORKFLOW, EDIT);
     let supervisor =
         lab_client::supervisor::Supervisor::of(&checkout.path(".lab")).expect("it is written down");
-    let enter = |stage: &str| supervisor.exchange(json!({ "request": "enter", "stage": stage }), None);
+    let enter = |stage: &str| supervisor.exchange(json!({ "request": "enter", "stage": stage }));
     let error = enter("jerry; rm -rf .").expect_err("there is no such stage").to_string();
     assert!(error.contains("there is no stage"), "{error}");
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);

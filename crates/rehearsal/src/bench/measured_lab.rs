@@ -18,6 +18,7 @@ use checkout::{
     copy,
     project::{LAB_VARIABLE, Project, make_private},
 };
+use dev_server::Cli;
 use lab_client::{
     new_workflow_id,
     temporal::{Run, Server},
@@ -57,14 +58,14 @@ pub enum Compile {
 pub(super) struct MeasuredLab {
     project: Project,
     program: PathBuf,
-    temporal_cli: PathBuf,
+    temporal_cli: Cli,
     /// The running command, which leads a process group.
     child: Arc<Mutex<Option<Identity>>>,
 }
 
 impl MeasuredLab {
     /// A measured lab for this folder, where nothing exists yet.
-    pub(super) fn at(root: PathBuf, temporal_cli: PathBuf) -> Result<MeasuredLab> {
+    pub(super) fn at(root: PathBuf, temporal_cli: Cli) -> Result<MeasuredLab> {
         Ok(MeasuredLab {
             project: Project { lab: root.join(".lab"), root },
             program: env::current_exe().context("could not find this program's path")?,
@@ -252,7 +253,7 @@ impl MeasuredLab {
 
     fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.project.root).env_remove(LAB_VARIABLE).env_remove("CARGO_TARGET_DIR");
-        command.env(temporal_cli::CLI_VARIABLE, &self.temporal_cli);
+        command.env(temporal_cli::CLI_VARIABLE, self.temporal_cli.path());
         // A separate process group: this process handles Ctrl-C and ends the others in order.
         command.stdin(Stdio::null()).process_group(0);
     }

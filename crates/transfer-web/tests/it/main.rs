@@ -2,6 +2,7 @@
 
 mod events;
 mod first_page;
+mod forwarded;
 mod goals;
 mod guards;
 mod odd_input;

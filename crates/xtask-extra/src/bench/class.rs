@@ -17,7 +17,7 @@ pub(super) fn command() -> Command {
         .arg(
             Arg::new("learners")
                 .long("learners")
-                .value_name("N,N,…")
+                .value_name("N,N,...")
                 .default_value("1,10,40")
                 .help("The numbers of learners, one measurement each"),
         )
@@ -45,7 +45,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         })
         .collect::<Result<_, _>>()?;
     let as_json = arguments.get_flag("json");
-    let temporal_cli = temporal_cli::provide(project)?;
+    let temporal_cli = temporal_cli::provide_server(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
     let (mut measured, mut everybody_finished) = (Vec::new(), true);
     for learners in numbers {

@@ -1,6 +1,9 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
 mod cargo;
+mod editor;
+mod endings;
+mod finding;
 mod lab;
 mod system;
 mod tools;
@@ -12,6 +15,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use xshell::Shell;
 
+use self::finding::{Finding, Grade};
 use crate::args::{example, json_flag};
 use checkout::project::Project;
 use supervisor::attach;
@@ -24,62 +28,18 @@ pub(crate) fn command() -> Command {
         .after_help(example(&["cargo xtask doctor"]))
 }
 
-/// The severity of a finding.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    /// All right.
-    Good,
-    /// Not a problem, but worth knowing.
-    Note,
-    /// The lab does not work without it.
-    Missing,
-}
-
-impl Grade {
-    fn name(self) -> &'static str {
-        match self {
-            Grade::Good => "ok",
-            Grade::Note => "note",
-            Grade::Missing => "missing",
-        }
-    }
-}
-
-/// The result of one check.
-struct Finding {
-    name: String,
-    grade: Grade,
-    says: String,
-    /// What to type or do.
-    remedy: Option<String>,
-}
-
-fn good(name: &str, says: impl Into<String>) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Good, says: says.into(), remedy: None }
-}
-
-fn note(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Note, says: says.into(), remedy: Some(remedy.to_owned()) }
-}
-
-fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding {
-        name: name.to_owned(),
-        grade: Grade::Missing,
-        says: says.into(),
-        remedy: Some(remedy.to_owned()),
-    }
-}
-
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let shell = Shell::new().context("could not determine the current folder")?;
-    let state = attach::attach(project)?;
+    // Where the lab's folder cannot be written, the other rows say so.
+    let state = attach::attach(project).unwrap_or_default();
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
     findings.extend(cargo::check(project));
+    findings.extend(editor::check(project));
+    findings.extend(endings::check(project));
     findings.extend(lab::check(project, state.as_ref()));
 
-    let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
+    let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {
         stdoutln!(
             "{}",

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use xshell::{Shell, cmd};
 
-use super::{Finding, good, missing, note};
+use super::finding::{Finding, good, missing, note};
 use checkout::project::{Project, with_tilde};
 use supervisor::{
     temporal_cli::{self, Source, dotted},
@@ -30,7 +30,7 @@ fn rust(project: &Project) -> Finding {
 }
 
 /// The installer that a program comes from.
-fn origin(program: &Path) -> &'static str {
+pub(super) fn origin(program: &Path) -> &'static str {
     let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let mentions = |word: &str| [program, &resolved].iter().any(|path| path.to_string_lossy().contains(word));
     if mentions("/nix/store") {
@@ -59,16 +59,16 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
     match temporal_cli::find(project) {
         Err(error) => vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
         Ok(Some(found)) => {
-            if let Err(spoiled) = temporal_cli::verify(&found.path) {
+            if let Err(spoiled) = temporal_cli::verify(found.cli.path()) {
                 return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
             }
-            let version = temporal_cli::version(&found.path).map_or("unknown version".to_owned(), dotted);
+            let version = temporal_cli::version(&found.cli).map_or("unknown version".to_owned(), dotted);
             let source = match found.source {
                 Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
                 Source::Path => "on PATH",
                 Source::Fetched => "downloaded",
             };
-            vec![good(name, format!("{version}, {source}: {}", with_tilde(&found.path)))]
+            vec![good(name, format!("{version}, {source}: {}", with_tilde(found.cli.path())))]
         }
         Ok(None) => {
             let says = format!("not installed; the first start downloads {} (45 MB)", temporal_cli::PINNED);

@@ -8,11 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::service_argument::{chosen, service_argument};
 use crate::args::example;
 use checkout::project::Project;
-use supervisor::{
-    attach,
-    logs::{self, Stream},
-    services,
-};
+use supervisor::{attach, log_tail::Stream, logs, services};
 use terminal::{stderrln, stdoutln};
 
 /// How often we poll the logs.
@@ -65,7 +61,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     loop {
         thread::sleep(POLL_INTERVAL);
-        if stream.print_new().is_err() {
+        if stream.print_new().is_err() || terminal::reader_is_gone() {
             return Ok(ExitCode::SUCCESS);
         }
     }

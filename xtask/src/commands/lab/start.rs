@@ -28,7 +28,8 @@ use supervisor::{
     attach,
     build::{self, Output},
     control::{self, Request},
-    logs::{self, Stream, Tail},
+    log_tail::{Stream, Tail},
+    logs,
     ports::PORTS,
     process, services, signals,
     supervise::{self, Options},
@@ -191,7 +192,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
                 .skip(1)
                 .filter(|flag| flag != "--detach"),
         )
-        .env(temporal_cli::CLI_VARIABLE, cli)
+        .env(temporal_cli::CLI_VARIABLE, cli.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

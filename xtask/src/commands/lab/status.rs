@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{example, json_flag},
-    deployment,
+    deployment, service_trouble,
 };
 use checkout::{modules, project::Project};
 use lab_client::state::State;
@@ -72,6 +72,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["title"] = json!(stage.title());
         status["done"] = json!(Progress::read(&project.lab).is_done(stage));
         status["link"] = json!(state.as_ref().and_then(link).map(|link| link.to_json()));
+        status["misplaced"] = json!(modules::misplaced(project));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
         status["transfers_running"] = json!(found.map(|found| found.running));
@@ -81,7 +82,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         if trouble.is_empty() {
             trouble.extend(ended_faults(&status["ended_faults"]));
         }
-        print(stage, state.as_ref(), &status, &trouble, found.as_ref());
+        stdoutln!("{} {}", bold("stage"), stage.heading());
+        for misplaced in modules::misplaced(project) {
+            stdoutln!("  {misplaced}");
+        }
+        print(state.as_ref(), &status, &trouble, found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,14 +106,7 @@ fn temporal_runs(status: &Value) -> bool {
         .any(|service| service["name"] == services::TEMPORAL && service["state"] == "running")
 }
 
-fn print(
-    stage: &lab::Stage,
-    state: Option<&State>,
-    status: &Value,
-    trouble: &[String],
-    found: Option<&Found>,
-) {
-    stdoutln!("{} {}", bold("stage"), stage.heading());
+fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Option<&Found>) {
     let Some(state) = state else {
         stdoutln!("the lab is not running; start it with: cargo xtask lab start --detach");
         return;
@@ -117,6 +115,9 @@ fn print(
     let link = link(state);
     for service in status["services"].as_array().into_iter().flatten() {
         stdoutln!("  {}", line(service));
+        for trouble in service_trouble::of(service) {
+            stdoutln!("    {trouble}");
+        }
     }
     if let Some(remote_service) = &state.remote_service
         && let Some(trouble) = trouble_on(remote_service, link.as_ref())
@@ -165,7 +166,13 @@ fn print(
         if let Some(why) = &stuck.nondeterminism {
             stdoutln!("    {why}");
         }
-        stdoutln!("    {}", shorten(&stuck.failure, 200));
+        if let Some(way_out) = stuck.way_out() {
+            stdoutln!("    {way_out}");
+        }
+        let is_said = stuck.halt.as_ref().is_some_and(|halt| halt.words(&stuck.activity) == stuck.failure);
+        if !is_said {
+            stdoutln!("    {}", shorten(&stuck.failure, 200));
+        }
     }
     if stuck.len() > LISTED {
         stdoutln!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
@@ -230,7 +237,8 @@ fn ended_faults(ended: &Value) -> Option<String> {
 fn line(service: &Value) -> String {
     let text = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
     let age = time::parse_rfc3339(&text("since")).map_or(0.0, |since| time::now().as_secs_f64() - since);
-    let mut line = format!("{:<12} {:<10} for {:<9}", text("name"), text("state"), duration(age));
+    let state = if service["failing"].is_object() { "failing".to_owned() } else { text("state") };
+    let mut line = format!("{:<12} {state:<10} for {:<9}", text("name"), duration(age));
     if let Some(pid) = service["pid"].as_u64() {
         line.push_str(&format!(" pid {pid:<8}"));
     }
@@ -246,6 +254,9 @@ fn line(service: &Value) -> String {
 
 /// What it is stuck on, and when its next attempt is.
 fn describe(stuck: &Stuck) -> String {
+    if stuck.halt.is_some() {
+        return format!("{}: {}", stuck.run.workflow_id, stuck.words());
+    }
     let when = match &stuck.next_attempt {
         _ if stuck.trying => "in progress".to_owned(),
         Some(next) => {
@@ -254,7 +265,8 @@ fn describe(stuck: &Stuck) -> String {
         }
         None => "soon".to_owned(),
     };
-    format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
+    let cancel = if stuck.cancel_requested { ", cancellation requested" } else { "" };
+    format!("{}: {}, attempt {}, {when}{cancel}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
 
 /// What is said of the backoff before its next attempt, once it is felt.
@@ -314,6 +326,8 @@ mod tests {
             run: Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() },
             kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },
             activity: activity.map(|name| ("1".to_owned(), name.to_owned())),
+            halt: None,
+            cancel_requested: false,
             trying: false,
             attempt,
             failure: "attempt to divide by zero".to_owned(),

@@ -4,6 +4,7 @@ use std::{process::ExitCode, thread, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::Command;
+use lab_client::supervisor::is_stopped;
 use nix::sys::signal::Signal;
 
 use crate::args::example;
@@ -29,6 +30,10 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         stdoutln!("the lab is not running");
         return Ok(ExitCode::SUCCESS);
     };
+    if is_stopped(state.supervisor.pid) {
+        stderrln!("the supervisor (pid {}) is stopped, as after Ctrl-Z; continuing it", state.supervisor.pid);
+        process::signal(&state.supervisor, Signal::SIGCONT);
+    }
     // It answers by ending. One that cannot be asked gets a signal.
     let asked = state.clone();
     thread::spawn(move || {

@@ -10,13 +10,14 @@ use anyhow::Result;
 use checkout::{backups::Backup, keep, modules, project::Project};
 use clap::ArgMatches;
 use lab::Stage;
-use supervisor::{attach, entry_plan::Choice, leftovers::Leftover, stage_entry::StageEntry};
+use supervisor::{attach, control, entry_plan::Choice, leftovers::Leftover, stage_entry::StageEntry};
 use terminal::{ask, bold, is_yes, stderrln, stdoutln};
 
 /// Enters a stage, as these flags say.
 pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMatches) -> Result<ExitCode> {
     let [bare, as_json, keep, clean] = ["bare", "json", "keep", "clean"].map(|flag| arguments.get_flag(flag));
     let running = attach::attach(project)?;
+    running.as_ref().map_or(Ok(()), control::require_running)?;
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let has_edit = keep::would_replace_edit(project, stage)?;
     let mut choice = Choice { keep, clean };

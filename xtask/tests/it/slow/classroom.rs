@@ -27,7 +27,7 @@ impl Room {
     fn xtask(&self, lab: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program(arguments));
         command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", self.folder.join(lab));
-        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli()).stdin(Stdio::null());
+        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli().path()).stdin(Stdio::null());
         command
     }
 

@@ -11,11 +11,15 @@ use std::{
 use checkout::copy;
 use serde_json::Value;
 
-use crate::support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service};
+use crate::{
+    settings,
+    support::{Checkout, eventually, is_alive, listeners, pid_in, send_signal, service},
+};
 
 #[test]
 fn a_learner_fixes_both_bugs_under_a_running_transfer() {
-    let checkout = real_checkout("story");
+    let mut checkout = real_checkout("story");
+    settings::plant(&mut checkout);
     let before = checkout.read(lab::LIVE_WORKFLOW);
     checkout.start();
     let found = listeners(&checkout.pids());
