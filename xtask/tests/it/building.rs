@@ -114,7 +114,8 @@ fn a_manifest_that_cargo_cannot_use_is_said_in_one_sentence_and_the_commands_run
     outcome(typed).ok();
     eventually("it is built again", || {
         let status = checkout.status();
-        status["build"] == "ok" && pid_in(service(&status, "worker")) != worker
+        let worker_now = service(&status, "worker");
+        status["build"] == "ok" && worker_now["state"] == "running" && pid_in(worker_now) != worker
     });
     checkout.run(&["lab", "stop"]).ok();
 }
