@@ -15,6 +15,12 @@ pub const DATABASE: &str = "temporal.db";
 /// a lab then starts with a new one. They halve the time of a first start.
 const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
 
+/// Whether a server that did not start says in these lines of its log that it cannot read its database.
+pub fn is_unreadable_database(log: &[String]) -> bool {
+    let words = ["file is not a database", "malformed", "SQL logic error", "unable to create SQLite"];
+    log.iter().any(|line| words.iter().any(|word| line.contains(word)))
+}
+
 /// A dev server of the Temporal CLI: for a lab, a class or a test.
 #[derive(Clone, Debug, Default)]
 pub struct DevServer {

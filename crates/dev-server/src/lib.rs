@@ -9,5 +9,5 @@ mod flags;
 mod settings;
 
 pub use command::{Cli, forget_cli_settings, forget_settings};
-pub use flags::{DATABASE, DevServer};
+pub use flags::{DATABASE, DevServer, is_unreadable_database};
 pub use settings::{Audience, SETTINGS, Setting, for_a_class};

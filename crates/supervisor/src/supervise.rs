@@ -55,6 +55,9 @@ use lab_client::state::State;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// No delay is longer.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// What to type where the server cannot read its database, after the end of its log.
+const UNREADABLE_DATABASE: &str = "\n.lab/temporal.db is damaged, or another version has written it; to start without it, with no \
+     transfers and with your code as it is: cargo xtask lab start --fresh";
 /// A service that ran for so long starts with the first delay again.
 const STABLE: Duration = Duration::from_secs(30);
 /// How often we poll while a service is not ready.
@@ -894,12 +897,14 @@ impl Supervisor {
         self.end(at);
         let log = self.setup.project.log(name);
         let lines = logs::last_lines_since(&log, self.services[at].log_start, failing::LINES);
-        let lines = lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect();
+        let lines: Vec<String> = lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect();
         if !self.state.ready {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
             }
-            bail!("{name} {}, so the lab did not start{}", end.early(), self.quote(name, failure));
+            let is_unreadable = name == services::TEMPORAL && dev_server::is_unreadable_database(&lines);
+            let remedy = if is_unreadable { UNREADABLE_DATABASE } else { "" };
+            bail!("{name} {}, so the lab did not start{}{remedy}", end.early(), self.quote(name, failure));
         }
         let ran = self.services[at].begun.elapsed();
         let service = &mut self.services[at];

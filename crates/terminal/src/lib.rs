@@ -6,6 +6,7 @@ mod screen;
 use std::{
     env, fmt,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 pub use screen::{is_dumb, is_screen, reader_is_gone, show};
@@ -22,9 +23,22 @@ macro_rules! stderrln {
     ($($words:tt)*) => { $crate::stderr_line(format_args!($($words)*)) };
 }
 
+/// Whether a line could not be written, as to a file on a full disk.
+static IS_OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
+
 /// See [`stdoutln!`]. A reader that is gone, as in `lab logs | head`, must not end a command that still has work to do.
 pub fn stdout_line(words: fmt::Arguments<'_>) {
-    let _ = try_stdout_line(words);
+    match try_stdout_line(words) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            IS_OUTPUT_LOST.store(true, Ordering::Relaxed)
+        }
+        _ => {}
+    }
+}
+
+/// Whether a line of the output could not be written, other than to a closed pipe. A command whose output is lost has failed.
+pub fn is_output_lost() -> bool {
+    IS_OUTPUT_LOST.load(Ordering::Relaxed)
 }
 
 /// Prints a line on standard output; an error if the reader is gone.
