@@ -38,7 +38,7 @@ fn has_bar() -> bool {
 }
 
 /// Shows what cargo prints, and keeps the end of it.
-pub(crate) struct Shown<W> {
+pub(crate) struct Shown<W: Write> {
     screen: Arc<Mutex<Screen<W>>>,
     printed: Vec<u8>,
 }
@@ -73,10 +73,13 @@ impl<W: Write + Send + 'static> Shown<W> {
     }
 }
 
-impl<W> Drop for Shown<W> {
+impl<W: Write> Drop for Shown<W> {
     fn drop(&mut self) {
-        // The thread below ends when it finds no screen, or none that has a bar.
-        self.screen.lock().unwrap_or_else(PoisonError::into_inner).bar = None;
+        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        screen.bar = None;
+        if screen.is_drawn {
+            screen.print("");
+        }
     }
 }
 
@@ -128,6 +131,8 @@ impl<W: Write> Screen<W> {
                 b'\r' => self.bar = Some(self.end_line()),
                 b'\n' => {
                     let line = self.end_line();
+                    // Cargo draws it again below the line, unless it is done.
+                    self.bar = None;
                     self.print(&format!("{line}\n"));
                 }
                 byte => self.line.push(byte),

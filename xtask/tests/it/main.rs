@@ -55,6 +55,7 @@ mod slow {
     #[cfg(target_os = "linux")]
     mod deleted;
     mod features;
+    mod first_call;
     #[cfg(target_os = "linux")]
     mod full_disk;
     #[cfg(target_os = "linux")]
