@@ -166,5 +166,5 @@ fn every_call_of_cargo_in_the_gate_is_locked() {
     assert!(calls > 0 || !root.join(".ci/run").exists());
     // A dependency that a learner adds to the worker must not keep the commands from running.
     let alias = fs::read_to_string(root.join(".cargo/config.toml")).expect("the project has it");
-    assert!(alias.contains("xtask = [\"run\"") && !alias.contains("--locked"), "{alias}");
+    assert!(alias.contains("xtask = \"run ") && !alias.contains("--locked"), "{alias}");
 }
