@@ -473,7 +473,7 @@ impl Supervisor {
                 Ok(Event::Changed(content)) => self.handle_change(content),
                 Ok(Event::Linked(name, path)) => self.handle_linked(name, path),
                 Ok(Event::Built(_, built, Part::WithoutWorker)) if built.failure.is_none() => {
-                    // What is linked has started; now the SDK and the worker.
+                    self.journal.note("the bank and the page are built; now the Temporal SDK and the worker");
                     self.begin_build(Part::Everything);
                 }
                 Ok(Event::Built(content, built, _)) => self.handle_built(content, built)?,
