@@ -8,10 +8,12 @@ use std::{
     process::Command,
 };
 
-use checkout::project::Project;
+use checkout::project::{Project, with_tilde};
 
 /// The variables by which a user chooses where cargo builds; the first that is set counts.
 const TARGET_VARIABLES: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
+/// The key by which a configuration file does.
+const TARGET_KEY: &str = "build.target-dir";
 /// What the lab sets, whatever a user's variable or configuration file says. With `panic = "abort"`, a bug in a Workflow would end
 /// the worker instead of failing a Workflow Task.
 const OWN: [(&str, &str); 1] = [("CARGO_PROFILE_DEV_PANIC", "unwind")];
@@ -58,10 +60,18 @@ pub fn bare() -> Command {
     command
 }
 
-/// Where cargo builds, unless a configuration file says otherwise.
+/// Where cargo builds.
 pub(crate) fn target(project: &Project) -> PathBuf {
     let named = TARGET_VARIABLES.into_iter().find_map(named_folder);
-    named.unwrap_or_else(|| project.root.join("target"))
+    let configured = || {
+        configuration_files(project).into_iter().find_map(|file| {
+            let keys = keys(&fs::read_to_string(&file).ok()?);
+            let (_, folder) = keys.into_iter().find(|(key, _)| key == TARGET_KEY)?;
+            // Relative to the folder that `.cargo` is in.
+            Some(file.parent()?.parent()?.join(folder))
+        })
+    };
+    named.or_else(configured).unwrap_or_else(|| project.root.join("target"))
 }
 
 fn named_folder(variable: &str) -> Option<PathBuf> {
@@ -95,7 +105,7 @@ const ROWS: [Row; 8] = [
     ),
     (
         &TARGET_VARIABLES,
-        "build.target-dir",
+        TARGET_KEY,
         ANY,
         "cargo builds there; commands wait while another project builds in it, and cargo clean there deletes the lab's programs",
     ),
@@ -156,11 +166,13 @@ fn find(
         for name in variables {
             if let Some(value) = variable(name).filter(|value| is_meant(value)) {
                 let remedy = format!("unset {name}");
+                let value = with_tilde(Path::new(&value));
                 found.push(Setting { found: format!("{name}={value}"), effect, remedy });
             }
         }
         for (file, keys) in files {
             for (_, value) in keys.iter().filter(|(other, value)| other == key && is_meant(value)) {
+                let value = with_tilde(Path::new(value));
                 let remedy = format!("remove it from {file}");
                 found.push(Setting { found: format!("{key} = {value} in {file}"), effect, remedy });
             }
@@ -169,14 +181,18 @@ fn find(
     found
 }
 
-/// The configuration files that cargo reads in the project's folder, but for the project's own.
+/// The configuration files that cargo reads in the project's folder, but for the project's own. The first counts.
 fn configuration_files(project: &Project) -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
     let above = project.root.ancestors().skip(1).map(|folder| folder.join(".cargo"));
-    let mut folders: Vec<PathBuf> = above.chain(home).collect();
-    folders.sort();
-    folders.dedup();
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in above.chain(home) {
+        // The home folder may be above the project.
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
     folders.iter().flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name))).collect()
 }
 

@@ -128,10 +128,8 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
     checkout.write(SOURCE, source.replace("\"one\"", panics));
     checkout.write_program("wrapper", "#!/bin/sh\nexec \"$@\"\n");
     let home = checkout.path("home");
-    checkout.write(
-        "home/config.toml",
-        "[build]\njobs = 1\nincremental = false\n[profile.dev]\npanic = \"abort\"\n",
-    );
+    let configuration = "[build]\njobs = 1\nincremental = false\n[profile.dev]\npanic = \"abort\"\n";
+    checkout.write("home/config.toml", configuration);
     let as_this_user = |mut command: Command| {
         command.env("CARGO_HOME", &home).env("CARGO_BUILD_TARGET", "wasm32-unknown-unknown");
         command.env("CARGO_TARGET_DIR", "elsewhere").current_dir(checkout.path("crates/worker"));
@@ -149,6 +147,21 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
     let build = checkout.log("build");
     assert!(build.contains("Compiling worker") && !build.contains('\x1b'), "{build}");
 
+    checkout.run(&["lab", "stop"]).ok();
+
+    // A folder that several projects share is named in a configuration file.
+    checkout.write("home/config.toml", "[build]\ntarget-dir = \"shared\"\n");
+    for is_first in [true, false] {
+        let mut start = checkout.start_command(&["--detach"]);
+        start.env("CARGO_HOME", &home);
+        let started = outcome(start);
+        assert_eq!(started.stderr.contains("the first build takes"), is_first, "{started:?}");
+        started.ok();
+        checkout.run(&["lab", "stop"]).ok();
+    }
+    assert!(checkout.path("shared/debug/worker").exists());
+
+    checkout.write("home/config.toml", configuration);
     checkout.write("rust-toolchain.toml", "[toolchain]\nchannel = \"1.0.0\"\n");
     let mut doctor = as_this_user(checkout.xtask(&["doctor"]));
     // As rustup sets it for a toolchain that somebody else has chosen.
