@@ -89,8 +89,10 @@ impl Project {
     /// socket stops it. Without one (a path may be too long for sockets), the flake rejects the copy.
     fn keep_from_nix(&self) {
         let socket = self.in_lab(NO_COPY);
-        if self.lab.starts_with(&self.root) && !self.is_git_checkout() && !socket.exists() {
-            let _ = UnixListener::bind(socket);
+        if self.lab.starts_with(&self.root) && !self.is_git_checkout() {
+            // It stays for the next command, which cannot bind it again.
+            let _ = UnixListener::bind(&socket);
+            let _ = close_if_there(&socket);
         }
     }
 
