@@ -19,7 +19,7 @@ use serde_json::Value;
 pub const LAB_VARIABLE: &str = "BUGLAB_DIR";
 
 /// A socket in the lab's folder. Its name is in the error of Nix, which copies no sockets.
-const NO_COPY: &str = "nix-needs-git-init-and-git-add-all";
+pub const NO_COPY: &str = "nix-needs-git-init-and-git-add-all";
 
 /// The project's folder and the lab's.
 #[derive(Clone, Debug)]
