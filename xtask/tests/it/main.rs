@@ -9,6 +9,7 @@ mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod doctor_nix;
 mod editors;
 #[cfg(target_os = "linux")]
 mod entering;
