@@ -24,7 +24,7 @@ pub(crate) fn names(headers: &HeaderMap) -> Result<Vec<String>, String> {
 }
 
 /// The name in `name:port`, in lower case.
-pub(crate) fn name_of(host: &str) -> Option<String> {
+fn name_of(host: &str) -> Option<String> {
     Some(host.parse::<Authority>().ok()?.host().to_ascii_lowercase())
 }
 

@@ -76,7 +76,7 @@ pub(crate) async fn asset(Name(name): Name) -> Response {
 
 /// The routes, with the checks of Origin and Host and the headers of every response. The page may be opened at these public hosts too.
 pub(crate) fn guarded(routes: Router, is_loopback: bool, public: &PublicHosts) -> Router {
-    let check_host = middleware::from_fn_with_state(public.clone(), loopback::local_or_public_host);
+    let check_host = middleware::from_fn_with_state(public.clone(), loopback::known_host);
     let routes = routes.layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin));
     let routes = if is_loopback { routes.layer(check_host) } else { routes };
     routes.layer(middleware::from_fn(with_headers))
