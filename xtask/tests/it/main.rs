@@ -19,6 +19,7 @@ mod lifecycle;
 mod play;
 mod ports;
 mod provisioning;
+mod public_hosts;
 mod sacred;
 mod small_disk;
 mod stages;

@@ -1,6 +1,7 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
 mod lab;
+mod public_hosts;
 mod system;
 mod tools;
 
@@ -76,6 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
     findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(public_hosts::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
     if arguments.get_flag("json") {
