@@ -109,13 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_works_below_any_path() {
+        let texts = ASSETS.iter().chain([&("index.html", INDEX)]);
+        for (name, text) in texts.filter(|(name, _)| !name.ends_with(".svg")) {
+            for absolute in ["=\"/", "'/api", "`/api", "'/assets", "url(/"] {
+                assert!(!text.contains(absolute), "{name} has {absolute}");
+            }
+        }
+    }
+
+    #[test]
     fn the_page_contains_nothing_that_its_content_security_policy_forbids() {
         for part in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
             assert!(!INDEX.contains(part), "index.html has {part}");
         }
         assert_eq!(INDEX.matches(PUBLIC_UI).count(), 1, "a place for the public URL of the Temporal UI");
         let scripts = INDEX.matches("<script").count();
-        let files = INDEX.matches("<script type=\"module\" src=\"/assets/").count();
+        let files = INDEX.matches("<script type=\"module\" src=\"assets/").count();
         assert_eq!(scripts, files, "every script is a file");
     }
 }
