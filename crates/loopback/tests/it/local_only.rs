@@ -24,7 +24,15 @@ async fn another_name_of_this_machine_is_misdirected() {
     let service =
         serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host)))
             .await;
-    for host in ["rebound.example.com", "rebound.example.com:80", "0.0.0.0", "localhost.evil", "a b", ""] {
+    for host in [
+        "rebound.example.com",
+        "rebound.example.com:80",
+        "0.0.0.0",
+        "localhost.evil",
+        "a b",
+        "evil@localhost",
+        "",
+    ] {
         assert_refused(&ask(service, "POST /", &[("Host", host)], ""), 421, host);
         assert_refused(&ask(service, "GET /nowhere", &[("Host", host)], ""), 421, host);
     }
