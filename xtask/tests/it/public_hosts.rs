@@ -1,9 +1,10 @@
 //! The names at which a proxy forwards the page and the Temporal UI, in `lab start`, `lab status` and `doctor`.
 
-use std::process::Command;
+use std::{net::SocketAddr, process::Command};
 
 use contract::PUBLIC_HOSTS_VARIABLE;
 use serde_json::Value;
+use webtest::{Front, ask};
 
 use crate::support::{Checkout, outcome, service};
 
@@ -29,6 +30,18 @@ fn a_lab_shows_where_a_proxy_forwards_it() {
     let public: Vec<&str> = summary.lines().filter(|line| line.contains("its public URL")).collect();
     assert!(public.len() == 2 && public[0].ends_with(" https://lab.example.com:8443"), "{summary}");
     assert!(public[1].ends_with(" http://ui.example.com"), "{summary}");
+
+    // The Temporal UI accepts any name, behind a proxy too; a request of another page gets no further than its own check.
+    if webtest::has(&["nginx"]) {
+        let front = Front::of_web(None, "proxy_set_header Host $http_host;", &format!("127.0.0.1:{ui}"));
+        let address = SocketAddr::from(([127, 0, 0, 1], front.port));
+        let host = ("Host", "ui.example.com");
+        let settings = ask(address, "GET /api/v1/settings", &[host], "");
+        assert!(settings.status == 200 && settings.body.contains("\"Auth\""), "{settings:?}");
+        let foreign = [host, ("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")];
+        let forged = ask(address, "POST /api/v1/namespaces/default/workflows/forged", &foreign, "{}");
+        assert_eq!(forged.status, 403, "{forged:?}");
+    }
 
     // Also where the variable is not set.
     let status = checkout.status();

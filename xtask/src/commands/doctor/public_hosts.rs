@@ -53,16 +53,17 @@ fn finding(
         ));
     }
     if let Some((used, _)) = running.filter(|(used, _)| **used != listed) {
-        let has = if used.iter().next().is_none() { "no public hosts".to_owned() } else { used.to_string() };
-        let says = format!("the lab runs with {has}, and {PUBLIC_HOSTS_VARIABLE} has {listed} here");
-        return Some(note(name, says.trim_end().to_owned(), START_AGAIN));
+        let all =
+            |hosts: &PublicHosts| if hosts.url().is_none() { "none".to_owned() } else { hosts.to_string() };
+        let says =
+            format!("the lab runs with {}, and {PUBLIC_HOSTS_VARIABLE} has {} here", all(used), all(&listed));
+        return Some(note(name, says, START_AGAIN));
     }
-    if let Some(unused) = listed.iter().find(|host| host.port.is_some_and(|port| ![page, ui].contains(&port)))
-    {
+    if let Some(other) = listed.url().filter(|_| listed.of_page(page).url().is_none()) {
         return Some(note(
             name,
-            format!("{} forwards neither the page's port {page} nor the Temporal UI's {ui}", unused.origin),
-            &format!("correct {PUBLIC_HOSTS_VARIABLE}, such as: {page}={}", unused.origin),
+            format!("no name in {PUBLIC_HOSTS_VARIABLE} forwards the page's port, {page}"),
+            &format!("put the port before the name of the page, such as: {page}={other}"),
         ));
     }
     let urls: Vec<&str> = listed.iter().map(|host| host.origin.as_str()).collect();
@@ -118,10 +119,25 @@ mod tests {
         for (listed, running, grade, part) in [
             ("*.app.example", None, "missing", "no wildcards"),
             ("*.app.example", None, "missing", "unset BUGLAB_PUBLIC_HOSTS"),
-            ("lab.example", Some(("", 5051)), "note", "the lab runs with no public hosts"),
-            ("", Some(("lab.example", 5051)), "note", "the lab runs with https://lab.example"),
-            ("x-5052.app.example", None, "note", "such as: 5051=https://x-5052.app.example"),
-            ("lab.example,5050=bank.example", None, "note", "https://bank.example forwards neither"),
+            (
+                "lab.example",
+                Some(("", 5051)),
+                "note",
+                "the lab runs with none, and BUGLAB_PUBLIC_HOSTS has https://lab.example here",
+            ),
+            (
+                "",
+                Some(("lab.example", 5051)),
+                "note",
+                "the lab runs with https://lab.example, and BUGLAB_PUBLIC_HOSTS has none here",
+            ),
+            (
+                "x-5052.app.example",
+                None,
+                "note",
+                "the page's port, 5051 -> put the port before the name of the page",
+            ),
+            ("8233=ui.example", None, "note", "such as: 5051=https://ui.example"),
         ] {
             let (got, says) = said(listed, None, running).expect("something is wrong");
             assert!(got == grade && says.contains(part), "{listed}: {got} {says}");
