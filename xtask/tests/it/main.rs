@@ -25,6 +25,7 @@ mod play;
 mod ports;
 mod programs;
 mod provisioning;
+mod public_hosts;
 mod sacred;
 mod settings;
 mod small_disk;

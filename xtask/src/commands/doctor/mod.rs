@@ -6,6 +6,7 @@ mod endings;
 mod finding;
 mod lab;
 mod nix;
+mod public_hosts;
 mod system;
 mod tools;
 
@@ -40,6 +41,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(endings::check(project));
     findings.extend(nix::check(project));
     findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(public_hosts::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {
