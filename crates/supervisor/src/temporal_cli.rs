@@ -20,10 +20,10 @@ use crate::process;
 use checkout::project::{Project, close_if_there, make_private, open_private, with_tilde};
 use terminal::stderrln;
 
-/// Names the CLI to be used, whatever its version.
+/// Names the CLI to be used, whatever its version. The dev shell of Nix sets it to the flake's.
 pub const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
-/// The oldest version on PATH that will do.
-const LEAST: (u32, u32, u32) = (1, 5, 0);
+/// The oldest version that will do.
+pub const LEAST: (u32, u32, u32) = (1, 5, 1);
 /// The version that is fetched when there is none.
 pub const PINNED: &str = "1.9.1";
 /// The pinned version as Python wheels: each holds the executable for one platform.
@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(parse_version("temporal version 1.10.0-rc.1 (Server 1)"), Some((1, 10, 0)));
         assert_eq!(parse_version("temporal version 1.5"), None);
         assert_eq!(parse_version("tctl version 1.18.0"), None);
-        assert!((1, 10, 0) > LEAST && (1, 4, 9) < LEAST);
+        assert!((1, 10, 0) > LEAST && (1, 5, 0) < LEAST);
     }
 
     #[test]

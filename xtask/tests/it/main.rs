@@ -54,6 +54,7 @@ mod slow {
     mod matrix;
     mod odd_path;
     mod offline;
+    mod oldest_cli;
     #[cfg(target_os = "linux")]
     mod orphans;
     mod rehearsal;
