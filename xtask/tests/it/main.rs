@@ -47,6 +47,7 @@ mod slow {
     mod clock;
     #[cfg(target_os = "linux")]
     mod deleted;
+    mod download;
     mod features;
     #[cfg(target_os = "linux")]
     mod full_disk;

