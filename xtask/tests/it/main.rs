@@ -21,6 +21,7 @@ mod ports;
 mod provisioning;
 mod sacred;
 mod settings;
+mod shell_env;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
