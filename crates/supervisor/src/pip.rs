@@ -38,6 +38,9 @@ const NETWORK: &[&str] = &[
     "use-feature",
 ];
 
+/// The option whose variable names a configuration file.
+const CONFIG_FILE: &str = "config-file";
+
 /// Installs what the requirements name, with their hashes, into an empty folder. Everything temporary goes into the scratch folder.
 pub(crate) fn install(requirements: &Path, to: &Path, scratch: &Path) -> Result<()> {
     let python = python_with_pip(scratch)?;
@@ -63,13 +66,18 @@ pub(crate) fn install(requirements: &Path, to: &Path, scratch: &Path) -> Result<
 pub fn command(python: &Path) -> Command {
     let mut command = isolated(python);
     command.args(["-m", "pip"]);
-    for (name, _) in env::vars_os() {
-        let option = option_of(&name.to_string_lossy());
-        if option.is_some_and(|option| !NETWORK.contains(&option.as_str())) {
-            command.env_remove(name);
-        }
+    for name in ignored_variables() {
+        command.env_remove(name);
     }
     command
+}
+
+/// The user's variables for pip that do not say how to reach an index, nor name a file that does.
+pub fn ignored_variables() -> Vec<String> {
+    let is_ignored = |name: &String| {
+        option_of(name).is_some_and(|option| option != CONFIG_FILE && !NETWORK.contains(&option.as_str()))
+    };
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_ignored).collect()
 }
 
 /// Python, without the user's variables for it.
@@ -88,10 +96,6 @@ fn option_of(variable: &str) -> Option<String> {
 fn network_settings(python: &Path) -> BTreeMap<String, String> {
     let mut list = command(python);
     list.args(["config", "list"]);
-    // The file that the user names is one of them.
-    if let Some(file) = env::var_os("PIP_CONFIG_FILE") {
-        list.env("PIP_CONFIG_FILE", file);
-    }
     let mut list = process::tied(&list);
     list.stdout(Stdio::piped()).stderr(Stdio::null());
     let listed = process::output(list).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());

@@ -16,6 +16,7 @@ mod fake_lab;
 mod held;
 mod help_and_usage;
 mod lifecycle;
+mod planted;
 mod play;
 mod ports;
 mod provisioning;

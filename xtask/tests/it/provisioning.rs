@@ -1,8 +1,13 @@
 //! Downloading the Temporal CLI, and checking its hash.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
 
-use crate::support::{Checkout, Outcome, outcome};
+use crate::support::{Checkout, Outcome, outcome, temporal_cli};
 
 /// The path of the downloaded CLI.
 const FETCHED: &str = ".lab/cli/bin/temporal";
@@ -166,6 +171,27 @@ fn prefetch_downloads_a_tampered_cli_again_and_runs_neither() {
     let error = with_the_fetched_cli(command).fails_with(1);
     assert_refused(&checkout, &error);
     assert!(error.contains("downloading 1.9.1") && error.contains("nothing was installed"), "{error}");
+}
+
+#[test]
+fn the_downloaded_cli_is_preferred_to_a_newer_one_on_path() {
+    let cli = temporal_cli();
+    let folder = cli.path().parent().and_then(Path::parent).expect("it is in a folder");
+    if !folder.join("version").is_file() {
+        webtest::skip("these tests run on another Temporal CLI than the downloaded one");
+        return;
+    }
+    let checkout = Checkout::without_server("preferred");
+    fs::create_dir_all(checkout.path(".lab")).expect("it is this test's own");
+    symlink(folder, checkout.path(".lab/cli")).expect("it can be linked");
+    checkout.write_program("newer/temporal", "#!/bin/sh\necho temporal version 9.9.9\n");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([checkout.path("newer")].into_iter().chain(env::split_paths(&path)));
+    let mut doctor = checkout.xtask(&["doctor"]);
+    doctor.env("PATH", path.expect("they join"));
+    let told = outcome(doctor).stdout;
+    assert!(told.contains("1.9.1, downloaded: "), "{told}");
+    assert!(told.contains("newer/temporal has version 9.9.9; the lab does not use it"), "{told}");
 }
 
 pub(crate) fn has_pip() -> bool {

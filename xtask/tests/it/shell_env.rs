@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     process::{Child, Command, Stdio},
 };
 
@@ -98,6 +99,23 @@ fn plain_temporal_reaches_the_lab_once_its_environment_is_set() {
         assert!(after.stdout.contains("\"mine\"") && !after.stdout.contains("theirs"), "{shell}: {after:#?}");
         assert_eq!(after.stderr, "", "{shell}");
     }
+
+    // `doctor` says which server plain `temporal` uses here.
+    let doctor = |address: &str| {
+        let mut doctor = checkout.xtask(&["doctor"]);
+        doctor.env("TEMPORAL_ADDRESS", address).env("TEMPORAL_CONFIG_FILE", "/dev/null");
+        outcome(doctor).stdout
+    };
+    let own = format!("127.0.0.1:{}", checkout.ports[0]);
+    let told = doctor(&own);
+    assert!(told.contains(&format!("plain `temporal` in this terminal uses {own}, by `lab env`")), "{told}");
+    let told = doctor(&server.address);
+    let stale = format!("uses {}, and the lab is at {own}\n", server.address);
+    assert!(told.contains(&stale) && told.contains("-> eval \"$(cargo xtask lab env)\"\n"), "{told}");
+    // Something listens where plain `temporal` looks for a server, if only this test.
+    let _holder = TcpListener::bind("127.0.0.1:7233");
+    let told = outcome(checkout.xtask(&["doctor"])).stdout;
+    assert!(told.contains("plain `temporal` uses port 7233, where "), "{told}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod finding;
 mod lab;
+mod settings;
 mod system;
 mod tools;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach(project)?;
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
+    findings.extend(settings::check(state.as_ref()));
     findings.extend(lab::check(project, state.as_ref()));
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
