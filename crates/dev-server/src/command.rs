@@ -5,7 +5,7 @@ use std::{
     env,
     ffi::OsStr,
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::Command,
 };
 
@@ -39,7 +39,9 @@ pub struct Cli {
 impl Cli {
     /// The CLI in this file. Of the flags that only newer versions have, it is given none.
     pub fn at(path: impl Into<PathBuf>) -> Cli {
-        Cli { path: path.into(), has_no_news: false }
+        let path = path.into();
+        // It also runs in other folders than this one.
+        Cli { path: path::absolute(&path).unwrap_or(path), has_no_news: false }
     }
 
     /// The same with the flags that are in this text, which `temporal server start-dev --help` has printed.
