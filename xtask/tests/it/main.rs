@@ -21,6 +21,7 @@ mod held;
 mod help_and_usage;
 mod lifecycle;
 mod owner;
+mod planted;
 mod play;
 mod ports;
 mod programs;
@@ -28,6 +29,7 @@ mod provisioning;
 mod public_hosts;
 mod sacred;
 mod settings;
+mod shell_env;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
@@ -56,6 +58,7 @@ mod slow {
     mod clock;
     #[cfg(target_os = "linux")]
     mod deleted;
+    mod download;
     mod features;
     mod first_call;
     #[cfg(target_os = "linux")]
@@ -64,6 +67,7 @@ mod slow {
     mod matrix;
     mod odd_path;
     mod offline;
+    mod oldest_cli;
     #[cfg(target_os = "linux")]
     mod orphans;
     mod rehearsal;

@@ -7,6 +7,7 @@ mod finding;
 mod lab;
 mod nix;
 mod public_hosts;
+mod settings;
 mod system;
 mod tools;
 
@@ -40,6 +41,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(editor::check(project));
     findings.extend(endings::check(project));
     findings.extend(nix::check(project));
+    findings.extend(settings::check(state.as_ref()));
     findings.extend(lab::check(project, state.as_ref()));
     findings.extend(public_hosts::check(state.as_ref()));
 
