@@ -7,6 +7,7 @@
 
 #[cfg(feature = "wire")]
 pub mod bank;
+mod blocking;
 mod money;
 mod refusal;
 pub mod replay;
@@ -14,6 +15,7 @@ pub mod replay;
 mod transfer;
 pub mod transient;
 
+pub use blocking::Blocking;
 pub use money::{Amount, AmountError, Money};
 pub use refusal::{Refusal, RefusalKind};
 #[cfg(feature = "wire")]

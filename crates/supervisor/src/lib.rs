@@ -4,6 +4,7 @@
 //! Temporal SDK is the worker's.
 
 pub mod attach;
+mod blocking;
 pub mod build;
 pub mod class_files;
 pub mod compile_error;

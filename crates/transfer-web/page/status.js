@@ -65,7 +65,9 @@ function troubles() {
     bad: true,
   }));
   if (lab.build === 'failed') {
-    const says = 'The worker does not compile. The previous version is still running.';
+    const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
+    const runs = worker === undefined || worker.state !== 'stopped';
+    const says = `The worker does not compile. ${runs ? 'The previous version is still running.' : 'No worker is running.'}`;
     found.push({ name: 'build', says, type: 'cargo xtask lab logs build', more: '', bad: true });
   }
   if (lab.watch === false) {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use contract::{
-    Money,
+    Blocking, Money,
     bank::{ACCOUNTS, Accounts},
 };
 use lab_client::{
@@ -248,6 +248,9 @@ fn down(status: &Value, temporal_silent: bool, bank_silent: bool, lost: bool) ->
     if bank_silent || state("account-api") != "running" {
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
+    }
+    for blocking in Blocking::list(&status["blocking"]).iter().take(1) {
+        down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
     }
     if state("worker") != "running" {
         let says = "no worker is running; transfers wait on the Task Queue";

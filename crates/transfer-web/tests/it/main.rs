@@ -4,6 +4,7 @@ mod events;
 mod first_page;
 mod goals;
 mod guards;
+mod halts;
 mod odd_input;
 mod openapi;
 mod program;

@@ -3,6 +3,7 @@
 mod lab;
 mod system;
 mod tools;
+mod transfers;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
     findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(transfers::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| finding.grade != Grade::Missing);
     if arguments.get_flag("json") {

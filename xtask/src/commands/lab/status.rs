@@ -126,6 +126,9 @@ fn print(
     if let Some(warning) = deployment::warning(status) {
         stdoutln!("  {warning}");
     }
+    for blocking in deployment::blocking(status) {
+        stdoutln!("  {blocking}");
+    }
     if status["watch"] == false {
         stdoutln!("  watch is off: saved edits wait until you type: cargo xtask lab deploy");
     }
