@@ -85,11 +85,10 @@ fn polls() -> MutexGuard<'static, BTreeMap<u64, Poll>> {
 pub(crate) fn report_to(file: PathBuf) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        install_handler();
         thread::spawn(move || {
             let mut reported = None;
             loop {
-                let blocking = blocking();
+                let blocking = now();
                 if reported.as_ref() != Some(&blocking) {
                     // A report that cannot be written is in the log.
                     let report = Blocking::report(process::id(), &blocking).to_string();
@@ -108,7 +107,8 @@ pub(crate) fn report_to(file: PathBuf) {
 }
 
 /// What blocks at this moment, each with its place.
-fn blocking() -> Vec<Blocking> {
+pub(crate) fn now() -> Vec<Blocking> {
+    install_handler();
     let blocks = |poll: &Poll| poll.begin.elapsed() > LONGEST_POLL;
     let new: Vec<u64> = polls()
         .iter()
@@ -144,8 +144,28 @@ fn place_of(number: u64) -> Option<String> {
         }
         thread::sleep(Duration::from_millis(5));
     }
+    let stack = stack();
+    let interrupted = stack.iter().position(|address| is_handler(*address)).map(|handler| handler + 2);
+    let place = |(at, address): (usize, &usize)| {
+        // All others are return addresses, which belong to the instruction before them.
+        own_place(if Some(at) == interrupted { address + 1 } else { *address })
+    };
+    stack.iter().enumerate().find_map(place)
+}
+
+/// The addresses that the handler has recorded, the innermost first.
+fn stack() -> Vec<usize> {
     let frames = SAMPLED.load(Ordering::Acquire).min(FRAMES);
-    STACK[..frames].iter().find_map(|address| own_place(address.load(Ordering::Relaxed)))
+    STACK[..frames].iter().map(|address| address.load(Ordering::Relaxed)).collect()
+}
+
+/// Whether this is the handler's own frame. The next one is the system's, which called it, and then comes what was interrupted.
+fn is_handler(address: usize) -> bool {
+    let mut is_handler = false;
+    backtrace::resolve(address as *mut _, |symbol| {
+        is_handler |= symbol.name().is_some_and(|name| name.to_string().contains("record_stack"));
+    });
+    is_handler
 }
 
 /// The file, line and column of this address, if it belongs to the project and not to this crate.
@@ -167,10 +187,13 @@ fn own_place(address: usize) -> Option<String> {
 
 #[allow(unsafe_code)]
 fn install_handler() {
-    let action = SigAction::new(SigHandler::Handler(record_stack), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler does only what a signal handler may: see there.
-    let installed = unsafe { sigaction(SIGNAL, &action) };
-    debug_assert!(installed.is_ok(), "{installed:?}");
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let action = SigAction::new(SigHandler::Handler(record_stack), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler does only what a signal handler may: see there.
+        let installed = unsafe { sigaction(SIGNAL, &action) };
+        debug_assert!(installed.is_ok(), "{installed:?}");
+    });
 }
 
 /// Runs on the thread that blocks, wherever that was interrupted.
@@ -226,10 +249,9 @@ mod tests {
             };
             // This crate's own frames are no place to report.
             assert_eq!(place_of(number), None);
-            let frames = SAMPLED.load(Ordering::Acquire);
             let mut names = Vec::new();
-            for address in &STACK[..frames.min(FRAMES)] {
-                backtrace::resolve(address.load(Ordering::Relaxed) as *mut _, |symbol| {
+            for address in stack() {
+                backtrace::resolve(address as *mut _, |symbol| {
                     names.extend(symbol.name().map(|name| name.to_string()));
                 });
             }

@@ -123,6 +123,11 @@ pub fn report_blocking(ready_file: &Path) {
     blocking::report_to(contract::Blocking::file_beside(ready_file));
 }
 
+/// The learner's code that blocks a thread of this process at this moment.
+pub fn blocking() -> Vec<contract::Blocking> {
+    blocking::now()
+}
+
 /// The options of the lab's worker, with nothing registered yet.
 pub fn base_options() -> WorkerOptions {
     panic_location::install_hook();

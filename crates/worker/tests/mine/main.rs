@@ -10,7 +10,7 @@ mod workflow;
 #[allow(dead_code, reason = "the macro's items")]
 mod working;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use serde_json::Value;
@@ -23,10 +23,15 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, history_event::Attributes},
 };
 use testbed::Testbed;
-use transfer_kit::stuck::{self, Stuck, Task};
+use transfer_kit::{
+    host,
+    stuck::{self, Stuck, Task},
+};
 
 type Handle = WorkflowHandle<Client, UntypedWorkflow>;
 
+/// A transfer that has not ended after this has no end.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// So many attempts of an Activity in a row are no accident.
 const TRIES: i32 = 3;
 
@@ -41,13 +46,14 @@ struct Failed {
 /// for ever, is a bug, and its failure names the line.
 ///
 /// # Panics
-/// Where it is stuck.
+/// Where it is stuck, or does not end within a minute.
 async fn end_of(testbed: &Testbed, handle: &Handle) -> Result<Value, Failed> {
     end_within(testbed, handle, TRIES).await
 }
 
 /// The same where an Activity may fail at first.
 async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Value, Failed> {
+    let begin = Instant::now();
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()).fuse());
     let result = loop {
         tokio::select! {
@@ -58,6 +64,9 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
             // Workflow code is deterministic: what has failed once fails again.
             Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
             Some(stuck) if stuck.attempt >= tries => panic!("it is stuck: {stuck}"),
+            _ if begin.elapsed() > TIME_LIMIT => {
+                panic!("it hangs: {}", why_it_hangs(&handle.info().workflow_id))
+            }
             _ => {}
         }
     };
@@ -69,6 +78,18 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
         Err(WorkflowGetResultError::Failed(_)) => Err(failure_of(handle).await),
         Err(error) => panic!("the transfer has neither a result nor a failure: {error}"),
     }
+}
+
+/// Why this transfer neither ends nor fails.
+fn why_it_hangs(workflow_id: &str) -> String {
+    let blocking = host::blocking().into_iter().find(|blocking| blocking.workflow_id == workflow_id);
+    blocking.map_or_else(
+        || {
+            "the Workflow waits for something that Temporal does not know, such as tokio::time::sleep"
+                .to_owned()
+        },
+        |blocking| blocking.words(),
+    )
 }
 
 /// What fails again and again, if anything does.
