@@ -32,6 +32,8 @@ type Handle = WorkflowHandle<Client, UntypedWorkflow>;
 
 /// A transfer that has not ended after this has no end.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Nor has one whose code blocks after this.
+const BLOCKED_LIMIT: Duration = Duration::from_secs(10);
 /// So many attempts of an Activity in a row are no accident.
 const TRIES: i32 = 3;
 
@@ -64,10 +66,7 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
             // Workflow code is deterministic: what has failed once fails again.
             Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
             Some(stuck) if stuck.attempt >= tries => panic!("it is stuck: {stuck}"),
-            _ if begin.elapsed() > TIME_LIMIT => {
-                panic!("it hangs: {}", why_it_hangs(&handle.info().workflow_id))
-            }
-            _ => {}
+            _ => assert_it_does_not_hang(begin, &handle.info().workflow_id),
         }
     };
     match result {
@@ -80,16 +79,16 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
     }
 }
 
-/// Why this transfer neither ends nor fails.
-fn why_it_hangs(workflow_id: &str) -> String {
+/// Asserts that this transfer, which was waited for since then, may still end.
+fn assert_it_does_not_hang(since: Instant, workflow_id: &str) {
     let blocking = host::blocking().into_iter().find(|blocking| blocking.workflow_id == workflow_id);
-    blocking.map_or_else(
-        || {
-            "the Workflow waits for something that Temporal does not know, such as tokio::time::sleep"
-                .to_owned()
-        },
-        |blocking| blocking.words(),
-    )
+    match blocking.filter(|_| since.elapsed() > BLOCKED_LIMIT) {
+        Some(blocking) => panic!("it hangs: {}", blocking.words()),
+        None => assert!(
+            since.elapsed() < TIME_LIMIT,
+            "it hangs: nothing of it fails; does it wait for something that Temporal does not know, such as tokio::time::sleep?"
+        ),
+    }
 }
 
 /// What fails again and again, if anything does.

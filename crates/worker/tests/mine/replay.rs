@@ -6,7 +6,7 @@ use tokio::{runtime::Runtime, sync::oneshot};
 use transfer_kit::{host, replay};
 use worker::workflow::MoneyTransferWorkflow;
 
-use crate::TIME_LIMIT;
+use crate::BLOCKED_LIMIT;
 
 #[tokio::test]
 #[ignore = "the learner's: cargo xtask test --mine"]
@@ -29,7 +29,7 @@ async fn this_change_breaks_no_transfer_in_progress() {
     let report = loop {
         tokio::select! {
             report = &mut report => break report.expect("the replay ends"),
-            () = tokio::time::sleep(TIME_LIMIT) => {}
+            () = tokio::time::sleep(BLOCKED_LIMIT) => {}
         }
         // Many transfers may take longer, but none by itself.
         if let Some(blocking) = host::blocking().first() {
