@@ -131,6 +131,8 @@ pub(crate) fn now() -> Vec<Blocking> {
 
 /// Where the thread of this poll is in the project's own code.
 fn place_of(number: u64) -> Option<String> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     SAMPLED.store(NOT_SAMPLED, Ordering::Release);
     {
         let polls = polls();
