@@ -4,6 +4,7 @@
 //! Temporal SDK is the worker's.
 
 pub mod attach;
+mod blocking;
 pub mod build;
 pub mod cargo;
 mod cargo_output;

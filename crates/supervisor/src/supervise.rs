@@ -30,7 +30,7 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use crate::{
-    attach,
+    attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
     control::{self, Reply, Request},
@@ -1181,6 +1181,7 @@ impl Supervisor {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
+                status["blocking"] = blocking::of(&status, &project);
                 let _ = reply.send(Ok(status));
             }
             // The lab has no part in it.

@@ -10,6 +10,7 @@ mod public_hosts;
 mod settings;
 mod system;
 mod tools;
+mod transfers;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(settings::check(state.as_ref()));
     findings.extend(lab::check(project, state.as_ref()));
     findings.extend(public_hosts::check(state.as_ref()));
+    findings.extend(transfers::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {

@@ -127,6 +127,9 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     if let Some(warning) = deployment::warning(status) {
         stdoutln!("  {warning}");
     }
+    for blocking in deployment::blocking(status) {
+        stdoutln!("  {blocking}");
+    }
     if status["watch"] == false {
         stdoutln!("  watch is off: saved edits wait until you type: cargo xtask lab deploy");
     }
