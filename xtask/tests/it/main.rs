@@ -8,6 +8,7 @@ mod asking;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod entering;
 #[cfg(target_os = "linux")]
@@ -22,6 +23,8 @@ mod ports;
 mod programs;
 mod provisioning;
 mod sacred;
+#[cfg(target_os = "linux")]
+mod screen;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
