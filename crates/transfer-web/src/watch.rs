@@ -273,10 +273,9 @@ fn down(
         let (name, failing) = (text(&service["name"]), &service["failing"]);
         let see = format!("cargo xtask lab logs {name}");
         if failing.is_object() {
-            let last =
-                failing["log"].as_array().and_then(|lines| lines.last()).map_or_else(String::new, text);
-            let says =
-                format!("{name} {} times in a row: {} {last}", failing["in_a_row"], text(&failing["why"]));
+            let last = failing["log"].as_array().and_then(|lines| lines.last()).map(text).unwrap_or_default();
+            let (why, times) = (text(&failing["why"]), &failing["in_a_row"]);
+            let says = format!("{name} is failing: it {why}, {times} times in a row; its last line: {last}");
             down.push(entry(&name, &says, &see));
         } else if service["lines_left_out"].as_u64().unwrap_or_default() > 0 {
             let says = format!("{name} writes more than its log takes; is there a print in a loop?");

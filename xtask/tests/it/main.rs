@@ -9,6 +9,7 @@ mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod doctor;
 mod doctor_nix;
 mod editors;
 #[cfg(target_os = "linux")]
@@ -28,6 +29,8 @@ mod programs;
 mod provisioning;
 mod public_hosts;
 mod sacred;
+#[cfg(target_os = "linux")]
+mod screen;
 mod settings;
 mod shell_env;
 mod small_disk;

@@ -96,7 +96,8 @@ async fn a_workflow_that_waits_outside_of_temporal_completes_only_after_a_reset(
     let way_out = Halt::NothingPending.way_out("sleeps", &None);
     let command = way_out.to_type().expect("a command");
     let arguments = command.strip_prefix("cargo xtask temporal ").expect("a command of the CLI").split(' ');
-    let ended = dev_server::command(&temporal_cli())
+    let ended = temporal_cli()
+        .command()
         .args(arguments)
         .env("TEMPORAL_ADDRESS", testbed.server_address())
         .output()

@@ -12,7 +12,8 @@ use crate::support::{Lab, endpoints};
 
 /// Runs the Temporal CLI against the lab's server.
 fn temporal(lab: &Lab, arguments: &[&str]) {
-    let ended = dev_server::command(&temporal_cli())
+    let ended = temporal_cli()
+        .command()
         .args(arguments)
         .env("TEMPORAL_ADDRESS", lab.testbed.server_address())
         .output()

@@ -2,7 +2,10 @@
 
 use std::env;
 
-use super::finding::{Finding, note, tools};
+use super::{
+    finding::{Finding, note},
+    tools,
+};
 use checkout::project::{Project, with_tilde};
 use supervisor::temporal_cli::on_path;
 
