@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use contract::PublicHosts;
 use lab_client::start_failure::StartFailure;
 use nix::sys::signal::Signal;
 
@@ -98,6 +99,8 @@ fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
+    // Before a download or a build that would be for nothing.
+    PublicHosts::from_env()?;
     remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
     if !target.join("debug/worker").exists() {
