@@ -8,6 +8,7 @@ mod asking;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod doctor_nix;
 mod editors;
 #[cfg(target_os = "linux")]
 mod entering;

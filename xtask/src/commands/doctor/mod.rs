@@ -4,6 +4,7 @@ mod editor;
 mod endings;
 mod finding;
 mod lab;
+mod nix;
 mod system;
 mod tools;
 
@@ -35,6 +36,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(tools::check(&shell, project));
     findings.extend(editor::check(project));
     findings.extend(endings::check(project));
+    findings.extend(nix::check(project));
     findings.extend(lab::check(project, state.as_ref()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
