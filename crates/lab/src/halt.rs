@@ -68,7 +68,7 @@ impl Halt {
                 "a worker takes its Workflow Task and does not answer: your Workflow code may be blocking".to_owned()
             }
             Halt::NothingPending => {
-                "it waits for nothing that Temporal knows of, neither an Activity nor a timer, so nothing will wake it"
+                "it waits for nothing that Temporal knows of, neither an Activity nor a timer, so only a Signal could wake it"
                     .to_owned()
             }
         }

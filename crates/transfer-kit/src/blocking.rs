@@ -172,19 +172,22 @@ fn is_handler(address: usize) -> bool {
 
 /// The file, line and column of this address, if it belongs to the project and not to this crate.
 fn own_place(address: usize) -> Option<String> {
-    let this = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = this.parent()?.parent()?;
     let mut place = None;
     backtrace::resolve(address as *mut _, |symbol| {
-        let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) else { return };
-        if let Ok(relative) = file.strip_prefix(root)
-            && !file.starts_with(this)
-        {
-            let column = symbol.colno().map_or(String::new(), |column| format!(":{column}"));
-            place.get_or_insert_with(|| format!("{}:{line}{column}", relative.display()));
-        }
+        let Some(file) = symbol.filename().and_then(Path::to_str).and_then(own_file) else { return };
+        let Some(line) = symbol.lineno() else { return };
+        let column = symbol.colno().map_or(String::new(), |column| format!(":{column}"));
+        place.get_or_insert_with(|| format!("{file}:{line}{column}"));
     });
     place
+}
+
+/// The file relative to the project's folder. That folder's path is not asked for: a folder that was moved or copied has parts which
+/// were compiled under another one.
+fn own_file(path: &str) -> Option<&str> {
+    const FOLDER: &str = "/crates/";
+    let file = &path[path.rfind(FOLDER)? + 1..];
+    (!file.starts_with("crates/transfer-kit/")).then_some(file)
 }
 
 #[allow(unsafe_code)]
@@ -221,6 +224,18 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+
+    #[test]
+    fn a_file_of_the_project_is_named_from_the_projects_folder() {
+        for (path, file) in [
+            ("/home/a/crates/lab/crates/worker/src/workflow.rs", Some("crates/worker/src/workflow.rs")),
+            ("/home/a/lab/crates/transfer-kit/src/bank.rs", None),
+            ("/home/a/.cargo/registry/src/index.crates.io-1949cf8c/tokio-1.54.1/src/lib.rs", None),
+            ("/rustc/5980/library/std/src/thread/mod.rs", None),
+        ] {
+            assert_eq!(own_file(path), file);
+        }
+    }
 
     #[test]
     fn a_thread_that_blocks_is_sampled_while_it_computes_and_while_it_sleeps() {

@@ -83,7 +83,7 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     // Code that hangs: the worker names the line, and the next save replaces it.
     checkout.write(
         lab::LIVE_WORKFLOW,
-        source.replace("elapsed / (done - 1)", "std::iter::repeat(elapsed).count() as u64"),
+        source.replace("elapsed / (done - 1)", "{ std::thread::sleep(Duration::from_secs(600)); elapsed }"),
     );
     eventually("the line that blocks is told", || {
         let status = checkout.status();
