@@ -829,7 +829,11 @@ impl Supervisor {
         self.end(at);
         let log = self.setup.project.log(name);
         let lines = logs::last_lines_since(&log, self.services[at].log_start, failing::LINES);
-        let lines = lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect();
+        let lines = match end {
+            End::Exit(_) => lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect(),
+            // What is in its log is of a former run.
+            End::NoStart(_) => Vec::new(),
+        };
         if !self.state.ready {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
