@@ -741,7 +741,7 @@ impl Supervisor {
             let left_out = service.flood.left_out();
             if service.left_out == 0 && left_out > 0 {
                 self.journal.note(&format!(
-                    "{0} writes more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
+                    "{0} prints more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
                      see: cargo xtask lab logs {0}",
                     service.service.name
                 ));
