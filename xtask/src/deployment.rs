@@ -1,8 +1,9 @@
-//! Whether the worker runs the code as it is saved, in words.
+//! Whether the worker runs the code as it is saved, and whether that code blocks it, in words.
 
+use contract::Blocking;
 use lab_client::supervisor::{BuildState, is_deployed};
 use serde_json::Value;
-use supervisor::services::WORKER;
+use supervisor::{manifest::MANIFEST, services::WORKER};
 
 /// Why the worker does not run the code as it is saved, by the supervisor's status, and what to type; none where it does.
 pub(crate) fn warning(status: &Value) -> Option<String> {
@@ -13,6 +14,10 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
         BuildState::Failed => {
             let runs =
                 if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
+            // Then cargo runs no other command, and the reason says what to type.
+            if let Some(error) = status["build_error"].as_str().filter(|error| error.contains(MANIFEST)) {
+                return Some(format!("{error}; {runs}"));
+            }
             Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))
         }
         BuildState::Ok if is_deployed(status) => None,
@@ -21,6 +26,12 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
         }
         BuildState::Ok => Some("an edit is not deployed yet; the lab is about to build it".to_owned()),
     }
+}
+
+/// The code that blocks the worker, by the supervisor's status, and what to type.
+pub(crate) fn blocking(status: &Value) -> Vec<String> {
+    let words = |blocking: &Blocking| format!("{}: cargo xtask lab logs worker", blocking.words());
+    Blocking::list(&status["blocking"]).iter().map(words).collect()
 }
 
 #[cfg(test)]

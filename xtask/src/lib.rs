@@ -15,7 +15,7 @@ mod service_trouble;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
@@ -37,6 +37,10 @@ pub fn main(command_line: Command, run: impl Fn(&Project, &ArgMatches) -> Result
 
 /// The exit code of a command, with its error on standard error.
 fn report(outcome: Result<ExitCode>) -> ExitCode {
+    let outcome = outcome.and_then(|code| match terminal::is_output_lost() {
+        true => bail!("could not write all of the output; is the disk full?"),
+        false => Ok(code),
+    });
     outcome.unwrap_or_else(|error| {
         terminal::stderr_line(format_args!("error: {error:#}"));
         ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use contract::{Amount, RefusalKind, bank};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -59,6 +60,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
 /// Which entries a query asks for. What it says besides is ignored, as in a body.
 fn page(query: &str) -> Result<Page, String> {
+    // The form's own decoder replaces what is no UTF-8.
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err("the query must be UTF-8".to_owned());
+    }
     let value = |name: &str| {
         let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         match (values.next(), values.next()) {
@@ -111,18 +116,22 @@ fn identifier(headers: &HeaderMap, name: &str) -> Result<Option<String>, Failure
 /// The key itself: a Structured Header string, so in quotes and with backslashes before `"` and `\`.
 /// Bare it is taken as well, since that is what most clients send.
 fn idempotency_key(value: &[u8]) -> Result<String, String> {
-    const FORM: &str = "Idempotency-Key must be a string in quotes, such as \"abc\", of visible \
-                        ASCII characters";
+    let form = || {
+        format!(
+            "Idempotency-Key must be 1 to {KEY_LIMIT} visible ASCII characters, such as abc; or a string of 1 to \
+             {KEY_LIMIT} ASCII characters in double quotes, such as \"a b\", with a backslash before each \" and \\ in it"
+        )
+    };
     let mut key = String::new();
     match value.strip_prefix(b"\"") {
         Some(quoted) => {
-            let inner = quoted.strip_suffix(b"\"").ok_or(FORM)?;
+            let inner = quoted.strip_suffix(b"\"").ok_or_else(form)?;
             let mut bytes = inner.iter().copied();
             while let Some(byte) = bytes.next() {
                 let byte = match byte {
-                    b'\\' => bytes.next().filter(|byte| matches!(byte, b'"' | b'\\')).ok_or(FORM)?,
+                    b'\\' => bytes.next().filter(|byte| matches!(byte, b'"' | b'\\')).ok_or_else(form)?,
                     b' ' | b'!' | b'#'..=b'~' => byte,
-                    _ => return Err(FORM.to_owned()),
+                    _ => return Err(form()),
                 };
                 key.push(char::from(byte));
             }
@@ -130,12 +139,12 @@ fn idempotency_key(value: &[u8]) -> Result<String, String> {
         None if value.iter().all(u8::is_ascii_graphic) => {
             key.extend(value.iter().map(|&byte| char::from(byte)));
         }
-        None => return Err(FORM.to_owned()),
+        None => return Err(form()),
     }
     match key.len() {
-        0 => Err("Idempotency-Key is empty; leave it out, or set a key".to_owned()),
+        0 => Err(format!("Idempotency-Key is empty: leave it out, or set 1 to {KEY_LIMIT} characters")),
         1..=KEY_LIMIT => Ok(key),
-        long => Err(format!("Idempotency-Key has {long} characters, more than the maximum of {KEY_LIMIT}")),
+        long => Err(format!("Idempotency-Key has {long} characters: 1 to {KEY_LIMIT} are accepted")),
     }
 }
 
@@ -203,9 +212,9 @@ mod tests {
             "\"a\";b=1",
         ] {
             let error = idempotency_key(value.as_bytes()).expect_err(value);
-            assert!(error.contains("Idempotency-Key"), "{value}: {error}");
+            assert!(error.contains("Idempotency-Key") && error.contains("1 to 255"), "{value}: {error}");
         }
         let error = idempotency_key(&[b'k'; 256]).expect_err("one too many");
-        assert!(error.contains("256 characters"), "{error}");
+        assert!(error.contains("256 characters: 1 to 255 are accepted"), "{error}");
     }
 }

@@ -60,7 +60,7 @@ impl Backup {
         time::from_compact(self.id.split('-').next()?)
     }
 
-    /// The names of its files that are, byte for byte, no variant that the project has anyway.
+    /// The names of its files that are not the code of a variant that the project has anyway.
     pub fn changed(&self) -> Vec<&'static str> {
         let is_changed =
             |name: &&str| fs::read(self.folder.join(name)).is_ok_and(|content| !is_shipped(&content));

@@ -4,12 +4,12 @@
 //! whose id `stage.json` has until it is put back, so whoever is interrupted in between types the same command again.
 
 use anyhow::{Context, Result};
-use lab::Stage;
+use lab::{Stage, is_same_code};
 use lab_client::progress::{Kept, Progress};
 
 use crate::{
     backups::{self, Backup},
-    live_files::{Contents, LIVE, file_name, live_paths, read, read_all, sources},
+    live_files::{Contents, LIVE, file_name, live_paths, placed, read, read_all, sources},
     modules, progress,
     project::Project,
 };
@@ -30,7 +30,10 @@ pub fn has_edit(project: &Project) -> Result<bool> {
 pub fn would_replace_edit(project: &Project, stage: &Stage) -> Result<bool> {
     let live = read_all(&live_paths(project))?;
     let own = own(&live, modules::current_stage(project));
-    Ok(own.into_iter().zip(sources(stage)).any(|(own, source)| own.is_some_and(|own| own != source)))
+    Ok(own
+        .into_iter()
+        .zip(sources(stage))
+        .any(|(own, source)| own.is_some_and(|own| !is_same_code(own, source))))
 }
 
 /// What the learner has changed in the code of the current stage: the lines of a unified diff.
@@ -45,8 +48,7 @@ pub fn edit(project: &Project) -> Result<Vec<String>> {
         let Some(own) = own else { continue };
         let headers =
             (&*format!("{path} as shipped with {}", stage.name), &*format!("{path} with your edit"));
-        let (source, own) = (String::from_utf8_lossy(source), String::from_utf8_lossy(own));
-        lines.extend(modules::unified(&source, &own, headers));
+        lines.extend(modules::unified(source, own, headers));
     }
     Ok(lines)
 }
@@ -100,10 +102,10 @@ pub fn put_back(project: &Project, stage: &Stage) -> Result<bool> {
     let live = read_all(&live_paths(project))?;
     let (_, kept) = contents(&backup)?;
     let newer = own(&live, stage).iter().zip(&kept).any(|(own, kept)| match (own, kept) {
-        (Some(own), Some(kept)) => own != kept,
+        (Some(own), Some(kept)) => !is_same_code(own, kept),
         _ => false,
     });
-    let mut modules = sources(stage);
+    let mut modules = placed(stage, &live);
     for ((module, own), kept) in modules.iter_mut().zip(own(&live, stage)).zip(&kept) {
         if let Some(content) = own.or(kept.as_deref()) {
             *module = content;
@@ -126,10 +128,10 @@ pub fn forget(project: &Project) -> Result<()> {
     progress::set_kept(project, &lock, None)
 }
 
-/// Of these contents, those that are not what the stage began with.
+/// Of these contents, those that are not the code that the stage began with.
 fn own<'a>(contents: &'a Contents, stage: &Stage) -> [Option<&'a [u8]>; 2] {
     let sources = sources(stage);
-    std::array::from_fn(|at| contents[at].as_deref().filter(|content| *content != sources[at]))
+    std::array::from_fn(|at| contents[at].as_deref().filter(|content| !is_same_code(content, sources[at])))
 }
 
 /// What a backup holds, and what of it is the learner's own.
@@ -222,6 +224,42 @@ mod tests {
         assert!(backups::list(&project).contains(&backup));
         let lines = edit(&project).expect("it can be read").join("\n");
         assert!(lines.contains("+newer") && lines.contains("as shipped with fix-workflow"), "{lines}");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn an_edit_is_put_back_with_its_line_endings_and_they_make_nothing_an_edit_or_newer() {
+        let project = fixture::checkout("keep-endings");
+        let path = project.root.join(lab::LIVE_WORKFLOW);
+        let edited = format!("// mine\n{}", STAGES[0].workflow.source);
+        for (shipped, mine) in fixture::with_other_endings(STAGES[0].workflow.source)
+            .iter()
+            .zip(fixture::with_other_endings(&edited))
+        {
+            fs::write(&path, shipped).expect("it can be written");
+            assert!(!has_edit(&project).expect("it can be read"));
+            assert!(!would_replace_edit(&project, &STAGES[1]).expect("it can be read"));
+            assert_eq!(edit(&project).expect("it can be read"), [""; 0]);
+            assert_eq!(set_aside(&project, &STAGES[0]).expect("it can be read"), None);
+
+            fs::write(&path, &mine).expect("it can be written");
+            set_aside(&project, &STAGES[0]).expect("it can be saved").expect("there is an edit");
+            modules::enter(&project, &STAGES[0]).expect("it can be entered");
+            assert!(!put_back(&project, &STAGES[0]).expect("it can be put back"));
+            assert_eq!(fs::read(&path).expect("it is there"), mine);
+            let lines = edit(&project).expect("it can be read");
+            assert_eq!(
+                lines.iter().filter(|line| line.starts_with(['+', '-', '\\'])).count(),
+                3,
+                "{lines:#?}"
+            );
+
+            // The editor saves the same code with the endings of this system while the stage is entered.
+            set_aside(&project, &STAGES[0]).expect("it can be saved").expect("there is an edit");
+            fs::write(&path, &edited).expect("it can be written");
+            assert!(!put_back(&project, &STAGES[0]).expect("it can be put back"), "it is not newer");
+            modules::enter(&project, &STAGES[0]).expect("it can be entered");
+        }
         fs::remove_dir_all(project.root).expect("it is there");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab::{STAGES, Stage};
+use lab::{STAGES, Stage, is_same_code};
 
 use crate::project::Project;
 
@@ -26,6 +26,15 @@ pub(crate) fn sources(stage: &Stage) -> [&'static [u8]; 2] {
     [stage.workflow.source.as_bytes(), stage.activities.source.as_bytes()]
 }
 
+/// The modules to put in place for a stage: as shipped, but for live ones with the same code, which keep their line endings.
+pub(crate) fn placed<'a>(stage: &Stage, live: &'a Contents) -> [&'a [u8]; 2] {
+    let shipped = sources(stage);
+    std::array::from_fn(|at| match &live[at] {
+        Some(live) if is_same_code(live, shipped[at]) => live,
+        _ => shipped[at],
+    })
+}
+
 /// What these two files hold.
 pub(crate) fn read_all(paths: &[PathBuf; 2]) -> Result<Contents> {
     Ok([read(&paths[0])?, read(&paths[1])?])
@@ -40,17 +49,17 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether one of them is not, byte for byte, a variant that the project has anyway.
+/// Whether one of them is not the code of a variant that the project has anyway.
 pub(crate) fn is_edited(live: &Contents) -> bool {
     live.iter().flatten().any(|content| !is_shipped(content))
 }
 
-/// Whether this is, byte for byte, a variant that the project has anyway.
+/// Whether this is the code of a variant that the project has anyway.
 pub(crate) fn is_shipped(content: &[u8]) -> bool {
     STAGES
         .iter()
         .flat_map(|stage| [&stage.workflow, &stage.activities])
-        .any(|variant| variant.source.as_bytes() == content)
+        .any(|variant| variant.is_code_of(content))
 }
 
 /// The name of a file without its folder.

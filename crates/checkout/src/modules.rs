@@ -10,7 +10,7 @@ use terminal::stderrln;
 use crate::{
     backups::{self, Backup, save, save_lost},
     exchange::exchange,
-    live_files::{LIVE, file_name, is_edited, live_paths, read, read_all, sources},
+    live_files::{LIVE, file_name, is_edited, live_paths, placed, read, read_all, sources},
     progress,
     project::{Project, close_if_there, make_private},
     stage_lock::StageLock,
@@ -27,14 +27,18 @@ pub fn current_stage(project: &Project) -> &'static Stage {
 /// Enters a stage: saves what the learner changed, then puts the stage's modules in place.
 pub fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
     let lock = begin(project)?;
-    swap(project, &lock, stage, sources(stage))
+    let live = read_all(&live_paths(project))?;
+    swap(project, &lock, stage, placed(stage, &live))
 }
 
-/// Whether the stage was entered last, and its modules are in place as shipped.
+/// Whether the stage was entered last, and its code is in place as shipped.
 pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
     let live = read_all(&live_paths(project)).unwrap_or_default();
     current_stage(project) == stage
-        && live.iter().zip(sources(stage)).all(|(live, source)| live.as_deref() == Some(source))
+        && live
+            .iter()
+            .zip([&stage.workflow, &stage.activities])
+            .all(|(live, shipped)| live.as_ref().is_some_and(|live| shipped.is_code_of(live)))
 }
 
 /// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
@@ -68,16 +72,16 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     for ((path, live), source) in
         LIVE.iter().zip(read_all(&live_paths(project))?).zip([&stage.workflow, &stage.activities])
     {
-        let live = live.unwrap_or_default();
         let headers = (*path, &*format!("{path} of {}", stage.name));
-        lines.extend(unified(&String::from_utf8_lossy(&live), source.source, headers));
+        lines.extend(unified(&live.unwrap_or_default(), source.source.as_bytes(), headers));
     }
     Ok(lines)
 }
 
-/// The lines of a unified diff between two texts, under these two headers.
-pub(crate) fn unified(before: &str, after: &str, headers: (&str, &str)) -> Vec<String> {
-    let diff = similar::TextDiff::from_lines(before, after);
+/// The lines of a unified diff between the code of two files, under these two headers. Line endings are no difference.
+pub(crate) fn unified(before: &[u8], after: &[u8], headers: (&str, &str)) -> Vec<String> {
+    let [before, after] = [before, after].map(|file| String::from_utf8_lossy(&lab::code(file)).into_owned());
+    let diff = similar::TextDiff::from_lines(&before, &after);
     diff.unified_diff().header(headers.0, headers.1).to_string().lines().map(str::to_owned).collect()
 }
 
@@ -274,6 +278,45 @@ mod tests {
         assert_eq!(restore(&project, &backup).expect("it can be brought back"), None);
         assert_eq!(live(&project), before);
         assert_eq!(current_stage(&project).name, "jerry");
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn other_line_endings_are_no_edit_and_stay_until_the_code_changes() {
+        let project = fixture::checkout("backup-endings");
+        let path = project.root.join(lab::LIVE_WORKFLOW);
+        for file in fixture::with_other_endings(STAGES[0].workflow.source) {
+            enter(&project, &STAGES[0]).expect("it can be entered");
+            fs::write(&path, &file).expect("it can be written");
+            assert!(is_in_place(&project, &STAGES[0]));
+            assert_eq!(diff(&project, &STAGES[0]).expect("it can be read"), [""; 0]);
+            assert_eq!(enter(&project, &STAGES[0]).expect("it can be entered"), None);
+            assert_eq!(live(&project)[0], file, "nothing was to be replaced");
+            assert_eq!(enter(&project, &STAGES[1]).expect("it can be entered"), None);
+            assert_eq!(live(&project)[0], STAGES[1].workflow.source.as_bytes());
+        }
+        assert!(list(&project).is_empty());
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn an_edit_with_other_line_endings_is_shown_alone_and_saved_byte_for_byte() {
+        let project = fixture::checkout("backup-endings-edit");
+        let path = project.root.join(lab::LIVE_ACTIVITIES);
+        let edited = STAGES[0].activities.source.replacen("\n", "\n// mine\n", 1);
+        for file in fixture::with_other_endings(&edited) {
+            fs::write(&path, &file).expect("it can be written");
+            let shown = diff(&project, &STAGES[0]).expect("it can be read");
+            let is_change = |line: &&String| line.starts_with(['+', '-', '\\']);
+            let changes: Vec<&str> = shown.iter().filter(is_change).map(String::as_str).collect();
+            assert_eq!(changes[2..], ["-// mine"], "{shown:#?}");
+            let backup = enter(&project, &STAGES[0]).expect("it can be entered").expect("an edit is saved");
+            assert_eq!(fs::read(backup.folder.join("activities.rs")).expect("it was saved"), file);
+            assert_eq!(backup.changed(), ["activities.rs"]);
+            restore(&project, &backup).expect("it can be brought back");
+            assert_eq!(live(&project)[1], file);
+            enter(&project, &STAGES[0]).expect("it can be entered");
+        }
         fs::remove_dir_all(project.root).expect("it is there");
     }
 

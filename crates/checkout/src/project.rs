@@ -4,16 +4,23 @@ use std::{
     env, fs,
     fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access, geteuid};
 use serde_json::Value;
 
 /// Names another folder for the lab's state than `.lab`, so that several labs can run beside each
 /// other on one checkout.
 pub const LAB_VARIABLE: &str = "BUGLAB_DIR";
+
+/// A socket in the lab's folder. Its name is in the error of Nix, which copies no sockets.
+pub const NO_COPY: &str = "nix-needs-git-init-and-git-add-all";
 
 /// The project's folder and the lab's.
 #[derive(Clone, Debug)]
@@ -45,6 +52,19 @@ impl Project {
         Ok(Project { root, lab })
     }
 
+    /// What is wrong and what to type if another user owns the lab's folder or cargo's, as after a command that was typed with sudo.
+    /// Every command would fail on it sooner or later, or take a running lab for a stopped one.
+    pub fn foreign_folder(&self) -> Option<(String, String)> {
+        let is_foreign = |folder: &PathBuf| {
+            let is_usable = access(folder, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+            !is_usable && fs::metadata(folder).is_ok_and(|found| found.uid() != geteuid().as_raw())
+        };
+        let folder = [".lab", "target"].map(|name| self.root.join(name)).into_iter().find(is_foreign)?;
+        let says =
+            format!("{} belongs to another user, maybe because of a command with sudo", folder.display());
+        Some((says, format!("sudo chown -R \"$(id -un)\" '{}'", folder.display())))
+    }
+
     /// A file or folder of the lab.
     pub fn in_lab(&self, name: &str) -> PathBuf {
         self.lab.join(name)
@@ -70,7 +90,24 @@ impl Project {
             make_private(&folder)
                 .with_context(|| format!("could not make the folder {}", folder.display()))?;
         }
+        self.keep_from_nix();
         Ok(())
+    }
+
+    /// Whether the project is in a git checkout, be it as one of its folders.
+    pub fn is_git_checkout(&self) -> bool {
+        self.root.ancestors().any(|folder| folder.join(".git").exists())
+    }
+
+    /// From a folder that is not a git checkout, Nix copies all into its store, which everybody can read: the control token, too. So a
+    /// socket stops it. Without one (a path may be too long for sockets), the flake rejects the copy.
+    fn keep_from_nix(&self) {
+        let socket = self.in_lab(NO_COPY);
+        if self.lab.starts_with(&self.root) && !self.is_git_checkout() {
+            // It stays for the next command, which cannot bind it again.
+            let _ = UnixListener::bind(&socket);
+            let _ = close_if_there(&socket);
+        }
     }
 
     /// Writes a state file of the lab, such as `lab.json`, whole or not at all, for this user alone.
@@ -160,5 +197,22 @@ mod tests {
         let project = Project { root: "/srv/lab".into(), lab: "/srv/lab/.lab".into() };
         assert_eq!(project.display(&project.log("worker")), ".lab/logs/worker.log");
         assert_eq!(project.display(Path::new("/elsewhere/x")), "/elsewhere/x");
+    }
+
+    #[test]
+    fn a_lab_outside_of_a_git_checkout_has_a_socket_that_nix_does_not_copy() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let root = env::temp_dir().join(format!("checkout-nix-{}", std::process::id()));
+        let is_there = |lab: &str| {
+            let project = Project { root: root.clone(), lab: root.join(lab) };
+            // Twice, as by the next command.
+            project.make_lab().and_then(|()| project.make_lab()).expect("it can be made");
+            fs::metadata(project.in_lab(NO_COPY)).is_ok_and(|file| file.file_type().is_socket())
+        };
+        assert!(is_there(".lab") && is_there("another-lab"));
+        fs::create_dir(root.join(".git")).expect("it can be made");
+        assert!(!is_there("lab-of-a-git-checkout"));
+        fs::remove_dir_all(root).expect("it is there");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use dev_server::DevServer;
+use dev_server::{Cli, DevServer};
 use lab_client::{OWN_NAMESPACE, http};
 
 use crate::{
@@ -48,7 +48,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A port is taken, another class is served from this checkout, or the server does not become ready.
 pub fn run(project: &Project, bound: IpAddr, port: u16, ui_port: u16) -> Result<()> {
     let _lock = served::lock(project)?;
-    let cli = temporal_cli::provide(project)?;
+    let cli = temporal_cli::provide_server(project)?;
     let (signal, signals) = mpsc::channel();
     signals::listen(move || {
         let _ = signal.send(());
@@ -136,10 +136,10 @@ fn serve(
 }
 
 /// Starts the server, which ends with this process, even if that is killed.
-fn start(project: &Project, server: &DevServer, cli: &std::path::Path) -> Result<Child> {
+fn start(project: &Project, server: &DevServer, cli: &Cli) -> Result<Child> {
     let log = logs::open(project, LOG)?;
-    let mut command = dev_server::command(cli);
-    command.args(server.arguments()).current_dir(served::folder(project)?);
+    let mut command = cli.command();
+    command.args(server.arguments(cli)).current_dir(served::folder(project)?);
     let mut tied = process::tied(&command);
     // Ctrl-C reaches only this process, which then ends the server.
     tied.process_group(0);

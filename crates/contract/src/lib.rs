@@ -7,14 +7,18 @@
 
 #[cfg(feature = "wire")]
 pub mod bank;
+mod blocking;
 mod money;
+mod public_hosts;
 mod refusal;
 pub mod replay;
 #[cfg(feature = "wire")]
 mod transfer;
 pub mod transient;
 
+pub use blocking::Blocking;
 pub use money::{Amount, AmountError, Money};
+pub use public_hosts::{PUBLIC_HOSTS_VARIABLE, PublicHost, PublicHosts, PublicHostsError};
 pub use refusal::{Refusal, RefusalKind};
 #[cfg(feature = "wire")]
 pub use transfer::{

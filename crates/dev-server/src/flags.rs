@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, net::Ipv4Addr};
 
-use crate::settings::{self, Audience};
+use crate::{
+    command::Cli,
+    settings::{self, Audience},
+};
 
 /// The database file of a server that keeps its state, in its working directory. The name is relative, because the server builds a
 /// URL from it, in which some characters of a path have a special meaning.
@@ -11,6 +14,12 @@ pub const DATABASE: &str = "temporal.db";
 /// SQLite settings of the server. A killed server loses nothing, because the system has its writes. A power cut may damage the file;
 /// a lab then starts with a new one. They halve the time of a first start.
 const SQLITE: [&str; 2] = ["journal_mode=wal", "synchronous=off"];
+
+/// Whether a server that did not start says in these lines of its log that it cannot read its database.
+pub fn is_unreadable_database(log: &[String]) -> bool {
+    let words = ["file is not a database", "malformed", "SQL logic error", "unable to create SQLite"];
+    log.iter().any(|line| words.iter().any(|word| line.contains(word)))
+}
 
 /// A dev server of the Temporal CLI: for a lab, a class or a test.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +37,8 @@ pub struct DevServer {
 }
 
 impl DevServer {
-    /// Its arguments.
-    pub fn arguments(&self) -> Vec<OsString> {
+    /// Its arguments for this CLI.
+    pub fn arguments(&self, cli: &Cli) -> Vec<OsString> {
         let mut arguments: Vec<String> = ["server", "start-dev"].map(str::to_owned).into();
         let mut flag = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
         flag("--ip", Ipv4Addr::LOCALHOST.to_string());
@@ -52,8 +61,10 @@ impl DevServer {
         for value in settings::of(Audience::Everyone, self.http_port).chain(self.settings.iter().cloned()) {
             flag("--dynamic-config-value", value);
         }
-        arguments
-            .push(if self.ui_port.is_some() { "--ui-disable-news-fetch" } else { "--headless" }.to_owned());
+        match self.ui_port {
+            Some(_) => arguments.extend(cli.newer_flags().map(str::to_owned)),
+            None => arguments.push("--headless".to_owned()),
+        }
         arguments.into_iter().map(OsString::from).collect()
     }
 }
@@ -63,7 +74,11 @@ mod tests {
     use super::*;
 
     fn words(server: &DevServer) -> String {
-        let arguments = server.arguments();
+        words_for(server, &Cli::at("temporal"))
+    }
+
+    fn words_for(server: &DevServer, cli: &Cli) -> String {
+        let arguments = server.arguments(cli);
         arguments.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
@@ -92,5 +107,14 @@ mod tests {
         let server = words(&server);
         assert!(server.contains("--ui-port 3") && !server.contains("--headless"), "{server}");
         assert!(server.contains("--db-filename temporal.db --sqlite-pragma journal_mode=wal"), "{server}");
+    }
+
+    #[test]
+    fn a_flag_of_newer_versions_is_given_only_to_a_cli_that_has_it() {
+        let server = DevServer { ui_port: Some(3), ..DevServer::default() };
+        let newer = Cli::at("temporal").with_server_help("  --ui-disable-news-fetch   Disable the newsfeed");
+        let older = Cli::at("temporal").with_server_help("  --ui-asset-path string");
+        assert!(words_for(&server, &newer).contains("--ui-disable-news-fetch"));
+        assert!(!words_for(&server, &older).contains("--ui-disable-news-fetch"));
     }
 }

@@ -1,6 +1,6 @@
 //! Runs the Temporal CLI and its dev server, for the lab, a class and every test.
 //!
-//! - [`command`]: runs the CLI without the user's own Temporal settings;
+//! - [`Cli`]: the CLI, which runs only without the user's own Temporal settings;
 //! - [`DevServer`]: the flags of a dev server;
 //! - [`SETTINGS`]: the values of its dynamic configuration, one per row.
 
@@ -8,6 +8,6 @@ mod command;
 mod flags;
 mod settings;
 
-pub use command::{command, forget_settings};
-pub use flags::{DATABASE, DevServer};
+pub use command::{Cli, forget_cli_settings, forget_settings, forgotten_settings};
+pub use flags::{DATABASE, DevServer, is_unreadable_database};
 pub use settings::{Audience, SETTINGS, Setting, for_a_class};

@@ -52,6 +52,19 @@ pub const SETTINGS: &[Setting] = &[
         audience: Audience::Everyone,
     },
     Setting {
+        name: "matching.numTaskqueueReadPartitions",
+        value: "1",
+        why: "by default a Task Queue has four partitions, and the tasks of one of them wait while the worker polls the others: of \
+              a batch of transfers the slowest take several times the median",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "matching.numTaskqueueWritePartitions",
+        value: "1",
+        why: "the server adds tasks to the one partition that is read",
+        audience: Audience::Everyone,
+    },
+    Setting {
         name: "frontend.httpAllowedHosts",
         value: r#"["127.0.0.1:HTTP_PORT","localhost:HTTP_PORT"]"#,
         why: "by default the HTTP API accepts any Host, and so a web page whose name was made to point at this machine",

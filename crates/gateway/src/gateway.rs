@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use contract::PublicHosts;
 use lab_client::link::{Findings, LinkReport, Silence};
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
 use tonic::Status;
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub findings: Arc<Findings>,
     /// Whether the class board is served too.
     pub board: bool,
+    /// The names at which a proxy forwards ports of this machine. Those of the HTTP port are accepted, for the board.
+    pub public: PublicHosts,
 }
 
 impl Gateway {

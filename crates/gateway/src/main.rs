@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use contract::PublicHosts;
 use gateway::{Gateway, Guard, Link, Service};
 use lab_client::start_failure::StartFailure;
 
@@ -68,6 +69,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
     let port = |name: &str| arguments.get_one::<u16>(name).copied().unwrap_or_default();
     let shutdown = loopback::shutdown_signal()?;
     loopback::allow_files();
+    let public = PublicHosts::from_env()?;
     let service = match text("address") {
         Some(address) => Service::at(address, text("namespace").unwrap_or("default"))?,
         None => Service::load(text("profile"))?,
@@ -97,7 +99,7 @@ async fn run(arguments: &ArgMatches) -> Result<()> {
     let url = format!("http://{}", http.local_addr()?);
     let guard = Arc::new(Guard::new(text("learner"), &service.namespace));
     let board = arguments.get_flag("board");
-    let gateway = Gateway { link, guard, findings: Arc::new(findings), board };
+    let gateway = Gateway { link, guard, findings: Arc::new(findings), board, public };
     let served = gateway::serve(gateway, grpc, http, shutdown);
     if let Some(file) = arguments.get_one::<PathBuf>("ready-file") {
         loopback::write_ready_file(file, &url)?;

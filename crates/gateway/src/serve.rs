@@ -24,9 +24,11 @@ pub async fn serve(
     if let Some(own) = http.local_addr().ok().filter(|_| gateway.board) {
         app = app.merge(board::routes(&format!("http://{own}"), &gateway.link.service.namespace));
     }
+    let port = http.local_addr().map_or(0, |own| own.port());
+    let public = gateway.public.of_port(port);
     let app = app
-        .layer(middleware::from_fn(loopback::same_origin))
-        .layer(middleware::from_fn(loopback::local_host));
+        .layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin))
+        .layer(middleware::from_fn_with_state(public, loopback::known_host));
     let mut both = JoinSet::new();
     both.spawn(health::watch(gateway.link.clone()));
     both.spawn(serve_grpc(gateway, grpc));

@@ -12,6 +12,7 @@ use crate::{
     http::{encode, is_silence},
     progress::Progress,
     side_by_side,
+    stuck::overdue,
     temporal::{Run, Server, transfers},
     time,
 };
@@ -59,6 +60,7 @@ impl Reader {
             accounts: accounts.filter_map(|one| Some(one["account_number"].as_str()?.to_owned())).collect(),
             outage: down.into_iter().filter_map(|(is_down, name)| is_down.then_some(name)).collect(),
             broken_replay: progress.broken_replay.clone(),
+            overdue: overdue(),
             ..facts.of_stage(&progress.entered, &progress.transfers)
         })
     }

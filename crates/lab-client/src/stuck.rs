@@ -1,13 +1,19 @@
 //! Which transfers are stuck, and on what.
 
+use std::time::Duration;
+
 use anyhow::{Error, Result};
-use lab::failure_chain;
+use lab::{Halt, Held, Next, failure_chain};
 use serde_json::{Value, json};
 
 use crate::{
     side_by_side,
     temporal::{Run, Server},
+    time,
 };
+
+/// A task that has been due for so long has no worker: more than the restart of one takes.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// What a transfer is stuck on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +24,7 @@ pub enum Kind {
     Activity,
 }
 
-/// A transfer whose current task has failed at least once and is retried.
+/// A transfer whose current task has failed at least once and is retried, or that something holds up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// Which.
@@ -27,11 +33,15 @@ pub struct Stuck {
     pub kind: Kind,
     /// The failing activity: its id and its type.
     pub activity: Option<(String, String)>,
+    /// What holds it up, if it is not only waiting for its next attempt.
+    pub halt: Option<Halt>,
+    /// Whether its cancellation was requested.
+    pub cancel_requested: bool,
     /// Whether an attempt is in progress at this moment.
     pub trying: bool,
     /// The number of the attempt that is in progress or comes next.
     pub attempt: u64,
-    /// What went wrong last.
+    /// What went wrong last; if nothing did, what holds it up.
     pub failure: String,
     /// The same in plain words, where it is a nondeterminism error.
     pub nondeterminism: Option<String>,
@@ -51,7 +61,30 @@ impl Stuck {
             "failure": self.failure,
             "nondeterminism": self.nondeterminism,
             "next_attempt": self.next_attempt,
+            "state": self.halt.as_ref().map_or("failing", Halt::name),
+            "cancel_requested": self.cancel_requested,
+            "says": self.halt.as_ref().map(|halt| halt.words(&self.activity)),
+            "next": self.way_out().map(|next| next.to_string()),
         })
+    }
+
+    /// What to do about what holds it up.
+    pub fn way_out(&self) -> Option<Next> {
+        self.halt.as_ref().map(|halt| halt.way_out(&self.run.workflow_id, &self.activity))
+    }
+
+    /// Whether `retry` can have its next attempt made now.
+    pub fn can_retry(&self) -> bool {
+        self.activity.is_some() && self.halt.as_ref().is_none_or(Halt::is_of_retry)
+    }
+
+    /// What is wrong with it, for a sentence.
+    pub fn words(&self) -> String {
+        let cancel = if self.cancel_requested { ", and its cancellation is requested" } else { "" };
+        match &self.halt {
+            Some(halt) => format!("{}{cancel}", halt.words(&self.activity)),
+            None => format!("{} fails{cancel}", self.what()),
+        }
     }
 
     /// What it is stuck on, for a sentence.
@@ -110,59 +143,93 @@ fn stuck_and_events(server: &Server, run: &Run) -> Result<(Vec<Stuck>, u64)> {
     Ok((stuck, events.and_then(|events| events.parse().ok()).unwrap_or_default()))
 }
 
+/// The moment before which a task must have been due for it to have no worker.
+pub fn overdue() -> String {
+    time::rfc3339_exact(time::now().saturating_sub(OVERDUE))
+}
+
 /// What a transfer of this description is stuck on. Its last events, the newest first, are asked for if they matter.
-pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Value>) -> Vec<Stuck> {
-    let mut stuck = from_activities(run, description);
-    if let Some(attempt) = failing_task(description) {
+pub fn of(run: &Run, description: &Value, newest_first: impl Fn() -> Vec<Value>) -> Vec<Stuck> {
+    let mut halts = lab::halts(description, &overdue(), &newest_first);
+    let mut stuck = Vec::new();
+    if let Some(at) =
+        halts.iter().position(|(held, halt)| held.is_none() && matches!(halt, Halt::Paused { .. }))
+    {
+        let (held, halt) = halts.swap_remove(at);
+        return vec![held_up(run, description, held, Some(halt))];
+    }
+    let mut halt_of = |held: &Held| {
+        let at = halts.iter().position(|(other, _)| other == held)?;
+        Some(halts.swap_remove(at).1)
+    };
+    for activity in description["pendingActivities"].as_array().into_iter().flatten() {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let held = Some((text(&activity["activityId"]), text(&activity["activityType"]["name"])));
+        let halt = halt_of(&held);
+        if halt.is_some() || activity["lastFailure"].is_object() {
+            stuck.push(of_activity(held_up(run, description, held, halt), activity));
+        }
+    }
+    let halt = halt_of(&None);
+    let is_failing = failing_task(description).is_some();
+    if halt.is_some() || is_failing {
         let task = &description["pendingWorkflowTask"];
         let trying = task["state"] == "PENDING_WORKFLOW_TASK_STATE_STARTED";
-        let events = newest_first();
+        let events = if is_failing { newest_first() } else { Vec::new() };
+        let base = held_up(run, description, None, halt);
+        let has_failed = is_failing && base.halt != Some(Halt::NotAnswered);
         stuck.push(Stuck {
-            run: run.clone(),
-            kind: Kind::WorkflowTask,
-            activity: None,
             trying,
-            attempt,
-            failure: task_failure(&events),
+            attempt: task["attempt"].as_u64().unwrap_or(1),
+            failure: if has_failed { task_failure(&events) } else { base.failure.clone() },
             nondeterminism: lab::nondeterminism(&events),
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
+            ..base
         });
     }
     stuck
 }
 
+/// A run that is held up, without what is known of its attempts.
+fn held_up(run: &Run, description: &Value, activity: Held, halt: Option<Halt>) -> Stuck {
+    let failure = halt.as_ref().map(|halt| halt.words(&activity)).unwrap_or_default();
+    Stuck {
+        run: run.clone(),
+        kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },
+        activity,
+        halt,
+        cancel_requested: description["workflowExtendedInfo"]["cancelRequested"] == true,
+        trying: false,
+        attempt: 1,
+        failure,
+        nondeterminism: None,
+        next_attempt: None,
+    }
+}
+
+/// The same with what the server tells of the pending Activity.
+fn of_activity(stuck: Stuck, activity: &Value) -> Stuck {
+    let state = activity["state"].as_str().unwrap_or_default();
+    let state = state.trim_start_matches("PENDING_ACTIVITY_STATE_");
+    let trying = matches!(state, "STARTED" | "CANCEL_REQUESTED" | "PAUSE_REQUESTED");
+    let is_paused = matches!(stuck.halt, Some(Halt::Paused { .. }));
+    let next_attempt =
+        time_of(&activity["nextAttemptScheduleTime"]).or_else(|| time_of(&activity["scheduledTime"]));
+    Stuck {
+        trying,
+        cancel_requested: stuck.cancel_requested || state == "CANCEL_REQUESTED",
+        attempt: activity["attempt"].as_u64().unwrap_or(1),
+        failure: Some(failure_chain(&activity["lastFailure"]))
+            .filter(|failure| !failure.is_empty())
+            .unwrap_or(stuck.failure),
+        next_attempt: next_attempt.filter(|_| !trying && !is_paused),
+        ..stuck
+    }
+}
+
 /// The attempt of a Workflow Task that has failed before.
 fn failing_task(description: &Value) -> Option<u64> {
     description["pendingWorkflowTask"]["attempt"].as_u64().filter(|&attempt| attempt > 1)
-}
-
-/// The Activities that have failed before and are retried.
-fn from_activities(run: &Run, description: &Value) -> Vec<Stuck> {
-    let pending = description["pendingActivities"].as_array();
-    pending
-        .into_iter()
-        .flatten()
-        .filter(|activity| activity["lastFailure"].is_object())
-        .map(|activity| {
-            let trying = activity["state"] == "PENDING_ACTIVITY_STATE_STARTED";
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            Stuck {
-                run: run.clone(),
-                kind: Kind::Activity,
-                activity: Some((text(&activity["activityId"]), text(&activity["activityType"]["name"]))),
-                trying,
-                attempt: activity["attempt"].as_u64().unwrap_or(1),
-                failure: failure_chain(&activity["lastFailure"]),
-                nondeterminism: None,
-                next_attempt: (!trying)
-                    .then(|| {
-                        time_of(&activity["nextAttemptScheduleTime"])
-                            .or_else(|| time_of(&activity["scheduledTime"]))
-                    })
-                    .flatten(),
-            }
-        })
-        .collect()
 }
 
 /// Why the last Workflow Task failed. History has the first two failures; later ones are the same.
@@ -178,28 +245,11 @@ fn task_failure(newest_first: &[Value]) -> String {
             _ => {}
         }
     }
-    if timed_out { "no worker answered in time".to_owned() } else { "not known yet".to_owned() }
-}
-
-/// Since when it is stuck, by the last events of its history, the newest first: since the Activity was scheduled, or since the first
-/// of the Workflow Task's failures that are there. Nothing where that is further back than these events.
-pub fn since(stuck: &Stuck, newest_first: &[Value]) -> Option<String> {
-    let time = |event: &Value| time_of(&event["eventTime"]);
-    if let Some((id, _)) = &stuck.activity {
-        let is_its_own =
-            |event: &&Value| event["activityTaskScheduledEventAttributes"]["activityId"] == id.as_str();
-        return newest_first.iter().find(is_its_own).and_then(time);
-    }
-    let is_failure = |event: &&Value| {
-        let kind = event["eventType"].as_str().unwrap_or_default();
-        kind == "EVENT_TYPE_WORKFLOW_TASK_FAILED" || kind == "EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT"
-    };
-    let is_of_this_task = |event: &&Value| event["eventType"] != "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
-    newest_first.iter().take_while(is_of_this_task).filter(is_failure).last().and_then(time)
+    if timed_out { "its worker did not answer in time".to_owned() } else { "not known yet".to_owned() }
 }
 
 /// A point in time; Go's zero time stands for none.
-fn time_of(value: &Value) -> Option<String> {
+pub(crate) fn time_of(value: &Value) -> Option<String> {
     value.as_str().filter(|text| crate::time::parse_rfc3339(text).is_some()).map(str::to_owned)
 }
 
@@ -219,18 +269,18 @@ pub(crate) mod tests {
               "state": "PENDING_ACTIVITY_STATE_STARTED" },
             { "activityId": "withdraw", "activityType": { "name": "withdraw" }, "attempt": 4,
               "state": "PENDING_ACTIVITY_STATE_SCHEDULED",
-              "nextAttemptScheduleTime": "2026-11-22T12:00:08.5Z",
+              "nextAttemptScheduleTime": "2126-11-22T12:00:08.5Z",
               "lastFailure": { "message": "error sending request for url (http://127.0.0.1:5005/x)",
                 "cause": { "message": "client error (Connect)",
                   "cause": { "message": "tcp connect error",
                     "cause": { "message": "Connection refused (os error 111)" } } } } },
         ]});
-        let stuck = from_activities(&run(), &description);
+        let stuck = of(&run(), &description, Vec::new);
         assert_eq!(stuck.len(), 1);
         let json = stuck[0].to_json();
         assert_eq!(json["kind"], "activity");
         assert_eq!(json["attempt"], 4);
-        assert_eq!(json["next_attempt"], "2026-11-22T12:00:08.5Z");
+        assert_eq!(json["next_attempt"], "2126-11-22T12:00:08.5Z");
         assert_eq!(
             json["failure"],
             "error sending request for url (http://127.0.0.1:5005/x): Connection refused (os error 111)"
@@ -258,43 +308,9 @@ pub(crate) mod tests {
         );
         assert_eq!(
             task_failure(&[timed_out, completed.clone(), failed("old")]),
-            "no worker answered in time"
+            "its worker did not answer in time"
         );
         assert_eq!(task_failure(&[completed, failed("old")]), "not known yet");
-    }
-
-    #[test]
-    fn a_transfer_is_stuck_since_its_first_failure_or_since_its_activity_was_scheduled() {
-        let event = |kind: &str, time: &str| json!({ "eventType": format!("EVENT_TYPE_{kind}"), "eventTime": format!("2026-11-22T12:00:{time}Z") });
-        let mut scheduled = event("ACTIVITY_TASK_SCHEDULED", "01");
-        scheduled["activityTaskScheduledEventAttributes"] = json!({ "activityId": "withdraw" });
-        let events = [
-            event("WORKFLOW_TASK_FAILED", "09"),
-            event("WORKFLOW_TASK_SCHEDULED", "08"),
-            event("WORKFLOW_TASK_FAILED", "07"),
-            event("WORKFLOW_TASK_COMPLETED", "05"),
-            event("WORKFLOW_TASK_FAILED", "03"),
-            scheduled,
-        ];
-        let task = Stuck {
-            run: run(),
-            kind: Kind::WorkflowTask,
-            activity: None,
-            trying: false,
-            attempt: 3,
-            failure: String::new(),
-            nondeterminism: None,
-            next_attempt: None,
-        };
-        assert_eq!(since(&task, &events).as_deref(), Some("2026-11-22T12:00:07Z"));
-        assert_eq!(since(&task, &[]), None);
-        let of = |id: &str| Stuck {
-            kind: Kind::Activity,
-            activity: Some((id.to_owned(), "withdraw".to_owned())),
-            ..task.clone()
-        };
-        assert_eq!(since(&of("withdraw"), &events).as_deref(), Some("2026-11-22T12:00:01Z"));
-        assert_eq!(since(&of("deposit"), &events), None);
     }
 
     /// A server that answers requests that have these words in their first line: with a status and a body.

@@ -18,12 +18,6 @@ pub const WORKFLOW_TASK_TIMEOUT: &str = "2s";
 /// The size of a page of a list, the server's maximum.
 const PAGE: usize = 1000;
 
-/// The paths to pause an Activity: since version 1.30 of the server, and before. In this order, because on a newer server the second
-/// path starts a standalone Activity.
-const ACTIVITIES: [&str; 2] = ["activities-deprecated", "activities"];
-/// The statuses for an unknown path. The server also returns the first one for a closed Activity.
-const NO_PATH: [u16; 3] = [404, 405, 501];
-
 /// The lab's server.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -66,9 +60,9 @@ impl Server {
         }
     }
 
-    /// The transfers in progress.
+    /// The transfers in progress, paused ones too.
     pub fn running(&self) -> Result<Vec<Run>> {
-        let query = format!("{} AND ExecutionStatus=\"Running\"", transfers());
+        let query = format!("{} AND CloseTime IS NULL", transfers());
         self.list(&query, usize::MAX)
     }
 
@@ -225,37 +219,6 @@ impl Server {
         }
     }
 
-    /// Retries a pending Activity right away. Returns whether it was still pending.
-    ///
-    /// It pauses and unpauses the Activity: a reset would start again with the first attempt and lose the count. If this process is
-    /// killed in between, the next retry unpauses it.
-    pub fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<bool> {
-        let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
-        let order = json!({ "execution": which, "id": activity_id });
-        for activities in ACTIVITIES {
-            let ask = |what: &str| post_json(&self.api(&format!("{activities}/{what}")), &order);
-            match ask("pause").and_then(|_| ask("unpause")) {
-                Err(error) if NO_PATH.contains(&status_of(&error)) => {
-                    if self.can_pause_by(activities)? {
-                        // The attempt has succeeded or the transfer has closed in the meantime.
-                        return Ok(false);
-                    }
-                }
-                answer => return answer.map(|_| true),
-            }
-        }
-        bail!("this Temporal server's HTTP API cannot pause an Activity")
-    }
-
-    /// Whether the server has these paths to pause an Activity: then an empty request gets another error than an unknown path.
-    fn can_pause_by(&self, activities: &str) -> Result<bool> {
-        match post_json(&self.api(&format!("{activities}/pause")), &json!({})) {
-            Err(error) if is_silence(&error) => Err(error),
-            Err(error) => Ok(!NO_PATH.contains(&status_of(&error))),
-            Ok(_) => Ok(true),
-        }
-    }
-
     pub(crate) fn api(&self, path: &str) -> String {
         format!("{}/api/v1/namespaces/{}/{path}", self.http, encode(&self.namespace))
     }
@@ -287,21 +250,25 @@ pub fn transfers() -> String {
     format!("WorkflowType=\"{}\"", contract::WORKFLOW_TYPE)
 }
 
-/// The number of running ones, from [`Server::counts`].
+/// The number of those in progress, paused ones too, from [`Server::counts`].
 pub fn running_of(counts: &Value) -> u64 {
     // The server encodes a status here as a payload: JSON in Base64.
     let is_running = |group: &&Value| {
         let status = &group["groupValues"][0];
-        status["data"] == "IlJ1bm5pbmci" || *status == "Running"
+        let text = status["data"].as_str().or(status.as_str());
+        matches!(text, Some("IlJ1bm5pbmci" | "Running" | "IlBhdXNlZCI=" | "IlBhdXNlZCI" | "Paused"))
     };
     let groups = counts["groups"].as_array().into_iter().flatten().filter(is_running);
     groups.filter_map(|group| group["count"].as_str()?.parse::<u64>().ok()).sum()
 }
 
-/// A run's status without its prefix, such as `RUNNING`.
+/// A run's status without its prefix, such as `RUNNING`. A paused run is in progress, too: see [`lab::Halt`].
 pub fn status_name(value: &Value) -> &str {
     let name = value.as_str().unwrap_or_default();
-    name.strip_prefix("WORKFLOW_EXECUTION_STATUS_").unwrap_or(name)
+    match name.strip_prefix("WORKFLOW_EXECUTION_STATUS_").unwrap_or(name) {
+        "PAUSED" => "RUNNING",
+        name => name,
+    }
 }
 
 /// The HTTP status of an error response; zero for any other error.
@@ -322,23 +289,6 @@ mod tests {
         ]});
         assert_eq!(running_of(&counts), 2);
         assert_eq!((running_of(&json!({})), running_of(&json!({ "groups": 3 }))), (0, 0));
-    }
-
-    #[test]
-    fn an_activity_is_retried_by_the_path_that_the_server_supports() {
-        let run = Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() };
-        let retried = |answers: &'static [(&str, &str, &str)]| {
-            server(answers).retry_activity(&run, "withdraw").map_err(|error| error.to_string())
-        };
-        assert_eq!(retried(&[("activities-deprecated/", "200", "{}")]), Ok(true));
-        assert_eq!(
-            retried(&[("activities-deprecated/", "404", "{}"), ("/activities/", "200", "{}")]),
-            Ok(true)
-        );
-        let error = retried(&[("/activities", "400", r#"{"message":"no"}"#)]).expect_err("it is refused");
-        assert!(error.ends_with("answered 400: no"), "{error}");
-        let error = retried(&[("/activities", "404", "{}")]).expect_err("there is no path");
-        assert_eq!(error, "this Temporal server's HTTP API cannot pause an Activity");
     }
 
     #[test]

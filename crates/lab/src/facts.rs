@@ -26,6 +26,8 @@ pub struct Facts {
     pub outage: Vec<&'static str>,
     /// The transfers that `test --mine --replay` reported as broken by a change at this stage, each with the reason.
     pub broken_replay: BTreeMap<String, String>,
+    /// A task that was due before this moment, and was not taken, has no worker; in the server's format.
+    pub overdue: String,
 }
 
 /// A transfer, over all runs that a Workflow Reset has started.
@@ -171,7 +173,7 @@ impl Status {
 
 impl Entry {
     /// The entry in the bank's JSON; none if it belongs to no transfer.
-    fn from_json(json: &Value) -> Option<Entry> {
+    pub(crate) fn from_json(json: &Value) -> Option<Entry> {
         let text = |name: &str| json[name].as_str().map(str::to_owned);
         let amount = Amount::from_json(&json["amount"].to_string()).ok()?;
         Some(Entry {

@@ -8,6 +8,7 @@ mod event;
 mod facts;
 mod goal;
 mod goals;
+mod halt;
 mod invariants;
 mod milestone;
 mod moment;
@@ -21,12 +22,13 @@ mod variant;
 pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer, in_transit};
 pub use goal::{Evidence, Goal, Next, Verdict};
+pub use halt::{Halt, Held, RETRY_IDENTITY, halts};
 pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, activities_variants, stage, workflow_variants};
 pub use text::{Block, Command, Text, WITHOUT_TEMPORAL, blocks, hints};
-pub use variant::Variant;
+pub use variant::{Variant, code, is_same_code};
 
 /// The Workflow module that a learner edits, relative to the project's folder.
 pub const LIVE_WORKFLOW: &str = "crates/worker/src/workflow.rs";

@@ -1,5 +1,7 @@
 //! JSON bodies of requests.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -7,6 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::Failure;
 
@@ -65,13 +68,50 @@ impl JsonText {
     /// Parses the JSON object. Unknown fields are ignored.
     ///
     /// # Errors
-    /// A 400: the body is not a JSON object, or does not have these fields.
+    /// A 400: the body is not UTF-8 or not a JSON object, has a field twice, or does not have these fields.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        // Serde does not look for invalid UTF-8 in fields that it ignores.
+        let text = str::from_utf8(&self.0).map_err(|error| {
+            let at = error.valid_up_to();
+            Failure::bad_request(format!("the body must be UTF-8, and is not from byte {at} on"))
+        })?;
+        // Some editors and shells begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // Serde would accept an array with the fields in order.
-        if !self.0.trim_ascii_start().starts_with(b"{") {
+        if !text.trim_ascii_start().starts_with('{') {
             return Err(Failure::bad_request("the body must be a JSON object"));
         }
-        serde_json::from_slice(&self.0)
-            .map_err(|error| Failure::bad_request(format!("the body is invalid: {error}")))
+        let invalid = |error| Failure::bad_request(format!("the body is invalid: {error}"));
+        // A map would take the last of two fields with one name.
+        serde_json::from_str::<DistinctFields>(text).map_err(invalid)?;
+        serde_json::from_str(text).map_err(invalid)
+    }
+}
+
+/// An object in which no field is repeated.
+struct DistinctFields;
+
+impl<'de> Deserialize<'de> for DistinctFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DistinctFields, D::Error> {
+        deserializer.deserialize_map(DistinctFields)
+    }
+}
+
+impl<'de> Visitor<'de> for DistinctFields {
+    type Value = DistinctFields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DistinctFields, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+            if names.contains(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            names.insert(name);
+        }
+        Ok(self)
     }
 }

@@ -1,31 +1,46 @@
 //! Rejects requests that web pages of other machines make a browser send to this machine.
 //!
 //! A browser sends requests to `127.0.0.1` for any page. A request from a foreign page has its `Origin`, or at least
-//! `Sec-Fetch-Site`; one from a page whose name was made to point at this machine has that name as its `Host`.
+//! `Sec-Fetch-Site`; one from a page whose name was made to point at this machine has that name as its `Host`. Names at which a proxy
+//! forwards a service are accepted only if they are listed; see [`PublicHosts`].
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use contract::{PUBLIC_HOSTS_VARIABLE, PublicHosts};
 
 use crate::Failure;
+use crate::forwarded::names;
 
-/// A middleware that rejects, with a 421, requests whose Host is not this machine.
-pub async fn local_host(request: Request, next: Next) -> Response {
-    let local = |host: &HeaderValue| {
-        let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        host.is_some_and(|host| is_local(host.host()))
-    };
-    if request.headers().get_all(header::HOST).iter().all(local) && request.uri().host().is_none_or(is_local)
-    {
+/// A middleware that rejects, with a 400, requests without the Host header that HTTP/1.1 requires, or with several.
+pub(crate) async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
         return next.run(request).await;
     }
+    Failure::bad_request(format!("HTTP/1.1 requires one Host header, and this request has {hosts}"))
+        .into_response()
+}
+
+/// A middleware that rejects, with a 421, requests whose Host is neither this machine nor a public host, and those that a proxy forwards
+/// from another name.
+pub async fn known_host(State(public): State<PublicHosts>, request: Request, next: Next) -> Response {
+    let is_known = |name: &str| is_local(name) || public.has_name(name);
+    let unknown = match names(request.headers()) {
+        Ok(names) => names.into_iter().find(|name| !is_known(name)),
+        Err(malformed) => Some(malformed),
+    };
+    let unknown = unknown.or_else(|| request.uri().host().filter(|name| !is_known(name)).map(str::to_owned));
+    let Some(unknown) = unknown else { return next.run(request).await };
     Failure::new(
         StatusCode::MISDIRECTED_REQUEST,
-        "this service accepts only localhost and 127.0.0.1 in the Host header",
+        format!(
+            "this service answers at localhost and 127.0.0.1, not at {unknown:?}; where a proxy of yours forwards the lab's page \
+             from that name, list it in {PUBLIC_HOSTS_VARIABLE} and start the lab again"
+        ),
     )
     .into_response()
 }
@@ -33,10 +48,7 @@ pub async fn local_host(request: Request, next: Next) -> Response {
 /// A middleware that rejects, with a 403, requests from pages of other machines. Pages of this machine may send requests,
 /// whatever their port.
 pub async fn local_origin(request: Request, next: Next) -> Response {
-    let local = |origin: &HeaderValue| {
-        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-        origin.is_some_and(|origin| origin.host().is_some_and(is_local))
-    };
+    let local = |origin: &HeaderValue| origin.to_str().is_ok_and(is_of_this_machine);
     if request.headers().get_all(header::ORIGIN).iter().all(local) {
         return next.run(request).await;
     }
@@ -48,13 +60,13 @@ pub async fn local_origin(request: Request, next: Next) -> Response {
     .into_response()
 }
 
-/// A middleware that rejects, with a 403, requests from any page other than the service's own. Other pages may link to it, and
-/// programs other than browsers may send requests.
+/// A middleware that rejects, with a 403, requests from any page other than the service's own, here or at a public host. Other pages may
+/// link to it, and programs other than browsers may send requests.
 ///
-/// It trusts the `Host` header, so [`local_host`] must check that first.
-pub async fn same_origin(request: Request, next: Next) -> Response {
-    let of_this_page =
-        has_own_origin(request.headers()) && (!is_from_elsewhere(request.headers()) || is_link(&request));
+/// It trusts the `Host` header, so [`known_host`] must check that first.
+pub async fn same_origin(State(public): State<PublicHosts>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let of_this_page = has_own_origin(headers, &public) && (!is_from_elsewhere(headers) || is_link(&request));
     if of_this_page {
         return next.run(request).await;
     }
@@ -66,14 +78,33 @@ pub async fn same_origin(request: Request, next: Next) -> Response {
     .into_response()
 }
 
-/// Whether the request's origin, if any, is its target. These services use plain HTTP, so an `https` origin is a different one.
-fn has_own_origin(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+/// Whether the request's origin, if any, is its target.
+fn has_own_origin(headers: &HeaderMap, public: &PublicHosts) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut came_by = names(headers).unwrap_or_default();
+    came_by.retain(|name| public.has_name(name));
     let own = |origin: &HeaderValue| {
-        let authority = origin.as_bytes().strip_prefix(b"http://");
+        let Ok(origin) = origin.to_str() else { return false };
+        if let Some(listed) = public.with_origin(origin) {
+            // Some proxies forward no name at all.
+            return came_by.is_empty() || came_by.iter().any(|name| name == listed.name());
+        }
+        if !came_by.is_empty() {
+            // Some tunnels replace the Origin by that of this machine, also for another port; then only the browser's own
+            // mark tells which page it was.
+            return is_of_this_machine(origin)
+                && headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+        }
+        // These services use plain HTTP, so an `https` origin is a different one.
+        let authority = origin.strip_prefix("http://");
         authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
     };
     headers.get_all(header::ORIGIN).iter().all(own)
+}
+
+/// Whether an origin is one of this machine, whatever its port.
+fn is_of_this_machine(origin: &str) -> bool {
+    origin.parse::<Uri>().is_ok_and(|origin| origin.host().is_some_and(is_local))
 }
 
 /// Whether a browser marks the request as one from another origin, which it also does without an `Origin`, for example for an image.

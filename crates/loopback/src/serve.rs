@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, middleware};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::files::allowed_files;
+use crate::local_only::one_host;
 use crate::timeout_stream::{Requests, TimeoutStream};
 
 /// The number of open connections of [`serve`], if the system allows it.
@@ -53,6 +54,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves requests until `shutdown` completes; then finishes requests in progress for at most two seconds, and disconnects the rest.
+/// Requests of HTTP/1.1 without a Host, or with two, are rejected.
 /// At most [`CONNECTIONS`] are open at a time, and further ones wait; slow clients are disconnected by the default [`Limits`].
 ///
 /// A response that would not end in time, such as an event stream, should be ended at the end of `shutdown`:
@@ -84,6 +86,7 @@ pub async fn serve_within(
     // This timer starts with the idle time before a head, so it is set to that; `TimeoutStream` limits the head itself.
     http.timer(TokioTimer::new()).header_read_timeout(limits.rest);
     let graceful = GracefulShutdown::new();
+    let app = app.layer(middleware::from_fn(one_host));
     // Dropped at the end, which aborts what did not finish in time.
     let mut connections = JoinSet::new();
 

@@ -1,7 +1,6 @@
 //! Many learners who play the whole course on one Temporal Service: to rehearse a class, and to measure one.
 
 use std::{
-    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU16, Ordering},
@@ -11,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use dev_server::Cli;
 use lab::STAGES;
 use lab_client::{class, state::RemoteService, temporal::Server};
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ pub struct Rehearsal {
     /// The executables of a lab.
     pub executables: Executables,
     /// The Temporal CLI.
-    pub temporal_cli: PathBuf,
+    pub temporal_cli: Cli,
 }
 
 impl Rehearsal {

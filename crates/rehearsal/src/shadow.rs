@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use dev_server::Cli;
 use serde_json::Value;
 
 use crate::{reserved_ports::ReservedPorts, stand_in_cargo};
@@ -26,7 +27,7 @@ use checkout::project::{self, Project};
 use lab_client::state::State;
 use supervisor::{
     executables::Executables,
-    ports::{self, PORTS},
+    ports::PORTS,
     process::{self, Ending, Identity},
     signals, temporal_cli,
 };
@@ -70,7 +71,7 @@ pub struct Shadow {
     /// This program.
     program: PathBuf,
     /// The Temporal CLI that its lab runs.
-    pub temporal_cli: PathBuf,
+    temporal_cli: Cli,
     /// The ports of its lab; none for a shadow left by an earlier rehearsal.
     ports: Option<ReservedPorts>,
     interrupted: Arc<AtomicBool>,
@@ -83,7 +84,7 @@ impl Shadow {
         original: &Project,
         kind: &str,
         executables: &Executables,
-        temporal_cli: PathBuf,
+        temporal_cli: Cli,
     ) -> Result<Shadow> {
         Shadow::make_one(original, kind, 0, executables, temporal_cli)
     }
@@ -94,7 +95,7 @@ impl Shadow {
         kind: &str,
         number: u16,
         executables: &Executables,
-        temporal_cli: PathBuf,
+        temporal_cli: Cli,
     ) -> Result<Shadow> {
         let all = original.in_lab(kind);
         project::make_private(&all)
@@ -247,15 +248,6 @@ impl Shadow {
     }
 
     fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
-        // Not cleared here: this program does that itself, and `lab start` may need the user's own settings.
-        let is_another = command.get_program() != self.program.as_os_str();
-        if is_another {
-            dev_server::forget_settings(&mut command);
-        }
-        if let Some(state) = State::read(&self.project.lab).filter(|_| is_another) {
-            command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
-            command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
-        }
         let root = &self.project.root;
         command
             .current_dir(root)
@@ -263,7 +255,7 @@ impl Shadow {
             .env("CARGO", root.join("cargo"))
             .env("TMPDIR", root.join("tmp"));
         command
-            .env(temporal_cli::CLI_VARIABLE, &self.temporal_cli)
+            .env(temporal_cli::CLI_VARIABLE, self.temporal_cli.path())
             .env(project::LAB_VARIABLE, &self.project.lab);
         // As for a learner: failures without a backtrace. Without colours, as in the texts.
         command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");

@@ -97,7 +97,7 @@ impl Modules {
         Modules { workflow: stage.workflow.name, activities: stage.activities.name }
     }
 
-    /// The modules whose byte copies this folder has, as `workflow.rs` and `activities.rs`.
+    /// The modules whose code this folder has, as `workflow.rs` and `activities.rs`.
     ///
     /// # Errors
     /// A file cannot be read, or was edited: it is no copy of a shipped version.
@@ -136,13 +136,13 @@ impl Modules {
     }
 }
 
-/// The name of the variant that this file is a byte copy of.
+/// The name of the variant whose code this file has.
 fn variant_in(
     file: &Path,
     mut variants: impl Iterator<Item = &'static Variant>,
 ) -> anyhow::Result<&'static str> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let copied = variants.find(|variant| variant.source.as_bytes() == text);
+    let copied = variants.find(|variant| variant.is_code_of(&text));
     copied.map(|variant| variant.name).with_context(|| {
         format!("{} is a copy of no shipped module, and only those are compiled here", file.display())
     })
@@ -217,7 +217,8 @@ mod tests {
         let live = tempfile::tempdir().expect("a temporary folder");
         for stage in STAGES {
             fs::write(live.path().join("workflow.rs"), stage.workflow.source).expect("a writable folder");
-            fs::write(live.path().join("activities.rs"), stage.activities.source).expect("a writable folder");
+            let of_windows = stage.activities.source.replace('\n', "\r\n");
+            fs::write(live.path().join("activities.rs"), of_windows).expect("a writable folder");
             assert_eq!(Modules::in_folder(live.path()).expect("copies"), Modules::of(stage));
         }
     }

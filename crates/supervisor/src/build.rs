@@ -2,22 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    compile_error::{self, CompileError, Shown},
+    cargo,
+    cargo_output::{self, Shown},
+    compile_error::CompileError,
     executables::Executables,
+    freshness,
     log_copy::{Copier, Timed},
     logs,
+    manifest::Unusable,
     process::{self, Ending, Identity},
     services::{self, ACCOUNT_API, WORKER},
 };
@@ -74,6 +77,8 @@ pub struct Built {
 pub enum Failure {
     /// Cargo reported it: the first compile error, if there is one.
     Cargo(Option<CompileError>),
+    /// Cargo did not begin, because of the worker's manifest.
+    Manifest(Unusable),
     /// Cargo could not be run.
     NoCargo(String),
 }
@@ -83,6 +88,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Cargo(Some(error)) => write!(f, "{FAILED}: {error}"),
             Failure::Cargo(None) => f.write_str(FAILED),
+            Failure::Manifest(unusable) => write!(f, "{FAILED}: {unusable}"),
             Failure::NoCargo(error) => f.write_str(error),
         }
     }
@@ -100,13 +106,17 @@ pub enum Output {
 /// Builds these binaries of the packages that a lab runs, in the user's terminal, and returns where they are.
 pub fn build(project: &Project, binaries: &[&str]) -> Result<Executables> {
     let mut command = cargo_build(project, binaries);
-    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?)
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(NO_CARGO)?;
+    finish(child).map_err(|error| match Unusable::ask(project) {
+        Some(unusable) => error.context(unusable),
+        None => error,
+    })
 }
 
 /// Builds these binaries of whichever package, for a rehearsal: without the live modules, which may not even
 /// compile now, and with the same features of what all share.
 pub fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executables> {
-    let mut command = cargo("build");
+    let mut command = cargo::call("build");
     command.arg("--message-format=json-render-diagnostics").args(other_packages());
     for binary in binaries {
         command.args(["--bin", binary]);
@@ -120,7 +130,7 @@ pub fn build_for_play(project: &Project, binaries: &[&str]) -> Result<Executable
 /// # Errors
 /// The build fails; cargo has said why.
 pub fn build_package(project: &Project, package: &str) -> Result<PathBuf> {
-    let mut command = cargo("build");
+    let mut command = cargo::call("build");
     command
         .args(["--message-format=json-render-diagnostics", "--package", package])
         .current_dir(&project.root);
@@ -158,37 +168,47 @@ pub fn gated(project: &Project, binaries: &[&str], output: Output, supervisor: &
     let mut cargo = cargo_build(project, binaries);
     // So that code which does not compile keeps only its own program from being built.
     cargo.arg("--keep-going");
-    if output == Output::Terminal {
-        compile_error::as_on_terminal(&mut cargo);
-    }
+    cargo_output::report_progress(&mut cargo, output == Output::Terminal);
     process::mark(&mut cargo, supervisor);
     let mut gate = process::gated(&cargo);
     gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     gate.spawn().context(NO_CARGO)
 }
 
-/// Waits for a build that [`gated`] has started. When cargo was killed, its compilers end as well.
-pub fn finish_gated(project: &Project, mut child: Child, output: Output) -> Result<Built> {
+/// Waits for a build that [`gated`] has started, and says at once which executables there are. When cargo was killed, its compilers
+/// end as well.
+pub fn finish_gated(
+    project: &Project,
+    mut child: Child,
+    output: Output,
+    on_executable: impl FnMut(&str, &Path) + Send + 'static,
+) -> Result<Built> {
     // A compiler may hold the other end of these when cargo has gone.
-    let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout)));
+    let executables = child.stdout.take().map(|stdout| thread::spawn(|| executables(stdout, on_executable)));
     let to: Box<dyn Write + Send> = match (output, logs::open(project, logs::BUILD)) {
         (Output::Log, Ok(log)) => Box::new(Timed::new(log)),
         // Also if the log cannot be opened, so that the compiler's messages are not lost.
         _ => Box::new(io::stderr()),
     };
-    let shown = child.stderr.take().map(|stderr| Copier::start(stderr, Shown::new(to)));
+    let shown = Shown::new(to, output == Output::Terminal);
+    let shown = child.stderr.take().map(|stderr| Copier::start(stderr, shown));
     let status = child.wait().context("could not wait for cargo")?;
     if !process::group_is_empty(child.id()) {
         process::end_group(child.id(), None, &Ending { grace: GRACE, hurry: &|| false });
     }
     let executables = executables.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    let error = shown.and_then(|shown| shown.finish(SHOWN_WITHIN)?.error());
-    Ok(Built { executables, failure: (!status.success()).then_some(Failure::Cargo(error)) })
+    let shown = shown.and_then(|shown| shown.finish(SHOWN_WITHIN));
+    let why = || {
+        let unusable = shown.as_ref().and_then(|shown| Unusable::find(project, &shown.printed()));
+        let error = || shown.as_ref().and_then(Shown::error);
+        unusable.map_or_else(|| Failure::Cargo(error()), Failure::Manifest)
+    };
+    Ok(Built { executables, failure: (!status.success()).then(why) })
 }
 
 /// Waits for a build that has been started.
 fn finish(mut child: Child) -> Result<Executables> {
-    let executables = child.stdout.take().map(executables);
+    let executables = child.stdout.take().map(|stdout| executables(stdout, |_, _| ()));
     if !child.wait().context("could not wait for cargo")?.success() {
         bail!(FAILED);
     }
@@ -196,8 +216,8 @@ fn finish(mut child: Child) -> Result<Executables> {
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
-    distrust_the_future(project);
-    let mut command = cargo("build");
+    distrust_file_times(project);
+    let mut command = cargo::call("build");
     command.arg("--message-format=json-render-diagnostics");
     for package in services::packages() {
         command.args(["--package", package]);
@@ -209,79 +229,29 @@ fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
     command
 }
 
-/// Cargo does not build again what is older than its last build. Where the clock has been set back since then, that would be
-/// any edit. So we delete cargo's notes on packages that it built in that future, and it builds them once more.
-fn distrust_the_future(project: &Project) {
-    let limit = SystemTime::now() + Duration::from_secs(5);
-    for (package, notes) in notes(project) {
-        if !project.root.join("crates").join(package).is_dir() {
-            continue;
-        }
-        let files = fs::read_dir(&notes).into_iter().flatten().flatten();
-        let mut times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
-        if times.any(|time| time > limit) {
-            let _ = fs::remove_dir_all(notes);
-        }
-    }
+/// Whether nothing of the lab has been built yet.
+pub fn is_first(project: &Project) -> bool {
+    !cargo::target(project).join("debug").join(WORKER).exists()
 }
 
-/// Has cargo build this package again, although it has noted that it is up to date.
+/// See [`freshness`].
+pub fn distrust_file_times(project: &Project) {
+    freshness::distrust_file_times(project, &cargo::target(project));
+}
+
+/// See [`freshness`].
 pub(crate) fn distrust(project: &Project, package: &str) {
-    for (_, notes) in notes(project).filter(|(of, _)| of == package) {
-        let _ = fs::remove_dir_all(notes);
-    }
-}
-
-/// Cargo's notes on what it has built: packages, and the folders with the notes on them, each by its package's name and a number.
-fn notes(project: &Project) -> impl Iterator<Item = (String, PathBuf)> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let notes = fs::read_dir(project.root.join(target).join("debug/.fingerprint"));
-    notes.into_iter().flatten().flatten().filter_map(|notes| {
-        let name = notes.file_name();
-        let (package, _) = name.to_str()?.rsplit_once('-')?;
-        Some((package.to_owned(), notes.path()))
-    })
-}
-
-/// The cargo that runs this program, else the one on PATH.
-pub fn cargo_program() -> PathBuf {
-    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
-}
-
-/// A call of cargo that never changes `Cargo.lock`: what is not in that is not built.
-pub fn cargo(subcommand: &str) -> Command {
-    let mut command = bare_cargo();
-    command.args([subcommand, "--locked"]);
-    command
-}
-
-/// A call of [`cargo_program`].
-///
-/// The variables that `cargo run` sets for this program are removed: build scripts that read them
-/// (ring's does) would run again after each change between `cargo build` and `cargo xtask`, and
-/// the Temporal SDK would be compiled again.
-pub fn bare_cargo() -> Command {
-    let mut command = Command::new(cargo_program());
-    for (name, _) in env::vars_os() {
-        let is_set_by_cargo_run = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_")
-                || name.starts_with("CARGO_MANIFEST_")
-                || name == "CARGO_PRIMARY_PACKAGE"
-        });
-        if is_set_by_cargo_run {
-            command.env_remove(name);
-        }
-    }
-    command
+    freshness::distrust(project, &cargo::target(project), package);
 }
 
 /// Picks the executables out of cargo's messages.
-fn executables(messages: impl Read) -> Executables {
+fn executables(messages: impl Read, mut on_each: impl FnMut(&str, &Path)) -> Executables {
     let mut found = BTreeMap::new();
     for line in BufReader::new(messages).lines().map_while(Result::ok) {
         let message: Value = serde_json::from_str(&line).unwrap_or_default();
         if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
         {
+            on_each(name, Path::new(path));
             found.insert(name.to_owned(), PathBuf::from(path));
         }
     }
@@ -303,7 +273,9 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
             "\n",
         );
-        let found = executables(messages.as_bytes());
+        let mut each = Vec::new();
+        let found = executables(messages.as_bytes(), |name, _| each.push(name.to_owned()));
+        assert_eq!(each, ["worker"]);
         assert_eq!(found.get("worker"), Some(PathBuf::from("/t/debug/worker")));
         assert_eq!(found.get("contract"), None);
     }

@@ -1,15 +1,8 @@
-//! What cargo prints while it builds, shown as it comes, and the first compile error in it.
+//! The first compile error in what cargo printed.
 
-use std::{
-    fmt,
-    io::{self, IsTerminal, Write},
-    process::Command,
-};
+use std::fmt;
 
 use crate::logs::without_time;
-
-/// The end of the output that is searched for an error. Cargo prints errors last.
-const SEARCHED: usize = 256 * 1024;
 
 /// Why the compiler rejects the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +40,7 @@ impl CompileError {
 }
 
 /// The text without the escape sequences of a terminal; cargo's bar, which it draws over itself, as lines.
-fn without_escapes(text: &str) -> String {
+pub(crate) fn without_escapes(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -61,49 +54,6 @@ fn without_escapes(text: &str) -> String {
         }
     }
     plain
-}
-
-/// Has cargo colour its output and draw its bar although it writes to a pipe, where a person sees them.
-pub(crate) fn as_on_terminal(cargo: &mut Command) {
-    if io::stderr().is_terminal() && !terminal::is_dumb() {
-        cargo.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
-        if terminal::colours() {
-            cargo.env("CARGO_TERM_COLOR", "always");
-        }
-    }
-}
-
-/// Shows what cargo prints, and keeps the end of it.
-pub(crate) struct Shown<W> {
-    to: W,
-    printed: Vec<u8>,
-}
-
-impl<W: Write> Shown<W> {
-    pub(crate) fn new(to: W) -> Shown<W> {
-        Shown { to, printed: Vec::new() }
-    }
-
-    /// The first error in what was kept.
-    pub(crate) fn error(&self) -> Option<CompileError> {
-        CompileError::find(&String::from_utf8_lossy(&self.printed))
-    }
-}
-
-impl<W: Write> Write for Shown<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.printed.extend_from_slice(bytes);
-        if self.printed.len() > 2 * SEARCHED {
-            self.printed.drain(..self.printed.len() - SEARCHED);
-        }
-        // What cannot be shown is searched all the same.
-        let _ = self.to.write_all(bytes).and_then(|()| self.to.flush());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 #[cfg(test)]

@@ -145,10 +145,12 @@ pub fn serve(listener: TcpListener, token: String, handle: impl Handle) {
 
 fn answer(mut stream: TcpStream, token: &str, handle: &impl Handle) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut line = String::new();
-    BufReader::new((&stream).take(LONGEST)).read_line(&mut line)?;
-    let message: Value = serde_json::from_str(&line).unwrap_or_default();
-    let reply = if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
+    let mut line = Vec::new();
+    BufReader::new((&stream).take(LONGEST)).read_until(b'\n', &mut line)?;
+    let message: Value = serde_json::from_slice(&line).unwrap_or_default();
+    let reply = if !message.is_object() {
+        Err(format!("a request is one line of JSON in UTF-8, of at most {LONGEST} bytes"))
+    } else if !message["token"].as_str().is_some_and(|given| is_same(given, token)) {
         Err("the token is wrong".to_owned())
     } else if let Some(request) = Request::from_json(&message) {
         let (sender, receiver) = mpsc::channel();
@@ -198,6 +200,7 @@ mod tests {
             ready: true,
             ports: Ports::default(),
             remote_service: None,
+            public_hosts: Default::default(),
             services: Vec::new(),
         };
         serve(listener, "right".to_owned(), |request, reply| {
@@ -258,8 +261,23 @@ mod tests {
             let mut answer = String::new();
             // It hangs up after the first line, which may cut off what else is sent, and its answer with it.
             let _ = page.write_all(sent.as_bytes()).and_then(|()| page.read_to_string(&mut answer));
-            assert!(answer.is_empty() || answer.contains("the token is wrong"), "{answer}");
+            assert!(answer.is_empty() || answer.contains("a request is one line of JSON"), "{answer}");
             assert_eq!(requests.try_recv().ok(), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_json_in_utf_8_is_answered_with_what_is() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        serve(listener, "right".to_owned(), |_, _| panic!("it is no request"));
+        let request = br#"{"token":"right","request":"stop","note":"#;
+        for rest in [&b"\"\xff\"}\n"[..], b"\n", b"[]}}\n", b"1e999}\n"] {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+            client.write_all(&[request, rest].concat()).expect("it reads");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("it answers");
+            assert!(answer.contains("a request is one line of JSON in UTF-8"), "{rest:?}: {answer}");
         }
     }
 }

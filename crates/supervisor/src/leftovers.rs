@@ -23,6 +23,8 @@ pub struct Leftover {
     run: Run,
     /// What it is stuck on.
     what: String,
+    /// What is wrong with it.
+    words: String,
     /// The attempt that is made or comes next.
     attempt: u64,
     /// What the bank has withdrawn for it and neither deposited nor given back, and from which account.
@@ -31,7 +33,7 @@ pub struct Leftover {
 
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} fails, attempt {}", self.run.workflow_id, self.what, self.attempt)?;
+        write!(f, "{}: {}, attempt {}", self.run.workflow_id, self.words, self.attempt)?;
         match &self.withdrawn {
             None => Ok(()),
             Some((amount, account)) => write!(
@@ -91,7 +93,8 @@ pub(crate) fn find(
             continue;
         }
         let withdrawn = withdrawn(bank, &transfer.original_run)?;
-        found.push(Leftover { what: stuck.what(), attempt: stuck.attempt, run: stuck.run, withdrawn });
+        let (what, words) = (stuck.what(), stuck.words());
+        found.push(Leftover { what, words, attempt: stuck.attempt, run: stuck.run, withdrawn });
     }
     Ok(found)
 }

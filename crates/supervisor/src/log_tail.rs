@@ -76,9 +76,11 @@ impl Stream {
 
     /// Prints what is new.
     pub fn print_new(&mut self) -> io::Result<()> {
+        // Cargo's bar may stand on the line.
+        let erase = if terminal::colours() { "\x1b[K" } else { "" };
         for (name, tail) in &mut self.0 {
             for line in tail.new_lines() {
-                terminal::try_stdout_line(format_args!("{}{line}", prefix(name)))?;
+                terminal::try_stdout_line(format_args!("{erase}{}{line}", prefix(name)))?;
             }
         }
         Ok(())

@@ -37,7 +37,10 @@ fn start_of(pid: u32) -> Option<String> {
 
 #[cfg(not(target_os = "linux"))]
 fn start_of(pid: u32) -> Option<String> {
-    let output = Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+    // The same in every terminal: the time is printed in the user's language and time zone.
+    let mut ps = Command::new("ps");
+    ps.args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).env("LC_ALL", "C").env("TZ", "UTC");
+    let output = ps.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let (state, started) = text.trim().split_once(char::is_whitespace)?;
     (!state.starts_with('Z')).then(|| started.trim().to_owned())

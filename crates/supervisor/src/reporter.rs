@@ -294,7 +294,7 @@ mod tests {
         let setup = Setup {
             project: Project { root: root.clone(), lab: root },
             ports: Ports(ports.into()),
-            temporal_cli: "temporal".into(),
+            temporal_cli: dev_server::Cli::at("temporal"),
             remote_service: Some(RemoteService {
                 namespace: "default".to_owned(),
                 learner: learner.map(str::to_owned),

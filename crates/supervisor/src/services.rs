@@ -4,10 +4,11 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
-use dev_server::DevServer;
+use dev_server::{Cli, DevServer};
 pub use lab_client::state::{ACCOUNT_API, TEMPORAL, TRANSFER_WEB, WORKER};
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
@@ -29,7 +30,7 @@ pub struct Setup {
     /// The ports of this lab.
     pub ports: Ports,
     /// The Temporal CLI.
-    pub temporal_cli: PathBuf,
+    pub temporal_cli: Cli,
     /// The Temporal Service that this lab uses in place of a server of its own.
     pub remote_service: Option<RemoteService>,
     /// What cargo has built, once it has.
@@ -103,8 +104,19 @@ impl Service {
     pub fn executable(&self, setup: &Setup) -> Option<PathBuf> {
         match self.binary(setup) {
             Some(binary) => setup.executables.as_ref()?.get(binary),
-            None => Some(setup.temporal_cli.clone()),
+            None => Some(setup.temporal_cli.path().to_owned()),
         }
+    }
+
+    /// A command that runs it without the user's own Temporal settings; `None` until cargo has built it.
+    pub fn command(&self, setup: &Setup) -> Option<Command> {
+        let Some(binary) = self.binary(setup) else { return Some(setup.temporal_cli.command()) };
+        let mut command = Command::new(self.executable(setup)?);
+        // Only the gateway reads them: they name the service that it connects to.
+        if binary != GATEWAY {
+            dev_server::forget_settings(&mut command);
+        }
+        Some(command)
     }
 
     /// The binary that cargo builds for it; `None` for the Temporal CLI.
@@ -146,6 +158,9 @@ pub fn packages() -> Vec<&'static str> {
 pub fn binaries(remote_service: Option<&RemoteService>) -> Vec<&'static str> {
     SERVICES.iter().filter_map(|service| service.program.binary(remote_service)).collect()
 }
+
+/// The binaries without the Temporal SDK.
+pub const WITHOUT_SDK: [&str; 2] = [ACCOUNT_API, TRANSFER_WEB];
 
 /// The gateway to a remote Temporal Service.
 pub const GATEWAY: &str = "gateway";
@@ -293,7 +308,7 @@ fn temporal_arguments(setup: &Setup) -> Vec<OsString> {
         database: Some(dev_server::DATABASE),
         settings: Vec::new(),
     };
-    server.arguments()
+    server.arguments(&setup.temporal_cli)
 }
 
 fn transfer_web_arguments(setup: &Setup) -> Vec<OsString> {

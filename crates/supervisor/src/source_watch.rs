@@ -1,6 +1,6 @@
 //! Notices when the worker's source changes.
 //!
-//! It polls, five times a second: that works everywhere, also on a Windows disk under WSL2 and on
+//! It polls, ten times a second: that works everywhere, also on a Windows disk under WSL2 and on
 //! network disks, where file events do not arrive; and for a handful of files it costs nothing.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 /// What is watched, relative to the project's folder.
 const WATCHED: [&str; 2] = ["crates/worker/src", "crates/worker/Cargo.toml"];
 /// How often we poll.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the files must stay unchanged after a change: an editor may save several files, or one in
 /// several steps.
 const SETTLED: Duration = Duration::from_millis(50);

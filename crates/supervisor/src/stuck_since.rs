@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lab_client::{
-    class::StuckOn,
-    stuck::{self, Stuck},
-    temporal::Server,
-    time,
-};
+use lab_client::{class::StuckOn, stuck::Stuck, stuck_since, temporal::Server, time};
 
 /// The longest line of what went wrong.
 const WIDTH: usize = 160;
@@ -26,7 +21,7 @@ impl StuckSince {
         for stuck in stuck {
             self.since.entry(name_of(stuck)).or_insert_with(|| {
                 let events = server.last_events(&stuck.run).unwrap_or_default();
-                stuck::since(stuck, &events).unwrap_or_else(|| time::rfc3339_exact(time::now()))
+                stuck_since::since(stuck, &events).unwrap_or_else(|| time::rfc3339_exact(time::now()))
             });
         }
         let since = |stuck: &&Stuck| self.since.get(&name_of(stuck)).cloned().unwrap_or_default();

@@ -11,7 +11,7 @@ use std::{
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use contract::PublicHosts;
 use lab_client::{
     link::LinkReport, progress::Progress, start_failure::StartFailure, state::RemoteService,
     supervisor::BuildState, temporal::Server, time,
@@ -29,7 +30,7 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use crate::{
-    attach,
+    attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
     control::{self, Reply, Request},
@@ -39,7 +40,7 @@ use crate::{
     executables::{self, Executables},
     failing::{self, Ends},
     log_copy::{Copier, Flood, Limited, Timed},
-    logs, ports,
+    logs, manifest, ports,
     process::{self, Ending, Identity},
     remote_service,
     reporter::Reporter,
@@ -55,6 +56,9 @@ use lab_client::state::State;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// No delay is longer.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// What to type where the server cannot read its database, after the end of its log.
+const UNREADABLE_DATABASE: &str = "\n.lab/temporal.db is damaged, or another version has written it; to start without it, with no \
+     transfers and with your code as it is: cargo xtask lab start --fresh";
 /// A service that ran for so long starts with the first delay again.
 const STABLE: Duration = Duration::from_secs(30);
 /// How often we poll while a service is not ready.
@@ -87,10 +91,11 @@ pub struct Options {
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
 pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) -> Result<()> {
+    let public_hosts = PublicHosts::from_env()?;
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
-    let temporal_cli = temporal_cli::provide(project)?;
+    let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
     let (events, inbox) = mpsc::channel();
     let signals_seen = Arc::new(AtomicU32::new(0));
@@ -118,6 +123,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         ready: false,
         ports: ports.clone(),
         remote_service: options.remote_service.clone(),
+        public_hosts,
         services: Vec::new(),
     };
     if options.remote_service.is_none() {
@@ -142,6 +148,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         signals_seen,
         build: Build::new(),
         deployed: Deployed::new(project),
+        deployment: Deployment::default(),
         watching: options.watch,
         ended_faults: None,
         fresh,
@@ -204,8 +211,10 @@ enum Event {
     Request(Request, Reply),
     /// The worker's source has this content now.
     Changed(u64),
-    /// The build of this content has ended.
-    Built(u64, Built),
+    /// A build in progress has linked this executable.
+    Linked(String, PathBuf),
+    /// A build of this content has ended; whether of everything.
+    Built(u64, Built, Part),
 }
 
 /// `.lab/logs/supervisor.log`.
@@ -313,8 +322,31 @@ impl End {
     }
 }
 
+/// When the steps of the last deployment ended, in seconds since 1970; for `bench`.
+#[derive(Default)]
+struct Deployment {
+    /// The watch noticed the edit.
+    noticed: f64,
+    /// Cargo ended.
+    built: f64,
+    /// The old worker ended.
+    stopped: f64,
+    /// The new worker polls.
+    polls: f64,
+}
+
+/// What a build is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The services that do not contain the SDK, which takes most of a first build: they start before it.
+    WithoutWorker,
+    Everything,
+}
+
 /// The build in progress, and what follows it.
 struct Build {
+    /// Where it is shown.
+    output: Output,
     /// Its process group.
     group: Option<Identity>,
     /// When the last one ended.
@@ -336,6 +368,7 @@ struct Build {
 impl Build {
     fn new() -> Build {
         Build {
+            output: Output::Log,
             group: None,
             ended: Instant::now(),
             building: None,
@@ -360,6 +393,7 @@ struct Supervisor {
     signals_seen: Arc<AtomicU32>,
     build: Build,
     deployed: Deployed,
+    deployment: Deployment,
     /// Whether saved edits are deployed.
     watching: bool,
     /// What the bank's last restart ended.
@@ -377,7 +411,12 @@ struct Supervisor {
 impl Supervisor {
     /// Starts everything; returns whether it got there, or was told to stop on the way.
     fn start(&mut self, output: Output) -> Result<bool> {
-        self.begin_build(output);
+        self.build.output = output;
+        self.begin_build(if build::is_first(&self.setup.project) {
+            Part::WithoutWorker
+        } else {
+            Part::Everything
+        });
         loop {
             if !self.handle_events(STARTUP_POLL_INTERVAL)? {
                 return Ok(false);
@@ -435,7 +474,12 @@ impl Supervisor {
                 Ok(Event::Request(Request::Stop, _)) => return Ok(false),
                 Ok(Event::Request(request, reply)) => self.handle_request(request, reply),
                 Ok(Event::Changed(content)) => self.handle_change(content),
-                Ok(Event::Built(content, built)) => self.handle_built(content, built)?,
+                Ok(Event::Linked(name, path)) => self.handle_linked(name, path),
+                Ok(Event::Built(_, built, Part::WithoutWorker)) if built.failure.is_none() => {
+                    self.journal.note("the bank and the page are built; now the Temporal SDK and the worker");
+                    self.begin_build(Part::Everything);
+                }
+                Ok(Event::Built(content, built, _)) => self.handle_built(content, built)?,
             }
             next = self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
@@ -475,7 +519,7 @@ impl Supervisor {
                 if self.build.building.is_some() {
                     self.build.again = true;
                 } else {
-                    self.begin_build(Output::Log);
+                    self.begin_build(Part::Everything);
                 }
             }
             Request::Watch(on) => {
@@ -499,7 +543,7 @@ impl Supervisor {
                 if self.build.building.is_some() {
                     self.build.again = true;
                 } else {
-                    self.begin_build(Output::Log);
+                    self.begin_build(Part::Everything);
                 }
                 self.end_all(Life::Restarting);
                 match empty_databases(&self.setup.project) {
@@ -560,36 +604,40 @@ impl Supervisor {
             (None, Some(built)) if built == content => {}
             (None, _) => {
                 self.journal.note("the worker's source has changed: building");
-                self.begin_build(Output::Log);
+                self.deployment.noticed = time::now().as_secs_f64();
+                self.begin_build(Part::Everything);
             }
         }
     }
 
-    fn begin_build(&mut self, output: Output) {
+    fn begin_build(&mut self, part: Part) {
+        let output = self.build.output;
         let content = source_watch::fingerprint(&self.setup.project.root);
         self.build.building = Some(content);
         self.build.again = false;
         let events = self.events.clone();
-        let (project, child) = (self.setup.project.clone(), self.spawn_build(output));
+        let (project, child) = (self.setup.project.clone(), self.spawn_build(part));
         thread::spawn(move || {
-            let built = child.and_then(|child| build::finish_gated(&project, child, output));
+            let linked = events.clone();
+            let on_executable = move |name: &str, path: &Path| {
+                let _ = linked.send(Event::Linked(name.to_owned(), path.to_owned()));
+            };
+            let built = child.and_then(|child| build::finish_gated(&project, child, output, on_executable));
             let built = built.unwrap_or_else(|error| Built {
                 failure: Some(Failure::NoCargo(format!("{error:#}"))),
                 ..Built::default()
             });
-            let _ = events.send(Event::Built(content, built));
+            let _ = events.send(Event::Built(content, built, part));
         });
         self.publish();
     }
 
     /// Starts cargo, once it is recorded.
-    fn spawn_build(&mut self, output: Output) -> Result<Child> {
-        let mut child = build::gated(
-            &self.setup.project,
-            &services::binaries(self.setup.remote_service.as_ref()),
-            output,
-            &self.state.supervisor,
-        )?;
+    fn spawn_build(&mut self, part: Part) -> Result<Child> {
+        let mut binaries = services::binaries(self.setup.remote_service.as_ref());
+        binaries.retain(|&name| part == Part::Everything || services::WITHOUT_SDK.contains(&name));
+        let mut child =
+            build::gated(&self.setup.project, &binaries, self.build.output, &self.state.supervisor)?;
         let go = child.stdin.take();
         self.build.group = process::identify(child.id());
         if let Err(error) = self.record() {
@@ -603,14 +651,22 @@ impl Supervisor {
         Ok(child)
     }
 
+    /// In a first build, what is linked starts, while the rest is compiled. The worker is deployed when the build has ended.
+    fn handle_linked(&mut self, name: String, path: PathBuf) {
+        if self.build.built.is_none() && name != services::WORKER {
+            self.setup.executables.get_or_insert_default().0.insert(name, path);
+        }
+    }
+
     fn handle_built(&mut self, content: u64, built: Built) -> Result<()> {
         self.build.building = None;
+        self.build.output = Output::Log;
         self.build.built = Some(content);
         self.build.ended = Instant::now();
         self.build.group = None;
         self.record_or_note();
         if self.build.again {
-            self.begin_build(Output::Log);
+            self.begin_build(Part::Everything);
             return Ok(());
         }
         let Built { mut executables, failure } = built;
@@ -618,9 +674,13 @@ impl Supervisor {
         let fallback = self.build.fallback.take();
         let waiting = mem::take(&mut self.build.waiting);
         let Some(failure) = &self.build.failure else {
+            if source_watch::fingerprint(&self.setup.project.root) == content {
+                manifest::keep(&self.setup.project);
+            }
             self.deployed.deploy(&self.setup.project, &mut executables, content);
             self.setup.executables = Some(executables);
             if self.state.ready {
+                self.deployment.built = time::now().as_secs_f64();
                 self.journal.note("built: restarting the worker");
                 self.restart_worker(waiting);
             }
@@ -675,6 +735,7 @@ impl Supervisor {
             return;
         };
         self.end(at);
+        self.deployment.stopped = time::now().as_secs_f64();
         self.services[at].enter(Life::Restarting);
         self.services[at].due = Instant::now();
         self.services[at].ends.forget();
@@ -710,9 +771,19 @@ impl Supervisor {
                 }
                 let took = terminal::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
+                if service.name == services::WORKER {
+                    self.deployment.polls = time::now().as_secs_f64();
+                }
                 let place = service.address(&self.setup.ports).map(|place| format!(" on {place}"));
+                // There is much to see while the worker is compiled.
+                let open = match self.url_of(service) {
+                    Some(url) if self.build.building.is_some() && !self.state.ready => {
+                        format!("; open {url}")
+                    }
+                    _ => String::new(),
+                };
                 self.journal.note(&format!(
-                    "{} is ready{} after {took}",
+                    "{} is ready{} after {took}{open}",
                     service.name,
                     place.unwrap_or_default()
                 ));
@@ -829,7 +900,7 @@ impl Supervisor {
         self.end(at);
         let log = self.setup.project.log(name);
         let lines = logs::last_lines_since(&log, self.services[at].log_start, failing::LINES);
-        let lines = match end {
+        let lines: Vec<String> = match end {
             End::Exit(_) => lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect(),
             // What is in its log is of a former run.
             End::NoStart(_) => Vec::new(),
@@ -838,7 +909,9 @@ impl Supervisor {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());
             }
-            bail!("{name} {}, so the lab did not start{}", end.early(), self.quote(name, failure));
+            let is_unreadable = name == services::TEMPORAL && dev_server::is_unreadable_database(&lines);
+            let remedy = if is_unreadable { UNREADABLE_DATABASE } else { "" };
+            bail!("{name} {}, so the lab did not start{}{remedy}", end.early(), self.quote(name, failure));
         }
         let ran = self.services[at].begun.elapsed();
         let service = &mut self.services[at];
@@ -886,6 +959,7 @@ impl Supervisor {
             return self.replace_program(at, &program, why);
         }
         self.services[at].is_built_again = false;
+        let Some(mut command) = service.command(&self.setup) else { return Ok(()) };
         if self.owns_its_folder() {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
@@ -900,12 +974,7 @@ impl Supervisor {
         let log = logs::open(&self.setup.project, service.name)?;
         let log_start = log.metadata().map_or(0, |file| file.len());
         let flood = Flood::default();
-        let mut command = Command::new(program);
         command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        // The gateway reads them: they name the service that it connects to.
-        if service.name != services::TEMPORAL || self.setup.remote_service.is_none() {
-            dev_server::forget_settings(&mut command);
-        }
         command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));
@@ -940,8 +1009,9 @@ impl Supervisor {
         let Some(binary) = service.binary(&self.setup) else {
             // The CLI, which cargo does not build.
             let fetched = temporal_cli::fetched(&self.setup.project).filter(|cli| cli != program);
-            self.setup.temporal_cli =
+            let fetched =
                 fetched.with_context(|| format!("{shown} {why}; to download it: cargo xtask prefetch"))?;
+            self.setup.temporal_cli = temporal_cli::with_flags(dev_server::Cli::at(fetched));
             return Ok(());
         };
         if self.build.building.is_some() {
@@ -966,7 +1036,7 @@ impl Supervisor {
             build::distrust(&self.setup.project, binary);
         }
         self.services[at].is_built_again = true;
-        self.begin_build(Output::Log);
+        self.begin_build(Part::Everything);
         Ok(())
     }
 
@@ -1066,6 +1136,12 @@ impl Supervisor {
             "build": build.name(),
             "build_error": self.build.failure.as_ref().map(Failure::to_string),
             "watch": self.watching,
+            "deployment": {
+                "noticed": self.deployment.noticed,
+                "built": self.deployment.built,
+                "stopped": self.deployment.stopped,
+                "polls": self.deployment.polls,
+            },
             "ended_faults": self.ended_faults.as_ref().map(EndedFaults::to_json),
         });
     }
@@ -1078,11 +1154,17 @@ impl Supervisor {
             "pid": supervised.child.as_ref().map(Child::id),
             "address": service.address(&self.setup.ports),
             "url": self.url_of(service),
+            "public_url": self.public_url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
             "failing": supervised.ends.to_json(),
             "lines_left_out": supervised.left_out,
         })
+    }
+
+    /// Where a browser elsewhere opens it, if a proxy forwards it. The lab's own services read the names from the environment.
+    fn public_url_of(&self, service: &Service) -> Option<String> {
+        service.url_port.and_then(|port| self.state.public_url(port))
     }
 
     fn url_of(&self, service: &Service) -> Option<String> {
@@ -1103,6 +1185,7 @@ impl Supervisor {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
+                status["blocking"] = blocking::of(&status, &project);
                 let _ = reply.send(Ok(status));
             }
             // The lab has no part in it.
@@ -1174,8 +1257,11 @@ pub fn addresses(state: &State) -> Vec<(&'static str, String)> {
             )
         }
     };
+    let public = |what, port| Some((what, state.public_url(port)?));
     let mut addresses = vec![("the page", ports.url(ports::TRANSFER_WEB))];
+    addresses.extend(public("its public URL", ports::TRANSFER_WEB));
     addresses.extend(Some(("Temporal UI", ui)).filter(|(_, ui)| !ui.is_empty()));
+    addresses.extend(public("its public URL", ports::TEMPORAL_UI));
     addresses.extend([("Temporal server", server), ("account API", ports.url(ports::ACCOUNT_API))]);
     if let Some(learner) = state.learner() {
         addresses.push(("learner", learner.to_owned()));

@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::build;
+use crate::cargo;
 use checkout::project::Project;
 
 /// What cargo and rustc say of themselves, and what the project asks for.
@@ -24,7 +24,7 @@ impl Toolchain {
         let least = manifest.lines().find_map(|line| line.trim().strip_prefix("rust-version = "));
         Some(Toolchain {
             rustc: version_of(&mut Command::new(rustc()), project)?,
-            cargo: version_of(&mut Command::new(build::cargo_program()), project)?,
+            cargo: version_of(&mut Command::new(cargo::program()), project)?,
             least: least.unwrap_or_default().trim().trim_matches('"').to_owned(),
         })
     }

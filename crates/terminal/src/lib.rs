@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
 };
 
-pub use lines::{stderr_line, stdout_line, try_stdout_line};
+pub use lines::{is_output_lost, stderr_line, stdout_line, try_stdout_line};
 pub use screen::{is_dumb, is_screen, reader_is_gone, show};
 
 /// Prints a line on standard output like `println!`, but ignores a closed pipe.

@@ -3,29 +3,32 @@
 use std::{
     env, fs,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{self, Child, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
 
+use dev_server::Cli;
 use tempfile::TempDir;
 
 use crate::wait::until;
 
-/// The Temporal CLI: `BUGLAB_TEMPORAL_CLI`, or the one on PATH, or the one that `cargo xtask` downloaded.
+/// The Temporal CLI: `BUGLAB_TEMPORAL_CLI`, or the one that `cargo xtask` downloaded, or the one on PATH.
 ///
 /// # Panics
 /// There is none. The message says what to type.
-pub fn temporal_cli() -> PathBuf {
+pub fn temporal_cli() -> Cli {
     if let Some(cli) = env::var_os("BUGLAB_TEMPORAL_CLI") {
-        return cli.into();
+        return Cli::at(cli);
     }
-    let provisioned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.lab/cli/bin");
+    let downloaded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.lab/cli/bin");
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain([provisioned])
+    [downloaded]
+        .into_iter()
+        .chain(env::split_paths(&path))
         .map(|folder| folder.join("temporal"))
         .find(|file| file.is_file())
+        .map(Cli::at)
         .expect("no Temporal CLI found; run the tests with `cargo xtask test`, which provides it")
 }
 
@@ -116,8 +119,9 @@ impl DevServer {
             database: keeps.then_some(dev_server::DATABASE),
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
         };
-        dev_server::command(&temporal_cli())
-            .args(server.arguments())
+        let cli = temporal_cli();
+        cli.command()
+            .args(server.arguments(&cli))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -139,7 +143,8 @@ impl DevServer {
     fn is_healthy(&self) -> bool {
         let describe =
             ["operator", "namespace", "describe", "--namespace", "default", "--address", &self.address];
-        let asked = dev_server::command(&temporal_cli())
+        let asked = temporal_cli()
+            .command()
             .args(describe)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -3,6 +3,7 @@
 mod circles;
 mod commands;
 mod complaint;
+mod endings;
 #[cfg(test)]
 mod example;
 mod folder;
@@ -45,14 +46,15 @@ pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// Checks the structure of the project: import circles between the files of a crate, and dependencies between crates that are not in
-/// docs/architecture.md.
+/// Checks the structure of the project: import circles between the files of a crate, dependencies between crates that are not in
+/// docs/architecture.md, and line endings.
 ///
 /// # Errors
 /// A file cannot be read.
 pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = circles::check(&project.root)?;
     complaints.extend(layers::check(&project.root)?);
+    complaints.extend(endings::check(&project.root)?);
     Ok(complaints)
 }
 

@@ -143,13 +143,28 @@ export function outLink(label, className) {
   return link;
 }
 
+/** The public address of the Temporal UI, if a proxy forwards it. */
+const PUBLIC_UI = document.querySelector('meta[name="temporal-ui"]')?.getAttribute('content') || null;
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+
+/**
+ * The address for this browser: where the page was opened at a public host, a link to this machine's Temporal UI leads nowhere.
+ * @param {string | null} href
+ * @returns {string | null}
+ */
+function asForwarded(href) {
+  if (href === null || PUBLIC_UI === null || LOOPBACK.includes(location.hostname)) return href;
+  const url = new URL(href);
+  return LOOPBACK.includes(url.hostname) ? new URL(url.pathname + url.search, PUBLIC_UI).href : href;
+}
+
 /**
  * Sets a link's address, or hides the link if there is none.
  * @param {HTMLAnchorElement} link
  * @param {unknown} address
  */
 export function pointLink(link, address) {
-  const href = webAddress(address);
+  const href = asForwarded(webAddress(address));
   setAttribute(link, 'href', href);
   show(link, href !== null);
 }

@@ -29,6 +29,9 @@ function stuckPart() {
   const placeCopy = copyButton('');
   const placeLine = html('div', { class: 'place-line' }, place, placeCopy);
   const note = html('p', { class: 'note' });
+  const command = html('code', { class: 'place' });
+  const commandCopy = copyButton('');
+  const commandLine = html('div', { class: 'place-line' }, command, commandCopy);
   const message = html('p', { class: 'message', role: 'status' });
   const picture = attemptsPicture();
   const why = html('p', {}, what, html('span', { class: 'when' }, attempt, wait));
@@ -49,7 +52,7 @@ function stuckPart() {
     once(retry, async () => {
       say(message, '');
       try {
-        const answer = await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
+        const answer = await order(`api/workflows/${encodeURIComponent(workflow)}/retry`, {});
         announce((number(answer.retried) ?? 0) >= 1 ? 'Retrying now.' : 'The transfer continued in the meantime.');
       } catch (error) {
         say(message, 'bad', sentence(error));
@@ -58,7 +61,7 @@ function stuckPart() {
   );
 
   function tick() {
-    const when = countdown(stuck);
+    const when = text(stuck.says) ? '' : countdown(stuck);
     setText(wait, when && attempt.textContent ? ` · ${when}` : when);
     picture.tick();
   }
@@ -84,18 +87,25 @@ function stuckPart() {
       }
       const activity = text(stuck.activity, 80) || text(stuck.step, 80);
       const task = stuck.kind === 'workflow_task';
-      setText(what, task ? 'The Workflow code keeps failing.' : activity ? `The ${activity} step keeps failing.` : 'The transfer is stuck.');
-      setText(attempt, attemptNumber(stuck));
-      setPathText(failure, text(stuck.failure, LONGEST_FAILURE));
+      const says = text(stuck.says, LONGEST_FAILURE);
+      setText(what, says ? `${says[0].toUpperCase()}${says.slice(1)}.` : task ? 'The Workflow code keeps failing.' : activity ? `The ${activity} step keeps failing.` : 'The transfer is stuck.');
+      setText(attempt, says ? '' : attemptNumber(stuck));
+      const failed = text(stuck.failure, LONGEST_FAILURE);
+      setPathText(failure, failed === says ? '' : failed);
       show(failure, failure.textContent !== '');
       const where = text(stuck.place, 300);
       setPathText(place, where);
       if (where) setCopy(placeCopy, where);
       attach(placeLine, where !== '', failure);
+      const typed = text(stuck.command, LONGEST_FAILURE);
+      setText(command, typed);
+      if (typed) setCopy(commandCopy, typed);
+      attach(commandLine, typed !== '', note);
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
-      setText(note, task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '');
+      const advice = text(stuck.advice, LONGEST_FAILURE);
+      setText(note, advice ? `${advice[0].toUpperCase()}${advice.slice(1)}:` : task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '');
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },

@@ -65,8 +65,15 @@ function troubles() {
     bad: true,
   }));
   if (lab.build === 'failed') {
-    const says = 'The worker does not compile. The previous version is still running.';
-    found.push({ name: 'build', says, type: 'cargo xtask lab logs build', more: '', bad: true });
+    const why = text(lab.build_error, 900);
+    // Then cargo runs no command, and the reason says what to type.
+    const isManifest = why.includes('crates/worker/Cargo.toml');
+    const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
+    const runs = worker === undefined || worker.state !== 'stopped';
+    const now = runs ? 'The previous version is still running.' : 'No worker is running.';
+    const says = isManifest ? asSentence(why) : `The worker does not compile. ${now}`;
+    const type = isManifest ? '' : 'cargo xtask lab logs build';
+    found.push({ name: 'build', says, type, more: '', bad: true });
   }
   if (lab.watch === false) {
     const says = 'Watch is off: saved edits wait until you deploy them.';

@@ -62,10 +62,10 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
     ]
 }
 
-/// All routes.
-pub(crate) fn routes(watched: Watched) -> Router {
+/// All routes. `public_ui` is the URL at which a proxy forwards the Temporal UI.
+pub(crate) fn routes(watched: Watched, public_ui: Option<String>) -> Router {
     let page = [
-        ("/", get(page::index)),
+        ("/", get(async move || page::index(public_ui).await)),
         ("/assets/{name}", get(page::asset)),
         ("/health", get(async || Json(json!({ "status": "healthy" })))),
     ];

@@ -43,7 +43,9 @@ pub(crate) async fn events(State(watched): State<Watched>, RawQuery(query): RawQ
         let error = "too many pages of this lab are open; close one and reload this one";
         return Failure::new(StatusCode::SERVICE_UNAVAILABLE, error).into_response();
     };
-    Sse::new(stream::unfold(Sent::nothing(watched, look), next)).into_response()
+    // Otherwise nginx and proxies like it hold events back until there are some kilobytes of them.
+    let unbuffered = [("x-accel-buffering", "no")];
+    (unbuffered, Sse::new(stream::unfold(Sent::nothing(watched, look), next))).into_response()
 }
 
 /// A stream, and the version of each subject that it has sent.

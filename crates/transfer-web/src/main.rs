@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use contract::{BANK_URL_VARIABLE, DEFAULT_BANK_URL};
+use contract::{BANK_URL_VARIABLE, DEFAULT_BANK_URL, PublicHosts};
 use lab_client::Endpoints;
 use transfer_web::Web;
 
@@ -23,7 +23,10 @@ fn cli() -> Command {
     };
     Command::new("transfer-web")
         .about("The Money Transfer API, and the page of the lab")
-        .after_help("Example: transfer-web --port 5051 --temporal-http http://127.0.0.1:7243 --lab .lab")
+        .after_help(
+            "The names at which a proxy forwards the page and the Temporal UI are read from $BUGLAB_PUBLIC_HOSTS.\n\n\
+             Example: transfer-web --port 5051 --temporal-http http://127.0.0.1:7243 --lab .lab",
+        )
         .arg(flag("host", "ADDRESS", "The address to listen on").default_value("127.0.0.1"))
         .arg(
             flag("port", "PORT", "The port to listen on; 0 picks a free one")
@@ -61,6 +64,7 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
         namespace: text("namespace").unwrap_or_default(),
         learner: text("learner"),
     };
+    let public = PublicHosts::from_env()?;
     let host = text("host").unwrap_or_default();
     let port = arguments.get_one::<u16>("port").copied().unwrap_or_default();
 
@@ -75,6 +79,6 @@ async fn run(arguments: ArgMatches) -> anyhow::Result<()> {
     }
     // The reader of stdout may be gone; the service runs on.
     let _ = writeln!(io::stdout(), "transfer-web listens on {url}");
-    let web = Web::new(endpoints, arguments.get_one::<PathBuf>("lab").cloned());
+    let web = Web::new(endpoints, arguments.get_one::<PathBuf>("lab").cloned()).at_public_hosts(public);
     Ok(transfer_web::serve(listener, web, shutdown).await?)
 }

@@ -8,7 +8,9 @@ use contract::{Amount, Transfer};
 use lab_client::{
     bank::Bank,
     http::{NoAnswer, get_json},
-    new_workflow_id, side_by_side,
+    new_workflow_id,
+    retry::Retried,
+    side_by_side,
     supervisor::Supervisor,
     temporal::{Run, Server},
     time,
@@ -98,19 +100,32 @@ pub(crate) fn batch(watched: &Watched) -> Result<Value, Failure> {
 /// Retries the Activity that this transfer waits for, right away.
 pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
     let Some(activity) = row["stuck"]["activity_id"].as_str() else {
-        let error = match row["stuck"]["kind"].as_str() {
-            Some(_) => {
+        let stuck = &row["stuck"];
+        let error = match (stuck["says"].as_str(), stuck["kind"].as_str()) {
+            (Some(says), _) => &format!("{says}; {}: {}", text(stuck, "advice"), text(stuck, "command")),
+            (None, Some(_)) => {
                 "Temporal retries a Workflow Task every few seconds; fix the Workflow code and save it"
             }
-            None => "no Activity of this transfer is waiting for a retry",
+            (None, None) => "no Activity of this transfer is waiting for a retry",
         };
         return Err(Failure::new(StatusCode::CONFLICT, error));
     };
-    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    let run = Run { workflow_id: text("workflow_id"), run_id: text("run_id") };
+    let run =
+        Run { workflow_id: text(row, "workflow_id").to_owned(), run_id: text(row, "run_id").to_owned() };
     let server = Server::new(&watched.endpoints);
-    let is_pending = server.retry_activity(&run, activity).map_err(|error| temporal_down(&error))?;
-    Ok(json!({ "retried": u8::from(is_pending) }))
+    match server.retry_activity(&run, activity).map_err(|error| temporal_down(&error))? {
+        Retried::Now => Ok(json!({ "retried": 1 })),
+        Retried::Gone => Ok(json!({ "retried": 0 })),
+        Retried::Paused(halt) => {
+            let held = Some((activity.to_owned(), activity.to_owned()));
+            let error = format!("{}; {}", halt.words(&held), halt.way_out(&run.workflow_id, &held));
+            Err(Failure::new(StatusCode::CONFLICT, error))
+        }
+    }
+}
+
+fn text<'a>(json: &'a Value, name: &str) -> &'a str {
+    json[name].as_str().unwrap_or_default()
 }
 
 /// Enters a stage as `cargo xtask stage` does, which includes a build.

@@ -7,6 +7,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use contract::PublicHosts;
 use loopback::Failure;
 
 use crate::request::Name;
@@ -47,9 +48,17 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// `GET /`.
-pub(crate) async fn index() -> Response {
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], INDEX).into_response()
+/// The place in [`INDEX`] for the public URL of the Temporal UI.
+const PUBLIC_UI: &str = "<meta name=\"temporal-ui\" content=\"\">";
+
+/// `GET /`, with the public URL of the Temporal UI if a proxy forwards it.
+pub(crate) async fn index(public_ui: Option<String>) -> Response {
+    let text = match public_ui {
+        // A scheme and a host: nothing that HTML would need escaped.
+        Some(url) => INDEX.replace(PUBLIC_UI, &PUBLIC_UI.replace("\"\">", &format!("\"{url}\">"))),
+        None => INDEX.to_owned(),
+    };
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
 /// `GET /assets/{name}`.
@@ -65,10 +74,11 @@ pub(crate) async fn asset(Name(name): Name) -> Response {
     ([(header::CONTENT_TYPE, kind)], *text).into_response()
 }
 
-/// The routes, with the checks of Origin and Host and the headers of every response.
-pub(crate) fn guarded(routes: Router, is_loopback: bool) -> Router {
-    let routes = routes.layer(middleware::from_fn(loopback::same_origin));
-    let routes = if is_loopback { routes.layer(middleware::from_fn(loopback::local_host)) } else { routes };
+/// The routes, with the checks of Origin and Host and the headers of every response. The page may be opened at these public hosts too.
+pub(crate) fn guarded(routes: Router, is_loopback: bool, public: &PublicHosts) -> Router {
+    let check_host = middleware::from_fn_with_state(public.clone(), loopback::known_host);
+    let routes = routes.layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin));
+    let routes = if is_loopback { routes.layer(check_host) } else { routes };
     routes.layer(middleware::from_fn(with_headers))
 }
 
@@ -99,12 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_works_below_any_path() {
+        let texts = ASSETS.iter().chain([&("index.html", INDEX)]);
+        for (name, text) in texts.filter(|(name, _)| !name.ends_with(".svg")) {
+            for absolute in ["=\"/", "'/api", "`/api", "'/assets", "url(/"] {
+                assert!(!text.contains(absolute), "{name} has {absolute}");
+            }
+        }
+    }
+
+    #[test]
     fn the_page_contains_nothing_that_its_content_security_policy_forbids() {
         for part in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
             assert!(!INDEX.contains(part), "index.html has {part}");
         }
+        assert_eq!(INDEX.matches(PUBLIC_UI).count(), 1, "a place for the public URL of the Temporal UI");
         let scripts = INDEX.matches("<script").count();
-        let files = INDEX.matches("<script type=\"module\" src=\"/assets/").count();
+        let files = INDEX.matches("<script type=\"module\" src=\"assets/").count();
         assert_eq!(scripts, files, "every script is a file");
     }
 }

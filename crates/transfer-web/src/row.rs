@@ -1,7 +1,7 @@
 //! A transfer as the API and the page show it, from its Event History and its description.
 
 use contract::step;
-use lab::{Event, Run as History};
+use lab::{Event, Halt, Next, Run as History};
 use lab_client::{
     stuck::{self, Kind, Stuck},
     temporal::{Listed, Server, status_name},
@@ -200,6 +200,7 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
             (begin.and_then(|event| parse_rfc3339(event.time())), None, 0)
         }
     };
+    let way_out = stuck.way_out();
     json!({
         "kind": match stuck.kind { Kind::WorkflowTask => "workflow_task", Kind::Activity => "activity" },
         "activity": stuck.activity.as_ref().map(|(_, name)| name),
@@ -211,7 +212,12 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
         "place": place(&stuck.failure),
         "next_attempt": stuck.next_attempt.as_deref().and_then(parse_rfc3339),
         "max_attempts": most,
-        "can_retry": stuck.activity.is_some(),
+        "can_retry": stuck.can_retry(),
+        "state": stuck.halt.as_ref().map_or("failing", Halt::name),
+        "cancel_requested": stuck.cancel_requested,
+        "says": stuck.halt.as_ref().map(|halt| halt.words(&stuck.activity)),
+        "advice": way_out.as_ref().map(Next::before),
+        "command": way_out.as_ref().and_then(Next::to_type),
         "attempts": attempts.all(failed, begin.unwrap_or_default(), backoff),
     })
 }

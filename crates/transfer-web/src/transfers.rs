@@ -16,7 +16,7 @@ use lab_client::{
     facts::{quoted, read_history, read_run},
     http::is_silence,
     side_by_side,
-    temporal::{Listed, Run, Server, transfers},
+    temporal::{Listed, Run, Server, running_of, transfers},
     time,
 };
 use serde_json::{Value, json};
@@ -30,8 +30,6 @@ use crate::{
 const MOST: usize = 10_000;
 /// How many of the newest transfers may not have set their search attributes yet.
 const UNSORTED: usize = 50;
-/// The status Running in the server's counts: a payload, so `"Running"` in base64.
-const RUNNING: &str = "IlJ1bm5pbmci";
 /// How long to wait before asking a server again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The server's list lags behind by less than this, in seconds.
@@ -150,9 +148,7 @@ impl Transfers {
     /// Whether the list has as many runs, and as many running ones, as the server counts.
     fn agrees_with(&self, counts: &Value) -> bool {
         let number = |count: &Value| count.as_str().and_then(|count| count.parse().ok()).unwrap_or(0_usize);
-        let groups = counts["groups"].as_array().into_iter().flatten();
-        let mut running = groups.filter(|group| group["groupValues"][0]["data"] == RUNNING);
-        let running = running.next().map_or(0, |group| number(&group["count"]));
+        let running = usize::try_from(running_of(counts)).unwrap_or(usize::MAX);
         let known = self.listed.values().filter(|listed| listed.status == "RUNNING").count();
         (self.listed.len(), known) == (number(&counts["count"]), running) || self.listed.len() >= MOST
     }

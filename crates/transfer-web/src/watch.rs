@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use contract::{
-    Money,
+    Blocking, Money,
     bank::{ACCOUNTS, Accounts},
 };
 use lab_client::{
@@ -199,6 +199,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
         json!({
             "services": services(&status, temporal_silent, bank_silent),
             "build": BuildState::of(&status).map(BuildState::name),
+            "build_error": status["build_error"],
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
@@ -259,6 +260,9 @@ fn down(
     if bank_silent || state("account-api") != "running" {
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
+    }
+    for blocking in Blocking::list(&status["blocking"]).iter().take(1) {
+        down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
     }
     if state("worker") != "running" {
         let says = "no worker is running; transfers wait on the Task Queue";

@@ -36,7 +36,15 @@ impl Connection {
     /// # Panics
     /// The service has disconnected.
     pub fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).expect("a connection");
+        self.send_bytes(text.as_bytes());
+    }
+
+    /// The same, of any bytes.
+    ///
+    /// # Panics
+    /// The service has disconnected.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("a connection");
     }
 
     /// A handle to write to the same connection.

@@ -185,19 +185,47 @@ impl Front {
             certificates.file(&format!("{}.pem", manner.certificate)),
             certificates.file(&format!("{}.key", manner.certificate)),
         );
+        Front::nginx(|port, folder| {
+            let root = folder.display();
+            // A worker's polls stay open for a minute, and one connection may have any number of them.
+            format!(
+                "root {root}; listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams 1000; keepalive_requests 100000;\n\
+                 ssl_certificate {certificate}; ssl_certificate_key {certificate_key}; {client}\n\
+                 grpc_read_timeout 120s; grpc_send_timeout 120s; client_body_timeout 120s;\n\
+                 {refusals}location / {{ {key} grpc_pass grpc://{server}; }}\n"
+            )
+        })
+    }
+
+    /// nginx as a reverse proxy of a web service at this address, `host:port`, with these directives. With certificates, it is `https`
+    /// outside.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn of_web(certificates: Option<&Certificates>, directives: &str, service: &str) -> Front {
+        let tls = certificates.map(|certificates| {
+            let (certificate, key) = (certificates.file("server.pem"), certificates.file("server.key"));
+            format!(" ssl; ssl_certificate {certificate}; ssl_certificate_key {key}")
+        });
+        let tls = tls.unwrap_or_default();
+        Front::nginx(|port, _| {
+            format!(
+                "listen 127.0.0.1:{port}{tls};\nlocation / {{ proxy_pass http://{service};\n{directives} }}\n"
+            )
+        })
+    }
+
+    /// Runs nginx with this server.
+    fn nginx(server: impl Fn(u16, &Path) -> String) -> Front {
         Front::run(Some("pid"), |port, folder| {
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {kind};\n"))
                 .concat();
-            let root = folder.display();
-            // A worker's polls stay open for a minute, and one connection may have any number of them.
+            let server = server(port, folder);
             let config = format!(
                 "daemon off; master_process off; pid pid; error_log log info; events {{}}\n\
-                 http {{ access_log off; {temporary} server {{\n\
-                 root {root}; listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams 1000; keepalive_requests 100000;\n\
-                 ssl_certificate {certificate}; ssl_certificate_key {certificate_key}; {client}\n\
-                 grpc_read_timeout 120s; grpc_send_timeout 120s; client_body_timeout 120s;\n\
-                 {refusals}location / {{ {key} grpc_pass grpc://{server}; }}\n}} }}\n"
+                 http {{ access_log off; {temporary} server {{\n{server}}} }}\n"
             );
             fs::write(folder.join("nginx.conf"), config).expect("it can be written");
             let mut command = Command::new(program("nginx").expect("it was there"));

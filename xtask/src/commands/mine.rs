@@ -8,12 +8,12 @@ use std::{
     process::{ExitCode, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use self::outcome::{Outcome, Replay, counts};
 use checkout::{progress, project::Project};
 use contract::replay::{NAMESPACE_VARIABLE, REPORT_VARIABLE, SERVER_VARIABLE, TASK_QUEUE_VARIABLE};
-use supervisor::{attach, build, control, ports, temporal_cli};
+use supervisor::{attach, build, cargo, control, manifest::Unusable, ports, temporal_cli};
 use terminal::{stderrln, stdoutln};
 
 /// Runs all of the learner's tests, or only the replay.
@@ -28,11 +28,12 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     // What an earlier round found is no answer to this one.
     let _ = fs::remove_file(&report);
 
-    let mut command = build::cargo("test");
+    build::distrust_file_times(project);
+    let mut command = cargo::call("test");
     // The packages of the first round of all tests, so that the features stay the same.
     command.args(build::other_packages()).args(["--test", "mine"]);
     command.args(["--", "--include-ignored"]).args(replay_only.then_some("replay::"));
-    command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+    command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, cli.path());
     // What the tests say is to be read, and a panic names its place anyway.
     command.env("RUST_BACKTRACE", "0");
     for name in [SERVER_VARIABLE, NAMESPACE_VARIABLE, TASK_QUEUE_VARIABLE, REPORT_VARIABLE] {
@@ -53,6 +54,12 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
         if as_json { stderrln!("{line}") } else { stdoutln!("{line}") }
     }
     let success = child.wait().context("could not wait for cargo")?.success();
+    if !success
+        && tests.is_none()
+        && let Some(unusable) = Unusable::ask(project)
+    {
+        bail!("{unusable}");
+    }
 
     let replay = Replay::read(&report);
     if let Some(replay) = replay.as_ref().filter(|replay| !replay.broken.is_empty()) {

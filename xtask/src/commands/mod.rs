@@ -20,7 +20,7 @@ mod without_temporal;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
@@ -61,7 +61,7 @@ pub fn command_line() -> Command {
             "Example:\n  cargo xtask lab start --detach\n\n\
              Environment:\n  \
              BUGLAB_DIR           the lab's folder instead of .lab, to run several labs in one checkout\n  \
-             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use instead of the one on PATH or in .lab/cli\n  \
+             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use instead of the one in .lab/cli or on PATH\n  \
              NO_COLOR             no colors\n\n\
              Exit codes: 0 success, 1 failure, with the reason, 2 wrong usage",
         )
@@ -84,5 +84,9 @@ pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 pub fn run_one_of(table: &[Row], project: &Project, arguments: &ArgMatches) -> Option<Result<ExitCode>> {
     let (typed, arguments) = arguments.subcommand()?;
     let (_, run) = table.iter().find(|(command, _)| command().get_name() == typed)?;
+    // `doctor` says it among its other findings.
+    if let Some((says, remedy)) = project.foreign_folder().filter(|_| typed != "doctor") {
+        return Some(Err(anyhow!("{says}; to make it yours, type: {remedy}")));
+    }
     Some(run(project, arguments))
 }

@@ -10,7 +10,7 @@ use crate::{args::example, extra};
 use checkout::project::Project;
 use supervisor::{
     build::{self, Output},
-    services, temporal_cli,
+    cargo, services, temporal_cli,
 };
 
 pub(crate) fn command() -> Command {
@@ -23,7 +23,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     step(1, "the Temporal CLI");
     temporal_cli::provide_anew(project)?;
     step(2, "the crates");
-    let mut fetch = build::cargo("fetch");
+    let mut fetch = cargo::call("fetch");
     fetch.current_dir(&project.root);
     if !fetch.status().context("could not run cargo")?.success() {
         bail!("could not download the crates; check the network, then type: cargo xtask prefetch");
@@ -36,7 +36,7 @@ pub(crate) fn run(project: &Project, _: &ArgMatches) -> Result<ExitCode> {
     build::build_package(project, extra::PACKAGE)?;
     step(4, "a first build of the tests");
     for packages in test::rounds() {
-        let mut compile = build::cargo("test");
+        let mut compile = cargo::call("test");
         compile.args(["--no-run", "--quiet"]).args(packages).current_dir(&project.root);
         if !compile.status().context("could not run cargo")?.success() {
             bail!("the tests do not compile");

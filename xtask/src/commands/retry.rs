@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, Command};
 use lab_client::{
+    retry::Retried,
     side_by_side,
     stuck::{self, Stuck},
     temporal::Server,
@@ -34,17 +35,31 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let waiting: Vec<(&Stuck, &str, &str)> = found
         .stuck
         .iter()
+        .filter(|stuck| stuck.can_retry())
         .filter_map(|stuck| stuck.activity.as_ref().map(|(id, name)| (stuck, id.as_str(), name.as_str())))
         .collect();
     let results = side_by_side::map(&waiting, |(stuck, id, _)| server.retry_activity(&stuck.run, id));
 
+    // What a retry does not help: a pause, a worker that does not answer, and so on.
+    let mut held: Vec<String> = found
+        .stuck
+        .iter()
+        .filter_map(|stuck| Some((stuck, stuck.way_out().filter(|_| !stuck.can_retry())?)))
+        .map(|(stuck, way_out)| format!("{}: {}; {way_out}", stuck.run.workflow_id, stuck.words()))
+        .collect();
     let mut retried = Vec::new();
     let mut failed = found.unknown.len();
     for ((stuck, id, name), result) in waiting.iter().zip(results) {
         match result {
-            Ok(true) => retried.push((stuck, id, name)),
+            Ok(Retried::Now) => retried.push((stuck, id, name)),
             // It has completed or failed meanwhile.
-            Ok(false) => {}
+            Ok(Retried::Gone) => {}
+            // Somebody has paused it meanwhile.
+            Ok(Retried::Paused(halt)) => {
+                let run = &stuck.run.workflow_id;
+                let way_out = halt.way_out(run, &stuck.activity);
+                held.push(format!("{run}: {}; {way_out}", halt.words(&stuck.activity)));
+            }
             Err(error) => {
                 failed += 1;
                 stderrln!("could not retry {name} of {}: {error:#}", stuck.run.workflow_id);
@@ -58,10 +73,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 json!({ "workflow_id": stuck.run.workflow_id, "activity_id": id, "activity": name })
             })
             .collect();
-        stdoutln!("{}", json!({ "retried": list, "failed": failed }));
-    } else if waiting.is_empty() && failed == 0 {
+        stdoutln!("{}", json!({ "retried": list, "failed": failed, "held": held }));
+    } else if waiting.is_empty() && failed == 0 && held.is_empty() {
         stdoutln!("no Activity is waiting for its next attempt");
-    } else {
+    } else if !waiting.is_empty() || failed > 0 {
         for (stuck, _, name) in &retried {
             stdoutln!(
                 "retried {name} of {}, which had failed on attempt {}",
@@ -71,5 +86,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
         stdoutln!("retried {}; see the result with: cargo xtask lab status", retried.len());
     }
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    if !arguments.get_flag("json") {
+        held.iter().for_each(|held| stderrln!("not retried: {held}"));
+    }
+    let is_in_vain = retried.is_empty() && !held.is_empty();
+    Ok(ExitCode::from(u8::from(failed > 0 || is_in_vain)))
 }

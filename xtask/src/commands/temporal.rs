@@ -27,10 +27,10 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach_running(project)?;
     let cli = temporal_cli::provide(project)?;
-    let mut command = dev_server::command(&cli);
+    let mut command = cli.command();
     command.args(arguments.get_many::<String>("arguments").into_iter().flatten());
     command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
     command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
-    let status = command.status().with_context(|| format!("could not run {}", cli.display()))?;
+    let status = command.status().with_context(|| format!("could not run {}", cli.path().display()))?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::mine;
 use crate::args::{example, flag, json_flag};
 use checkout::project::Project;
-use supervisor::{build, temporal_cli};
+use supervisor::{build, cargo, temporal_cli};
 
 /// The packages of each call of `cargo test`; see [`build::COMMAND_LINE`] for why there are two.
 pub(super) fn rounds() -> [Vec<&'static str>; 2] {
@@ -68,10 +68,10 @@ pub(crate) fn run(project: &Project, given: &ArgMatches) -> Result<ExitCode> {
     };
     let mut all_passed = true;
     for packages in rounds {
-        let mut command = build::cargo("test");
+        let mut command = cargo::call("test");
         // A failing test must not hide others.
         command.arg("--no-fail-fast").args(packages).args(&arguments).args(tier);
-        command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, &cli);
+        command.current_dir(&project.root).env(temporal_cli::CLI_VARIABLE, cli.path());
         let status = command.status().context("could not run cargo")?;
         all_passed &= status.success();
         // Ctrl-C ends both calls of cargo.

@@ -6,11 +6,13 @@ use anyhow::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
 use contract::Amount;
 use lab_client::{
+    bank::Bank,
     new_workflow_id,
     stuck::{self, Stuck},
-    temporal::{Run, Server},
+    temporal::{Run, Server, status_name},
 };
 use serde_json::{Value, json};
+use strsim::damerau_levenshtein;
 
 use crate::{
     args::{example, flag, json_flag, text},
@@ -25,6 +27,11 @@ use terminal::{Usage, shorten, stderrln, stdoutln};
 
 /// How often we poll a transfer while we wait for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest Workflow Id that Temporal accepts, in bytes.
+const LONGEST_ID: usize = 1000;
+/// A name with so few typing errors was probably meant.
+const NEAR: usize = 2;
 
 pub(crate) fn command() -> Command {
     Command::new("transfer")
@@ -55,19 +62,25 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let given = |name| text(arguments, name).unwrap_or_default();
     let (from, to) = (given("from"), given("to"));
-    let amount: Amount =
-        given("amount").parse().map_err(|error| Usage(format!("{error}; not {:?}", given("amount"))))?;
-    if from == to {
-        return Err(Usage(format!("a transfer needs two accounts, and both are {from}")).into());
-    }
-    let workflow_id = match text(arguments, "workflow-id") {
-        Some("") => return Err(Usage("the Workflow Id is empty".to_owned()).into()),
-        Some(id) => id.to_owned(),
-        None => new_workflow_id(),
-    };
     let as_json = arguments.get_flag("json");
+    let amount = given("amount").parse::<Amount>();
+    let workflow_id = text(arguments, "workflow-id");
 
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_running(project);
+    let mut wrong = Vec::new();
+    if let Ok(state) = &state {
+        wrong.extend(unknown_accounts(&Bank::new(&state.endpoints()), [from, to]));
+    }
+    if from == to {
+        wrong.push(format!("a transfer needs two accounts, and both are {from}"));
+    }
+    wrong.extend(amount.as_ref().err().map(|error| format!("{error}; not {:?}", given("amount"))));
+    wrong.extend(workflow_id.and_then(unusable));
+    let (Ok(amount), true) = (amount, wrong.is_empty()) else {
+        return Err(Usage(wrong.join("\n       ")).into());
+    };
+    let workflow_id = workflow_id.map_or_else(new_workflow_id, str::to_owned);
+    let state = state?;
     control::wait_for_build(&state, "the transfer starts");
     let server = Server::new(&state.endpoints());
     let input = json!({ "from_account": from, "to_account": to, "amount": amount });
@@ -106,6 +119,46 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     Ok(ExitCode::from(u8::from(failure.is_some())))
 }
 
+/// What is wrong with those accounts that the bank does not have. If the bank is down, the transfer starts and waits for it.
+fn unknown_accounts(bank: &Bank, given: [&str; 2]) -> Vec<String> {
+    let answer = bank.accounts().unwrap_or_default();
+    let Some(accounts) = answer["accounts"].as_array() else { return Vec::new() };
+    let known: Vec<&str> = accounts.iter().filter_map(|account| account["account_number"].as_str()).collect();
+    let unknown = given.into_iter().filter(|account| !known.contains(account));
+    unknown
+        .map(|account| format!("the bank has no account {account}; {}", suggestion(account, &known)))
+        .collect()
+}
+
+/// The account that was probably meant, or all there are.
+fn suggestion(account: &str, known: &[&str]) -> String {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+    let by_distance = known.iter().map(|name| (damerau_levenshtein(&plain(account), &plain(name)), name));
+    let mut by_distance: Vec<_> = by_distance.collect();
+    by_distance.sort();
+    match by_distance[..] {
+        [(distance, name), (next, _), ..] if distance <= NEAR && distance < next => {
+            format!("did you mean {name}?")
+        }
+        _ => format!("it has: {}", known.join(", ")),
+    }
+}
+
+/// Why the lab cannot use this Workflow Id, if it cannot.
+fn unusable(workflow_id: &str) -> Option<String> {
+    let is_bad = workflow_id.is_empty()
+        || workflow_id.len() > LONGEST_ID
+        || workflow_id.contains('/')
+        || [".", ".."].contains(&workflow_id);
+    is_bad.then(|| {
+        format!(
+            "a Workflow Id must be 1 to {LONGEST_ID} bytes without a slash, and neither . nor .., because the lab starts \
+             transfers by the server's HTTP API, which has it in a path; not {:?}",
+            shorten(workflow_id, 60)
+        )
+    })
+}
+
 /// Its page in the Temporal UI; else the command that shows its history.
 fn where_to_see(link: &str, run: &Run) -> String {
     match link {
@@ -130,8 +183,7 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
     let mut shown: Option<Stuck> = None;
     loop {
         let description = server.describe(run)?;
-        let status = description["workflowExecutionInfo"]["status"].as_str().unwrap_or_default();
-        let status = status.trim_start_matches("WORKFLOW_EXECUTION_STATUS_").to_owned();
+        let status = status_name(&description["workflowExecutionInfo"]["status"]).to_owned();
         if status != "RUNNING" {
             let event = server.last_events(run)?.into_iter().next().unwrap_or_default();
             let (result, failure) = outcome(&event, &status);
@@ -139,13 +191,20 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Optio
         }
         let stuck = stuck::look(server, run)?.into_iter().next();
         if let Some(now) = stuck.filter(|_| !quiet) {
-            let news =
-                shown.as_ref().is_none_or(|old| old.attempt != now.attempt || old.activity != now.activity);
+            let news = shown.as_ref().is_none_or(|old| {
+                old.attempt != now.attempt || old.activity != now.activity || old.halt != now.halt
+            });
             if news {
                 if shown.is_none() {
                     stderrln!("still waiting; Ctrl-C ends only the waiting, not the transfer");
                 }
-                stderrln!("stuck on {}, attempt {}: {}", now.what(), now.attempt, shorten(&now.failure, 200));
+                match now.way_out() {
+                    Some(way_out) => stderrln!("{}; {way_out}", now.words()),
+                    None => {
+                        let (what, attempt) = (now.what(), now.attempt);
+                        stderrln!("stuck on {what}, attempt {attempt}: {}", shorten(&now.failure, 200));
+                    }
+                }
                 shown = Some(now);
             }
         }

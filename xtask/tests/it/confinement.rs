@@ -1,5 +1,5 @@
-//! A lab is private: it listens on loopback, its files are private, no shell parses names, and cargo builds what the lock file
-//! says.
+//! A lab is private: it listens on loopback, its files are private, no shell parses names, and in the gate cargo builds what the lock
+//! file says.
 
 use std::{
     fs,
@@ -116,7 +116,7 @@ fn no_shell_parses_a_name() {
     for name in WICKED {
         let transfer = ["transfer", "account_A", "account_B", "25.50", "--json", "--workflow-id", name];
         assert_eq!(checkout.run(&transfer).json()["workflow_id"], name);
-        // The bank rejects the account.
+        // The stand-in for the bank lists no accounts, so the name reaches the server.
         checkout.run(&["transfer", name, "account_B", "1"]).ok();
         for refused in [
             &["stage", name][..],
@@ -136,31 +136,12 @@ fn no_shell_parses_a_name() {
 }
 
 #[test]
-fn an_outdated_lock_file_is_an_error_and_stays_unchanged() {
-    let checkout = Checkout::new("locked");
-    let lock = String::from_utf8(checkout.read("Cargo.lock")).expect("it is text");
-    let lock =
-        lock.replace("name = \"worker\"\nversion = \"0.0.0\"", "name = \"worker\"\nversion = \"0.0.1\"");
-    checkout.write("Cargo.lock", &lock);
-    let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
-    assert!(
-        error.contains("error: the build failed") && error.contains("so the lab did not start"),
-        "{error}"
-    );
-    assert!(error.contains("lock file") && error.contains("--locked"), "{error}");
-    assert_eq!(checkout.read("Cargo.lock"), lock.as_bytes());
-    checkout.assert_nothing_is_left(&[]);
-}
-
-#[test]
-fn every_call_of_cargo_is_locked() {
+fn every_call_of_cargo_in_the_gate_is_locked() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let call =
-        Regex::new(r"\bcargo (build|check|clippy|deny|doc|fetch|install|metadata|run|test)\b|^xtask = ")
-            .expect("it is one");
+    let call = Regex::new(r"\bcargo (build|check|clippy|deny|doc|fetch|install|metadata|run|test)\b")
+        .expect("it is one");
     // Files for git or Nix are not in every copy of the project.
     let files = [
-        ".cargo/config.toml",
         ".ci/run",
         ".ci/browser",
         ".ci/compose",
@@ -181,5 +162,9 @@ fn every_call_of_cargo_is_locked() {
             calls += 1;
         }
     }
-    assert!(calls > 0, "at least the alias of cargo xtask is one");
+    // A copy of the project may have none of these files.
+    assert!(calls > 0 || !root.join(".ci/run").exists());
+    // A dependency that a learner adds to the worker must not keep the commands from running.
+    let alias = fs::read_to_string(root.join(".cargo/config.toml")).expect("the project has it");
+    assert!(alias.contains("xtask = \"run ") && !alias.contains("--locked"), "{alias}");
 }

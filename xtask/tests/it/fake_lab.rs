@@ -73,8 +73,8 @@ impl World {
         }
         let [workflow, activities] = built;
         transfer.place = match () {
-            () if *workflow == STAGES[0].workflow.source => Place::Task,
-            () if *activities == STAGES[0].activities.source => Place::Withdraw,
+            () if STAGES[0].workflow.is_code_of(workflow.as_bytes()) => Place::Task,
+            () if STAGES[0].activities.is_code_of(activities.as_bytes()) => Place::Withdraw,
             () => Place::Completed,
         };
         transfer.has_failed |= transfer.place == Place::Task;
@@ -137,6 +137,7 @@ impl FakeLab {
                     .into(),
             ),
             remote_service: None,
+            public_hosts: Default::default(),
             services: Vec::new(),
         };
         checkout.write(".lab/lab.json", state.to_json().to_string());
@@ -233,6 +234,10 @@ fn bank(world: &mut World, line: &str, body: &str) -> (u16, Value) {
         }
         _ if line.contains("/outage") => world.outage.clone(),
         _ if line.contains("/real-world-mode") => json!({ "enabled": false }),
+        _ if line.starts_with("GET /accounts ") => {
+            let account = |letter| json!({ "account_number": format!("account_{letter}"), "balance": 1000 });
+            json!({ "accounts": ('A'..='J').map(account).collect::<Vec<_>>() })
+        }
         _ if line.contains("limit=1") => json!({ "entries": [{ "id": 1, "time": 1 }] }),
         _ => {
             let of = |transfer: &&Transfer| line.contains(&format!("transfer=run-of-{} ", transfer.id));
@@ -256,7 +261,8 @@ fn temporal(world: &mut World, line: &str, _body: &str) -> (u16, Value) {
     }
     let Some(id) = id else {
         let is_running = |transfer: &&Transfer| !is_closed(transfer);
-        let running = query.contains("ExecutionStatus%3D%22Running");
+        let running =
+            query.contains("ExecutionStatus%3D%22Running") || query.contains("CloseTime%20IS%20NULL");
         let closed = query.contains("ExecutionStatus%21%3D") || query.contains("CloseTime");
         let matching = world.transfers.iter().filter(|transfer| match (running, closed) {
             (true, _) => is_running(transfer),

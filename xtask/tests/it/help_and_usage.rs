@@ -32,6 +32,22 @@ fn commands_in(help: &str) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
+/// A full disk, as Linux imitates it.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let checkout = Checkout::without_server("full-output");
+    for arguments in [&["stage"][..], &["stage", "--json"], &["doctor", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let output = checkout.xtask(arguments).stdout(full).output().expect("the program is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains("is the disk full?"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
 #[test]
 fn wrong_usage_is_code_two() {
     let checkout = Checkout::without_server("usage");

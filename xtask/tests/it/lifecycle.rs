@@ -384,6 +384,15 @@ fn a_fresh_start_has_an_empty_history_and_keeps_backups() {
 }
 
 #[test]
+fn a_start_on_a_damaged_database_says_how_to_start_without_it() {
+    let checkout = Checkout::new("damaged");
+    checkout.write(".lab/temporal.db", [7_u8; 8192]);
+    let error = outcome(checkout.start_command(&["--detach"])).fails_with(1);
+    assert!(error.contains("not a database") && error.contains("cargo xtask lab start --fresh"), "{error}");
+    outcome(checkout.start_command(&["--detach", "--fresh"])).ok();
+}
+
+#[test]
 fn two_labs_of_one_checkout_run_side_by_side() {
     let checkout = Checkout::new("two");
     checkout.start();

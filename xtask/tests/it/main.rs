@@ -5,10 +5,13 @@
 
 #[cfg(target_os = "linux")]
 mod asking;
+mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
 mod doctor;
+mod doctor_nix;
+mod editors;
 #[cfg(target_os = "linux")]
 mod entering;
 #[cfg(target_os = "linux")]
@@ -18,13 +21,18 @@ mod floods;
 mod held;
 mod help_and_usage;
 mod lifecycle;
+mod owner;
+mod planted;
 mod play;
 mod ports;
 mod programs;
 mod provisioning;
+mod public_hosts;
 mod sacred;
 #[cfg(target_os = "linux")]
 mod screen;
+mod settings;
+mod shell_env;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
@@ -53,13 +61,16 @@ mod slow {
     mod clock;
     #[cfg(target_os = "linux")]
     mod deleted;
+    mod download;
     mod features;
+    mod first_call;
     #[cfg(target_os = "linux")]
     mod full_disk;
     #[cfg(target_os = "linux")]
     mod matrix;
     mod odd_path;
     mod offline;
+    mod oldest_cli;
     #[cfg(target_os = "linux")]
     mod orphans;
     mod rehearsal;

@@ -1,7 +1,9 @@
 //! A checkout in a temporary folder, and the lab in it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     fs::File,
     net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
@@ -19,6 +21,7 @@ use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 
 use checkout::copy;
+use dev_server::Cli;
 
 /// A timeout that suffices on a busy machine.
 const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
@@ -80,7 +83,9 @@ pub(crate) struct Checkout {
     /// The ports of its lab: Temporal server, Temporal UI, bank, page.
     pub(crate) ports: [u16; 4],
     /// What `BUGLAB_TEMPORAL_CLI` names.
-    pub(crate) temporal_cli: Option<PathBuf>,
+    pub(crate) temporal_cli: Option<Cli>,
+    /// What the environment of its commands has besides.
+    pub(crate) environment: Vec<(String, OsString)>,
 }
 
 impl Checkout {
@@ -109,7 +114,7 @@ impl Checkout {
         checkout.write_program("bin/temporal", &script);
         let cargo = quoted(Path::new(env!("CARGO")));
         checkout.write_program("bin/cargo", &include_str!("stand_in/cargo.sh").replace("CARGO", &cargo));
-        checkout.temporal_cli = Some(checkout.path("bin/temporal"));
+        checkout.temporal_cli = Some(Cli::at(checkout.path("bin/temporal")));
         checkout
     }
 
@@ -168,7 +173,12 @@ impl Checkout {
     pub(crate) fn without_server_at(root: PathBuf) -> Checkout {
         heed_signals();
         let _ = fs::remove_dir_all(&root);
-        let checkout = Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: None };
+        let checkout = Checkout {
+            root,
+            ports: std::array::from_fn(|_| free_port()),
+            temporal_cli: None,
+            environment: Vec::new(),
+        };
         fs::create_dir_all(checkout.root.join("xtask")).expect("temporary files can be written");
         let first = &lab::STAGES[0];
         checkout.write(lab::LIVE_WORKFLOW, first.workflow.source);
@@ -178,7 +188,12 @@ impl Checkout {
 
     /// An existing checkout, which is removed when dropped.
     pub(crate) fn of(root: PathBuf) -> Checkout {
-        Checkout { root, ports: std::array::from_fn(|_| free_port()), temporal_cli: Some(temporal_cli()) }
+        Checkout {
+            root,
+            ports: std::array::from_fn(|_| free_port()),
+            temporal_cli: Some(temporal_cli()),
+            environment: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -207,12 +222,19 @@ impl Checkout {
     /// Makes a command run in this checkout, as a person would.
     pub(crate) fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.root).stdin(Stdio::null()).env("NO_COLOR", "1");
-        for name in ["BUGLAB_DIR", "BUGLAB_TEMPORAL_CLI", "CARGO_TARGET_DIR"] {
+        for name in [
+            "BUGLAB_DIR",
+            "BUGLAB_TEMPORAL_CLI",
+            "CARGO_TARGET_DIR",
+            "CODESPACE_NAME",
+            contract::PUBLIC_HOSTS_VARIABLE,
+        ] {
             command.env_remove(name);
         }
         if let Some(cli) = &self.temporal_cli {
-            command.env("BUGLAB_TEMPORAL_CLI", cli);
+            command.env("BUGLAB_TEMPORAL_CLI", cli.path());
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.path("bin/cargo").exists() {
             command.env("CARGO", self.path("bin/cargo"));
         }
@@ -553,8 +575,8 @@ fn listeners_by_lsof(pid: u32) -> Vec<SocketAddr> {
     names.map(|name| name.replace('*', "0.0.0.0").parse().expect("it is an address")).collect()
 }
 
-/// The Temporal CLI that `cargo xtask test` names, or the one on PATH or of this checkout.
-pub(crate) fn temporal_cli() -> PathBuf {
+/// The Temporal CLI that `cargo xtask test` names, or the one of this checkout or on PATH.
+pub(crate) fn temporal_cli() -> Cli {
     let named = env::var_os("BUGLAB_TEMPORAL_CLI").map(PathBuf::from);
     let fetched =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(".lab/cli/bin/temporal"));
@@ -562,8 +584,9 @@ pub(crate) fn temporal_cli() -> PathBuf {
     let on_path = env::split_paths(&path).map(|folder| folder.join("temporal"));
     named
         .into_iter()
-        .chain(on_path)
         .chain(fetched)
+        .chain(on_path)
         .find(|path| path.is_file())
+        .map(Cli::at)
         .expect("there is no Temporal CLI; run the tests by: cargo xtask test")
 }

@@ -38,6 +38,8 @@ fn problems_are_reported_with_their_lines_and_exit_code_one() {
     let workflow = "- run: cargo xtask tset\n- run: curl http://127.0.0.1:5051/api/transfers\n";
     checkout.write(".github/workflows/ci.yml", workflow);
 
+    checkout.write(".ci/run", "#!/bin/sh\r\n");
+
     let told = checkout.run(&["tidy"]);
     assert_eq!(told.code, Some(1), "{told:#?}");
     for expected in [
@@ -47,6 +49,7 @@ fn problems_are_reported_with_their_lines_and_exit_code_one() {
         "crates/circle/src/a.rs: 2 files import each other: a.rs imports b.rs (B); b.rs imports a.rs (A)",
         "docs/architecture.md: the crate circle is not in the table",
         ".github/workflows/ci.yml:1: `cargo xtask tset` does not work",
+        ".ci/run:1: this line ends with CRLF; save it with LF, or type: sed -i 's/\\r$//' .ci/run",
         ".github/workflows/ci.yml:2: no service has the route GET /api/transfers",
     ] {
         assert!(told.stdout.contains(expected), "{expected} in {}", told.stdout);

@@ -1,5 +1,7 @@
 //! Starting transfers from the command line.
 
+#[cfg(target_os = "linux")]
+use crate::fake_lab::FakeLab;
 use crate::support::{Checkout, eventually};
 
 #[test]
@@ -19,6 +21,33 @@ fn an_invalid_amount_is_rejected_before_anything_is_started() {
     }
     let error = checkout.run(&["transfer", "account_A", "account_A", "5"]).fails_with(2);
     assert!(error.contains("both are account_A"), "{error}");
+    let long = "i".repeat(1001);
+    for id in ["", "a/b", "/", ".", "..", &long] {
+        let error =
+            checkout.run(&["transfer", "account_A", "account_B", "5", "--workflow-id", id]).fails_with(2);
+        assert!(error.contains("must be 1 to 1000 bytes without a slash"), "{id}: {error}");
+    }
+    let all =
+        checkout.run(&["transfer", "account_A", "account_A", "lots", "--workflow-id", "a/b"]).fails_with(2);
+    assert!(["both are", "a number", "without a slash"].iter().all(|part| all.contains(part)), "{all}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_unknown_account_is_refused_before_anything_is_started() {
+    let lab = FakeLab::start("unknown-accounts");
+    let transfer = |from: &str, to: &str, amount: &str| lab.checkout.run(&["transfer", from, to, amount]);
+    for name in ["account_a", "acount_A", "accountA", "ACCOUNT-A", "account_A "] {
+        let error = transfer(name, "account_B", "5").fails_with(2);
+        assert!(error.contains(&format!("no account {name}; did you mean account_A?")), "{error}");
+    }
+    for name in ["account_Z", "", "nobody", "account_A account_B"] {
+        let error = transfer("account_A", name, "5").fails_with(2);
+        assert!(error.contains(&format!("no account {name}; it has: account_A, account_B")), "{error}");
+    }
+    let all = transfer("account_Y", "account_Z", "0.001").fails_with(2);
+    assert!(["account_Y;", "account_Z;", "two decimals"].iter().all(|part| all.contains(part)), "{all}");
+    assert!(lab.world().transfers.is_empty());
 }
 
 #[test]

@@ -39,6 +39,27 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test]
+async fn invalid_utf_8_moves_no_money_and_changes_no_setting() {
+    let bank = bank().await;
+    for (method, path, fields) in [
+        ("POST", "/accounts/account_A/withdraw", r#""amount": 1"#),
+        ("POST", "/accounts/account_A/deposit", r#""amount": 1"#),
+        ("PUT", "/real-world-mode", r#""enabled": true"#),
+        ("PUT", "/outage", r#""deposits": true"#),
+    ] {
+        for ignored in [&b"\"note\": \"\xff\""[..], b"\"\xff\": 1", b"\"note\": [{\"a\": \"\xc3\"}]"] {
+            let body = [b"{", fields.as_bytes(), b", ", ignored, b"}"].concat();
+            let answer = bank.ask(method, path).body(body).send().await;
+            assert_eq!(answer.refusal(), (400, Some("BadRequest")), "{method} {path} {ignored:?}");
+            assert!(answer.error().contains("must be UTF-8"), "{}", answer.error());
+        }
+    }
+    assert_eq!(bank.total_cents().await, 795_000);
+    assert_eq!(bank.get("/real-world-mode").await.json["enabled"], false);
+    assert_eq!(bank.get("/outage").await.json["deposits"], false);
+}
+
+#[tokio::test]
 async fn a_body_is_json_whatever_its_content_type_says() {
     let bank = bank().await;
     for content_type in ["application/x-www-form-urlencoded", "text/plain", "nonsense"] {
@@ -79,6 +100,9 @@ async fn a_name_that_only_points_to_this_machine_is_refused() {
         let answer = bank.deposit("account_B", 1.0).header("Host", host).send().await;
         assert_eq!(answer.refusal(), (421, None), "{host}");
     }
+    let forwarded =
+        bank.deposit("account_B", 1.0).header("X-Forwarded-Host", "x-5050.app.example").send().await;
+    assert_eq!(forwarded.refusal(), (421, None));
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
         let answer = bank.deposit("account_B", 1.0).header("Host", host).send().await;
         assert_eq!(answer.status, 200, "{host}");

@@ -87,6 +87,7 @@ async fn what_is_no_key_is_refused() {
         let answer = bank.deposit("account_B", 1.0).header("Idempotency-Key", value).send().await;
         assert_eq!(answer.refusal(), (400, Some("BadRequest")), "{value}");
         assert!(answer.error().contains("Idempotency-Key"), "{}", answer.error());
+        assert!(answer.error().contains("1 to 255"), "{}", answer.error());
     }
     let twice = bank.deposit("account_B", 1.0).key("one").key("two").send().await;
     assert_eq!(twice.refusal(), (400, Some("BadRequest")));

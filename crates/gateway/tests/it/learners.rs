@@ -21,7 +21,7 @@ async fn learner(testbed: &Testbed, name: &str) -> Program {
 
 /// The CLI, as a learner types it.
 async fn cli(address: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::from(dev_server::command(&temporal_cli()));
+    let mut command = Command::from(temporal_cli().command());
     command.args(arguments).args(["--address", address, "--namespace", "default"]);
     command.output().await.expect("it runs")
 }

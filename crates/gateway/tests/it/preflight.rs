@@ -48,7 +48,7 @@ async fn if_the_service_does_not_allow_creating_them_the_error_says_who_can_and_
     ] {
         assert!(said.contains(words), "{said}");
     }
-    let made = Command::from(dev_server::command(&temporal_cli()))
+    let made = Command::from(temporal_cli().command())
         .args(["operator", "namespace", "create", "--namespace", "spring", "--address", &server.address])
         .output()
         .await

@@ -29,7 +29,7 @@ async fn do_all(gateway: &Program) {
 
 /// Runs the CLI against a gateway, without credentials and profile.
 async fn cli(gateway: &Program, arguments: &[&str]) -> Output {
-    let mut command = Command::from(dev_server::command(&temporal_cli()));
+    let mut command = Command::from(temporal_cli().command());
     command.args(arguments).args(["--address", &gateway.grpc, "--namespace", NAMESPACE]);
     command.output().await.expect("it runs")
 }

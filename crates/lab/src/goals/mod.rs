@@ -11,7 +11,10 @@ pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;
 
-use crate::{Event, Evidence, Facts, Next, Run, Status, Transfer, Verdict, invariants, nondeterminism};
+use crate::{
+    Event, Evidence, Facts, Halt, Held, Next, Run, Status, Transfer, Verdict, halts, invariants,
+    moment::Moment, nondeterminism,
+};
 
 /// What to do if no transfer was started yet.
 fn start_one() -> Next {
@@ -24,6 +27,12 @@ fn start_again(why: &str, stage: &str) -> Next {
         format!("{why}; start again, with your code: "),
         format!("cargo xtask stage {stage} --keep"),
     )
+}
+
+/// Whether it happened before the stage was entered, when other code ran: such as the fixed code of the stage before, while the lab
+/// built this stage's.
+fn is_earlier(facts: &Facts, event: Event<'_>) -> bool {
+    event.moment() < Moment::of(&facts.entered)
 }
 
 /// The Workflow Tasks of a run that its code failed. A Workflow Reset records a failed one, too: not those.
@@ -43,6 +52,12 @@ fn waiting_activity(run: &Run) -> Option<&str> {
         run.description["pendingActivities"].as_array().filter(|_| run.status == Status::Running)?;
     let waiting = pending.iter().find(|activity| activity["lastFailure"].is_object())?;
     waiting["activityType"]["name"].as_str()
+}
+
+/// What holds up a run, if nothing of it fails.
+fn held_up(facts: &Facts, run: &Run) -> Option<(Held, Halt)> {
+    let newest_first = || run.events.iter().rev().cloned().collect();
+    halts(&run.description, &facts.overdue, newest_first).into_iter().next()
 }
 
 /// Each attempt of this Activity that came after a failed one.
@@ -104,10 +119,15 @@ fn all_complete<'a>(
 fn why_not_complete(facts: &Facts, transfer: &Transfer, stage: &str) -> Next {
     let id = &transfer.workflow_id;
     let run = transfer.last();
+    if breaks_a_rule(facts, transfer) {
+        return start_again(&format!("{id} broke a rule, see below: fix the code"), stage);
+    }
+    if let Some((held, halt)) = held_up(facts, run) {
+        let way_out = halt.way_out(id, &held);
+        let before = format!("{id}: {}; {}: ", halt.words(&held), way_out.before());
+        return Next::command(before, way_out.to_type().unwrap_or_default());
+    }
     match run.status {
-        _ if breaks_a_rule(facts, transfer) => {
-            start_again(&format!("{id} broke a rule, see below: fix the code"), stage)
-        }
         Status::Running if fails_now(run) => {
             let why =
                 nondeterminism(&run.events).unwrap_or_else(|| "its Workflow Task keeps failing".to_owned());

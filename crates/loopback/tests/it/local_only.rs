@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::{Router, middleware, routing::get};
-use webtest::{Answer, ask};
+use contract::PublicHosts;
+use webtest::{Answer, Connection, ask};
 
 use crate::support::serve;
 
@@ -20,16 +21,31 @@ fn assert_refused(answer: &Answer, status: u16, what: impl std::fmt::Debug) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_name_of_this_machine_is_misdirected() {
-    let service = serve(app().layer(middleware::from_fn(loopback::local_host))).await;
-    for host in ["rebound.example.com", "rebound.example.com:80", "0.0.0.0", "localhost.evil", "a b", ""] {
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host)))
+            .await;
+    for host in [
+        "rebound.example.com",
+        "rebound.example.com:80",
+        "0.0.0.0",
+        "localhost.evil",
+        "a b",
+        "evil@localhost",
+        "",
+    ] {
         assert_refused(&ask(service, "POST /", &[("Host", host)], ""), 421, host);
         assert_refused(&ask(service, "GET /nowhere", &[("Host", host)], ""), 421, host);
     }
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
         assert_eq!(ask(service, "POST /", &[("Host", host)], "").status, 200, "{host}");
     }
-    let one_of_two = [("Host", "localhost"), ("Host", "example.com")];
-    assert_refused(&ask(service, "POST /", &one_of_two, ""), 421, one_of_two);
+    // A tunnel may replace the Host by this machine's, and say so.
+    for forwarded in
+        [("X-Forwarded-Host", "rebound.example.com"), ("Forwarded", "for=x;host=rebound.example.com")]
+    {
+        let headers = [("Host", "localhost"), forwarded];
+        assert_refused(&ask(service, "POST /", &headers, ""), 421, headers);
+    }
     let whole = "POST http://example.com/";
     assert_refused(&ask(service, whole, &[("Host", "localhost")], ""), 421, whole);
     assert_eq!(ask(service, "POST http://localhost/", &[("Host", "localhost")], "").status, 200);
@@ -49,7 +65,9 @@ async fn every_page_of_this_machine_has_a_local_origin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_services_own_page_has_the_same_origin() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     let ask = |host, origin| ask(service, "POST /", &[("Host", host), ("Origin", origin)], "");
     for (host, origin) in [
         ("localhost:5060", "http://localhost:5060"),
@@ -78,12 +96,32 @@ async fn only_the_services_own_page_has_the_same_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_foreign_origin_or_a_missing_host_is_rejected() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+async fn a_second_foreign_origin_is_rejected() {
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     let own = ("Origin", "http://localhost:5060");
     let both = [("Host", "localhost:5060"), own, ("Origin", "http://example.com")];
     assert_refused(&ask(service, "POST /", &both, ""), 403, both);
-    assert_refused(&ask(service, "POST /", &[own], ""), 403, own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_requires_one_host() {
+    // The service checks nothing itself.
+    let service = serve(app()).await;
+    let (own, other) = (("Host", "localhost:5060"), ("Host", "example.com"));
+    for hosts in [&[][..], &[own, own], &[own, other], &[("Origin", "http://localhost:5060")]] {
+        for request_line in ["GET /", "POST /", "GET /nowhere", "GET http://localhost:5060/"] {
+            let answer = ask(service, request_line, hosts, "");
+            assert_refused(&answer, 400, (request_line, hosts));
+            assert!(answer.body.contains("HTTP/1.1 requires one Host header"), "{answer:?}");
+        }
+    }
+    assert_eq!(ask(service, "GET /", &[own], "").status, 200);
+    // HTTP/1.0 does not require it.
+    let mut connection = Connection::to(service);
+    connection.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.answer().expect("an answer").status, 200);
 }
 
 /// Sends a request as a browser does, with its Sec-Fetch headers.
@@ -99,7 +137,9 @@ fn fetch(service: SocketAddr, request_line: &str, site: &str, mode: &str, destin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_page_may_link_to_a_service_but_not_use_it() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     for site in ["cross-site", "same-site"] {
         // A link, or an address that a program opens in the browser.
         assert_eq!(fetch(service, "GET /", site, "navigate", "document").status, 200, "{site}");
@@ -128,7 +168,9 @@ async fn a_foreign_page_may_link_to_a_service_but_not_use_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
-    let service = serve(app().layer(middleware::from_fn(loopback::same_origin))).await;
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin)))
+            .await;
     for (request_line, site, mode, destination) in [
         ("GET /", "same-origin", "cors", "empty"),
         ("POST /", "same-origin", "cors", "empty"),
@@ -152,8 +194,8 @@ async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_checks_reject_a_page_whose_name_was_made_to_point_here() {
     let app = app()
-        .layer(middleware::from_fn(loopback::same_origin))
-        .layer(middleware::from_fn(loopback::local_host));
+        .layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin))
+        .layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host));
     let service = serve(app).await;
     // From its own point of view, the origin is the same.
     let rebound = [("Host", "rebound.example.com"), ("Origin", "http://rebound.example.com")];

@@ -3,6 +3,7 @@
 mod json_text;
 mod local_only;
 mod program;
+mod public_hosts;
 mod serve;
 mod support;
 

@@ -6,14 +6,14 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use dev_server::DevServer;
+use dev_server::{Cli, DevServer};
 use lab_client::{Endpoints, class, http, temporal::Server};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The server does not start, or the rehearsal is interrupted.
 pub fn run(
     project: &Project,
-    temporal_cli: &Path,
+    temporal_cli: &Cli,
     executables: &Executables,
     learners: u16,
     at_once: u16,
@@ -52,7 +52,7 @@ pub fn run(
         at_once,
         words: vec!["--address".to_owned(), service.address.clone()],
         executables: executables.clone(),
-        temporal_cli: temporal_cli.to_owned(),
+        temporal_cli: temporal_cli.clone(),
     };
     let begin = Instant::now();
     let all = rehearse::all(project, &rehearsal, |one| {
@@ -76,14 +76,14 @@ struct Service {
 }
 
 impl Service {
-    fn start(project: &Project, temporal_cli: &Path) -> Result<Service> {
+    fn start(project: &Project, temporal_cli: &Cli) -> Result<Service> {
         let folder = project.in_lab("bench-class");
         let _ = fs::remove_dir_all(&folder);
         make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
         let free = ports::choose(&Default::default(), &Ports::default(), |_| {})?;
         let (port, http, metrics) =
             (free.get(ports::TEMPORAL), free.get(ports::TEMPORAL_HTTP), free.get(ports::ACCOUNT_API));
-        let mut command = dev_server::command(temporal_cli);
+        let mut command = temporal_cli.command();
         let server = DevServer {
             port,
             ui_port: Some(free.get(ports::TEMPORAL_UI)),
@@ -91,7 +91,7 @@ impl Service {
             database: Some(dev_server::DATABASE),
             settings: dev_server::for_a_class(),
         };
-        command.args(server.arguments()).args(["--metrics-port", &metrics.to_string()]);
+        command.args(server.arguments(temporal_cli)).args(["--metrics-port", &metrics.to_string()]);
         command.current_dir(&folder);
         let mut tied = process::tied(&command);
         let log = fs::File::create(folder.join("log")).context("could not write the server's log")?;
@@ -114,7 +114,7 @@ impl Service {
             }
             thread::sleep(POLL_INTERVAL);
         }
-        service.pid = child_of(service.shell.id(), temporal_cli).unwrap_or_default();
+        service.pid = child_of(service.shell.id(), temporal_cli.path()).unwrap_or_default();
         Ok(service)
     }
 

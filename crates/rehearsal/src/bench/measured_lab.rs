@@ -18,20 +18,22 @@ use checkout::{
     copy,
     project::{LAB_VARIABLE, Project, make_private},
 };
+use dev_server::Cli;
 use lab_client::{
     new_workflow_id,
     temporal::{Run, Server},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use supervisor::{
-    attach, build,
+    attach, cargo,
+    control::{self, Request},
     ports::Ports,
     process::{self, Ending, Identity},
     temporal_cli,
 };
 use terminal::stderrln;
 
-use super::process_usage::ProcessUsage;
+use super::{process_usage::ProcessUsage, timing::timed};
 
 /// How many transfers are in progress at a time.
 pub(super) const IN_FLIGHT: usize = 50;
@@ -56,14 +58,14 @@ pub enum Compile {
 pub(super) struct MeasuredLab {
     project: Project,
     program: PathBuf,
-    temporal_cli: PathBuf,
+    temporal_cli: Cli,
     /// The running command, which leads a process group.
     child: Arc<Mutex<Option<Identity>>>,
 }
 
 impl MeasuredLab {
     /// A measured lab for this folder, where nothing exists yet.
-    pub(super) fn at(root: PathBuf, temporal_cli: PathBuf) -> Result<MeasuredLab> {
+    pub(super) fn at(root: PathBuf, temporal_cli: Cli) -> Result<MeasuredLab> {
         Ok(MeasuredLab {
             project: Project { lab: root.join(".lab"), root },
             program: env::current_exe().context("could not find this program's path")?,
@@ -158,6 +160,11 @@ impl MeasuredLab {
         Ok(attach::attach_running(&self.project)?.ports)
     }
 
+    /// The status of its supervisor.
+    pub(super) fn status(&self) -> Result<Value> {
+        control::ask(&attach::attach_running(&self.project)?, &Request::Status)
+    }
+
     /// Its Temporal server.
     pub(super) fn server(&self) -> Result<Server> {
         Ok(Server::new(&attach::attach_running(&self.project)?.endpoints()))
@@ -176,20 +183,25 @@ impl MeasuredLab {
         server.wait_closed(&self.begin(server)?)
     }
 
-    /// Runs this many transfers, [`IN_FLIGHT`] at a time.
-    pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<()> {
+    /// Runs this many transfers, [`IN_FLIGHT`] at a time, and returns how many seconds each took.
+    pub(super) fn transfers(&self, server: &Server, number: usize) -> Result<Vec<f64>> {
         let begun = AtomicUsize::new(0);
         thread::scope(|scope| {
-            let work = || -> Result<()> {
+            let work = || -> Result<Vec<f64>> {
+                let mut took = Vec::new();
                 while begun.fetch_add(1, Ordering::Relaxed) < number {
-                    self.transfer(server)?;
+                    took.push(timed(|| self.transfer(server))?);
                 }
-                Ok(())
+                Ok(took)
             };
             let threads: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| bail!("a thread that started transfers panicked"))
-            })
+            let mut all = Vec::new();
+            for thread in threads {
+                let took =
+                    thread.join().unwrap_or_else(|_| bail!("a thread that started transfers panicked"));
+                all.extend(took?);
+            }
+            Ok(all)
         })
     }
 
@@ -233,7 +245,7 @@ impl MeasuredLab {
 
     /// Cargo, in the measured checkout.
     fn cargo(&self, words: &[&str]) -> Command {
-        let mut command = build::bare_cargo();
+        let mut command = cargo::bare();
         command.args(words);
         self.prepare(&mut command);
         command
@@ -241,7 +253,7 @@ impl MeasuredLab {
 
     fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.project.root).env_remove(LAB_VARIABLE).env_remove("CARGO_TARGET_DIR");
-        command.env(temporal_cli::CLI_VARIABLE, &self.temporal_cli);
+        command.env(temporal_cli::CLI_VARIABLE, self.temporal_cli.path());
         // A separate process group: this process handles Ctrl-C and ends the others in order.
         command.stdin(Stdio::null()).process_group(0);
     }

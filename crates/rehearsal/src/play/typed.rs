@@ -13,13 +13,12 @@ use supervisor::{ports::PORTS, temporal_cli};
 pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
     let mut command = match typed.program {
         Program::Xtask => shadow.command(),
-        Program::Temporal => dev_server::command(&shadow.temporal_cli),
         Program::Curl => {
             let curl =
                 temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;
             let mut command = Command::new(curl);
-            // It shows one only where its answer does not go to a terminal.
-            command.arg("--no-progress-meter");
+            // Without the user's ~/.curlrc and proxy. It shows a progress meter only where its answer does not go to a terminal.
+            command.args(["--disable", "--noproxy", "*", "--no-progress-meter"]);
             command
         }
         Program::Kill => {
@@ -32,7 +31,7 @@ pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
     };
     match typed.program {
         Program::Xtask | Program::Kill => command.args(&typed.words),
-        Program::Temporal | Program::Curl => {
+        Program::Curl => {
             let state = shadow.state()?;
             command.args(typed.words.iter().map(|word| with_ports(word, &state)))
         }

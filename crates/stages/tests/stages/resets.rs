@@ -15,7 +15,8 @@ pub(crate) const BEFORE_THE_WITHDRAWAL: &str = "17";
 
 /// What the Temporal CLI prints.
 pub(crate) fn temporal(testbed: &Testbed, arguments: &[&str]) -> String {
-    let ended = dev_server::command(&temporal_cli())
+    let ended = temporal_cli()
+        .command()
         .args(arguments)
         .env("TEMPORAL_ADDRESS", testbed.server_address())
         .output()

@@ -129,6 +129,36 @@ async fn the_pages_files_have_their_content_types() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_two_parsers_could_read_differently_is_rejected() {
+    let service = Service::start(nowhere(), None).await;
+    let web = &service.web;
+    for (path, body) in [
+        ("/api/transfer", r#""from_account": "account_A", "to_account": "account_B", "amount": 1"#),
+        ("/api/real-world-mode", r#""enabled": true"#),
+        ("/api/outage", r#""deposits": true"#),
+        ("/api/stage", r#""name": "jerry""#),
+    ] {
+        let name = body.split('"').nth(1).expect("a name");
+        for (more, error) in [
+            (&b"\"note\": \"\xff\""[..], "the body must be UTF-8"),
+            (b"\"\xff\": 1", "the body must be UTF-8"),
+            (b"\"note\": [{\"a\": \"\xe2\x82\"}]", "the body must be UTF-8"),
+            (format!("\"{name}\": \"jerry\"").as_bytes(), "the body is invalid: duplicate field"),
+        ] {
+            let body = [b"{", body.as_bytes(), b", ", more, b"}"].concat();
+            let answer = web.send(web.request("POST", path).body(body)).await;
+            let (status, said) = answer.error();
+            assert!(status == 400 && said.starts_with(error), "{path} {more:?}: {}", answer.text);
+        }
+        for content_type in ["text/plain", "multipart/form-data; boundary=x", ""] {
+            let request = web.request("POST", path).header("Content-Type", content_type);
+            let answer = web.send(request.body(format!("{{{body}}}"))).await;
+            assert_eq!(answer.status, 503, "{path} {content_type:?}: {}", answer.text);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_is_a_sentence_in_json() {
     let service = Service::start(nowhere(), None).await;
@@ -159,7 +189,8 @@ async fn every_error_is_a_sentence_in_json() {
     let address: SocketAddr = web.host().parse().expect("an address");
     let host = ("Host", web.host());
     assert_eq!(ask(address, "GET http://example.com/", &[host], "").status, 421);
-    assert_eq!(ask(address, "GET /", &[host, ("Host", "example.com")], "").status, 421);
+    assert_eq!(ask(address, "GET /", &[host, ("Host", "example.com")], "").status, 400);
+    assert_eq!(ask(address, "GET /api/accounts", &[], "").status, 400);
     assert_eq!(ask(address, "BREW /api/transfer", &[host], "").status, 405);
     assert_eq!(web.get("/").await.status, 200);
 }

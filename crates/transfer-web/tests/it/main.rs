@@ -2,8 +2,10 @@
 
 mod events;
 mod first_page;
+mod forwarded;
 mod goals;
 mod guards;
+mod halts;
 mod odd_input;
 mod openapi;
 mod program;

@@ -138,7 +138,8 @@ async fn a_failed_transfer_shows_its_failure_and_a_workflow_reset_is_its_second_
     let fixed = lab.worker("reset-workflows").await;
     let reset =
         ["workflow", "reset", "--workflow-id", &id, "--type", "FirstWorkflowTask", "--reason", "a try"];
-    let ended = dev_server::command(&temporal_cli())
+    let ended = temporal_cli()
+        .command()
         .args(reset)
         .env("TEMPORAL_ADDRESS", lab.testbed.server_address())
         .output()

@@ -63,7 +63,8 @@ impl Supervisor {
             service("worker", worker),
             service("transfer-web", "running"),
         ]);
-        self.shows(&json!({ "services": services, "build": build, "watch": false }));
+        let error = (build == "failed").then_some("the build failed: it has a reason");
+        self.shows(&json!({ "services": services, "build": build, "build_error": error, "watch": false }));
         services
     }
 
@@ -89,6 +90,7 @@ async fn the_pages_get_the_supervisors_status_and_its_end() {
     supervisor.says("stopped", "failed");
     let event = stream.until("lab", |event| event["down"] != json!([])).await;
     assert_eq!((&event["down"][0]["name"], &event["build"]), (&json!("worker"), &json!("failed")));
+    assert_eq!(event["build_error"], "the build failed: it has a reason");
     assert_eq!(event["down"][0]["do"], "cargo xtask lab logs worker");
     supervisor.says("running", "ok");
     stream.until("lab", |event| event["down"] == json!([])).await;

@@ -53,6 +53,11 @@ impl Lab {
         Lab::of(Testbed::start_keeping().await).await
     }
 
+    /// The same, with additional dynamic configuration of the server.
+    pub(crate) async fn with(settings: &'static [&'static str]) -> Lab {
+        Lab::of(Testbed::start_with(settings).await).await
+    }
+
     async fn of(testbed: Testbed) -> Lab {
         Lab { service: Service::start(endpoints(&testbed), None).await, testbed }
     }
@@ -123,9 +128,15 @@ pub(crate) struct Service {
 impl Service {
     /// Starts a service for these endpoints.
     pub(crate) async fn start(endpoints: Endpoints, folder: Option<Folder>) -> Service {
+        Service::start_at(endpoints, folder, "").await
+    }
+
+    /// The same with public hosts.
+    pub(crate) async fn start_at(endpoints: Endpoints, folder: Option<Folder>, public: &str) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
-        let web = Web::new(endpoints, folder.as_ref().map(Folder::path));
+        let public = public.parse().expect("names of hosts");
+        let web = Web::new(endpoints, folder.as_ref().map(Folder::path)).at_public_hosts(public);
         let (close, closed) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let closed = async {
@@ -154,6 +165,8 @@ impl Service {
 pub(crate) struct Client {
     pub(crate) url: String,
     http: reqwest::Client,
+    /// The host that it asks for, if that is not the one in the URL.
+    asks_for: Option<String>,
 }
 
 /// A response.
@@ -169,7 +182,12 @@ pub(crate) struct Answer {
 impl Client {
     fn new(url: &str) -> Client {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
-        Client { url: url.to_owned(), http: http.expect("a client") }
+        Client { url: url.to_owned(), http: http.expect("a client"), asks_for: None }
+    }
+
+    /// A client of a proxy on this port, which asks for this host.
+    pub(crate) fn through(port: u16, host: &str) -> Client {
+        Client { asks_for: Some(host.to_owned()), ..Client::new(&format!("http://127.0.0.1:{port}")) }
     }
 
     /// The service's host and port.
@@ -180,7 +198,11 @@ impl Client {
     /// A request, to be sent by [`Client::send`].
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method: Method = method.parse().expect("a method");
-        self.http.request(method, format!("{}{path}", self.url))
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.asks_for {
+            Some(host) => request.header("Host", host),
+            None => request,
+        }
     }
 
     /// The response, which must match openapi.json and have the common headers.

@@ -45,7 +45,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         })
         .collect::<Result<_, _>>()?;
     let as_json = arguments.get_flag("json");
-    let temporal_cli = temporal_cli::provide(project)?;
+    let temporal_cli = temporal_cli::provide_server(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
     let (mut measured, mut everybody_finished) = (Vec::new(), true);
     for learners in numbers {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Finding, broken, good, note};
+use super::finding::{Finding, broken, good, note};
 use crate::service_trouble;
 use checkout::{
     modules,

@@ -1,8 +1,16 @@
 //! `doctor`: what is installed, what is missing, and how to install it.
 
+mod cargo;
+mod editor;
+mod endings;
+mod finding;
 mod lab;
+mod nix;
+mod public_hosts;
+mod settings;
 mod system;
 mod tools;
+mod transfers;
 
 use std::process::ExitCode;
 
@@ -11,6 +19,7 @@ use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 use xshell::Shell;
 
+use self::finding::{Finding, Grade};
 use crate::args::{example, json_flag};
 use checkout::project::Project;
 use supervisor::attach;
@@ -23,67 +32,20 @@ pub(crate) fn command() -> Command {
         .after_help(example(&["cargo xtask doctor"]))
 }
 
-/// The severity of a finding.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    /// All right.
-    Good,
-    /// Not a problem, but worth knowing.
-    Note,
-    /// The lab does not work without it.
-    Missing,
-    /// The lab does not work because of it.
-    Broken,
-}
-
-impl Grade {
-    fn name(self) -> &'static str {
-        match self {
-            Grade::Good => "ok",
-            Grade::Note => "note",
-            Grade::Missing => "missing",
-            Grade::Broken => "broken",
-        }
-    }
-}
-
-/// The result of one check.
-struct Finding {
-    name: String,
-    grade: Grade,
-    says: String,
-    /// What to type or do.
-    remedy: Option<String>,
-}
-
-fn good(name: &str, says: impl Into<String>) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Good, says: says.into(), remedy: None }
-}
-
-fn note(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding { name: name.to_owned(), grade: Grade::Note, says: says.into(), remedy: Some(remedy.to_owned()) }
-}
-
-fn missing(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding {
-        name: name.to_owned(),
-        grade: Grade::Missing,
-        says: says.into(),
-        remedy: Some(remedy.to_owned()),
-    }
-}
-
-fn broken(name: &str, says: impl Into<String>, remedy: &str) -> Finding {
-    Finding { grade: Grade::Broken, ..missing(name, says, remedy) }
-}
-
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let shell = Shell::new().context("could not determine the current folder")?;
     // Where the lab's folder cannot be written, the other rows say so.
     let state = attach::attach(project).unwrap_or_default();
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
+    findings.extend(cargo::check(project));
+    findings.extend(editor::check(project));
+    findings.extend(endings::check(project));
+    findings.extend(nix::check(project));
+    findings.extend(settings::check(state.as_ref()));
     findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(public_hosts::check(state.as_ref()));
+    findings.extend(transfers::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {

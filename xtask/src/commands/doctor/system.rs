@@ -4,14 +4,14 @@ use std::{env, fs};
 
 use xshell::{Shell, cmd};
 
-use super::{Finding, good, note};
+use super::finding::{Finding, good, missing, note};
 use checkout::project::Project;
 
 /// The space for a first build with some reserve, in MiB.
 const ROOM: u64 = 3 * 1024;
 
 pub(super) fn check(shell: &Shell, project: &Project) -> Vec<Finding> {
-    [system(shell)].into_iter().chain(disk(shell, project)).collect()
+    [system(shell)].into_iter().chain(owner(project)).chain(disk(shell, project)).collect()
 }
 
 fn system(shell: &Shell) -> Finding {
@@ -27,6 +27,12 @@ fn system(shell: &Shell) -> Finding {
         ),
         _ => good("system", format!("{uname}, WSL")),
     }
+}
+
+/// A folder of another user.
+fn owner(project: &Project) -> Option<Finding> {
+    let (says, remedy) = project.foreign_folder()?;
+    Some(missing("owner", says, &remedy))
 }
 
 fn is_wsl() -> bool {

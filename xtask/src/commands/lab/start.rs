@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use contract::PublicHosts;
 use lab_client::start_failure::StartFailure;
 use nix::sys::signal::Signal;
 
@@ -26,7 +27,7 @@ use checkout::{modules, project::Project};
 use lab_client::state::State;
 use supervisor::{
     attach,
-    build::Output,
+    build::{self, Output},
     control::{self, Request},
     log_tail::{Stream, Tail},
     logs,
@@ -99,9 +100,10 @@ fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
+    // Before a download or a build that would be for nothing.
+    PublicHosts::from_env()?;
     remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.root.join("target"), Into::into);
-    if !target.join("debug/worker").exists() {
+    if build::is_first(project) {
         stderrln!(
             "the first build takes a few minutes, and other cargo xtask commands block until it finishes"
         );
@@ -193,7 +195,7 @@ fn detach(project: &Project) -> Result<ExitCode> {
                 .skip(1)
                 .filter(|flag| flag != "--detach"),
         )
-        .env(temporal_cli::CLI_VARIABLE, cli)
+        .env(temporal_cli::CLI_VARIABLE, cli.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -94,7 +94,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// The services of a lab that is down.
 fn stopped() -> Vec<Value> {
     services::names()
-        .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null }))
+        .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null, "public_url": null }))
         .collect()
 }
 
@@ -126,6 +126,9 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     }
     if let Some(warning) = deployment::warning(status) {
         stdoutln!("  {warning}");
+    }
+    for blocking in deployment::blocking(status) {
+        stdoutln!("  {blocking}");
     }
     if status["watch"] == false {
         stdoutln!("  watch is off: saved edits wait until you type: cargo xtask lab deploy");
@@ -166,7 +169,13 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
         if let Some(why) = &stuck.nondeterminism {
             stdoutln!("    {why}");
         }
-        stdoutln!("    {}", shorten(&stuck.failure, 200));
+        if let Some(way_out) = stuck.way_out() {
+            stdoutln!("    {way_out}");
+        }
+        let is_said = stuck.halt.as_ref().is_some_and(|halt| halt.words(&stuck.activity) == stuck.failure);
+        if !is_said {
+            stdoutln!("    {}", shorten(&stuck.failure, 200));
+        }
     }
     if stuck.len() > LISTED {
         stdoutln!("  and {} more: cargo xtask lab status --json", stuck.len() - LISTED);
@@ -238,6 +247,9 @@ fn line(service: &Value) -> String {
     }
     let place = if service["url"].is_null() { text("address") } else { text("url") };
     line.push_str(&format!(" {place}"));
+    if let Some(public) = service["public_url"].as_str() {
+        line.push_str(&format!(" and {public}"));
+    }
     match service["restarts"].as_u64() {
         None | Some(0) => {}
         Some(1) => line.push_str(" restarted once"),
@@ -248,6 +260,9 @@ fn line(service: &Value) -> String {
 
 /// What it is stuck on, and when its next attempt is.
 fn describe(stuck: &Stuck) -> String {
+    if stuck.halt.is_some() {
+        return format!("{}: {}", stuck.run.workflow_id, stuck.words());
+    }
     let when = match &stuck.next_attempt {
         _ if stuck.trying => "in progress".to_owned(),
         Some(next) => {
@@ -256,7 +271,8 @@ fn describe(stuck: &Stuck) -> String {
         }
         None => "soon".to_owned(),
     };
-    format!("{}: {}, attempt {}, {when}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
+    let cancel = if stuck.cancel_requested { ", cancellation requested" } else { "" };
+    format!("{}: {}, attempt {}, {when}{cancel}", stuck.run.workflow_id, stuck.what(), stuck.attempt)
 }
 
 /// What is said of the backoff before its next attempt, once it is felt.
@@ -316,6 +332,8 @@ mod tests {
             run: Run { workflow_id: "t".to_owned(), run_id: "r".to_owned() },
             kind: if activity.is_some() { Kind::Activity } else { Kind::WorkflowTask },
             activity: activity.map(|name| ("1".to_owned(), name.to_owned())),
+            halt: None,
+            cancel_requested: false,
             trying: false,
             attempt,
             failure: "attempt to divide by zero".to_owned(),

@@ -227,3 +227,17 @@ fn an_edit_after_the_clock_went_back_is_built() {
         eventually("the edit runs", || checkout.log("worker").contains(&format!("version {to}")));
     }
 }
+
+/// As after `cp -p`, `rsync -a` or `mv`.
+#[test]
+fn an_edit_that_keeps_an_earlier_time_is_built() {
+    let checkout = Checkout::new("clock-earlier");
+    checkout.start();
+    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    checkout.write("crates/worker/edited.rs", source.replace("\"one\"", "\"two\""));
+    let edited = checkout.path("crates/worker/edited.rs");
+    let file = fs::File::options().append(true).open(&edited).expect("it is this test's own");
+    file.set_modified(SystemTime::UNIX_EPOCH).expect("it is this test's own");
+    fs::rename(edited, checkout.path("crates/worker/src/main.rs")).expect("it is this test's own");
+    eventually("the edit runs", || checkout.log("worker").contains("version two"));
+}

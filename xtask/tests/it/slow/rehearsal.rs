@@ -27,7 +27,8 @@ impl Server {
         let folder = env::temp_dir().join(format!("xtask-it-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("temporary files can be written");
         let (port, http) = (free_port(), free_port());
-        let child = dev_server::command(&temporal_cli())
+        let child = temporal_cli()
+            .command()
             .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"])
             .args(["--port", &port.to_string(), "--http-port", &http.to_string()])
             .stdin(Stdio::null())
@@ -39,7 +40,7 @@ impl Server {
         let server = Server { child, address, http, folder };
         eventually("the server answers", || {
             let health = ["operator", "cluster", "health", "--address", &server.address];
-            outcome_of(dev_server::command(&temporal_cli()).args(health))
+            outcome_of(temporal_cli().command().args(health))
         });
         server
     }
@@ -48,7 +49,7 @@ impl Server {
     fn xtask(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program(arguments));
         command.args(arguments).env("NO_COLOR", "1").env("BUGLAB_DIR", &self.folder);
-        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli());
+        command.env("BUGLAB_TEMPORAL_CLI", temporal_cli().path());
         command
     }
 }
@@ -116,7 +117,7 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
     }
     // The service's own Workflow Task time-out is ten seconds; each transfer has brought a shorter one.
     let shown = |arguments: &[&str]| -> Value {
-        let mut command = dev_server::command(&temporal_cli());
+        let mut command = temporal_cli().command();
         command.args(arguments).args([
             "--address",
             &server.address,

@@ -104,11 +104,12 @@ impl Far {
         let log = fs::File::create(far.folder.path().join("log")).expect("a log file");
         let mut command = far.command();
         let server = dev_server::DevServer { port: 7233, http_port: 7243, ..Default::default() };
-        command.arg(temporal_cli()).args(server.arguments());
+        let cli = temporal_cli();
+        command.arg(cli.path()).args(server.arguments(&cli));
         // On all addresses, of which this network has two: otherwise its services would not find each other on loopback.
         // If a flag is repeated, the last one counts.
         command.args(["--ip", "0.0.0.0"]);
-        dev_server::forget_settings(&mut command);
+        dev_server::forget_cli_settings(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         far.server = Some(command.spawn().expect("it can be run"));
         until("the server", || async { TcpStream::connect(SERVER).map(drop) }).await;

@@ -15,20 +15,16 @@ use crate::replay::replay_all;
 /// Runs the script as the CI job does, with the Temporal CLI on PATH; returns what it said.
 fn export(testbed: &Testbed, folder: &Path, variables: &[(&str, &str)]) -> String {
     let programs = tempfile::tempdir().expect("a temporary folder");
-    symlink(testbed::temporal_cli(), programs.path().join("temporal")).expect("a link can be made");
+    symlink(testbed::temporal_cli().path(), programs.path().join("temporal")).expect("a link can be made");
     let mut path = OsString::from(programs.path());
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
-    let output = Command::new("bash")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/export-histories.sh"))
-        .arg(folder)
-        .env("PATH", path)
-        .env("TEMPORAL_ADDRESS", testbed.server_address())
-        .env("TEMPORAL_NAMESPACE", "default")
-        .env("TEMPORAL_CONFIG_FILE", programs.path().join("none.toml"))
-        .envs(variables.iter().copied())
-        .output()
-        .expect("bash is there");
+    let mut script = Command::new("bash");
+    script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/export-histories.sh")).arg(folder);
+    dev_server::forget_cli_settings(&mut script);
+    script.env("PATH", path);
+    script.env("TEMPORAL_ADDRESS", testbed.server_address()).env("TEMPORAL_NAMESPACE", "default");
+    let output = script.envs(variables.iter().copied()).output().expect("bash is there");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
