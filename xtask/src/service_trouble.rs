@@ -15,8 +15,8 @@ pub(crate) fn of(service: &Value) -> Vec<String> {
     }
     if let Some(left_out @ 1..) = service["lines_left_out"].as_u64() {
         trouble.push(format!(
-            "it writes more than 1 MiB a second to its log, which leaves out the rest ({left_out} lines so far); is there a print \
-             in a loop? see: cargo xtask lab logs {name}"
+            "it prints more than 1 MiB a second, so the lab left out {left_out} lines of its log; is there a print in a loop? \
+             see: cargo xtask lab logs {name}"
         ));
     }
     trouble
@@ -35,7 +35,7 @@ mod tests {
         let said = of(&json!({ "name": "worker", "failing": failing, "lines_left_out": 7 }));
         assert_eq!(said.len(), 3);
         assert!(said[0].starts_with("it ended (exit code 101) after 0.1 s, 4 times in a row"), "{said:?}");
-        assert!(said[1].ends_with("the moon") && said[2].contains("(7 lines so far)"), "{said:?}");
+        assert!(said[1].ends_with("the moon") && said[2].contains("left out 7 lines"), "{said:?}");
         for fine in [json!({}), json!({ "name": "worker", "failing": null, "lines_left_out": 0 })] {
             assert!(of(&fine).is_empty());
         }

@@ -52,11 +52,11 @@ pub fn misplaced(project: &Project) -> Vec<String> {
         let Some(content) = &live[at] else { return Some("is gone".to_owned()) };
         let is_expected = expected.iter().any(|sources| sources[at] == content);
         let other = lab::STAGES.iter().find(|other| sources(other)[at] == content)?;
-        (!is_expected).then(|| format!("is the one of the stage {}", other.name))
+        (!is_expected).then(|| format!("has the code of the stage {}", other.name))
     };
     let sentence = |at: usize| {
         Some(format!(
-            "{} {}, but the lab is at {}; your edit may be in git stash, or get this stage's code: cargo xtask stage {} --bare",
+            "{} {}, but the lab is at {}; if git stash took your edit: git stash pop; to install the stage's code: cargo xtask stage {} --bare",
             LIVE[at],
             why(at)?,
             stage.name,
@@ -258,7 +258,7 @@ mod tests {
         }
         let said = misplaced(&project);
         assert!(
-            said.len() == 2 && said.iter().all(|said| said.contains("of the stage jerry, but")),
+            said.len() == 2 && said.iter().all(|said| said.contains("the code of the stage jerry, but")),
             "{said:?}"
         );
         fs::remove_file(project.root.join(lab::LIVE_ACTIVITIES)).expect("it is there");

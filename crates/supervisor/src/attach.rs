@@ -16,7 +16,7 @@ use checkout::{
     project::{Project, open_private},
     state,
 };
-use lab_client::state::State;
+use lab_client::{state::State, supervisor::Supervisor};
 use terminal::stderrln;
 
 /// How long another command may take to clear away before this one gives up on it.
@@ -59,6 +59,7 @@ pub fn lock(project: &Project) -> Result<File> {
             return Ok(file);
         }
         if let Some(state) = State::read(&project.lab).filter(|state| process::is_alive(&state.supervisor)) {
+            Supervisor::of_state(&state).check().context("a lab runs already")?;
             bail!("{}", already_running(&state));
         }
         // Held, but by nobody that supervises yet: by a start in its first moment, or by a command

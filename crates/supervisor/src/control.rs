@@ -127,8 +127,13 @@ fn is_worker_restarting(status: &Value) -> bool {
     workers.any(|worker| ["starting", "restarting"].iter().any(|state| worker["state"] == *state))
 }
 
+/// What answers requests, at once or later; each is handled on a thread of its own.
+pub trait Handle: Fn(Request, Reply) + Clone + Send + 'static {}
+
+impl<F: Fn(Request, Reply) + Clone + Send + 'static> Handle for F {}
+
 /// Accepts requests, each on a thread of its own; `handle` answers them.
-pub fn serve(listener: TcpListener, token: String, handle: impl Fn(Request, Reply) + Clone + Send + 'static) {
+pub fn serve(listener: TcpListener, token: String, handle: impl Handle) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (token, handle) = (token.clone(), handle.clone());
@@ -138,7 +143,7 @@ pub fn serve(listener: TcpListener, token: String, handle: impl Fn(Request, Repl
     });
 }
 
-fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, token: &str, handle: &impl Handle) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut line = Vec::new();
     BufReader::new((&stream).take(LONGEST)).read_until(b'\n', &mut line)?;
@@ -149,7 +154,9 @@ fn answer(mut stream: TcpStream, token: &str, handle: &impl Fn(Request, Reply)) 
         Err("the token is wrong".to_owned())
     } else if let Some(request) = Request::from_json(&message) {
         let (sender, receiver) = mpsc::channel();
-        handle(request, sender);
+        let handle = handle.clone();
+        // It may take its time, and the client must hear meanwhile that somebody works on it.
+        thread::spawn(move || handle(request, sender));
         loop {
             match receiver.recv_timeout(BEAT) {
                 Ok(reply) => break reply,
@@ -207,6 +214,24 @@ mod tests {
             let refused = ask(&state, &Request::Stop).expect_err(wrong).to_string();
             assert!(refused.contains("the token is wrong"), "{wrong}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_client_hears_of_a_request_that_takes_long() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = std::sync::Arc::new(std::sync::Mutex::new(gone));
+        serve(listener, "right".to_owned(), move |_, reply| {
+            let _ = gone.lock().expect("nobody panics").recv();
+            let _ = reply.send(Ok(json!({ "done": true })));
+        });
+        let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        client.write_all(b"{\"token\":\"right\",\"request\":\"empty\"}\n").expect("it reads");
+        let mut lines = BufReader::new(client).lines().map_while(Result::ok);
+        assert_eq!(lines.next().as_deref(), Some(""), "nothing is done yet");
+        drop(go);
+        assert_eq!(lines.find(|line| !line.is_empty()).as_deref(), Some("{\"done\":true}"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Executables {
 /// Why this program cannot be run: somebody has deleted it, or put another in its place. A shell would take one for another kind of
 /// machine for a script.
 pub(crate) fn why_unusable(program: &Path) -> Option<&'static str> {
-    let Ok(metadata) = fs::metadata(program) else { return Some("is not there") };
+    let Ok(metadata) = fs::metadata(program) else { return Some("is missing") };
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
         return Some("is not executable");
     }
@@ -90,7 +90,7 @@ mod tests {
         fs::copy("/proc/self/exe", &here).expect("there is room for it");
         assert_eq!(why_unusable(&here), None);
         assert_eq!(why_unusable(Path::new("/bin/sh")), None);
-        assert_eq!(why_unusable(&here.with_extension("none")), Some("is not there"));
+        assert_eq!(why_unusable(&here.with_extension("none")), Some("is missing"));
         assert_eq!(why_unusable(&env::temp_dir()), Some("is not executable"));
         let whole = fs::read(&here).expect("it can be read");
         let mut foreign = whole.clone();

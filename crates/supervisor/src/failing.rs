@@ -40,7 +40,7 @@ impl Ends {
 
     /// The same for the lab's own log.
     pub(crate) fn sentence(&self, name: &str) -> String {
-        let log = if self.log.is_empty() { "; it wrote nothing" } else { "; its last lines:\n  " };
+        let log = if self.log.is_empty() { "" } else { "; its last lines:\n  " };
         format!(
             "{name} is failing: it {}, {} times in a row{log}{}",
             self.why,

@@ -812,7 +812,7 @@ impl Supervisor {
             let left_out = service.flood.left_out();
             if service.left_out == 0 && left_out > 0 {
                 self.journal.note(&format!(
-                    "{0} writes more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
+                    "{0} prints more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
                      see: cargo xtask lab logs {0}",
                     service.service.name
                 ));
@@ -900,7 +900,11 @@ impl Supervisor {
         self.end(at);
         let log = self.setup.project.log(name);
         let lines = logs::last_lines_since(&log, self.services[at].log_start, failing::LINES);
-        let lines: Vec<String> = lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect();
+        let lines: Vec<String> = match end {
+            End::Exit(_) => lines.iter().map(|line| terminal::shorten(line, failing::LONGEST)).collect(),
+            // What is in its log is of a former run.
+            End::NoStart(_) => Vec::new(),
+        };
         if !self.state.ready {
             if !self.owns_its_folder() {
                 bail!("{}", self.lost_its_folder());

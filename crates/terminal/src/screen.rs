@@ -118,7 +118,7 @@ mod tests {
                 .sum();
             assert!(taken <= rows && shown.last() == lines.last(), "{rows} rows: {shown:?}");
         }
-        assert_eq!(fit(&lines, 4, 80)[2], "(3 more lines do not fit into this window)");
+        assert_eq!(fit(&lines, 4, 80)[2], "(2 more lines do not fit into this window)");
     }
 
     #[test]

@@ -278,7 +278,7 @@ fn down(
             let says = format!("{name} is failing: it {why}, {times} times in a row; its last line: {last}");
             down.push(entry(&name, &says, &see));
         } else if service["lines_left_out"].as_u64().unwrap_or_default() > 0 {
-            let says = format!("{name} writes more than its log takes; is there a print in a loop?");
+            let says = format!("{name} prints more than its log takes; is there a print in a loop?");
             down.push(entry(&name, &says, &see));
         }
     }

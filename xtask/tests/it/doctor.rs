@@ -79,7 +79,8 @@ fn modules_that_git_has_exchanged_are_named_by_status_and_doctor() {
     git(&["stash", "--quiet"]);
     assert_eq!(misplaced(), 2);
     let status = checkout.run(&["lab", "status"]).ok();
-    let says = "crates/worker/src/workflow.rs is the one of the stage jerry, but the lab is at fix-activity";
+    let says =
+        "crates/worker/src/workflow.rs has the code of the stage jerry, but the lab is at fix-activity";
     assert!(status.contains(says) && status.contains("cargo xtask stage fix-activity --bare"), "{status}");
     assert_eq!(rows(&checkout, "live modules").len(), 2);
     // What it advises.

@@ -54,7 +54,7 @@ fn a_print_in_a_loop_is_cut_said_once_and_the_lab_still_answers() {
     drop(follow.stdout.take());
     follow.wait().expect("it ends with its reader");
 
-    assert_eq!(checkout.log("supervisor").matches("worker writes more than 1 MiB a second").count(), 1);
+    assert_eq!(checkout.log("supervisor").matches("worker prints more than 1 MiB a second").count(), 1);
     let text = checkout.run(&["lab", "status"]).ok();
     assert!(text.contains("is there a print in a loop?"), "{text}");
     let doctor = checkout.run(&["doctor"]).stdout;

@@ -28,7 +28,7 @@ fn a_program_that_is_gone_or_spoiled_is_built_again() {
     let bank = kill(&checkout, "account-api");
     assert_runs_again(&checkout, "account-api", bank, "after cargo clean");
     let log = checkout.log("supervisor");
-    assert!(log.contains("target/debug/account-api is not there: building account-api again"), "{log}");
+    assert!(log.contains("target/debug/account-api is missing: building account-api again"), "{log}");
     fs::remove_file(checkout.path(".lab/run/worker")).expect("it is there");
     let worker = kill(&checkout, "worker");
     assert_runs_again(&checkout, "worker", worker, "without its link");
@@ -70,7 +70,7 @@ fn a_deleted_temporal_cli_is_named_with_what_to_type() {
     fs::remove_file(checkout.path("bin/temporal")).expect("it is there");
     let server = kill(&checkout, "temporal");
     eventually("it says so", || {
-        checkout.log("supervisor").contains("bin/temporal is not there; to download it: cargo xtask prefetch")
+        checkout.log("supervisor").contains("bin/temporal is missing; to download it: cargo xtask prefetch")
     });
     checkout.write_program("bin/temporal", &String::from_utf8(cli).expect("it is a script"));
     assert_runs_again(&checkout, "temporal", server, "once it is back");

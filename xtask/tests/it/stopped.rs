@@ -43,6 +43,7 @@ fn a_stopped_supervisor_is_named_at_once_and_nothing_is_changed() {
         &["lab", "restart", "worker"],
         &["lab", "watch", "off"],
         &["check"],
+        &["lab", "start", "--detach"],
     ] {
         let begin = Instant::now();
         let error = checkout.run(typed).fails_with(1);
