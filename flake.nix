@@ -18,16 +18,20 @@
           system: output (import ./nix/lab.nix { pkgs = nixpkgs.legacyPackages.${system}; })
         );
     in
-    {
-      devShells = each (lab: {
-        default = lab.shell;
-      });
-      packages = each (lab: lab.images // { default = lab.package; });
-      apps = each (lab: {
-        default = lab.app;
-      });
-      checks = each (lab: lab.checks);
-      formatter = each (lab: lab.formatter);
-      templates.default = import ./nix/template.nix;
-    };
+    # Only of a folder that is not a git checkout, Nix has copied them into its store.
+    if builtins.pathExists ./.lab || builtins.pathExists ./target then
+      throw "This folder is not a git checkout, so Nix copies all of it into its store, also target and .lab; type: git init && git add --all"
+    else
+      {
+        devShells = each (lab: {
+          default = lab.shell;
+        });
+        packages = each (lab: lab.images // { default = lab.package; });
+        apps = each (lab: {
+          default = lab.app;
+        });
+        checks = each (lab: lab.checks);
+        formatter = each (lab: lab.formatter);
+        templates.default = import ./nix/template.nix;
+      };
 }

@@ -111,6 +111,8 @@ rec {
     packages = tools ++ [ pkgs.rust-analyzer ];
     # The standard library's source, for rust-analyzer.
     RUST_SRC_PATH = "${rustPlatform.rustLibSrc}";
+    # The flake's, also where the checkout has downloaded another.
+    BUGLAB_TEMPORAL_CLI = "${temporal-cli}/bin/temporal";
     # A debug build compiles its C without optimization, where fortify does nothing but warn.
     hardeningDisable = [ "fortify" ];
     # Silent with `--command` and for direnv: what they print may be read by a program.
@@ -138,6 +140,7 @@ rec {
             export LIBRARY_PATH=${pkgs.libiconv}/lib
           ''
           + ''
+            export BUGLAB_TEMPORAL_CLI="''${BUGLAB_TEMPORAL_CLI:-${temporal-cli}/bin/temporal}"
             exec xtask "$@"
           '';
       }

@@ -18,7 +18,6 @@ until_status() {
 
 xtask lab start --detach
 trap 'xtask lab stop' EXIT
-server=$(xtask lab status --json | grep -o '127\.0\.0\.1:[0-9]*' | head -n 1)
 
 xtask transfer account_A account_B 25.50 --workflow-id story
 until_status '"kind":"workflow_task"'
@@ -26,6 +25,6 @@ xtask stage fix-workflow
 until_status '"kind":"activity"'
 xtask stage fix-activity
 xtask retry
-timeout 30 temporal workflow result --workflow-id story --address "$server"
+timeout 30 cargo xtask temporal workflow result --workflow-id story
 xtask transfer account_C account_D 1 --wait
 until_status '"stuck":[]'

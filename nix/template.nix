@@ -1,21 +1,8 @@
-# What `nix flake new -t <this flake> my-lab` copies: the project, without what a run leaves behind.
+# What `nix flake new -t <this flake> my-lab` copies: the project. What a run leaves behind is not in it: git ignores that, and the flake
+# rejects a folder that is not a git checkout and has such files.
 {
   description = "A working copy of the lab, yours to break and fix";
-  path = builtins.path {
-    name = "my-lab";
-    path = ../.;
-    filter =
-      path: _:
-      !(builtins.elem path (
-        map (name: toString ../. + "/${name}") [
-          ".direnv"
-          ".git"
-          ".lab"
-          "result"
-          "target"
-        ]
-      ));
-  };
+  path = ../.;
   welcomeText = ''
     # Your lab
 

@@ -1,5 +1,6 @@
-//! Whether the worker runs the code as it is saved, in words.
+//! Whether the worker runs the code as it is saved, and whether that code blocks it, in words.
 
+use contract::Blocking;
 use lab_client::supervisor::{BuildState, is_deployed};
 use serde_json::Value;
 use supervisor::{manifest::MANIFEST, services::WORKER};
@@ -25,6 +26,12 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
         }
         BuildState::Ok => Some("an edit is not deployed yet; the lab is about to build it".to_owned()),
     }
+}
+
+/// The code that blocks the worker, by the supervisor's status, and what to type.
+pub(crate) fn blocking(status: &Value) -> Vec<String> {
+    let words = |blocking: &Blocking| format!("{}: cargo xtask lab logs worker", blocking.words());
+    Blocking::list(&status["blocking"]).iter().map(words).collect()
 }
 
 #[cfg(test)]

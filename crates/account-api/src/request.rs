@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use contract::{Amount, RefusalKind, bank};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -59,6 +60,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
 /// Which entries a query asks for. What it says besides is ignored, as in a body.
 fn page(query: &str) -> Result<Page, String> {
+    // The form's own decoder replaces what is no UTF-8.
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err("the query must be UTF-8".to_owned());
+    }
     let value = |name: &str| {
         let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         match (values.next(), values.next()) {

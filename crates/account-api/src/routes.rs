@@ -4,6 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router, extract::State, middleware};
+use contract::PublicHosts;
 use contract::bank::{Account, Accounts, Deposited, Entries, Refunded, Withdrawn};
 use serde_json::{Value, json};
 
@@ -45,7 +46,9 @@ pub(crate) fn open_to_all(bank: Bank) -> Router {
 /// The bank as a web application, for this machine: requests to any other host name are refused, so
 /// that no web page elsewhere can move money.
 pub fn app(bank: Bank) -> Router {
-    open_to_all(bank).layer(middleware::from_fn(loopback::local_host))
+    // No name at which a proxy forwards the page is the bank's.
+    let check_host = middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host);
+    open_to_all(bank).layer(check_host)
 }
 
 async fn accounts(State(bank): State<Bank>) -> Answer<Accounts> {

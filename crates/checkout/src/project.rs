@@ -4,7 +4,10 @@ use std::{
     env, fs,
     fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
 };
 
@@ -15,6 +18,9 @@ use serde_json::Value;
 /// Names another folder for the lab's state than `.lab`, so that several labs can run beside each
 /// other on one checkout.
 pub const LAB_VARIABLE: &str = "BUGLAB_DIR";
+
+/// A socket in the lab's folder. Its name is in the error of Nix, which copies no sockets.
+pub const NO_COPY: &str = "nix-needs-git-init-and-git-add-all";
 
 /// The project's folder and the lab's.
 #[derive(Clone, Debug)]
@@ -84,7 +90,24 @@ impl Project {
             make_private(&folder)
                 .with_context(|| format!("could not make the folder {}", folder.display()))?;
         }
+        self.keep_from_nix();
         Ok(())
+    }
+
+    /// Whether the project is in a git checkout, be it as one of its folders.
+    pub fn is_git_checkout(&self) -> bool {
+        self.root.ancestors().any(|folder| folder.join(".git").exists())
+    }
+
+    /// From a folder that is not a git checkout, Nix copies all into its store, which everybody can read: the control token, too. So a
+    /// socket stops it. Without one (a path may be too long for sockets), the flake rejects the copy.
+    fn keep_from_nix(&self) {
+        let socket = self.in_lab(NO_COPY);
+        if self.lab.starts_with(&self.root) && !self.is_git_checkout() {
+            // It stays for the next command, which cannot bind it again.
+            let _ = UnixListener::bind(&socket);
+            let _ = close_if_there(&socket);
+        }
     }
 
     /// Writes a state file of the lab, such as `lab.json`, whole or not at all, for this user alone.
@@ -174,5 +197,22 @@ mod tests {
         let project = Project { root: "/srv/lab".into(), lab: "/srv/lab/.lab".into() };
         assert_eq!(project.display(&project.log("worker")), ".lab/logs/worker.log");
         assert_eq!(project.display(Path::new("/elsewhere/x")), "/elsewhere/x");
+    }
+
+    #[test]
+    fn a_lab_outside_of_a_git_checkout_has_a_socket_that_nix_does_not_copy() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let root = env::temp_dir().join(format!("checkout-nix-{}", std::process::id()));
+        let is_there = |lab: &str| {
+            let project = Project { root: root.clone(), lab: root.join(lab) };
+            // Twice, as by the next command.
+            project.make_lab().and_then(|()| project.make_lab()).expect("it can be made");
+            fs::metadata(project.in_lab(NO_COPY)).is_ok_and(|file| file.file_type().is_socket())
+        };
+        assert!(is_there(".lab") && is_there("another-lab"));
+        fs::create_dir(root.join(".git")).expect("it can be made");
+        assert!(!is_there("lab-of-a-git-checkout"));
+        fs::remove_dir_all(root).expect("it is there");
     }
 }

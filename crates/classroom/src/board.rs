@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use contract::PublicHosts;
 use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server, time};
 use serde_json::json;
 
@@ -139,9 +140,13 @@ pub fn serve_page(project: &Project, place: &Place, port: Option<u16>) -> Result
         },
         Place::RemoteService(remote_service) => remote_service.clone(),
     };
+    let public = PublicHosts::from_env()?.of_port(port).url();
     let flags = ["--board".to_owned(), "--http-port".to_owned(), port.to_string()];
     let mut gateway = Gateway::start(project, &remote_service, &flags)?;
     stdoutln!("the class board on {}: {}", place.name(), gateway.url);
+    if let Some(public) = public {
+        stdoutln!("its public URL: {public}");
+    }
     stderrln!("Ctrl-C ends the page, not the class");
     loop {
         if let Some(status) = gateway.ended() {

@@ -119,6 +119,7 @@ fn serve(
                 closed = Some(room);
             }
         }
+        logs::put_aside_if_large(&project.log(LOG));
         match signals.recv_timeout(POLL_INTERVAL) {
             Err(RecvTimeoutError::Timeout) => {}
             _ => {

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "wire")]
 pub mod bank;
+mod blocking;
 mod money;
 mod public_hosts;
 mod refusal;
@@ -15,6 +16,7 @@ pub mod replay;
 mod transfer;
 pub mod transient;
 
+pub use blocking::Blocking;
 pub use money::{Amount, AmountError, Money};
 pub use public_hosts::{PUBLIC_HOSTS_VARIABLE, PublicHost, PublicHosts, PublicHostsError};
 pub use refusal::{Refusal, RefusalKind};

@@ -109,7 +109,7 @@ fn parse(entry: &str) -> Result<PublicHost, &'static str> {
     };
     let authority = authority.strip_suffix('/').unwrap_or(&authority);
     if authority.contains('/') {
-        return Err("the page needs a name of its own, without a path");
+        return Err("list the name alone, without a path");
     }
     if authority.contains('*') {
         return Err("each name must be listed; there are no wildcards");

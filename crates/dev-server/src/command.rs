@@ -1,9 +1,11 @@
 //! Runs the Temporal CLI, or another program, without the user's own Temporal settings.
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsStr,
-    path::{Path, PathBuf},
+    io,
+    path::{self, Path, PathBuf},
     process::Command,
 };
 
@@ -37,7 +39,9 @@ pub struct Cli {
 impl Cli {
     /// The CLI in this file. Of the flags that only newer versions have, it is given none.
     pub fn at(path: impl Into<PathBuf>) -> Cli {
-        Cli { path: path.into(), has_no_news: false }
+        let path = path.into();
+        // It also runs in other folders than this one.
+        Cli { path: path::absolute(&path).unwrap_or(path), has_no_news: false }
     }
 
     /// The same with the flags that are in this text, which `temporal server start-dev --help` has printed.
@@ -54,6 +58,18 @@ impl Cli {
     /// Its file, for messages and for programs that look for a CLI themselves.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A shell script that runs it without the settings in the user's home folder, with the arguments and variables that it gets.
+    ///
+    /// # Errors
+    /// Its path is not UTF-8.
+    pub fn script(&self) -> io::Result<String> {
+        let path = self.path.to_str().ok_or(io::ErrorKind::InvalidFilename)?.replace('\'', r"'\''");
+        let homes = HOMES.join(" ");
+        Ok(format!(
+            "#!/bin/sh\n# The lab's Temporal CLI, for: cargo xtask lab env\nunset {homes}\nexec '{path}' \"$@\"\n"
+        ))
     }
 
     /// A command that runs it without the user's own settings: it reads no configuration file and no variable of the user's.
@@ -83,6 +99,21 @@ pub fn forget_settings(command: &mut Command) {
     remove(command, KEPT_OUT);
     let (name, file) = CONFIG_FILE;
     command.env(name, file);
+}
+
+/// What removes the user's own settings of the Temporal CLI and of every Temporal SDK from this process's environment: a new value
+/// for a variable, or none. The settings in the home folder need [`Cli::script`].
+pub fn forgotten_settings() -> BTreeMap<String, Option<String>> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let is_plain = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let prefixes = [KEPT_OUT, KEPT_OUT_OF_THE_CLI].concat();
+    let mut changes: BTreeMap<_, _> = names
+        .filter(|name| is_plain(name) && has_prefix(OsStr::new(name), &prefixes))
+        .map(|name| (name, None))
+        .collect();
+    let (name, file) = CONFIG_FILE;
+    changes.insert(name.to_owned(), Some(file.to_owned()));
+    changes
 }
 
 fn remove(command: &mut Command, prefixes: &[&str]) {

@@ -1,6 +1,6 @@
 //! The server's HTTP API, `/api/v1/…`: each route maps to a gRPC method.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     body::to_bytes,
@@ -71,7 +71,8 @@ fn timeout(message: &DynamicMessage) -> Duration {
 
 /// The route of a path, and the fields in it.
 fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, String)>)> {
-    let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
+    let parts: Option<Vec<String>> = path.trim_start_matches('/').split('/').map(decode).collect();
+    let parts = parts?;
     ROUTES
         .iter()
         .filter(|route| route.verb == verb)
@@ -79,9 +80,9 @@ fn find(verb: &Method, path: &str) -> Option<(&'static Route, Vec<(String, Strin
         .max_by_key(|(route, _)| route.literals())
 }
 
-/// Percent-decodes a part of a path.
-fn decode(part: &str) -> String {
-    percent_decode_str(part).decode_utf8_lossy().into_owned()
+/// Percent-decodes a part of a path; none if that is not UTF-8.
+fn decode(part: &str) -> Option<String> {
+    percent_decode_str(part).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// Sets a field by its path, such as `execution.runId`. Unknown fields are ignored, as by the server.
@@ -168,5 +169,6 @@ mod tests {
         let (_, fields) =
             find(&Method::GET, "/api/v1/namespaces/n/workflows/a%20b%2Fc+%C3%A4").expect("it is one");
         assert!(fields.contains(&("execution.workflow_id".to_owned(), "a b/c+ä".to_owned())), "{fields:?}");
+        assert!(find(&Method::GET, "/api/v1/namespaces/n/workflows/%FF").is_none(), "it names no Workflow");
     }
 }

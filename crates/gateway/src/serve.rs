@@ -28,7 +28,7 @@ pub async fn serve(
     let public = gateway.public.of_port(port);
     let app = app
         .layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin))
-        .layer(middleware::from_fn_with_state(public, loopback::local_or_public_host));
+        .layer(middleware::from_fn_with_state(public, loopback::known_host));
     let mut both = JoinSet::new();
     both.spawn(health::watch(gateway.link.clone()));
     both.spawn(serve_grpc(gateway, grpc));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use contract::PublicHosts;
 use serde_json::{Value, json};
 
 use crate::Endpoints;
@@ -44,6 +45,8 @@ pub struct State {
     pub ports: Ports,
     /// The remote Temporal Service that it uses instead of its own server.
     pub remote_service: Option<RemoteService>,
+    /// The names at which a proxy forwards its ports.
+    pub public_hosts: PublicHosts,
     /// Its processes by name, and possibly a `build`; each leads its own process group.
     pub services: Vec<(String, Identity)>,
 }
@@ -93,6 +96,7 @@ impl State {
             ready: value["ready"].as_bool()?,
             ports: Ports::from_json(&value["ports"]),
             remote_service: RemoteService::from_json(&value["remote_service"]),
+            public_hosts: value["public_hosts"].as_str().unwrap_or_default().parse().unwrap_or_default(),
             services: value["services"].as_array()?.iter().filter_map(service).collect(),
         })
     }
@@ -111,6 +115,7 @@ impl State {
             "ready": self.ready,
             "ports": self.ports.to_json(),
             "remote_service": self.remote_service.as_ref().map(RemoteService::to_json),
+            "public_hosts": self.public_hosts.to_string(),
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
         })
     }
@@ -120,6 +125,17 @@ impl State {
     /// The endpoints of the lab.
     pub fn endpoints(&self) -> Endpoints {
         endpoints(&self.ports, self.remote_service.as_ref())
+    }
+
+    /// The URL at which a proxy forwards the page or the lab's own Temporal UI, by the name of the port, if one does. The other
+    /// services accept no names but those of this machine.
+    pub fn public_url(&self, port: &str) -> Option<String> {
+        let number = self.ports.get(port);
+        match port {
+            TRANSFER_WEB => self.public_hosts.of_page(number).url(),
+            TEMPORAL_UI if self.remote_service.is_none() => self.public_hosts.of_port(number).url(),
+            _ => None,
+        }
     }
 
     /// Whose lab this is, where several share a namespace.
@@ -237,6 +253,7 @@ mod tests {
                 learner: Some("ada".to_owned()),
                 ui: String::new(),
             }),
+            public_hosts: "x-5051.app.example, 8233=http://ui.example:8080".parse().expect("names"),
             services: vec![(TEMPORAL.to_owned(), identity(18))],
         };
         assert_eq!(State::parse(&state.to_json().to_string()), Some(state));

@@ -173,7 +173,7 @@ impl Status {
 
 impl Entry {
     /// The entry in the bank's JSON; none if it belongs to no transfer.
-    fn from_json(json: &Value) -> Option<Entry> {
+    pub(crate) fn from_json(json: &Value) -> Option<Entry> {
         let text = |name: &str| json[name].as_str().map(str::to_owned);
         let amount = Amount::from_json(&json["amount"].to_string()).ok()?;
         Some(Entry {

@@ -65,7 +65,7 @@ impl Halt {
                 format!("{what} is due, and no worker takes it")
             }
             Halt::NotAnswered => {
-                "a worker took its Workflow Task and does not answer: your Workflow code may be blocking".to_owned()
+                "a worker takes its Workflow Task and does not answer: your Workflow code may be blocking".to_owned()
             }
             Halt::NothingPending => {
                 "it waits for nothing that Temporal knows of, neither an Activity nor a timer, so nothing will wake it"
@@ -96,8 +96,7 @@ impl Halt {
                 Next::command("see whether a worker runs, and what it does: ", "cargo xtask lab logs worker")
             }
             (Halt::NotAnswered, _) => Next::command(
-                "look for a loop or a std::thread::sleep in the Workflow, fix it and save; the worker's log names the \
-                 line: ",
+                "the worker's log names the line that blocks or fails; fix it and save: ",
                 "cargo xtask lab logs worker",
             ),
             (Halt::NothingPending, _) => Next::command(

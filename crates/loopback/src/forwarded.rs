@@ -24,8 +24,10 @@ pub(crate) fn names(headers: &HeaderMap) -> Result<Vec<String>, String> {
 }
 
 /// The name in `name:port`, in lower case.
-pub(crate) fn name_of(host: &str) -> Option<String> {
-    Some(host.parse::<Authority>().ok()?.host().to_ascii_lowercase())
+fn name_of(host: &str) -> Option<String> {
+    // An authority may also have a user, a Host may not.
+    let host = host.parse::<Authority>().ok().filter(|host| !host.as_str().contains('@'))?;
+    Some(host.host().to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_part_that_is_no_name_is_named_itself() {
-        for value in ["", "a b", "lab.example.com,,", "http://lab.example.com", "\u{e9}"] {
+        for value in ["", "a b", "user@localhost", "lab.example.com,,", "http://lab.example.com", "\u{e9}"] {
             assert!(names_of(&[("x-forwarded-host", value)]).is_err(), "{value}");
         }
         assert!(names_of(&[("forwarded", "for=x;host=\"a b\"")]).is_err());

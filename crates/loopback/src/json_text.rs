@@ -75,6 +75,8 @@ impl JsonText {
             let at = error.valid_up_to();
             Failure::bad_request(format!("the body must be UTF-8, and is not from byte {at} on"))
         })?;
+        // Some editors and shells begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // Serde would accept an array with the fields in order.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(Failure::bad_request("the body must be a JSON object"));

@@ -9,7 +9,7 @@
 //! let app = Router::new()
 //!     .route("/", get(async || "hello"))
 //!     .layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin))
-//!     .layer(middleware::from_fn_with_state(public, loopback::local_or_public_host));
+//!     .layer(middleware::from_fn_with_state(public, loopback::known_host));
 //! let shutdown = loopback::shutdown_signal()?;
 //! loopback::allow_files();
 //! let listener = loopback::listen("127.0.0.1", 8080, "greeter").await?;
@@ -33,7 +33,7 @@ mod timeout_stream;
 pub use failure::Failure;
 pub use files::allow_files;
 pub use json_text::JsonText;
-pub use local_only::{local_host, local_or_public_host, local_origin, same_origin};
+pub use local_only::{known_host, local_origin, same_origin};
 pub use program::{block_on, listen, shutdown_signal, warn_if_reachable, write_ready_file};
 pub use router::router;
 pub use serve::{CONNECTIONS, Limits, serve, serve_within};

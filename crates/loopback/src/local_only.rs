@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use contract::{PUBLIC_HOSTS_VARIABLE, PublicHosts};
 
 use crate::Failure;
-use crate::forwarded::{name_of, names};
+use crate::forwarded::names;
 
 /// A middleware that rejects, with a 400, requests without the Host header that HTTP/1.1 requires, or with several.
 pub(crate) async fn one_host(request: Request, next: Next) -> Response {
@@ -25,27 +25,9 @@ pub(crate) async fn one_host(request: Request, next: Next) -> Response {
         .into_response()
 }
 
-/// A middleware that rejects, with a 421, requests whose Host is not this machine.
-pub async fn local_host(request: Request, next: Next) -> Response {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let is_here = hosts.all(|host| host.to_str().ok().and_then(name_of).is_some_and(|name| is_local(&name)));
-    if is_here && request.uri().host().is_none_or(is_local) {
-        return next.run(request).await;
-    }
-    Failure::new(
-        StatusCode::MISDIRECTED_REQUEST,
-        "this service accepts only localhost and 127.0.0.1 in the Host header",
-    )
-    .into_response()
-}
-
 /// A middleware that rejects, with a 421, requests whose Host is neither this machine nor a public host, and those that a proxy forwards
 /// from another name.
-pub async fn local_or_public_host(
-    State(public): State<PublicHosts>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn known_host(State(public): State<PublicHosts>, request: Request, next: Next) -> Response {
     let is_known = |name: &str| is_local(name) || public.has_name(name);
     let unknown = match names(request.headers()) {
         Ok(names) => names.into_iter().find(|name| !is_known(name)),
@@ -56,8 +38,8 @@ pub async fn local_or_public_host(
     Failure::new(
         StatusCode::MISDIRECTED_REQUEST,
         format!(
-            "this service is localhost and 127.0.0.1, not {unknown:?}; if a proxy of yours forwards that name to it, list the \
-             name in {PUBLIC_HOSTS_VARIABLE} and start the lab again"
+            "this service answers at localhost and 127.0.0.1, not at {unknown:?}; where a proxy of yours forwards the lab's page \
+             from that name, list it in {PUBLIC_HOSTS_VARIABLE} and start the lab again"
         ),
     )
     .into_response()
@@ -81,7 +63,7 @@ pub async fn local_origin(request: Request, next: Next) -> Response {
 /// A middleware that rejects, with a 403, requests from any page other than the service's own, here or at a public host. Other pages may
 /// link to it, and programs other than browsers may send requests.
 ///
-/// It trusts the `Host` header, so [`local_or_public_host`] must check that first.
+/// It trusts the `Host` header, so [`known_host`] must check that first.
 pub async fn same_origin(State(public): State<PublicHosts>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let of_this_page = has_own_origin(headers, &public) && (!is_from_elsewhere(headers) || is_link(&request));

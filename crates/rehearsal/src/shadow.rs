@@ -27,7 +27,7 @@ use checkout::project::{self, Project};
 use lab_client::state::State;
 use supervisor::{
     executables::Executables,
-    ports::{self, PORTS},
+    ports::PORTS,
     process::{self, Ending, Identity},
     signals, temporal_cli,
 };
@@ -71,7 +71,7 @@ pub struct Shadow {
     /// This program.
     program: PathBuf,
     /// The Temporal CLI that its lab runs.
-    pub temporal_cli: Cli,
+    temporal_cli: Cli,
     /// The ports of its lab; none for a shadow left by an earlier rehearsal.
     ports: Option<ReservedPorts>,
     interrupted: Arc<AtomicBool>,
@@ -248,15 +248,6 @@ impl Shadow {
     }
 
     fn output_unless(&self, mut command: Command, is_over: &dyn Fn() -> bool) -> Result<Printed> {
-        // Not cleared here: this program does that itself, and `lab start` may need the user's own settings.
-        let is_another = command.get_program() != self.program.as_os_str();
-        if is_another {
-            dev_server::forget_settings(&mut command);
-        }
-        if let Some(state) = State::read(&self.project.lab).filter(|_| is_another) {
-            command.env("TEMPORAL_ADDRESS", state.ports.address(ports::TEMPORAL));
-            command.env("TEMPORAL_NAMESPACE", state.endpoints().namespace);
-        }
         let root = &self.project.root;
         command
             .current_dir(root)

@@ -193,6 +193,7 @@ mod tests {
             ready: true,
             ports: Ports::default(),
             remote_service: None,
+            public_hosts: Default::default(),
             services: Vec::new(),
         };
         serve(listener, "right".to_owned(), |request, reply| {

@@ -4,10 +4,12 @@
 //! Temporal SDK is the worker's.
 
 pub mod attach;
+mod blocking;
 pub mod build;
 pub mod cargo;
 mod cargo_output;
 pub mod class_files;
+mod cli_version;
 pub mod compile_error;
 pub mod control;
 mod deployed;
@@ -22,9 +24,11 @@ mod log_copy;
 pub mod log_tail;
 pub mod logs;
 pub mod manifest;
+pub mod pip;
 pub mod ports;
 pub mod preparation;
 pub mod process;
+mod programs;
 pub mod remote_service;
 mod report_sender;
 pub mod reporter;

@@ -126,12 +126,17 @@ impl<'a> Preparation<'a> {
     fn prepare(&self, precondition: &Precondition, entered: &mut Prepared) -> Result<()> {
         let Precondition { stage, transfers, milestone } = *precondition;
         let wanted = transfers as usize;
+        let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
+        if matches!(milestone, Milestone::Stuck | Milestone::FailsToWithdraw)
+            && !modules::is_in_place(self.project, base)
+        {
+            self.try_once_more()?;
+        }
         let there = self.there(precondition)?;
         if there.len() >= wanted {
             entered.transfers.extend(there);
             return Ok(());
         }
-        let base = lab::stage(stage).with_context(|| format!("there is no stage {stage}"))?;
         let mut started = Vec::new();
         match milestone {
             // That stage's own transfers come so far by themselves.
@@ -160,6 +165,26 @@ impl<'a> Preparation<'a> {
         let there = self.watch.wait_for(milestone, &started, wanted)?;
         entered.transfers.extend(there);
         Ok(())
+    }
+
+    /// Has each failed Activity tried once more. Under code that the learner has fixed it succeeds, and would do so while the stage's
+    /// own code is built: then the stage would begin with a transfer that is not stuck.
+    fn try_once_more(&self) -> Result<()> {
+        let before = self.stuck_on_activities()?;
+        self.retry(&before)?;
+        self.watch.wait_until(SETTLED_WITHIN, |_| {
+            let tried = before.iter().map(|stuck| self.is_tried(stuck)).collect::<Result<Vec<bool>>>()?;
+            Ok(tried.into_iter().all(|is_tried| is_tried))
+        })
+    }
+
+    /// Whether the attempt that was due then has ended.
+    fn is_tried(&self, before: &Stuck) -> Result<bool> {
+        let description = self.server.describe_if_there(&before.run)?.unwrap_or_default();
+        let id = before.activity.as_ref().map(|(id, _)| id.as_str());
+        let mut pending = description["pendingActivities"].as_array().into_iter().flatten();
+        let pending = pending.find(|pending| pending["activityId"].as_str() == id);
+        Ok(pending.is_none_or(|pending| pending["attempt"].as_u64() > Some(before.attempt)))
     }
 
     /// The transfers that are where a stage needs them to be.

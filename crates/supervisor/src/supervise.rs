@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use contract::PublicHosts;
 use lab_client::{
     link::LinkReport, progress::Progress, start_failure::StartFailure, state::RemoteService,
     supervisor::BuildState, temporal::Server, time,
@@ -29,7 +30,7 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use crate::{
-    attach,
+    attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
     control::{self, Reply, Request},
@@ -90,6 +91,7 @@ pub struct Options {
 
 /// Runs a lab until it is told to stop. `on_ready` is called once, when everything is.
 pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) -> Result<()> {
+    let public_hosts = PublicHosts::from_env()?;
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
@@ -121,6 +123,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         ready: false,
         ports: ports.clone(),
         remote_service: options.remote_service.clone(),
+        public_hosts,
         services: Vec::new(),
     };
     if options.remote_service.is_none() {
@@ -1151,11 +1154,17 @@ impl Supervisor {
             "pid": supervised.child.as_ref().map(Child::id),
             "address": service.address(&self.setup.ports),
             "url": self.url_of(service),
+            "public_url": self.public_url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
             "failing": supervised.ends.to_json(),
             "lines_left_out": supervised.left_out,
         })
+    }
+
+    /// Where a browser elsewhere opens it, if a proxy forwards it. The lab's own services read the names from the environment.
+    fn public_url_of(&self, service: &Service) -> Option<String> {
+        service.url_port.and_then(|port| self.state.public_url(port))
     }
 
     fn url_of(&self, service: &Service) -> Option<String> {
@@ -1176,6 +1185,7 @@ impl Supervisor {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
+                status["blocking"] = blocking::of(&status, &project);
                 let _ = reply.send(Ok(status));
             }
             // The lab has no part in it.
@@ -1247,8 +1257,11 @@ pub fn addresses(state: &State) -> Vec<(&'static str, String)> {
             )
         }
     };
+    let public = |what, port| Some((what, state.public_url(port)?));
     let mut addresses = vec![("the page", ports.url(ports::TRANSFER_WEB))];
+    addresses.extend(public("its public URL", ports::TRANSFER_WEB));
     addresses.extend(Some(("Temporal UI", ui)).filter(|(_, ui)| !ui.is_empty()));
+    addresses.extend(public("its public URL", ports::TEMPORAL_UI));
     addresses.extend([("Temporal server", server), ("account API", ports.url(ports::ACCOUNT_API))]);
     if let Some(learner) = state.learner() {
         addresses.push(("learner", learner.to_owned()));

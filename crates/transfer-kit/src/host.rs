@@ -28,7 +28,10 @@ use temporalio_sdk::{
     workflows::WorkflowImplementation,
 };
 
-use crate::panic_location::{self, LastPanic, PanicLocation};
+use crate::{
+    blocking,
+    panic_location::{self, LastPanic, PanicLocation},
+};
 
 /// Connects as every Temporal tool does: by `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_PROFILE`,
 /// the TLS and API key variables, and `temporal.toml`.
@@ -112,6 +115,17 @@ pub fn build_id(workflow: &str, activities: &str) -> String {
 /// switch Worker Versioning on.
 pub fn report_build_id(options: &mut WorkerOptions, build_id: String) {
     options.deployment_options = WorkerDeploymentOptions::from_build_id(build_id);
+}
+
+/// Has the worker report code that blocks its threads, in its log and in the [file beside](contract::Blocking::file_beside) its ready
+/// file.
+pub fn report_blocking(ready_file: &Path) {
+    blocking::report_to(contract::Blocking::file_beside(ready_file));
+}
+
+/// The learner's code that blocks a thread of this process at this moment.
+pub fn blocking() -> Vec<contract::Blocking> {
+    blocking::now()
 }
 
 /// The options of the lab's worker, with nothing registered yet.

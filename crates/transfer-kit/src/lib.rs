@@ -14,6 +14,7 @@
 
 pub mod activities;
 mod bank;
+mod blocking;
 mod failure;
 pub mod histories;
 pub mod host;

@@ -22,6 +22,8 @@ use temporalio_sdk::{
     },
 };
 
+use crate::blocking::{self, Subject};
+
 thread_local! {
     /// Whether this thread runs a Workflow's or an Activity's code right now.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
@@ -48,15 +50,17 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// A future of the learner's code. A panic in it ends it, with the panic's place in the message.
-struct Watched<F>(F);
+/// A future of the learner's code. A panic in it ends it, with the panic's place in the message. A poll of it that blocks is noticed.
+struct Watched<F>(F, Arc<Subject>);
 
 impl<F: Future + Unpin> Future for Watched<F> {
     type Output = Result<F::Output, Box<dyn Any + Send>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outside = WATCHED.replace(true);
+        let watch = blocking::watch(&self.1);
         let polled = panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.0).poll(cx)));
+        drop(watch);
         WATCHED.set(outside);
         match polled {
             Ok(polled) => polled.map(Ok),
@@ -80,11 +84,23 @@ fn with_location(payload: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
 
 /// The Workflow interceptor, one for each Workflow.
 pub(crate) fn for_workflows(noted: LastPanic) -> WorkflowInterceptorConstructor {
-    WorkflowInterceptorConstructor::new(move |_: &WorkflowContextView| PanicLocation(noted.clone()))
+    WorkflowInterceptorConstructor::new(move |context: &WorkflowContextView| {
+        let workflow_id = context.workflow_id().to_owned();
+        WorkflowPanics {
+            panics: PanicLocation(noted.clone()),
+            subject: Arc::new(Subject { workflow_id, activity: None }),
+        }
+    })
 }
 
 /// The message of the last panic, with its place; for whoever does not hear of it from the server.
 pub(crate) type LastPanic = Arc<Mutex<Option<String>>>;
+
+/// The interceptor of one Workflow.
+struct WorkflowPanics {
+    panics: PanicLocation,
+    subject: Arc<Subject>,
+}
 
 /// Adds the place to a panic's message, notes it and lets it go on.
 #[derive(Default)]
@@ -99,7 +115,7 @@ impl PanicLocation {
     }
 }
 
-impl WorkflowInterceptor for PanicLocation {
+impl WorkflowInterceptor for WorkflowPanics {
     fn execute<'a>(
         &'a self,
         _ctx: WorkflowInterceptorContext,
@@ -107,7 +123,8 @@ impl WorkflowInterceptor for PanicLocation {
         next: WorkflowNext<'a, ExecuteWorkflowInput, WorkflowInterceptorFuture<'a, ExecuteWorkflowResult>>,
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
         WorkflowInterceptorFuture::new(async move {
-            Watched(next.run(input)).await.unwrap_or_else(|payload| self.go_on(payload))
+            let watched = Watched(next.run(input), Arc::clone(&self.subject));
+            watched.await.unwrap_or_else(|payload| self.panics.go_on(payload))
         })
     }
 }
@@ -118,7 +135,13 @@ impl ActivityInboundInterceptor for PanicLocation {
         input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
-        async move { Watched(next.run(input)).await.unwrap_or_else(|payload| self.go_on(payload)) }.boxed()
+        let info = input.activity_info();
+        let subject = Arc::new(Subject {
+            workflow_id: info.workflow_id.clone().unwrap_or_default(),
+            activity: Some(info.activity_type.clone()),
+        });
+        async move { Watched(next.run(input), subject).await.unwrap_or_else(|payload| self.go_on(payload)) }
+            .boxed()
     }
 }
 
@@ -133,7 +156,8 @@ mod tests {
             let zero = "".len();
             1 / zero
         });
-        let payload = futures::executor::block_on(Watched(divide)).expect_err("a division by zero");
+        let subject = Arc::new(Subject { workflow_id: "t".to_owned(), activity: None });
+        let payload = futures::executor::block_on(Watched(divide, subject)).expect_err("a division by zero");
         let message = payload.downcast_ref::<String>().expect("a text");
         let place = "attempt to divide by zero, at crates/transfer-kit/src/panic_location.rs:";
         assert!(message.starts_with(place), "{message}");

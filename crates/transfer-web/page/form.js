@@ -44,7 +44,7 @@ async function start() {
   say(message, '');
   if (!transfer) return false;
   try {
-    const started = await order('/api/transfer', transfer);
+    const started = await order('api/transfer', transfer);
     const link = outLink('Open in Temporal UI', 'inline-link');
     pointLink(link, started.ui_url);
     say(message, 'ok', 'Started ', html('code', {}, text(started.workflow_id, 200)), '. ', link);
@@ -60,7 +60,7 @@ async function startBatch() {
   const message = byId('form-message');
   say(message, '', 'Starting…');
   try {
-    const count = number((await order('/api/batch', {})).started);
+    const count = number((await order('api/batch', {})).started);
     say(message, 'ok', count === null ? 'Batch started.' : `${count} transfers started.`);
     showFrom(0);
   } catch (error) {

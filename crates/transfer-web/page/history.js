@@ -128,7 +128,7 @@ async function load() {
   let delay = REFRESH_INTERVAL_MS;
   const state = byId('history-state');
   try {
-    const answer = await ask(`/api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]));
+    const answer = await ask(`api/accounts/${encodeURIComponent(account)}/workflows`, AbortSignal.any([mine.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]));
     if (pending !== mine) return;
     const found = list(answer.workflows).map(record);
     drawSummary(answer.summary);

@@ -52,7 +52,7 @@ function stuckPart() {
     once(retry, async () => {
       say(message, '');
       try {
-        const answer = await order(`/api/workflows/${encodeURIComponent(workflow)}/retry`, {});
+        const answer = await order(`api/workflows/${encodeURIComponent(workflow)}/retry`, {});
         announce((number(answer.retried) ?? 0) >= 1 ? 'Retrying now.' : 'The transfer continued in the meantime.');
       } catch (error) {
         say(message, 'bad', sentence(error));

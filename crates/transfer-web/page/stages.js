@@ -51,7 +51,7 @@ function enter(button) {
     pressed = button;
     say(place, '', `Starting ${label(name).toLowerCase()}: building the worker and preparing the transfers…`);
     try {
-      const entered = await order('/api/stage', { name }, ENTER_TIMEOUT_SECONDS);
+      const entered = await order('api/stage', { name }, ENTER_TIMEOUT_SECONDS);
       const saved = text(record(entered.saved).id, 120);
       const kept = saved ? ` Your version is saved. To restore it: cargo xtask stage restore ${saved}` : '';
       say(place, 'ok', `${label(name)} is ready.${kept}`);
@@ -106,7 +106,7 @@ async function load() {
   if (loading || stages.length > 0 || !byId('stages-section').open) return;
   loading = true;
   try {
-    const answer = await ask('/api/stage', AbortSignal.timeout(10_000));
+    const answer = await ask('api/stage', AbortSignal.timeout(10_000));
     stages = list(answer.stages).map(record);
     if (stages.length > 0) draw();
   } catch {

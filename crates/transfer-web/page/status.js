@@ -68,7 +68,10 @@ function troubles() {
     const why = text(lab.build_error, 900);
     // Then cargo runs no command, and the reason says what to type.
     const isManifest = why.includes('crates/worker/Cargo.toml');
-    const says = isManifest ? asSentence(why) : 'The worker does not compile. The previous version is still running.';
+    const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
+    const runs = worker === undefined || worker.state !== 'stopped';
+    const now = runs ? 'The previous version is still running.' : 'No worker is running.';
+    const says = isManifest ? asSentence(why) : `The worker does not compile. ${now}`;
     const type = isManifest ? '' : 'cargo xtask lab logs build';
     found.push({ name: 'build', says, type, more: '', bad: true });
   }

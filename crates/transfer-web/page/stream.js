@@ -68,7 +68,7 @@ function expectEvent(seconds) {
 function open() {
   close();
   if (suspended) return;
-  const opened = new EventSource(`/api/events?offset=${offset}&limit=${PAGE}`);
+  const opened = new EventSource(`api/events?offset=${offset}&limit=${PAGE}`);
   source = opened;
   expectEvent(CONNECT_TIMEOUT_SECONDS);
   opened.onerror = () => lost(false);

@@ -13,7 +13,7 @@ const SWITCHES = [
     id: 'real-world',
     /** @param {Record<string, any>} bank */
     isOn: (bank) => record(bank.real_world_mode).enabled,
-    path: '/api/real-world-mode',
+    path: 'api/real-world-mode',
     field: 'enabled',
     says: 'Real World Mode',
   },
@@ -21,7 +21,7 @@ const SWITCHES = [
     id: 'outage-withdrawals',
     /** @param {Record<string, any>} bank */
     isOn: (bank) => record(bank.outage).withdrawals,
-    path: '/api/outage',
+    path: 'api/outage',
     field: 'withdrawals',
     says: 'The withdrawal outage',
   },
@@ -29,7 +29,7 @@ const SWITCHES = [
     id: 'outage-deposits',
     /** @param {Record<string, any>} bank */
     isOn: (bank) => record(bank.outage).deposits,
-    path: '/api/outage',
+    path: 'api/outage',
     field: 'deposits',
     says: 'The deposit outage',
   },
@@ -135,7 +135,7 @@ async function useRates() {
   }
   setText(byId('rates-error'), '');
   try {
-    const mode = await order('/api/real-world-mode', rates);
+    const mode = await order('api/real-world-mode', rates);
     editing = false;
     drawRates(mode);
     say(byId('bank-message'), 'ok', 'Rates changed.');
@@ -150,7 +150,7 @@ async function reset() {
   const message = byId('bank-message');
   say(message, '', 'Resetting…');
   try {
-    const answer = await order('/api/reset', {});
+    const answer = await order('api/reset', {});
     say(message, 'ok', text(answer.message, 400) || 'Balances and transfers have been reset. Your code is unchanged.');
     showFrom(0);
   } catch (error) {

@@ -46,7 +46,7 @@ function run() {
   once(byId('without-run'), async () => {
     say(place, '', 'Building and running the plain program…');
     try {
-      drawRuns(await order('/api/without-temporal', {}, RUN_TIMEOUT_SECONDS));
+      drawRuns(await order('api/without-temporal', {}, RUN_TIMEOUT_SECONDS));
       say(place, '', 'Now start the same transfer with Temporal, under New transfer.');
     } catch (error) {
       say(place, 'bad', sentence(error));

@@ -76,7 +76,7 @@ pub(crate) async fn asset(Name(name): Name) -> Response {
 
 /// The routes, with the checks of Origin and Host and the headers of every response. The page may be opened at these public hosts too.
 pub(crate) fn guarded(routes: Router, is_loopback: bool, public: &PublicHosts) -> Router {
-    let check_host = middleware::from_fn_with_state(public.clone(), loopback::local_or_public_host);
+    let check_host = middleware::from_fn_with_state(public.clone(), loopback::known_host);
     let routes = routes.layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin));
     let routes = if is_loopback { routes.layer(check_host) } else { routes };
     routes.layer(middleware::from_fn(with_headers))
@@ -109,13 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_works_below_any_path() {
+        let texts = ASSETS.iter().chain([&("index.html", INDEX)]);
+        for (name, text) in texts.filter(|(name, _)| !name.ends_with(".svg")) {
+            for absolute in ["=\"/", "'/api", "`/api", "'/assets", "url(/"] {
+                assert!(!text.contains(absolute), "{name} has {absolute}");
+            }
+        }
+    }
+
+    #[test]
     fn the_page_contains_nothing_that_its_content_security_policy_forbids() {
         for part in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
             assert!(!INDEX.contains(part), "index.html has {part}");
         }
         assert_eq!(INDEX.matches(PUBLIC_UI).count(), 1, "a place for the public URL of the Temporal UI");
         let scripts = INDEX.matches("<script").count();
-        let files = INDEX.matches("<script type=\"module\" src=\"/assets/").count();
+        let files = INDEX.matches("<script type=\"module\" src=\"assets/").count();
         assert_eq!(scripts, files, "every script is a file");
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use contract::{
-    Money,
+    Blocking, Money,
     bank::{ACCOUNTS, Accounts},
 };
 use lab_client::{
@@ -261,6 +261,9 @@ fn down(
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
     }
+    for blocking in Blocking::list(&status["blocking"]).iter().take(1) {
+        down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
+    }
     if state("worker") != "running" {
         let says = "no worker is running; transfers wait on the Task Queue";
         down.push(entry("worker", says, "cargo xtask lab logs worker"));
@@ -270,10 +273,9 @@ fn down(
         let (name, failing) = (text(&service["name"]), &service["failing"]);
         let see = format!("cargo xtask lab logs {name}");
         if failing.is_object() {
-            let last =
-                failing["log"].as_array().and_then(|lines| lines.last()).map_or_else(String::new, text);
-            let says =
-                format!("{name} {} times in a row: {} {last}", failing["in_a_row"], text(&failing["why"]));
+            let last = failing["log"].as_array().and_then(|lines| lines.last()).map(text).unwrap_or_default();
+            let (why, times) = (text(&failing["why"]), &failing["in_a_row"]);
+            let says = format!("{name} is failing: it {why}, {times} times in a row; its last line: {last}");
             down.push(entry(&name, &says, &see));
         } else if service["lines_left_out"].as_u64().unwrap_or_default() > 0 {
             let says = format!("{name} writes more than its log takes; is there a print in a loop?");

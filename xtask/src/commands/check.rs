@@ -18,7 +18,10 @@ use lab_client::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{example, flag, json_flag};
+use crate::{
+    args::{example, flag, json_flag},
+    deployment,
+};
 use checkout::{progress, project::Project, state};
 use lab_client::state::State;
 use supervisor::{
@@ -91,6 +94,10 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 struct Look {
     stage: &'static Stage,
     build: Option<BuildState>,
+    /// What still runs if the last build failed.
+    build_failed: Option<String>,
+    /// The code that blocks the worker.
+    blocking: Vec<String>,
     /// The services that do not run, in the words of `lab status`.
     down: Vec<String>,
     /// The judgement, or why there is none.
@@ -124,7 +131,14 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     {
         stderrln!("warning: the stage is not marked as done: {error:#}");
     }
-    Ok(Look { stage, build: BuildState::of_saved(&status), down: down(&status), report })
+    Ok(Look {
+        stage,
+        build: BuildState::of_saved(&status),
+        build_failed: deployment::warning(&status),
+        blocking: deployment::blocking(&status),
+        down: down(&status),
+        report,
+    })
 }
 
 /// The services of a status that do not run.
@@ -153,12 +167,10 @@ impl Look {
             Some(BuildState::Building) => {
                 lines.push("building: this shows the code from before your edit".to_owned());
             }
-            Some(BuildState::Failed) => lines.push(
-                "the last build failed, so the previous code still runs: cargo xtask lab logs build"
-                    .to_owned(),
-            ),
+            Some(BuildState::Failed) => lines.extend(self.build_failed.clone()),
             _ => {}
         }
+        lines.extend(self.blocking.iter().cloned());
         lines.extend(self.down.iter().cloned());
         match &self.report {
             Ok(report) => lines.extend(goal_lines(report)),
@@ -174,6 +186,7 @@ impl Look {
         };
         json["building"] = json!(self.build == Some(BuildState::Building));
         json["down"] = json!(self.down);
+        json["blocking"] = json!(self.blocking);
         json
     }
 }
@@ -281,6 +294,8 @@ mod tests {
         let look = Look {
             stage: &lab::STAGES[0],
             build: BuildState::of(&status),
+            build_failed: deployment::warning(&status),
+            blocking: deployment::blocking(&status),
             down: down(&status),
             report: Err("the goals cannot be judged".to_owned()),
         };

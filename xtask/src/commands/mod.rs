@@ -61,7 +61,7 @@ pub fn command_line() -> Command {
             "Example:\n  cargo xtask lab start --detach\n\n\
              Environment:\n  \
              BUGLAB_DIR           the lab's folder instead of .lab, to run several labs in one checkout\n  \
-             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use instead of the one on PATH or in .lab/cli\n  \
+             BUGLAB_TEMPORAL_CLI  the Temporal CLI to use instead of the one in .lab/cli or on PATH\n  \
              NO_COLOR             no colors\n\n\
              Exit codes: 0 success, 1 failure, with the reason, 2 wrong usage",
         )

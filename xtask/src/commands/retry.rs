@@ -76,7 +76,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         stdoutln!("{}", json!({ "retried": list, "failed": failed, "held": held }));
     } else if waiting.is_empty() && failed == 0 && held.is_empty() {
         stdoutln!("no Activity is waiting for its next attempt");
-    } else {
+    } else if !waiting.is_empty() || failed > 0 {
         for (stuck, _, name) in &retried {
             stdoutln!(
                 "retried {name} of {}, which had failed on attempt {}",

@@ -171,9 +171,10 @@ fn list_backups(project: &Project, as_json: bool) -> Result<ExitCode> {
     if backups.is_empty() {
         stdoutln!("nothing was saved yet: no command has replaced an edit of yours");
     } else {
-        stdoutln!("restore one with: cargo xtask stage restore ID; they are saved in {}", {
-            project.display(&project.in_lab("backup"))
-        });
+        stdoutln!(
+            "restore one with: cargo xtask stage restore ID; they are saved in {}, which git clean -fdx deletes",
+            { project.display(&project.in_lab("backup")) }
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

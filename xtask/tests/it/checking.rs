@@ -19,7 +19,13 @@ fn while_a_build_runs_check_says_that_it_shows_the_code_from_before() {
 
     lab.world().build = "failed".to_owned();
     let checked = lab.checkout.run(&["check"]).stdout;
-    assert!(checked.contains("the last build failed, so the previous code still runs"), "{checked}");
+    assert!(
+        checked.contains("the last build failed, so the worker still runs the previous code"),
+        "{checked}"
+    );
+    lab.world().services[2]["state"] = "stopped".into();
+    let checked = lab.checkout.run(&["check"]).stdout;
+    assert!(checked.contains("the last build failed, so no worker is running: cargo xtask"), "{checked}");
 }
 
 #[test]

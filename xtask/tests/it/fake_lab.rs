@@ -137,6 +137,7 @@ impl FakeLab {
                     .into(),
             ),
             remote_service: None,
+            public_hosts: Default::default(),
             services: Vec::new(),
         };
         checkout.write(".lab/lab.json", state.to_json().to_string());

@@ -20,8 +20,9 @@ use serde_json::Value;
 
 use crate::support::{Checkout, eventually, is_alive, pid_in};
 
-/// The files that a stopped lab may have: locks, settings, databases, logs.
-const KEPT: [&str; 11] = [
+/// The files that a stopped lab may have: locks, settings, databases, logs, and what stops Nix.
+const KEPT: [&str; 12] = [
+    checkout::project::NO_COPY,
     "backup",
     "bank.db",
     "lock",

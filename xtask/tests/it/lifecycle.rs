@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use supervisor::logs::without_time;
 
-use crate::support::{Checkout, Foreground, eventually, is_alive, outcome, pid_in, send_signal, service};
+use crate::support::{
+    Checkout, Foreground, assert_ends, eventually, is_alive, outcome, pid_in, send_signal, service,
+};
 
 #[test]
 fn a_detached_lab_prints_its_addresses_and_stop_leaves_nothing() {
@@ -423,6 +425,19 @@ fn following_logs_ends_with_the_reader() {
     send_signal(pid_in(service(&checkout.status(), "worker")), "KILL");
     assert!(lines.any(|line| line.contains("worker ended (signal 9)")));
     drop(lines);
-    // Although nothing more is written.
-    eventually("it ends by itself", || !matches!(child.try_wait(), Ok(None)));
+    assert_ends(&mut child);
+}
+
+#[test]
+fn following_a_log_ends_with_the_reader_although_nothing_more_is_written() {
+    use std::io::{BufRead, BufReader};
+
+    let checkout = Checkout::without_server("follow-quiet");
+    checkout.write(".lab/logs/worker.log", "the last line\n");
+    let mut command = checkout.xtask(&["lab", "logs", "worker", "-f"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the program is there");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("the last line"));
+    drop(lines);
+    assert_ends(&mut child);
 }

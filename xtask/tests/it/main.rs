@@ -9,6 +9,8 @@ mod building;
 #[cfg(target_os = "linux")]
 mod checking;
 mod confinement;
+mod doctor;
+mod doctor_nix;
 mod editors;
 #[cfg(target_os = "linux")]
 mod entering;
@@ -20,12 +22,17 @@ mod held;
 mod help_and_usage;
 mod lifecycle;
 mod owner;
+mod planted;
 mod play;
 mod ports;
 mod programs;
 mod provisioning;
+mod public_hosts;
 mod sacred;
+#[cfg(target_os = "linux")]
+mod screen;
 mod settings;
+mod shell_env;
 mod small_disk;
 mod stages;
 #[cfg(target_os = "linux")]
@@ -54,6 +61,7 @@ mod slow {
     mod clock;
     #[cfg(target_os = "linux")]
     mod deleted;
+    mod download;
     mod features;
     mod first_call;
     #[cfg(target_os = "linux")]
@@ -62,6 +70,7 @@ mod slow {
     mod matrix;
     mod odd_path;
     mod offline;
+    mod oldest_cli;
     #[cfg(target_os = "linux")]
     mod orphans;
     mod rehearsal;

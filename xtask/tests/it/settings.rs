@@ -1,6 +1,6 @@
 //! A machine whose user has settings of their own for everything that the lab runs. None of them changes what the lab does.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, os::unix::fs::symlink, path::PathBuf};
 
 use crate::support::{Checkout, eventually, free_port, outcome, temporal_cli};
 
@@ -75,6 +75,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("PYTHONHOME", "/nowhere"),
     ("PYTHONPATH", "/nowhere"),
     ("PYTHONSTARTUP", "/nowhere"),
+    ("RUST_LOG", "trace"),
+    ("RUST_BACKTRACE", "full"),
+    ("GODEBUG", "http2debug=2"),
 ];
 
 /// Plants all of them for the commands of a checkout.
@@ -124,6 +127,18 @@ fn a_lab_runs_as_if_the_user_had_no_settings() {
     assert_eq!(minreq::get(page).send().expect("the UI answers").status_code, 200);
     let home = fs::read_dir(checkout.path("home/.config/temporalio")).expect("it was planted");
     assert_eq!(home.count(), 2, "the Temporal server wrote a file into the user's home folder");
+    let pids = checkout.pids();
+    checkout.run(&["lab", "stop"]).ok();
+    checkout.assert_nothing_is_left(&pids);
+}
+
+#[test]
+fn a_cli_that_is_named_by_a_relative_path_runs_in_every_folder() {
+    let mut checkout = Checkout::new("relative");
+    checkout.temporal_cli = None;
+    symlink(temporal_cli().path(), checkout.path("my-temporal")).expect("it can be linked");
+    checkout.environment.push(("BUGLAB_TEMPORAL_CLI".into(), "./my-temporal".into()));
+    checkout.start();
     let pids = checkout.pids();
     checkout.run(&["lab", "stop"]).ok();
     checkout.assert_nothing_is_left(&pids);

@@ -380,6 +380,21 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Asserts that a process ends by itself; it is killed if it does not.
+#[track_caller]
+pub(crate) fn assert_ends(child: &mut Child) {
+    let begin = Instant::now();
+    while begin.elapsed() < CONDITION_TIMEOUT {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    panic!("it does not end by itself");
+}
+
 /// A service in a status, by name.
 #[track_caller]
 pub(crate) fn service<'a>(status: &'a Value, name: &str) -> &'a Value {

@@ -1,9 +1,8 @@
 //! Starting transfers from the command line.
 
-use crate::{
-    fake_lab::FakeLab,
-    support::{Checkout, eventually},
-};
+#[cfg(target_os = "linux")]
+use crate::fake_lab::FakeLab;
+use crate::support::{Checkout, eventually};
 
 #[test]
 fn an_invalid_amount_is_rejected_before_anything_is_started() {
@@ -33,6 +32,7 @@ fn an_invalid_amount_is_rejected_before_anything_is_started() {
     assert!(["both are", "a number", "without a slash"].iter().all(|part| all.contains(part)), "{all}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_unknown_account_is_refused_before_anything_is_started() {
     let lab = FakeLab::start("unknown-accounts");

@@ -132,9 +132,11 @@ async fn a_question_that_is_not_as_it_must_be_is_refused_with_a_sentence() {
         ("limit=%2B5", "limit must be"),
         ("after=-1", "after must be a whole number from 0"),
         ("after=9223372036854775808", "after must be"),
-        ("after=%FF", "after must be"),
+        ("after=%FF", "the query must be UTF-8"),
         ("after=1&after=2", "after must not be repeated"),
         ("transfer=a&transfer=b", "transfer must not be repeated"),
+        ("transfer=%FF", "the query must be UTF-8"),
+        ("limit=1&note=%C3%28", "the query must be UTF-8"),
         ("transfer=", "transfer must be 1 to 1000 bytes"),
         (&format!("transfer={}", "t".repeat(1001)), "transfer must be 1 to 1000 bytes"),
     ] {

@@ -100,6 +100,9 @@ async fn a_name_that_only_points_to_this_machine_is_refused() {
         let answer = bank.deposit("account_B", 1.0).header("Host", host).send().await;
         assert_eq!(answer.refusal(), (421, None), "{host}");
     }
+    let forwarded =
+        bank.deposit("account_B", 1.0).header("X-Forwarded-Host", "x-5050.app.example").send().await;
+    assert_eq!(forwarded.refusal(), (421, None));
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
         let answer = bank.deposit("account_B", 1.0).header("Host", host).send().await;
         assert_eq!(answer.status, 200, "{host}");

@@ -3,6 +3,7 @@
 mod as_a_server;
 mod learners;
 mod preflight;
+mod public_hosts;
 mod support;
 mod tls;
 

@@ -44,11 +44,14 @@ impl Program {
         let file = fs::File::create(&log).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command
-            .args(["--port", "0", "--http-port", "0", "--ready-file"])
+            .args(["--port", "0", "--ready-file"])
             .arg(&ready)
             .arg("--failure-file")
             .arg(&failure)
             .args(start.flags);
+        if !start.flags.contains(&"--http-port") {
+            command.args(["--http-port", "0"]);
+        }
         dev_server::forget_settings(command.as_std_mut());
         command.envs(start.environment.iter().copied());
         command

@@ -1,7 +1,8 @@
 //! What was stuck completes; what can never work fails at once, as soon as its error is classified as final.
 
 use super::{
-    all_complete, breaks_a_rule, failed_tasks, retried, start_again, waiting_activity, why_not_complete,
+    all_complete, breaks_a_rule, failed_tasks, is_earlier, retried, start_again, waiting_activity,
+    why_not_complete,
 };
 use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict, invariants::money};
 
@@ -70,6 +71,7 @@ fn exceeds_the_balance(transfer: &Transfer) -> bool {
 fn stuck_ones_complete(facts: &Facts) -> Verdict {
     let stuck = facts.transfers.iter().filter(|transfer| {
         transfer.runs.iter().any(was_stuck)
+            && !transfer.last().close().is_some_and(|close| is_earlier(facts, close))
             && !exceeds_the_balance(transfer)
             && right_refusal(facts, transfer).is_none()
     });

@@ -13,7 +13,7 @@ pub(crate) mod workflow_bug;
 
 use crate::{
     Event, Evidence, Facts, Halt, Held, Next, Run, Status, Transfer, Verdict, halts, invariants,
-    nondeterminism,
+    moment::Moment, nondeterminism,
 };
 
 /// What to do if no transfer was started yet.
@@ -27,6 +27,12 @@ fn start_again(why: &str, stage: &str) -> Next {
         format!("{why}; start again, with your code: "),
         format!("cargo xtask stage {stage} --keep"),
     )
+}
+
+/// Whether it happened before the stage was entered, when other code ran: such as the fixed code of the stage before, while the lab
+/// built this stage's.
+fn is_earlier(facts: &Facts, event: Event<'_>) -> bool {
+    event.moment() < Moment::of(&facts.entered)
 }
 
 /// The Workflow Tasks of a run that its code failed. A Workflow Reset records a failed one, too: not those.

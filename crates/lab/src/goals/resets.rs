@@ -1,6 +1,6 @@
 //! Workflow Reset: a closed run is continued from an earlier point of its history, in a new run.
 
-use super::{all_complete, completed_exactly, retries_exhausted, start_again, why_not_complete};
+use super::{all_complete, completed_exactly, is_earlier, retries_exhausted, start_again, why_not_complete};
 use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict};
 
 /// The stage of these goals.
@@ -90,7 +90,8 @@ fn one_is_reset(facts: &Facts) -> Verdict {
     let mut evidence = Vec::new();
     for transfer in failed_ones(facts) {
         let run = transfer.last();
-        match reset(run).filter(|_| completed_exactly(facts, transfer).is_some()) {
+        let is_new = |reset: &Event<'_>| !is_earlier(facts, *reset);
+        match reset(run).filter(is_new).filter(|_| completed_exactly(facts, transfer).is_some()) {
             Some(event) => {
                 evidence.push(Evidence::event(transfer, run, event, "reset here, then completed"));
             }

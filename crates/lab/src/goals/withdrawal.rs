@@ -1,7 +1,7 @@
 //! A bug in an Activity: it fails attempt after attempt, and the same transfer completes once it is fixed.
 
 use super::{
-    breaks_a_rule, completed_exactly, later_attempts, start_again, start_one, waiting_activity,
+    breaks_a_rule, completed_exactly, is_earlier, later_attempts, start_again, start_one, waiting_activity,
     why_not_complete,
 };
 use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict, invariants};
@@ -32,11 +32,11 @@ pub(crate) const GOALS: &[Goal] = &[
     },
 ];
 
-/// The transfers whose withdrawal has failed at least once, with the event that scheduled it.
+/// The transfers whose withdrawal has failed at least once at this stage, with the event that scheduled it.
 fn failed_before(facts: &Facts) -> impl Iterator<Item = (&Transfer, Event<'_>, Evidence)> {
     facts.runs().filter_map(|(transfer, run)| {
         waiting(transfer, run).or_else(|| {
-            let attempt = later_attempts(run, WITHDRAW).next()?;
+            let attempt = later_attempts(run, WITHDRAW).find(|attempt| !is_earlier(facts, *attempt))?;
             let scheduled = run.event(attempt.refers_to("scheduledEventId"))?;
             // After `cargo xtask retry`, the history has the number of the attempt and no failure.
             let number = attempt.refers_to("attempt");
@@ -140,5 +140,67 @@ fn by_failed(facts: &Facts, evidence: Vec<Evidence>) -> Verdict {
     match withdraw_fails(facts) {
         Verdict::Open(next) => Verdict::Open(next),
         Verdict::Reached(_) => Verdict::Open(start_one()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Entry;
+
+    /// A transfer whose withdrawal failed, and succeeded on a later attempt at 12:05.
+    fn facts(entered: &str) -> Facts {
+        let event = |id: u64, kind: &str, attributes: Value| {
+            json!({ "eventId": id, "eventTime": format!("2026-11-22T12:05:{id:02}Z"),
+                    "eventType": format!("EVENT_TYPE_{kind}"), "xEventAttributes": attributes })
+        };
+        let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 5 });
+        let mut events = vec![event(1, "WORKFLOW_EXECUTION_STARTED", json!({ "input": [input] }))];
+        for (id, name, step, account, before, attempt) in [
+            (2, "check_balance", "check_balance_from", "account_A", 1000, 1),
+            (5, "check_balance", "check_balance_to", "account_B", 500, 1),
+            (8, "withdraw", "withdraw", "account_A", 1000, 3),
+            (11, "deposit", "deposit", "account_B", 500, 1),
+        ] {
+            let after = if name == "withdraw" { before - 5 } else { before + 5 };
+            let (input, result) = match name {
+                "check_balance" => {
+                    (json!({ "account_id": account }), json!({ "account_id": account, "balance": before }))
+                }
+                _ => (
+                    json!({ "account_id": account, "amount": 5 }),
+                    json!({ "account_id": account, "previous_balance": before, "new_balance": after, "amount": 5 }),
+                ),
+            };
+            let scheduled = json!({ "activityType": { "name": name }, "activityId": step, "input": [input] });
+            events.push(event(id, "ACTIVITY_TASK_SCHEDULED", scheduled));
+            let started = json!({ "scheduledEventId": id, "attempt": attempt });
+            events.push(event(id + 1, "ACTIVITY_TASK_STARTED", started));
+            let completed = json!({ "scheduledEventId": id, "result": [result] });
+            events.push(event(id + 2, "ACTIVITY_TASK_COMPLETED", completed));
+        }
+        let result = json!({ "success": true, "from_account": "account_A", "to_account": "account_B", "amount": 5,
+            "from_account_starting_balance": 1000, "to_account_starting_balance": 500 });
+        events.push(event(14, "WORKFLOW_EXECUTION_COMPLETED", json!({ "result": [result] })));
+        let entry = |id: u64, kind: &str, account: &str| json!({ "id": id, "kind": kind, "account_number": account, "amount": 5, "transfer": "r" });
+        let entries = [entry(11, "withdraw", "account_A"), entry(12, "deposit", "account_B")];
+        let entries = entries.iter().filter_map(Entry::from_json).collect();
+        let run = Run::new("r".to_owned(), events, Value::Null);
+        let transfer =
+            Transfer { workflow_id: "t".to_owned(), original_run: "r".to_owned(), runs: vec![run] };
+        Facts { transfers: vec![transfer], entries, entered: entered.to_owned(), ..Facts::default() }
+    }
+
+    #[test]
+    fn what_the_code_before_completed_while_the_stage_was_built_reaches_no_goal() {
+        for (entered, counts) in [("", true), ("2026-11-22T12:05:03Z", true), ("2026-11-22T12:06:00Z", false)]
+        {
+            let facts = facts(entered);
+            for goal in GOALS {
+                assert_eq!((goal.check)(&facts).is_reached(), counts, "{} {entered}", goal.name);
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A bug in Workflow code: the Workflow Task fails and is retried until the code is fixed.
 
-use super::{breaks_a_rule, failed_tasks, fails_now, start_again, start_one, why_not_complete};
-use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict, moment::Moment};
+use super::{breaks_a_rule, failed_tasks, fails_now, is_earlier, start_again, start_one, why_not_complete};
+use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Verdict};
 
 /// The stage of these goals.
 const STAGE: &str = "jerry";
@@ -30,10 +30,9 @@ pub(crate) const GOALS: &[Goal] = &[
 /// A Workflow Task of the run that failed at this stage, or was failing when it was entered. One that was fixed
 /// before that does not count. Only the first failures are in a history: it fails until a task completes.
 fn failed_here<'a>(facts: &Facts, run: &'a Run) -> Option<Event<'a>> {
-    let entered = Moment::of(&facts.entered);
     failed_tasks(run).find(|failed| {
         let fixed = run.events().find(|event| event.id() > failed.id() && event.is("WorkflowTaskCompleted"));
-        fixed.is_none_or(|fixed| fixed.moment() >= entered)
+        fixed.is_none_or(|fixed| !is_earlier(facts, fixed))
     })
 }
 

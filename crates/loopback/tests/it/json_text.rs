@@ -33,6 +33,11 @@ async fn an_object_is_parsed_with_any_content_type_and_unknown_fields() {
         let answer = ask(service, "POST /", &headers, " {\"word\": \"hello\", \"more\": [1]}\n");
         assert_eq!((answer.status, answer.body.as_str()), (200, "hello"), "{content_type}");
     }
+    assert_eq!(
+        say(service, "\u{feff}{\"word\": \"hello\"}").status,
+        200,
+        "a byte order mark is no part of it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,13 +21,30 @@ fn assert_refused(answer: &Answer, status: u16, what: impl std::fmt::Debug) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_name_of_this_machine_is_misdirected() {
-    let service = serve(app().layer(middleware::from_fn(loopback::local_host))).await;
-    for host in ["rebound.example.com", "rebound.example.com:80", "0.0.0.0", "localhost.evil", "a b", ""] {
+    let service =
+        serve(app().layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host)))
+            .await;
+    for host in [
+        "rebound.example.com",
+        "rebound.example.com:80",
+        "0.0.0.0",
+        "localhost.evil",
+        "a b",
+        "evil@localhost",
+        "",
+    ] {
         assert_refused(&ask(service, "POST /", &[("Host", host)], ""), 421, host);
         assert_refused(&ask(service, "GET /nowhere", &[("Host", host)], ""), 421, host);
     }
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:5050", "[::1]:5050"] {
         assert_eq!(ask(service, "POST /", &[("Host", host)], "").status, 200, "{host}");
+    }
+    // A tunnel may replace the Host by this machine's, and say so.
+    for forwarded in
+        [("X-Forwarded-Host", "rebound.example.com"), ("Forwarded", "for=x;host=rebound.example.com")]
+    {
+        let headers = [("Host", "localhost"), forwarded];
+        assert_refused(&ask(service, "POST /", &headers, ""), 421, headers);
     }
     let whole = "POST http://example.com/";
     assert_refused(&ask(service, whole, &[("Host", "localhost")], ""), 421, whole);
@@ -178,7 +195,7 @@ async fn the_services_own_page_the_address_bar_and_programs_are_accepted() {
 async fn both_checks_reject_a_page_whose_name_was_made_to_point_here() {
     let app = app()
         .layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::same_origin))
-        .layer(middleware::from_fn(loopback::local_host));
+        .layer(middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host));
     let service = serve(app).await;
     // From its own point of view, the origin is the same.
     let rebound = [("Host", "rebound.example.com"), ("Origin", "http://rebound.example.com")];

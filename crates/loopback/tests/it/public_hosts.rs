@@ -23,7 +23,7 @@ async fn service() -> SocketAddr {
     let app = Router::new()
         .route("/", get(async || "a page").post(async || "done"))
         .layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin))
-        .layer(middleware::from_fn_with_state(public, loopback::local_or_public_host));
+        .layer(middleware::from_fn_with_state(public, loopback::known_host));
     serve(app).await
 }
 

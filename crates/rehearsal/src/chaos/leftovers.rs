@@ -6,14 +6,23 @@ use std::{
     process::Command,
 };
 
+use checkout::project::NO_COPY;
 use supervisor::{
     ports::{self, PORTS, Ports},
     process::{self, Identity},
 };
 
-/// The files that a lab may leave: its databases, the server's with its write-ahead log, and the lab's settings.
-const KEPT: [&str; 7] =
-    ["bank.db", "temporal.db", "temporal.db-wal", "temporal.db-shm", "ports.json", "stage.json", "lock"];
+/// The files that a lab may leave: its databases, the server's with its write-ahead log, the lab's settings, and what stops Nix.
+const KEPT: [&str; 8] = [
+    "bank.db",
+    "temporal.db",
+    "temporal.db-wal",
+    "temporal.db-shm",
+    "ports.json",
+    "stage.json",
+    "lock",
+    NO_COPY,
+];
 /// The folders whose files may remain.
 const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
 

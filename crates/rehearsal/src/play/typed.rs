@@ -13,7 +13,6 @@ use supervisor::{ports::PORTS, temporal_cli};
 pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
     let mut command = match typed.program {
         Program::Xtask => shadow.command(),
-        Program::Temporal => shadow.temporal_cli.command(),
         Program::Curl => {
             let curl =
                 temporal_cli::on_path("curl").context("curl is not here; install it and play again")?;
@@ -32,7 +31,7 @@ pub(super) fn run(shadow: &Shadow, typed: &Typed) -> Result<Printed> {
     };
     match typed.program {
         Program::Xtask | Program::Kill => command.args(&typed.words),
-        Program::Temporal | Program::Curl => {
+        Program::Curl => {
             let state = shadow.state()?;
             command.args(typed.words.iter().map(|word| with_ports(word, &state)))
         }

@@ -10,8 +10,6 @@ use anyhow::{Context, Result, bail};
 pub enum Program {
     /// `cargo xtask`.
     Xtask,
-    /// The Temporal CLI.
-    Temporal,
     /// To call the bank.
     Curl,
     /// To end a service of the lab the hard way.
@@ -40,11 +38,11 @@ const READING: [(Program, &[&str]); 8] = [
     (Program::Xtask, &["lab", "status"]),
     (Program::Xtask, &["lab", "logs"]),
     (Program::Xtask, &["check"]),
-    (Program::Temporal, &["workflow", "list"]),
-    (Program::Temporal, &["workflow", "show"]),
-    (Program::Temporal, &["workflow", "describe"]),
-    (Program::Temporal, &["workflow", "count"]),
-    (Program::Temporal, &["workflow", "query"]),
+    (Program::Xtask, &["temporal", "workflow", "list"]),
+    (Program::Xtask, &["temporal", "workflow", "show"]),
+    (Program::Xtask, &["temporal", "workflow", "describe"]),
+    (Program::Xtask, &["temporal", "workflow", "count"]),
+    (Program::Xtask, &["temporal", "workflow", "query"]),
 ];
 
 impl Typed {
@@ -60,12 +58,13 @@ impl Typed {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (program, words) = match words[..] {
             ["cargo", "xtask", ref words @ ..] => (Program::Xtask, words),
-            ["temporal", ref words @ ..] => (Program::Temporal, words),
+            // On a machine with a second Temporal server, it may be that one's.
+            ["temporal", ..] => {
+                bail!("temporal may use another server than the lab's; write: cargo xtask {typed}")
+            }
             ["curl", ref words @ ..] => (Program::Curl, words),
             ["kill", ref words @ ..] => (Program::Kill, words),
-            _ => bail!(
-                "a text can be followed by a program only where it calls cargo xtask, temporal, curl or kill"
-            ),
+            _ => bail!("a text can be followed by a program only where it calls cargo xtask, curl or kill"),
         };
         Ok(Typed { program, words: words.iter().map(|&word| word.to_owned()).collect() })
     }
@@ -85,9 +84,6 @@ impl Typed {
 
     /// Whether it only tells how things are, so that it may be typed again until they are.
     pub fn only_reads(&self) -> bool {
-        if self.is_temporal_by_xtask() {
-            return Typed { program: Program::Temporal, words: self.words[1..].to_vec() }.only_reads();
-        }
         let begins = |begin: &[&str]| {
             self.words.len() >= begin.len() && self.words.iter().zip(begin).all(|(word, begin)| word == begin)
         };
@@ -98,11 +94,6 @@ impl Typed {
             Program::Xtask if begins(&["outage"]) => self.words[1..].iter().all(|word| word.starts_with('-')),
             program => READING.iter().any(|(reading, begin)| *reading == program && begins(begin)),
         }
-    }
-
-    /// Whether it is the Temporal CLI by way of `cargo xtask temporal`.
-    fn is_temporal_by_xtask(&self) -> bool {
-        self.program == Program::Xtask && self.words.first().is_some_and(|word| word == "temporal")
     }
 
     /// The stage that it enters, if it does.
@@ -135,21 +126,29 @@ mod tests {
 
     #[test]
     fn words_are_taken_apart_as_a_shell_would() {
-        let typed =
-            parse(r#"temporal workflow list --query "ExecutionStatus='Failed'" --reason it\ is    # a note"#);
-        let words = ["workflow", "list", "--query", "ExecutionStatus='Failed'", "--reason", "it is"];
-        assert_eq!((typed.program, typed.words), (Program::Temporal, words.map(str::to_owned).to_vec()));
+        let typed = parse(
+            r#"cargo xtask temporal workflow list --query "ExecutionStatus='Failed'" --reason it\ is    # a note"#,
+        );
+        let words =
+            ["temporal", "workflow", "list", "--query", "ExecutionStatus='Failed'", "--reason", "it is"];
+        assert_eq!((typed.program, typed.words), (Program::Xtask, words.map(str::to_owned).to_vec()));
         assert_eq!(parse("cargo xtask hint").words, ["hint"]);
     }
 
     #[test]
     fn what_needs_a_shell_or_another_program_is_an_error() {
-        for typed in ["cargo build", "rm -rf .", "", "temporal 'oops", "curl localhost:5050/accounts | jq ."]
-        {
+        for typed in [
+            "cargo build",
+            "rm -rf .",
+            "",
+            "curl 'oops",
+            "curl localhost:5050/accounts | jq .",
+            "temporal workflow list",
+        ] {
             assert!(Typed::parse(typed).is_err(), "{typed}");
         }
         // Within a word it is for the program.
-        parse(r#"temporal workflow list --query "StartTime > '2026' & x""#);
+        parse(r#"cargo xtask temporal workflow list --query "StartTime > '2026' & x""#);
     }
 
     #[test]
@@ -170,7 +169,6 @@ mod tests {
             "cargo xtask check",
             "cargo xtask stage",
             "cargo xtask stage --json",
-            "temporal workflow list --limit 3",
             "cargo xtask temporal workflow list --limit 3",
             "cargo xtask outage",
             "curl localhost:5050/accounts/account_A",
@@ -183,7 +181,6 @@ mod tests {
             "cargo xtask lab restart",
             "cargo xtask transfer account_A account_B 1",
             "cargo xtask hint",
-            "temporal workflow reset --workflow-id x",
             "cargo xtask temporal workflow reset --workflow-id x",
             "cargo xtask outage deposits down",
             "curl -X PUT localhost:5050/outage",

@@ -53,6 +53,9 @@ fn main() -> ExitCode {
             return replay_transfers(modules).await;
         }
         let ready_file = matches.get_one::<PathBuf>("ready-file");
+        if let Some(file) = ready_file {
+            host::report_blocking(file);
+        }
         let client = host::connect().await?;
         let Modules { workflow, activities } = modules;
         let mut announced = Ok(());

@@ -5,6 +5,7 @@ mod business_errors;
 mod checks;
 mod determinism;
 mod events;
+mod halts;
 mod idempotency;
 mod limits;
 mod modules;

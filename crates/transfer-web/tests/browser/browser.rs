@@ -24,7 +24,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(2);
 pub(crate) const WINDOW: (u32, u32) = (1280, 800);
 
 /// Arguments that isolate the browser and keep it on this machine.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 13] = [
     "--headless=new",
     // The sandbox does not run as root, which a container's user often is.
     "--no-sandbox",
@@ -39,10 +39,12 @@ const FLAGS: [&str; 14] = [
     "--no-first-run",
     "--no-proxy-server",
     "--hide-scrollbars",
-    // The same language everywhere, and no host but loopback resolves.
+    // The same language everywhere.
     "--lang=en-US",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
+
+/// No host but loopback resolves.
+const RESOLVES: &str = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1";
 
 /// A browser with one window. Dropping it ends it and its driver, and deletes their files.
 pub(crate) struct Browser {
@@ -55,6 +57,16 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens a browser, or prints why there is none.
     pub(crate) async fn open() -> Option<Browser> {
+        Browser::open_with(&[format!("--host-resolver-rules={RESOLVES}")]).await
+    }
+
+    /// The same, for which `https://HOST` is the server on this port, whatever its certificate.
+    pub(crate) async fn open_for(host: &str, port: u16) -> Option<Browser> {
+        let resolves = format!("--host-resolver-rules=MAP {host}:443 127.0.0.1:{port}, {RESOLVES}");
+        Browser::open_with(&[resolves, "--ignore-certificate-errors".to_owned()]).await
+    }
+
+    async fn open_with(flags: &[String]) -> Option<Browser> {
         if is_without_browser() {
             return None;
         }
@@ -67,6 +79,7 @@ impl Browser {
         };
         let mut driver = Driver::start(&chromedriver);
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
+        arguments.extend_from_slice(flags);
         arguments.push(format!("--user-data-dir={}", driver.folder.path().join("profile").display()));
         let capabilities = json!({
             "browserName": "chrome",

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use contract::PublicHosts;
 use lab_client::{Endpoints, progress, progress::Progress, state};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,6 +34,8 @@ pub(crate) struct Lab {
     service: Option<Service>,
     worker: Option<TestWorker>,
     supervisor: Supervisor,
+    /// The names at which a proxy forwards its page and its Temporal UI.
+    public: PublicHosts,
 }
 
 /// The page's service, which runs until `end_service`.
@@ -52,13 +55,24 @@ impl Lab {
         Lab::around(Testbed::start_keeping().await, stage).await
     }
 
+    /// The same, with a service that accepts these public hosts.
+    pub(crate) async fn start_at(stage: &str, public: &str) -> Lab {
+        Lab::around_at(Testbed::start().await, stage, public).await
+    }
+
     async fn around(testbed: Testbed, stage: &str) -> Lab {
+        Lab::around_at(testbed, stage, "").await
+    }
+
+    async fn around_at(testbed: Testbed, stage: &str, public: &str) -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Nothing listens at the UI's address: the tests check links but do not follow them.
         let endpoints = Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url);
         let supervisor = Supervisor::start(&folder).await;
+        let public = public.parse().expect("names of hosts");
+        let url = String::new();
         let mut lab =
-            Lab { testbed, url: String::new(), endpoints, folder, service: None, worker: None, supervisor };
+            Lab { testbed, url, endpoints, folder, service: None, worker: None, supervisor, public };
         lab.enter(stage);
         let address = lab.serve(SocketAddr::from(([127, 0, 0, 1], free_port()))).await;
         lab.url = format!("http://{address}");
@@ -130,7 +144,8 @@ impl Lab {
     async fn serve(&mut self, address: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let web = Web::new(self.endpoints.clone(), Some(self.folder.path().to_owned()));
+        let web = Web::new(self.endpoints.clone(), Some(self.folder.path().to_owned()))
+            .at_public_hosts(self.public.clone());
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             let ended = async {

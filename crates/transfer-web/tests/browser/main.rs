@@ -5,6 +5,7 @@
 
 mod browser;
 mod form;
+mod forwarded;
 mod lab;
 mod page;
 mod quiet;

@@ -5,6 +5,7 @@ mod first_page;
 mod forwarded;
 mod goals;
 mod guards;
+mod halts;
 mod odd_input;
 mod openapi;
 mod program;

@@ -64,9 +64,12 @@ impl Supervisor {
             service("transfer-web", "running"),
         ]);
         let error = (build == "failed").then_some("the build failed: it has a reason");
-        let status = json!({ "services": services, "build": build, "build_error": error, "watch": false });
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.shows(&json!({ "services": services, "build": build, "build_error": error, "watch": false }));
         services
+    }
+
+    fn shows(&self, status: &Value) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
     }
 }
 
@@ -96,6 +99,50 @@ async fn the_pages_get_the_supervisors_status_and_its_end() {
     let event = stream.until("lab", |event| event["down"] != json!([])).await;
     assert_eq!(event["down"][0]["name"], "lab");
     assert_eq!(event["down"][0]["do"], "cargo xtask lab start --detach");
+}
+
+#[tokio::test]
+async fn a_failing_service_and_a_flood_are_named_with_what_to_type() {
+    let lab = Lab::start().await;
+    let supervisor = Supervisor::start().await;
+    let mut services = supervisor.says("restarting", "ok");
+    let folder = Folder::at("jerry");
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let service = Service::start(endpoints(&lab.testbed), Some(folder)).await;
+    let mut stream = Stream::of(&service.web, "").await;
+    services[2]["failing"] = json!({ "in_a_row": 4, "why": "ended (exit code 101)", "log": ["the moon"] });
+    services[1]["lines_left_out"] = json!(7);
+    supervisor.shows(&json!({ "services": services, "build": "ok" }));
+    let event =
+        stream.until("lab", |event| event["down"].as_array().is_some_and(|down| down.len() == 3)).await;
+    assert_eq!(event["services"], services);
+    let (flood, failing) = (&event["down"][1], &event["down"][2]);
+    assert_eq!(flood["do"], "cargo xtask lab logs account-api");
+    assert_eq!(
+        failing["says"],
+        "worker is failing: it ended (exit code 101), 4 times in a row; its last line: the moon"
+    );
+    assert_eq!(failing["do"], "cargo xtask lab logs worker");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stopped_supervisor_is_named_with_how_to_continue_it() {
+    let lab = Lab::start().await;
+    // Nothing has to answer: the process is stopped.
+    let mut process = std::process::Command::new("sleep").arg("600").spawn().expect("sleep is there");
+    let (pid, started) = (process.id(), "a time");
+    let stopped = std::process::Command::new("kill").args(["-STOP", &pid.to_string()]).status();
+    assert!(stopped.expect("kill is there").success());
+    let folder = Folder::at("jerry");
+    let supervisor = json!({ "pid": pid, "started": started });
+    folder.write("lab.json", &json!({ "supervisor": supervisor, "control_port": 1, "token": "secret" }));
+    let service = Service::start(endpoints(&lab.testbed), Some(folder)).await;
+    let mut stream = Stream::of(&service.web, "").await;
+    let event = stream.until("lab", |event| event["down"] != json!([])).await;
+    assert_eq!(event["down"][0]["do"], format!("kill -CONT {pid}"), "{event}");
+    process.kill().expect("it is this test's own");
+    process.wait().expect("it is this test's own");
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ impl Lab {
         Lab::of(Testbed::start_keeping().await).await
     }
 
+    /// The same, with additional dynamic configuration of the server.
+    pub(crate) async fn with(settings: &'static [&'static str]) -> Lab {
+        Lab::of(Testbed::start_with(settings).await).await
+    }
+
     async fn of(testbed: Testbed) -> Lab {
         Lab { service: Service::start(endpoints(&testbed), None).await, testbed }
     }

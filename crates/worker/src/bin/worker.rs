@@ -24,6 +24,9 @@ fn main() -> ExitCode {
     let ready_file = matches.get_one::<PathBuf>("ready-file");
 
     host::block_on(async move {
+        if let Some(file) = ready_file {
+            host::report_blocking(file);
+        }
         let client = host::connect().await?;
         let namespace = client.options().namespace.clone();
         let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;

@@ -10,7 +10,7 @@ mod workflow;
 #[allow(dead_code, reason = "the macro's items")]
 mod working;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use serde_json::Value;
@@ -23,10 +23,17 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, history_event::Attributes},
 };
 use testbed::Testbed;
-use transfer_kit::stuck::{self, Stuck, Task};
+use transfer_kit::{
+    host,
+    stuck::{self, Stuck, Task},
+};
 
 type Handle = WorkflowHandle<Client, UntypedWorkflow>;
 
+/// A transfer that has not ended after this has no end.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Nor has one whose code blocks after this.
+const BLOCKED_LIMIT: Duration = Duration::from_secs(10);
 /// So many attempts of an Activity in a row are no accident.
 const TRIES: i32 = 3;
 
@@ -41,13 +48,14 @@ struct Failed {
 /// for ever, is a bug, and its failure names the line.
 ///
 /// # Panics
-/// Where it is stuck.
+/// Where it is stuck, or does not end within a minute.
 async fn end_of(testbed: &Testbed, handle: &Handle) -> Result<Value, Failed> {
     end_within(testbed, handle, TRIES).await
 }
 
 /// The same where an Activity may fail at first.
 async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Value, Failed> {
+    let begin = Instant::now();
     let mut result = std::pin::pin!(handle.get_result(WorkflowGetResultOptions::default()).fuse());
     let result = loop {
         tokio::select! {
@@ -58,7 +66,7 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
             // Workflow code is deterministic: what has failed once fails again.
             Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
             Some(stuck) if stuck.attempt >= tries => panic!("it is stuck: {stuck}"),
-            _ => {}
+            _ => assert_it_does_not_hang(begin, &handle.info().workflow_id),
         }
     };
     match result {
@@ -68,6 +76,18 @@ async fn end_within(testbed: &Testbed, handle: &Handle, tries: i32) -> Result<Va
             .map_or(Value::Null, |payload| serde_json::from_slice(&payload.data).expect("a result is JSON"))),
         Err(WorkflowGetResultError::Failed(_)) => Err(failure_of(handle).await),
         Err(error) => panic!("the transfer has neither a result nor a failure: {error}"),
+    }
+}
+
+/// Asserts that this transfer, which was waited for since then, may still end.
+fn assert_it_does_not_hang(since: Instant, workflow_id: &str) {
+    let blocking = host::blocking().into_iter().find(|blocking| blocking.workflow_id == workflow_id);
+    match blocking.filter(|_| since.elapsed() > BLOCKED_LIMIT) {
+        Some(blocking) => panic!("it hangs: {}", blocking.words()),
+        None => assert!(
+            since.elapsed() < TIME_LIMIT,
+            "it hangs: nothing of it fails; does it wait for something that Temporal does not know, such as tokio::time::sleep?"
+        ),
     }
 }
 

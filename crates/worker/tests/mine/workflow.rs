@@ -1,5 +1,7 @@
 //! The Workflow on a real server, with Activities that work: what fails here is the Workflow's own fault.
 
+use std::time::Instant;
+
 use contract::{TransferState, step};
 use serde_json::{Value, json};
 use temporalio_client::{UntypedQuery, WorkflowQueryOptions};
@@ -10,7 +12,10 @@ use testbed::{TestWorker, Testbed, until};
 use transfer_kit::{Bank, host, stuck::Task};
 use worker::workflow::MoneyTransferWorkflow;
 
-use crate::{Handle, balances, end_of, end_within, history_of, stuck_on, working::WorkingActivities};
+use crate::{
+    Handle, assert_it_does_not_hang, balances, end_of, end_within, history_of, stuck_on,
+    working::WorkingActivities,
+};
 
 /// A server, a bank, and a worker that runs the live Workflow.
 async fn lab(refuses_deposits: bool) -> (Testbed, TestWorker) {
@@ -81,11 +86,15 @@ async fn a_transfer_shows_how_far_it_is() {
     let (testbed, worker) = lab(false).await;
     testbed.put("/outage", json!({ "deposits": true })).await;
     let handle = testbed.start_transfer("tells", transfer(25.5)).await;
+    let begin = Instant::now();
     until("the deposit to be tried", || async {
         match stuck_on(&testbed, &handle).await {
             Some(stuck) if stuck.task == Task::Workflow => panic!("it is stuck: {stuck}"),
             Some(_) => Ok(()),
-            None => Err("not yet"),
+            None => {
+                assert_it_does_not_hang(begin, "tells");
+                Err("not yet")
+            }
         }
     })
     .await;

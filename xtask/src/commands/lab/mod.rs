@@ -1,6 +1,7 @@
-//! `lab start|stop|status|logs|restart|watch|deploy`.
+//! `lab start|stop|status|logs|restart|watch|deploy|env`.
 
 mod deploy;
+mod env;
 mod logs;
 mod restart;
 mod service_argument;
@@ -31,6 +32,7 @@ pub(crate) fn command() -> Command {
         .subcommand(restart::command())
         .subcommand(watch::command())
         .subcommand(deploy::command())
+        .subcommand(env::command())
         .subcommand(start::supervise_command())
 }
 
@@ -44,6 +46,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("restart", arguments)) => restart::run(project, arguments),
         Some(("watch", arguments)) => watch::run(project, arguments),
         Some(("deploy", _)) => deploy::run(project),
+        Some(("env", arguments)) => env::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask lab --help".to_owned()).into()),
     }
 }

@@ -94,7 +94,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// The services of a lab that is down.
 fn stopped() -> Vec<Value> {
     services::names()
-        .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null }))
+        .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null, "public_url": null }))
         .collect()
 }
 
@@ -126,6 +126,9 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     }
     if let Some(warning) = deployment::warning(status) {
         stdoutln!("  {warning}");
+    }
+    for blocking in deployment::blocking(status) {
+        stdoutln!("  {blocking}");
     }
     if status["watch"] == false {
         stdoutln!("  watch is off: saved edits wait until you type: cargo xtask lab deploy");
@@ -244,6 +247,9 @@ fn line(service: &Value) -> String {
     }
     let place = if service["url"].is_null() { text("address") } else { text("url") };
     line.push_str(&format!(" {place}"));
+    if let Some(public) = service["public_url"].as_str() {
+        line.push_str(&format!(" and {public}"));
+    }
     match service["restarts"].as_u64() {
         None | Some(0) => {}
         Some(1) => line.push_str(" restarted once"),

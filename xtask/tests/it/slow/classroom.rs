@@ -97,6 +97,9 @@ fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
     let own = ["--temporal-port", server, "--account-api-port", account_api];
     let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
     room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
+    // Plain `temporal` in the learner's terminal goes through the gateway, and not to the class's server.
+    let lines = room.run("ada", &["lab", "env"]).ok();
+    assert!(lines.contains(&format!("export TEMPORAL_ADDRESS='127.0.0.1:{server}';")), "{lines}");
     let said = room.run("ada", &["help-me", "where is <b>it</b>?"]).ok();
     assert!(said.contains("on the board, as ada: where is <b>it</b>?"), "{said}");
 

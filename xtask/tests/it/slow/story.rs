@@ -80,6 +80,23 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     eventually("the failed build is told", || checkout.status()["build"] == "failed");
     assert!(is_alive(worker));
 
+    // Code that hangs: the worker names the line, and the next save replaces it.
+    checkout.write(
+        lab::LIVE_WORKFLOW,
+        source.replace("elapsed / (done - 1)", "std::iter::repeat(elapsed).count() as u64"),
+    );
+    eventually("the line that blocks is told", || {
+        let status = checkout.status();
+        let place = status["blocking"][0]["place"].as_str().unwrap_or_default();
+        place.starts_with("crates/worker/src/workflow.rs:") && pid_in(service(&status, "worker")) != worker
+    });
+    let hanging = pid_in(service(&checkout.status(), "worker"));
+    let checked = checkout.run(&["check"]).stdout;
+    assert!(
+        checked.contains("the worker runs and does not answer: your Workflow code blocks at"),
+        "{checked}"
+    );
+
     // A fix of the learner's own, only saved: the lab does the rest.
     let own_fix = source.replace("elapsed / (done - 1)", "elapsed / done");
     assert_ne!(own_fix, source);
@@ -98,8 +115,9 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     eventually("another worker runs", || {
         let status = checkout.status();
         let worker_now = service(&status, "worker");
-        worker_now["state"] == "running" && pid_in(worker_now) != worker
+        worker_now["state"] == "running" && pid_in(worker_now) != hanging
     });
+    assert_eq!(checkout.status()["blocking"], Value::Array(Vec::new()));
 
     // The shipped fix for the other bug; the learner's own Workflow is saved first.
     let told = checkout.run(&["stage", "fix-activity"]);

@@ -1,7 +1,7 @@
 //! The goals of the stages, on a real server: the shipped story reaches them, so does any right fix, and a wrong one
 //! is reported.
 
-mod fixes;
+pub(crate) mod fixes;
 mod nondeterministic;
 mod right;
 mod shipped;

@@ -10,7 +10,7 @@ const HOLD: &str = "
     window.asked = [];
     window.held = true;
     window.fetch = async (path, options) => {
-      if (!String(path).startsWith('/api/accounts/')) return real(path, options);
+      if (!String(path).startsWith('api/accounts/')) return real(path, options);
       window.asked.push(options.signal);
       const answer = await real(path, options);
       while (window.held) await new Promise((resolve) => setTimeout(resolve, 20));

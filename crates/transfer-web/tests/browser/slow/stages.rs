@@ -98,7 +98,7 @@ async fn the_list_of_stages_is_requested_again_after_a_failure() {
         page.js("const real = window.fetch;
              window.refused = 0;
              window.fetch = (path, ...more) => {
-               if (path !== '/api/stage' || window.refused > 0) return real(path, ...more);
+               if (path !== 'api/stage' || window.refused > 0) return real(path, ...more);
                window.refused += 1;
                return Promise.reject(new TypeError('a server that does not answer'));
              }")

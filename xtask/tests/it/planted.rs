@@ -1,0 +1,151 @@
+//! `doctor` on a machine where much is wrong: it names each fault, and what to type.
+//!
+//! To add a fault, add a row to [`FAULTS`].
+
+use std::{env, path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{Checkout, Outcome, outcome, temporal_cli};
+
+/// A fault of a machine.
+struct Fault {
+    /// Plants it for `doctor` in this checkout.
+    plant: fn(&Checkout, &mut Command),
+    /// The row of the report that names it, and how grave it is.
+    row: (&'static str, &'static str),
+    /// What the row says.
+    says: &'static [&'static str],
+    /// What to type or do.
+    remedy: &'static str,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        plant: |checkout, doctor| {
+            checkout.write("home/.config/temporalio/temporal.yaml", "env: {}\n");
+            checkout.write("home/.config/temporalio/temporal.toml", "");
+            doctor.env("TEMPORAL_API_KEY", "a secret").env("OTEL_TRACES_EXPORTER", "otlp");
+        },
+        row: ("settings", "note"),
+        says: &[
+            "OTEL_TRACES_EXPORTER, TEMPORAL_API_KEY, ~/.config/temporalio/temporal.yaml",
+            "temporal.toml",
+        ],
+        remedy: r#"eval "$(cargo xtask lab env)""#,
+    },
+    Fault {
+        plant: |checkout, doctor| {
+            checkout.write("home/.curlrc", "proxy = \"http://127.0.0.1:9\"\n");
+            doctor.env("http_proxy", "http://127.0.0.1:9");
+            doctor.env_remove("NO_PROXY").env_remove("no_proxy");
+        },
+        row: ("proxy", "note"),
+        says: &["http_proxy", "~/.curlrc"],
+        remedy: "export NO_PROXY=127.0.0.1,localhost",
+    },
+    Fault {
+        plant: |_, doctor| {
+            doctor.env("PIP_REQUIRE_VIRTUALENV", "1").env("PYTHONPATH", "/nowhere");
+        },
+        row: ("pip", "note"),
+        says: &["PYTHONPATH", "PIP_REQUIRE_VIRTUALENV"],
+        remedy: "nothing to do",
+    },
+    Fault {
+        plant: |_, doctor| {
+            doctor.env("GIT_DIR", "/nowhere").env("GIT_INDEX_FILE", "/nowhere");
+        },
+        row: ("git", "note"),
+        says: &["GIT_DIR, GIT_INDEX_FILE", "another repository"],
+        remedy: "unset GIT_DIR GIT_INDEX_FILE",
+    },
+    Fault {
+        plant: |checkout, doctor| {
+            checkout.write_program("old/temporal", "#!/bin/sh\necho temporal version 1.4.0\n");
+            put_first_on_path(checkout, doctor, "old");
+        },
+        row: ("temporal on PATH", "note"),
+        says: &["old/temporal", "1.4.0", "the minimum is 1.5.1"],
+        remedy: "nothing to do",
+    },
+    Fault {
+        plant: |checkout, doctor| {
+            checkout.write_program("named/temporal", "#!/bin/sh\necho temporal version 1.5.0\n");
+            doctor.env("BUGLAB_TEMPORAL_CLI", checkout.path("named/temporal"));
+        },
+        row: ("Temporal CLI", "missing"),
+        says: &["1.5.0", "too old: the minimum is 1.5.1"],
+        remedy: "unset BUGLAB_TEMPORAL_CLI",
+    },
+];
+
+fn put_first_on_path(checkout: &Checkout, command: &mut Command, folder: &str) {
+    let path = env::var_os("PATH").expect("it is set");
+    let folders = [checkout.path(folder)].into_iter().chain(env::split_paths(&path));
+    command.env("PATH", env::join_paths(folders).expect("they join"));
+}
+
+/// `doctor` in a checkout whose home folder is its own, and where these faults are planted.
+fn doctor(checkout: &Checkout, faults: &[&Fault], flags: &[&str]) -> Outcome {
+    let mut doctor = checkout.xtask(&[&["doctor"], flags].concat());
+    let own_home = env::var_os("HOME").unwrap_or_default();
+    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        let folder = env::var_os(name).unwrap_or_else(|| Path::new(&own_home).join(folder).into());
+        doctor.env(name, folder);
+    }
+    checkout.write("home/here", "");
+    doctor.env("HOME", checkout.path("home")).env_remove("XDG_CONFIG_HOME");
+    doctor.env("BUGLAB_TEMPORAL_CLI", temporal_cli().path());
+    for fault in faults {
+        (fault.plant)(checkout, &mut doctor);
+    }
+    outcome(doctor)
+}
+
+fn rows(told: &Outcome) -> Vec<Value> {
+    let report: Value =
+        serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told:#?}"));
+    assert_eq!(report["ok"], told.code == Some(0), "{told:#?}");
+    report["checks"].as_array().expect("it is a list").clone()
+}
+
+/// Whether a row names this fault, and what to do.
+fn names(row: &Value, fault: &Fault) -> bool {
+    let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    (text("name"), text("state")) == (fault.row.0.to_owned(), fault.row.1.to_owned())
+        && fault.says.iter().all(|part| text("says").contains(part))
+        && text("remedy").contains(fault.remedy)
+}
+
+#[test]
+fn doctor_names_each_fault_of_a_machine_that_has_them_all() {
+    let checkout = Checkout::without_server("planted");
+    let healthy = rows(&doctor(&checkout, &[], &["--json"]));
+    for fault in FAULTS {
+        assert!(!healthy.iter().any(|row| names(row, fault)), "{}: it was not planted", fault.row.0);
+    }
+    let all: Vec<&Fault> = FAULTS.iter().collect();
+    let told = doctor(&checkout, &all, &["--json"]);
+    assert_eq!(told.code, Some(1), "one of them is grave: {told:#?}");
+    let rows = rows(&told);
+    for fault in FAULTS {
+        assert!(rows.iter().any(|row| names(row, fault)), "{}: {rows:#?}", fault.row.0);
+    }
+    assert!(!told.stdout.contains("a secret"), "{told:#?}");
+    // The same for people.
+    let text = doctor(&checkout, &all, &[]);
+    assert_eq!((text.code, &*text.stderr), (Some(1), ""), "{text:#?}");
+    for fault in FAULTS {
+        let line = format!("{:<8} {:<16} ", fault.row.1, fault.row.0);
+        assert!(text.stdout.contains(&line) && text.stdout.contains(fault.remedy), "{line}: {text:#?}");
+    }
+}
+
+#[test]
+fn a_machine_with_nothing_but_notes_is_all_right() {
+    let checkout = Checkout::without_server("notes");
+    let notes: Vec<&Fault> = FAULTS.iter().filter(|fault| fault.row.1 == "note").collect();
+    let told = doctor(&checkout, &notes, &[]).ok();
+    assert!(told.ends_with("everything the lab needs is installed\n"), "{told}");
+}
