@@ -35,7 +35,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| {
         runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"),
         bank: account_api::app(Bank::in_memory().expect("memory for a bank")),
         bank_openapi: OpenApi::parse(include_str!("../../crates/account-api/openapi.json")),
-        web: transfer_web::app(&Web::new(endpoints, None)),
+        web: transfer_web::app(&Web::new(endpoints, None), ([127, 0, 0, 1], 5051).into()),
         web_openapi: OpenApi::parse(include_str!("../../crates/transfer-web/openapi.json")),
     }
 });

@@ -51,7 +51,7 @@ impl Web {
 }
 
 /// All routes, on this address. On loopback, requests whose Host is neither this machine nor a public host are rejected.
-fn app(web: &Web, address: SocketAddr) -> Router {
+pub fn app(web: &Web, address: SocketAddr) -> Router {
     let ui: Option<Uri> = web.watched.endpoints.temporal_ui.parse().ok();
     let public_ui = ui.and_then(|ui| web.public.of_port(ui.port_u16()?).url());
     let routes = api::routes(web.watched.clone(), public_ui);

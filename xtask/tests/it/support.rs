@@ -222,7 +222,13 @@ impl Checkout {
     /// Makes a command run in this checkout, as a person would.
     pub(crate) fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.root).stdin(Stdio::null()).env("NO_COLOR", "1");
-        for name in ["BUGLAB_DIR", "BUGLAB_TEMPORAL_CLI", "CARGO_TARGET_DIR"] {
+        for name in [
+            "BUGLAB_DIR",
+            "BUGLAB_TEMPORAL_CLI",
+            "CARGO_TARGET_DIR",
+            "CODESPACE_NAME",
+            contract::PUBLIC_HOSTS_VARIABLE,
+        ] {
             command.env_remove(name);
         }
         if let Some(cli) = &self.temporal_cli {

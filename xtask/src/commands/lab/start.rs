@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use contract::PublicHosts;
 use lab_client::start_failure::StartFailure;
 use nix::sys::signal::Signal;
 
@@ -99,6 +100,8 @@ fn options(project: &Project, arguments: &ArgMatches, output: Output) -> Result<
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     toolchain::check(project)?;
+    // Before a download or a build that would be for nothing.
+    PublicHosts::from_env()?;
     remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
     if build::is_first(project) {
         stderrln!(
