@@ -234,6 +234,13 @@ pub fn is_first(project: &Project) -> bool {
     !cargo::target(project).join("debug").join(WORKER).exists()
 }
 
+/// Those of these binaries that an earlier build has left.
+pub(crate) fn earlier(project: &Project, binaries: &[&str]) -> BTreeMap<String, PathBuf> {
+    let folder = cargo::target(project).join("debug");
+    let found = binaries.iter().map(|&name| (name.to_owned(), folder.join(name)));
+    found.filter(|(_, path)| path.exists()).collect()
+}
+
 /// See [`freshness`].
 pub fn distrust_file_times(project: &Project) {
     freshness::distrust_file_times(project, &cargo::target(project));

@@ -17,7 +17,7 @@ const BAR_WIDTH: &str = "70";
 /// How wide it draws it where we print its text as a line.
 const LINE_WIDTH: &str = "120";
 /// How often we draw the bar on a terminal.
-const REDRAWN: Duration = Duration::from_millis(200);
+const REDRAWN: Duration = Duration::from_millis(500);
 /// How long nothing may be printed where there is no bar.
 const SILENCE: Duration = Duration::from_secs(2);
 

