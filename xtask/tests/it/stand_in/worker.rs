@@ -17,13 +17,14 @@ fn main() {
         let _ = fs::write("hold/worker.here", "");
         thread::sleep(Duration::from_millis(10));
     }
-    fs::write(&arguments[at + 1], VERSION).expect("it can be written");
+    let ready_file = &arguments[at + 1];
     if Path::new("hold/stop").exists() {
-        // One that does not end at a TERM.
-        let script = "trap 'touch hold/stop.here' TERM; while [ -e hold/stop ]; do sleep 0.05; done";
-        let error = Command::new("sh").args(["-c", script]).exec();
+        // One that does not end at a TERM. It is ready once it ignores that.
+        let script = "trap 'touch hold/stop.here' TERM; printf '%s' \"$1\" > \"$2\"; while [ -e hold/stop ]; do sleep 0.05; done";
+        let error = Command::new("sh").args(["-c", script, "sh", VERSION, ready_file]).exec();
         panic!("there is a shell: {error}");
     }
+    fs::write(ready_file, VERSION).expect("it can be written");
     loop {
         thread::sleep(Duration::from_secs(3600));
     }

@@ -84,9 +84,9 @@ impl<'a> Lab<'a> {
         let checkout = self.checkout;
         if self.what == Start {
             checkout.wait_for_held("transfer-web");
-            // It ignores TERM once it is ready.
-            let log = || checkout.log("supervisor");
-            self.eventually("the worker is ready", || log().contains("worker is ready"));
+            // It ignores TERM once it is ready. The log also has the words of the labs before.
+            let ready_file = checkout.path(".lab/run/worker.ready");
+            self.eventually("the worker is ready", || ready_file.exists());
             signal(self.start.child.id(), Signal::SIGTERM);
             checkout.wait_for_held("stop");
             return;
