@@ -2,7 +2,7 @@
 //!
 //! To add a fault, add a row to [`FAULTS`].
 
-use std::{env, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -78,10 +78,66 @@ const FAULTS: &[Fault] = &[
         says: &["1.5.0", "too old: the minimum is 1.5.1"],
         remedy: "unset BUGLAB_TEMPORAL_CLI",
     },
+    Fault {
+        plant: |_, doctor| {
+            doctor.env("RUSTFLAGS", "-D warnings");
+        },
+        row: ("cargo settings", "note"),
+        says: &["RUSTFLAGS=-D warnings: "],
+        remedy: "unset RUSTFLAGS",
+    },
+    Fault {
+        plant: |checkout, _| checkout.write("crates/worker/Cargo.toml", "[dependencies\n"),
+        row: ("worker manifest", "broken"),
+        says: &["crates/worker/Cargo.toml", "unclosed table"],
+        remedy: "correct it",
+    },
+    Fault {
+        plant: |_, doctor| {
+            doctor.env("BUGLAB_PUBLIC_HOSTS", "*.app.example");
+        },
+        row: ("public hosts", "missing"),
+        says: &["no wildcards"],
+        remedy: "unset BUGLAB_PUBLIC_HOSTS",
+    },
+    Fault {
+        plant: |checkout, doctor| {
+            checkout.write_program("nix-bin/nix", "#!/bin/sh\n");
+            put_first_on_path(checkout, doctor, "nix-bin");
+            fs::remove_dir_all(checkout.path(".git")).expect("it is this test's own");
+        },
+        row: ("nix", "note"),
+        says: &["not a git checkout"],
+        remedy: "git init && git add --all",
+    },
+    Fault {
+        plant: |checkout, _| checkout.write("flake.nix", "{ }\r\n"),
+        row: ("line endings", "note"),
+        says: &["flake.nix has CRLF"],
+        remedy: "sed -i",
+    },
+    Fault {
+        plant: |checkout, _| checkout.write(lab::LIVE_ACTIVITIES, b"\xFF\xFE/\0"),
+        row: ("encoding", "note"),
+        says: &["activities.rs is not UTF-8"],
+        remedy: "save it as UTF-8",
+    },
+    Fault {
+        plant: |checkout, _| {
+            fs::remove_file(checkout.path(lab::LIVE_WORKFLOW)).expect("it is this test's own");
+        },
+        row: ("live modules", "note"),
+        says: &["workflow.rs is gone"],
+        remedy: "cargo xtask stage jerry --bare",
+    },
 ];
 
 fn put_first_on_path(checkout: &Checkout, command: &mut Command, folder: &str) {
-    let path = env::var_os("PATH").expect("it is set");
+    let planted = command
+        .get_envs()
+        .find(|(name, _)| *name == "PATH")
+        .and_then(|(_, path)| path.map(ToOwned::to_owned));
+    let path = planted.or_else(|| env::var_os("PATH")).expect("it is set");
     let folders = [checkout.path(folder)].into_iter().chain(env::split_paths(&path));
     command.env("PATH", env::join_paths(folders).expect("they join"));
 }
@@ -89,6 +145,7 @@ fn put_first_on_path(checkout: &Checkout, command: &mut Command, folder: &str) {
 /// `doctor` in a checkout whose home folder is its own, and where these faults are planted.
 fn doctor(checkout: &Checkout, faults: &[&Fault], flags: &[&str]) -> Outcome {
     let mut doctor = checkout.xtask(&[&["doctor"], flags].concat());
+    checkout.write(".git/HEAD", "");
     let own_home = env::var_os("HOME").unwrap_or_default();
     for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
         let folder = env::var_os(name).unwrap_or_else(|| Path::new(&own_home).join(folder).into());
@@ -97,6 +154,8 @@ fn doctor(checkout: &Checkout, faults: &[&Fault], flags: &[&str]) -> Outcome {
     checkout.write("home/here", "");
     doctor.env("HOME", checkout.path("home")).env_remove("XDG_CONFIG_HOME");
     doctor.env("BUGLAB_TEMPORAL_CLI", temporal_cli().path());
+    checkout.write(lab::LIVE_WORKFLOW, lab::STAGES[0].workflow.source);
+    checkout.write(lab::LIVE_ACTIVITIES, lab::STAGES[0].activities.source);
     for fault in faults {
         (fault.plant)(checkout, &mut doctor);
     }
@@ -120,7 +179,7 @@ fn names(row: &Value, fault: &Fault) -> bool {
 
 #[test]
 fn doctor_names_each_fault_of_a_machine_that_has_them_all() {
-    let checkout = Checkout::without_server("planted");
+    let checkout = Checkout::new("planted");
     let healthy = rows(&doctor(&checkout, &[], &["--json"]));
     for fault in FAULTS {
         assert!(!healthy.iter().any(|row| names(row, fault)), "{}: it was not planted", fault.row.0);
