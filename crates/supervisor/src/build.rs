@@ -216,7 +216,7 @@ fn finish(mut child: Child) -> Result<Executables> {
 }
 
 fn cargo_build(project: &Project, binaries: &[&str]) -> Command {
-    distrust_file_times(project);
+    freshness::distrust_file_times(project);
     let mut command = cargo::call("build");
     command.arg("--message-format=json-render-diagnostics");
     for package in services::packages() {
@@ -239,16 +239,6 @@ pub(crate) fn earlier(project: &Project, binaries: &[&str]) -> BTreeMap<String, 
     let folder = cargo::target(project).join("debug");
     let found = binaries.iter().map(|&name| (name.to_owned(), folder.join(name)));
     found.filter(|(_, path)| path.exists()).collect()
-}
-
-/// See [`freshness`].
-pub fn distrust_file_times(project: &Project) {
-    freshness::distrust_file_times(project, &cargo::target(project));
-}
-
-/// See [`freshness`].
-pub(crate) fn distrust(project: &Project, package: &str) {
-    freshness::distrust(project, &cargo::target(project), package);
 }
 
 /// Picks the executables out of cargo's messages.

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::cargo;
 use checkout::project::Project;
 
 /// The file in which cargo keeps the time of a build.
@@ -19,8 +20,12 @@ const BUILT_AT: &str = "invoked.timestamp";
 const TOLERANCE: Duration = Duration::from_secs(5);
 
 /// Makes cargo build the project's packages again whose files have changed in a way that their times do not show: it removes cargo's
-/// notes on the last build. `target` is cargo's target folder.
-pub(crate) fn distrust_file_times(project: &Project, target: &Path) {
+/// notes on the last build.
+pub fn distrust_file_times(project: &Project) {
+    distrust_times_in(project, &cargo::target(project));
+}
+
+fn distrust_times_in(project: &Project, target: &Path) {
     let limit = SystemTime::now() + TOLERANCE;
     for (package, notes) in notes(project, target) {
         let sources = project.root.join("crates").join(package);
@@ -31,8 +36,8 @@ pub(crate) fn distrust_file_times(project: &Project, target: &Path) {
 }
 
 /// Makes cargo build this package again, although it has noted that it is up to date.
-pub(crate) fn distrust(project: &Project, target: &Path, package: &str) {
-    for (_, notes) in notes(project, target).filter(|(of, _)| of == package) {
+pub(crate) fn distrust(project: &Project, package: &str) {
+    for (_, notes) in notes(project, &cargo::target(project)).filter(|(of, _)| of == package) {
         let _ = fs::remove_dir_all(notes);
     }
 }
@@ -102,10 +107,10 @@ mod tests {
     #[test]
     fn notes_on_unchanged_files_are_kept_and_so_are_those_that_cargo_finds_outdated_by_itself() {
         let (_folder, project, source, notes) = built();
-        distrust_file_times(&project, Path::new("target"));
+        distrust_times_in(&project, Path::new("target"));
         assert!(notes.is_dir(), "nothing has changed");
         set_time(&source, SystemTime::now() + Duration::from_secs(1));
-        distrust_file_times(&project, Path::new("target"));
+        distrust_times_in(&project, Path::new("target"));
         assert!(notes.is_dir(), "cargo sees that the file is newer");
     }
 
@@ -116,7 +121,7 @@ mod tests {
         set_time(&notes.join(BUILT_AT), SystemTime::now() - Duration::from_secs(1));
         fs::write(&source, "y").expect("it can be written");
         set_time(&source, SystemTime::UNIX_EPOCH);
-        distrust_file_times(&project, Path::new("target"));
+        distrust_times_in(&project, Path::new("target"));
         assert!(!notes.exists());
     }
 
@@ -124,7 +129,7 @@ mod tests {
     fn notes_from_the_future_are_removed() {
         let (_folder, project, _, notes) = built();
         set_time(&notes.join(BUILT_AT), SystemTime::now() + Duration::from_secs(3600));
-        distrust_file_times(&project, Path::new("target"));
+        distrust_times_in(&project, Path::new("target"));
         assert!(!notes.exists());
     }
 }

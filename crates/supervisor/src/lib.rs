@@ -17,7 +17,7 @@ mod ended_faults;
 pub mod entry_plan;
 pub mod executables;
 mod failing;
-mod freshness;
+pub mod freshness;
 pub mod gateway;
 pub mod leftovers;
 mod log_copy;

@@ -1037,7 +1037,7 @@ impl Supervisor {
         }
         self.journal.note(&format!("{shown} {why}: building {} again", service.name));
         if program.exists() {
-            build::distrust(&self.setup.project, binary);
+            crate::freshness::distrust(&self.setup.project, binary);
         }
         self.services[at].is_built_again = true;
         self.begin_build(Part::Everything);

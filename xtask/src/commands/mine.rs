@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use self::outcome::{Outcome, Replay, counts};
 use checkout::{progress, project::Project};
 use contract::replay::{NAMESPACE_VARIABLE, REPORT_VARIABLE, SERVER_VARIABLE, TASK_QUEUE_VARIABLE};
-use supervisor::{attach, build, cargo, control, manifest::Unusable, ports, temporal_cli};
+use supervisor::{attach, build, cargo, control, freshness, manifest::Unusable, ports, temporal_cli};
 use terminal::{stderrln, stdoutln};
 
 /// Runs all of the learner's tests, or only the replay.
@@ -28,7 +28,7 @@ pub(super) fn run(project: &Project, replay_only: bool, as_json: bool) -> Result
     // What an earlier round found is no answer to this one.
     let _ = fs::remove_file(&report);
 
-    build::distrust_file_times(project);
+    freshness::distrust_file_times(project);
     let mut command = cargo::call("test");
     // The packages of the first round of all tests, so that the features stay the same.
     command.args(build::other_packages()).args(["--test", "mine"]);
