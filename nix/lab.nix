@@ -51,10 +51,11 @@ let
     "xtask"
   ];
   rustSource = only "temporal-bug-lab-source" sources;
-  # The tests read the other texts, too, and the settings of the server in a container.
+  # The tests read the other texts, too, and the settings of containers.
   testSource = only "temporal-bug-lab-tests" (
     sources
     ++ [
+      ".devcontainer"
       "LICENSE"
       "README.md"
       "compose"

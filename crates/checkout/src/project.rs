@@ -203,7 +203,8 @@ mod tests {
     fn a_lab_outside_of_a_git_checkout_has_a_socket_that_nix_does_not_copy() {
         use std::os::unix::fs::FileTypeExt;
 
-        let root = env::temp_dir().join(format!("checkout-nix-{}", std::process::id()));
+        // The path of a socket must be short, and the folder for temporary files may have a long one.
+        let root = PathBuf::from(format!("/tmp/checkout-nix-{}", std::process::id()));
         let is_there = |lab: &str| {
             let project = Project { root: root.clone(), lab: root.join(lab) };
             // Twice, as by the next command.
