@@ -207,7 +207,7 @@ fn held_up(run: &Run, description: &Value, activity: Held, halt: Option<Halt>) -
     }
 }
 
-/// The same with what the server tells of the pending Activity.
+/// The same, with what the server says about the pending Activity.
 fn of_activity(stuck: Stuck, activity: &Value) -> Stuck {
     let state = activity["state"].as_str().unwrap_or_default();
     let state = state.trim_start_matches("PENDING_ACTIVITY_STATE_");

@@ -1,6 +1,7 @@
 //! What cargo prints while it builds, shown as it comes. While it prints nothing, its bar with the elapsed time is the sign of life.
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal, Write},
     process::Command,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -8,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::compile_error::{CompileError, without_escapes};
+use crate::{
+    compile_error::{CompileError, without_escapes},
+    sign_of_life::SILENCE,
+};
 
 /// The end of the output that is searched for an error. Cargo prints errors last.
 const SEARCHED: usize = 256 * 1024;
@@ -18,8 +22,6 @@ const BAR_WIDTH: &str = "70";
 const LINE_WIDTH: &str = "120";
 /// How often we draw the bar on a terminal.
 const REDRAWN: Duration = Duration::from_millis(500);
-/// How long nothing may be printed where there is no bar.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// Has cargo report its progress for [`Shown`], whatever the user's settings for its output are.
 pub(crate) fn report_progress(cargo: &mut Command, on_terminal: bool) {
@@ -62,9 +64,9 @@ impl<W: Write + Send + 'static> Shown<W> {
         Shown { screen, printed: Vec::new() }
     }
 
-    /// What cargo printed, without the colours and the bar.
-    pub(crate) fn printed(&self) -> String {
-        without_escapes(&String::from_utf8_lossy(&self.printed))
+    /// The end of what cargo printed, with its colours and its bar.
+    pub(crate) fn printed(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.printed)
     }
 
     /// The first error in what was kept.

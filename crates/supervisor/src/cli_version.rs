@@ -4,6 +4,7 @@
 pub const LEAST: (u32, u32, u32) = (1, 5, 1);
 /// The version that is fetched when there is none.
 pub const PINNED: &str = "1.9.1";
+
 /// Reads `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`.
 pub(crate) fn parse(text: &str) -> Option<(u32, u32, u32)> {
     let version = text.strip_prefix("temporal version ")?.split_whitespace().next()?;

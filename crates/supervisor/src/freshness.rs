@@ -5,6 +5,7 @@
 //! report code as deployed that has never been built.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -27,9 +28,12 @@ pub fn distrust_file_times(project: &Project) {
 
 fn distrust_times_in(project: &Project, target: &Path) {
     let limit = SystemTime::now() + TOLERANCE;
-    for (package, notes) in notes(project, target) {
-        let sources = project.root.join("crates").join(package);
-        if sources.is_dir() && (is_from_the_future(&notes, limit) || hides_an_edit(&notes, &sources)) {
+    // A package has notes for each of its programs, libraries and tests.
+    let mut sources: BTreeMap<String, Vec<fs::Metadata>> = BTreeMap::new();
+    for (package, notes) in notes(target) {
+        let folder = project.root.join("crates").join(&package);
+        let sources = sources.entry(package).or_insert_with(|| files_in(folder));
+        if !sources.is_empty() && (is_from_the_future(&notes, limit) || hides_an_edit(&notes, sources)) {
             let _ = fs::remove_dir_all(notes);
         }
     }
@@ -37,14 +41,14 @@ fn distrust_times_in(project: &Project, target: &Path) {
 
 /// Makes cargo build this package again, although it has noted that it is up to date.
 pub(crate) fn distrust(project: &Project, package: &str) {
-    for (_, notes) in notes(project, &cargo::target(project)).filter(|(of, _)| of == package) {
+    for (_, notes) in notes(&cargo::target(project)).filter(|(of, _)| of == package) {
         let _ = fs::remove_dir_all(notes);
     }
 }
 
 /// Cargo's notes on what it has built: packages, and the folders with the notes on them, each by its package's name and a number.
-fn notes(project: &Project, target: &Path) -> impl Iterator<Item = (String, PathBuf)> {
-    entries(&project.root.join(target).join("debug/.fingerprint")).into_iter().filter_map(|notes| {
+fn notes(target: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    entries(&target.join("debug/.fingerprint")).into_iter().filter_map(|notes| {
         let (package, _) = notes.file_name()?.to_str()?.rsplit_once('-')?;
         Some((package.to_owned(), notes.clone()))
     })
@@ -57,19 +61,25 @@ fn is_from_the_future(notes: &Path, limit: SystemTime) -> bool {
 }
 
 /// Whether a source has changed after the build although its time of modification is before it.
-fn hides_an_edit(notes: &Path, sources: &Path) -> bool {
+fn hides_an_edit(notes: &Path, sources: &[fs::Metadata]) -> bool {
     let Ok(built) = fs::metadata(notes.join(BUILT_AT)) else { return false };
     let built = (built.mtime(), built.mtime_nsec());
-    let mut open = vec![sources.to_owned()];
+    sources
+        .iter()
+        .any(|file| (file.mtime(), file.mtime_nsec()) <= built && (file.ctime(), file.ctime_nsec()) > built)
+}
+
+/// The files in a folder, and in those inside it.
+fn files_in(folder: PathBuf) -> Vec<fs::Metadata> {
+    let (mut open, mut files) = (vec![folder], Vec::new());
     while let Some(path) = open.pop() {
-        let Ok(file) = fs::metadata(&path) else { continue };
-        if file.is_dir() {
-            open.extend(entries(&path));
-        } else if (file.mtime(), file.mtime_nsec()) <= built && (file.ctime(), file.ctime_nsec()) > built {
-            return true;
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => open.extend(entries(&path)),
+            Ok(found) => files.push(found),
+            Err(_) => {}
         }
     }
-    false
+    files
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -107,10 +117,10 @@ mod tests {
     #[test]
     fn notes_on_unchanged_files_are_kept_and_so_are_those_that_cargo_finds_outdated_by_itself() {
         let (_folder, project, source, notes) = built();
-        distrust_times_in(&project, Path::new("target"));
+        distrust_times_in(&project, &project.root.join("target"));
         assert!(notes.is_dir(), "nothing has changed");
         set_time(&source, SystemTime::now() + Duration::from_secs(1));
-        distrust_times_in(&project, Path::new("target"));
+        distrust_times_in(&project, &project.root.join("target"));
         assert!(notes.is_dir(), "cargo sees that the file is newer");
     }
 
@@ -121,7 +131,7 @@ mod tests {
         set_time(&notes.join(BUILT_AT), SystemTime::now() - Duration::from_secs(1));
         fs::write(&source, "y").expect("it can be written");
         set_time(&source, SystemTime::UNIX_EPOCH);
-        distrust_times_in(&project, Path::new("target"));
+        distrust_times_in(&project, &project.root.join("target"));
         assert!(!notes.exists());
     }
 
@@ -129,7 +139,7 @@ mod tests {
     fn notes_from_the_future_are_removed() {
         let (_folder, project, _, notes) = built();
         set_time(&notes.join(BUILT_AT), SystemTime::now() + Duration::from_secs(3600));
-        distrust_times_in(&project, Path::new("target"));
+        distrust_times_in(&project, &project.root.join("target"));
         assert!(!notes.exists());
     }
 }

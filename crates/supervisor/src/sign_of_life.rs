@@ -9,7 +9,7 @@ use std::{
 use terminal::{duration, stderrln};
 
 /// How long nothing may be printed.
-const SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
 /// Does the work, and says every two seconds that it is still going on.
 pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {

@@ -39,6 +39,7 @@ use crate::{
     entry_plan::Choice,
     executables::{self, Executables},
     failing::{self, Ends},
+    freshness,
     log_copy::{Copier, Flood, Limited, Timed},
     logs, manifest, ports,
     process::{self, Ending, Identity},
@@ -1037,7 +1038,7 @@ impl Supervisor {
         }
         self.journal.note(&format!("{shown} {why}: building {} again", service.name));
         if program.exists() {
-            crate::freshness::distrust(&self.setup.project, binary);
+            freshness::distrust(&self.setup.project, binary);
         }
         self.services[at].is_built_again = true;
         self.begin_build(Part::Everything);
@@ -1166,7 +1167,7 @@ impl Supervisor {
         })
     }
 
-    /// Where a browser elsewhere opens it, if a proxy forwards it. The lab's own services read the names from the environment.
+    /// The URL at which a browser on another machine opens it, if a proxy forwards it. The lab's own services read the names from the environment.
     fn public_url_of(&self, service: &Service) -> Option<String> {
         service.url_port.and_then(|port| self.state.public_url(port))
     }

@@ -88,8 +88,7 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
         }
         return Ok(Some(Found { cli: Cli::at(path), source: Source::Variable }));
     }
-    let path = folder(project).join("bin/temporal");
-    if is_fetched(&path) && path.is_file() {
+    if let Some(path) = fetched(project) {
         return Ok(Some(Found { cli: Cli::at(path), source: Source::Fetched }));
     }
     // One that another lab has fetched is recent enough, and `doctor` does not run it before it has checked its hash.
@@ -100,7 +99,7 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
 
 /// The pinned CLI, if it was fetched.
 pub(crate) fn fetched(project: &Project) -> Option<PathBuf> {
-    Some(folder(project).join("bin/temporal")).filter(|path| path.is_file())
+    Some(folder(project).join("bin/temporal")).filter(|path| is_fetched(path) && path.is_file())
 }
 
 /// The CLI that is here, or else the pinned one, fetched now.

@@ -142,7 +142,7 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
     checkout.write("home/config.toml", configuration);
     let as_this_user = |mut command: Command| {
         command.env("CARGO_HOME", &home).env("CARGO_BUILD_TARGET", "wasm32-unknown-unknown");
-        command.env("CARGO_TARGET_DIR", "elsewhere").current_dir(checkout.path("crates/worker"));
+        command.env("CARGO_TARGET_DIR", "other-target").current_dir(checkout.path("crates/worker"));
         command.env("RUSTFLAGS", "-D warnings").env("RUSTC_WRAPPER", checkout.path("wrapper"));
         command.env("CARGO_TERM_QUIET", "true").env("CARGO_TERM_COLOR", "always");
         command
@@ -151,7 +151,7 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
     let log = checkout.log("worker");
     assert!(log.contains("stand-in worker, version that unwinds"), "{log}");
     assert!(
-        checkout.path("crates/worker/elsewhere/debug/worker").exists(),
+        checkout.path("crates/worker/other-target/debug/worker").exists(),
         "the folder is where it was named"
     );
     let build = checkout.log("build");
@@ -179,7 +179,7 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
     let doctor = outcome(doctor).stdout;
     for named in [
         "instead of 1.0.0, which rust-toolchain.toml names",
-        "CARGO_TARGET_DIR=elsewhere: ",
+        "CARGO_TARGET_DIR=other-target: ",
         "RUSTFLAGS=-D warnings: ",
         "RUSTC_WRAPPER=",
         "build.jobs = 1 in ",

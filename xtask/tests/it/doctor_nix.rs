@@ -6,11 +6,11 @@ use crate::support::{Checkout, outcome};
 fn doctor_names_a_folder_that_nix_would_copy_whole_and_a_shell_without_nixs_rust() {
     let checkout = Checkout::without_server("doctor-nix");
     checkout.write_program("bin-of-nix/nix", "#!/bin/sh\n");
-    checkout.write_program("elsewhere/cargo", "#!/bin/sh\necho cargo 1.95.0\n");
+    checkout.write_program("bin-of-others/cargo", "#!/bin/sh\necho cargo 1.95.0\n");
     let path = std::env::var("PATH").expect("there is a PATH");
     let remedies = |in_shell: bool| -> Vec<String> {
         let mut command = checkout.xtask(&["doctor", "--json"]);
-        let [nix, cargo] = ["bin-of-nix", "elsewhere"].map(|folder| checkout.path(folder));
+        let [nix, cargo] = ["bin-of-nix", "bin-of-others"].map(|folder| checkout.path(folder));
         command.env("PATH", format!("{}:{}:{path}", nix.display(), cargo.display()));
         command.env_remove("IN_NIX_SHELL").envs(in_shell.then_some(("IN_NIX_SHELL", "impure")));
         let report: serde_json::Value = serde_json::from_str(&outcome(command).stdout).expect("it is JSON");

@@ -68,7 +68,7 @@ fn a_download_that_takes_long_shows_signs_of_life() {
     start.wait().expect("it is this test's own");
 }
 
-/// Settings of pip and Python that would install elsewhere, something else, or nothing.
+/// Settings of pip and Python that change where pip installs, what it installs, or whether it does.
 pub(crate) const UNWANTED: &[(&str, &str)] = &[
     ("PIP_USER", "1"),
     ("PIP_REQUIRE_VIRTUALENV", "1"),

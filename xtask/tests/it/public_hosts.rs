@@ -93,7 +93,7 @@ fn a_shell_in_a_codespace_lists_its_names() {
         shell.env_clear().env("PATH", "/usr/bin:/bin").envs(variables.iter().copied());
         outcome(shell).ok()
     };
-    assert_eq!(listed(&[]), "", "elsewhere it sets nothing");
+    assert_eq!(listed(&[]), "", "outside of a Codespace it sets nothing");
     assert_eq!(listed(&[codespace[0], (PUBLIC_HOSTS_VARIABLE, "mine.example")]), "mine.example");
     assert_eq!(listed(&codespace[..1]), "red-fish-x7-5051.app.github.dev,red-fish-x7-8233.app.github.dev");
     let hosts = listed(&codespace);

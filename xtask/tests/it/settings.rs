@@ -11,7 +11,7 @@ const NOWHERE: &str = "127.0.0.1:9";
 const ENV_FILE: &str = r#"env:
   default:
     address: 127.0.0.1:9
-    namespace: elsewhere
+    namespace: another
     tls: "true"
     api-key: secret
     codec-endpoint: http://127.0.0.1:9
@@ -27,10 +27,10 @@ const ENV_FILE: &str = r#"env:
 /// Profiles, as all Temporal tools read them.
 const PROFILES: &str = r#"[profile.default]
 address = "127.0.0.1:9"
-namespace = "elsewhere"
+namespace = "another"
 api_key = "secret"
 [profile.default.tls]
-server_name = "elsewhere"
+server_name = "another"
 [profile.prod]
 address = "127.0.0.1:9"
 "#;
@@ -41,10 +41,10 @@ const FOLDERS: [&str; 2] = [".config/temporalio", "Library/Application Support/t
 /// Variables of Temporal's tools.
 const TEMPORAL: &[(&str, &str)] = &[
     ("TEMPORAL_ADDRESS", NOWHERE),
-    ("TEMPORAL_NAMESPACE", "elsewhere"),
+    ("TEMPORAL_NAMESPACE", "another"),
     ("TEMPORAL_API_KEY", "secret"),
     ("TEMPORAL_TLS", "true"),
-    ("TEMPORAL_TLS_SERVER_NAME", "elsewhere"),
+    ("TEMPORAL_TLS_SERVER_NAME", "another"),
     ("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nowhere/cert.pem"),
     ("TEMPORAL_TLS_CLIENT_KEY_PATH", "/nowhere/key.pem"),
     ("TEMPORAL_CODEC_ENDPOINT", "http://127.0.0.1:9"),

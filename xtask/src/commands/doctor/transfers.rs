@@ -22,7 +22,7 @@ pub(super) fn check(state: Option<&State>) -> Vec<Finding> {
             note("worker", blocking.words(), "fix that line and save; see: cargo xtask lab logs worker")
         })
         .collect();
-    // A server that does not answer is said elsewhere.
+    // Another row reports a server that does not answer.
     let found = stuck::find(&Server::new(&state.endpoints()), LOOKED_AT).unwrap_or_default();
     findings.extend(found.stuck.iter().filter_map(held_up));
     findings
