@@ -18,7 +18,7 @@
           system: output (import ./nix/lab.nix { pkgs = nixpkgs.legacyPackages.${system}; })
         );
     in
-    # Only of a folder that is not a git checkout, Nix has copied them into its store.
+    # Nix copies these into its store only from a folder that is not a git checkout.
     if builtins.pathExists ./.lab || builtins.pathExists ./target then
       throw "This folder is not a git checkout, so Nix copies all of it into its store, also target and .lab; type: git init && git add --all"
     else

@@ -3,7 +3,7 @@
 use contract::Blocking;
 use lab_client::supervisor::{BuildState, is_deployed};
 use serde_json::Value;
-use supervisor::{manifest::MANIFEST, services::WORKER};
+use supervisor::services::WORKER;
 
 /// Why the worker does not run the code as it is saved, by the supervisor's status, and what to type; none where it does.
 pub(crate) fn warning(status: &Value) -> Option<String> {
@@ -15,7 +15,8 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
             let runs =
                 if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
             // Then cargo runs no other command, and the reason says what to type.
-            if let Some(error) = status["build_error"].as_str().filter(|error| error.contains(MANIFEST)) {
+            let error = status["build_error"].as_str().filter(|_| status["manifest_unusable"] == true);
+            if let Some(error) = error {
                 return Some(format!("{error}; {runs}"));
             }
             Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))

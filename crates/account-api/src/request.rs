@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
 /// Which entries a query asks for. What it says besides is ignored, as in a body.
 fn page(query: &str) -> Result<Page, String> {
-    // The form's own decoder replaces what is no UTF-8.
+    // The form's own decoder replaces invalid UTF-8.
     if percent_decode_str(query).decode_utf8().is_err() {
         return Err("the query must be UTF-8".to_owned());
     }

@@ -44,9 +44,9 @@ pub(crate) fn open_to_all(bank: Bank) -> Router {
 }
 
 /// The bank as a web application, for this machine: requests to any other host name are refused, so
-/// that no web page elsewhere can move money.
+/// that no web page of another machine can move money.
 pub fn app(bank: Bank) -> Router {
-    // No name at which a proxy forwards the page is the bank's.
+    // A public host is a name of the page, never of the bank.
     let check_host = middleware::from_fn_with_state(PublicHosts::default(), loopback::known_host);
     open_to_all(bank).layer(check_host)
 }

@@ -42,7 +42,7 @@ pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
 }
 
 /// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
-/// `git checkout` or `git clean`. An edit of the learner's is none.
+/// `git checkout` or `git clean`. A learner's edit does not count.
 pub fn misplaced(project: &Project) -> Vec<String> {
     let stage = current_stage(project);
     let fixes = std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?));
@@ -50,8 +50,9 @@ pub fn misplaced(project: &Project) -> Vec<String> {
     let live = read_all(&live_paths(project)).unwrap_or_default();
     let why = |at: usize| {
         let Some(content) = &live[at] else { return Some("is gone".to_owned()) };
-        let is_expected = expected.iter().any(|sources| sources[at] == content);
-        let other = lab::STAGES.iter().find(|other| sources(other)[at] == content)?;
+        let is_in = |sources: &[&[u8]; 2]| lab::is_same_code(sources[at], content);
+        let is_expected = expected.iter().any(is_in);
+        let other = lab::STAGES.iter().find(|other| is_in(&sources(other)))?;
         (!is_expected).then(|| format!("has the code of the stage {}", other.name))
     };
     let sentence = |at: usize| {

@@ -59,10 +59,11 @@ impl Project {
             let is_usable = access(folder, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
             !is_usable && fs::metadata(folder).is_ok_and(|found| found.uid() != geteuid().as_raw())
         };
-        let folder = [".lab", "target"].map(|name| self.root.join(name)).into_iter().find(is_foreign)?;
+        let folder = [self.lab.clone(), self.root.join("target")].into_iter().find(is_foreign)?;
         let says =
             format!("{} belongs to another user, maybe because of a command with sudo", folder.display());
-        Some((says, format!("sudo chown -R \"$(id -un)\" '{}'", folder.display())))
+        let quoted = contract::shell_quoted(&folder.display().to_string());
+        Some((says, format!("sudo chown -R \"$(id -un)\" {quoted}")))
     }
 
     /// A file or folder of the lab.

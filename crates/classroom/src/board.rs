@@ -61,8 +61,8 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
                 format!("could not read the board: {error}")
             }]
         });
-        // The reader is gone. Returning drops the gateway, which ends it.
         let footer = in_place.then(time::checked_now);
+        // The reader is gone. Returning drops the gateway, which ends it.
         if terminal::show(&lines, &shown, footer.as_deref()).is_err() {
             return Ok(());
         }

@@ -50,6 +50,11 @@ pub fn workflow_id(unix_seconds: u64, random: u32) -> String {
     format!("transfer-{unix_seconds}-{random:08x}")
 }
 
+/// A text as one word of a POSIX shell, always in quotes.
+pub fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// The Task Queue of a learner's transfers, if several learners share a namespace; [`TASK_QUEUE`] without a learner.
 pub fn task_queue(learner: Option<&str>) -> String {
     match learner {

@@ -20,7 +20,7 @@ const KEPT_OUT_OF_THE_CLI: &[&str] = &["OTEL_"];
 const HOMES: &[&str] = &["HOME", "XDG_CONFIG_HOME"];
 
 /// The empty file that replaces the configuration file in the user's home folder.
-const CONFIG_FILE: (&str, &str) = ("TEMPORAL_CONFIG_FILE", "/dev/null");
+pub const CONFIG_FILE: (&str, &str) = ("TEMPORAL_CONFIG_FILE", "/dev/null");
 
 /// The dev server does not look for a newer version on the internet.
 const NO_VERSION_CHECK: (&str, &str) = ("TEMPORAL_VERSION_CHECK_DISABLED", "1");
@@ -32,8 +32,8 @@ const NO_NEWS: &str = "--ui-disable-news-fetch";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cli {
     path: PathBuf,
-    /// Whether its dev server has [`NO_NEWS`].
-    has_no_news: bool,
+    /// [`NO_NEWS`], if its dev server has that flag.
+    no_news: Option<&'static str>,
 }
 
 impl Cli {
@@ -41,18 +41,18 @@ impl Cli {
     pub fn at(path: impl Into<PathBuf>) -> Cli {
         let path = path.into();
         // It also runs in other folders than this one.
-        Cli { path: path::absolute(&path).unwrap_or(path), has_no_news: false }
+        Cli { path: path::absolute(&path).unwrap_or(path), no_news: None }
     }
 
     /// The same with the flags that are in this text, which `temporal server start-dev --help` has printed.
     #[must_use]
     pub fn with_server_help(self, help: &str) -> Cli {
-        Cli { has_no_news: help.contains(NO_NEWS), ..self }
+        Cli { no_news: help.contains(NO_NEWS).then_some(NO_NEWS), ..self }
     }
 
     /// The flags of its dev server that only newer versions have.
-    pub(crate) fn newer_flags(&self) -> impl Iterator<Item = &'static str> {
-        self.has_no_news.then_some(NO_NEWS).into_iter()
+    pub(crate) fn newer_flags(&self) -> Option<&'static str> {
+        self.no_news
     }
 
     /// Its file, for messages and for programs that look for a CLI themselves.
@@ -65,10 +65,10 @@ impl Cli {
     /// # Errors
     /// Its path is not UTF-8.
     pub fn script(&self) -> io::Result<String> {
-        let path = self.path.to_str().ok_or(io::ErrorKind::InvalidFilename)?.replace('\'', r"'\''");
-        let homes = HOMES.join(" ");
+        let path = self.path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+        let (homes, path) = (HOMES.join(" "), contract::shell_quoted(path));
         Ok(format!(
-            "#!/bin/sh\n# The lab's Temporal CLI, for: cargo xtask lab env\nunset {homes}\nexec '{path}' \"$@\"\n"
+            "#!/bin/sh\n# The lab's Temporal CLI, for: cargo xtask lab env\nunset {homes}\nexec {path} \"$@\"\n"
         ))
     }
 

@@ -8,6 +8,6 @@ mod command;
 mod flags;
 mod settings;
 
-pub use command::{Cli, forget_cli_settings, forget_settings, forgotten_settings};
+pub use command::{CONFIG_FILE, Cli, forget_cli_settings, forget_settings, forgotten_settings};
 pub use flags::{DATABASE, DevServer, is_unreadable_database};
 pub use settings::{Audience, SETTINGS, Setting, for_a_class};

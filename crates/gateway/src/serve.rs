@@ -21,11 +21,11 @@ pub async fn serve(
         .route("/link", get(async |State(gateway): State<Gateway>| axum::Json(gateway.report().to_json())))
         .fallback(http_api::answer)
         .with_state(gateway.clone());
-    if let Some(own) = http.local_addr().ok().filter(|_| gateway.board) {
+    let own = http.local_addr().ok();
+    if let Some(own) = own.filter(|_| gateway.board) {
         app = app.merge(board::routes(&format!("http://{own}"), &gateway.link.service.namespace));
     }
-    let port = http.local_addr().map_or(0, |own| own.port());
-    let public = gateway.public.of_port(port);
+    let public = own.map(|own| gateway.public.of_port(own.port())).unwrap_or_default();
     let app = app
         .layer(middleware::from_fn_with_state(public.clone(), loopback::same_origin))
         .layer(middleware::from_fn_with_state(public, loopback::known_host));

@@ -34,9 +34,9 @@ impl Server {
     /// has paused stays so.
     pub fn retry_activity(&self, run: &Run, activity_id: &str) -> Result<Retried> {
         let which = json!({ "workflowId": run.workflow_id, "runId": run.run_id });
-        let order = json!({ "execution": which, "id": activity_id, "identity": RETRY_IDENTITY });
+        let request = json!({ "execution": which, "id": activity_id, "identity": RETRY_IDENTITY });
         for activities in ACTIVITIES {
-            let ask = |what: &str| post_json(&self.api(&format!("{activities}/{what}")), &order);
+            let ask = |what: &str| post_json(&self.api(&format!("{activities}/{what}")), &request);
             let paused = match ask("pause") {
                 // It is paused already.
                 Err(error) if status_of(&error) == 400 => match self.pause_of(run, activity_id)? {

@@ -1,6 +1,6 @@
 //! Which transfers are stuck, and on what.
 
-use std::time::Duration;
+use std::{cell::LazyCell, time::Duration};
 
 use anyhow::{Error, Result};
 use lab::{Halt, Held, Next, failure_chain};
@@ -61,11 +61,21 @@ impl Stuck {
             "failure": self.failure,
             "nondeterminism": self.nondeterminism,
             "next_attempt": self.next_attempt,
-            "state": self.halt.as_ref().map_or("failing", Halt::name),
+            "state": self.state(),
             "cancel_requested": self.cancel_requested,
-            "says": self.halt.as_ref().map(|halt| halt.words(&self.activity)),
+            "says": self.says(),
             "next": self.way_out().map(|next| next.to_string()),
         })
+    }
+
+    /// Whether it fails, or what holds it up, for programs.
+    pub fn state(&self) -> &'static str {
+        self.halt.as_ref().map_or("failing", Halt::name)
+    }
+
+    /// What holds it up, in a sentence without its full stop; none if it fails.
+    pub fn says(&self) -> Option<String> {
+        self.halt.as_ref().map(|halt| halt.words(&self.activity))
     }
 
     /// What to do about what holds it up.
@@ -148,23 +158,21 @@ pub fn overdue() -> String {
     time::rfc3339_exact(time::now().saturating_sub(OVERDUE))
 }
 
-/// What a transfer of this description is stuck on. Its last events, the newest first, are asked for if they matter.
-pub fn of(run: &Run, description: &Value, newest_first: impl Fn() -> Vec<Value>) -> Vec<Stuck> {
-    let mut halts = lab::halts(description, &overdue(), &newest_first);
-    let mut stuck = Vec::new();
-    if let Some(at) =
-        halts.iter().position(|(held, halt)| held.is_none() && matches!(halt, Halt::Paused { .. }))
-    {
-        let (held, halt) = halts.swap_remove(at);
-        return vec![held_up(run, description, held, Some(halt))];
+/// What a transfer of this description is stuck on. Its last events, the newest first, are asked for at most once, if they matter.
+pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Value>) -> Vec<Stuck> {
+    let events = LazyCell::new(newest_first);
+    let mut halts = lab::halts(description, &overdue(), || events.clone());
+    // Then nothing else of it is known.
+    if let [(None, halt @ Halt::Paused { .. })] = &halts[..] {
+        return vec![held_up(run, description, None, Some(halt.clone()))];
     }
+    let mut stuck = Vec::new();
     let mut halt_of = |held: &Held| {
         let at = halts.iter().position(|(other, _)| other == held)?;
         Some(halts.swap_remove(at).1)
     };
     for activity in description["pendingActivities"].as_array().into_iter().flatten() {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let held = Some((text(&activity["activityId"]), text(&activity["activityType"]["name"])));
+        let held = lab::held(activity);
         let halt = halt_of(&held);
         if halt.is_some() || activity["lastFailure"].is_object() {
             stuck.push(of_activity(held_up(run, description, held, halt), activity));
@@ -175,14 +183,14 @@ pub fn of(run: &Run, description: &Value, newest_first: impl Fn() -> Vec<Value>)
     if halt.is_some() || is_failing {
         let task = &description["pendingWorkflowTask"];
         let trying = task["state"] == "PENDING_WORKFLOW_TASK_STATE_STARTED";
-        let events = if is_failing { newest_first() } else { Vec::new() };
+        let events = if is_failing { &events[..] } else { &[] };
         let base = held_up(run, description, None, halt);
         let has_failed = is_failing && base.halt != Some(Halt::NotAnswered);
         stuck.push(Stuck {
             trying,
             attempt: task["attempt"].as_u64().unwrap_or(1),
-            failure: if has_failed { task_failure(&events) } else { base.failure.clone() },
-            nondeterminism: lab::nondeterminism(&events),
+            failure: if has_failed { task_failure(events) } else { base.failure.clone() },
+            nondeterminism: lab::nondeterminism(events),
             next_attempt: (!trying).then(|| time_of(&task["scheduledTime"])).flatten(),
             ..base
         });

@@ -123,6 +123,12 @@ pub fn is_stopped(pid: u32) -> bool {
     output.is_ok_and(|output| output.stdout.trim_ascii_start().starts_with(b"T"))
 }
 
+/// Whether this service runs, by the supervisor's status.
+pub fn is_running(status: &Value, service: &str) -> bool {
+    let mut services = status["services"].as_array().into_iter().flatten();
+    services.any(|one| one["name"] == service && one["state"] == "running")
+}
+
 /// Whether the worker runs the code as it is saved.
 pub fn is_deployed(status: &Value) -> bool {
     BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true

@@ -27,12 +27,7 @@ fn moment(since_1970: Duration) -> SystemTime {
     UNIX_EPOCH + since_1970.min(Duration::from_secs(253_402_300_799))
 }
 
-/// What is said under something that is looked at again and again.
-pub fn checked_now() -> String {
-    format!("checked at {} UTC; Ctrl-C ends this", &rfc3339(unix_now())[11..19])
-}
-
-/// The same without punctuation, for folder names.
+/// Such as `20261122T120501Z`, for folder names.
 pub fn compact(unix: u64) -> String {
     rfc3339(unix).replace(['-', ':'], "")
 }
@@ -45,6 +40,11 @@ pub fn from_compact(name: &str) -> Option<String> {
     };
     let time = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
     (name.len() == 16 && parse_rfc3339(&time).is_some()).then_some(time)
+}
+
+/// The last line of a view that is drawn again and again.
+pub fn checked_now() -> String {
+    format!("checked at {} UTC; Ctrl-C ends this", &rfc3339(unix_now())[11..19])
 }
 
 /// Parses the server's times, such as `2026-11-22T12:04:49.625148527Z`, to seconds since 1970. Go's zero time, which means no time,

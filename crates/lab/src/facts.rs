@@ -26,7 +26,7 @@ pub struct Facts {
     pub outage: Vec<&'static str>,
     /// The transfers that `test --mine --replay` reported as broken by a change at this stage, each with the reason.
     pub broken_replay: BTreeMap<String, String>,
-    /// A task that was due before this moment, and was not taken, has no worker; in the server's format.
+    /// If a task was due before this moment and no worker has taken it, there is no worker; in the server's format.
     pub overdue: String,
 }
 

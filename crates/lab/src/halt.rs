@@ -31,6 +31,12 @@ pub enum Halt {
 /// The Activity that is held up: its id and its type. None if it is the Workflow itself.
 pub type Held = Option<(String, String)>;
 
+/// This pending Activity, as the one that is held up.
+pub fn held(activity: &Value) -> Held {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some((text(&activity["activityId"]), text(&activity["activityType"]["name"])))
+}
+
 impl Halt {
     /// Its name for programs.
     pub fn name(&self) -> &'static str {
@@ -125,8 +131,7 @@ pub fn halts(
     let pending = |name: &str| description[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut halts: Vec<(Held, Halt)> = Vec::new();
     for activity in pending("pendingActivities") {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let held = Some((text(&activity["activityId"]), text(&activity["activityType"]["name"])));
+        let held = held(activity);
         match activity["state"].as_str() {
             Some("PENDING_ACTIVITY_STATE_PAUSED" | "PENDING_ACTIVITY_STATE_PAUSE_REQUESTED") => {
                 let info = &activity["pauseInfo"];
@@ -198,7 +203,7 @@ fn shell_word(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
     } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+        contract::shell_quoted(text)
     }
 }
 

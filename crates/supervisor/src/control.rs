@@ -95,11 +95,12 @@ pub fn ask(state: &State, request: &Request) -> Result<Value> {
     Supervisor::of_state(state).exchange(request.to_json())
 }
 
-/// Checks that the supervisor is not stopped. To be called before anything is changed that it must build or restart.
+/// Checks that the supervisor, if there is one, is not stopped. To be called before anything is changed that it must build or restart.
 ///
 /// # Errors
 /// It is stopped; the error says how to continue it.
-pub fn require_running(state: &State) -> Result<()> {
+pub fn require_running(state: Option<&State>) -> Result<()> {
+    let Some(state) = state else { return Ok(()) };
     Supervisor::of_state(state).check().context("nothing was changed")
 }
 

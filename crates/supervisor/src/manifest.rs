@@ -48,7 +48,7 @@ impl Unusable {
         let undo = if !before.is_empty() && before != now {
             Some(format!("cp {} {MANIFEST}", project.display(&kept)))
         } else {
-            project.root.join(".git").exists().then(|| format!("git checkout {MANIFEST}"))
+            project.is_git_checkout().then(|| format!("git checkout {MANIFEST}"))
         };
         let program = env::current_exe()
             .map_or_else(|_| "target/debug/xtask".to_owned(), |path| project.display(&path));
@@ -56,10 +56,24 @@ impl Unusable {
         Some(Unusable { why, new: if before.is_empty() { Vec::new() } else { new.collect() }, undo, program })
     }
 
-    /// The same, by asking cargo.
+    /// The same, by asking cargo, after a call of it has failed.
     pub fn ask(project: &Project) -> Option<Unusable> {
+        Unusable::ask_with(project, &[])
+    }
+
+    /// The same, where no call has failed. Of a project that was never built, only the manifests are read: cargo would download every
+    /// crate for the answer.
+    pub fn check(project: &Project) -> Option<Unusable> {
+        let kept = fs::read(project.in_lab(KEPT)).ok();
+        if kept.is_some() && kept == fs::read(project.root.join(MANIFEST)).ok() {
+            return None;
+        }
+        Unusable::ask_with(project, if kept.is_some() { &[] } else { &["--no-deps"] })
+    }
+
+    fn ask_with(project: &Project, arguments: &[&str]) -> Option<Unusable> {
         let mut metadata = cargo::call("metadata");
-        metadata.args(["--format-version", "1", "--quiet"]).current_dir(&project.root);
+        metadata.args(["--format-version", "1", "--quiet"]).args(arguments).current_dir(&project.root);
         // One attempt: somebody waits for the answer.
         metadata.env("CARGO_NET_RETRY", "0").env("CARGO_TERM_COLOR", "never");
         let output = metadata.stdin(Stdio::null()).output().ok()?;

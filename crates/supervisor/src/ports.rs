@@ -110,6 +110,11 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
+/// The port of this name that a lab uses if it is free.
+pub fn default_of(name: &str) -> Option<u16> {
+    PORTS.iter().find(|row| row.name == name)?.default
+}
+
 /// Who listens there on `::1`, if anybody does: browsers try that first for `localhost`, and the lab listens on 127.0.0.1.
 pub fn holder_on_ipv6(port: u16) -> Option<String> {
     let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;

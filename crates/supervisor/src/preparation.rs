@@ -279,7 +279,7 @@ impl<'a> Preparation<'a> {
         }
         let running = modules::is_in_place(self.project, stage)
             && is_deployed(&control::ask(self.state, &Request::Status)?);
-        control::require_running(self.state)?;
+        control::require_running(Some(self.state))?;
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be interrupted.
         if let Some(saved) = saved.as_ref().filter(|_| !self.quiet) {

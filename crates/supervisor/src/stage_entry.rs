@@ -80,7 +80,7 @@ impl<'a> StageEntry<'a> {
 
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
-        control::require_running(self.0.state)?;
+        control::require_running(Some(self.0.state))?;
         let path = self.0.project.in_lab("entering.lock");
         let lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;

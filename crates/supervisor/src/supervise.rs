@@ -1140,6 +1140,7 @@ impl Supervisor {
             "services": services,
             "build": build.name(),
             "build_error": self.build.failure.as_ref().map(Failure::to_string),
+            "manifest_unusable": matches!(self.build.failure, Some(Failure::Manifest(_))),
             "watch": self.watching,
             "deployment": {
                 "noticed": self.deployment.noticed,

@@ -53,8 +53,13 @@ pub fn check(project: &Project) -> Result<()> {
 }
 
 fn version_of(program: &mut Command, project: &Project) -> Option<String> {
+    output(program.arg("--version"), project)
+}
+
+/// What a program of the toolchain prints, without the space around it; none if it fails.
+pub fn output(program: &mut Command, project: &Project) -> Option<String> {
     // In the project's folder, as rustup goes by its rust-toolchain.toml.
-    let output = program.arg("--version").current_dir(&project.root).output().ok()?;
+    let output = program.current_dir(&project.root).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

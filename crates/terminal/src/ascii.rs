@@ -19,7 +19,7 @@ const CHARACTERS: [(char, &str); 13] = [
     ('\u{a0}', " "),
 ];
 
-/// The text as this user's terminal can show it. JSON is for programs, and stays as it is; so does what a learner has written.
+/// The text as this user's terminal can show it. JSON is for programs, and stays as it is.
 pub(crate) fn for_locale(text: &str) -> Cow<'_, str> {
     static IS_ASCII: OnceLock<bool> = OnceLock::new();
     let is_ascii = *IS_ASCII.get_or_init(|| is_ascii(|name| env::var_os(name)));

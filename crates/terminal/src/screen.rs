@@ -22,7 +22,7 @@ pub fn is_screen() -> bool {
     io::stdout().is_terminal() && !is_dumb()
 }
 
-/// Whether nobody reads standard output any more, as after `| head`; told without writing to it.
+/// Whether nobody reads standard output any more, as after `| head`; checked without writing to it.
 pub fn reader_is_gone() -> bool {
     let stdout = io::stdout();
     let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];

@@ -47,8 +47,10 @@ struct Poll {
     subject: Arc<Subject>,
     thread: Pthread,
     begin: Instant,
-    /// Where it was when it was found to block.
-    place: Option<Option<String>>,
+    /// Whether its stack was sampled, because it blocks.
+    is_sampled: bool,
+    /// Where it was then, if its stack tells.
+    place: Option<String>,
 }
 
 static POLLS: Mutex<BTreeMap<u64, Poll>> = Mutex::new(BTreeMap::new());
@@ -65,9 +67,8 @@ pub(crate) struct Watch(u64);
 /// Watches the poll that this thread begins.
 pub(crate) fn watch(subject: &Arc<Subject>) -> Watch {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let poll =
-        Poll { subject: Arc::clone(subject), thread: pthread_self(), begin: Instant::now(), place: None };
-    polls().insert(number, poll);
+    let (subject, thread, begin) = (Arc::clone(subject), pthread_self(), Instant::now());
+    polls().insert(number, Poll { subject, thread, begin, is_sampled: false, place: None });
     Watch(number)
 }
 
@@ -112,19 +113,19 @@ pub(crate) fn now() -> Vec<Blocking> {
     let blocks = |poll: &Poll| poll.begin.elapsed() > LONGEST_POLL;
     let new: Vec<u64> = polls()
         .iter()
-        .filter(|(_, poll)| blocks(poll) && poll.place.is_none())
+        .filter(|(_, poll)| blocks(poll) && !poll.is_sampled)
         .map(|(number, _)| *number)
         .collect();
     for number in new {
         let place = place_of(number);
         if let Some(poll) = polls().get_mut(&number) {
-            poll.place = Some(place);
+            (poll.is_sampled, poll.place) = (true, place);
         }
     }
     let blocking = |poll: &Poll| Blocking {
         workflow_id: poll.subject.workflow_id.clone(),
         activity: poll.subject.activity.clone(),
-        place: poll.place.clone().flatten(),
+        place: poll.place.clone(),
     };
     polls().values().filter(|poll| blocks(poll)).map(blocking).collect()
 }

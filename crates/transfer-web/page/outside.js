@@ -73,3 +73,20 @@ export function webAddress(value) {
     return null;
   }
 }
+
+/**
+ * @param {string} says
+ * @returns {string} the same with a capital
+ */
+export function capitalized(says) {
+  return says.charAt(0).toUpperCase() + says.slice(1);
+}
+
+/**
+ * @param {string} says
+ * @returns {string} the same as a sentence
+ */
+export function asSentence(says) {
+  const first = capitalized(says);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}

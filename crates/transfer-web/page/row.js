@@ -6,7 +6,7 @@ import { copyButton, setCopy } from './copy.js';
 import { attach, changed, html, outLink, pointLink, setAttribute, setPathText, setText, show } from './dom.js';
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
-import { isRecord, number, record, text } from './outside.js';
+import { asSentence, capitalized, isRecord, number, record, text } from './outside.js';
 import { statusOf, statusPill } from './pill.js';
 import { drawSteps } from './steps.js';
 import { ago, clock, machineTime, span } from './time.js';
@@ -18,6 +18,24 @@ const MOST_FIELDS = 12;
 
 /** @typedef {ReturnType<typeof transferRow>} TransferRow */
 
+/** A line of code with its copy button, which is there while it has text. */
+function copyLine() {
+  const code = html('code', { class: 'place' });
+  const copy = copyButton('');
+  const element = html('div', { class: 'place-line' }, code, copy);
+  return {
+    /**
+     * @param {string} line
+     * @param {HTMLElement} previous the element before it
+     */
+    update(line, previous) {
+      setPathText(code, line);
+      if (line) setCopy(copy, line);
+      attach(element, line !== '', previous);
+    },
+  };
+}
+
 /** Why a transfer is stuck, when its next attempt is, and what you can do about it. */
 function stuckPart() {
   const what = html('strong', { class: 'what' });
@@ -25,13 +43,9 @@ function stuckPart() {
   const wait = html('span', { class: 'countdown' });
   const retry = html('button', { type: 'button', class: 'retry' }, 'Retry now');
   const failure = html('p', { class: 'failure mono' });
-  const place = html('code', { class: 'place' });
-  const placeCopy = copyButton('');
-  const placeLine = html('div', { class: 'place-line' }, place, placeCopy);
+  const place = copyLine();
   const note = html('p', { class: 'note' });
-  const command = html('code', { class: 'place' });
-  const commandCopy = copyButton('');
-  const commandLine = html('div', { class: 'place-line' }, command, commandCopy);
+  const command = copyLine();
   const message = html('p', { class: 'message', role: 'status' });
   const picture = attemptsPicture();
   const why = html('p', {}, what, html('span', { class: 'when' }, attempt, wait));
@@ -88,24 +102,21 @@ function stuckPart() {
       const activity = text(stuck.activity, 80) || text(stuck.step, 80);
       const task = stuck.kind === 'workflow_task';
       const says = text(stuck.says, LONGEST_FAILURE);
-      setText(what, says ? `${says[0].toUpperCase()}${says.slice(1)}.` : task ? 'The Workflow code keeps failing.' : activity ? `The ${activity} step keeps failing.` : 'The transfer is stuck.');
+      const step = activity ? `The ${activity} step keeps failing.` : 'The transfer is stuck.';
+      const fails = task ? 'The Workflow code keeps failing.' : step;
+      setText(what, says ? asSentence(says) : fails);
       setText(attempt, says ? '' : attemptNumber(stuck));
       const failed = text(stuck.failure, LONGEST_FAILURE);
       setPathText(failure, failed === says ? '' : failed);
       show(failure, failure.textContent !== '');
-      const where = text(stuck.place, 300);
-      setPathText(place, where);
-      if (where) setCopy(placeCopy, where);
-      attach(placeLine, where !== '', failure);
-      const typed = text(stuck.command, LONGEST_FAILURE);
-      setText(command, typed);
-      if (typed) setCopy(commandCopy, typed);
-      attach(commandLine, typed !== '', note);
+      place.update(text(stuck.place, 300), failure);
+      command.update(text(stuck.command, LONGEST_FAILURE), note);
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
       const advice = text(stuck.advice, LONGEST_FAILURE);
-      setText(note, advice ? `${advice[0].toUpperCase()}${advice.slice(1)}:` : task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '');
+      const retried = task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '';
+      setText(note, advice ? `${capitalized(advice)}:` : retried);
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
       tick();
     },

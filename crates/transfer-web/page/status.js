@@ -3,7 +3,7 @@
 import { announce } from './announce.js';
 import { command } from './copy.js';
 import { byId, changed, html, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
-import { list, number, record, text } from './outside.js';
+import { asSentence, list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
 
@@ -65,13 +65,12 @@ function troubles() {
     bad: true,
   }));
   if (lab.build === 'failed') {
-    const why = text(lab.build_error, 900);
     // Then cargo runs no command, and the reason says what to type.
-    const isManifest = why.includes('crates/worker/Cargo.toml');
+    const isManifest = lab.manifest_unusable === true;
     const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
     const runs = worker === undefined || worker.state !== 'stopped';
     const now = runs ? 'The previous version is still running.' : 'No worker is running.';
-    const says = isManifest ? asSentence(why) : `The worker does not compile. ${now}`;
+    const says = isManifest ? asSentence(text(lab.build_error, 900)) : `The worker does not compile. ${now}`;
     const type = isManifest ? '' : 'cargo xtask lab logs build';
     found.push({ name: 'build', says, type, more: '', bad: true });
   }
@@ -80,12 +79,6 @@ function troubles() {
     found.push({ name: 'watch', says, type: 'cargo xtask lab deploy', more: '', bad: false });
   }
   return found;
-}
-
-/** @param {string} says */
-function asSentence(says) {
-  const first = says.charAt(0).toUpperCase() + says.slice(1);
-  return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
 function drawServices() {

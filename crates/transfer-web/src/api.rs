@@ -64,8 +64,9 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
 
 /// All routes. `public_ui` is the URL at which a proxy forwards the Temporal UI.
 pub(crate) fn routes(watched: Watched, public_ui: Option<String>) -> Router {
+    let text = page::text(public_ui);
     let page = [
-        ("/", get(async move || page::index(public_ui).await)),
+        ("/", get(async move || page::index(text))),
         ("/assets/{name}", get(page::asset)),
         ("/health", get(async || Json(json!({ "status": "healthy" })))),
     ];

@@ -117,7 +117,7 @@ pub(crate) fn retry(watched: &Watched, row: &Value) -> Result<Value, Failure> {
         Retried::Now => Ok(json!({ "retried": 1 })),
         Retried::Gone => Ok(json!({ "retried": 0 })),
         Retried::Paused(halt) => {
-            let held = Some((activity.to_owned(), activity.to_owned()));
+            let held = Some((activity.to_owned(), text(&row["stuck"], "activity").to_owned()));
             let error = format!("{}; {}", halt.words(&held), halt.way_out(&run.workflow_id, &held));
             Err(Failure::new(StatusCode::CONFLICT, error))
         }
@@ -135,8 +135,8 @@ pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value
             format!("this page does not belong to a running lab; type: cargo xtask stage {}", stage.name);
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
-    let order = json!({ "request": "enter", "stage": stage.name });
-    supervisor.exchange(order).map_err(|error| {
+    let request = json!({ "request": "enter", "stage": stage.name });
+    supervisor.exchange(request).map_err(|error| {
         let error = format!("could not enter the stage {}: {error:#}", stage.name);
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })

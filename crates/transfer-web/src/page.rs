@@ -2,6 +2,7 @@
 
 use axum::{
     Router,
+    body::Bytes,
     extract::Request,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
@@ -51,13 +52,17 @@ const HEADERS: [(HeaderName, &str); 8] = [
 /// The place in [`INDEX`] for the public URL of the Temporal UI.
 const PUBLIC_UI: &str = "<meta name=\"temporal-ui\" content=\"\">";
 
-/// `GET /`, with the public URL of the Temporal UI if a proxy forwards it.
-pub(crate) async fn index(public_ui: Option<String>) -> Response {
-    let text = match public_ui {
+/// The page, with the public URL of the Temporal UI if a proxy forwards it.
+pub(crate) fn text(public_ui: Option<String>) -> Bytes {
+    match public_ui {
         // A scheme and a host: nothing that HTML would need escaped.
-        Some(url) => INDEX.replace(PUBLIC_UI, &PUBLIC_UI.replace("\"\">", &format!("\"{url}\">"))),
-        None => INDEX.to_owned(),
-    };
+        Some(url) => INDEX.replace(PUBLIC_UI, &PUBLIC_UI.replace("\"\">", &format!("\"{url}\">"))).into(),
+        None => INDEX.into(),
+    }
+}
+
+/// `GET /`, with this text.
+pub(crate) fn index(text: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 

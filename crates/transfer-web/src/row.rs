@@ -1,7 +1,7 @@
 //! A transfer as the API and the page show it, from its Event History and its description.
 
 use contract::step;
-use lab::{Event, Halt, Next, Run as History};
+use lab::{Event, Next, Run as History};
 use lab_client::{
     stuck::{self, Kind, Stuck},
     temporal::{Listed, Server, status_name},
@@ -213,9 +213,9 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
         "next_attempt": stuck.next_attempt.as_deref().and_then(parse_rfc3339),
         "max_attempts": most,
         "can_retry": stuck.can_retry(),
-        "state": stuck.halt.as_ref().map_or("failing", Halt::name),
+        "state": stuck.state(),
         "cancel_requested": stuck.cancel_requested,
-        "says": stuck.halt.as_ref().map(|halt| halt.words(&stuck.activity)),
+        "says": stuck.says(),
         "advice": way_out.as_ref().map(Next::before),
         "command": way_out.as_ref().and_then(Next::to_type),
         "attempts": attempts.all(failed, begin.unwrap_or_default(), backoff),

@@ -200,6 +200,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "services": services(&status, temporal_silent, bank_silent),
             "build": BuildState::of(&status).map(BuildState::name),
             "build_error": status["build_error"],
+            "manifest_unusable": status["manifest_unusable"] == true,
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
@@ -261,7 +262,7 @@ fn down(
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
     }
-    for blocking in Blocking::list(&status["blocking"]).iter().take(1) {
+    if let Some(blocking) = Blocking::list(&status["blocking"]).first() {
         down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
     }
     if state("worker") != "running" {

@@ -94,7 +94,7 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 struct Look {
     stage: &'static Stage,
     build: Option<BuildState>,
-    /// What still runs if the last build failed.
+    /// Why the worker does not run the saved code; shown if the last build failed.
     build_failed: Option<String>,
     /// The code that blocks the worker.
     blocking: Vec<String>,

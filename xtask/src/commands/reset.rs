@@ -44,7 +44,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     }
     let running = attach::attach(project)?;
-    running.as_ref().map_or(Ok(()), control::require_running)?;
+    control::require_running(running.as_ref())?;
     if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }

@@ -124,7 +124,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
         return Err(Usage(format!("there is no backup {id}; {known}")).into());
     };
     let running = attach::attach(project)?;
-    running.as_ref().map_or(Ok(()), control::require_running)?;
+    control::require_running(running.as_ref())?;
     let saved = modules::restore(project, wanted)?;
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));

@@ -14,7 +14,7 @@ pub(super) fn check(project: &Project) -> Vec<Finding> {
     let settings = settings.map(|setting| {
         note("cargo settings", format!("{}: {}", setting.found, setting.effect), &setting.remedy)
     });
-    let manifest = match Unusable::ask(project) {
+    let manifest = match Unusable::check(project) {
         Some(unusable) => broken("worker manifest", unusable.to_string(), &unusable.remedy()),
         None => good("worker manifest", format!("cargo reads {MANIFEST}")),
     };

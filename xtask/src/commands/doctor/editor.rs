@@ -11,10 +11,8 @@ use supervisor::{temporal_cli::on_path, toolchain};
 
 pub(super) fn check(project: &Project) -> Option<Finding> {
     let name = "rust-analyzer";
-    // In the project's folder, as rustup goes by its rust-toolchain.toml.
     let ask = |program: &Path, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).current_dir(&project.root).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        toolchain::output(Command::new(program).args(arguments), project)
     };
     let sysroot = ask(&toolchain::rustc(), &["--print", "sysroot"])?;
     let has_source = env::var_os("RUST_SRC_PATH").is_some_and(|path| Path::new(&path).is_dir())

@@ -6,7 +6,16 @@ use super::finding::{Finding, note};
 use checkout::project::Project;
 
 /// What works only with LF: files, and folders of such files.
-const LF_ONLY: [&str; 6] = [".ci", ".envrc", "compose", "flake.nix", "nix", "nix/stand-in"];
+const LF_ONLY: [&str; 8] = [
+    ".ci",
+    ".devcontainer",
+    ".envrc",
+    "compose",
+    "crates/replay-in-ci/export-histories.sh",
+    "flake.nix",
+    "nix",
+    "nix/stand-in",
+];
 
 pub(super) fn check(project: &Project) -> Vec<Finding> {
     let mut findings: Vec<Finding> = with_crlf(project).into_iter().collect();

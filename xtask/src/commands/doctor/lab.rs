@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Result;
+
 use super::finding::{Finding, broken, good, note};
 use crate::service_trouble;
 use checkout::{
@@ -17,16 +19,18 @@ use lab_client::{
     supervisor::{BuildState, is_stopped},
 };
 use serde_json::Value;
-use supervisor::{
-    control::{self, Request},
-    ports::{self, PORTS},
-};
+use supervisor::ports::{self, PORTS};
 
-pub(super) fn check(project: &Project, state: Option<&State>) -> Vec<Finding> {
+/// `status` is what the supervisor of a running lab answers.
+pub(super) fn check(
+    project: &Project,
+    state: Option<&State>,
+    status: Option<&Result<Value>>,
+) -> Vec<Finding> {
     let mut findings = vec![folder(project)];
-    match state {
+    match state.zip(status) {
         None => findings.push(note("lab", "stopped", "cargo xtask lab start --detach")),
-        Some(state) => findings.extend(running(state)),
+        Some((state, status)) => findings.extend(running(state, status)),
     }
     findings.extend(stage(project));
     findings.extend(PORTS.iter().filter_map(|row| port(row, state)));
@@ -37,13 +41,17 @@ pub(super) fn check(project: &Project, state: Option<&State>) -> Vec<Finding> {
 /// Whether the lab can write its files, those that are there and new ones.
 fn folder(project: &Project) -> Finding {
     let name = "lab folder";
+    // Of another user's folder, another finding says what to do.
+    if project.foreign_folder().is_some() {
+        return good(name, with_tilde(&project.lab));
+    }
     let inner = ["logs", "run", "backup"].map(|name| project.in_lab(name));
     let Some((path, error)) =
         [project.lab.clone()].iter().chain(&inner).find_map(|folder| unwritable(folder))
     else {
         return good(name, with_tilde(&project.lab));
     };
-    let lab = with_tilde(&project.lab);
+    let lab = contract::shell_quoted(&project.lab.display().to_string());
     broken(
         name,
         format!("{} cannot be written: {error}", with_tilde(&path)),
@@ -72,13 +80,13 @@ fn unwritable(folder: &Path) -> Option<(PathBuf, io::Error)> {
 }
 
 /// What its supervisor says.
-fn running(state: &State) -> Vec<Finding> {
+fn running(state: &State, status: &Result<Value>) -> Vec<Finding> {
     let pid = state.supervisor.pid;
     if is_stopped(pid) {
         let says = format!("its supervisor (pid {pid}) is stopped, as after Ctrl-Z");
         return vec![broken("lab", says, &format!("type fg in its terminal, or: kill -CONT {pid}"))];
     }
-    let status = match control::ask(state, &Request::Status) {
+    let status = match status {
         Ok(status) => status,
         Err(error) => return vec![broken("lab", format!("{error:#}"), "cargo xtask lab stop")],
     };
@@ -89,18 +97,15 @@ fn running(state: &State) -> Vec<Finding> {
         .iter()
         .map(|service| format!("{} {}", text(&service["name"]), text(&service["state"])))
         .collect();
-    let build = BuildState::of(&status).map_or("", BuildState::name);
+    let build = BuildState::of(status).map_or("", BuildState::name);
     let mut findings =
         vec![good("lab", format!("running: {}; build {build}; watch {watch}", states.join(", ")))];
     for service in services {
         let (name, trouble) = (text(&service["name"]), service_trouble::of(service));
         let remedy = format!("cargo xtask lab logs {name}");
-        match trouble.is_empty() {
-            true => {}
-            false if service["failing"].is_object() => {
-                findings.push(broken(&name, trouble.join(" | "), &remedy));
-            }
-            false => findings.push(note(&name, trouble.join(" | "), &remedy)),
+        if !trouble.is_empty() {
+            let grade = if service["failing"].is_object() { broken } else { note };
+            findings.push(grade(&name, trouble.join(" | "), &remedy));
         }
     }
     findings

@@ -22,7 +22,10 @@ use xshell::Shell;
 use self::finding::{Finding, Grade};
 use crate::args::{example, json_flag};
 use checkout::project::Project;
-use supervisor::attach;
+use supervisor::{
+    attach,
+    control::{self, Request},
+};
 use terminal::stdoutln;
 
 pub(crate) fn command() -> Command {
@@ -36,6 +39,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let shell = Shell::new().context("could not determine the current folder")?;
     // Where the lab's folder cannot be written, the other rows say so.
     let state = attach::attach(project).unwrap_or_default();
+    let status = state.as_ref().map(|state| control::ask(state, &Request::Status));
     let mut findings = system::check(&shell, project);
     findings.extend(tools::check(&shell, project));
     findings.extend(cargo::check(project));
@@ -43,9 +47,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     findings.extend(endings::check(project));
     findings.extend(nix::check(project));
     findings.extend(settings::check(state.as_ref()));
-    findings.extend(lab::check(project, state.as_ref()));
+    findings.extend(lab::check(project, state.as_ref(), status.as_ref()));
     findings.extend(public_hosts::check(state.as_ref()));
-    findings.extend(transfers::check(state.as_ref()));
+    let status = status.and_then(Result::ok);
+    findings.extend(transfers::check(state.as_ref(), &status.unwrap_or_default()));
 
     let complete = findings.iter().all(|finding| !matches!(finding.grade, Grade::Missing | Grade::Broken));
     if arguments.get_flag("json") {

@@ -4,7 +4,7 @@ use std::env;
 
 use contract::{PUBLIC_HOSTS_VARIABLE, PublicHosts, PublicHostsError};
 use lab_client::state::{Ports, State, TEMPORAL_UI, TRANSFER_WEB};
-use supervisor::ports::PORTS;
+use supervisor::ports;
 
 use super::finding::{Finding, good, missing, note};
 
@@ -21,7 +21,7 @@ pub(super) fn check(state: Option<&State>) -> Vec<Finding> {
     finding(PublicHosts::from_env(), codespace, running).into_iter().collect()
 }
 
-/// What is said of this list, in a Codespace of this name and domain, with a lab that runs with another list on these ports.
+/// The finding for this list, in a Codespace of this name and domain, with a lab that runs with another list on these ports.
 fn finding(
     listed: Result<PublicHosts, PublicHostsError>,
     codespace: Option<(String, String)>,
@@ -36,9 +36,8 @@ fn finding(
             return Some(missing(name, error.to_string(), &remedy));
         }
     };
-    let default = |name: &str| PORTS.iter().find(|row| row.name == name).and_then(|row| row.default);
-    let port =
-        |name: &str| running.map_or_else(|| default(name).unwrap_or_default(), |(_, ports)| ports.get(name));
+    let default = |name: &str| ports::default_of(name).unwrap_or_default();
+    let port = |name: &str| running.map_or_else(|| default(name), |(_, ports)| ports.get(name));
     let (page, ui) = (port(TRANSFER_WEB), port(TEMPORAL_UI));
     if let Some((codespace, domain)) = codespace
         && !listed.of_page(page).has_name(&format!("{codespace}-{page}.{domain}"))

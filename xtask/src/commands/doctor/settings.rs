@@ -26,7 +26,7 @@ pub(super) fn check(state: Option<&State>) -> Vec<Finding> {
 fn temporal(state: Option<&State>) -> Option<Finding> {
     let name = "settings";
     let of_lab_env = is_set("TEMPORAL_ADDRESS")
-        && env::var_os("TEMPORAL_CONFIG_FILE").is_some_and(|file| file == "/dev/null");
+        && env::var_os(dev_server::CONFIG_FILE.0).is_some_and(|file| file == dev_server::CONFIG_FILE.1);
     if of_lab_env {
         let address = env::var("TEMPORAL_ADDRESS").unwrap_or_default();
         let labs = state.map(|state| state.ports.address(ports::TEMPORAL));
@@ -53,19 +53,17 @@ fn temporal(state: Option<&State>) -> Option<Finding> {
 fn files_of_temporal() -> Vec<PathBuf> {
     let Some(home) = env::var_os("HOME").map(PathBuf::from) else { return Vec::new() };
     let config = env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
-    let mut files = vec![
+    vec![
         // By `temporal env`, which goes by no other variable than HOME.
         home.join(".config/temporalio/temporal.yaml"),
         config.join("temporalio/temporal.toml"),
         home.join("Library/Application Support/temporalio/temporal.toml"),
-    ];
-    files.dedup();
-    files
+    ]
 }
 
 /// A server other than the lab's, where plain `temporal` looks for one.
 fn other_server(state: Option<&State>) -> Option<Finding> {
-    let port = ports::PORTS.iter().find(|row| row.name == ports::TEMPORAL)?.default?;
+    let port = ports::default_of(ports::TEMPORAL)?;
     let is_other = state?.ports.get(ports::TEMPORAL) != port && !ports::is_free(port);
     is_other.then(|| {
         let holder = ports::holder_or_unknown(port);

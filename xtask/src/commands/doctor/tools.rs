@@ -79,17 +79,17 @@ fn temporal(shell: &Shell, project: &Project) -> Vec<Finding> {
     };
     let shown = version.map_or("unknown version".to_owned(), dotted);
     let says = format!("{shown}, {source}: {}", with_tilde(path));
-    let finding = if version.is_some_and(|version| version < LEAST) {
-        let remedy = "unset BUGLAB_TEMPORAL_CLI; the lab then uses its own";
-        missing(name, format!("{says}; too old: the minimum is {}", dotted(LEAST)), remedy)
-    } else if version.is_none() {
-        missing(
-            name,
-            format!("{says}; it could not be run"),
-            "unset BUGLAB_TEMPORAL_CLI; the lab then uses its own",
-        )
-    } else {
-        good(name, says)
+    let problem = match version {
+        None => Some("it could not be run".to_owned()),
+        Some(version) => (version < LEAST).then(|| format!("too old: the minimum is {}", dotted(LEAST))),
+    };
+    let remedy = match found.source {
+        Source::Variable => "unset BUGLAB_TEMPORAL_CLI; the lab then uses its own",
+        Source::Fetched | Source::Path => "cargo xtask prefetch",
+    };
+    let finding = match problem {
+        Some(problem) => missing(name, format!("{says}; {problem}"), remedy),
+        None => good(name, says),
     };
     unused(&[path]).into_iter().chain([finding]).collect()
 }

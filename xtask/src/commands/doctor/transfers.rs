@@ -2,27 +2,31 @@
 
 use contract::Blocking;
 use lab_client::{
-    state::State,
+    state::{State, TEMPORAL},
     stuck::{self, Stuck},
+    supervisor::is_running,
     temporal::Server,
 };
 
 use super::finding::{Finding, note};
-use supervisor::control::{self, Request};
+use serde_json::Value;
 
-/// So many transfers are looked at.
+/// How many transfers we check.
 const LOOKED_AT: usize = 50;
 
-pub(super) fn check(state: Option<&State>) -> Vec<Finding> {
+/// `status` is what the supervisor of a running lab answers; null if it does not.
+pub(super) fn check(state: Option<&State>, status: &Value) -> Vec<Finding> {
     let Some(state) = state else { return Vec::new() };
-    let status = control::ask(state, &Request::Status).unwrap_or_default();
     let mut findings: Vec<Finding> = Blocking::list(&status["blocking"])
         .iter()
         .map(|blocking| {
             note("worker", blocking.words(), "fix that line and save; see: cargo xtask lab logs worker")
         })
         .collect();
-    // Another row reports a server that does not answer.
+    // Another finding reports a server that does not respond.
+    if status.is_object() && !is_running(status, TEMPORAL) {
+        return findings;
+    }
     let found = stuck::find(&Server::new(&state.endpoints()), LOOKED_AT).unwrap_or_default();
     findings.extend(found.stuck.iter().filter_map(held_up));
     findings

@@ -60,7 +60,7 @@ enum Shell {
 impl Shell {
     fn quoted(self, text: &str) -> String {
         match self {
-            Shell::Posix => format!("'{}'", text.replace('\'', r"'\''")),
+            Shell::Posix => contract::shell_quoted(text),
             Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
         }
     }

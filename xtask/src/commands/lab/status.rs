@@ -10,6 +10,7 @@ use lab_client::{
     progress::Progress,
     state::RemoteService,
     stuck::{self, Found, Stuck},
+    supervisor::is_running,
     temporal::Server,
     time,
 };
@@ -58,7 +59,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     };
     // If the server does not answer, they are unknown.
     let found = match &state {
-        Some(state) if temporal_runs(&status) => {
+        Some(state) if is_running(&status, services::TEMPORAL) => {
             stuck::find(&Server::new(&state.endpoints()), LOOKED_AT).ok()
         }
         _ => None,
@@ -96,14 +97,6 @@ fn stopped() -> Vec<Value> {
     services::names()
         .map(|name| json!({ "name": name, "state": "stopped", "pid": null, "address": null, "url": null, "public_url": null }))
         .collect()
-}
-
-fn temporal_runs(status: &Value) -> bool {
-    let services = status["services"].as_array();
-    services
-        .into_iter()
-        .flatten()
-        .any(|service| service["name"] == services::TEMPORAL && service["state"] == "running")
 }
 
 fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Option<&Found>) {
@@ -172,8 +165,7 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
         if let Some(way_out) = stuck.way_out() {
             stdoutln!("    {way_out}");
         }
-        let is_said = stuck.halt.as_ref().is_some_and(|halt| halt.words(&stuck.activity) == stuck.failure);
-        if !is_said {
+        if stuck.says().as_ref() != Some(&stuck.failure) {
             stdoutln!("    {}", shorten(&stuck.failure, 200));
         }
     }

@@ -17,7 +17,7 @@ use terminal::{ask, bold, is_yes, stderrln, stdoutln};
 pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMatches) -> Result<ExitCode> {
     let [bare, as_json, keep, clean] = ["bare", "json", "keep", "clean"].map(|flag| arguments.get_flag(flag));
     let running = attach::attach(project)?;
-    running.as_ref().map_or(Ok(()), control::require_running)?;
+    control::require_running(running.as_ref())?;
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let has_edit = keep::would_replace_edit(project, stage)?;
     let mut choice = Choice { keep, clean };
