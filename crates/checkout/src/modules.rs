@@ -262,6 +262,10 @@ mod tests {
             said.len() == 2 && said.iter().all(|said| said.contains("the code of the stage jerry, but")),
             "{said:?}"
         );
+        // Line endings do not hide it.
+        let with_crlf = STAGES[0].workflow.source.replace('\n', "\r\n");
+        fs::write(project.root.join(lab::LIVE_WORKFLOW), with_crlf).expect("it can be written");
+        assert_eq!(misplaced(&project), said);
         fs::remove_file(project.root.join(lab::LIVE_ACTIVITIES)).expect("it is there");
         assert!(misplaced(&project)[1].contains("activities.rs is gone"));
         fs::remove_dir_all(project.root).expect("it is there");

@@ -58,6 +58,15 @@ impl Testbed {
         &self.server.address
     }
 
+    /// What the Temporal CLI prints with these arguments, against this server.
+    pub fn temporal(&self, arguments: &[&str]) -> String {
+        let mut command = temporal_cli().command();
+        command.args(arguments).env("TEMPORAL_ADDRESS", self.server_address());
+        let ended = command.output().expect("the Temporal CLI can be run");
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).expect("text")
+    }
+
     /// A GET of the server's HTTP API, by the part of the path after the namespace.
     pub async fn ask_server(&self, path: &str) -> serde_json::Value {
         self.get_from(&format!("{}/api/v1/namespaces/default/{path}", self.server.http_url)).await

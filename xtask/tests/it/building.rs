@@ -13,7 +13,7 @@ const MANIFEST: &str = "crates/worker/Cargo.toml";
 impl Checkout {
     /// Adds these lines to the end of the worker's manifest, and has it say that it is this version.
     fn add_to_manifest(&self, lines: &str, version: &str) {
-        let manifest = String::from_utf8(self.read(MANIFEST)).expect("it is text");
+        let manifest = self.read_text(MANIFEST);
         self.write(MANIFEST, format!("{manifest}{lines}\n"));
         let source = include_str!("stand_in/worker.rs").replace("\"one\"", version);
         self.write(SOURCE, source);
@@ -57,7 +57,7 @@ fn the_bank_and_the_page_run_and_a_start_shows_signs_of_life_while_the_worker_co
     );
     assert!(matches!(start.try_wait(), Ok(None)), "the lab is not ready without the worker");
 
-    checkout.let_go();
+    fs::remove_file(&held).expect("it is this test's own");
     assert!(start.wait().expect("it is this test's own").success(), "{}", said());
     assert_eq!(service(&checkout.status(), "worker")["state"], "running");
 }
@@ -78,7 +78,7 @@ fn a_dependency_that_a_learner_adds_is_built() {
 }
 
 #[test]
-fn a_manifest_that_cargo_cannot_use_is_said_in_one_sentence_and_the_commands_run() {
+fn a_manifest_that_cargo_cannot_use_is_reported_in_one_sentence_and_the_commands_run() {
     let checkout = Checkout::new("manifest");
     let offline = |mut command: Command| {
         command.env("CARGO_NET_OFFLINE", "true");

@@ -6,13 +6,9 @@ use serde_json::Value;
 
 use crate::support::{Checkout, eventually, outcome};
 
-/// The rows of this name.
+/// The findings of this name.
 fn rows(checkout: &Checkout, name: &str) -> Vec<Value> {
-    let doctor = checkout.run(&["doctor", "--json"]);
-    let doctor: Value =
-        serde_json::from_str(&doctor.stdout).unwrap_or_else(|error| panic!("{error}: {doctor:?}"));
-    let rows = doctor["checks"].as_array().expect("a list");
-    rows.iter().filter(|row| row["name"] == name).cloned().collect()
+    checkout.run(&["doctor", "--json"]).findings_of(name)
 }
 
 /// Whoever runs the tests may write where the rights say no, so this is a folder in which nobody can make files.
@@ -58,9 +54,9 @@ fn a_port_that_is_taken_on_ipv6_only_is_named() {
 }
 
 #[test]
-fn modules_that_git_has_exchanged_are_named_by_status_and_doctor() {
+fn modules_that_git_has_replaced_are_named_by_status_and_doctor() {
     if std::process::Command::new("git").arg("--version").output().is_err() {
-        webtest::skip("what git exchanges needs git");
+        webtest::skip("this test needs git");
         return;
     }
     let checkout = Checkout::without_server("git-stash");

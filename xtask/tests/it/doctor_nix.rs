@@ -1,21 +1,19 @@
 //! What `doctor` says to those who use Nix.
 
-use crate::support::{Checkout, outcome};
+use crate::support::{Checkout, outcome, path_with};
 
 #[test]
 fn doctor_names_a_folder_that_nix_would_copy_whole_and_a_shell_without_nixs_rust() {
     let checkout = Checkout::without_server("doctor-nix");
     checkout.write_program("bin-of-nix/nix", "#!/bin/sh\n");
     checkout.write_program("bin-of-others/cargo", "#!/bin/sh\necho cargo 1.95.0\n");
-    let path = std::env::var("PATH").expect("there is a PATH");
+    let path = std::env::var_os("PATH").expect("there is a PATH");
     let remedies = |in_shell: bool| -> Vec<String> {
         let mut command = checkout.xtask(&["doctor", "--json"]);
         let [nix, cargo] = ["bin-of-nix", "bin-of-others"].map(|folder| checkout.path(folder));
-        command.env("PATH", format!("{}:{}:{path}", nix.display(), cargo.display()));
+        command.env("PATH", path_with(nix, &path_with(cargo, &path)));
         command.env_remove("IN_NIX_SHELL").envs(in_shell.then_some(("IN_NIX_SHELL", "impure")));
-        let report: serde_json::Value = serde_json::from_str(&outcome(command).stdout).expect("it is JSON");
-        let rows = report["checks"].as_array().expect("there is a list").iter();
-        let rows = rows.filter(|row| row["name"] == "nix" && row["state"] == "note");
+        let rows = outcome(command).findings_of("nix").into_iter().filter(|row| row["state"] == "note");
         rows.map(|row| row["remedy"].as_str().expect("it has one").to_owned()).collect()
     };
     assert_eq!(remedies(false), ["for Nix, in this folder: git init && git add --all"]);

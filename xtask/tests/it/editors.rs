@@ -5,15 +5,10 @@ use std::fs;
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
 use serde_json::Value;
 
-use crate::support::{Checkout, outcome};
+use crate::support::{Checkout, outcome, path_with};
 
 fn with_crlf(code: &str) -> String {
     code.replace('\n', "\r\n")
-}
-
-/// What `doctor` says of this, if it says something.
-fn row(report: &Value, name: &str) -> Option<Value> {
-    report["checks"].as_array()?.iter().find(|row| row["name"] == name).cloned()
 }
 
 #[test]
@@ -26,7 +21,7 @@ fn modules_with_crlf_are_no_edit_for_any_command() {
     let entered = checkout.run(&["stage", "fix-workflow"]);
     assert!(!entered.stderr.contains("saved"), "{entered:?}");
     assert_eq!(checkout.read(LIVE_WORKFLOW), STAGES[1].workflow.source.as_bytes());
-    let kept = String::from_utf8(checkout.read(LIVE_ACTIVITIES)).expect("it is text");
+    let kept = checkout.read_text(LIVE_ACTIVITIES);
     assert_eq!(kept, with_crlf(STAGES[0].activities.source).trim_end(), "both stages have this code");
     assert!(checkout.run(&["stage", "restore"]).ok().contains("nothing was saved"));
 }
@@ -68,8 +63,11 @@ fn a_running_lab_takes_modules_with_crlf_for_those_of_the_stage() {
 fn doctor_names_files_that_an_editor_made_unusable() {
     let checkout = Checkout::without_server("doctor-endings");
     checkout.write("flake.nix", "{ }\n");
-    let report = checkout.run(&["doctor", "--json"]).json();
-    assert_eq!((row(&report, "line endings"), row(&report, "encoding")), (None, None));
+    let report = checkout.run(&["doctor", "--json"]);
+    assert_eq!(
+        (report.findings_of("line endings").pop(), report.findings_of("encoding").pop()),
+        (None, None)
+    );
 
     checkout.write("flake.nix", "{ }\r\n");
     checkout.write("nix/test", "#!/bin/sh\r\n");
@@ -77,11 +75,11 @@ fn doctor_names_files_that_an_editor_made_unusable() {
     // Windows calls UTF-16 "Unicode".
     let utf_16: Vec<u8> = "// mine".encode_utf16().flat_map(u16::to_le_bytes).collect();
     checkout.write(LIVE_ACTIVITIES, [b"\xFF\xFE", &utf_16[..]].concat());
-    let report = checkout.run(&["doctor", "--json"]).json();
-    let found = row(&report, "line endings").expect("it is reported");
+    let report = checkout.run(&["doctor", "--json"]);
+    let found = report.findings_of("line endings").pop().expect("it is reported");
     assert_eq!(found["says"], "flake.nix and 1 more have CRLF, and work only with LF");
     assert_eq!(found["remedy"], "sed -i 's/\\r$//' flake.nix nix/test");
-    let found = row(&report, "encoding").expect("it is reported");
+    let found = report.findings_of("encoding").pop().expect("it is reported");
     assert_eq!(found["says"], format!("{LIVE_ACTIVITIES} is not UTF-8"));
 }
 
@@ -89,15 +87,14 @@ fn doctor_names_files_that_an_editor_made_unusable() {
 fn doctor_says_what_an_editor_lacks_and_the_command_that_brings_it() {
     let checkout = Checkout::without_server("doctor-editor");
     let bin = checkout.path(".cargo/bin");
-    let path = std::env::var("PATH").expect("there is a PATH");
+    let path = std::env::var_os("PATH").expect("there is a PATH");
     let rust_analyzer = || {
         let mut command = checkout.xtask(&["doctor", "--json"]);
-        command.env("PATH", format!("{}:{path}", bin.display()));
+        command.env("PATH", path_with(bin.clone(), &path));
         for name in ["RUSTC", "RUST_SRC_PATH"] {
             command.env_remove(name);
         }
-        let report = serde_json::from_str(&outcome(command).stdout).expect("it is JSON");
-        row(&report, "rust-analyzer").expect("it is reported")
+        outcome(command).findings_of("rust-analyzer").pop().expect("it is reported")
     };
     let rustc = format!(
         "#!/bin/sh\ncase $* in '--print sysroot') echo '{}' ;; *) echo rustc 1.95.0 ;; esac\n",

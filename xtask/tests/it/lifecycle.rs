@@ -202,7 +202,7 @@ fn a_service_that_cannot_be_started_is_retried_with_backoff_and_blocks_no_other(
     assert_eq!(bank["state"], "restarting");
     assert!((1..8).contains(&bank["restarts"].as_u64().expect("it is a number")), "{status}");
     assert_eq!(service(&status, "worker")["state"], "running");
-    let journal = String::from_utf8(checkout.read(".lab/away/supervisor.log")).expect("it is text");
+    let journal = checkout.read_text(".lab/away/supervisor.log");
     assert!(journal.contains("account-api could not be started (could not"), "{journal}");
     assert!(checkout.run(&["lab", "restart", "account-api"]).fails_with(1).contains("could not be started"));
 
@@ -273,7 +273,7 @@ fn if_the_server_does_not_answer_the_transfers_are_unknown() {
 #[test]
 fn a_worker_that_does_not_compile_is_named_last_and_starts_once_it_compiles() {
     let checkout = Checkout::new("not-compiling");
-    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    let source = checkout.read_text("crates/worker/src/main.rs");
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "one"));
     let summary = checkout.start();
     assert!(

@@ -2,17 +2,17 @@
 //!
 //! To add a fault, add a row to [`FAULTS`].
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fs, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{Checkout, Outcome, outcome, temporal_cli};
+use crate::support::{Checkout, Outcome, outcome, path_with, rust_folders, temporal_cli};
 
 /// A fault of a machine.
 struct Fault {
     /// Plants it for `doctor` in this checkout.
     plant: fn(&Checkout, &mut Command),
-    /// The row of the report that names it, and how grave it is.
+    /// The row of the report that names it, and its severity.
     row: (&'static str, &'static str),
     /// What the row says.
     says: &'static [&'static str],
@@ -138,19 +138,14 @@ fn put_first_on_path(checkout: &Checkout, command: &mut Command, folder: &str) {
         .find(|(name, _)| *name == "PATH")
         .and_then(|(_, path)| path.map(ToOwned::to_owned));
     let path = planted.or_else(|| env::var_os("PATH")).expect("it is set");
-    let folders = [checkout.path(folder)].into_iter().chain(env::split_paths(&path));
-    command.env("PATH", env::join_paths(folders).expect("they join"));
+    command.env("PATH", path_with(checkout.path(folder), &path));
 }
 
 /// `doctor` in a checkout whose home folder is its own, and where these faults are planted.
 fn doctor(checkout: &Checkout, faults: &[&Fault], flags: &[&str]) -> Outcome {
     let mut doctor = checkout.xtask(&[&["doctor"], flags].concat());
     checkout.write(".git/HEAD", "");
-    let own_home = env::var_os("HOME").unwrap_or_default();
-    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        let folder = env::var_os(name).unwrap_or_else(|| Path::new(&own_home).join(folder).into());
-        doctor.env(name, folder);
-    }
+    doctor.envs(rust_folders());
     checkout.write("home/here", "");
     doctor.env("HOME", checkout.path("home")).env_remove("XDG_CONFIG_HOME");
     doctor.env("BUGLAB_TEMPORAL_CLI", temporal_cli().path());
@@ -160,13 +155,6 @@ fn doctor(checkout: &Checkout, faults: &[&Fault], flags: &[&str]) -> Outcome {
         (fault.plant)(checkout, &mut doctor);
     }
     outcome(doctor)
-}
-
-fn rows(told: &Outcome) -> Vec<Value> {
-    let report: Value =
-        serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told:#?}"));
-    assert_eq!(report["ok"], told.code == Some(0), "{told:#?}");
-    report["checks"].as_array().expect("it is a list").clone()
 }
 
 /// Whether a row names this fault, and what to do.
@@ -180,16 +168,16 @@ fn names(row: &Value, fault: &Fault) -> bool {
 #[test]
 fn doctor_names_each_fault_of_a_machine_that_has_them_all() {
     let checkout = Checkout::new("planted");
-    let healthy = rows(&doctor(&checkout, &[], &["--json"]));
+    let healthy = doctor(&checkout, &[], &["--json"]).findings();
     for fault in FAULTS {
         assert!(!healthy.iter().any(|row| names(row, fault)), "{}: it was not planted", fault.row.0);
     }
     let all: Vec<&Fault> = FAULTS.iter().collect();
     let told = doctor(&checkout, &all, &["--json"]);
-    assert_eq!(told.code, Some(1), "one of them is grave: {told:#?}");
-    let rows = rows(&told);
+    assert_eq!(told.code, Some(1), "one of them is an error: {told:#?}");
+    let found = told.findings();
     for fault in FAULTS {
-        assert!(rows.iter().any(|row| names(row, fault)), "{}: {rows:#?}", fault.row.0);
+        assert!(found.iter().any(|row| names(row, fault)), "{}: {found:#?}", fault.row.0);
     }
     assert!(!told.stdout.contains("a secret"), "{told:#?}");
     // The same for people.
@@ -197,7 +185,8 @@ fn doctor_names_each_fault_of_a_machine_that_has_them_all() {
     assert_eq!((text.code, &*text.stderr), (Some(1), ""), "{text:#?}");
     for fault in FAULTS {
         let line = format!("{:<8} {:<16} ", fault.row.1, fault.row.0);
-        assert!(text.stdout.contains(&line) && text.stdout.contains(fault.remedy), "{line}: {text:#?}");
+        let after = text.stdout.split_once(&line).map(|(_, after)| after);
+        assert!(after.is_some_and(|after| after.contains(fault.remedy)), "{line}: {text:#?}");
     }
 }
 

@@ -80,7 +80,7 @@ fn a_deleted_temporal_cli_is_named_with_what_to_type() {
 fn a_service_that_ends_again_and_again_is_failing_with_its_last_lines() {
     let checkout = Checkout::new("failing");
     checkout.start();
-    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    let source = checkout.read_text("crates/worker/src/main.rs");
     checkout.write(
         "crates/worker/src/main.rs",
         "fn main() { println!(\"the moon is full\"); std::process::exit(3) }",

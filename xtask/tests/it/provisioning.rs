@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Checkout, Outcome, eventually, outcome, send_signal, temporal_cli};
+use crate::support::{Checkout, Outcome, eventually, outcome, path_with, send_signal, temporal_cli};
 
 /// The path of the downloaded CLI.
 const FETCHED: &str = ".lab/cli/bin/temporal";
@@ -176,9 +176,7 @@ fn doctor_reports_a_tampered_cli_and_does_not_run_it() {
     named.env("BUGLAB_TEMPORAL_CLI", checkout.path(FETCHED));
     refused(outcome(named));
     let mut on_path = checkout.xtask(&["doctor"]);
-    let folders = [checkout.path(".lab/cli/bin")];
-    let path = path_without_cli();
-    let path = env::join_paths(folders.into_iter().chain(env::split_paths(&path))).expect("they join");
+    let path = path_with(checkout.path(".lab/cli/bin"), &path_without_cli());
     on_path.env("PATH", path).env_remove("BUGLAB_TEMPORAL_CLI");
     refused(outcome(on_path));
 }
@@ -210,9 +208,8 @@ fn the_downloaded_cli_is_preferred_to_a_newer_one_on_path() {
     symlink(folder, checkout.path(".lab/cli")).expect("it can be linked");
     checkout.write_program("newer/temporal", "#!/bin/sh\necho temporal version 9.9.9\n");
     let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths([checkout.path("newer")].into_iter().chain(env::split_paths(&path)));
     let mut doctor = checkout.xtask(&["doctor"]);
-    doctor.env("PATH", path.expect("they join"));
+    doctor.env("PATH", path_with(checkout.path("newer"), &path));
     let told = outcome(doctor).stdout;
     assert!(told.contains("1.9.1, downloaded: "), "{told}");
     assert!(told.contains("newer/temporal has version 9.9.9; the lab does not use it"), "{told}");

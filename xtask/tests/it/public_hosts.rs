@@ -8,13 +8,11 @@ use webtest::{Front, ask};
 
 use crate::support::{Checkout, outcome, service};
 
-/// What `doctor` says of them: its grade and its words.
+/// What `doctor` says of them: its state and its text.
 fn doctor(checkout: &Checkout, variables: &[(&str, &str)]) -> Option<(String, String)> {
     let mut command = checkout.xtask(&["doctor", "--json"]);
     command.envs(variables.iter().copied());
-    let report: Value = serde_json::from_str(&outcome(command).stdout).expect("it is JSON");
-    let checks = report["checks"].as_array().expect("a list").clone();
-    let found = checks.into_iter().find(|check| check["name"] == "public hosts")?;
+    let found = outcome(command).findings_of("public hosts").into_iter().next()?;
     let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
     Some((text("state"), format!("{} {}", text("says"), text("remedy"))))
 }

@@ -1,8 +1,8 @@
 //! A machine whose user has settings of their own for everything that the lab runs. None of them changes what the lab does.
 
-use std::{env, fs, os::unix::fs::symlink, path::PathBuf};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
-use crate::support::{Checkout, eventually, free_port, outcome, temporal_cli};
+use crate::support::{Checkout, eventually, free_port, outcome, rust_folders, temporal_cli};
 
 /// A port on which nothing listens: whoever follows one of the planted settings fails.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -89,12 +89,7 @@ pub(crate) fn plant(checkout: &mut Checkout) {
     }
     checkout.write("home/.curlrc", "proxy = \"http://127.0.0.1:9\"\n");
     checkout.write("home/shell.sh", "echo a line of the user's; CDPATH=/\n");
-    // Rust's own folders are where they were.
-    let own_home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
-    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        let folder = env::var_os(name).map_or_else(|| own_home.join(folder), PathBuf::from);
-        checkout.environment.push((name.into(), folder.into()));
-    }
+    checkout.environment.extend(rust_folders().map(|(name, folder)| (name.into(), folder)));
     let mut plant = |name: &str, value: PathBuf| checkout.environment.push((name.into(), value.into()));
     plant("XDG_CONFIG_HOME", home.join(".config"));
     plant("TEMPORAL_ENV_FILE", home.join(FOLDERS[0]).join("temporal.yaml"));

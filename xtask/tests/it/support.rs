@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     fs::File,
     net::{IpAddr, SocketAddr, TcpListener},
@@ -49,12 +49,39 @@ impl Outcome {
         self.stderr
     }
 
+    /// The findings of `doctor --json`, whatever its exit code.
+    #[track_caller]
+    pub(crate) fn findings(&self) -> Vec<Value> {
+        let report: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
+        assert_eq!(report["ok"], self.code == Some(0), "{self:#?}");
+        report["checks"].as_array().expect("it is a list").clone()
+    }
+
+    /// Those of this name.
+    #[track_caller]
+    pub(crate) fn findings_of(&self, name: &str) -> Vec<Value> {
+        self.findings().into_iter().filter(|finding| finding["name"] == name).collect()
+    }
+
     /// The JSON on standard output, after a success.
     #[track_caller]
     pub(crate) fn json(self) -> Value {
         let stdout = self.ok();
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
     }
+}
+
+/// A PATH with this folder first.
+pub(crate) fn path_with(folder: PathBuf, path: &OsStr) -> OsString {
+    env::join_paths([folder].into_iter().chain(env::split_paths(path))).expect("they join")
+}
+
+/// Rust's own folders, for a command whose home folder is another one.
+pub(crate) fn rust_folders() -> [(&'static str, OsString); 2] {
+    let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
+    [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")]
+        .map(|(name, folder)| (name, env::var_os(name).unwrap_or_else(|| home.join(folder).into())))
 }
 
 /// The program of a command: `cargo xtask`, or for commands that a learner does not need the one that `cargo xtask` builds and runs
@@ -208,6 +235,10 @@ impl Checkout {
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub(crate) fn read_text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("it is text")
     }
 
     /// `cargo xtask` with these arguments, as cargo would run it.

@@ -9,7 +9,7 @@ fn the_learners_tests_a_transfer_and_a_retry_wait_for_the_build_and_say_so() {
     let checkout = Checkout::with_stand_in_server("waiting");
     checkout.start();
     checkout.hold("build");
-    let source = String::from_utf8(checkout.read(lab::LIVE_WORKFLOW)).expect("it is text");
+    let source = checkout.read_text(lab::LIVE_WORKFLOW);
     checkout.write(lab::LIVE_WORKFLOW, format!("{source}// An edit.\n"));
     checkout.wait_for_held("build");
 

@@ -23,7 +23,7 @@ impl Checkout {
 fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
     let checkout = Checkout::new("watch");
     checkout.start();
-    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    let source = checkout.read_text("crates/worker/src/main.rs");
     let first = pid_in(service(&checkout.status(), "worker"));
 
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"one"));

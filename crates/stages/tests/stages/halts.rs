@@ -1,4 +1,4 @@
-//! Workflow code that neither fails nor makes progress, and the way out of it.
+//! Workflow code that neither fails nor makes progress, and how to fix it.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -8,15 +8,17 @@ use std::{
 
 use contract::TransferResult;
 use lab::{Halt, Held};
-use serde_json::Value;
 use temporalio_client::UntypedWorkflow;
-use temporalio_common::data_converters::RawValue;
+use temporalio_common::{
+    data_converters::RawValue,
+    protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent},
+};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{WorkflowContext, WorkflowResult};
-use testbed::{TestWorker, Testbed, temporal_cli, until};
+use testbed::{TestWorker, Testbed, until};
 use transfer_kit::host;
 
-use crate::{checks::fixes::activities::OtherActivities, example, result, worker};
+use crate::{checks::fixes::activities::OtherActivities, events, example, result, worker};
 
 /// Whether the code that hangs still does.
 static HANGS: AtomicBool = AtomicBool::new(true);
@@ -69,23 +71,17 @@ async fn until_halted(testbed: &Testbed, id: &str, by: &Halt) {
     .await;
 }
 
-/// The number of Workflow Tasks that have completed.
-async fn completed_tasks(testbed: &Testbed, id: &str) -> usize {
-    let history = testbed.ask_server(&format!("workflows/{id}/history")).await;
-    let events = history["history"]["events"].as_array().cloned().unwrap_or_default();
-    let is_one = |event: &&Value| event["eventType"] == "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
-    events.iter().filter(is_one).count()
-}
-
 #[tokio::test]
 async fn a_workflow_that_waits_outside_of_temporal_completes_only_after_a_reset() {
     let testbed = Testbed::start().await;
     let sleeping = waiting_worker(&testbed).await;
     testbed.start_transfer("sleeps", example()).await;
     until_halted(&testbed, "sleeps", &Halt::NothingPending).await;
-    testbed.start_transfer("waits-for-a-timer", example()).await;
+    let waiting = testbed.start_transfer("waits-for-a-timer", example()).await;
     until("its timer", || async {
-        let tasks = completed_tasks(&testbed, "waits-for-a-timer").await;
+        let history = events::of(&waiting).await;
+        let is_one = |event: &&HistoryEvent| event.event_type() == EventType::WorkflowTaskCompleted;
+        let tasks = history.iter().filter(is_one).count();
         if tasks == 1 { Ok(()) } else { Err(tasks) }
     })
     .await;
@@ -96,13 +92,7 @@ async fn a_workflow_that_waits_outside_of_temporal_completes_only_after_a_reset(
     let way_out = Halt::NothingPending.way_out("sleeps", &None);
     let command = way_out.to_type().expect("a command");
     let arguments = command.strip_prefix("cargo xtask temporal ").expect("a command of the CLI").split(' ');
-    let ended = temporal_cli()
-        .command()
-        .args(arguments)
-        .env("TEMPORAL_ADDRESS", testbed.server_address())
-        .output()
-        .expect("the Temporal CLI can be run");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    testbed.temporal(&arguments.collect::<Vec<_>>());
     // Of the run that the reset has started.
     let transfer = testbed.client.get_workflow_handle::<UntypedWorkflow>("sleeps");
     assert_eq!(result(&transfer).await["success"], true);

@@ -322,7 +322,7 @@ async fn record_the_missing_histories() {
     let fixed = worker(&testbed, "reset-workflows").await;
     let reset =
         ["workflow", "reset", "--workflow-id", "limited", "--event-id", resets::BEFORE_THE_WITHDRAWAL];
-    resets::temporal(&testbed, &[&reset[..], &["--reason", "withdraw has its address back"]].concat());
+    testbed.temporal(&[&reset[..], &["--reason", "withdraw has its address back"]].concat());
     let again = resets::next_run(&testbed, &transfer).await;
     result(&again).await;
     save("fixed/reset-and-completed", &again).await;

@@ -1,7 +1,7 @@
 //! Workflow Resets by the Temporal CLI, as a learner types them: what has failed comes back, and pays once.
 
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
-use testbed::{Testbed, temporal_cli, until};
+use testbed::{Testbed, until};
 use transfer_kit::stuck;
 
 use crate::{Handle, balances, balances_after, events, example, result, worker};
@@ -12,18 +12,6 @@ const STEPS: [&str; 4] = ["check_balance_from", "check_balance_to", "withdraw", 
 /// a Workflow Task; this one has the same number in every transfer here: five events come before the first
 /// balance check is scheduled, and six from each balance check to what follows it.
 pub(crate) const BEFORE_THE_WITHDRAWAL: &str = "17";
-
-/// What the Temporal CLI prints.
-pub(crate) fn temporal(testbed: &Testbed, arguments: &[&str]) -> String {
-    let ended = temporal_cli()
-        .command()
-        .args(arguments)
-        .env("TEMPORAL_ADDRESS", testbed.server_address())
-        .output()
-        .expect("the Temporal CLI can be run");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).expect("text")
-}
 
 /// Transfers that have failed for good, under a worker that has left.
 async fn failed_for_good(testbed: &Testbed, ids: &[&str]) -> Vec<Handle> {
@@ -80,7 +68,7 @@ async fn a_reset_to_before_its_withdrawal_brings_a_failed_transfer_back() {
 
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1"];
     let why = ["--reason", "withdraw has its address back"];
-    let printed = temporal(&testbed, &[&reset[..], &["--event-id", BEFORE_THE_WITHDRAWAL], &why].concat());
+    let printed = testbed.temporal(&[&reset[..], &["--event-id", BEFORE_THE_WITHDRAWAL], &why].concat());
     assert_eq!(printed, "Resetting workflow transfer-1 to event ID 17\n");
     let again = next_run(&testbed, &transfers[0]).await;
     result(&again).await;
@@ -97,7 +85,7 @@ async fn a_reset_to_the_last_workflow_task_fails_again() {
     let transfers = failed_for_good(&testbed, &["transfer-1"]).await;
     let worker = worker(&testbed, "reset-workflows").await;
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "LastWorkflowTask"];
-    let printed = temporal(&testbed, &[&reset[..], &["--reason", "a try"]].concat());
+    let printed = testbed.temporal(&[&reset[..], &["--reason", "a try"]].concat());
     // Behind the failed withdrawal and its refund, the code can but fail once more.
     assert_eq!(printed, "Resetting workflow transfer-1 to event ID 29\n");
     let again = next_run(&testbed, &transfers[0]).await;
@@ -114,7 +102,7 @@ async fn a_batch_of_resets_brings_all_failed_transfers_back_and_moves_money_once
     let worker = worker(&testbed, "reset-workflows").await;
 
     let by_hand = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "FirstWorkflowTask"];
-    let printed = temporal(&testbed, &[&by_hand[..], &["--reason", "a try"]].concat());
+    let printed = testbed.temporal(&[&by_hand[..], &["--reason", "a try"]].concat());
     assert_eq!(printed, "Resetting workflow transfer-1 to event ID 4\n");
     result(&next_run(&testbed, &transfers[0]).await).await;
 
@@ -124,7 +112,7 @@ async fn a_batch_of_resets_brings_all_failed_transfers_back_and_moves_money_once
     until_found(&testbed, query, 3).await;
     let batch = |query| {
         let reset = ["workflow", "reset", "--query", query, "--type", "FirstWorkflowTask"];
-        temporal(&testbed, &[&reset[..], &["--reason", "withdraw has its address back", "--yes"]].concat())
+        testbed.temporal(&[&reset[..], &["--reason", "withdraw has its address back", "--yes"]].concat())
     };
     let printed = batch(query);
     assert!(printed.contains("Started batch for job ID: "), "{printed}");
@@ -155,7 +143,7 @@ async fn a_reset_of_a_completed_transfer_withdraws_again_and_moves_no_money() {
     let transfer = testbed.start_transfer("transfer-1", example()).await;
     result(&transfer).await;
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--event-id", BEFORE_THE_WITHDRAWAL];
-    temporal(&testbed, &[&reset[..], &["--reason", "a try"]].concat());
+    testbed.temporal(&[&reset[..], &["--reason", "a try"]].concat());
     let again = next_run(&testbed, &transfer).await;
     result(&again).await;
     assert_eq!(events::steps(&again).await, STEPS);

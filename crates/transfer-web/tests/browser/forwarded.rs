@@ -7,7 +7,7 @@ use crate::{browser::Browser, lab::Lab, page::transfer, visit_at};
 const HOST: &str = "lab.example.test";
 
 /// A proxy that keeps the Host, one that does so below a path, and a tunnel that replaces it, and the Origin too.
-const MANNERS: [(&str, &str); 3] = [
+const PROXIES: [(&str, &str); 3] = [
     ("", "proxy_set_header Host $http_host;"),
     (
         "/lab",
@@ -28,10 +28,10 @@ async fn the_form_the_events_and_the_links_work_through_a_proxy() {
         return;
     }
     let certificates = Certificates::make();
-    for (path, manner) in MANNERS {
+    for (path, proxy) in PROXIES {
         let mut lab = Lab::start_at("jerry", "lab.example.test, 8233=ui.example.test").await;
         lab.work("jerry").await;
-        let front = Front::of_web(Some(&certificates), manner, lab.url.trim_start_matches("http://"));
+        let front = Front::of_web(Some(&certificates), proxy, lab.url.trim_start_matches("http://"));
         let Some(browser) = Browser::open_for(HOST, front.port).await else { return };
         visit_at(browser, lab, &format!("https://{HOST}{path}"), async |_, page| {
             let id = page.start_transfer("account_A", "account_B", "25.50").await;

@@ -16,7 +16,7 @@ const HOST: &str = "lab.example.com:8443";
 const PUBLIC: &str = "lab.example.com:8443, 1=ui.example.com, x-8233.app.example";
 
 /// The directives of nginx, and whether the service can see from which name it forwards.
-const MANNERS: [(&str, bool); 8] = [
+const PROXIES: [(&str, bool); 8] = [
     // What nginx does by itself: the Host is the service's own, and the request is HTTP/1.0.
     ("", false),
     ("proxy_set_header Host $http_host;", true),
@@ -60,22 +60,22 @@ async fn the_page_works_behind_each_kind_of_proxy_and_for_nobody_else() {
         return;
     }
     let service = Service::start_at(nowhere(), None, PUBLIC).await;
-    for (manner, shows_its_name) in MANNERS {
-        let (front, web) = forwarded(&service, manner).await;
+    for (proxy, shows_its_name) in PROXIES {
+        let (front, web) = forwarded(&service, proxy).await;
         let post = async |client: &Client, origin: &str, site: &str| {
             let request = client.request("POST", "/api/transfer").header("Origin", origin);
             let transfer = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
             client.send(request.header("Sec-Fetch-Site", site).body(transfer.to_string())).await
         };
         let page = web.get("/").await;
-        assert_eq!(page.status, 200, "{manner}: {}", page.text);
+        assert_eq!(page.status, 200, "{proxy}: {}", page.text);
         assert!(
             page.text.contains("<meta name=\"temporal-ui\" content=\"https://ui.example.com\">"),
-            "{manner}"
+            "{proxy}"
         );
         // Temporal does not answer here, so the request came to where it should.
         let own = post(&web, ORIGIN, "same-origin").await;
-        assert_eq!(own.status, 503, "{manner}: {}", own.text);
+        assert_eq!(own.status, 503, "{proxy}: {}", own.text);
         for (origin, site) in [
             ("https://evil.example", "cross-site"),
             ("https://ui.example.com", "same-site"),
@@ -85,15 +85,15 @@ async fn the_page_works_behind_each_kind_of_proxy_and_for_nobody_else() {
             (ORIGIN, "cross-site"),
         ] {
             let other = post(&web, origin, site).await;
-            assert_eq!(other.status, 403, "{manner} {origin} {site}: {}", other.text);
+            assert_eq!(other.status, 403, "{proxy} {origin} {site}: {}", other.text);
         }
         for host in ["rebound.example.com:8443", "ui.example.com"] {
             let other = Client::through(front.port, host).get("/").await;
             let expected = if shows_its_name { 421 } else { 200 };
-            assert_eq!(other.status, expected, "{manner} {host}: {}", other.text);
+            assert_eq!(other.status, expected, "{proxy} {host}: {}", other.text);
             let other =
                 post(&Client::through(front.port, host), &format!("https://{host}"), "same-origin").await;
-            assert!(matches!(other.status, 403 | 421), "{manner} {host}: {}", other.text);
+            assert!(matches!(other.status, 403 | 421), "{proxy} {host}: {}", other.text);
         }
     }
     assert_eq!(service.web.get("/").await.status, 200, "the page is still this machine's own, too");
@@ -105,11 +105,11 @@ async fn events_arrive_at_once_through_a_proxy_that_buffers() {
         return;
     }
     let service = Service::start_at(nowhere(), None, PUBLIC).await;
-    for manner in [
+    for proxy in [
         "proxy_set_header Host $http_host; proxy_buffering on; proxy_buffers 8 64k; proxy_buffer_size 64k;",
         "proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection \"\"; gzip on; gzip_types *; gzip_proxied any;",
     ] {
-        let (_front, web) = forwarded(&service, manner).await;
+        let (_front, web) = forwarded(&service, proxy).await;
         let mut stream = Stream::of(&web, "").await;
         // Much less than a buffer; and the next one, which an idle service sends after seconds.
         stream.until("lab", |_| true).await;
@@ -125,12 +125,12 @@ async fn without_a_list_no_forwarded_name_is_accepted() {
         return;
     }
     let service = Service::start(nowhere(), None).await;
-    for (manner, shows_its_name) in MANNERS {
-        let (_front, web) = forwarded(&service, manner).await;
+    for (proxy, shows_its_name) in PROXIES {
+        let (_front, web) = forwarded(&service, proxy).await;
         let page = web.get("/").await;
-        assert_eq!(page.status, if shows_its_name { 421 } else { 200 }, "{manner}: {}", page.text);
+        assert_eq!(page.status, if shows_its_name { 421 } else { 200 }, "{proxy}: {}", page.text);
         let request = web.request("POST", "/api/reset").header("Origin", ORIGIN).body("{}");
         let form = web.send(request.header("Sec-Fetch-Site", "same-origin")).await;
-        assert!(matches!(form.status, 403 | 421), "{manner}: {}", form.text);
+        assert!(matches!(form.status, 403 | 421), "{proxy}: {}", form.text);
     }
 }

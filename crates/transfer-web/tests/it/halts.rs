@@ -6,31 +6,19 @@ use lab_client::{
     temporal::{Run, Server},
 };
 use serde_json::{Value, json};
-use testbed::temporal_cli;
 
 use crate::support::{Lab, endpoints};
-
-/// Runs the Temporal CLI against the lab's server.
-fn temporal(lab: &Lab, arguments: &[&str]) {
-    let ended = temporal_cli()
-        .command()
-        .args(arguments)
-        .env("TEMPORAL_ADDRESS", lab.testbed.server_address())
-        .output()
-        .expect("the Temporal CLI can be run");
-    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-}
 
 /// Types the command that a row names.
 fn type_command(lab: &Lab, row: &Value) {
     let command = row["stuck"]["command"].as_str().expect("a command");
     let arguments = command.strip_prefix("cargo xtask temporal ").expect("a command of the Temporal CLI");
-    temporal(lab, &arguments.split(' ').collect::<Vec<_>>());
+    lab.testbed.temporal(&arguments.split(' ').collect::<Vec<_>>());
 }
 
 /// The row of the transfer, once it is in this state.
 async fn row(lab: &Lab, id: &str, state: &str) -> Value {
-    lab.web().row(id, state, |row| row["stuck"]["state"] == state).await
+    lab.web().row(id, &format!("the transfer to be {state}"), |row| row["stuck"]["state"] == state).await
 }
 
 /// The lab's server as the command line sees it, and the run of this row.
@@ -47,7 +35,7 @@ async fn a_paused_activity_is_not_retried_and_its_command_continues_it() {
     let id = lab.web().start("account_A", "account_B", 25.5).await;
     lab.web().stuck(&id, "activity", 2).await;
     let pause = ["activity", "pause", "--workflow-id", &id, "--activity-id", "withdraw"];
-    temporal(&lab, &[&pause[..], &["--identity", "ada", "--reason", "a look"]].concat());
+    lab.testbed.temporal(&[&pause[..], &["--identity", "ada", "--reason", "a look"]].concat());
     let paused = row(&lab, &id, "paused").await;
     let stuck = &paused["stuck"];
     assert_eq!(stuck["says"], "the Activity withdraw is paused by ada (a look)");
@@ -81,7 +69,7 @@ async fn a_retry_finishes_what_an_interrupted_retry_left_paused() {
     lab.web().stuck(&id, "activity", 2).await;
     // What a `retry` does before it is killed.
     let pause = ["activity", "pause", "--workflow-id", &id, "--activity-id", "withdraw"];
-    temporal(&lab, &[&pause[..], &["--identity", lab::RETRY_IDENTITY]].concat());
+    lab.testbed.temporal(&[&pause[..], &["--identity", lab::RETRY_IDENTITY]].concat());
     let paused = row(&lab, &id, "paused").await;
     assert_eq!(paused["stuck"]["command"], "cargo xtask retry");
     assert_eq!(paused["stuck"]["can_retry"], true);
@@ -99,7 +87,7 @@ async fn a_paused_workflow_is_still_in_progress_and_its_command_continues_it() {
     let worker = lab.worker("fix-workflow").await;
     let id = lab.web().start("account_A", "account_B", 25.5).await;
     lab.web().stuck(&id, "activity", 2).await;
-    temporal(&lab, &["workflow", "pause", "--workflow-id", &id, "--reason", "a look"]);
+    lab.testbed.temporal(&["workflow", "pause", "--workflow-id", &id, "--reason", "a look"]);
     let paused = row(&lab, &id, "paused").await;
     assert_eq!((&paused["status"], &paused["stuck"]["can_retry"]), (&json!("RUNNING"), &json!(false)));
     let says = paused["stuck"]["says"].as_str().unwrap_or_default();
@@ -123,7 +111,7 @@ async fn a_transfer_without_a_worker_says_so_and_one_with_a_requested_cancellati
     let stuck = &waiting["stuck"];
     assert_eq!(stuck["says"], "its Workflow Task is due, and no worker takes it");
     assert_eq!(stuck["command"], "cargo xtask lab logs worker");
-    temporal(&lab, &["workflow", "cancel", "--workflow-id", &id]);
+    lab.testbed.temporal(&["workflow", "cancel", "--workflow-id", &id]);
     lab.web().row(&id, "its cancellation", |row| row["stuck"]["cancel_requested"] == true).await;
 
     let worker = lab.worker("fix-workflow").await;

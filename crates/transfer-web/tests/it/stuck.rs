@@ -1,7 +1,7 @@
 //! Stuck transfers: the task, the attempts, and what "Retry now" does.
 
 use serde_json::{Value, json};
-use testbed::{temporal_cli, until};
+use testbed::until;
 
 use crate::support::Lab;
 
@@ -138,13 +138,7 @@ async fn a_failed_transfer_shows_its_failure_and_a_workflow_reset_is_its_second_
     let fixed = lab.worker("reset-workflows").await;
     let reset =
         ["workflow", "reset", "--workflow-id", &id, "--type", "FirstWorkflowTask", "--reason", "a try"];
-    let ended = temporal_cli()
-        .command()
-        .args(reset)
-        .env("TEMPORAL_ADDRESS", lab.testbed.server_address())
-        .output()
-        .expect("the Temporal CLI can be run");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    lab.testbed.temporal(&reset);
     web.completed(&id).await;
     let listed = until("both runs to be listed", || async {
         let list = web.good("/api/workflows").await;

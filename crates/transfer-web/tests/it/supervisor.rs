@@ -130,8 +130,8 @@ async fn a_failing_service_and_a_flood_are_named_with_what_to_type() {
 async fn a_stopped_supervisor_is_named_with_how_to_continue_it() {
     let lab = Lab::start().await;
     // Nothing has to answer: the process is stopped.
-    let mut process = std::process::Command::new("sleep").arg("600").spawn().expect("sleep is there");
-    let (pid, started) = (process.id(), "a time");
+    let process = Sleeper(std::process::Command::new("sleep").arg("600").spawn().expect("sleep is there"));
+    let (pid, started) = (process.0.id(), "a time");
     let stopped = std::process::Command::new("kill").args(["-STOP", &pid.to_string()]).status();
     assert!(stopped.expect("kill is there").success());
     let folder = Folder::at("jerry");
@@ -141,8 +141,18 @@ async fn a_stopped_supervisor_is_named_with_how_to_continue_it() {
     let mut stream = Stream::of(&service.web, "").await;
     let event = stream.until("lab", |event| event["down"] != json!([])).await;
     assert_eq!(event["down"][0]["do"], format!("kill -CONT {pid}"), "{event}");
-    process.kill().expect("it is this test's own");
-    process.wait().expect("it is this test's own");
+}
+
+/// A process that is ended with its test, also when that fails: a stopped one would stay.
+#[cfg(target_os = "linux")]
+struct Sleeper(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]

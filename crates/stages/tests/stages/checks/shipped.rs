@@ -5,13 +5,7 @@ use stages::Modules;
 use testbed::{TestWorker, until};
 
 use super::{Lab, assert_beginnings_are_good, right::next};
-use crate::{
-    example,
-    process::Process,
-    resets::{BEFORE_THE_WITHDRAWAL, temporal},
-    stuck,
-    versioning::withdrawn_under,
-};
+use crate::{example, process::Process, resets::BEFORE_THE_WITHDRAWAL, stuck, versioning::withdrawn_under};
 use transfer_kit::{Bank, stuck::Task};
 
 #[tokio::test]
@@ -116,7 +110,7 @@ async fn jerrys_limit_and_the_resets() {
 
     let reset = |id, place: [&str; 2]| {
         let reset = ["workflow", "reset", "--workflow-id", id, "--reason", "the address is fixed"];
-        temporal(&lab.testbed, &[&reset[..], &place].concat());
+        lab.testbed.temporal(&[&reset[..], &place].concat());
     };
     reset("failed-1", ["--event-id", BEFORE_THE_WITHDRAWAL]);
     lab.until_reached("", "reset-workflows", &["one-is-reset"]).await;

@@ -320,7 +320,7 @@ async fn a_transfer_that_was_terminated_between_its_accounts() {
     // The way out that it names.
     lab.deposits_down(false).await;
     let reset = ["workflow", "reset", "--workflow-id", "ended", "--reason", "a try"];
-    crate::resets::temporal(&lab.testbed, &[&reset[..], &["--type", "LastWorkflowTask"]].concat());
+    lab.testbed.temporal(&[&reset[..], &["--type", "LastWorkflowTask"]].concat());
     until("nothing to be wrong", || async {
         let facts = lab.facts("").await;
         let wrong = lab::wrong(&facts);

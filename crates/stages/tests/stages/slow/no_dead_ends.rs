@@ -10,7 +10,7 @@ use stages::Modules;
 use testbed::{TestWorker, until};
 use transfer_kit::Bank;
 
-use crate::{checks::Lab, process::Process, resets::temporal};
+use crate::{checks::Lab, process::Process};
 
 /// The fix of every bug but those of the stages that version the Workflow.
 const FIXED: Modules = Modules { workflow: "fixed", activities: "fixed" };
@@ -206,7 +206,7 @@ impl Learner {
             ["outage", what, "up"] => {
                 self.lab.testbed.put("/outage", serde_json::json!({ what: false })).await;
             }
-            ["temporal", ..] => drop(temporal(&self.lab.testbed, &words[3..])),
+            ["temporal", ..] => drop(self.lab.testbed.temporal(&words[3..])),
             ["test", "--mine", "--replay"] => {
                 let removed = Modules { workflow: "added_step", activities: "fixed" };
                 let report = removed.replay(&self.lab.testbed.client).await.expect("the server answers");
@@ -309,7 +309,7 @@ async fn walk(stage: &str, fix: Modules, states: &[State]) {
             let id = &transfer.workflow_id;
             let workflow = ["--workflow-id", id];
             let by = |command: &[&str]| {
-                temporal(&learner.lab.testbed, &[&["workflow"], command, &workflow].concat());
+                learner.lab.testbed.temporal(&[&["workflow"], command, &workflow].concat());
             };
             match state {
                 State::Terminated => by(&["terminate"]),
