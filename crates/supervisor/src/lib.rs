@@ -39,6 +39,7 @@ mod source_watch;
 pub mod stage_entry;
 mod stuck_since;
 pub mod supervise;
+mod supervised;
 pub mod temporal_cli;
 pub mod toolchain;
 mod transfer_watch;

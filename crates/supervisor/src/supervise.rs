@@ -9,9 +9,9 @@ use std::{
     io::{self, Write},
     mem,
     net::TcpListener,
-    os::unix::{fs::MetadataExt, process::ExitStatusExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -38,8 +38,7 @@ use crate::{
     ended_faults::{self, EndedFaults},
     entry_plan::Choice,
     executables::{self, Executables},
-    failing::{self, Ends},
-    freshness,
+    failing, freshness,
     log_copy::{Copier, Flood, Limited, Timed},
     logs, manifest, ports,
     process::{self, Ending, Identity},
@@ -48,13 +47,12 @@ use crate::{
     services::{self, SERVICES, Service, Setup},
     signals, source_watch,
     stage_entry::StageEntry,
+    supervised::{End, FIRST_DELAY, Life, Supervised, describe},
     temporal_cli, without_temporal,
 };
 use checkout::{progress, project::Project, stage_lock::StageLock, state};
 use lab_client::state::State;
 
-/// The first delay before a service that has died is started again; it doubles.
-const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// No delay is longer.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// What to type where the server cannot read its database, after the end of its log.
@@ -225,101 +223,6 @@ impl Journal {
     fn note(&self, words: &str) {
         // A full disk does not stop the lab.
         let _ = Timed::new(&self.0).write_all(format!("{words}\n").as_bytes());
-    }
-}
-
-/// The state of a service, by its name in `lab status`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Stopped,
-    Starting,
-    Running,
-    Restarting,
-}
-
-impl Life {
-    fn name(self) -> &'static str {
-        match self {
-            Life::Stopped => "stopped",
-            Life::Starting => "starting",
-            Life::Running => "running",
-            Life::Restarting => "restarting",
-        }
-    }
-}
-
-/// A service and its process.
-struct Supervised {
-    service: &'static Service,
-    child: Option<Child>,
-    /// What copies its output to its log; none of one that writes its log itself.
-    copier: Option<Copier<Limited<Timed<File>>>>,
-    /// What this process wrote beyond what its log takes, and how much of that was noticed.
-    flood: Flood,
-    left_out: u64,
-    /// The length of its log when this process was started.
-    log_start: u64,
-    life: Life,
-    /// When it entered that state, since 1970.
-    since: Duration,
-    /// When its process was started.
-    begun: Instant,
-    /// When its next process is to be started, if it has none.
-    due: Instant,
-    delay: Duration,
-    /// How often it ended by itself and was restarted.
-    restarts: u32,
-    /// How often in a row, and why.
-    ends: Ends,
-    /// Whether its program was built again because it could not be run, and did not run since.
-    is_built_again: bool,
-    /// Who waits until it runs, and since when.
-    waiting: Vec<(Instant, Reply)>,
-}
-
-impl Supervised {
-    fn new(service: &'static Service) -> Supervised {
-        let now = Instant::now();
-        Supervised {
-            service,
-            child: None,
-            copier: None,
-            flood: Flood::default(),
-            left_out: 0,
-            log_start: 0,
-            life: Life::Starting,
-            since: time::now(),
-            begun: now,
-            due: now,
-            delay: FIRST_DELAY,
-            restarts: 0,
-            ends: Ends::default(),
-            is_built_again: false,
-            waiting: Vec::new(),
-        }
-    }
-
-    fn enter(&mut self, life: Life) {
-        if self.life != life {
-            self.life = life;
-            self.since = time::now();
-        }
-    }
-}
-
-/// Why a service has no process.
-enum End {
-    Exit(ExitStatus),
-    NoStart(String),
-}
-
-impl End {
-    /// The reason for someone who waits for the service.
-    fn early(&self) -> String {
-        match self {
-            End::Exit(status) => format!("ended before it was ready ({})", describe(*status)),
-            End::NoStart(error) => format!("could not be started ({error})"),
-        }
     }
 }
 
@@ -1238,14 +1141,6 @@ fn listen_to_signals(events: &Sender<Event>, seen: &Arc<AtomicU32>) -> Result<()
         seen.fetch_add(1, Ordering::Relaxed);
         let _ = events.send(Event::Signal);
     })
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no exit code".to_owned(),
-    }
 }
 
 /// The addresses, as a start and a status print them.
