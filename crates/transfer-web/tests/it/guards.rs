@@ -105,7 +105,7 @@ async fn the_pages_files_have_their_content_types() {
     for (path, kind, part) in [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/assets/main.js", "text/javascript; charset=utf-8", "import"),
-        ("/assets/style.css", "text/css; charset=utf-8", "{"),
+        ("/assets/base.css", "text/css; charset=utf-8", "{"),
         ("/assets/icon.svg", "image/svg+xml", "<svg"),
     ] {
         let answer = web.get(path).await;
