@@ -141,13 +141,21 @@ impl Server {
         }
     }
 
-    /// The URL of a run in the Temporal UI; empty if the UI is unknown.
-    pub fn ui_link(&self, run: &Run) -> String {
+    /// The URL of the list of Workflows in the Temporal UI; empty if the UI is unknown.
+    pub fn ui_list(&self) -> String {
         if self.ui.is_empty() {
             return String::new();
         }
-        let (ui, namespace, id) = (&self.ui, encode(&self.namespace), encode(&run.workflow_id));
-        format!("{ui}/namespaces/{namespace}/workflows/{id}/{}/history", run.run_id)
+        format!("{}/namespaces/{}/workflows", self.ui, encode(&self.namespace))
+    }
+
+    /// The URL of a run in the Temporal UI; empty if the UI is unknown.
+    pub fn ui_link(&self, run: &Run) -> String {
+        let list = self.ui_list();
+        if list.is_empty() {
+            return list;
+        }
+        format!("{list}/{}/{}/history", encode(&run.workflow_id), run.run_id)
     }
 
     /// Starts a transfer. A learner's name is prefixed to its id.

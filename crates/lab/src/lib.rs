@@ -15,6 +15,7 @@ mod moment;
 mod nondeterminism;
 mod report;
 mod stage;
+mod task;
 mod text;
 mod title;
 mod variant;
@@ -27,6 +28,7 @@ pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;
 pub use report::Report;
 pub use stage::{Milestone, Precondition, STAGES, Stage, activities_variants, stage, workflow_variants};
+pub use task::{CARD_PARTS, Condition, PLACEHOLDERS, PageForm, Section, Task, sections, tasks};
 pub use text::{Block, Command, Text, WITHOUT_TEMPORAL, blocks, hints};
 pub use variant::{Variant, code, is_same_code};
 

@@ -5,7 +5,10 @@
 //!   Workflow Ids, Run Ids, times, pids and ports match any value.
 //! - The comment `<!-- fix -->` marks where a learner fixes the code. Tests put the shipped fix in place there.
 //! - The comment `<!-- write: workflow/NAME -->` marks where a learner writes the code of that variant.
+//! - The comment `<!-- page until=… -->` has a task's form for the page, which tests do not play; see [`tasks`].
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
+
+use crate::task::{PAGE, Task, tasks};
 
 /// The text of a stage.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +64,11 @@ impl Text {
         blocks(self.source)
     }
 
+    /// The tasks, in the order of the text.
+    pub fn tasks(&self) -> Vec<Task> {
+        tasks(self.source)
+    }
+
     /// The hints, from the vaguest to the plainest.
     pub fn hints(&self) -> Vec<String> {
         hints(self.source)
@@ -71,7 +79,12 @@ impl Text {
 pub fn blocks(source: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut console: Option<Vec<Command>> = None;
+    let mut is_for_page = false;
     for (number, line) in source.lines().enumerate() {
+        if is_for_page || (console.is_none() && line.starts_with(PAGE)) {
+            is_for_page = line.trim() != "-->";
+            continue;
+        }
         match &mut console {
             None if line.trim() == "```console" => console = Some(Vec::new()),
             None if line.trim() == FIX => blocks.push(Block::Fix),

@@ -17,6 +17,7 @@ mod routes;
 mod scripts;
 mod snippets;
 mod stages;
+mod tasks;
 
 use std::{fs, path::Path};
 
@@ -76,6 +77,9 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     complaints.extend(order::texts(STAGES, &files)?);
     complaints.extend(readme::commands(&files, command_line));
     complaints.extend(readme::stages(STAGES, &files));
+    let parts = tasks::Parts::read(&project.root)?;
+    complaints.extend(tasks::rows(STAGES, &parts, command_line)?);
+    complaints.extend(tasks::text(&lab::WITHOUT_TEMPORAL, &[], &parts, command_line)?);
     complaints.extend(snippets::check(&files, &project.root)?);
     let scripts = scripts(&project.root)?;
     complaints.extend(scripts.iter().flat_map(|script| scripts::check(script, command_line)));

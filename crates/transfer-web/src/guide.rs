@@ -1,25 +1,48 @@
-//! The guide beside the transfers: the stage's text, its goals and its hints.
+//! The guide beside the transfers: the stage's story, its tasks with this lab's values, its goals, its hints, and what to read.
 
-use lab::{Report, Stage};
-use lab_client::temporal::{Run, Server};
+use std::collections::BTreeMap;
+
+use lab::{Block, Condition, Facts, Report, STAGES, Stage, Task};
+use lab_client::{
+    progress::Progress,
+    temporal::{Run, Server},
+};
 use serde_json::{Value, json};
 
-use crate::markdown;
+use crate::{markdown, placeholders::Values};
 
 /// The event for the current stage.
-pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Option<String>) -> Value {
-    let text = markdown::to_html(stage.text.source);
+pub(crate) fn event(
+    progress: &Progress,
+    history: &Reached,
+    report: &Value,
+    tasks: &[Value],
+    error: Option<String>,
+) -> Value {
+    let stage = progress.stage;
+    let (story, sections) = lab::sections(stage.text.source);
+    let is_read = |title: &str| title != "Do" && title != "Hints";
+    let reading: Vec<Value> = sections
+        .into_iter()
+        .filter(|(title, _)| is_read(title))
+        .map(|(title, body)| json!({ "title": title, "html": markdown::to_html(body).html }))
+        .collect();
     let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
     let mut event = report.clone();
+    history.keep(&mut event);
     let fields = json!({
         "stage": stage.name,
         "number": stage.number(),
-        "of": lab::STAGES.len(),
-        "title": text.title,
-        "html": text.html,
+        "of": STAGES.len(),
+        "title": stage.title(),
+        "entered": progress.entered,
+        "html": markdown::to_html(story).html,
+        "tasks": tasks,
+        "reading": reading,
         "hints": hints,
-        "hints_shown": hints_shown,
+        "hints_shown": progress.hints,
         "fixed_by": stage.fixed_by,
+        "progress": history.progress(progress),
         "error": error,
     });
     if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
@@ -41,8 +64,168 @@ pub(crate) fn report_json(report: &Report, server: &Server) -> Value {
     }
     json["wrong"].as_array_mut().into_iter().flatten().for_each(link);
     json["next_stage"] = report.next_stage().map_or(Value::Null, |next| {
-        let title = markdown::to_html(next.text.source).title;
-        json!({ "name": next.name, "title": title, "command": format!("cargo xtask stage {}", next.name) })
+        json!({ "name": next.name, "title": next.title(), "command": format!("cargo xtask stage {}", next.name) })
     });
     json
+}
+
+/// The tasks of the stage, with this lab's values. `status` is the supervisor's.
+pub(crate) fn tasks(report: &Report, facts: &Facts, server: &Server, status: &Value) -> Vec<Value> {
+    let tasks = report.stage.text.tasks();
+    tasks.iter().map(|task| task_json(task, report, facts, server, status)).collect()
+}
+
+/// A task: `goal` is the goal that completes it, and `holds` whether the condition does that completes it otherwise.
+fn task_json(task: &Task, report: &Report, facts: &Facts, server: &Server, status: &Value) -> Value {
+    let page = task.page.clone().unwrap_or_default();
+    let condition = Condition::named(&page.until);
+    let values = Values::of(&page.until, report, facts, server, status);
+    json!({
+        "title": task.title.replace('`', ""),
+        "html": markdown::filled_to_html(&values.in_page(&page.text)),
+        "terminal": terminal(task, &values),
+        "about": values.workflow_id(),
+        "goal": condition.is_none().then_some(page.until),
+        "holds": condition.map(|condition| condition.holds(facts, status["watch"] != false)),
+    })
+}
+
+/// The commands of a task's form for the terminal, without their output. One whose values are not known yet cannot be copied.
+fn terminal(task: &Task, values: &Values) -> String {
+    let mut html = String::new();
+    for block in lab::blocks(&task.terminal) {
+        let Block::Commands(commands) = block else {
+            html.push_str("<p>Change the code and save.</p>\n");
+            continue;
+        };
+        for command in commands {
+            html.push_str(&match values.in_command(&command.typed) {
+                Some(typed) => markdown::command(&typed, true),
+                None => markdown::command(&command.typed, false),
+            });
+        }
+    }
+    html
+}
+
+/// The goals that were reached since the stage was entered. A goal stays reached on the page, whatever happens afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    /// The stage, and when it was entered.
+    entry: (String, String),
+    /// The evidence of each goal, by its name.
+    goals: BTreeMap<String, Value>,
+    /// Whether all were reached at once.
+    all: bool,
+    /// The most goals that were reached of each stage, by its name.
+    most: BTreeMap<String, usize>,
+}
+
+impl Reached {
+    /// Remembers what this report says.
+    pub(crate) fn learn(&mut self, progress: &Progress, report: &Value) {
+        let entry = (progress.stage.name.to_owned(), progress.entered.clone());
+        if self.entry != entry {
+            *self = Reached { entry, most: std::mem::take(&mut self.most), ..Reached::default() };
+            self.most.remove(progress.stage.name);
+        }
+        for goal in report["goals"].as_array().into_iter().flatten().filter(|goal| goal["reached"] == true) {
+            self.goals.insert(text(&goal["name"]), goal["evidence"].clone());
+        }
+        self.all |= report["reached"] == true;
+        self.most.insert(progress.stage.name.to_owned(), self.goals.len());
+    }
+
+    /// Adds to a report which of its open goals were reached earlier, and whether the stage is complete.
+    fn keep(&self, report: &mut Value) {
+        if report["stage"] != *self.entry.0 {
+            return;
+        }
+        for goal in
+            report["goals"].as_array_mut().into_iter().flatten().filter(|goal| goal["reached"] != true)
+        {
+            if let Some(evidence) = self.goals.get(&text(&goal["name"])) {
+                goal["earlier"] = json!(true);
+                goal["evidence"] = evidence.clone();
+            }
+        }
+        report["complete"] = json!(self.all && report["wrong"].as_array().is_none_or(Vec::is_empty));
+    }
+
+    /// How many goals of each stage are reached.
+    fn progress(&self, progress: &Progress) -> Vec<Value> {
+        let row = |stage: &Stage| {
+            let of = stage.goals.len();
+            let is_done = progress.is_done(stage);
+            let known = self.most.get(stage.name).copied().unwrap_or_default();
+            let reached = if is_done && stage != progress.stage { of } else { known };
+            json!({
+                "name": stage.name,
+                "title": stage.title(),
+                "number": stage.number(),
+                "reached": reached,
+                "of": of,
+                "done": is_done || reached == of,
+            })
+        };
+        STAGES.iter().map(row).collect()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(reached: [bool; 2]) -> Value {
+        let goal = |name: &str, reached: bool| json!({ "name": name, "reached": reached, "evidence": [name], "next": "more" });
+        json!({
+            "stage": "jerry",
+            "goals": [goal("a", reached[0]), goal("b", reached[1])],
+            "reached": reached == [true, true],
+            "wrong": [],
+        })
+    }
+
+    #[test]
+    fn a_goal_stays_reached_until_the_stage_is_entered_again() {
+        let mut history = Reached::default();
+        let progress = Progress { entered: "1".to_owned(), ..Progress::begin(&STAGES[0]) };
+        history.learn(&progress, &report([true, false]));
+        let mut later = report([false, true]);
+        history.learn(&progress, &later);
+        history.keep(&mut later);
+        assert_eq!(
+            (&later["goals"][0]["earlier"], &later["goals"][0]["evidence"]),
+            (&json!(true), &json!(["a"]))
+        );
+        assert_eq!((&later["goals"][1]["earlier"], &later["complete"]), (&Value::Null, &json!(false)));
+        history.learn(&progress, &report([true, true]));
+        history.keep(&mut later);
+        assert_eq!(later["complete"], true);
+
+        let again = Progress { entered: "2".to_owned(), ..progress };
+        let mut fresh = report([false, false]);
+        history.learn(&again, &fresh);
+        history.keep(&mut fresh);
+        assert_eq!((&fresh["goals"][0]["earlier"], &fresh["complete"]), (&Value::Null, &json!(false)));
+    }
+
+    #[test]
+    fn progress_counts_goals_and_not_the_stages_that_were_passed_over() {
+        let mut history = Reached::default();
+        history.learn(&Progress::begin(&STAGES[0]), &report([true, false]));
+        let progress = Progress { done: vec![STAGES[1].name.to_owned()], ..Progress::begin(&STAGES[6]) };
+        history.learn(&progress, &json!({ "goals": [] }));
+        let rows = history.progress(&progress);
+        let reached: Vec<_> = rows.iter().map(|row| row["reached"].as_u64().unwrap_or_default()).collect();
+        assert_eq!(reached, [1, STAGES[1].goals.len() as u64, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            (&rows[0]["done"], &rows[1]["done"], &rows[4]["done"]),
+            (&json!(false), &json!(true), &json!(false))
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! The Money Transfer API and the lab's page: the transfers, with the guide beside them.
 //!
-//! **Architecture invariant:** everything shown comes from Temporal, the bank and the supervisor; this service has no state that a
-//! restart would lose. Requests to them block, so they run on separate threads: those of `watch` for the open pages, and the
+//! **Architecture invariant:** everything shown comes from Temporal, the bank and the supervisor; a restart of this service loses only
+//! which goals were reached earlier. Requests to them block, so they run on separate threads: those of `watch` for the open pages, and the
 //! runtime's blocking threads for a request.
 
 mod accounts;
@@ -14,6 +14,7 @@ mod guide;
 pub mod markdown;
 mod orders;
 mod page;
+mod placeholders;
 mod request;
 mod row;
 mod transfers;

@@ -1,9 +1,11 @@
 //! Renders a stage's text as HTML for the page.
 //!
-//! HTML in a text is escaped, except folded answers, and a link is kept only if it leads to another site. Commands get a copy button.
+//! HTML in a text is escaped, except folded answers, and a link is kept only if it leads to another site or to a part of the page.
+//! A command gets a copy button if it works as it stands.
 
 use std::fmt::Write;
 
+use crate::placeholders::sample_ids;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
 /// The HTML that a text may have: answers that are folded away.
@@ -20,6 +22,15 @@ pub struct Html {
 
 /// Renders Markdown.
 pub fn to_html(source: &str) -> Html {
+    render(source, is_whole)
+}
+
+/// Renders the page form of a task, whose commands have this lab's values.
+pub(crate) fn filled_to_html(source: &str) -> String {
+    render(source, |_| true).html
+}
+
+fn render(source: &str, can_copy: fn(&str) -> bool) -> Html {
     let without_hints = source.split("\n## Hints\n").next().unwrap_or_default();
     let mut title = String::new();
     let mut events = Vec::new();
@@ -36,7 +47,7 @@ pub fn to_html(source: &str) -> Html {
             Event::End(TagEnd::Heading(level)) => events.push(Event::End(TagEnd::Heading(below(level)))),
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
                 let block = words_until(&mut parser, |end| matches!(end, TagEnd::CodeBlock));
-                events.push(Event::Html(commands(&block).into()));
+                events.push(Event::Html(commands(&block, can_copy).into()));
             }
             Event::Html(html) if FOLDED.contains(&html.trim()) => events.push(Event::Html(html)),
             // Comments are directives for `play`. Other HTML is escaped.
@@ -46,7 +57,7 @@ pub fn to_html(source: &str) -> Html {
                 }
             }
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
-            Event::Start(Tag::Link { ref dest_url, .. }) if !is_external(dest_url) => {
+            Event::Start(Tag::Link { ref dest_url, .. }) if !is_external(dest_url) && !is_part(dest_url) => {
                 // A link to another file of the project, which the page does not serve.
                 let words = words_until(&mut parser, |end| matches!(end, TagEnd::Link));
                 events.push(Event::Text(words.into()));
@@ -56,8 +67,8 @@ pub fn to_html(source: &str) -> Html {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // Links open in a new tab.
-    let text = text.replace("<a href=", "<a target=\"_blank\" rel=\"noopener noreferrer\" href=");
+    // Links to other sites open in a new tab.
+    let text = text.replace("<a href=\"http", "<a target=\"_blank\" rel=\"noopener noreferrer\" href=\"http");
     let number = title.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
     let title = number.map_or(title.clone(), |(_, title)| title.to_owned());
     Html { title, html: text }
@@ -65,6 +76,12 @@ pub fn to_html(source: &str) -> Html {
 
 fn is_external(url: &str) -> bool {
     url.starts_with("https://") || url.starts_with("http://")
+}
+
+/// Whether a link leads to a part of the page: `#id`.
+fn is_part(url: &str) -> bool {
+    let id = url.strip_prefix('#').unwrap_or_default();
+    !id.is_empty() && id.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-')
 }
 
 fn below(level: HeadingLevel) -> HeadingLevel {
@@ -88,8 +105,23 @@ fn words_until<'a>(parser: &mut impl Iterator<Item = Event<'a>>, is_end: fn(&Tag
     words
 }
 
+/// Whether a command works as it stands: in the lab's checkout, with no sample id and nothing left to fill in.
+pub(crate) fn is_whole(typed: &str) -> bool {
+    typed.starts_with("cargo xtask ") && !typed.contains(['…', '{']) && sample_ids(typed).is_empty()
+}
+
+/// A command, with a copy button if it can be copied.
+pub(crate) fn command(typed: &str, can_copy: bool) -> String {
+    let typed = escape(typed);
+    let copy = match can_copy {
+        true => format!("<button type=\"button\" class=\"copy\" data-copy=\"{typed}\">Copy</button>"),
+        false => String::new(),
+    };
+    format!("<div class=\"command\"><code>{typed}</code>{copy}</div>\n")
+}
+
 /// A block of commands and their output.
-fn commands(block: &str) -> String {
+fn commands(block: &str, can_copy: fn(&str) -> bool) -> String {
     let mut html = "<div class=\"commands\">\n".to_owned();
     let mut lines = block.lines().peekable();
     while let Some(line) = lines.next() {
@@ -101,13 +133,7 @@ fn commands(block: &str) -> String {
                 typed.pop();
                 typed.push_str(rest.trim_start());
             }
-            let typed = escape(&typed);
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                html,
-                "<div class=\"command\"><code>{typed}</code><button type=\"button\" class=\"copy\" \
-                 data-copy=\"{typed}\">Copy</button></div>"
-            );
+            html.push_str(&command(&typed, can_copy(&typed)));
         } else {
             let mut output = escape(line);
             while let Some(more) = lines.next_if(|line| !line.starts_with("$ ")) {
@@ -121,7 +147,7 @@ fn commands(block: &str) -> String {
     html
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -132,14 +158,26 @@ mod tests {
     #[test]
     fn commands_get_a_button_and_their_output_is_apart() {
         let html = to_html(
-            "# 1. A bug\n\n```console\n$ temporal a \\\n    --b \"c\"\nprints <1>\nand 2\n$ next\n```\n",
+            "# 1. A bug\n\n```console\n$ cargo xtask a \\\n    --b \"c\"\nprints <1>\nand 2\n$ next\n```\n",
         );
         assert_eq!(html.title, "A bug");
-        let command = "<code>temporal a --b &quot;c&quot;</code><button type=\"button\" class=\"copy\" \
-                       data-copy=\"temporal a --b &quot;c&quot;\">";
+        let command = "<code>cargo xtask a --b &quot;c&quot;</code><button type=\"button\" class=\"copy\" \
+                       data-copy=\"cargo xtask a --b &quot;c&quot;\">";
         assert!(html.html.contains(command), "{}", html.html);
         assert!(html.html.contains("<pre class=\"output\">prints &lt;1&gt;\nand 2</pre>"), "{}", html.html);
         assert!(html.html.contains("<code>next</code>"), "{}", html.html);
+    }
+
+    #[test]
+    fn only_a_whole_command_can_be_copied() {
+        let sample = "cargo xtask temporal workflow show --workflow-id transfer-1795354421-c0000001";
+        for typed in ["cargo xtask logs …", "temporal workflow list", "kill -9 12", sample] {
+            let html = to_html(&format!("```console\n$ {typed}\n```\n")).html;
+            assert!(html.contains("<code>") && !html.contains("<button"), "{html}");
+        }
+        let html = filled_to_html(&format!("[it](#submit)\n\n```console\n$ {sample}\n```\n"));
+        assert!(html.contains(&format!("data-copy=\"{sample}\"")), "{html}");
+        assert!(html.contains("<a href=\"#submit\">it</a>"), "{html}");
     }
 
     #[test]

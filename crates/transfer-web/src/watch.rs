@@ -129,6 +129,8 @@ struct Memory {
     reader: Reader,
     judged: Option<(Instant, Basis)>,
     report: Value,
+    tasks: Vec<Value>,
+    reached: guide::Reached,
     /// The windows that were published, and as of which change.
     published: (u64, f64, BTreeSet<Window>),
 }
@@ -147,6 +149,8 @@ impl Memory {
             reader: Reader::new(endpoints),
             judged: None,
             report: Value::Null,
+            tasks: Vec::new(),
+            reached: guide::Reached::default(),
             published: Default::default(),
         }
     }
@@ -307,17 +311,23 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         Ok(facts) => {
             let report = lab::Report { build_failed, ..lab::Report::of(stage, &facts) };
             memory.report = guide::report_json(&report, &server);
+            memory.tasks = guide::tasks(&report, &facts, &server, &status);
+            memory.reached.learn(&basis.progress, &memory.report);
             None
         }
         Err(error) => {
             if memory.report["stage"] != stage.name {
-                memory.report = guide::report_json(&lab::Report::of(stage, &lab::Facts::default()), &server);
+                let nothing = lab::Facts::default();
+                let report = lab::Report::of(stage, &nothing);
+                memory.report = guide::report_json(&report, &server);
+                memory.tasks = guide::tasks(&report, &nothing, &server, &status);
             }
             Some(format!("cannot evaluate the goals right now: {error:#}"))
         }
     };
     let is_error = error.is_some();
-    watched.feed.publish(Subject::Guide, guide::event(stage, basis.progress.hints, &memory.report, error));
+    let event = guide::event(&basis.progress, &memory.reached, &memory.report, &memory.tasks, error);
+    watched.feed.publish(Subject::Guide, event);
     memory.judged = (!is_error).then(|| (Instant::now(), basis));
 }
 
@@ -325,5 +335,5 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
 fn running_since(status: &Value) -> Value {
     let services = status["services"].as_array().into_iter().flatten();
     let since = services.map(|service| json!([service["name"], service["since"]]));
-    json!([since.collect::<Vec<_>>(), status["build"]])
+    json!([since.collect::<Vec<_>>(), status["build"], status["watch"]])
 }

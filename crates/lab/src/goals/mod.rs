@@ -47,7 +47,7 @@ pub(crate) fn fails_now(run: &Run) -> bool {
 }
 
 /// The Activity of a run that has failed and waits for its next attempt.
-fn waiting_activity(run: &Run) -> Option<&str> {
+pub(crate) fn waiting_activity(run: &Run) -> Option<&str> {
     let pending =
         run.description["pendingActivities"].as_array().filter(|_| run.status == Status::Running)?;
     let waiting = pending.iter().find(|activity| activity["lastFailure"].is_object())?;

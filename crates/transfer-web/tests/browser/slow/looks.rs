@@ -32,7 +32,7 @@ const PARTS: [&str; 20] = [
     ".transfer .details summary",
     ".goal .evidence a",
     "#hint",
-    "#stage-text .copy",
+    ".task a",
     "#services [data-service=worker]",
 ];
 
