@@ -136,6 +136,14 @@ impl Lab {
         found["state"] = json!(state);
     }
 
+    /// Sets the process id that the supervisor reports for this service.
+    pub(crate) fn say_pid(&self, service: &str, pid: u32) {
+        let mut status = self.supervisor.status.lock().expect("nobody panics with it");
+        let services = status["services"].as_array_mut().expect("a list");
+        let found = services.iter_mut().find(|known| known["name"] == service).expect("a service of the lab");
+        found["pid"] = json!(pid);
+    }
+
     /// Sets the state that the supervisor reports for the worker's build.
     pub(crate) fn say_build(&self, build: &str) {
         self.supervisor.status.lock().expect("nobody panics with it")["build"] = json!(build);

@@ -10,6 +10,7 @@ mod lab;
 mod page;
 mod quiet;
 mod story;
+mod tasks;
 mod webdriver;
 mod wire;
 mod without;
