@@ -32,7 +32,10 @@ pub fn main(command_line: Command, run: impl Fn(&Project, &ArgMatches) -> Result
             };
         }
     };
-    report(Project::find().and_then(|project| run(&project, &arguments)))
+    report(Project::find().and_then(|project| {
+        terminal::link_places(&project.root);
+        run(&project, &arguments)
+    }))
 }
 
 /// The exit code of a command, with its error on standard error.

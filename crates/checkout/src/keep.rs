@@ -36,6 +36,12 @@ pub fn would_replace_edit(project: &Project, stage: &Stage) -> Result<bool> {
         .any(|(own, source)| own.is_some_and(|own| !is_same_code(own, source))))
 }
 
+/// Whether the learner's code stays by default: a fix is something that the learner may already have, but new code of Jerry's is what
+/// its stage is about.
+pub fn is_default(project: &Project, stage: &Stage) -> bool {
+    stage.shows_diff || modules::current_stage(project) == stage
+}
+
 /// What the learner has changed in the code of the current stage: the lines of a unified diff.
 ///
 /// # Errors

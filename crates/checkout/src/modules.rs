@@ -79,6 +79,21 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// How a backup differs from the modules in place: the lines of a unified diff.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn diff_to_backup(project: &Project, backup: &Backup) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (path, live) in LIVE.iter().zip(read_all(&live_paths(project))?) {
+        // One that was deleted when the backup was made stays as it is.
+        let Some(saved) = read(&backup.folder.join(file_name(path)))? else { continue };
+        let headers = (&*format!("{path} now"), &*format!("{path} of your saved edit"));
+        lines.extend(unified(&live.unwrap_or_default(), &saved, headers));
+    }
+    Ok(lines)
+}
+
 /// The lines of a unified diff between the code of two files, under these two headers. Line endings are no difference.
 pub(crate) fn unified(before: &[u8], after: &[u8], headers: (&str, &str)) -> Vec<String> {
     let [before, after] = [before, after].map(|file| String::from_utf8_lossy(&lab::code(file)).into_owned());

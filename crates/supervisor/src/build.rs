@@ -75,19 +75,31 @@ pub struct Built {
 /// Why a build failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Cargo reported it: the first compile error, if there is one.
-    Cargo(Option<CompileError>),
+    /// Cargo reported it: the first compile errors, if there are any.
+    Cargo(Vec<CompileError>),
     /// Cargo did not begin, because of the worker's manifest.
     Manifest(Unusable),
     /// Cargo could not be run.
     NoCargo(String),
 }
 
+impl Failure {
+    /// The compile errors.
+    pub(crate) fn compile_errors(&self) -> &[CompileError] {
+        match self {
+            Failure::Cargo(errors) => errors,
+            _ => &[],
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Cargo(Some(error)) => write!(f, "{FAILED}: {error}"),
-            Failure::Cargo(None) => f.write_str(FAILED),
+            Failure::Cargo(errors) => match errors.first() {
+                Some(error) => write!(f, "{FAILED}: {error}"),
+                None => f.write_str(FAILED),
+            },
             Failure::Manifest(unusable) => write!(f, "{FAILED}: {unusable}"),
             Failure::NoCargo(error) => f.write_str(error),
         }
@@ -200,8 +212,8 @@ pub fn finish_gated(
     let shown = shown.and_then(|shown| shown.finish(SHOWN_WITHIN));
     let why = || {
         let unusable = shown.as_ref().and_then(|shown| Unusable::find(project, &shown.printed()));
-        let error = || shown.as_ref().and_then(Shown::error);
-        unusable.map_or_else(|| Failure::Cargo(error()), Failure::Manifest)
+        let errors = || shown.as_ref().map(Shown::errors).unwrap_or_default();
+        unusable.map_or_else(|| Failure::Cargo(errors()), Failure::Manifest)
     };
     Ok(Built { executables, failure: (!status.success()).then(why) })
 }

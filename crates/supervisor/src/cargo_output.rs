@@ -69,8 +69,8 @@ impl<W: Write + Send + 'static> Shown<W> {
         String::from_utf8_lossy(&self.printed)
     }
 
-    /// The first error in what was kept.
-    pub(crate) fn error(&self) -> Option<CompileError> {
+    /// The errors in what was kept.
+    pub(crate) fn errors(&self) -> Vec<CompileError> {
         CompileError::find(&self.printed())
     }
 }

@@ -1,8 +1,18 @@
-//! The first compile error in what cargo printed.
+//! The compile errors in what cargo printed.
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use crate::logs::without_time;
+
+/// At most so many errors are kept: the later ones often follow from the first.
+const MOST: usize = 3;
+/// An excerpt has at most so many lines, each of at most so many characters.
+const LINES: usize = 40;
+const WIDTH: usize = 240;
+/// What cargo and rustc print after the errors, to sum them up.
+const SUMMARIES: [&str; 2] = ["could not compile `", "aborting due to "];
 
 /// Why the compiler rejects the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +21,8 @@ pub struct CompileError {
     pub message: String,
     /// `file:line:column`; empty where the compiler names none.
     pub place: String,
+    /// The lines as the compiler prints them, with the piece of code.
+    pub excerpt: String,
 }
 
 impl fmt::Display for CompileError {
@@ -23,19 +35,55 @@ impl fmt::Display for CompileError {
 }
 
 impl CompileError {
-    /// The first error in what cargo printed.
-    pub fn find(printed: &str) -> Option<CompileError> {
+    /// The first errors in what cargo printed, each once.
+    pub fn find(printed: &str) -> Vec<CompileError> {
         let plain = without_escapes(printed);
-        let mut lines = plain.lines().map(without_time);
-        // `error[E0308]: mismatched types`, or `error: …`, and in a line below it ` --> file:line:column`.
-        let message = lines.find_map(|line| {
-            let (kind, message) = line.split_once(": ")?;
-            (kind == "error" || kind.starts_with("error[")).then_some(message)
-        })?;
-        let place = lines
-            .take_while(|line| !line.trim().is_empty())
-            .find_map(|line| line.trim_start().strip_prefix("--> "));
-        Some(CompileError { message: message.to_owned(), place: place.unwrap_or_default().to_owned() })
+        let lines: Vec<&str> = plain.lines().map(without_time).collect();
+        // An empty line ends each message.
+        let messages = lines.split(|line| line.trim().is_empty());
+        let mut found: Vec<CompileError> = Vec::new();
+        for error in messages.filter_map(CompileError::parse) {
+            if found.len() < MOST && !found.contains(&error) {
+                found.push(error);
+            }
+        }
+        let is_summary =
+            |error: &CompileError| SUMMARIES.iter().any(|start| error.message.starts_with(start));
+        if !found.iter().all(is_summary) {
+            found.retain(|error| !is_summary(error));
+        }
+        found
+    }
+
+    /// The error in these lines, if there is one: `error[E0308]: mismatched types`, or `error: …`, and in a line below it
+    /// ` --> file:line:column`.
+    fn parse(lines: &[&str]) -> Option<CompileError> {
+        let is_error = |line: &&str| line.starts_with("error: ") || line.starts_with("error[");
+        let lines = &lines[lines.iter().position(is_error)?..];
+        let (_, message) = lines.first()?.split_once(": ")?;
+        let place = lines.iter().find_map(|line| line.trim_start().strip_prefix("--> "));
+        let mut excerpt: Vec<String> = lines.iter().take(LINES).map(|line| cut(line)).collect();
+        if lines.len() > LINES {
+            excerpt.push("…".to_owned());
+        }
+        Some(CompileError {
+            message: message.to_owned(),
+            place: place.unwrap_or_default().to_owned(),
+            excerpt: excerpt.join("\n"),
+        })
+    }
+
+    /// For a program.
+    pub fn to_json(&self) -> Value {
+        json!({ "message": self.message, "place": self.place, "excerpt": self.excerpt })
+    }
+}
+
+/// The line, cut where it is too long.
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(WIDTH) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
     }
 }
 
@@ -66,28 +114,48 @@ mod tests {
                        warning: unused variable: `x`\n --> crates/worker/src/activities.rs:1:2\n\n\
                        error[E0425]: cannot find value `y` in this scope\n   --> crates/worker/src/workflow.rs:57:9\n    |\n\n\
                        error: could not compile `worker` (lib) due to 1 previous error\n";
-        let error = CompileError::find(printed).expect("there is one");
+        let errors = CompileError::find(printed);
+        assert_eq!(errors.len(), 1, "neither the warning nor the summary: {errors:?}");
         assert_eq!(
-            error.to_string(),
+            errors[0].to_string(),
             "cannot find value `y` in this scope, at crates/worker/src/workflow.rs:57:9"
         );
-        assert_eq!(CompileError::find("   Compiling worker\n    Finished `dev` profile\n"), None);
+        assert_eq!(
+            errors[0].excerpt,
+            "error[E0425]: cannot find value `y` in this scope\n   --> crates/worker/src/workflow.rs:57:9\n    |"
+        );
+        assert_eq!(CompileError::find("   Compiling worker\n    Finished `dev` profile\n"), []);
+    }
+
+    #[test]
+    fn the_first_errors_are_kept_each_once_and_cut_to_a_readable_size() {
+        let error = |number: usize| {
+            format!("error: number {number}\n --> a.rs:{number}:1\n{}\n", "  | x\n".repeat(100))
+        };
+        let printed: String = [1, 1, 2, 3, 4].map(error).concat();
+        let errors = CompileError::find(&printed);
+        assert_eq!(
+            errors.iter().map(|error| &*error.place).collect::<Vec<_>>(),
+            ["a.rs:1:1", "a.rs:2:1", "a.rs:3:1"]
+        );
+        assert_eq!(errors[0].excerpt.lines().count(), LINES + 1);
+        let long = CompileError::find(&format!("error: {}", "ä".repeat(2 * WIDTH)));
+        assert_eq!(long[0].excerpt.chars().count(), WIDTH + 1);
+        let summary = CompileError::find("error: could not compile `worker` (lib)\n");
+        assert_eq!(summary.len(), 1, "there is nothing better");
     }
 
     #[test]
     fn an_error_is_found_among_colours_and_the_bar() {
         let printed = "\x1b[1m\x1b[96m    Building\x1b[0m [==>  ] 1/2: worker\r\x1b[K\x1b[1m\x1b[91merror[E0308]\x1b[0m\x1b[1m: \
                        mismatched types\x1b[0m\n \x1b[1m\x1b[94m--> \x1b[0mcrates/worker/src/workflow.rs:1:2\n";
-        let error = CompileError::find(printed).expect("there is one");
-        assert_eq!(error.to_string(), "mismatched types, at crates/worker/src/workflow.rs:1:2");
+        let errors = CompileError::find(printed);
+        assert_eq!(errors[0].to_string(), "mismatched types, at crates/worker/src/workflow.rs:1:2");
     }
 
     #[test]
     fn an_error_without_a_place_has_none_of_another() {
         let printed = "error: linking with `cc` failed\n\nerror[E1]: other\n --> a.rs:1:1\n";
-        assert_eq!(
-            CompileError::find(printed).expect("there is one").to_string(),
-            "linking with `cc` failed"
-        );
+        assert_eq!(CompileError::find(printed)[0].to_string(), "linking with `cc` failed");
     }
 }

@@ -46,6 +46,12 @@ pub enum Request {
         /// What becomes of the learner's code, and of transfers that are left over.
         choice: Choice,
     },
+    /// What entering a stage would replace and leave over, for the page.
+    Question(String),
+    /// How a saved edit differs from the code in place, for the page.
+    Compare(String),
+    /// Bring a saved edit back as `cargo xtask stage restore` does, for the page.
+    Restore(String),
     /// Run the transfer without Temporal, for the page.
     WithoutTemporal,
 }
@@ -62,6 +68,9 @@ impl Request {
             Request::Enter { stage, choice } => {
                 json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
             }
+            Request::Question(stage) => json!({ "request": "question", "stage": stage }),
+            Request::Compare(id) => json!({ "request": "compare", "id": id }),
+            Request::Restore(id) => json!({ "request": "restore", "id": id }),
             Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
@@ -78,6 +87,9 @@ impl Request {
                 stage: value["stage"].as_str()?.to_owned(),
                 choice: Choice { keep: value["keep"] == true, clean: value["clean"] == true },
             },
+            "question" => Request::Question(value["stage"].as_str()?.to_owned()),
+            "compare" => Request::Compare(value["id"].as_str()?.to_owned()),
+            "restore" => Request::Restore(value["id"].as_str()?.to_owned()),
             "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })

@@ -78,6 +78,29 @@ impl<'a> StageEntry<'a> {
         })
     }
 
+    /// What entering this stage would replace and leave over: what is to be decided on before.
+    ///
+    /// # Errors
+    /// A module cannot be read, or the Temporal server or the bank does not answer.
+    pub fn question(&self, stage: &Stage) -> Result<Value> {
+        let replaces = keep::would_replace_edit(self.0.project, stage)?;
+        let edit = if replaces { keep::edit(self.0.project)? } else { Vec::new() };
+        let leftovers = self.leftovers(stage)?;
+        Ok(json!({
+            "stage": stage.name,
+            "number": stage.number(),
+            "title": stage.title(),
+            "edit": edit,
+            "keeps_by_default": keep::is_default(self.0.project, stage),
+            "is_fix": stage.shows_diff,
+            "leftovers": leftovers.iter().map(|one| {
+                let mut json = one.to_json();
+                json["says"] = json!(one.to_string());
+                json
+            }).collect::<Vec<_>>(),
+        }))
+    }
+
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
         control::require_running(Some(self.0.state))?;

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     fs::{self, File},
     io::{self, Write},
     mem,
@@ -33,10 +34,10 @@ use crate::{
     attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
+    compile_error::CompileError,
     control::{self, Reply, Request},
     deployed::Deployed,
     ended_faults::{self, EndedFaults},
-    entry_plan::Choice,
     executables::{self, Executables},
     failing, freshness,
     log_copy::{Copier, Flood, Limited, Timed},
@@ -44,13 +45,14 @@ use crate::{
     process::{self, Ending, Identity},
     remote_service,
     reporter::Reporter,
+    saved_edits,
     services::{self, SERVICES, Service, Setup},
     signals, source_watch,
     stage_entry::StageEntry,
     supervised::{End, FIRST_DELAY, Life, Supervised, describe},
     temporal_cli, without_temporal,
 };
-use checkout::{progress, project::Project, stage_lock::StageLock, state};
+use checkout::{keep, progress, project::Project, stage_lock::StageLock, state};
 use lab_client::state::State;
 
 /// No delay is longer.
@@ -153,6 +155,11 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         fresh,
         lock,
         looked: Instant::now(),
+        checkout: json!({
+            "root": project.root,
+            "wsl": env::var("WSL_DISTRO_NAME").ok(),
+            "editor_url": env::var("EDITOR_URL").ok(),
+        }),
         entering: Vec::new(),
     };
     lab.serve_control(control);
@@ -253,6 +260,8 @@ struct Build {
     output: Output,
     /// Its process group.
     group: Option<Identity>,
+    /// When the last one began, in seconds since 1970.
+    begun: f64,
     /// When the last one ended.
     ended: Instant,
     /// The content that is being built.
@@ -274,6 +283,7 @@ impl Build {
         Build {
             output: Output::Log,
             group: None,
+            begun: 0.0,
             ended: Instant::now(),
             building: None,
             built: None,
@@ -308,7 +318,9 @@ struct Supervisor {
     lock: File,
     /// When the lock was last checked.
     looked: Instant,
-    /// The threads that enter stages for the page.
+    /// Where the checkout is, for links to an editor.
+    checkout: Value,
+    /// The threads that exchange modules for the page.
     entering: Vec<thread::JoinHandle<()>>,
 }
 
@@ -396,7 +408,7 @@ impl Supervisor {
         }
         match request {
             // Handled before it comes here.
-            Request::Status | Request::Stop | Request::WithoutTemporal => {}
+            Request::Status | Request::Stop | Request::WithoutTemporal | Request::Compare(_) => {}
             Request::Restart(name) => {
                 let mut chosen: Vec<usize> = (0..self.services.len())
                     .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
@@ -413,7 +425,7 @@ impl Supervisor {
                 }
                 for &at in &chosen {
                     self.end(at);
-                    self.services[at].enter(Life::Restarting);
+                    self.services[at].plan_restart();
                     self.publish();
                 }
                 drop(self.answer_when_running(&chosen, reply));
@@ -435,7 +447,20 @@ impl Supervisor {
                 }
                 let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated() })));
             }
-            Request::Enter { stage, choice } => self.enter_stage(stage, choice, reply),
+            Request::Enter { stage, choice } => {
+                self.journal.note(&format!("entering the stage {stage}"));
+                self.exchange_modules(reply, move |project, state| {
+                    let stage = named(&stage)?;
+                    Ok(StageEntry::new(project, state, true).enter(stage, choice)?.to_json(stage))
+                });
+            }
+            Request::Question(stage) => self.exchange_modules(reply, move |project, state| {
+                StageEntry::new(project, state, true).question(named(&stage)?)
+            }),
+            Request::Restore(id) => {
+                self.journal.note(&format!("restoring the saved edit {id}"));
+                self.exchange_modules(reply, move |project, state| saved_edits::restore(project, state, &id));
+            }
             Request::Empty => {
                 self.journal.note("resetting the databases");
                 if let Err(error) = self.end_transfers() {
@@ -465,19 +490,17 @@ impl Supervisor {
         }
     }
 
-    /// Enters a stage for the page, on a thread of its own, which asks this loop to build, as a command would. If the lab ends
+    /// Works on the modules for the page, on a thread of its own, which asks this loop to build, as a command would. If the lab ends
     /// meanwhile, the thread ends too, and entering the stage again does the rest.
-    fn enter_stage(&mut self, name: String, choice: Choice, reply: Reply) {
-        self.journal.note(&format!("entering the stage {name}"));
+    fn exchange_modules(
+        &mut self,
+        reply: Reply,
+        work: impl FnOnce(&Project, &State) -> Result<Value> + Send + 'static,
+    ) {
         let (project, state) = (self.setup.project.clone(), self.state.clone());
         self.entering.retain(|thread| !thread.is_finished());
         self.entering.push(thread::spawn(move || {
-            let entered =
-                lab::stage(&name).with_context(|| format!("there is no stage {name}")).and_then(|stage| {
-                    let entered = StageEntry::new(&project, &state, true).enter(stage, choice)?;
-                    Ok(entered.to_json(stage))
-                });
-            let _ = reply.send(entered.map_err(|error| format!("{error:#}")));
+            let _ = reply.send(work(&project, &state).map_err(|error| format!("{error:#}")));
         }));
     }
 
@@ -518,6 +541,7 @@ impl Supervisor {
         let output = self.build.output;
         let content = source_watch::fingerprint(&self.setup.project.root);
         self.build.building = Some(content);
+        self.build.begun = time::now().as_secs_f64();
         self.build.again = false;
         let events = self.events.clone();
         let (project, child) = (self.setup.project.clone(), self.spawn_build(part));
@@ -644,7 +668,7 @@ impl Supervisor {
         };
         self.end(at);
         self.deployment.stopped = time::now().as_secs_f64();
-        self.services[at].enter(Life::Restarting);
+        self.services[at].plan_restart();
         self.services[at].due = Instant::now();
         self.services[at].ends.forget();
         self.services[at].waiting.extend(waiting.into_iter().map(|reply| (Instant::now(), reply)));
@@ -830,6 +854,7 @@ impl Supervisor {
         service.due = Instant::now() + delay;
         service.delay = (delay * 2).min(LONGEST_DELAY);
         service.restarts += 1;
+        service.is_planned = false;
         service.enter(Life::Restarting);
         for (_, reply) in mem::take(&mut service.waiting) {
             let _ = reply.send(Err(format!("{name} {}; see: cargo xtask lab logs {name}", end.early())));
@@ -976,6 +1001,7 @@ impl Supervisor {
         for at in (0..self.services.len()).rev() {
             self.end(at);
             self.services[at].enter(into);
+            self.services[at].is_planned = into == Life::Restarting;
             self.publish();
         }
     }
@@ -1043,6 +1069,8 @@ impl Supervisor {
             "services": services,
             "build": build.name(),
             "build_error": self.build.failure.as_ref().map(Failure::to_string),
+            "build_errors": self.build.failure.iter().flat_map(Failure::compile_errors).map(CompileError::to_json).collect::<Vec<_>>(),
+            "build_began": self.build.begun,
             "manifest_unusable": matches!(self.build.failure, Some(Failure::Manifest(_))),
             "watch": self.watching,
             "deployment": {
@@ -1051,6 +1079,7 @@ impl Supervisor {
                 "stopped": self.deployment.stopped,
                 "polls": self.deployment.polls,
             },
+            "checkout": self.checkout,
             "ended_faults": self.ended_faults.as_ref().map(EndedFaults::to_json),
         });
     }
@@ -1066,6 +1095,7 @@ impl Supervisor {
             "public_url": self.public_url_of(service),
             "since": time::rfc3339_exact(supervised.since),
             "restarts": supervised.restarts,
+            "planned": supervised.is_planned,
             "failing": supervised.ends.to_json(),
             "lines_left_out": supervised.left_out,
         })
@@ -1094,6 +1124,7 @@ impl Supervisor {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
+                status["edited"] = json!(keep::has_edit(&project).unwrap_or_default());
                 status["blocking"] = blocking::of(&status, &project);
                 let _ = reply.send(Ok(status));
             }
@@ -1101,6 +1132,10 @@ impl Supervisor {
             Request::WithoutTemporal => {
                 let runs = without_temporal::run(&project, Output::Log);
                 let _ = reply.send(runs.map(|runs| runs.to_json()).map_err(|error| format!("{error:#}")));
+            }
+            Request::Compare(id) => {
+                let compared = saved_edits::compare(&project, &id);
+                let _ = reply.send(compared.map_err(|error| format!("{error:#}")));
             }
             // Without a loop to take it, the reply is dropped, and that is an answer too.
             request => drop(events.send(Event::Request(request, reply))),
@@ -1133,6 +1168,11 @@ fn let_go(go: Option<ChildStdin>) {
         // If it has ended already, the next wait for it shows that.
         let _ = go.write_all(b"go\n");
     }
+}
+
+/// The stage of this name.
+fn named(stage: &str) -> Result<&'static lab::Stage> {
+    lab::stage(stage).with_context(|| format!("there is no stage {stage}"))
 }
 
 fn listen_to_signals(events: &Sender<Event>, seen: &Arc<AtomicU32>) -> Result<()> {

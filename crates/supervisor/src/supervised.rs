@@ -51,6 +51,8 @@ pub(crate) struct Supervised {
     /// The length of its log when this process was started.
     pub(crate) log_start: u64,
     pub(crate) life: Life,
+    /// Whether it restarts because somebody asked for that, or the lab deploys; not because it has ended.
+    pub(crate) is_planned: bool,
     /// When it entered that state, since 1970.
     pub(crate) since: Duration,
     /// When its process was started.
@@ -79,6 +81,7 @@ impl Supervised {
             left_out: 0,
             log_start: 0,
             life: Life::Starting,
+            is_planned: true,
             since: time::now(),
             begun: now,
             due: now,
@@ -88,6 +91,12 @@ impl Supervised {
             is_built_again: false,
             waiting: Vec::new(),
         }
+    }
+
+    /// Notes that it restarts because somebody asked for that, or because the lab deploys.
+    pub(crate) fn plan_restart(&mut self) {
+        self.enter(Life::Restarting);
+        self.is_planned = true;
     }
 
     pub(crate) fn enter(&mut self, life: Life) {

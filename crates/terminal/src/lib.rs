@@ -2,6 +2,7 @@
 
 mod ascii;
 mod lines;
+mod places;
 mod screen;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 };
 
 pub use lines::{is_output_lost, stderr_line, stdout_line, try_stdout_line};
+pub use places::link_places;
 pub use screen::{is_dumb, is_screen, reader_is_gone, show};
 
 /// Prints a line on standard output like `println!`, but ignores a closed pipe.

@@ -2,11 +2,14 @@
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::ascii;
+use crate::{
+    ascii,
+    places::{linked, linked_on_stderr},
+};
 
 /// Whether a line could not be written, as to a file on a full disk.
 static IS_OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
@@ -29,11 +32,12 @@ pub fn is_output_lost() -> bool {
 /// Prints a line on standard output; an error if the reader is gone.
 pub fn try_stdout_line(words: fmt::Arguments<'_>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", ascii::for_locale(&words.to_string()))?;
+    let is_terminal = stdout.is_terminal();
+    writeln!(stdout, "{}", linked(&ascii::for_locale(&words.to_string()), is_terminal))?;
     stdout.flush()
 }
 
 /// See [`crate::stderrln!`]. Errors are ignored, because the exit code still tells the outcome.
 pub fn stderr_line(words: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{}", ascii::for_locale(&words.to_string()));
+    let _ = writeln!(io::stderr().lock(), "{}", linked_on_stderr(&ascii::for_locale(&words.to_string())));
 }

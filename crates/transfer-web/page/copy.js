@@ -59,8 +59,11 @@ function copyBySelection(what) {
   return done;
 }
 
-/** @param {string} what */
-async function copy(what) {
+/**
+ * Copies a text, and returns whether the browser allowed it.
+ * @param {string} what
+ */
+export async function copyText(what) {
   try {
     await navigator.clipboard.writeText(what);
     return true;
@@ -77,7 +80,7 @@ export function startCopying() {
     const button = event.target instanceof Element ? event.target.closest('.copy') : null;
     if (!(button instanceof HTMLElement)) return;
     const what = button.dataset.copy ?? '';
-    const done = await copy(what);
+    const done = await copyText(what);
     announce(done ? `Copied: ${what.slice(0, 120)}` : 'The browser did not allow copying. Select the text and copy it yourself.');
     const label = button.getAttribute('aria-label');
     button.textContent = done ? 'Copied' : 'Not copied';

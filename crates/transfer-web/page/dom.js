@@ -87,11 +87,41 @@ export function setPathText(element, wanted) {
   element.replaceChildren(...pathParts(wanted));
 }
 
+/** A file of the project, with its line and column if they are known. */
+const PLACE = /(\bcrates\/[\w./-]+\.rs(?::\d+(?::\d+)?)?)/;
+
+/** The address of a place in the learner's editor; null without one. @type {(place: string) => string | null} */
+let addressOf = () => null;
+
 /**
+ * Sets where places lead, also those on the page already.
+ * @param {(place: string) => string | null} address
+ */
+export function pointPlaces(address) {
+  addressOf = address;
+  for (const link of document.querySelectorAll('a.place-link')) {
+    setAttribute(link, 'href', link instanceof HTMLElement ? address(link.dataset.place ?? '') : null);
+  }
+}
+
+/**
+ * A text whose lines may break between folders. A file of the project is a link to the learner's editor.
  * @param {string} said
  * @returns {(Node | string)[]}
  */
 export function pathParts(said) {
+  // The text between the places is at the even indexes.
+  return said.split(PLACE).flatMap((part, index) => {
+    if (index % 2 === 0) return part === '' ? [] : breakable(part);
+    return [html('a', { class: 'place-link', 'data-place': part, href: addressOf(part) }, ...breakable(part))];
+  });
+}
+
+/**
+ * @param {string} said
+ * @returns {(Node | string)[]}
+ */
+function breakable(said) {
   return said.split(/(?<=[/\\])(?=\w)/).flatMap((part, index) => (index === 0 ? [part] : [html('wbr'), part]));
 }
 
@@ -147,13 +177,18 @@ export function outLink(label, className) {
 const PUBLIC_UI = document.querySelector('meta[name="temporal-ui"]')?.getAttribute('content') || null;
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
+/** Whether the page was opened on the machine that the lab runs on. */
+export function isLoopback() {
+  return LOOPBACK.includes(location.hostname);
+}
+
 /**
  * The address for this browser: where the page was opened at a public host, a link to this machine's Temporal UI leads nowhere.
  * @param {string | null} href
  * @returns {string | null}
  */
 function asForwarded(href) {
-  if (href === null || PUBLIC_UI === null || LOOPBACK.includes(location.hostname)) return href;
+  if (href === null || PUBLIC_UI === null || isLoopback()) return href;
   const url = new URL(href);
   return LOOPBACK.includes(url.hostname) ? new URL(url.pathname + url.search, PUBLIC_UI).href : href;
 }

@@ -3,14 +3,17 @@
  * The page of Temporal Bug Lab. Read on from here:
  *
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
- * - each view watches the subjects it shows: status.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
- *   without.js;
+ * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
+ *   consent.js, without.js;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
  *
  * outside.js sanitizes everything from outside before it is used.
  */
 import { startAccounts } from './accounts.js';
+import { startBuild } from './build.js';
+import { startConsent } from './consent.js';
 import { startCopying } from './copy.js';
+import { startEditor } from './editor.js';
 import { startForm } from './form.js';
 import { startGuide } from './guide.js';
 import { startHistory } from './history.js';
@@ -23,6 +26,8 @@ import { startWithout } from './without.js';
 
 startCopying();
 startStatus();
+startBuild();
+startEditor();
 startAccounts();
 startForm();
 startSwitches();
@@ -30,5 +35,6 @@ startTransfers();
 startHistory();
 startGuide();
 startStages();
+startConsent();
 startWithout();
 startStream();

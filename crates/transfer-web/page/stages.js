@@ -1,5 +1,6 @@
 // @ts-check
 /** The list of stages, and starting one, as `cargo xtask stage NAME` does in a terminal. */
+import { askConsent, savedParts } from './consent.js';
 import { byId, html, reconcile, setAttribute, setText } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
@@ -37,6 +38,20 @@ function label(name) {
   return `Stage ${listed || (text(guide.stage, 120) === name ? current : current + 1)}`;
 }
 
+/**
+ * @param {HTMLElement} place
+ * @param {string} name
+ * @param {Record<string, any>} entered
+ */
+function sayEntered(place, name, entered) {
+  const ready = `${label(name)} is ready.`;
+  const ended = list(entered.terminated).length;
+  const terminated = ended === 0 ? '' : ` ${ended === 1 ? '1 transfer was' : `${ended} transfers were`} terminated.`;
+  if (entered.build_failed === true) say(place, 'bad', `${ready} Your code is in place, but it does not compile.${terminated}`);
+  else if (entered.kept === true) say(place, 'ok', `${ready} Your code is in place.${terminated}`);
+  else say(place, 'ok', `${ready}${terminated}`, ...savedParts(entered.saved, 'Your version is saved.'));
+}
+
 /** @param {HTMLElement} button */
 function enter(button) {
   const name = button.dataset.stage ?? '';
@@ -49,12 +64,16 @@ function enter(button) {
   once(button, async () => {
     entering = name;
     pressed = button;
-    say(place, '', `Starting ${label(name).toLowerCase()}: building the worker and preparing the transfers…`);
+    say(place, '', `Comparing your code with ${label(name).toLowerCase()}…`);
     try {
-      const entered = await order('api/stage', { name }, ENTER_TIMEOUT_SECONDS);
-      const saved = text(record(entered.saved).id, 120);
-      const kept = saved ? ` Your version is saved. To restore it: cargo xtask stage restore ${saved}` : '';
-      say(place, 'ok', `${label(name)} is ready.${kept}`);
+      const choice = await askConsent(name);
+      if (choice === null) {
+        say(place, '', 'Nothing was changed.');
+      } else {
+        say(place, '', `Starting ${label(name).toLowerCase()}: building the worker and preparing the transfers…`);
+        const entered = await order('api/stage', { name, ...choice }, ENTER_TIMEOUT_SECONDS);
+        sayEntered(place, name, entered);
+      }
     } catch (error) {
       say(place, 'bad', sentence(error));
     }

@@ -1,8 +1,9 @@
 // @ts-check
 /** The status bar with the lab's services, and the banner that says what is down and which command to run. */
 import { announce } from './announce.js';
+import { buildErrors } from './build.js';
 import { command } from './copy.js';
-import { byId, changed, html, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
+import { byId, changed, html, pointLink, reconcile, setAttribute, setText } from './dom.js';
 import { asSentence, list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
@@ -10,12 +11,6 @@ import { clock } from './time.js';
 const STATES = ['running', 'starting', 'restarting', 'stopped'];
 /** The banner lists at most this many problems, so that the rest of the page stays visible. */
 const MOST = 5;
-/** @type {Record<string, string>} */
-const BUILDS = {
-  ok: '',
-  building: 'building the worker',
-  failed: 'build failed',
-};
 
 /** @param {unknown} value */
 function stateOf(value) {
@@ -64,7 +59,8 @@ function troubles() {
     more: '',
     bad: true,
   }));
-  if (lab.build === 'failed') {
+  // The compiler's errors have a panel of their own.
+  if (lab.build === 'failed' && (lab.manifest_unusable === true || buildErrors().length === 0)) {
     // Then cargo runs no command, and the reason says what to type.
     const isManifest = lab.manifest_unusable === true;
     const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
@@ -84,11 +80,6 @@ function troubles() {
 function drawServices() {
   const lab = record(get('lab'));
   reconcile(byId('services'), list(lab.services).map(record), (value) => value.name, service);
-  const build = record(get('connection')).state === 'lost' ? '' : text(lab.build, 20);
-  const place = byId('build');
-  setAttribute(place, 'data-build', build in BUILDS ? build : 'unknown');
-  setText(place, BUILDS[build] ?? '');
-  show(place, Boolean(BUILDS[build]));
   pointLink(byId('temporal-ui'), lab.temporal_ui || null);
 }
 

@@ -43,7 +43,7 @@ const YIELD: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, with the paths of openapi.json.
-fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 16] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -56,6 +56,8 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
         ("/api/outage", get(outage).post(set_outage)),
         ("/api/reset", post(reset)),
         ("/api/stage", get(stages).post(enter_stage)),
+        ("/api/stage/{stage}", get(stage_question)),
+        ("/api/saved-edits/{edit_id}", get(compare_edit).post(restore_edit)),
         ("/api/without-temporal", post(without_temporal)),
         ("/api/events", get(events)),
         ("/openapi.json", get(openapi)),
@@ -223,7 +225,29 @@ async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
         let names: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
         return Err(Failure::bad_request(format!("name must be one of {}", names.join(", "))));
     };
-    ask(move || orders::enter_stage(&watched, stage).map(Json)).await
+    let choice = |field: &str| match order.get(field) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(choice)) => Ok(*choice),
+        Some(_) => Err(Failure::bad_request(format!("{field} must be true or false"))),
+    };
+    let (keep, clean) = (choice("keep")?, choice("clean")?);
+    ask(move || orders::enter_stage(&watched, stage, keep, clean).map(Json)).await
+}
+
+async fn stage_question(State(watched): State<Watched>, Name(stage): Name) -> Answer {
+    let Some(stage) = lab::stage(&stage) else {
+        let error = format!("there is no stage {stage}; see GET /api/stage");
+        return Err(Failure::new(StatusCode::NOT_FOUND, error));
+    };
+    ask(move || orders::stage_question(&watched, stage).map(Json)).await
+}
+
+async fn compare_edit(State(watched): State<Watched>, Name(id): Name) -> Answer {
+    ask(move || orders::saved_edit(&watched, "compare", &id).map(Json)).await
+}
+
+async fn restore_edit(State(watched): State<Watched>, Name(id): Name) -> Answer {
+    ask(move || orders::saved_edit(&watched, "restore", &id).map(Json)).await
 }
 
 async fn without_temporal(State(watched): State<Watched>) -> Answer {

@@ -128,18 +128,42 @@ fn text<'a>(json: &'a Value, name: &str) -> &'a str {
     json[name].as_str().unwrap_or_default()
 }
 
-/// Enters a stage as `cargo xtask stage` does, which includes a build.
-pub(crate) fn enter_stage(watched: &Watched, stage: &lab::Stage) -> Result<Value, Failure> {
+/// Sends the lab's supervisor a request. Without one, `terminal` is what does the same there.
+fn supervise(watched: &Watched, request: Value, terminal: &str, what: &str) -> Result<Value, Failure> {
     let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
-        let error =
-            format!("this page does not belong to a running lab; type: cargo xtask stage {}", stage.name);
+        let error = format!("this page does not belong to a running lab; type: {terminal}");
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
-    let request = json!({ "request": "enter", "stage": stage.name });
     supervisor.exchange(request).map_err(|error| {
-        let error = format!("could not enter the stage {}: {error:#}", stage.name);
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("could not {what}: {error:#}"))
     })
+}
+
+/// Enters a stage as `cargo xtask stage` does, which includes a build: with the learner's own code put back, if it is to be kept,
+/// and without the transfers that are left over, if they are to be terminated.
+pub(crate) fn enter_stage(
+    watched: &Watched,
+    stage: &lab::Stage,
+    keep: bool,
+    clean: bool,
+) -> Result<Value, Failure> {
+    let request = json!({ "request": "enter", "stage": stage.name, "keep": keep, "clean": clean });
+    let (terminal, what) =
+        (format!("cargo xtask stage {}", stage.name), format!("enter the stage {}", stage.name));
+    supervise(watched, request, &terminal, &what)
+}
+
+/// What entering this stage would replace and leave over.
+pub(crate) fn stage_question(watched: &Watched, stage: &lab::Stage) -> Result<Value, Failure> {
+    let request = json!({ "request": "question", "stage": stage.name });
+    let terminal = format!("cargo xtask stage {}", stage.name);
+    supervise(watched, request, &terminal, "compare your code with the stage's")
+}
+
+/// Compares or restores a saved edit.
+pub(crate) fn saved_edit(watched: &Watched, what: &str, id: &str) -> Result<Value, Failure> {
+    let request = json!({ "request": what, "id": id });
+    supervise(watched, request, "cargo xtask stage restore", &format!("{what} your saved edit"))
 }
 
 /// Has the supervisor run the transfer without Temporal, as `cargo xtask without-temporal` does.

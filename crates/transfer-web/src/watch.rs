@@ -19,7 +19,7 @@ use lab_client::{
     facts::Reader,
     http::get_json,
     progress::Progress,
-    supervisor::{self, BuildState, Supervisor},
+    supervisor::{self, BuildState, Supervisor, is_deployed},
     temporal::Server,
 };
 use serde_json::{Value, json};
@@ -204,12 +204,32 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "services": services(&status, temporal_silent, bank_silent),
             "build": BuildState::of(&status).map(BuildState::name),
             "build_error": status["build_error"],
+            "build_errors": status["build_errors"],
+            "build_began": status["build_began"],
+            "live_since": live_since(&status),
+            "checkout": status["checkout"],
             "manifest_unusable": status["manifest_unusable"] == true,
             "watch": status["watch"] != false,
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
         }),
     );
+}
+
+/// Since when a worker with the learner's last edit polls.
+fn live_since(status: &Value) -> Option<f64> {
+    let deployment = |step: &str| status["deployment"][step].as_f64().unwrap_or_default();
+    let (built, polls) = (deployment("built"), deployment("polls"));
+    let is_live = built > 0.0 && polls >= built && is_deployed(status) && status["edited"] == true;
+    is_live.then_some(polls)
+}
+
+/// Whether this service does not run for the moment only, because somebody asked for its restart, or because the lab deploys.
+fn restarts_as_planned(status: &Value, name: &str) -> bool {
+    let mut services = status["services"].as_array().into_iter().flatten();
+    let Some(service) = services.find(|service| service["name"] == name) else { return false };
+    let is_built = name == "worker" && BuildState::of(status) == Some(BuildState::Building);
+    is_built || service["planned"] == true && service["state"] != "running"
 }
 
 /// The event for the bank.
@@ -258,18 +278,20 @@ fn down(
         let says = "the lab's supervisor is stopped, as after Ctrl-Z: it builds no edit and restarts nothing";
         down.push(entry("lab", says, &format!("kill -CONT {pid}")));
     }
-    if temporal_silent || state("temporal") != "running" {
+    let is_down =
+        |name: &str, silent: bool| (silent || state(name) != "running") && !restarts_as_planned(status, name);
+    if is_down("temporal", temporal_silent) {
         let says = "the Temporal server does not answer; transfers pause and continue once it is back";
         down.push(entry("temporal", says, "cargo xtask lab status"));
     }
-    if bank_silent || state("account-api") != "running" {
+    if is_down("account-api", bank_silent) {
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
     }
     if let Some(blocking) = Blocking::list(&status["blocking"]).first() {
         down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
     }
-    if state("worker") != "running" {
+    if is_down("worker", false) {
         let says = "no worker is running; transfers wait on the Task Queue";
         down.push(entry("worker", says, "cargo xtask lab logs worker"));
     }

@@ -166,10 +166,37 @@ fn the_page_can_have_a_stage_entered_and_an_edit_is_saved_first() {
     assert!(error.contains("there is no stage"), "{error}");
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
 
+    // What it would replace is asked first, and asking changes nothing.
+    let ask = |request: &str, field: &str, value: &str| {
+        supervisor.exchange(json!({ "request": request, field: value })).expect("it answers")
+    };
+    let question = ask("question", "stage", "jerry");
+    let diff = |lines: &Value| lines.as_array().map(|lines| format!("{lines:?}")).unwrap_or_default();
+    assert!(diff(&question["edit"]).contains(EDIT.trim_end()), "{question}");
+    assert_eq!(
+        (&question["keeps_by_default"], &question["leftovers"]),
+        (&true.into(), &json!([])),
+        "the stage starts again: {question}"
+    );
+    assert_eq!(ask("question", "stage", "fix-activity")["is_fix"], true);
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+
     let entered = enter("jerry").expect("it is entered");
     assert_eq!(entered["stage"], "jerry");
     assert_at(&checkout, lab::stage("jerry").expect("a stage of the table"));
     let id = backup(&checkout);
     assert_eq!(checkout.read(&format!(".lab/backup/{id}/workflow.rs")), EDIT);
     assert_eq!(entered["saved"]["id"], id, "{entered}");
+    assert_eq!(ask("question", "stage", "jerry")["edit"], json!([]), "nothing of the learner's is in place");
+
+    // The learner compares, edits once more, and restores: neither edit is lost.
+    assert!(diff(&ask("compare", "id", &id)["diff"]).contains(EDIT.trim_end()));
+    checkout.write(LIVE_WORKFLOW, "// a later edit");
+    let restored = ask("restore", "id", &id);
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
+    let later = restored["saved"]["id"].as_str().expect("it is saved");
+    assert_eq!(checkout.read(&format!(".lab/backup/{later}/workflow.rs")), b"// a later edit");
+    let unknown = supervisor.exchange(json!({ "request": "restore", "id": "../backup" }));
+    assert!(unknown.expect_err("there is none").to_string().contains("there is no saved edit"));
+    assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
 }

@@ -32,6 +32,12 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
     assert_eq!(service(&status, "worker")["state"], "running");
     assert_eq!(pid_in(service(&status, "worker")), first);
     assert!(checkout.log("build").contains("error"), "{}", checkout.log("build"));
+    let error = &status["build_errors"][0];
+    assert!(
+        error["place"].as_str().is_some_and(|place| place.starts_with("crates/worker/src/main.rs:")),
+        "{error}"
+    );
+    assert!(error["excerpt"].as_str().is_some_and(|excerpt| excerpt.contains("\"one")), "{error}");
     assert!(checkout.run(&["lab", "status"]).ok().contains("the last build failed"));
 
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));

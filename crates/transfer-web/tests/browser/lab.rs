@@ -146,7 +146,22 @@ impl Lab {
 
     /// Sets the state that the supervisor reports for the worker's build.
     pub(crate) fn say_build(&self, build: &str) {
-        self.supervisor.status.lock().expect("nobody panics with it")["build"] = json!(build);
+        self.say_field("build", json!(build));
+    }
+
+    /// Sets a field of the supervisor's status.
+    pub(crate) fn say_field(&self, name: &str, value: Value) {
+        self.supervisor.status.lock().expect("nobody panics with it")[name] = value;
+    }
+
+    /// Sets what the supervisor answers to what entering a stage would replace and leave over.
+    pub(crate) fn say_question(&self, question: Value) {
+        *self.supervisor.question.lock().expect("nobody panics with it") = question;
+    }
+
+    /// The requests that the supervisor got, but for those for its status and questions.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.supervisor.requests.lock().expect("nobody panics with it").clone()
     }
 
     async fn serve(&mut self, address: SocketAddr) -> SocketAddr {
@@ -183,6 +198,8 @@ impl Lab {
 /// A stand-in for the supervisor: it reports the services, and enters a stage when a test lets it.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
+    question: Arc<Mutex<Value>>,
+    requests: Arc<Mutex<Vec<Value>>>,
     may_enter: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
@@ -200,22 +217,34 @@ impl Supervisor {
         let path = folder.path().to_owned();
         fs::write(path.join(state::FILE), state.to_string()).expect("it can be written");
         let (said, permits) = (status.clone(), may_enter.clone());
+        let question = Arc::new(Mutex::new(json!({ "edit": [], "leftovers": [] })));
+        let requests: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (asked, got) = (question.clone(), requests.clone());
         let task = tokio::spawn(async move {
             // Dropped with this task, which ends them.
             let mut asking = JoinSet::new();
             loop {
                 let (mut stream, _) = listener.accept().await.expect("somebody asks");
                 let (said, permits, path) = (said.clone(), permits.clone(), path.clone());
+                let (asked, got) = (asked.clone(), got.clone());
                 asking.spawn(async move {
                     let mut line = String::new();
                     // The client may be gone by now.
                     let _ = BufReader::new(&mut stream).read_line(&mut line).await;
-                    let question: Value = serde_json::from_str(&line).unwrap_or_default();
-                    let answer = match question["request"].as_str() {
+                    let mut request: Value = serde_json::from_str(&line).unwrap_or_default();
+                    request["token"].take();
+                    let kind = request["request"].as_str().unwrap_or_default().to_owned();
+                    if ["enter", "compare", "restore"].contains(&&*kind) {
+                        got.lock().expect("nobody panics with it").push(request.clone());
+                    }
+                    let answer = match Some(&*kind) {
                         Some("enter") => {
                             permits.acquire().await.expect("it is never closed").forget();
-                            entered(&path, question["stage"].as_str().unwrap_or_default())
+                            entered(&path, &request)
                         }
+                        Some("question") => asked.lock().expect("nobody panics with it").clone(),
+                        Some("compare") => json!({ "id": request["id"], "diff": ["-shipped", "+mine"] }),
+                        Some("restore") => json!({ "id": request["id"], "saved": { "id": "2026-11-22-2" }, "build_failed": false }),
                         Some("without-temporal") => without_temporal(),
                         _ => said.lock().expect("nobody panics with it").clone(),
                     };
@@ -223,12 +252,13 @@ impl Supervisor {
                 });
             }
         });
-        Supervisor { status, may_enter, task }
+        Supervisor { status, question, requests, may_enter, task }
     }
 }
 
 /// Enters a stage, and returns the JSON of `cargo xtask stage NAME --json`.
-fn entered(lab: &Path, stage: &str) -> Value {
+fn entered(lab: &Path, request: &Value) -> Value {
+    let stage = request["stage"].as_str().unwrap_or_default();
     let Some(stage) = lab::stage(stage) else {
         return json!({ "error": format!("there is no stage {stage}") });
     };
@@ -237,6 +267,8 @@ fn entered(lab: &Path, stage: &str) -> Value {
         "stage": stage.name,
         "saved": { "id": "2026-11-22-1" },
         "worker_restarted": true,
+        "kept": request["keep"],
+        "terminated": if request["clean"] == true { json!(["transfer-1"]) } else { json!([]) },
         "transfers": [],
     })
 }

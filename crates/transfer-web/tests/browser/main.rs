@@ -4,6 +4,7 @@
 //! only to the page's service.
 
 mod browser;
+mod build;
 mod form;
 mod forwarded;
 mod lab;

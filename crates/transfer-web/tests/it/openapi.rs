@@ -8,7 +8,8 @@ use crate::support::{Lab, OPENAPI, Service, nowhere};
 
 /// A path with values for its parameters.
 pub(crate) fn concrete(path: &str) -> String {
-    path.replace("{workflow_id}", "transfer-1").replace("{account_id}", "account_A")
+    let path = path.replace("{workflow_id}", "transfer-1").replace("{account_id}", "account_A");
+    path.replace("{stage}", "jerry").replace("{edit_id}", "20261122T120501Z-jerry")
 }
 
 #[tokio::test]
@@ -52,8 +53,12 @@ async fn every_described_status_can_be_provoked() {
     for Operation { method, path, statuses } in OPENAPI.operations() {
         // Other tests cover streams, late bodies, which take ten seconds, and what a supervisor does.
         let is_elsewhere = |status| {
-            let needs_supervisor = ["/api/stage", "/api/without-temporal"].contains(&&*path);
-            status == 408 || path == "/api/events" || (method == "POST" && status == 200 && needs_supervisor)
+            let needs_supervisor = match &*path {
+                "/api/stage" => method == "POST",
+                "/api/without-temporal" | "/api/stage/{stage}" | "/api/saved-edits/{edit_id}" => true,
+                _ => false,
+            };
+            status == 408 || path == "/api/events" || (status == 200 && needs_supervisor)
         };
         for status in statuses.into_iter().filter(|&status| !is_elsewhere(status)) {
             let answer = provoke(&lab, &without, method, &path, status).await;
@@ -67,7 +72,10 @@ async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status:
     let web = if status == 503 { &without.web } else { lab.web() };
     let mut concrete = concrete(path);
     if status == 404 {
-        concrete = concrete.replace("account_A", "account_Z").replace("transfer-1", "transfer-2");
+        concrete = concrete
+            .replace("account_A", "account_Z")
+            .replace("transfer-1", "transfer-2")
+            .replace("jerry", "tom");
     }
     let order = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
     if path.contains("{workflow_id}") && matches!(status, 200 | 409) {

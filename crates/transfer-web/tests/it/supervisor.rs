@@ -41,7 +41,16 @@ impl Supervisor {
                     (asked, stage) if asked == "enter" && stage == "fix-activity" => {
                         json!({ "error": "the build failed" })
                     }
-                    (asked, stage) if asked == "enter" => json!({ "stage": stage, "saved": null }),
+                    (asked, stage) if asked == "enter" => {
+                        json!({ "stage": stage, "saved": null, "kept": request["keep"] })
+                    }
+                    (asked, stage) if asked == "question" => {
+                        json!({ "stage": stage, "edit": [], "keeps_by_default": true, "leftovers": [] })
+                    }
+                    (asked, _) if asked == "compare" => json!({ "id": request["id"], "diff": ["+mine"] }),
+                    (asked, _) if asked == "restore" => {
+                        json!({ "error": format!("there is no saved edit {}", request["id"]) })
+                    }
                     (asked, _) if asked == "without-temporal" => {
                         json!({ "title": "A program", "moments": [], "conclusion": "It is gone." })
                     }
@@ -86,6 +95,16 @@ async fn the_pages_get_the_supervisors_status_and_its_end() {
     assert_eq!(event["services"], services);
     assert_eq!((&event["build"], &event["watch"]), (&json!("ok"), &json!(false)));
     assert_eq!(event["temporal_ui"], "http://127.0.0.1:8233");
+
+    // A restart that somebody asked for is none that needs anybody.
+    let mut planned = services.clone();
+    planned[2]["state"] = json!("restarting");
+    planned[2]["planned"] = json!(true);
+    supervisor.shows(
+        &json!({ "services": planned, "build": "ok", "edited": true, "checkout": { "root": "/lab" } }),
+    );
+    let event = stream.until("lab", |event| event["services"][2]["state"] == "restarting").await;
+    assert_eq!((&event["down"], &event["checkout"]["root"]), (&json!([]), &json!("/lab")));
 
     supervisor.says("stopped", "failed");
     let event = stream.until("lab", |event| event["down"] != json!([])).await;
@@ -189,6 +208,27 @@ async fn the_supervisor_enters_a_stage_and_its_error_is_reported() {
     };
     let answer = enter("jerry").await;
     assert_eq!((answer.status, &answer.json["stage"]), (200, &json!("jerry")), "{}", answer.text);
+    let keep = json!({ "name": "jerry", "keep": true }).to_string();
+    let kept = web.send(web.request("POST", "/api/stage").body(keep)).await;
+    assert_eq!(kept.json["kept"], true, "{}", kept.text);
+    let odd = json!({ "name": "jerry", "keep": "yes" }).to_string();
+    let odd = web.send(web.request("POST", "/api/stage").body(odd)).await;
+    assert_eq!(odd.error(), (400, "keep must be true or false"));
+    let question = web.get("/api/stage/jerry").await;
+    assert_eq!(
+        (question.status, &question.json["keeps_by_default"]),
+        (200, &json!(true)),
+        "{}",
+        question.text
+    );
+    let edit = web.get("/api/saved-edits/20261122T120501Z-jerry").await;
+    assert_eq!((edit.status, &edit.json["diff"]), (200, &json!(["+mine"])), "{}", edit.text);
+    let unknown = web.send(web.request("POST", "/api/saved-edits/none").body("{}")).await;
+    let (status, error) = unknown.error();
+    assert!(
+        status == 503 && error.contains("could not restore your saved edit: there is no saved edit"),
+        "{error}"
+    );
     let answer = enter("fix-activity").await;
     let (status, error) = answer.error();
     assert!(

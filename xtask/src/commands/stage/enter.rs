@@ -82,8 +82,7 @@ fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
     let (of, name) = (stage.number(), stage.name);
     stderrln!("  k  keep mine: prepare stage {of} with the shipped code, then put your code back");
     stderrln!("  s  shipped: use the code that comes with {name}");
-    // New code of Jerry's is what its stage is about; a fix is something that the learner may already have.
-    let keeps_by_default = stage.shows_diff || modules::current_stage(project) == stage;
+    let keeps_by_default = keep::is_default(project, stage);
     let choices = if keeps_by_default { "[K/s]" } else { "[k/S]" };
     loop {
         match ask(&format!("which code do you want? {choices}"))?.as_deref() {

@@ -79,6 +79,8 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     checkout.write(lab::LIVE_WORKFLOW, source.replace("elapsed / (done - 1)", "elapsed / (done -"));
     eventually("the failed build is told", || checkout.status()["build"] == "failed");
     assert!(is_alive(worker));
+    let error = checkout.status()["build_errors"][0].take();
+    assert!(error["excerpt"].as_str().is_some_and(|shown| shown.contains("elapsed / (done -")), "{error}");
 
     // Code that hangs: the worker names the line, and the next save replaces it.
     checkout.write(
@@ -119,9 +121,14 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     });
     assert_eq!(checkout.status()["blocking"], Value::Array(Vec::new()));
 
-    // The shipped fix for the other bug; the learner's own Workflow is saved first.
-    let told = checkout.run(&["stage", "fix-activity"]);
-    assert!(told.code == Some(0) && told.stderr.contains(".lab/backup/"), "{told:#?}");
+    // The shipped fix for the other bug, from the page, which shows the learner's own Workflow first and saves it.
+    let page = format!("http://127.0.0.1:{}/api", checkout.ports[3]);
+    let question = get(checkout.ports[3], "api/stage/fix-activity");
+    let edit = format!("{}", question["edit"]);
+    assert!(edit.contains("elapsed / done") && question["is_fix"] == true, "{question}");
+    assert_eq!(checkout.read(lab::LIVE_WORKFLOW), own_fix.as_bytes(), "nothing is replaced yet");
+    let entered = post(&format!("{page}/stage"), r#"{"name": "fix-activity", "keep": false}"#);
+    let saved = entered["saved"]["id"].as_str().expect("the learner's version is saved").to_owned();
     // And the fix of what is still wrong there.
     let fixed = lab::activities_variants().find(|variant| variant.name == "fixed").expect("a shipped module");
     checkout.write(lab::LIVE_ACTIVITIES, fixed.source);
@@ -166,8 +173,9 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
 
     // The learner's own fix comes back.
     let backups = checkout.run(&["stage", "restore", "--json"]).json();
-    let id = find_id(&backups).expect("a backup has an id");
-    checkout.run(&["stage", "restore", &id]).ok();
+    assert_eq!(find_id(&backups), Some(saved.clone()));
+    let restored = post(&format!("{page}/saved-edits/{saved}"), "{}");
+    assert_eq!(restored["build_failed"], false, "{restored}");
     assert_eq!(checkout.read(lab::LIVE_WORKFLOW), own_fix.as_bytes());
 
     // As new: Jerry's modules, the balances of the start, no history.
@@ -211,6 +219,12 @@ fn on_the_page(checkout: &Checkout, workflow_id: &str) -> Value {
 
 fn get(port: u16, path: &str) -> Value {
     let answer = minreq::get(format!("http://127.0.0.1:{port}/{path}")).send().expect("the service answers");
+    serde_json::from_slice(answer.as_bytes()).expect("it answers with JSON")
+}
+
+fn post(url: &str, body: &str) -> Value {
+    let request = minreq::post(url).with_header("Content-Type", "application/json").with_body(body);
+    let answer = request.with_timeout(300).send().expect("the page answers");
     serde_json::from_slice(answer.as_bytes()).expect("it answers with JSON")
 }
 

@@ -116,6 +116,11 @@ async fn the_banner_shows_what_the_supervisor_reports() {
         page.see_element("#services [data-service=worker][data-state=stopped]").await;
         lab.say("worker", "restarting");
         page.see_element("#services [data-service=worker][data-state=restarting]").await;
+        page.see_text("#banner [data-name=worker]", "No worker is running").await;
+        // The same is no alarm while the lab builds.
+        lab.say_build("building");
+        page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
+        page.see_element("#services [data-service=worker][data-state=restarting]").await;
         lab.say("worker", "running");
         lab.say_build("building");
         page.see_text("#build[data-build=building]", "building the worker").await;

@@ -58,7 +58,8 @@ async fn a_stage_is_entered_by_keyboard_one_at_a_time_and_the_focus_stays() {
 
         lab.let_enter();
         page.see_text("#stage-message[data-tone=ok]", "Stage 2 is ready.").await;
-        page.see_text("#stage-message", "cargo xtask stage restore 2026-11-22-1").await;
+        page.see_text("#stage-message", "Your version is saved.").await;
+        page.see_element("#stage-message .restore-edit[data-edit=\"2026-11-22-1\"]").await;
         page.see_element("#stages [data-stage=fix-workflow][aria-current=step]").await;
         page.see("nothing to be busy", &format!("return (() => {{ {busy} }})().length === 0")).await;
         assert_eq!(page.js("return document.activeElement === window.button").await, true);
