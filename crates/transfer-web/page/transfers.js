@@ -22,6 +22,26 @@ const news = new Map();
 /** @type {number | undefined} */
 let announceTimer;
 
+/**
+ * The rules that each transfer broke, by its Workflow Id, as the guide reports them.
+ * @returns {Map<string, Record<string, any>[]>}
+ */
+function brokenRules() {
+  /** @type {Map<string, Record<string, any>[]>} */
+  const broken = new Map();
+  for (const one of list(record(get('guide')).wrong).map(record)) {
+    const id = text(one.workflow_id, 300);
+    broken.set(id, [...(broken.get(id) ?? []), one]);
+  }
+  return broken;
+}
+
+function drawBroken() {
+  const broken = brokenRules();
+  for (const row of rows.values()) row.drawBroken(broken.get(row.element.dataset.workflowId ?? '') ?? []);
+  drawCounts(record(get('transfers')));
+}
+
 /** @param {unknown} value */
 function count(value) {
   return (number(value) ?? 0).toLocaleString('en-US');
@@ -71,6 +91,7 @@ function stuckInWords(transfers) {
 
 /** @param {Record<string, any>} transfers */
 function drawCounts(transfers) {
+  const rules = list(record(get('guide')).wrong).length;
   /** @param {unknown} some @param {string} word */
   const part = (some, word) => ((number(some) ?? 0) > 0 ? `${count(some)} ${word}` : '');
   const parts = [
@@ -78,6 +99,7 @@ function drawCounts(transfers) {
     stuckInWords(transfers),
     part(transfers.completed, 'completed'),
     part(transfers.failed, 'failed'),
+    rules === 0 ? '' : rules === 1 ? '1 rule broken' : `${count(rules)} rules broken`,
   ];
   setText(byId('counts'), number(transfers.total) ? parts.filter(Boolean).join(', ') : '');
 }
@@ -132,9 +154,13 @@ function draw(value) {
     },
     byId('transfers-panel'),
   );
-  for (const element of rows.keys()) if (!element.isConnected) rows.delete(element);
+  for (const [element, row] of rows) {
+    if (element.isConnected) continue;
+    row.close();
+    rows.delete(element);
+  }
   show(byId('transfers'), shown.length > 0);
-  drawCounts(transfers);
+  drawBroken();
   drawPager(transfers);
   drawEmpty();
   gatherNews(shown);
@@ -155,6 +181,7 @@ export function startTransfers() {
   byId('newer').addEventListener('click', () => turn(byId('newer'), -PAGE));
   byId('older').addEventListener('click', () => turn(byId('older'), PAGE));
   watch('transfers', draw);
+  watch('guide', drawBroken);
   watch('connection', drawEmpty);
   everySecond(() => {
     for (const row of rows.values()) row.tick();

@@ -1,7 +1,10 @@
 //! The guide beside the transfers: the stage's text, its goals and its hints.
 
 use lab::{Report, Stage};
-use lab_client::temporal::{Run, Server};
+use lab_client::{
+    temporal::{Run, Server},
+    time::parse_rfc3339,
+};
 use serde_json::{Value, json};
 
 use crate::markdown;
@@ -28,11 +31,16 @@ pub(crate) fn event(stage: &Stage, hints_shown: usize, report: &Value, error: Op
     event
 }
 
-/// A report as in `check --json`, with links into the Temporal UI and the next stage's title and command.
-pub(crate) fn report_json(report: &Report, server: &Server) -> Value {
+/// A report as in `check --json`, with links into the Temporal UI and the next stage's title and command. What is older than the
+/// bank's ledger, which was opened at this time, was deleted by a reset of the money.
+pub(crate) fn report_json(report: &Report, server: &Server, opened: f64) -> Value {
     let mut json = report.to_json();
     let link = |evidence: &mut Value| {
         let text = |name: &str| evidence[name].as_str().unwrap_or_default().to_owned();
+        if evidence["time"].as_str().and_then(parse_rfc3339).is_some_and(|time| time < opened) {
+            evidence["what"] = json!(format!("{}; a reset of the money deleted this transfer", text("what")));
+            return;
+        }
         let run = Run { workflow_id: text("workflow_id"), run_id: text("run_id") };
         evidence["ui_url"] = json!(server.ui_link(&run));
     };

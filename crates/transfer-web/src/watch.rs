@@ -216,6 +216,7 @@ fn bank_event(watched: &Watched) -> Result<Value> {
     let at_start: i64 = ACCOUNTS.iter().map(|(_, money)| money.cents()).sum();
     Ok(json!({
         "accounts": accounts,
+        "opened": watched.opened(),
         "total": Money::from_cents(total),
         "in_transit": Money::from_cents(at_start - total),
         "real_world_mode": get_json(&format!("{bank}/real-world-mode"))?,
@@ -306,12 +307,13 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     let error = match memory.reader.read(&basis.progress, services) {
         Ok(facts) => {
             let report = lab::Report { build_failed, ..lab::Report::of(stage, &facts) };
-            memory.report = guide::report_json(&report, &server);
+            memory.report = guide::report_json(&report, &server, watched.opened());
             None
         }
         Err(error) => {
             if memory.report["stage"] != stage.name {
-                memory.report = guide::report_json(&lab::Report::of(stage, &lab::Facts::default()), &server);
+                memory.report =
+                    guide::report_json(&lab::Report::of(stage, &lab::Facts::default()), &server, 0.0);
             }
             Some(format!("cannot evaluate the goals right now: {error:#}"))
         }
