@@ -120,7 +120,7 @@ function runPart() {
       const events = list(run.events).map(record).map((event) => {
         const all = [...(marks.get(number(event.id) ?? NaN) ?? [])];
         if (event.can_reset === true && isNewest && isClosed) {
-          all.push({ tone: 'reset', picture: 'now', says: `A reset can start here: --event-id ${text(event.id, 20)}` });
+          all.push({ tone: 'reset', picture: 'now', says: 'A reset can start here.' });
         }
         // Of several events of one type, the first is explained.
         const matters = event.is_failure === true || all.some((mark) => mark.tone !== 'reset');

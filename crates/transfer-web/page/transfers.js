@@ -78,25 +78,28 @@ function gatherNews(shown) {
 }
 
 /**
- * `2 in progress, both stuck`. Only transfers on this page are known to be stuck.
+ * `2 in progress, both stuck`. Only of transfers on this page it is known that they are stuck or paused.
  * @param {Record<string, any>} transfers
+ * @param {number} some
+ * @param {string} word
  */
-function stuckInWords(transfers) {
-  const stuck = number(transfers.stuck_in_window) ?? 0;
-  if (stuck === 0) return '';
-  if ((number(transfers.total) ?? 0) > PAGE) return `${stuck} stuck on this page`;
-  if (stuck !== number(transfers.running)) return `${stuck} stuck`;
-  return stuck === 1 ? 'stuck' : stuck === 2 ? 'both stuck' : 'all stuck';
+function partOfRunning(transfers, some, word) {
+  if (some === 0) return '';
+  if ((number(transfers.total) ?? 0) > PAGE) return `${some} ${word} on this page`;
+  if (some !== number(transfers.running)) return `${some} ${word}`;
+  return some === 1 ? word : some === 2 ? `both ${word}` : `all ${word}`;
 }
 
 /** @param {Record<string, any>} transfers */
 function drawCounts(transfers) {
+  const paused = list(transfers.rows).filter((row) => record(record(row).stuck).state === 'paused').length;
   const rules = list(record(get('guide')).wrong).length;
   /** @param {unknown} some @param {string} word */
   const part = (some, word) => ((number(some) ?? 0) > 0 ? `${count(some)} ${word}` : '');
   const parts = [
     part(transfers.running, 'in progress'),
-    stuckInWords(transfers),
+    partOfRunning(transfers, (number(transfers.stuck_in_window) ?? 0) - paused, 'stuck'),
+    partOfRunning(transfers, paused, 'paused'),
     part(transfers.completed, 'completed'),
     part(transfers.failed, 'failed'),
     rules === 0 ? '' : rules === 1 ? '1 rule broken' : `${count(rules)} rules broken`,

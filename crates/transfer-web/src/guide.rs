@@ -54,3 +54,35 @@ pub(crate) fn report_json(report: &Report, server: &Server, opened: f64) -> Valu
     });
     json
 }
+
+#[cfg(test)]
+mod tests {
+    use lab::{Evidence, Facts, Verdict};
+    use lab_client::Endpoints;
+
+    use super::*;
+
+    #[test]
+    fn a_transfer_that_a_reset_has_deleted_is_named_without_a_link() {
+        let at = |time: &str| Evidence {
+            workflow_id: "transfer-1".to_owned(),
+            run_id: "run".to_owned(),
+            event_id: Some(11),
+            time: Some(time.to_owned()),
+            what: "divided by zero".to_owned(),
+        };
+        let evidence = vec![at("2026-11-22T11:59:59Z"), at("2026-11-22T12:00:01Z")];
+        let mut report = Report::of(&lab::STAGES[0], &Facts::default());
+        report.verdicts[0] = Verdict::Reached(evidence);
+        let server =
+            Server::new(&Endpoints::own("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"));
+        let opened = parse_rfc3339("2026-11-22T12:00:00Z").expect("a time");
+        let evidence = report_json(&report, &server, opened)["goals"][0]["evidence"].take();
+        assert_eq!(evidence[0]["what"], "divided by zero; a reset of the money deleted this transfer");
+        assert_eq!(evidence[0]["ui_url"], Value::Null);
+        assert!(
+            evidence[1]["ui_url"].as_str().is_some_and(|link| link.contains("/transfer-1/run/")),
+            "{evidence}"
+        );
+    }
+}
