@@ -4,12 +4,12 @@
  * it was observed, hollow if it was estimated from the retry policy. The ring is the next attempt, and the line grows
  * towards it.
  */
-import { html, setAttribute, svg } from './dom.js';
+import { html, setAttribute, setText, svg } from './dom.js';
 import { list, number, record, text } from './outside.js';
 import { now, span } from './time.js';
 
-/** The server sends at most this many attempts, and the line has no room for more. */
-const MOST = 40;
+/** The latest attempts are shown; earlier ones are only counted. */
+const MOST = 10;
 /** A gap narrower than this, in percent of the line, is too narrow for its label. */
 const ROOM = 8;
 /** The smallest distance of two dots, in percent of the line; closer ones would overlap. */
@@ -23,7 +23,7 @@ const GAPS_IN_WORDS = 6;
 const LINE = 12;
 const LABELS = 33;
 
-/** @typedef {{time: number, seen: boolean}} Attempt */
+/** @typedef {{number: number, time: number, seen: boolean}} Attempt */
 
 /**
  * @param {Record<string, any>} stuck
@@ -32,10 +32,24 @@ const LABELS = 33;
 function attemptsOf(stuck) {
   return list(stuck.attempts)
     .map(record)
-    .map((attempt) => ({ time: number(attempt.time) ?? NaN, seen: attempt.seen !== false }))
+    .map((attempt, index) => ({ number: number(attempt.number) ?? index + 1, time: number(attempt.time) ?? NaN, seen: attempt.seen !== false }))
     .filter((attempt) => Number.isFinite(attempt.time))
     .sort((a, b) => a.time - b.time)
     .slice(-MOST);
+}
+
+/**
+ * When the next attempt is, if that is known. The server waits for a worker's answer to a Workflow Task until the timeout,
+ * although the code has failed long before; so that task counts as waiting, not as in progress.
+ * @param {Record<string, any>} stuck
+ */
+function nextOf(stuck) {
+  return number(stuck.next_attempt) ?? number(stuck.times_out);
+}
+
+/** @param {Record<string, any>} stuck */
+function isTrying(stuck) {
+  return stuck.trying === true && stuck.kind !== 'workflow_task';
 }
 
 /**
@@ -49,7 +63,8 @@ function inWords(attempts, next) {
   const gaps = gapsOf(marks).map((gap) => gap.said);
   const told = gaps.slice(-GAPS_IN_WORDS);
   const unseen = attempts.filter((attempt) => !attempt.seen).length;
-  const count = attempts.length === 1 ? '1 failed attempt' : `${attempts.length} failed attempts`;
+  const all = attempts.at(-1)?.number ?? 0;
+  const count = all === 1 ? '1 failed attempt' : `${all} failed attempts`;
   return [
     `Attempts over time: ${count}`,
     told.length > 0 ? `, the ${gaps.length > told.length ? 'last ' : ''}gaps are ${told.join(', ')}` : '',
@@ -101,8 +116,9 @@ function scale(marks, end) {
 
 export function attemptsPicture() {
   const picture = svg('svg', { role: 'img', height: 40, width: '100%', focusable: 'false' });
+  const earlier = html('p', { class: 'earlier' });
   const legend = html('p', { class: 'legend' });
-  const element = html('div', { class: 'attempts' }, picture, legend);
+  const element = html('div', { class: 'attempts' }, earlier, picture, legend);
   /** @type {Attempt[]} */
   let attempts = [];
   /** @type {number | null} */
@@ -167,10 +183,12 @@ export function attemptsPicture() {
     /** @param {Record<string, any>} stuck */
     update(stuck) {
       attempts = attemptsOf(stuck);
-      next = number(stuck.next_attempt);
-      trying = stuck.trying === true;
+      next = nextOf(stuck);
+      trying = isTrying(stuck);
       element.hidden = attempts.length === 0;
       if (attempts.length === 0) return;
+      const before = attempts[0].number - 1;
+      setText(earlier, before > 0 ? `… ${before === 1 ? '1 earlier attempt' : `${before.toLocaleString('en-US')} earlier attempts`}` : '');
       legend.textContent = attempts.some((a) => !a.seen) ? '○ estimated ● observed' : '';
       draw();
     },
@@ -198,8 +216,8 @@ export function attemptNumber(stuck) {
  * @param {Record<string, any>} stuck
  */
 export function countdown(stuck) {
-  if (stuck.trying === true) return 'in progress';
-  const next = number(stuck.next_attempt);
+  if (isTrying(stuck)) return 'in progress';
+  const next = nextOf(stuck);
   if (next === null) return '';
   const left = Math.ceil(next - now());
   return left > 0 ? `next attempt in ${left < 100 ? `${left} s` : span(left)}` : 'next attempt due now';

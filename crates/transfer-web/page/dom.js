@@ -145,7 +145,7 @@ export function attach(element, wanted, previous) {
 }
 
 /**
- * One of the icons in index.html: done, now, failing, failed, ended, todo.
+ * One of the icons in index.html: done, now, failing, failed, ended, paused, todo.
  * @param {string} name
  * @returns {SVGSVGElement}
  */

@@ -68,6 +68,19 @@ async function startBatch() {
   }
 }
 
+/** When the bank opened its ledger: a reset of the money opens a new one. @type {number | null} */
+let ledger = null;
+
+/**
+ * Removes what the form said about transfers that a reset of the money has deleted.
+ * @param {unknown} bank
+ */
+function forgetReset(bank) {
+  const opened = number(record(bank).opened);
+  if (ledger !== null && opened !== ledger) say(byId('form-message'), '');
+  ledger = opened;
+}
+
 /**
  * Fills the two lists of accounts, only when the accounts differ, so that an open list is not disturbed.
  * @param {unknown} bank
@@ -99,4 +112,5 @@ export function startForm() {
   });
   batch.addEventListener('click', () => once(batch, startBatch));
   watch('bank', drawAccounts);
+  watch('bank', forgetReset);
 }

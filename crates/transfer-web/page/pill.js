@@ -1,7 +1,7 @@
 // @ts-check
 /** The status of a transfer: word, icon and colour, always together. */
 import { glyph, html, setAttribute, setGlyph, setText } from './dom.js';
-import { isRecord, text } from './outside.js';
+import { isRecord, record, text } from './outside.js';
 
 /** @typedef {{word: string, tone: string, picture: string}} Status */
 
@@ -17,6 +17,8 @@ const STATUSES = {
 };
 /** @type {Status} */
 const STUCK = { word: 'Stuck', tone: 'stuck', picture: 'failing' };
+/** @type {Status} */
+const PAUSED = { word: 'Paused', tone: 'over', picture: 'paused' };
 
 /**
  * @param {Record<string, any>} row
@@ -24,7 +26,7 @@ const STUCK = { word: 'Stuck', tone: 'stuck', picture: 'failing' };
  */
 export function statusOf(row) {
   const name = text(row.status, 40);
-  if (name === 'RUNNING' && isRecord(row.stuck)) return STUCK;
+  if (name === 'RUNNING' && isRecord(row.stuck)) return record(row.stuck).state === 'paused' ? PAUSED : STUCK;
   return Object.hasOwn(STATUSES, name) ? STATUSES[name] : { word: name || 'Unknown', tone: 'over', picture: 'todo' };
 }
 

@@ -3,7 +3,8 @@
 import { announce } from './announce.js';
 import { attemptNumber, attemptsPicture, countdown } from './attempts.js';
 import { copyButton, setCopy } from './copy.js';
-import { attach, changed, html, outLink, pointLink, setAttribute, setPathText, setText, show } from './dom.js';
+import { attach, changed, glyph, html, outLink, pointLink, setAttribute, setPathText, setText, show } from './dom.js';
+import { eventHistory } from './events.js';
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { asSentence, capitalized, isRecord, number, record, text } from './outside.js';
@@ -45,6 +46,7 @@ function stuckPart() {
   const failure = html('p', { class: 'failure mono' });
   const place = copyLine();
   const note = html('p', { class: 'note' });
+  const hint = html('a', { class: 'need-hint', href: '#hint' }, 'Need a hint?');
   const command = copyLine();
   const message = html('p', { class: 'message', role: 'status' });
   const picture = attemptsPicture();
@@ -106,7 +108,7 @@ function stuckPart() {
       const fails = task ? 'The Workflow code keeps failing.' : step;
       setText(what, says ? asSentence(says) : fails);
       setText(attempt, says ? '' : attemptNumber(stuck));
-      const failed = text(stuck.failure, LONGEST_FAILURE);
+      const failed = text(stuck.plain, LONGEST_FAILURE) ? asSentence(text(stuck.plain, LONGEST_FAILURE)) : text(stuck.failure, LONGEST_FAILURE);
       setPathText(failure, failed === says ? '' : failed);
       show(failure, failure.textContent !== '');
       place.update(text(stuck.place, 300), failure);
@@ -115,9 +117,9 @@ function stuckPart() {
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
       const advice = text(stuck.advice, LONGEST_FAILURE);
-      const retried = task ? 'Temporal keeps retrying it. Fix the code, and the transfer continues.' : '';
-      setText(note, advice ? `${capitalized(advice)}:` : retried);
-      if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.trying])) picture.update(stuck);
+      const retried = task && !says ? 'Temporal keeps retrying it. Fix it and save. ' : '';
+      if (changed(note, [advice, retried])) note.replaceChildren(advice ? `${capitalized(advice)}:` : retried, ...(retried && !advice ? [hint] : []));
+      if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.times_out, stuck.trying])) picture.update(stuck);
       tick();
     },
   };
@@ -172,6 +174,7 @@ function endOf(row) {
 /** A row of the list. */
 export function transferRow() {
   const status = statusPill();
+  const broken = html('div', { class: 'broken' });
   const from = html('span', { class: 'clip' });
   const to = html('span', { class: 'clip' });
   const arrow = html('span', { class: 'arrow', 'aria-hidden': 'true' }, '→');
@@ -187,19 +190,22 @@ export function transferRow() {
   const facts = html('dl', {});
   const idCopy = copyButton('');
   const details = html('details', { class: 'details' }, html('summary', {}, 'Details'), facts);
+  /** @type {ReturnType<typeof eventHistory> | null} */
+  let history = null;
   const meta = html('div', { class: 'meta' }, id, age, runs, link, details);
-  const element = html(
-    'li',
-    { class: 'transfer', tabindex: -1 },
-    html('div', { class: 'transfer-head' }, status.element, route, amount),
-    steps,
-    meta,
-  );
+  const head = html('div', { class: 'transfer-head' }, status.element, route, amount);
+  const element = html('li', { class: 'transfer', tabindex: -1 }, head, steps, meta);
   /** @type {Record<string, any>} */
   let row = {};
 
   function drawDetails() {
-    if (!details.open || !changed(facts, row)) return;
+    if (!details.open) return;
+    if (!history) {
+      history = eventHistory();
+      details.append(history.element);
+    }
+    history.update(row);
+    if (!changed(facts, row)) return;
     const hadFocus = document.activeElement === idCopy;
     if (row.workflow_id) setCopy(idCopy, text(row.workflow_id));
     facts.replaceChildren(
@@ -214,7 +220,11 @@ export function transferRow() {
     );
     if (hadFocus) idCopy.focus({ preventScroll: true });
   }
-  details.addEventListener('toggle', drawDetails);
+  // Toggles of what is inside do not bubble up to here.
+  details.addEventListener('toggle', () => {
+    if (!details.open) history?.close();
+    drawDetails();
+  });
 
   function tick() {
     const started = number(row.start_time);
@@ -222,9 +232,30 @@ export function transferRow() {
     if (stuck.element.isConnected) stuck.tick();
   }
 
+  /**
+   * Shows at the top which rules the transfer broke.
+   * @param {Record<string, any>[]} wrong
+   */
+  function drawBroken(wrong) {
+    attach(broken, wrong.length > 0, head);
+    setAttribute(element, 'data-broken', wrong.length > 0);
+    if (!changed(broken, wrong)) return;
+    broken.replaceChildren(
+      ...wrong.map((one) => {
+        const says = ['what', 'meaning'].map((name) => text(one[name], LONGEST_FAILURE)).filter(Boolean);
+        return html('p', {}, glyph('failed'), html('span', {}, html('strong', {}, 'Rule broken. '), says.map(asSentence).join(' ')));
+      }),
+    );
+  }
+
   return {
     element,
     tick,
+    drawBroken,
+    /** Ends what goes on for this row, which is no longer on the page. */
+    close() {
+      history?.close();
+    },
     /** @param {Record<string, any>} value */
     update(value) {
       row = value;

@@ -1,6 +1,6 @@
 // @ts-check
-/** The steps of one transfer, as a compact row of bars: done, in progress, failing, not started. */
-import { glyph, html, reconcile, setAttribute, setGlyph, setText } from './dom.js';
+/** The steps of one transfer, as a compact row of bars: done, in progress, failing, failed, not started, not reached. */
+import { attach, glyph, html, reconcile, setAttribute, setGlyph, setText } from './dom.js';
 import { isRecord, list, record, text } from './outside.js';
 
 /** Further steps are only counted. */
@@ -10,9 +10,21 @@ const MOST = 12;
 const SHORT = { check_balance_from: 'check from', check_balance_to: 'check to' };
 
 /** @type {Record<string, string>} */
-const IN_WORDS = { done: 'done', now: 'in progress', failing: 'failing', failed: 'failed', todo: 'not started' };
+const IN_WORDS = {
+  done: 'done',
+  now: 'in progress',
+  failing: 'failing',
+  paused: 'paused',
+  failed: 'failed',
+  ended: 'not finished',
+  skipped: 'not reached',
+  todo: 'not started',
+};
 
-/** @typedef {{name: string, state: string}} Step */
+/** The icons of those states that have another one's. @type {Record<string, string>} */
+const PICTURES = { skipped: 'ended' };
+
+/** @typedef {{name: string, state: string, note?: string}} Step */
 
 /**
  * The steps of a row with the state of each. Names may repeat, be missing from the list, or be any text.
@@ -25,14 +37,20 @@ export function stepsOf(row) {
   const names = list(row.steps).map((name) => text(name, 60));
   for (const name of [...done, current]) if (name && !names.includes(name)) names.push(name);
   const running = row.status === 'RUNNING';
-  const failing = running && isRecord(row.stuck) && record(row.stuck).kind === 'activity';
-  const failed = row.status === 'FAILED' || row.status === 'TIMED_OUT';
+  const stuck = record(row.stuck);
+  const isStuck = running && isRecord(row.stuck);
+  const outcomes = record(row.outcomes);
+  const has = (/** @type {string} */ name, /** @type {string[]} */ ...states) => states.includes(text(outcomes[name], 20));
+  const gaveUp = names.some((name) => has(name, 'failed', 'timed_out', 'canceled'));
   return names.filter(Boolean).map((name) => {
-    if (done.includes(name)) return { name, state: 'done' };
-    if (name !== current) return { name, state: 'todo' };
-    if (failing) return { name, state: 'failing' };
-    if (running) return { name, state: isRecord(row.stuck) ? 'todo' : 'now' };
-    return { name, state: failed ? 'failed' : 'todo' };
+    if (done.includes(name)) return { name, state: 'done', note: name === 'refund' ? text(row.returned, 60) : '' };
+    if (has(name, 'failed', 'timed_out')) return { name, state: 'failed' };
+    if (has(name, 'canceled') || (has(name, 'pending') && !running)) return { name, state: 'ended', note: IN_WORDS.ended };
+    if (name !== current) return !running || gaveUp ? { name, state: 'skipped', note: IN_WORDS.skipped } : { name, state: 'todo' };
+    if (isStuck && stuck.state === 'paused') return { name, state: 'paused', note: IN_WORDS.paused };
+    if (isStuck && stuck.kind === 'activity') return { name, state: 'failing' };
+    if (running) return { name, state: isStuck ? 'todo' : 'now' };
+    return { name, state: 'todo' };
   });
 }
 
@@ -40,6 +58,7 @@ function step() {
   const picture = glyph('todo');
   const label = html('span', { class: 'clip' });
   const state = html('span', { class: 'visually-hidden' });
+  const note = html('span', { class: 'step-note' });
   const element = html('li', { class: 'step' }, picture, label, state);
   return {
     element,
@@ -48,9 +67,12 @@ function step() {
       setAttribute(element, 'data-step', value.name);
       setAttribute(element, 'data-state', value.state);
       setAttribute(element, 'title', value.name);
-      setGlyph(picture, value.state);
+      setGlyph(picture, PICTURES[value.state] ?? value.state);
       setText(label, SHORT[value.name] ?? value.name.replaceAll('_', ' '));
-      setText(state, `: ${IN_WORDS[value.state] ?? value.state}`);
+      // The note is read out as well.
+      setText(state, value.note === IN_WORDS[value.state] ? ': ' : `: ${IN_WORDS[value.state] ?? value.state}`);
+      attach(note, Boolean(value.note), state);
+      setText(note, value.note ?? '');
     },
   };
 }

@@ -22,6 +22,26 @@ const news = new Map();
 /** @type {number | undefined} */
 let announceTimer;
 
+/**
+ * The rules that each transfer broke, by its Workflow Id, as the guide reports them.
+ * @returns {Map<string, Record<string, any>[]>}
+ */
+function brokenRules() {
+  /** @type {Map<string, Record<string, any>[]>} */
+  const broken = new Map();
+  for (const one of list(record(get('guide')).wrong).map(record)) {
+    const id = text(one.workflow_id, 300);
+    broken.set(id, [...(broken.get(id) ?? []), one]);
+  }
+  return broken;
+}
+
+function drawBroken() {
+  const broken = brokenRules();
+  for (const row of rows.values()) row.drawBroken(broken.get(row.element.dataset.workflowId ?? '') ?? []);
+  drawCounts(record(get('transfers')));
+}
+
 /** @param {unknown} value */
 function count(value) {
   return (number(value) ?? 0).toLocaleString('en-US');
@@ -58,26 +78,31 @@ function gatherNews(shown) {
 }
 
 /**
- * `2 in progress, both stuck`. Only transfers on this page are known to be stuck.
+ * `2 in progress, both stuck`. Only of transfers on this page it is known that they are stuck or paused.
  * @param {Record<string, any>} transfers
+ * @param {number} some
+ * @param {string} word
  */
-function stuckInWords(transfers) {
-  const stuck = number(transfers.stuck_in_window) ?? 0;
-  if (stuck === 0) return '';
-  if ((number(transfers.total) ?? 0) > PAGE) return `${stuck} stuck on this page`;
-  if (stuck !== number(transfers.running)) return `${stuck} stuck`;
-  return stuck === 1 ? 'stuck' : stuck === 2 ? 'both stuck' : 'all stuck';
+function partOfRunning(transfers, some, word) {
+  if (some === 0) return '';
+  if ((number(transfers.total) ?? 0) > PAGE) return `${some} ${word} on this page`;
+  if (some !== number(transfers.running)) return `${some} ${word}`;
+  return some === 1 ? word : some === 2 ? `both ${word}` : `all ${word}`;
 }
 
 /** @param {Record<string, any>} transfers */
 function drawCounts(transfers) {
+  const paused = list(transfers.rows).filter((row) => record(record(row).stuck).state === 'paused').length;
+  const rules = list(record(get('guide')).wrong).length;
   /** @param {unknown} some @param {string} word */
   const part = (some, word) => ((number(some) ?? 0) > 0 ? `${count(some)} ${word}` : '');
   const parts = [
     part(transfers.running, 'in progress'),
-    stuckInWords(transfers),
+    partOfRunning(transfers, (number(transfers.stuck_in_window) ?? 0) - paused, 'stuck'),
+    partOfRunning(transfers, paused, 'paused'),
     part(transfers.completed, 'completed'),
     part(transfers.failed, 'failed'),
+    rules === 0 ? '' : rules === 1 ? '1 rule broken' : `${count(rules)} rules broken`,
   ];
   setText(byId('counts'), number(transfers.total) ? parts.filter(Boolean).join(', ') : '');
 }
@@ -132,9 +157,13 @@ function draw(value) {
     },
     byId('transfers-panel'),
   );
-  for (const element of rows.keys()) if (!element.isConnected) rows.delete(element);
+  for (const [element, row] of rows) {
+    if (element.isConnected) continue;
+    row.close();
+    rows.delete(element);
+  }
   show(byId('transfers'), shown.length > 0);
-  drawCounts(transfers);
+  drawBroken();
   drawPager(transfers);
   drawEmpty();
   gatherNews(shown);
@@ -155,6 +184,7 @@ export function startTransfers() {
   byId('newer').addEventListener('click', () => turn(byId('newer'), -PAGE));
   byId('older').addEventListener('click', () => turn(byId('older'), PAGE));
   watch('transfers', draw);
+  watch('guide', drawBroken);
   watch('connection', drawEmpty);
   everySecond(() => {
     for (const row of rows.values()) row.tick();

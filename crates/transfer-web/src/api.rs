@@ -14,6 +14,7 @@ use lab_client::{
     bank::Bank,
     http::{encode, get_json, put_json},
     progress::Progress,
+    temporal::Server,
 };
 use loopback::{Failure, JsonText};
 use serde_json::{Map, Value, json};
@@ -23,6 +24,7 @@ use crate::{
     events::events,
     failure::{bank_down, temporal_down},
     feed::Subject,
+    history::history,
     orders, page,
     request::{Name, number},
     transfers::Which,
@@ -43,7 +45,7 @@ const YIELD: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, with the paths of openapi.json.
-fn api() -> [(&'static str, MethodRouter<Watched>); 16] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 17] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -51,6 +53,7 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 16] {
         ("/api/batch", post(batch)),
         ("/api/workflows", get(workflows)),
         ("/api/workflows/{workflow_id}", get(workflow)),
+        ("/api/workflows/{workflow_id}/history", get(event_history)),
         ("/api/workflows/{workflow_id}/retry", post(retry)),
         ("/api/real-world-mode", get(real_world_mode).post(set_real_world_mode)),
         ("/api/outage", get(outage).post(set_outage)),
@@ -127,6 +130,15 @@ async fn workflow(State(watched): State<Watched>, Name(workflow_id): Name) -> An
     ask(move || {
         let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
         row.map(Json).ok_or_else(|| unknown(&workflow_id))
+    })
+    .await
+}
+
+async fn event_history(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
+    ask(move || {
+        let history = history(&Server::new(&watched.endpoints), &workflow_id);
+        let history = history.map_err(|error| temporal_down(&error))?;
+        history.map(Json).ok_or_else(|| unknown(&workflow_id))
     })
     .await
 }

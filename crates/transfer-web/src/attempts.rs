@@ -109,7 +109,7 @@ impl Backoff {
 }
 
 /// A duration in protobuf's JSON, such as `1.5s`.
-fn seconds(value: &Value) -> Option<f64> {
+pub(crate) fn seconds(value: &Value) -> Option<f64> {
     value.as_str()?.strip_suffix('s')?.parse().ok()
 }
 

@@ -27,11 +27,11 @@ macro_rules! assets {
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
     "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "dialogs.css" "reveal.css"
-    "build.css" "small.css"
+    "build.css" "events.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "build.js" "consent.js" "copy.js" "dialog.js" "diff.js" "dom.js"
-    "editor.js" "entry.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js" "main.js" "money.js" "orders.js"
-    "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js" "status.js" "steps.js" "store.js"
-    "stream.js" "switches.js" "tasks.js" "time.js" "transfers.js" "without.js"
+    "editor.js" "entry.js" "events.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js" "main.js" "money.js"
+    "orders.js" "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js" "status.js" "steps.js"
+    "store.js" "stream.js" "switches.js" "tasks.js" "time.js" "transfers.js" "without.js"
 };
 
 /// The page may connect to this service only.

@@ -1,5 +1,7 @@
 //! A transfer as the API and the page show it, from its Event History and its description.
 
+use std::collections::BTreeMap;
+
 use contract::step;
 use lab::{Event, Next, Run as History};
 use lab_client::{
@@ -9,7 +11,10 @@ use lab_client::{
 };
 use serde_json::{Value, json};
 
-use crate::attempts::{Attempts, Backoff, time_of};
+use crate::{
+    attempts::{Attempts, Backoff, seconds, time_of},
+    explain::returned,
+};
 
 /// The largest input or result in a row, in bytes of JSON.
 const LONGEST: usize = 16 * 1024;
@@ -32,10 +37,12 @@ pub(crate) fn row(
     let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
     row["input"] = started.map_or(Value::Null, |event| limited(event.payload("input")));
 
-    let (steps, completed, current) = steps(history);
-    row["steps"] = json!(steps);
-    row["completed_steps"] = json!(completed);
-    row["current_step"] = json!(current);
+    let steps = steps(history);
+    row["steps"] = json!(steps.all);
+    row["completed_steps"] = json!(steps.completed);
+    row["current_step"] = json!(steps.current);
+    row["outcomes"] = json!(steps.outcomes);
+    row["returned"] = json!(steps.returned);
 
     if let Some(close) = history.close() {
         if close.is("WorkflowExecutionCompleted") {
@@ -68,6 +75,8 @@ pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
         "steps": step::ALL,
         "current_step": null,
         "completed_steps": [],
+        "outcomes": {},
+        "returned": null,
         "runs": runs,
         "failure": null,
         "ui_url": server.ui_link(&listed.run),
@@ -109,39 +118,59 @@ fn ending(close: Event<'_>) -> String {
     }
 }
 
-/// All steps in order, the completed ones, and the current one.
-fn steps(history: &History) -> (Vec<String>, Vec<String>, Option<String>) {
-    let mut steps: Vec<String> = step::ALL.iter().map(|&step| step.to_owned()).collect();
-    let (mut done, mut current) = (Vec::new(), None);
-    let scheduled: Vec<(Event<'_>, String)> = {
-        let mut checks = 0;
-        let activities = history.events().filter(|event| event.is("ActivityTaskScheduled"));
-        activities.map(|event| (event, step_name(event, &mut checks))).collect()
-    };
-    let mut after = 0;
-    for (event, name) in scheduled {
-        match steps.iter().position(|step| *step == name) {
+/// The steps of a run.
+#[derive(Default)]
+struct Steps {
+    /// All of them, in order.
+    all: Vec<String>,
+    completed: Vec<String>,
+    /// The one in progress.
+    current: Option<String>,
+    /// What became of those that were scheduled.
+    outcomes: BTreeMap<String, &'static str>,
+    /// What the refund returned, in words.
+    returned: Option<String>,
+}
+
+fn steps(history: &History) -> Steps {
+    let all = step::ALL.iter().map(|&step| step.to_owned()).collect();
+    let mut steps = Steps { all, ..Steps::default() };
+    let (mut after, mut checks) = (0, 0);
+    for event in history.events().filter(|event| event.is("ActivityTaskScheduled")) {
+        let name = step_name(event, &mut checks);
+        match steps.all.iter().position(|step| *step == name) {
             Some(at) => after = at + 1,
+            // What a transfer that gives up does last.
+            None if name == step::REFUND => steps.all.push(name.clone()),
             // A step that is not in the list goes after the previous one.
             None => {
-                steps.insert(after, name.clone());
+                steps.all.insert(after, name.clone());
                 after += 1;
             }
         }
-        let outcome = history.events().find(|other| {
+        let closing = history.events().find(|other| {
             other.kind().starts_with("ActivityTask")
                 && other.refers_to("scheduledEventId") == event.id()
                 && !other.is("ActivityTaskStarted")
                 && !other.is("ActivityTaskCancelRequested")
         });
-        match outcome {
-            Some(outcome) if outcome.is("ActivityTaskCompleted") => done.push(name),
-            Some(_) => {}
-            None if history.close().is_none() => current = Some(name),
-            None => {}
+        let outcome = match closing.map(Event::kind).as_deref() {
+            Some("ActivityTaskCompleted") => "completed",
+            Some("ActivityTaskTimedOut") => "timed_out",
+            Some("ActivityTaskCanceled") => "canceled",
+            Some(_) => "failed",
+            None => "pending",
+        };
+        if outcome == "completed" {
+            steps.completed.push(name.clone());
+            let result = closing.map_or(&Value::Null, |closing| closing.payload("result"));
+            steps.returned = Some(result).filter(|_| name == step::REFUND).and_then(returned);
+        } else if outcome == "pending" && history.close().is_none() {
+            steps.current = Some(name.clone());
         }
+        steps.outcomes.insert(name, outcome);
     }
-    (steps, done, current)
+    steps
 }
 
 /// The step's name: the Activity's id, or derived from its type if another SDK numbered the Activities.
@@ -200,6 +229,11 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
             (begin.and_then(|event| parse_rfc3339(event.time())), None, 0)
         }
     };
+    // The worker reports only the first failures of a Workflow Task: then the server waits for its answer until the timeout.
+    let task = &history.description["pendingWorkflowTask"];
+    let timeout = seconds(&history.description["executionConfig"]["defaultWorkflowTaskTimeout"]);
+    let times_out = time_of(&task["startedTime"]).zip(timeout).map(|(started, timeout)| started + timeout);
+    let times_out = times_out.filter(|_| stuck.kind == Kind::WorkflowTask && stuck.trying);
     let way_out = stuck.way_out();
     json!({
         "kind": match stuck.kind { Kind::WorkflowTask => "workflow_task", Kind::Activity => "activity" },
@@ -209,8 +243,10 @@ fn stuck_json(stuck: &Stuck, history: &History, attempts: &mut Attempts) -> Valu
         "attempt": stuck.attempt,
         "trying": stuck.trying,
         "failure": stuck.failure,
+        "plain": stuck.nondeterminism,
         "place": place(&stuck.failure),
         "next_attempt": stuck.next_attempt.as_deref().and_then(parse_rfc3339),
+        "times_out": times_out,
         "max_attempts": most,
         "can_retry": stuck.can_retry(),
         "state": stuck.state(),

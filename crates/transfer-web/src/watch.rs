@@ -240,6 +240,7 @@ fn bank_event(watched: &Watched) -> Result<Value> {
     let at_start: i64 = ACCOUNTS.iter().map(|(_, money)| money.cents()).sum();
     Ok(json!({
         "accounts": accounts,
+        "opened": watched.opened(),
         "total": Money::from_cents(total),
         "in_transit": Money::from_cents(at_start - total),
         "real_world_mode": get_json(&format!("{bank}/real-world-mode"))?,
@@ -332,7 +333,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     let error = match memory.reader.read(&basis.progress, services) {
         Ok(facts) => {
             let report = lab::Report { build_failed, ..lab::Report::of(stage, &facts) };
-            memory.report = guide::report_json(&report, &server);
+            memory.report = guide::report_json(&report, &server, watched.opened());
             memory.tasks = guide::tasks(&report, &facts, &server, &status);
             memory.reached.learn(&basis.progress, &memory.report);
             None
@@ -341,7 +342,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
             if memory.report["stage"] != stage.name {
                 let nothing = lab::Facts::default();
                 let report = lab::Report::of(stage, &nothing);
-                memory.report = guide::report_json(&report, &server);
+                memory.report = guide::report_json(&report, &server, 0.0);
                 memory.tasks = guide::tasks(&report, &nothing, &server, &status);
             }
             Some(format!("cannot evaluate the goals right now: {error:#}"))

@@ -2,6 +2,10 @@
 
 use crate::{page::transfer, visit};
 
+/// How many Event Histories the page has requested.
+const REQUESTS: &str =
+    "return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/history')).length";
+
 #[tokio::test]
 async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes() {
     visit("jerry", async |lab, page| {
@@ -29,6 +33,17 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         assert_eq!(page.js(&format!("return shown('{row} .retry')")).await, false, "Temporal retries by itself");
         page.see_element(".goal[data-name=workflow-task-fails][data-reached=true]").await;
         page.see_text(".goal[data-name=workflow-task-fails] .evidence a", &id).await;
+        assert_eq!(page.js(&format!("return text('{row} .need-hint')")).await, "Need a hint?");
+
+        // Its Event History, which is requested only while it is open.
+        assert_eq!(page.js(REQUESTS).await, 0);
+        page.click(&format!("{row} .details > summary")).await;
+        let failed = format!("{row} .event[data-type=WorkflowTaskFailed][data-mark=goal]");
+        page.see_text(&format!("{failed} .line"), "attempt to divide by zero").await;
+        page.see_text(&format!("{failed} .meaning"), "The transfer has not failed").await;
+        page.see_text(&format!("{failed} .mark"), "Goal reached: ").await;
+        page.see_text(&format!("{row} .pending"), "of the Workflow Task").await;
+        page.see_text(&format!("{row} .countdown"), "next attempt").await;
 
         // The first fix: the transfer continues and fails in withdraw, with a growing backoff.
         lab.work("fix-workflow").await;
@@ -54,6 +69,13 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         let first = page.see("a countdown", &seconds).await;
         page.see("a lower number in the countdown", &format!("return (() => {{ {seconds} }})() < {first}")).await;
 
+        page.see_text(&format!("{row} .pending"), "of withdraw").await;
+        page.see(
+            "the Workflow Task that scheduled it",
+            &format!("return $$('{row} .event .line').some((line) => line.textContent === 'Command: schedule withdraw')"),
+        )
+        .await;
+
         // The second fix. On a slow machine, its worker may start polling only when the next attempt is due; then there is nothing to retry.
         lab.enter_with("fix-activity", &[&id]);
         lab.work("reset-workflows").await;
@@ -63,13 +85,21 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         page.see_text(&format!("{row} .ended"), "The money arrived").await;
         assert_eq!(page.js(&format!("return $$('{row} .step[data-state=done]').length")).await, 4);
+        page.see_element(&format!("{row} .event[data-type=WorkflowExecutionCompleted]")).await;
+        page.click(&format!("{row} .details > summary")).await;
+        let requests = page.number(REQUESTS).await;
         page.see_text("[data-account=account_A] .balance", "$974.50").await;
         page.see_text("[data-account=account_B] .balance", "$525.50").await;
         page.see_element(".goal[data-name=stuck-ones-complete][data-reached=true]").await;
 
         // A transfer that can never succeed fails at once, which reaches the last goal.
         let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
-        page.see_element(&format!("{refused}[data-status=FAILED] .step[data-step=withdraw]")).await;
+        page.see_element(&format!("{refused}[data-status=FAILED] .step[data-step=withdraw][data-state=failed]")).await;
+        page.see_text(&format!("{refused} .step[data-step=deposit][data-state=skipped]"), "not reached").await;
+        page.see_text(&format!("{refused} .step[data-step=refund]"), "nothing to return").await;
+        assert_eq!(page.number(REQUESTS).await, requests, "a closed history is not requested");
+        page.click(&format!("{refused} .details > summary")).await;
+        page.see_text(&format!("{refused} .event[data-type=WorkflowTaskCompleted] .mark"), "A reset can start here").await;
         page.see_text(&format!("{refused} .ended"), "nsufficient").await;
         for goal in ["error-classified", "refusal-is-final"] {
             page.see_element(&format!(".goal[data-name={goal}][data-reached=true]")).await;

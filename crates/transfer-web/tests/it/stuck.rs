@@ -133,6 +133,8 @@ async fn a_failed_transfer_shows_its_failure_and_a_workflow_reset_is_its_second_
     let failure = row["failure"].as_str().expect("a failure");
     assert!(failure.contains("http://127.0.0.1:5005/accounts/account_A/withdraw"), "{failure}");
     assert_eq!(row["runs"], 1);
+    assert_eq!((&row["outcomes"]["withdraw"], &row["outcomes"]["deposit"]), (&json!("failed"), &Value::Null));
+    assert_eq!((&row["steps"][4], &row["returned"]), (&json!("refund"), &json!("nothing to return")));
     limited.stop().await;
 
     let fixed = lab.worker("reset-workflows").await;
@@ -150,6 +152,14 @@ async fn a_failed_transfer_shows_its_failure_and_a_workflow_reset_is_its_second_
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     assert_ne!(listed[0]["run_id"], row["run_id"]);
     assert_eq!(web.good(&format!("/api/workflows/{id}")).await["runs"], 2);
+    let history = web.good(&format!("/api/workflows/{id}/history")).await;
+    let [latest, earlier] = &history["runs"].as_array().expect("a list")[..] else { panic!("{history}") };
+    assert_eq!((&latest["status"], &earlier["status"]), (&json!("COMPLETED"), &json!("FAILED")));
+    assert_eq!((&earlier["run_id"], &earlier["continued_at"]), (&row["run_id"], &latest["reset_event"]));
+    let reset = latest["reset_event"].as_u64().expect("an event");
+    let events = latest["events"].as_array().expect("a list");
+    let named = events.iter().find(|event| event["id"] == reset).expect("it is in the history");
+    assert!(named["line"].as_str().is_some_and(|line| line.starts_with("Workflow Reset: ")), "{named}");
     let history = web.good("/api/accounts/account_A/workflows").await;
     assert_eq!(history["summary"]["total_sent"], 25.5);
     assert_eq!(history["summary"]["transaction_count"], 1);

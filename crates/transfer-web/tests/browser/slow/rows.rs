@@ -18,7 +18,7 @@ async fn the_attempts_of_a_workflow_task_fill_the_line_without_overlap() {
                  const dots = $$('{row} .attempts circle:is(.seen, .unseen)').map(middle);
                  const box = $('{row} .attempts svg').getBoundingClientRect();
                  const gaps = dots.slice(1).map((dot, index) => dot - dots[index]);
-                 return [Math.min(...gaps), (middle($('{row} .attempts .cursor')) - box.left) / box.width]"
+                 return [Math.min(...gaps), (middle($('{row} .attempts .next') ?? $('{row} .attempts .cursor')) - box.left) / box.width]"
             ))
             .await;
         let (gap, end) = (picture[0].as_f64().expect("a number"), picture[1].as_f64().expect("a number"));
@@ -43,6 +43,21 @@ async fn the_attempts_of_a_workflow_task_fill_the_line_without_overlap() {
             ))
             .await;
         assert_eq!(lines, serde_json::json!([]));
+
+        // Of many attempts the latest are drawn, and a nondeterminism error is said in plain words.
+        let many = page
+            .js("return import('/assets/row.js').then(({ transferRow }) => {
+                   const attempts = Array.from({ length: 40 }, (_, index) => ({ number: index + 14, time: index, seen: true }));
+                   const plain = 'the code no longer matches';
+                   const stuck = { kind: 'workflow_task', attempt: 54, failure: '[TMPRL1100] odd', plain, trying: true, attempts };
+                   const row = transferRow();
+                   row.update({ workflow_id: 'many', status: 'RUNNING', input: {}, stuck });
+                   const text = (what) => $(what, row.element).textContent;
+                   return [text('.failure'), text('.earlier'), $$('.seen', row.element).length, text('.countdown')];
+                 })")
+            .await;
+        let plain = "The code no longer matches.";
+        assert_eq!(many, serde_json::json!([plain, "… 43 earlier attempts", 10, ""]));
         lab.rest().await;
     })
     .await;
@@ -76,6 +91,12 @@ async fn a_retry_reports_whether_an_activity_was_waiting() {
             let heard = page.js(&format!("return window.said.some((said) => said.includes('{other}'))")).await;
             assert_eq!(heard, late);
         }
+
+        let id = page.string(&format!("return $('{row}').dataset.workflowId")).await;
+        lab.testbed.temporal(&["activity", "pause", "--workflow-id", &id, "--activity-id", "withdraw"]);
+        page.see_text(&format!("{row} .status"), "Paused").await;
+        page.see_text(&format!("{row} .step[data-step=withdraw][data-state=paused]"), "paused").await;
+        page.see_text("#counts", "1 in progress, paused").await;
         lab.rest().await;
     })
     .await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    page::{Page, numbered},
+    page::{Page, numbered, transfer},
     visit,
     webdriver::Key,
 };
@@ -116,7 +116,10 @@ async fn the_list_of_stages_is_requested_again_after_a_failure() {
 #[tokio::test]
 async fn a_broken_rule_is_shown_with_its_remedy_and_the_number_of_checked_transfers() {
     visit("jerry", async |lab, page| {
-        let one = json!([{ "workflow_id": "transfer-1", "what": "withdraw was done twice", "meaning": "money is gone" }]);
+        let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
+        let id = page.string(&format!("return $('{row}').dataset.workflowId")).await;
+        let one =
+            json!([{ "workflow_id": id, "what": "withdraw was done twice", "meaning": "money is gone" }]);
         let tell = |wrong: &Value, transfers: usize| {
             "return import('/assets/store.js').then(({ get, put }) => put('guide', {
                    ...get('guide'), wrong: WRONG, transfers: TRANSFERS
@@ -126,6 +129,12 @@ async fn a_broken_rule_is_shown_with_its_remedy_and_the_number_of_checked_transf
         };
         page.js(&tell(&one, 199)).await;
         page.see_text("#wrong .wrong-item", "withdraw was done twice").await;
+        page.see_text(
+            &format!("{row}[data-broken] .broken"),
+            "Rule broken. Withdraw was done twice. Money is gone.",
+        )
+        .await;
+        page.see_text("#counts", "1 rule broken").await;
         page.see_text("#remedy", "What these transfers did cannot be undone").await;
         page.see_text("#remedy .command code", "cargo xtask stage jerry").await;
         assert_eq!(page.js("return shown('#wrong-some')").await, false);
@@ -139,6 +148,7 @@ async fn a_broken_rule_is_shown_with_its_remedy_and_the_number_of_checked_transf
         page.see_text("#stage-message[data-tone=ok]", "Stage 1 is ready.").await;
         page.js(&tell(&json!([]), 0)).await;
         assert_eq!(page.js("return shown('#wrong')").await, false);
+        assert_eq!(page.js("return $('.broken')").await, Value::Null);
         has_focus(page, "#stage-message").await;
     })
     .await;

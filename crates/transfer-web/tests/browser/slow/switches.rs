@@ -130,6 +130,7 @@ async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
         assert!(!dialog_is_open(page).await);
         assert_eq!(lab.testbed.balance("account_A").await, 90_000);
         assert_eq!(page.js("return $$('.transfer').length").await, 2);
+        assert_ne!(page.string("return text('#form-message')").await, "");
 
         page.click("#reset").await;
         page.click("#reset-confirm").await;
@@ -138,6 +139,7 @@ async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
         page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
         page.see_text("[data-account=account_C] .balance", "$750.00").await;
         page.see_text("#in-transit", "$0.00").await;
+        page.see("no message about a deleted transfer", "return text('#form-message') === ''").await;
         assert_eq!(lab.testbed.balance("account_A").await, 100_000);
         assert!(!dialog_is_open(page).await);
         lab.rest().await;

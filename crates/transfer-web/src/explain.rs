@@ -1,0 +1,243 @@
+//! One event of an Event History in a line, and what an event of its type means.
+
+use lab::{Event, Run as History};
+use serde_json::Value;
+
+/// What matters of this event, such as the Activity, its attempt and its failure; may be empty.
+pub(crate) fn line(event: Event<'_>, history: &History) -> String {
+    let activity = || activity_of(event, history);
+    match &*event.kind() {
+        "WorkflowExecutionStarted" => movement(event.payload("input")),
+        "WorkflowTaskScheduled" | "WorkflowTaskStarted" => later_attempt(event),
+        "WorkflowTaskCompleted" => commands(event, history),
+        "WorkflowTaskFailed" if event.is_reset() => {
+            format!("Workflow Reset: {}", event.failure())
+        }
+        "WorkflowTaskFailed" => task_failure(event, history),
+        "WorkflowTaskTimedOut" => "no worker answered in time".to_owned(),
+        "ActivityTaskScheduled" => joined(&[activity(), movement(event.payload("input"))]),
+        "ActivityTaskStarted" => {
+            let last = lab::failure_chain(&event.attributes()["lastFailure"]);
+            let attempt = format!("attempt {}", event.refers_to("attempt").max(1));
+            let before = if last.is_empty() { last } else { format!("the one before failed: {last}") };
+            joined(&[activity(), attempt, before])
+        }
+        "ActivityTaskCompleted" => joined(&[activity(), answer(event.payload("result"))]),
+        "ActivityTaskFailed" | "ActivityTaskTimedOut" => {
+            joined(&[activity(), event.failure(), why_final(event.text("retryState")).to_owned()])
+        }
+        "ActivityTaskCancelRequested" | "ActivityTaskCanceled" => activity(),
+        "TimerStarted" => {
+            joined(&[event.text("timerId").to_owned(), event.text("startToFireTimeout").to_owned()])
+        }
+        "TimerFired" | "TimerCanceled" => event.text("timerId").to_owned(),
+        "MarkerRecorded" => marker(event),
+        "UpsertWorkflowSearchAttributes" => {
+            let fields = event.attributes()["searchAttributes"]["indexedFields"].as_object();
+            let names: Vec<&str> = fields.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            names.join(", ")
+        }
+        "WorkflowExecutionSignaled" => event.text("signalName").to_owned(),
+        "WorkflowExecutionCompleted" => answer(event.payload("result")),
+        "WorkflowExecutionTerminated" => event.text("reason").to_owned(),
+        _ => event.failure(),
+    }
+}
+
+/// What an event like this means, for somebody who sees it for the first time.
+pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
+    Some(match &*event.kind() {
+        "WorkflowExecutionStarted" => {
+            "A client asked the server to run the Workflow. The server recorded the input."
+        }
+        "WorkflowTaskScheduled" => {
+            "The server put a Workflow Task on the Task Queue: a worker is to run the Workflow code until it has to wait."
+        }
+        "WorkflowTaskStarted" => "A worker took the Workflow Task and runs the Workflow code.",
+        "WorkflowTaskCompleted" => {
+            "The Workflow code ran until it had to wait. The worker sent its Commands to the server, such as to schedule an Activity."
+        }
+        "WorkflowTaskFailed" if event.is_reset() => {
+            "A Workflow Reset copied the events before this one from the earlier run. From here, the Workflow code runs again."
+        }
+        "WorkflowTaskFailed" => {
+            "The Workflow code failed. The transfer has not failed: the server retries the Workflow Task until the code works. \
+             Later attempts are counted but not recorded in the history."
+        }
+        "WorkflowTaskTimedOut" => {
+            "A worker took the Workflow Task and did not answer, for example because it was killed. The server retries it."
+        }
+        "ActivityTaskScheduled" => {
+            "The Workflow asked for this Activity. The server recorded its input and put it on the Task Queue."
+        }
+        "ActivityTaskStarted" => {
+            "A worker took the Activity. The server records this only when the last attempt has ended; attempts before it are \
+             counted but not recorded."
+        }
+        "ActivityTaskCompleted" => {
+            "The Activity returned its result. On replay, the Workflow gets this result from the history, and the Activity does \
+             not run again."
+        }
+        "ActivityTaskFailed" => {
+            "The Activity failed and is not retried: the failure is non-retryable, or its retries are exhausted. The Workflow \
+             code gets the error."
+        }
+        "ActivityTaskTimedOut" => {
+            "The Activity timed out and is not retried. The Workflow code gets the error."
+        }
+        "ActivityTaskCancelRequested" => "The Workflow asked to cancel this Activity.",
+        "ActivityTaskCanceled" => "The Activity was canceled.",
+        "TimerStarted" => {
+            "The Workflow started a timer. The server keeps it, so it survives a restart of the worker."
+        }
+        "TimerFired" => "The timer ended, and the server woke the Workflow.",
+        "TimerCanceled" => "The Workflow canceled the timer.",
+        "MarkerRecorded" => {
+            "The Workflow code recorded a value for its replays, such as that this run takes the new side of a patch."
+        }
+        "UpsertWorkflowSearchAttributes" => {
+            "The Workflow set Search Attributes, by which lists find this transfer."
+        }
+        "WorkflowExecutionSignaled" => "A client sent the Workflow a Signal.",
+        "WorkflowExecutionCancelRequested" => {
+            "A client asked the Workflow to cancel. The code decides what to do about it."
+        }
+        "WorkflowExecutionCompleted" => "The Workflow code returned its result, and the run closed.",
+        "WorkflowExecutionFailed" => {
+            "The Workflow code returned an error, and the run closed. Only a Workflow Reset continues it, in a new run."
+        }
+        "WorkflowExecutionTimedOut" => "The run took longer than its timeout, and the server closed it.",
+        "WorkflowExecutionTerminated" => {
+            "Somebody terminated the run. The Workflow code did not get to clean up."
+        }
+        "WorkflowExecutionCanceled" => "The Workflow code accepted the cancellation, and the run closed.",
+        "WorkflowExecutionContinuedAsNew" => "The Workflow continued in a new run, with a new history.",
+        _ => return None,
+    })
+}
+
+/// Whether something failed here.
+pub(crate) fn is_failure(event: Event<'_>) -> bool {
+    let kind = event.kind();
+    (kind.ends_with("Failed") || kind.ends_with("TimedOut")) && !event.is_reset()
+}
+
+/// The name of the Activity that this event is about.
+fn activity_of(event: Event<'_>, history: &History) -> String {
+    let own = event.attributes()["activityType"]["name"].as_str();
+    let scheduled = history.event(event.refers_to("scheduledEventId"));
+    let name = own.or_else(|| scheduled?.attributes()["activityType"]["name"].as_str());
+    name.unwrap_or_default().to_owned()
+}
+
+/// The Commands that this completed Workflow Task sent, by the events that the server recorded for them.
+fn commands(task: Event<'_>, history: &History) -> String {
+    let sent = history.events().filter(|event| event.refers_to("workflowTaskCompletedEventId") == task.id());
+    let commands = sent.map(|event| match &*event.kind() {
+        "ActivityTaskScheduled" => format!("schedule {}", activity_of(event, history)),
+        "MarkerRecorded" => "record a marker".to_owned(),
+        "TimerStarted" => "start a timer".to_owned(),
+        "UpsertWorkflowSearchAttributes" => "set Search Attributes".to_owned(),
+        "WorkflowExecutionCompleted" => "complete the Workflow".to_owned(),
+        "WorkflowExecutionFailed" => "fail the Workflow".to_owned(),
+        kind => kind.to_owned(),
+    });
+    let commands: Vec<String> = commands.collect();
+    match &commands[..] {
+        [] => String::new(),
+        [one] => format!("Command: {one}"),
+        several => format!("Commands: {}", several.join(", ")),
+    }
+}
+
+fn later_attempt(event: Event<'_>) -> String {
+    match event.refers_to("attempt") {
+        0 | 1 => String::new(),
+        number => format!("attempt {number}"),
+    }
+}
+
+/// The money and the accounts of an input, in words.
+fn movement(input: &Value) -> String {
+    let text = |name: &str| input[name].as_str().unwrap_or_default();
+    let amount = money(&input["amount"]);
+    match (text("from_account"), text("to_account"), text("account_id")) {
+        ("", "", account) => joined(&[account.to_owned(), amount]),
+        (from, to, _) => format!("{amount} from {from} to {to}"),
+    }
+}
+
+/// What a step or the Workflow returned, in words.
+fn answer(result: &Value) -> String {
+    let field = |name: &str, words: &str| match money(&result[name]) {
+        amount if amount.is_empty() => String::new(),
+        amount => format!("{words} {amount}"),
+    };
+    let success = match result["success"].as_bool() {
+        Some(true) => "success".to_owned(),
+        Some(false) => "no success".to_owned(),
+        None => String::new(),
+    };
+    joined(&[
+        success,
+        field("amount", "moved"),
+        field("balance", "balance"),
+        field("new_balance", "balance now"),
+        returned(result).unwrap_or_default(),
+    ])
+}
+
+/// What a refund returned, in words; none if this is not the result of one.
+pub(crate) fn returned(result: &Value) -> Option<String> {
+    let refunded = result["refunded"].as_f64()?;
+    Some(match result["delivered"] == true {
+        true => "the money had arrived".to_owned(),
+        false if refunded > 0.0 => format!("{} returned", money(&result["refunded"])),
+        false => "nothing to return".to_owned(),
+    })
+}
+
+/// An amount of dollars, if this is one.
+fn money(value: &Value) -> String {
+    value.as_f64().map_or_else(String::new, |dollars| format!("${dollars:.2}"))
+}
+
+/// What a patch or another marker recorded.
+fn marker(event: Event<'_>) -> String {
+    let details = event.attributes()["details"].as_object().into_iter().flatten();
+    let mut ids = details.filter_map(|(_, data)| {
+        let data = data.get("payloads").unwrap_or(data);
+        data[0]["id"].as_str()
+    });
+    match ids.next() {
+        Some(id) => format!("patch {id}"),
+        None => event.text("markerName").to_owned(),
+    }
+}
+
+/// Why an Activity is not retried.
+fn why_final(retry_state: &str) -> &'static str {
+    match retry_state {
+        "RETRY_STATE_NON_RETRYABLE_FAILURE" => "non-retryable",
+        "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED" => "retries exhausted: the Maximum Attempts are reached",
+        "RETRY_STATE_TIMEOUT" => "retries exhausted: the Schedule-To-Close Timeout is reached",
+        _ => "",
+    }
+}
+
+/// Why a Workflow Task failed: a nondeterminism error in plain words first.
+fn task_failure(event: Event<'_>, history: &History) -> String {
+    let failure = match event.failure() {
+        failure if failure.is_empty() => event.text("cause").to_owned(),
+        failure => failure,
+    };
+    let until = history.events().take_while(|other| other.id() <= event.id()).count();
+    match lab::nondeterminism(&history.events[..until]) {
+        Some(plain) => format!("{plain} ({failure})"),
+        None => failure,
+    }
+}
+
+fn joined(parts: &[String]) -> String {
+    parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
