@@ -4,6 +4,7 @@
 //! one list of running Workflows is the whole board, on any Temporal Service, and its cost depends on the number of learners, not on
 //! the number of transfers.
 
+pub mod notices;
 mod report;
 
 use anyhow::Result;
