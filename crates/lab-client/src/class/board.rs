@@ -186,7 +186,8 @@ pub struct StageCount {
 }
 
 impl StageCount {
-    fn to_json(&self) -> Value {
+    /// The JSON of a stage on the board.
+    pub fn to_json(&self) -> Value {
         json!({
             "name": self.name,
             "number": self.number,
