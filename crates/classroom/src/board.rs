@@ -8,7 +8,13 @@ use std::{
 
 use anyhow::{Result, bail};
 use contract::PublicHosts;
-use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server, time};
+use lab_client::{
+    Endpoints, OWN_NAMESPACE,
+    class::{self, notices},
+    state::RemoteService,
+    temporal::Server,
+    time,
+};
 use serde_json::json;
 
 use crate::{served::Served, table};
@@ -71,7 +77,9 @@ pub fn read(project: &Project, place: &Place) -> Result<class::Board> {
 
 /// The board with what the instructor has told the room.
 fn look_at(server: &Server) -> Result<class::Board> {
-    class::board(server)
+    let mut board = class::board(server)?;
+    board.note(notices::read(server)?);
+    Ok(board)
 }
 
 /// A client of the class's Temporal Service, and the gateway that it needs, if any.

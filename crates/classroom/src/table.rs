@@ -15,6 +15,12 @@ const COLUMN: usize = 24;
 /// The board's lines: questions, and then every learner, those who need somebody first.
 pub fn lines(board: &Board, service: &str) -> Vec<String> {
     let mut lines = vec![format!("{} on {service}: {}", bold("class"), summary(board))];
+    if let Some(announcement) = &board.notices.announcement {
+        lines.push(format!("announced: {}", announcement.text));
+    }
+    if let Some(open) = &board.notices.open {
+        lines.push(format!("open up to stage {open}"));
+    }
     if board.rows.is_empty() {
         lines.push("  to join: cargo xtask lab start --address HOST:PORT --learner NAME".to_owned());
     }
@@ -29,7 +35,7 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
     }
     for row in &board.rows {
         if let (Some(help), Some(time)) = (&row.report.help, row.help_for) {
-            let coming = if row.coming_for.is_some() { ", you are coming" } else { "" };
+            let coming = if row.coming { ", you are coming" } else { "" };
             lines.push(format!(
                 "{} {}, for {}{coming}: {}",
                 red(&bold("HELP")),
@@ -176,7 +182,10 @@ mod tests {
         let silent = Row { seen: 250.0, ..row("cyd") };
         let mut stopped = row("dan");
         stopped.report.stopped = true;
-        let lines = plain(lines(&Board { rows: vec![asks, stuck, silent, stopped] }, "10.0.0.7:7233"));
+        let lines = plain(lines(
+            &Board { rows: vec![asks, stuck, silent, stopped], ..Board::default() },
+            "10.0.0.7:7233",
+        ));
         assert_eq!(
             lines[..6],
             [

@@ -6,7 +6,7 @@ import { count, duration, element } from "/words.js";
 /** What is to be said about a learner, the most urgent first: each with its class. */
 function states(row) {
   const states = [];
-  if (row.help) states.push(["alarm", `asks for help, ${duration(row.help.for_s)}${row.coming_s === null ? "" : ", coming"}`]);
+  if (row.help) states.push(["alarm", `asks for help, ${duration(row.help.for_s)}${row.coming ? ", you are coming" : ""}`]);
   if (row.wrong > 0) states.push(["alarm", count(row.wrong, "rule broken", "rules broken")]);
   if (row.presence === "silent") states.push(["alarm", `silent for ${duration(row.seen_s)}`]);
   if (row.presence === "stopped") states.push(["faint", `stopped ${duration(row.seen_s)} ago`]);
@@ -43,14 +43,14 @@ export function need(row, stage) {
   if (!row.help) return item;
   const text = element("p", "question", row.help.text);
   item.append(text);
-  if (row.coming_s === null) {
+  if (row.coming) {
+    item.append(element("p", "faint", `✓ ${row.learner} sees “coming”`));
+  } else {
     const coming = element("button", "coming", "I'm coming");
     coming.type = "button";
     coming.dataset.coming = row.learner;
     coming.setAttribute("aria-label", `I'm coming, to ${row.learner}`);
     item.append(coming);
-  } else {
-    item.append(element("p", "faint", `✓ ${row.learner} sees “coming”, since ${duration(row.coming_s)}`));
   }
   return item;
 }

@@ -25,7 +25,7 @@ function show(wall) {
   const rows = wall.stages.map((stage, at) =>
     row(stage, wall.learners, at === last ? "open up to here" : "not open yet", last >= 0 && at >= last),
   );
-  byId("stages").replaceChildren(...rows);
+  byId("rows").replaceChildren(...rows);
   fit();
 }
 

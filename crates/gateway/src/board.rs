@@ -6,14 +6,22 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use lab_client::{Endpoints, class, temporal::Server};
-use serde_json::json;
+use lab_client::{
+    Endpoints,
+    class::{
+        self,
+        notices::{self, Announcement, Notices},
+    },
+    temporal::Server,
+    time,
+};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 /// How long a response is cached for all open pages.
@@ -47,6 +55,9 @@ pub(crate) fn routes(http: &str, namespace: &str) -> Router {
         .route("/words.js", get(async || page(SCRIPT, include_str!("../board/words.js"))))
         .route("/board.json", get(answer))
         .route("/wall.json", get(wall))
+        .route("/board/coming", post(come))
+        .route("/board/announcement", post(announce))
+        .route("/board/open", post(open))
         .with_state(board)
 }
 
@@ -63,19 +74,64 @@ fn page(kind: &'static str, content: &'static str) -> impl IntoResponse {
 
 async fn answer(State(board): State<Board>) -> Response {
     match board.read().await {
-        Ok(board) => axum::Json(board.to_json()).into_response(),
+        Ok(board) => Json(board.to_json()).into_response(),
         Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
     }
 }
 
 async fn wall(State(board): State<Board>) -> Response {
     match board.read().await {
-        Ok(board) => axum::Json(board.to_wall_json()).into_response(),
+        Ok(board) => Json(board.to_wall_json()).into_response(),
         Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
     }
 }
 
+/// Acknowledges the question of a learner on the board: `{"learner"}`.
+async fn come(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let learner = text(&order, "learner");
+    let rows = match board.read().await {
+        Ok(board) => board.rows,
+        Err(why) => return error_response(StatusCode::BAD_GATEWAY, &why),
+    };
+    let help = rows.into_iter().find(|row| row.report.learner == learner).and_then(|row| row.report.help);
+    match help {
+        Some(help) => board.change(move |notices| notices.come_to(&learner, &help)).await,
+        None => error_response(StatusCode::NOT_FOUND, "this learner does not ask for help any more"),
+    }
+}
+
+/// Shows a line to every learner, or removes it: `{"text"}`.
+async fn announce(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let announcement = Announcement::new(&text(&order, "text"), &time::rfc3339(time::unix_now()));
+    board.change(|notices| notices.announcement = announcement).await
+}
+
+/// Says up to which stage the room may go, or that all are open: `{"stage"}`.
+async fn open(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let stage = text(&order, "stage");
+    let stage = (!stage.is_empty()).then_some(stage);
+    if stage.as_ref().is_some_and(|name| lab::stage(name).is_none()) {
+        return error_response(StatusCode::BAD_REQUEST, "there is no such stage");
+    }
+    board.change(|notices| notices.open = stage).await
+}
+
+fn text(order: &Value, name: &str) -> String {
+    order[name].as_str().unwrap_or_default().to_owned()
+}
+
 impl Board {
+    /// Changes the notices of the class.
+    async fn change(&self, change: impl FnOnce(&mut Notices) + Send + 'static) -> Response {
+        let changed = self.ask(|server| notices::change(server, change)).await;
+        // The next reader sees the change.
+        *self.last.lock().await = None;
+        match changed {
+            Ok(_) => Json(json!({})).into_response(),
+            Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
+        }
+    }
+
     /// The board, at most a second old.
     async fn read(&self) -> Result<class::Board, String> {
         // Concurrent requests wait for this response, and share it.
@@ -83,7 +139,13 @@ impl Board {
         if let Some((_, board)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
             return Ok(board.clone());
         }
-        let board = self.ask(class::board).await?;
+        let board = self
+            .ask(|server| {
+                let mut board = class::board(server)?;
+                board.note(notices::read(server)?);
+                Ok(board)
+            })
+            .await?;
         *last = Some((Instant::now(), board.clone()));
         Ok(board)
     }
@@ -96,11 +158,14 @@ impl Board {
         let server = self.server.clone();
         match tokio::task::spawn_blocking(move || question(&server)).await {
             Ok(answer) => answer.map_err(|error| format!("{error:#}")),
-            Err(_) => Err("the board could not be read".to_owned()),
+            Err(_) => {
+                Err("the board's program failed; start it again with cargo xtask class board --page"
+                    .to_owned())
+            }
         }
     }
 }
 
 fn error_response(status: StatusCode, why: &str) -> Response {
-    (status, axum::Json(json!({ "message": why }))).into_response()
+    (status, Json(json!({ "message": why }))).into_response()
 }

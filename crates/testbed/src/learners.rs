@@ -70,7 +70,7 @@ pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<R
         stuck,
         transfers: 1 + number % 3,
         build: Some(if number % 11 == 6 { BuildState::Failed } else { BuildState::Ok }),
-        help: asks.then(|| Help::new(QUESTIONS[(number % 3) as usize], &time(asks_at))).flatten(),
+        help: asks.then(|| Help::new(QUESTIONS[(number / 9 % 3) as usize], &time(asks_at))).flatten(),
         shared: number == 20,
         stopped: number % 23 == 22,
         time: time::rfc3339_exact(time::now()),

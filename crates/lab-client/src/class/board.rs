@@ -1,11 +1,12 @@
 //! The board: all learners of a class, those who need somebody first.
 
-use std::collections::BTreeMap;
-
 use lab::STAGES;
 use serde_json::{Value, json};
 
-use super::{Held, Report, SILENT_AFTER};
+use super::{
+    Held, Report, SILENT_AFTER,
+    notices::{Announcement, Notices},
+};
 use crate::time;
 
 /// After this many seconds without a new goal, a learner may need somebody.
@@ -16,6 +17,8 @@ pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
 pub struct Board {
     /// By what they need, the most urgent first; then by how long, and by name.
     pub rows: Vec<Row>,
+    /// What the instructor has told the class.
+    pub notices: Notices,
 }
 
 /// A learner on the board. All times are seconds ago.
@@ -31,8 +34,8 @@ pub struct Row {
     pub stuck_for: Option<f64>,
     /// Since help was asked for, if it is.
     pub help_for: Option<f64>,
-    /// Since the question was acknowledged, if it is.
-    pub coming_for: Option<f64>,
+    /// Whether the instructor has acknowledged the question.
+    pub coming: bool,
 }
 
 /// Why a learner may need somebody, the most urgent first.
@@ -75,7 +78,7 @@ impl Row {
             goal_for: ago(&held.report.goal_since),
             stuck_for: held.report.stuck.as_ref().map(|stuck| ago(&stuck.since).unwrap_or(seen)),
             help_for: held.report.help.as_ref().map(|help| ago(&help.since).unwrap_or(seen)),
-            coming_for: None,
+            coming: false,
             report: held.report.clone(),
         }
     }
@@ -160,7 +163,7 @@ impl Row {
         row["seen_s"] = json!(seconds(self.seen));
         row["has_no_new_goal"] = json!(self.has_no_new_goal());
         row["no_new_goal_s"] = json!(self.goal_for.map(seconds));
-        row["coming_s"] = json!(self.coming_for.map(seconds));
+        row["coming"] = json!(self.coming);
         for (name, time) in [("stuck", self.stuck_for), ("help", self.help_for)] {
             if let Some(time) = time {
                 row[name]["for_s"] = json!(seconds(time));
@@ -205,25 +208,25 @@ impl Board {
         // The newer one of two reports of a learner.
         reports.sort_by(|a, b| a.report.learner.cmp(&b.report.learner).then(b.taken.total_cmp(&a.taken)));
         reports.dedup_by(|a, b| a.report.learner == b.report.learner);
-        let mut board = Board { rows: reports.iter().map(|held| Row::of(held, now)).collect() };
+        let rows = reports.iter().map(|held| Row::of(held, now)).collect();
+        let mut board = Board { rows, notices: Notices::default() };
         board.sort();
         board
     }
 
-    /// Marks the questions that were acknowledged: `coming` is when, by learner. An acknowledged question counts until the learner
-    /// asks another one, and follows those that nobody has answered.
-    pub fn acknowledge(&mut self, coming: &BTreeMap<String, String>, now: f64) {
+    /// Adds what the instructor has told the class. An acknowledged question follows those that nobody has answered.
+    pub fn note(&mut self, notices: Notices) {
         for row in &mut self.rows {
-            let time = coming.get(&row.report.learner).and_then(|time| time::parse_rfc3339(time));
-            let ago = time.map(|time| (now - time).max(0.0));
-            row.coming_for = ago.filter(|ago| row.help_for.is_some_and(|help| *ago <= help));
+            let help = row.report.help.as_ref();
+            row.coming = help.is_some_and(|help| notices.is_coming_to(&row.report.learner, help));
         }
+        self.notices = notices;
         self.sort();
     }
 
     fn sort(&mut self) {
         self.rows.sort_by(|a, b| {
-            let urgency = |row: &Row| (row.need(), row.coming_for.is_some());
+            let urgency = |row: &Row| (row.need(), row.coming);
             urgency(a)
                 .cmp(&urgency(b))
                 .then(b.needed_for().total_cmp(&a.needed_for()))
@@ -259,11 +262,21 @@ impl Board {
         (self.rows.iter().map(Row::reached_in_all).sum(), goals * self.rows.len())
     }
 
+    fn announcement(&self) -> Option<Value> {
+        self.notices.announcement.as_ref().map(Announcement::to_json)
+    }
+
     /// The JSON of `class board --json` and the page.
     pub fn to_json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
         let stages: Vec<Value> = self.stages().iter().map(StageCount::to_json).collect();
-        json!({ "learners": rows, "stages": stages, "time": time::rfc3339(time::unix_now()) })
+        json!({
+            "time": time::rfc3339(time::unix_now()),
+            "announcement": self.announcement(),
+            "open": self.notices.open,
+            "stages": stages,
+            "learners": rows,
+        })
     }
 
     /// The JSON of the wall view: counts, without names and failures.
@@ -272,7 +285,14 @@ impl Board {
         // The name of an unknown stage is a learner's input.
         let stages: Vec<Value> =
             self.stages().iter().filter(|stage| stage.number.is_some()).map(StageCount::to_json).collect();
-        json!({ "learners": self.rows.len(), "reached": reached, "of": of, "stages": stages })
+        json!({
+            "announcement": self.announcement(),
+            "open": self.notices.open,
+            "learners": self.rows.len(),
+            "reached": reached,
+            "of": of,
+            "stages": stages,
+        })
     }
 }
 
@@ -335,14 +355,13 @@ mod tests {
         assert_eq!(json["learners"][4]["no_new_goal_s"], 480);
 
         let mut board = board;
-        let at = |minute: u32| format!("2026-11-22T12:{minute:02}:00Z");
-        // The second one came before this question.
-        let coming =
-            [("asks-longer".to_owned(), at(8)), ("asks".to_owned(), at(6)), ("quick".to_owned(), at(9))];
-        board.acknowledge(&coming.into(), now());
+        let since = |row: &Row| row.report.help.as_ref().map(|help| help.since.clone()).unwrap_or_default();
+        // The second one is of an earlier question.
+        let coming = [("asks-longer".to_owned(), since(&board.rows[0])), ("asks".to_owned(), NOW.to_owned())];
+        board.note(Notices { coming: coming.into(), ..Notices::default() });
         assert_eq!(names(&board)[..2], ["asks", "asks-longer"]);
-        let coming: Vec<_> = board.rows.iter().filter_map(|row| row.coming_for).collect();
-        assert_eq!(coming, [120.0]);
+        let coming: Vec<bool> = board.rows.iter().map(|row| row.coming).collect();
+        assert_eq!(coming[..3], [false, true, false]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use contract::PublicHosts;
 use gateway::{Gateway, Guard, Link, Service};
 use lab_client::{Endpoints, class, temporal::Server, time};
 use serde_json::json;
-use testbed::{Testbed, simulated_learner, until};
+use testbed::{Testbed, simulated_learner};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{browser::Browser, page::Page};
@@ -94,7 +94,13 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     assert_eq!(rows[0]["need"], "help");
     let first = rows[0]["learner"].as_str().expect("a name").to_owned();
 
-    // COMING
+    page.click("#needs li:first-child .coming").await;
+    page.see("coming", &format!("return $('#needs li[data-learner=\"{first}\"]').textContent.includes('✓')"))
+        .await;
+    let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
+    let coming = tokio::task::spawn_blocking(move || class::notices::read(&server)).await;
+    assert!(coming.expect("no panic").expect("it answers").coming.contains_key(&first));
+
     page.click(&format!(".cell [data-learner={first}]")).await;
     page.see_text("#learner h2", &first).await;
     assert_eq!(page.js(CUT).await, json!([]));
