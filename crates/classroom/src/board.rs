@@ -8,7 +8,13 @@ use std::{
 
 use anyhow::{Result, bail};
 use contract::PublicHosts;
-use lab_client::{Endpoints, OWN_NAMESPACE, class, state::RemoteService, temporal::Server, time};
+use lab_client::{
+    Endpoints, OWN_NAMESPACE,
+    class::{self, notices},
+    state::RemoteService,
+    temporal::Server,
+    time,
+};
 use serde_json::json;
 
 use crate::{served::Served, table};
@@ -28,22 +34,11 @@ const TICK: Duration = Duration::from_millis(200);
 /// # Errors
 /// Its Temporal Service does not answer the first time.
 pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Result<()> {
-    // Runs for as long as the board is shown.
-    let gateway = match place {
-        Place::Here(_) => None,
-        Place::RemoteService(remote_service) => {
-            Some(Gateway::start(project, remote_service, &["--http-port".to_owned(), "0".to_owned()])?)
-        }
-    };
-    let endpoints = match (place, &gateway) {
-        (Place::Here(served), _) => Endpoints::own(&served.http(), &served.ui(), ""),
-        (_, Some(gateway)) => gateway.endpoints(),
-        (Place::RemoteService(_), None) => bail!("the gateway to the Temporal Service is not running"),
-    };
-    let server = Server::new(&endpoints);
+    // The gateway runs for as long as the board is shown.
+    let (server, _gateway) = reach(project, place)?;
     let name = place.name();
     let look = || -> Result<Vec<String>> {
-        let board = class::board(&server)?;
+        let board = look_at(&server)?;
         Ok(if as_json { vec![board.to_json().to_string()] } else { table::lines(&board, &name) })
     };
     if !watch {
@@ -69,6 +64,34 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
         shown = lines;
         thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// Reads the board once.
+///
+/// # Errors
+/// Its Temporal Service does not answer.
+pub fn read(project: &Project, place: &Place) -> Result<class::Board> {
+    let (server, _gateway) = reach(project, place)?;
+    look_at(&server)
+}
+
+/// The board with what the instructor has told the room.
+fn look_at(server: &Server) -> Result<class::Board> {
+    let mut board = class::board(server)?;
+    board.note(notices::read(server)?);
+    Ok(board)
+}
+
+/// A client of the class's Temporal Service, and the gateway that it needs, if any.
+fn reach(project: &Project, place: &Place) -> Result<(Server, Option<Gateway>)> {
+    Ok(match place {
+        Place::Here(served) => (Server::new(&Endpoints::own(&served.http(), &served.ui(), "")), None),
+        Place::RemoteService(remote_service) => {
+            let gateway =
+                Gateway::start(project, remote_service, &["--http-port".to_owned(), "0".to_owned()])?;
+            (Server::new(&gateway.endpoints()), Some(gateway))
+        }
+    })
 }
 
 /// Where a class runs.

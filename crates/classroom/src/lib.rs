@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod board;
 mod relay;
+pub mod results;
 pub mod serve;
 pub mod served;
 pub mod table;

@@ -1,7 +1,7 @@
 //! The board in a terminal.
 
 use lab_client::{
-    class::{Board, Row},
+    class::{Board, Need, Row},
     supervisor::BuildState,
 };
 
@@ -12,16 +12,32 @@ const WIDTH: usize = 100;
 /// The widest column of names, and of stages.
 const COLUMN: usize = 24;
 
-/// The board's lines, learners who ask for help first.
+/// The board's lines: questions, and then every learner, those who need somebody first.
 pub fn lines(board: &Board, service: &str) -> Vec<String> {
     let mut lines = vec![format!("{} on {service}: {}", bold("class"), summary(board))];
+    if let Some(announcement) = &board.notices.announcement {
+        lines.push(format!("announced: {}", announcement.text));
+    }
+    if let Some(open) = &board.notices.open {
+        lines.push(format!("open up to stage {open}"));
+    }
     if board.rows.is_empty() {
         lines.push("  to join: cargo xtask lab start --address HOST:PORT --learner NAME".to_owned());
     }
+    let done: Vec<String> = board
+        .stages()
+        .iter()
+        .filter(|stage| stage.done > 0)
+        .map(|stage| format!("{} {}", stage.name, stage.done))
+        .collect();
+    if !done.is_empty() {
+        lines.push(format!("done with: {}", done.join(", ")));
+    }
     for row in &board.rows {
         if let (Some(help), Some(time)) = (&row.report.help, row.help_for) {
+            let coming = if row.coming { ", you are coming" } else { "" };
             lines.push(format!(
-                "{} {}, for {}: {}",
+                "{} {}, for {}{coming}: {}",
                 red(&bold("HELP")),
                 bold(&row.report.learner),
                 duration(time),
@@ -43,7 +59,7 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
             "  {:name$}  {:stage$}  {goals}  {}",
             shorten(&row.report.learner, COLUMN),
             shorten(&row.report.stage, COLUMN),
-            presence(row)
+            state(row)
         ));
         lines.extend(notes(row).into_iter().map(|note| format!("    {}", shorten(&note, WIDTH - 4))));
     }
@@ -61,8 +77,8 @@ fn summary(board: &Board) -> String {
     let mut parts = vec![learners];
     for (number, one, many) in [
         (board.asking(), "asks for help", "ask for help"),
-        (count(&|row| row.presence() == "here" && row.stuck_for.is_some()), "stuck", "stuck"),
         (count(&|row| row.presence() == "silent"), "silent", "silent"),
+        (count(&|row| row.need() == Need::NoNewGoal), "without a new goal", "without a new goal"),
         (count(&|row| row.presence() == "stopped"), "stopped", "stopped"),
     ] {
         if number > 0 {
@@ -72,12 +88,16 @@ fn summary(board: &Board) -> String {
     parts.join(", ")
 }
 
-/// When the learner's lab last reported.
-fn presence(row: &Row) -> String {
-    match row.presence() {
-        "silent" => red(&format!("silent for {}", duration(row.seen))),
-        "stopped" => format!("stopped {} ago", duration(row.seen)),
-        _ => format!("{} ago", duration(row.seen)),
+/// Since when the learner has reached no new goal, and when the lab last reported.
+fn state(row: &Row) -> String {
+    let seen = duration(row.seen);
+    match (row.presence(), row.goal_for) {
+        ("silent", _) => red(&format!("silent for {seen}")),
+        ("stopped", _) => format!("stopped {seen} ago"),
+        (_, Some(time)) if row.has_no_new_goal() => {
+            format!("no new goal for {}, seen {seen} ago", duration(time))
+        }
+        _ => format!("{seen} ago"),
     }
 }
 
@@ -85,7 +105,18 @@ fn presence(row: &Row) -> String {
 fn notes(row: &Row) -> Vec<String> {
     let report = &row.report;
     let mut notes = Vec::new();
-    if let (Some(stuck), Some(time)) = (&report.stuck, row.stuck_for) {
+    if report.wrong > 0 {
+        notes.push(format!(
+            "{}: cargo xtask check in their lab explains it",
+            if report.wrong == 1 {
+                "1 rule broken".to_owned()
+            } else {
+                format!("{} rules broken", report.wrong)
+            }
+        ));
+    }
+    // Most stages begin with a stuck transfer: it matters where somebody has to help.
+    if let (Some(stuck), Some(time), true) = (&report.stuck, row.stuck_for, row.need() < Need::Nothing) {
         let others = match report.stuck_transfers {
             0 | 1 => String::new(),
             some => format!(", and {} more", some - 1),
@@ -100,16 +131,6 @@ fn notes(row: &Row) -> Vec<String> {
         if !stuck.failure.is_empty() {
             notes.push(stuck.failure.clone());
         }
-    }
-    if report.wrong > 0 {
-        notes.push(format!(
-            "{} by cargo xtask check",
-            if report.wrong == 1 {
-                "1 rule broken".to_owned()
-            } else {
-                format!("{} rules broken", report.wrong)
-            }
-        ));
     }
     if report.build == Some(BuildState::Failed) {
         notes.push("the last build failed".to_owned());
@@ -134,7 +155,7 @@ mod tests {
             goals: vec![goal(true), goal(true), goal(false)],
             ..Report::default()
         };
-        Row { report, seen: 4.0, stuck_for: None, help_for: None }
+        Row { report, seen: 4.0, ..Row::default() }
     }
 
     /// The lines without colours, even if the tests run in a terminal.
@@ -157,22 +178,27 @@ mod tests {
             ..StuckOn::default()
         });
         (stuck.stuck_for, stuck.report.stuck_transfers) = (Some(61.0), 3);
+        (stuck.goal_for, stuck.report.done) = (Some(725.0), vec!["fix-workflow".to_owned()]);
         let silent = Row { seen: 250.0, ..row("cyd") };
         let mut stopped = row("dan");
         stopped.report.stopped = true;
-        let lines = plain(lines(&Board { rows: vec![asks, stuck, silent, stopped] }, "10.0.0.7:7233"));
+        let lines = plain(lines(
+            &Board { rows: vec![asks, stuck, silent, stopped], ..Board::default() },
+            "10.0.0.7:7233",
+        ));
         assert_eq!(
-            lines[..5],
+            lines[..6],
             [
-                "class on 10.0.0.7:7233: 4 learners, 1 asks for help, 1 stuck, 1 silent, 1 stopped",
+                "class on 10.0.0.7:7233: 4 learners, 1 asks for help, 1 silent, 1 without a new goal, 1 stopped",
+                "done with: fix-workflow 1",
                 "HELP ada, for 2 min: where is it?",
                 "  ada  jerry  2/3  4.0 s ago",
-                "  bob  jerry  2/3  4.0 s ago",
+                "  bob  jerry  2/3  no new goal for 12 min, seen 4.0 s ago",
                 "    stuck for 1 min on the Activity withdraw: transfer-1, attempt 7, and 2 more",
             ]
         );
         assert_eq!(
-            lines[6..],
+            lines[7..],
             ["  cyd  jerry  2/3  silent for 4 min", "  dan  jerry  2/3  stopped 4.0 s ago"]
         );
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");

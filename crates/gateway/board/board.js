@@ -1,118 +1,153 @@
-// The board: fetches the rows every two seconds and shows them. Names and questions are the learners' input, so all of it is
-// inserted as text.
+// @ts-check
+/** The board: every learner in a grid by stage, and those who need somebody. Fetches the rows every two seconds. */
 
-const POLL_INTERVAL_MS = 2000;
-const REQUEST_TIMEOUT_MS = 8000;
+import { cell, details, need } from "/rows.js";
+import { byId, count, element, fit, line, poll } from "/words.js";
 
-const summary = document.getElementById("summary");
-const news = document.getElementById("news");
-const help = document.getElementById("help");
-const learners = document.getElementById("learners");
-let told = "";
-let answered = null;
+const stages = byId("stages");
+const needs = byId("needs");
+const learner = byId("learner");
+const text = /** @type {HTMLInputElement} */ (byId("text"));
+const stage = /** @type {HTMLSelectElement} */ (byId("stage"));
+/** The learner whose details are shown. */
+let chosen = null;
+let board = null;
+let asked = "";
 
-/** An element with this text, of this class. */
-function element(name, text, kind) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+/** The title of a stage with its number. */
+function title(name) {
+  const found = board.stages.find((stage) => stage.name === name);
+  return found?.number ? `${found.number}. ${found.title}` : name;
 }
 
-/** Seconds for a person. */
-function duration(seconds) {
-  if (seconds < 60) return `${Math.floor(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-}
-
-/** A number of things in words. */
-function count(number, one, many) {
-  return `${number} ${number === 1 ? one : many}`;
-}
-
-function summaryOf(rows) {
+function summary(rows) {
   if (rows.length === 0) return "nobody has joined yet";
   const parts = [count(rows.length, "learner", "learners")];
-  const asking = rows.filter((row) => row.help).length;
-  const stuck = rows.filter((row) => row.stuck && row.presence === "here").length;
-  const silent = rows.filter((row) => row.presence === "silent").length;
-  const stopped = rows.filter((row) => row.presence === "stopped").length;
+  const number = (is) => rows.filter(is).length;
+  const asking = number((row) => row.help);
   if (asking) parts.push(count(asking, "asks for help", "ask for help"));
-  if (stuck) parts.push(`${stuck} stuck`);
-  if (silent) parts.push(`${silent} silent`);
-  if (stopped) parts.push(`${stopped} stopped`);
+  for (const [some, what] of [
+    [number((row) => row.presence === "silent"), "silent"],
+    [number((row) => row.need === "no-new-goal"), "without a new goal"],
+    [number((row) => row.presence === "stopped"), "stopped"],
+  ]) {
+    if (some) parts.push(`${some} ${what}`);
+  }
   return parts.join(", ");
 }
 
-function question(row) {
-  const item = document.createElement("li");
-  item.append(element("span", row.learner, "who"), " ", element("span", row.help.text), " ");
-  item.append(element("span", `for ${duration(row.help.for_s)}`, "since"));
-  return item;
-}
-
-function goalsOf(row) {
-  const cell = element("td", "", "goals");
-  const done = row.of > 0 && row.reached === row.of;
-  cell.append(element("span", `${row.reached}/${row.of}`, done ? "done" : ""));
-  // The tooltip lists the goals.
-  cell.title = row.goals.map((goal) => `${goal.reached ? "✓" : "○"} ${goal.says}`).join("\n");
-  return cell;
-}
-
-function stuckOf(row) {
-  const cell = document.createElement("td");
-  if (row.stuck) {
-    const more = row.stuck_transfers > 1 ? `, and ${row.stuck_transfers - 1} more` : "";
-    cell.append(element("span", `${row.stuck.what}, for ${duration(row.stuck.for_s)}${more}`, "stuck"));
-    cell.append(element("span", row.stuck.failure, "small"));
-    cell.append(element("span", `${row.stuck.workflow_id}, attempt ${row.stuck.attempt}`, "small"));
-  }
-  if (row.wrong > 0) cell.append(element("span", row.wrong === 1 ? "1 rule broken" : `${row.wrong} rules broken`, "small"));
-  if (row.build === "failed") cell.append(element("span", "the last build failed", "small"));
-  if (row.shared) cell.append(element("span", "two labs use this name", "small"));
-  return cell;
-}
-
-function presenceOf(row) {
-  const time = duration(row.seen_s);
-  if (row.presence === "silent") return element("td", `silent for ${time}`, "silent");
-  return element("td", row.presence === "stopped" ? `stopped ${time} ago` : `${time} ago`);
-}
-
-function line(row) {
-  const made = element("tr", "", `${row.presence} ${row.help ? "asks" : ""}`);
-  made.append(element("td", row.learner, "name"), element("td", row.stage), goalsOf(row), stuckOf(row), presenceOf(row));
+function section(stage) {
+  const cells = board.learners.filter((row) => row.stage === stage.name).map((row) => cell(row, row.learner === chosen));
+  const done = element("span", "faint", ` ${stage.here} here, ${stage.done} done`);
+  const heading = element("h2", "", element("span", "", title(stage.name)), done);
+  if (stage.name === board.open) heading.append(" ", element("span", "opened", "open up to here"));
+  const made = element("section", cells.length ? "stage" : "stage empty", heading);
+  if (cells.length) made.append(element("ul", "cells", ...cells));
+  made.dataset.stage = stage.name;
   return made;
 }
 
-function show(board) {
-  summary.textContent = summaryOf(board.learners);
-  summary.className = "";
-  const questions = board.learners.filter((row) => row.help);
-  help.replaceChildren(...questions.map(question));
-  // Screen readers announce a question once, not again with every second that it waits.
-  const asked = questions.map((row) => `${row.learner} asks: ${row.help.text}`).join("; ");
-  if (asked !== told) news.textContent = asked;
-  told = asked;
-  document.title = questions.length ? `(${questions.length}) The class` : "The class";
-  learners.replaceChildren(...board.learners.map(line));
+/** Replaces children by others, except those that are the same, so that a focused button and a reader's place are kept. */
+function replace(parent, made) {
+  const old = [...parent.children];
+  const children = made.map((child) => old.find((one) => one.isEqualNode(child)) ?? child);
+  if (children.length === old.length && children.every((child, at) => child === old[at])) return;
+  const focused = /** @type {HTMLElement | null} */ (parent.contains(document.activeElement) ? document.activeElement : null);
+  parent.replaceChildren(...children);
+  if (!focused) return;
+  const same = [...parent.querySelectorAll("button")].find(
+    (one) => one.dataset.learner === focused.dataset.learner && one.dataset.coming === focused.dataset.coming,
+  );
+  same?.focus({ preventScroll: true });
 }
 
-async function look() {
-  try {
-    const answer = await fetch("/board.json", { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
-    const board = await answer.json();
-    if (!answer.ok) throw new Error(board.message);
-    show(board);
-    answered = Date.now();
-  } catch (error) {
-    const since = answered === null ? "" : `; this data is ${duration((Date.now() - answered) / 1000)} old`;
-    summary.textContent = `cannot read the board: ${error.message || "its program has ended"}${since}`;
-    summary.className = "silent";
+/** Shows as many of those who need somebody as there is room for, and how many more there are. */
+function showNeeds(rows) {
+  replace(needs, rows.length ? rows.map((row) => need(row, title(row.stage))) : [element("li", "faint", "Nobody at the moment")]);
+  line("rest", "");
+  const items = [...needs.children].map((item) => /** @type {HTMLElement} */ (item));
+  for (const item of items) item.hidden = false;
+  const aside = /** @type {HTMLElement} */ (needs.parentElement);
+  let hidden = 0;
+  while (hidden < items.length - 1 && aside.scrollHeight > aside.clientHeight) {
+    hidden += 1;
+    items[items.length - hidden].hidden = true;
+    line("rest", `and ${hidden} more, first in their stage`);
   }
-  setTimeout(look, POLL_INTERVAL_MS);
 }
 
-look();
+function show(answer) {
+  board = answer;
+  const rows = board.learners;
+  byId("summary").textContent = summary(rows);
+  const announced = board.announcement ? `Announced: ${board.announcement.text}` : "";
+  line("notice", announced);
+  // Screen readers announce a question once, not again with every second that it waits.
+  const questions = rows.filter((row) => row.help);
+  const news = questions.map((row) => `${row.learner} asks: ${row.help.text}`).join("; ");
+  if (news !== asked) byId("news").textContent = news;
+  asked = news;
+  document.title = questions.length ? `(${questions.length}) The class` : "The class";
+  if (stage.options.length === 1) {
+    stage.append(...board.stages.filter((one) => one.number).map((one) => new Option(title(one.name), one.name)));
+    stage.value = board.open ?? "";
+  }
+  render();
+}
+
+function render() {
+  if (!board) return;
+  replace(stages, board.stages.map(section));
+  const row = board.learners.find((one) => one.learner === chosen);
+  learner.hidden = !row;
+  replace(learner, row ? details(row, title(row.stage)) : []);
+  fit();
+  showNeeds(board.learners.filter((one) => ["help", "rule-broken", "silent", "no-new-goal"].includes(one.need)));
+}
+
+/** Sends a change to the server, and reads the board again. */
+async function change(path, body) {
+  try {
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    line("failure", answer.ok ? "" : `Not changed: ${(await answer.json()).message}`);
+  } catch {
+    line("failure", "Not changed: the board's program has ended; start it again with cargo xtask class board --page");
+  }
+  look();
+}
+
+function clicked(event) {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.coming) {
+    change("/board/coming", { learner: button.dataset.coming });
+  } else if (button.dataset.learner || button.dataset.close) {
+    const name = button.dataset.learner ?? null;
+    const before = chosen;
+    chosen = name === chosen ? null : name;
+    render();
+    if (button.dataset.close) {
+      /** @type {HTMLElement | undefined} */ ([...stages.querySelectorAll("button")].find((one) => one.dataset.learner === before))?.focus();
+    }
+  }
+}
+
+const look = poll("/board.json", show);
+document.querySelector("main")?.addEventListener("click", clicked);
+addEventListener("resize", render);
+byId("announce").addEventListener("submit", (event) => {
+  event.preventDefault();
+  change("/board/announcement", { text: text.value });
+});
+byId("withdraw").addEventListener("click", () => {
+  text.value = "";
+  change("/board/announcement", { text: "" });
+});
+byId("open-stage").addEventListener("submit", (event) => {
+  event.preventDefault();
+  change("/board/open", { stage: stage.value });
+});

@@ -6,27 +6,39 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use lab_client::{Endpoints, class, temporal::Server};
+use lab_client::{
+    Endpoints,
+    class::{
+        self,
+        notices::{self, Announcement, Notices},
+    },
+    temporal::Server,
+    time,
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 /// How long a response is cached for all open pages.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
-/// The Content Security Policy: the page may load its own two files and fetch the board. Learners' input must not run.
+/// The Content Security Policy: the page may load its own files and fetch the board. Learners' input must not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The content types of the pages and their scripts.
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The board, read through the gateway's own HTTP API.
 #[derive(Clone)]
 struct Board {
     server: Server,
-    last: Arc<Mutex<Option<(Instant, Value)>>>,
+    last: Arc<Mutex<Option<(Instant, class::Board)>>>,
 }
 
 /// The routes of the board. `http` is the URL of the gateway's HTTP API.
@@ -34,10 +46,18 @@ pub(crate) fn routes(http: &str, namespace: &str) -> Router {
     let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(http, "", "") };
     let board = Board { server: Server::new(&endpoints), last: Arc::default() };
     Router::new()
-        .route("/", get(async || page("text/html; charset=utf-8", include_str!("../board/board.html"))))
+        .route("/", get(async || page(HTML, include_str!("../board/board.html"))))
+        .route("/wall", get(async || page(HTML, include_str!("../board/wall.html"))))
         .route("/board.css", get(async || page("text/css", include_str!("../board/board.css"))))
-        .route("/board.js", get(async || page("text/javascript", include_str!("../board/board.js"))))
+        .route("/board.js", get(async || page(SCRIPT, include_str!("../board/board.js"))))
+        .route("/rows.js", get(async || page(SCRIPT, include_str!("../board/rows.js"))))
+        .route("/wall.js", get(async || page(SCRIPT, include_str!("../board/wall.js"))))
+        .route("/words.js", get(async || page(SCRIPT, include_str!("../board/words.js"))))
         .route("/board.json", get(answer))
+        .route("/wall.json", get(wall))
+        .route("/board/coming", post(come))
+        .route("/board/announcement", post(announce))
+        .route("/board/open", post(open))
         .with_state(board)
 }
 
@@ -53,25 +73,99 @@ fn page(kind: &'static str, content: &'static str) -> impl IntoResponse {
 }
 
 async fn answer(State(board): State<Board>) -> Response {
-    // Concurrent requests wait for this response, and share it.
-    let mut last = board.last.lock().await;
-    if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
-        return axum::Json(answer.clone()).into_response();
-    }
-    let server = board.server.clone();
-    // The client blocks.
-    let asked = tokio::task::spawn_blocking(move || class::board(&server)).await;
-    match asked {
-        Ok(Ok(rows)) => {
-            let answer = rows.to_json();
-            *last = Some((Instant::now(), answer.clone()));
-            axum::Json(answer).into_response()
-        }
-        Ok(Err(error)) => error_response(&format!("{error:#}")),
-        Err(_) => error_response("the board could not be read"),
+    match board.read().await {
+        Ok(board) => Json(board.to_json()).into_response(),
+        Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
     }
 }
 
-fn error_response(why: &str) -> Response {
-    (StatusCode::BAD_GATEWAY, axum::Json(json!({ "message": why }))).into_response()
+async fn wall(State(board): State<Board>) -> Response {
+    match board.read().await {
+        Ok(board) => Json(board.to_wall_json()).into_response(),
+        Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
+    }
+}
+
+/// Acknowledges the question of a learner on the board: `{"learner"}`.
+async fn come(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let learner = text(&order, "learner");
+    let rows = match board.read().await {
+        Ok(board) => board.rows,
+        Err(why) => return error_response(StatusCode::BAD_GATEWAY, &why),
+    };
+    let help = rows.into_iter().find(|row| row.report.learner == learner).and_then(|row| row.report.help);
+    match help {
+        Some(help) => board.change(move |notices| notices.come_to(&learner, &help)).await,
+        None => error_response(StatusCode::NOT_FOUND, "this learner does not ask for help any more"),
+    }
+}
+
+/// Shows a line to every learner, or removes it: `{"text"}`.
+async fn announce(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let announcement = Announcement::new(&text(&order, "text"), &time::rfc3339(time::unix_now()));
+    board.change(|notices| notices.announcement = announcement).await
+}
+
+/// Says up to which stage the room may go, or that all are open: `{"stage"}`.
+async fn open(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let stage = text(&order, "stage");
+    let stage = (!stage.is_empty()).then_some(stage);
+    if stage.as_ref().is_some_and(|name| lab::stage(name).is_none()) {
+        return error_response(StatusCode::BAD_REQUEST, "there is no such stage");
+    }
+    board.change(|notices| notices.open = stage).await
+}
+
+fn text(order: &Value, name: &str) -> String {
+    order[name].as_str().unwrap_or_default().to_owned()
+}
+
+impl Board {
+    /// Changes the notices of the class.
+    async fn change(&self, change: impl FnOnce(&mut Notices) + Send + 'static) -> Response {
+        let changed = self.ask(|server| notices::change(server, change)).await;
+        // The next reader sees the change.
+        *self.last.lock().await = None;
+        match changed {
+            Ok(_) => Json(json!({})).into_response(),
+            Err(why) => error_response(StatusCode::BAD_GATEWAY, &why),
+        }
+    }
+
+    /// The board, at most a second old.
+    async fn read(&self) -> Result<class::Board, String> {
+        // Concurrent requests wait for this response, and share it.
+        let mut last = self.last.lock().await;
+        if let Some((_, board)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
+            return Ok(board.clone());
+        }
+        let board = self
+            .ask(|server| {
+                let mut board = class::board(server)?;
+                board.note(notices::read(server)?);
+                Ok(board)
+            })
+            .await?;
+        *last = Some((Instant::now(), board.clone()));
+        Ok(board)
+    }
+
+    /// Asks the service with the client, which blocks.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Server) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let server = self.server.clone();
+        match tokio::task::spawn_blocking(move || question(&server)).await {
+            Ok(answer) => answer.map_err(|error| format!("{error:#}")),
+            Err(_) => {
+                Err("the board's program failed; start it again with cargo xtask class board --page"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+fn error_response(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "message": why }))).into_response()
 }

@@ -4,11 +4,14 @@
 //! one list of running Workflows is the whole board, on any Temporal Service, and its cost depends on the number of learners, not on
 //! the number of transfers.
 
+mod board;
+pub mod notices;
 mod report;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
+pub use board::{Board, NO_NEW_GOAL_AFTER, Need, Row, StageCount};
 pub use report::{Goal, Help, Report, StuckOn, clean};
 
 use crate::{
@@ -123,101 +126,6 @@ pub fn take_off(server: &Server, learner: &str) -> Result<()> {
     }
 }
 
-/// All learners, questions first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Board {
-    /// Learners with questions, the oldest first; then the others by name.
-    pub rows: Vec<Row>,
-}
-
-/// A learner on the board. All times are seconds ago.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// The last report.
-    pub report: Report,
-    /// Since its last report.
-    pub seen: f64,
-    /// Since it got stuck, if it is.
-    pub stuck_for: Option<f64>,
-    /// Since help was asked for, if it is.
-    pub help_for: Option<f64>,
-}
-
-impl Row {
-    fn of(held: &Held, now: f64) -> Row {
-        let ago = |text: &str| {
-            let time = time::parse_rfc3339(text).map_or(held.taken, |time| held.by_service(time));
-            (now - time).max(0.0)
-        };
-        Row {
-            seen: (now - held.taken).max(0.0),
-            stuck_for: held.report.stuck.as_ref().map(|stuck| ago(&stuck.since)),
-            help_for: held.report.help.as_ref().map(|help| ago(&help.since)),
-            report: held.report.clone(),
-        }
-    }
-
-    /// `here`, `silent` without a recent report, or `stopped` if the lab reported that.
-    pub fn presence(&self) -> &'static str {
-        match self {
-            Row { report: Report { stopped: true, .. }, .. } => "stopped",
-            Row { seen, .. } if *seen > SILENT_AFTER => "silent",
-            _ => "here",
-        }
-    }
-
-    /// The number of reached goals of the stage.
-    pub fn reached(&self) -> usize {
-        self.report.goals.iter().filter(|goal| goal.reached).count()
-    }
-
-    /// Whether every goal of this stage is reached.
-    pub fn has_finished(&self, stage: &str) -> bool {
-        let goals = &self.report.goals;
-        self.report.stage == stage && !goals.is_empty() && goals.iter().all(|goal| goal.reached)
-    }
-
-    fn to_json(&self) -> Value {
-        let seconds = |time: f64| time.round() as u64;
-        let mut row = self.report.to_json();
-        row["presence"] = json!(self.presence());
-        row["reached"] = json!(self.reached());
-        row["of"] = json!(self.report.goals.len());
-        row["seen_s"] = json!(seconds(self.seen));
-        for (name, time) in [("stuck", self.stuck_for), ("help", self.help_for)] {
-            if let Some(time) = time {
-                row[name]["for_s"] = json!(seconds(time));
-            }
-        }
-        row
-    }
-}
-
-impl Board {
-    /// The board of these reports at this time, in seconds since 1970.
-    pub fn of(reports: Vec<Held>, now: f64) -> Board {
-        let mut reports = reports;
-        // The newer one of two reports of a learner.
-        reports.sort_by(|a, b| a.report.learner.cmp(&b.report.learner).then(b.taken.total_cmp(&a.taken)));
-        reports.dedup_by(|a, b| a.report.learner == b.report.learner);
-        let mut rows: Vec<Row> = reports.iter().map(|held| Row::of(held, now)).collect();
-        let order = |row: &Row| row.help_for.map_or(f64::INFINITY, |time| -time);
-        rows.sort_by(|a, b| order(a).total_cmp(&order(b)));
-        Board { rows }
-    }
-
-    /// The number of learners with a question.
-    pub fn asking(&self) -> usize {
-        self.rows.iter().filter(|row| row.help_for.is_some()).count()
-    }
-
-    /// The JSON of `class board --json` and the page.
-    pub fn to_json(&self) -> Value {
-        let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
-        json!({ "time": time::rfc3339(time::unix_now()), "learners": rows })
-    }
-}
-
 /// Reads the board: one request per 200 learners, whatever else is in the namespace.
 ///
 /// # Errors
@@ -241,7 +149,7 @@ pub fn board(server: &Server) -> Result<Board> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::stuck::tests::server;
 
@@ -254,46 +162,8 @@ mod tests {
         })
     }
 
-    fn held(learner: &str, taken: &str, report: &Value) -> Held {
+    pub(crate) fn held(learner: &str, taken: &str, report: &Value) -> Held {
         Held::from_json(&execution(learner, taken, report)).expect("it is one")
-    }
-
-    #[test]
-    fn questions_come_first_and_the_newest_report_counts() {
-        let help = |since: &str| json!({ "help": { "text": "help!", "since": since }, "time": since });
-        let reports = vec![
-            held("ada", "2026-11-22T12:00:00Z", &help("2026-11-22T12:00:00Z")),
-            held("ada", "2026-11-22T12:01:00Z", &json!({ "stage": "jerry" })),
-            held("bob", "2026-11-22T12:01:00Z", &json!({})),
-            held("cyd", "2026-11-22T12:01:30Z", &help("2026-11-22T12:01:30Z")),
-            held("dan", "2026-11-22T12:01:00Z", &help("2026-11-22T12:01:00Z")),
-        ];
-        let now = time::parse_rfc3339("2026-11-22T12:02:00Z").expect("it is one");
-        let board = Board::of(reports.clone(), now);
-        let names: Vec<_> = board.rows.iter().map(|row| row.report.learner.as_str()).collect();
-        assert_eq!(names, ["dan", "cyd", "ada", "bob"]);
-        assert_eq!((board.asking(), board.rows[0].help_for), (2, Some(60.0)));
-        assert_eq!((board.rows[2].report.stage.as_str(), board.rows[2].seen), ("jerry", 60.0));
-        assert_eq!(board.rows[2].presence(), "here");
-        assert_eq!(Board::of(reports, now + 100.0).rows[2].presence(), "silent");
-    }
-
-    #[test]
-    fn durations_are_right_even_if_a_learners_clock_is_wrong() {
-        let report = json!({
-            "time": "2031-01-01T00:01:00Z",
-            "stuck": { "workflow_id": "t", "what": "x", "attempt": 3, "since": "2031-01-01T00:00:00Z" },
-        });
-        let held = held("ada", "2026-11-22T12:00:00Z", &report);
-        let row = Row::of(&held, held.taken + 5.0);
-        assert_eq!((row.stuck_for, row.seen), (Some(65.0), 5.0));
-        assert_eq!(row.to_json()["stuck"]["for_s"], 65);
-    }
-
-    #[test]
-    fn a_lab_that_has_stopped_is_not_silent() {
-        let held = held("ada", "2026-11-22T12:00:00Z", &json!({ "state": "stopped" }));
-        assert_eq!(Row::of(&held, held.taken + 1e6).presence(), "stopped");
     }
 
     #[test]
@@ -302,7 +172,7 @@ mod tests {
         {
             let held = held("ada", "2026-11-22T12:00:00Z", &report);
             assert_eq!(held.report.learner, "ada");
-            assert!(Row::of(&held, 0.0).to_json()["help"].is_null());
+            assert!(Board::of(vec![held], 0.0).to_json()["learners"][0]["help"].is_null());
         }
         for no_report in [json!(null), json!({ "execution": { "workflowId": "transfer-1" } })] {
             assert_eq!(Held::from_json(&no_report), None);

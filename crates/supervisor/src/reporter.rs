@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Result;
 use lab_client::{
-    class::{Goal, Help, Report},
+    class::{self, Goal, Help, Report},
     facts::Reader,
     progress::{self, Progress},
     stuck,
@@ -28,6 +28,7 @@ use serde_json::Value;
 
 use crate::{
     class_files::{help, lab_id},
+    class_progress::ClassProgress,
     report_sender::{FAREWELL, ReportSender},
     services::Setup,
     stuck_since::{StuckSince, name_of},
@@ -72,6 +73,7 @@ impl Reporter {
             judged: None,
             goals: ("", Vec::new(), 0),
             since: StuckSince::default(),
+            progress: None,
             in_trouble: false,
         };
         thread::spawn(move || {
@@ -120,6 +122,8 @@ struct Lab {
     goals: (&'static str, Vec<Goal>, u64),
     /// Since when what is stuck is.
     since: StuckSince,
+    /// Since when there is no new goal, and how many questions were asked; none before the last report has been read.
+    progress: Option<ClassProgress>,
     /// Whether the journal tells of trouble already.
     in_trouble: bool,
 }
@@ -147,6 +151,9 @@ impl Lab {
             }
             if let Some(report) = &mut report {
                 report.help.clone_from(&files.1);
+                if let Some(progress) = &mut self.progress {
+                    progress.count_question(report);
+                }
                 report.time = time::rfc3339_exact(time::now());
                 let sent = self.sender.send_if_due(report);
                 self.noted(sent);
@@ -160,7 +167,7 @@ impl Lab {
         self.judged = None;
         let last = self.look();
         if let Some((last, _)) = self.noted(last) {
-            report = Some(Report { help: files.1, ..last });
+            report = Some(last);
         }
         if let Some(report) = report {
             self.sender.say_farewell(report);
@@ -177,6 +184,11 @@ impl Lab {
     fn look(&mut self) -> Result<(Report, bool)> {
         if self.id.is_empty() {
             self.id = lab_id(&self.project)?;
+        }
+        if self.progress.is_none() {
+            let last = class::last(&self.server, &self.learner)?.map(|held| held.report);
+            let last = last.filter(|last| last.lab == self.id);
+            self.progress = Some(last.as_ref().map(ClassProgress::resume).unwrap_or_default());
         }
         let progress = Progress::read(&self.project.lab);
         let counts = self.server.counts(&transfers())?;
@@ -205,18 +217,23 @@ impl Lab {
             let open = |goal: &lab::Goal| Goal { says: goal.says.to_owned(), reached: false };
             self.goals = (progress.stage.name, progress.stage.goals.iter().map(open).collect(), 0);
         }
-        let report = Report {
+        let mut report = Report {
             learner: self.learner.clone(),
             lab: self.id.clone(),
             stage: progress.stage.name.to_owned(),
             goals: self.goals.1.clone(),
+            done: progress.done.clone(),
             wrong: self.goals.2,
             stuck: self.since.longest(&self.server, &stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
             build: BuildState::of(&signs.status),
+            help: help(&self.project),
             ..Report::default()
         };
+        if let Some(progress) = &mut self.progress {
+            progress.complete(&mut report, &time::rfc3339_exact(time::now()));
+        }
         self.moved = signs;
         Ok((report, has_moved))
     }

@@ -4,11 +4,13 @@
 
 mod bank;
 mod dev_server;
+mod learners;
 mod wait;
 mod worker;
 
 pub use bank::TestBank;
 pub use dev_server::{DevServer, free_port, temporal_cli};
+pub use learners::simulated_learner;
 pub use wait::until;
 pub use worker::TestWorker;
 

@@ -12,6 +12,10 @@ const LONGEST_LINE: usize = 200;
 const LONGEST_HELP: usize = 300;
 /// More goals than any stage has.
 const MOST_GOALS: usize = 12;
+/// More stages than there are.
+const MOST_STAGES: usize = 16;
+/// The longest name of a stage.
+const LONGEST_STAGE: usize = 40;
 
 /// The state of a learner's lab.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +28,12 @@ pub struct Report {
     pub stage: String,
     /// Its goals, in order.
     pub goals: Vec<Goal>,
+    /// The names of the stages whose goals were all reached once.
+    pub done: Vec<String>,
+    /// When the last new goal was reached, or the stage was entered, by the learner's clock.
+    pub goal_since: String,
+    /// How many questions the learner has asked.
+    pub asked: u64,
     /// The number of broken invariants.
     pub wrong: u64,
     /// The transfer that has been stuck longest.
@@ -86,6 +96,9 @@ impl Report {
             "lab": self.lab,
             "stage": self.stage,
             "goals": goals.collect::<Vec<_>>(),
+            "done": self.done,
+            "goal_since": self.goal_since,
+            "asked": self.asked,
             "wrong": self.wrong,
             "stuck": self.stuck.as_ref().map(StuckOn::to_json),
             "stuck_transfers": self.stuck_transfers,
@@ -111,6 +124,15 @@ impl Report {
             lab: line(&value["lab"], LONGEST_NAME),
             stage: text("stage"),
             goals: value["goals"].as_array().into_iter().flatten().take(MOST_GOALS).map(goal).collect(),
+            done: value["done"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(MOST_STAGES)
+                .map(|name| line(name, LONGEST_STAGE))
+                .collect(),
+            goal_since: text("goal_since"),
+            asked: number("asked"),
             wrong: number("wrong"),
             stuck: StuckOn::from_json(&value["stuck"]),
             stuck_transfers: number("stuck_transfers"),
@@ -206,6 +228,9 @@ mod tests {
             lab: "0011".to_owned(),
             stage: "jerry".to_owned(),
             goals: vec![Goal { says: "a goal".to_owned(), reached: true }, Goal::default()],
+            done: vec!["jerry".to_owned()],
+            goal_since: "2026-11-22T11:59:00Z".to_owned(),
+            asked: 2,
             wrong: 1,
             stuck: Some(StuckOn { workflow_id: "t".to_owned(), attempt: 3, ..StuckOn::default() }),
             stuck_transfers: 2,
@@ -230,7 +255,7 @@ mod tests {
             json!(null),
             json!([1, 2]),
             json!({ "goals": { "a": 1 }, "stuck": "x", "help": 7, "transfers": -1, "wrong": 1e99 }),
-            json!({ "goals": vec![json!(null); 1000], "stage": long, "stuck": { "failure": long },
+            json!({ "goals": vec![json!(null); 1000], "stage": long, "done": vec![json!(long); 1000], "stuck": { "failure": long },
                     "help": { "text": long, "since": long } }),
         ];
         for value in values {

@@ -3,6 +3,7 @@
 //! Each test has its own lab; see [`visit`]. At the end of every test, the browser must have logged no errors and sent requests
 //! only to the page's service.
 
+mod board;
 mod browser;
 mod build;
 mod form;

@@ -39,14 +39,20 @@ pub(crate) struct Page {
 impl Page {
     /// Opens the page at this address and waits until it shows the server's data.
     pub(crate) async fn open(browser: Browser, url: &str) -> Page {
-        let page = Page { browser, url: url.to_owned(), expected: Mutex::default() };
-        page.browser.client.goto(url).await.expect("the page opens");
+        let page = Page::at(browser, url).await;
         page.see("the services", "return $('#services [data-service]')").await;
         page.see(
             "the guide and the transfers",
             "return $('.goal') && text('#empty-title') !== 'Waiting for the lab'",
         )
         .await;
+        page
+    }
+
+    /// Opens any page at this address.
+    pub(crate) async fn at(browser: Browser, url: &str) -> Page {
+        let page = Page { browser, url: url.to_owned(), expected: Mutex::default() };
+        page.browser.client.goto(url).await.expect("the page opens");
         page
     }
 

@@ -11,20 +11,26 @@ use xtask::{
     remote_flags,
 };
 
+/// The flags for the class's Temporal Service.
+pub(super) fn service_flags() -> [Arg; 3] {
+    [
+        value("profile", "NAME", "The class's Temporal Service, by its profile in temporal.toml")
+            .conflicts_with("address"),
+        value("address", "HOST:PORT", "The class's Temporal Service, by its address, without TLS"),
+        value("namespace", "NAME", "The namespace [default: default]").requires("address"),
+    ]
+}
+
+fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
 pub(super) fn command() -> Command {
-    let value = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
     Command::new("board")
         .about(
-            "Shows each learner of a class: stage, goals, what they are stuck on, last report, and questions",
+            "Shows each learner of a class, those who need somebody first: questions, stage, goals, and last report",
         )
-        .arg(
-            value("profile", "NAME", "The class's Temporal Service, by its profile in temporal.toml")
-                .conflicts_with("address"),
-        )
-        .arg(value("address", "HOST:PORT", "The class's Temporal Service, by its address, without TLS"))
-        .arg(value("namespace", "NAME", "The namespace [default: default]").requires("address"))
+        .args(service_flags())
         .arg(flag("watch", "Keep updating until Ctrl-C"))
         .arg(
             flag("page", "Serve the board as a web page on this machine until Ctrl-C")

@@ -1,7 +1,8 @@
-//! `class serve|board|rehearse`: for instructors.
+//! `class serve|board|report|rehearse`: for instructors.
 
 mod board;
 mod rehearse;
+mod report;
 mod serve;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(board::command())
+        .subcommand(report::command())
         .subcommand(rehearse::command())
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     match arguments.subcommand() {
         Some(("serve", arguments)) => serve::run(project, arguments),
         Some(("board", arguments)) => board::run(project, arguments),
+        Some(("report", arguments)) => report::run(project, arguments),
         Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }

@@ -1,0 +1,255 @@
+//! The results of a class: how far each learner came, as text, JSON, CSV and a page to print.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+use lab::STAGES;
+use lab_client::{
+    class::{Board, Row, StageCount},
+    time,
+};
+use serde_json::{Value, json};
+
+/// The style of the page, which has to print well and to need no other file.
+const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#16181d;background:#fff}\
+    h1{font-size:1.4em}table{border-collapse:collapse;width:100%;margin:1em 0}\
+    th,td{border-bottom:1px solid #999;padding:.3em .6em;text-align:left;overflow-wrap:anywhere}\
+    .n{text-align:right}thead{display:table-header-group}tr{break-inside:avoid}\
+    @media print{body{margin:0;font-size:10px}}@page{size:landscape;margin:12mm}";
+
+/// What each learner reached.
+pub struct Results {
+    /// When the board was read, in seconds since 1970.
+    time: u64,
+    /// By name.
+    rows: Vec<Row>,
+    stages: Vec<StageCount>,
+}
+
+impl Results {
+    /// The results on this board, which was read at this time.
+    ///
+    /// # Errors
+    /// Nobody is on it.
+    pub fn of(board: Board, time: u64) -> Result<Results> {
+        if board.rows.is_empty() {
+            bail!(
+                "nobody is on the board: a lab's last report ends after 12 hours; to see the board: cargo xtask class board"
+            );
+        }
+        let stages = board.stages();
+        let mut rows = board.rows;
+        rows.sort_by(|a, b| a.report.learner.cmp(&b.report.learner));
+        Ok(Results { time, rows, stages })
+    }
+
+    /// When a learner's lab reported last.
+    fn last_seen(&self, row: &Row) -> String {
+        time::rfc3339(self.time.saturating_sub(row.seen as u64))
+    }
+
+    /// The JSON of `class report --json`.
+    pub fn to_json(&self) -> Value {
+        let learner = |row: &Row| {
+            json!({
+                "learner": row.report.learner,
+                "stage": row.report.stage,
+                "done": done(row).collect::<Vec<_>>(),
+                "goals_reached": row.reached_in_all(),
+                "goals": goals(),
+                "rules_broken": row.report.wrong,
+                "questions": row.report.asked,
+                "last_seen": self.last_seen(row),
+            })
+        };
+        json!({
+            "time": time::rfc3339(self.time),
+            "stages": self.stages.iter().map(StageCount::to_json).collect::<Vec<_>>(),
+            "learners": self.rows.iter().map(learner).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Lines for a terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let name = self.rows.iter().map(|row| row.report.learner.chars().count()).max().unwrap_or_default();
+        let learner = |row: &Row| {
+            format!(
+                "{:name$}  {} of {} stages, {:>2} of {} goals, {}, {}, last seen {}",
+                row.report.learner,
+                done(row).count(),
+                STAGES.len(),
+                row.reached_in_all(),
+                goals(),
+                count(row.report.wrong, "rule broken", "rules broken"),
+                count(row.report.asked, "question", "questions"),
+                self.last_seen(row)
+            )
+        };
+        let stage = |stage: &StageCount| format!("{}: {} done", heading(stage), stage.done);
+        self.rows.iter().map(learner).chain(self.stages.iter().map(stage)).collect()
+    }
+
+    /// A table for a spreadsheet.
+    pub fn to_csv(&self) -> String {
+        let names = ["learner", "stage", "stages done", "goals reached", "goals"];
+        let others = ["rules broken", "questions", "last seen"];
+        let header = names.into_iter().chain(STAGES.iter().map(|stage| stage.name)).chain(others);
+        let mut csv = record(header.map(str::to_owned));
+        for row in &self.rows {
+            let numbers = [done(row).count(), row.reached_in_all(), goals()].map(|number| number.to_string());
+            let stages = STAGES.iter().map(|stage| if row.is_done_with(stage.name) { "done" } else { "" });
+            let others = [row.report.wrong.to_string(), row.report.asked.to_string(), self.last_seen(row)];
+            let cells = [row.report.learner.clone(), row.report.stage.clone()].into_iter().chain(numbers);
+            csv += &record(cells.chain(stages.map(str::to_owned)).chain(others));
+        }
+        csv
+    }
+
+    /// A page that needs no other file.
+    pub fn to_html(&self) -> String {
+        let stage = |stage: &StageCount| {
+            format!(
+                "<tr><td>{}</td><td class=n>{}</td><td class=n>{}</td></tr>\n",
+                escape(&heading(stage)),
+                stage.here,
+                stage.done
+            )
+        };
+        let heads = STAGES
+            .iter()
+            .map(|stage| format!("<th title=\"{}\">{}</th>", escape(stage.title()), stage.number()));
+        let learner = |row: &Row| {
+            let stages = STAGES
+                .iter()
+                .map(|stage| if row.is_done_with(stage.name) { "<td>✓</td>" } else { "<td></td>" });
+            format!(
+                "<tr><th scope=row>{}</th>{}<td class=n>{}/{}</td><td class=n>{}</td><td class=n>{}</td><td>{}</td></tr>\n",
+                escape(&row.report.learner),
+                stages.collect::<String>(),
+                row.reached_in_all(),
+                goals(),
+                row.report.wrong,
+                row.report.asked,
+                self.last_seen(row)
+            )
+        };
+        format!(
+            "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
+             <title>Results of the class</title>\n<style>{STYLE}</style>\n\
+             <h1>Results of the class, {}</h1>\n\
+             <table>\n<thead><tr><th>Stage</th><th class=n>Learners at it</th><th class=n>Done</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n\
+             <table>\n<thead><tr><th>Learner</th>{}<th class=n>Goals</th><th class=n>Rules broken</th><th class=n>Questions</th>\
+             <th>Last seen</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</html>\n",
+            time::rfc3339(self.time),
+            self.stages.iter().map(stage).collect::<String>(),
+            heads.collect::<String>(),
+            self.rows.iter().map(learner).collect::<String>(),
+        )
+    }
+}
+
+/// Writes a file, which must not exist unless `replace`.
+///
+/// # Errors
+/// The file exists, or cannot be written.
+pub fn write(path: &Path, content: &str, replace: bool) -> Result<()> {
+    let shown = path.display();
+    if !replace && fs::symlink_metadata(path).is_ok() {
+        bail!("{shown} already exists; choose another name, or replace it with --force");
+    }
+    files::replace(path, content.as_bytes(), 0o644).with_context(|| format!("could not write {shown}"))
+}
+
+/// The stages that the learner is done with.
+fn done(row: &Row) -> impl Iterator<Item = &'static str> {
+    STAGES.iter().map(|stage| stage.name).filter(|name| row.is_done_with(name))
+}
+
+/// The goals of all stages.
+fn goals() -> usize {
+    STAGES.iter().map(|stage| stage.goals.len()).sum()
+}
+
+fn heading(stage: &StageCount) -> String {
+    match stage.number {
+        Some(number) => format!("{number}. {}", stage.title),
+        None => stage.title.clone(),
+    }
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A line of CSV. A spreadsheet takes a cell that begins with one of these characters for a formula, so a quote precedes it.
+fn record(cells: impl Iterator<Item = String>) -> String {
+    let cell = |cell: String| {
+        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
+    };
+    cells.map(cell).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+/// A text in HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_client::class::{Goal, Report};
+
+    use super::*;
+
+    fn results() -> Results {
+        let row = |learner: &str, stage: &str, done: &[&str]| {
+            let report = Report {
+                learner: learner.to_owned(),
+                stage: stage.to_owned(),
+                goals: vec![Goal { reached: true, ..Goal::default() }, Goal::default()],
+                done: done.iter().map(|&name| name.to_owned()).collect(),
+                asked: 1,
+                ..Report::default()
+            };
+            Row { report, seen: 60.0, ..Row::default() }
+        };
+        let [first, second] = [STAGES[0].name, STAGES[1].name];
+        let rows = vec![row("eve", second, &[first]), row("=1+\"<b>&", first, &[])];
+        Results::of(Board { rows, ..Board::default() }, 60).expect("it is not empty")
+    }
+
+    #[test]
+    fn every_form_has_each_learner_and_their_input_is_only_text() {
+        let results = results();
+        let reached = STAGES[0].goals.len() + 1;
+        let json = results.to_json();
+        assert_eq!(json["learners"][1]["learner"], "eve");
+        assert_eq!(json["learners"][1]["goals_reached"], reached);
+        assert_eq!(json["learners"][1]["last_seen"], "1970-01-01T00:00:00Z");
+        assert_eq!(json["stages"][0]["done"], 1);
+
+        let csv = results.to_csv();
+        let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].starts_with("\"'=1+\"\"<b>&\",\"jerry\",\"0\",\"1\","), "{csv}");
+        let cells = |line: &str| line.matches("\",\"").count();
+        assert!(lines.iter().all(|line| cells(line) == cells(lines[0])), "{csv}");
+
+        let html = results.to_html();
+        assert!(html.contains("=1+&quot;&lt;b&gt;&amp;") && !html.contains("<b>"), "{html}");
+        assert!(!html.contains("http") && !html.contains("<script"), "{html}");
+        assert!(results.lines()[1].starts_with("eve  "), "{:?}", results.lines());
+        assert!(Results::of(Board::default(), 0).is_err());
+    }
+
+    #[test]
+    fn an_existing_file_is_replaced_only_on_request() {
+        let file = std::env::temp_dir().join(format!("classroom-results-{}", std::process::id()));
+        write(&file, "one", false).expect("it is new");
+        let refused = write(&file, "two", false).expect_err("it exists").to_string();
+        assert!(refused.contains("--force"), "{refused}");
+        write(&file, "two", true).expect("it may be replaced");
+        assert_eq!(fs::read_to_string(&file).expect("it is there"), "two");
+        fs::remove_file(file).expect("it is there");
+    }
+}

@@ -1,0 +1,33 @@
+// @ts-check
+/** The wall view: the progress of the room for its projector, without names and failures. */
+
+import { byId, count, element, fit, line, poll } from "/words.js";
+
+function row(stage, learners, isOpen, opened) {
+  const bar = document.createElement("progress");
+  bar.max = Math.max(1, learners);
+  bar.value = stage.done;
+  bar.setAttribute("aria-label", `${stage.done} of ${learners} are done`);
+  const name = element("th", "", `${stage.number}. ${stage.title}`);
+  name.setAttribute("scope", "row");
+  if (opened) name.append(" ", element("span", "opened", isOpen));
+  const numbers = [stage.here, stage.done].map((number) => element("td", "number", String(number)));
+  return element("tr", stage.here ? "" : "empty", name, ...numbers, element("td", "bar", bar));
+}
+
+function show(wall) {
+  byId("summary").textContent = wall.learners ? count(wall.learners, "learner", "learners") : "nobody has joined yet";
+  line("announcement", wall.announcement?.text ?? "");
+  const share = wall.of ? wall.reached / wall.of : 0;
+  line("reached", `Goals reached by the room: ${Math.floor(share * 100)} %`);
+  /** @type {HTMLProgressElement} */ (byId("progress")).value = share;
+  const last = wall.stages.findIndex((stage) => stage.name === wall.open);
+  const rows = wall.stages.map((stage, at) =>
+    row(stage, wall.learners, at === last ? "open up to here" : "not open yet", last >= 0 && at >= last),
+  );
+  byId("rows").replaceChildren(...rows);
+  fit();
+}
+
+poll("/wall.json", show);
+addEventListener("resize", fit);

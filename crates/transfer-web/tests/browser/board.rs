@@ -1,0 +1,133 @@
+//! The class board with forty learners, on the screen of an instructor, and its wall view.
+
+use std::{env, fs, sync::Arc, time::Duration};
+
+use contract::PublicHosts;
+use gateway::{Gateway, Guard, Link, Service};
+use lab_client::{Endpoints, class, temporal::Server, time};
+use serde_json::json;
+use testbed::{Testbed, simulated_learner};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{browser::Browser, page::Page};
+
+/// The screen of an instructor.
+const SCREEN: (u32, u32) = (1920, 1080);
+/// A small projector.
+const SMALL: (u32, u32) = (1280, 720);
+const LEARNERS: u64 = 40;
+
+/// What overflows the window or is cut.
+const CUT: &str = "
+    const wrong = [];
+    const root = document.documentElement;
+    if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight)
+      wrong.push(`the page is ${root.scrollWidth} by ${root.scrollHeight}`);
+    for (const one of $$('aside, .cell button, .cell span, #needs li')) {
+      if (one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0 || one.scrollHeight > one.clientHeight + 1 && one.clientHeight > 0)
+        wrong.push(one.outerHTML.slice(0, 200));
+    }
+    return wrong;
+";
+
+/// Serves the board of this server for as long as the set lives; returns its URL.
+async fn serve_board(testbed: &Testbed, tasks: &mut JoinSet<()>) -> String {
+    let service = Service::at(testbed.server_address(), "default").expect("it is an address");
+    let link = Link::new(service);
+    let findings = Arc::new(gateway::preflight(&link).await.expect("the server is new enough"));
+    let guard = Arc::new(Guard::new(None, "default"));
+    let gateway = Gateway { link, guard, findings, board: true, public: PublicHosts::default() };
+    let [grpc, http] = [listen().await, listen().await];
+    let url = format!("http://{}", http.local_addr().expect("it is bound"));
+    tasks.spawn(gateway::serve(gateway, grpc, http, std::future::pending()));
+    url
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("there is a free port")
+}
+
+/// Writes the reports of forty learners, ten minutes into the class.
+async fn fill(testbed: &Testbed) {
+    let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
+    let begin = time::now() - Duration::from_secs(600);
+    let sent = tokio::task::spawn_blocking(move || {
+        for number in 0..LEARNERS {
+            // Who is silent was there first.
+            let report = [600, 199].iter().find_map(|&at| simulated_learner(number, begin, at));
+            class::send(&server, &report.expect("everybody was there")).expect("it is taken");
+        }
+    });
+    sent.await.expect("it does not panic");
+}
+
+/// Keeps a picture, if BUGLAB_BOARD_PICTURES names a folder for them.
+async fn picture(page: &Page, name: &str) {
+    if let Some(folder) = env::var_os("BUGLAB_BOARD_PICTURES") {
+        let picture = page.browser.client.screenshot().await.expect("the browser takes a picture");
+        fs::write(std::path::Path::new(&folder).join(name), picture).expect("it can be written");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
+    let Some(browser) = Browser::open().await else { return };
+    let testbed = Testbed::start().await;
+    fill(&testbed).await;
+    let mut tasks = JoinSet::new();
+    let url = serve_board(&testbed, &mut tasks).await;
+    browser.look_like(SCREEN, 1.0).await;
+    let page = Page::at(browser, &url).await;
+    page.see("everybody", &format!("return $$('.cell').length === {LEARNERS}")).await;
+    assert_eq!(page.js(CUT).await, json!([]));
+    picture(&page, "board-light.png").await;
+
+    // Everybody asks in the order of the list; a stage lists its own in the same order.
+    let listed = page.js("return $$('#needs li:not([hidden]) .name').map((name) => name.textContent)").await;
+    let rows: serde_json::Value =
+        reqwest::get(format!("{url}/board.json")).await.expect("it answers").json().await.expect("JSON");
+    let rows = rows["learners"].as_array().expect("a list").clone();
+    let expected: Vec<&serde_json::Value> = rows.iter().map(|row| &row["learner"]).collect();
+    let listed = listed.as_array().expect("a list");
+    assert!(listed.len() > 5, "{listed:?}");
+    assert_eq!(listed.iter().collect::<Vec<_>>(), expected[..listed.len()]);
+    assert_eq!(rows[0]["need"], "help");
+    let first = rows[0]["learner"].as_str().expect("a name").to_owned();
+
+    page.click("#needs li:first-child .coming").await;
+    page.see("coming", &format!("return $('#needs li[data-learner=\"{first}\"]').textContent.includes('✓')"))
+        .await;
+    let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
+    let coming = tokio::task::spawn_blocking(move || class::notices::read(&server)).await;
+    assert!(coming.expect("no panic").expect("it answers").coming.contains_key(&first));
+
+    page.click(&format!(".cell [data-learner={first}]")).await;
+    page.see_text("#learner h2", &first).await;
+    assert_eq!(page.js(CUT).await, json!([]));
+    page.browser.dark(true).await;
+    picture(&page, "board-dark.png").await;
+    page.browser.look_like(SMALL, 1.0).await;
+    page.see(
+        "the small projector",
+        "return innerWidth === 1280 && document.documentElement.scrollWidth <= 1280",
+    )
+    .await;
+    picture(&page, "board-small.png").await;
+
+    page.browser.look_like(SCREEN, 1.0).await;
+    page.browser.client.goto(&format!("{url}/wall")).await.expect("it opens");
+    page.see_text("#summary", "40 learners").await;
+    assert_eq!(page.js(CUT).await, json!([]));
+    picture(&page, "wall-dark.png").await;
+    page.browser.dark(false).await;
+    picture(&page, "wall-light.png").await;
+    let wall = page.string("return document.documentElement.outerHTML").await;
+    let data =
+        reqwest::get(format!("{url}/wall.json")).await.expect("it answers").text().await.expect("text");
+    for row in &rows {
+        let name = row["learner"].as_str().expect("a name");
+        assert!(!wall.contains(&format!(">{name}<")) && !data.contains(&format!("\"{name}\"")), "{name}");
+    }
+    assert!(!data.contains("connection refused") && !wall.contains("rule broken"), "{data}");
+    page.was_quiet().await;
+}
