@@ -1,6 +1,7 @@
-//! `class serve|board|rehearse`: for instructors.
+//! `class serve|board|slides|handout|rehearse`: for instructors.
 
 mod board;
+mod pages;
 mod rehearse;
 mod serve;
 
@@ -25,6 +26,8 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(board::command())
+        .subcommand(pages::slides_command())
+        .subcommand(pages::handout_command())
         .subcommand(rehearse::command())
 }
 
@@ -32,6 +35,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     match arguments.subcommand() {
         Some(("serve", arguments)) => serve::run(project, arguments),
         Some(("board", arguments)) => board::run(project, arguments),
+        Some(("slides", arguments)) => pages::slides(project, arguments),
+        Some(("handout", arguments)) => pages::handout(project, arguments),
         Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }
