@@ -33,7 +33,7 @@ pub mod remote_service;
 mod report_sender;
 pub mod reporter;
 pub mod services;
-mod sign_of_life;
+pub mod sign_of_life;
 pub mod signals;
 mod source_watch;
 pub mod stage_entry;

@@ -4,7 +4,8 @@ use crate::{complaint::Complaint, markdown::Markdown};
 
 /// The instructor's notes on the stages.
 const NOTES: &str = "docs/instructor/stages.md";
-const TO_DO: &str = "copy the question and the answer of the text, as `- **question**` and under it `> answer`";
+const TO_DO: &str =
+    "copy the question and the answer of the text, as `- **question**` and under it `> answer`";
 
 /// The questions of texts that the notes do not have, or have with another answer.
 pub(super) fn check(files: &[Markdown]) -> Vec<Complaint> {
@@ -15,7 +16,11 @@ pub(super) fn check(files: &[Markdown]) -> Vec<Complaint> {
         let (questions, answers) = questions_and_answers(text.source());
         if questions.len() != answers.len() {
             let what = format!("it has {} questions and {} answers", questions.len(), answers.len());
-            complaints.push(Complaint::of_file(&text.file, what, "give each question one answer, in the same order"));
+            complaints.push(Complaint::of_file(
+                &text.file,
+                what,
+                "give each question one answer, in the same order",
+            ));
         }
         for (question, answer) in questions.iter().zip(&answers) {
             let what = if !notes.contains(&format!("**{question}**")) {
