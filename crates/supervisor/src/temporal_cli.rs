@@ -215,7 +215,7 @@ fn fetch(folder: &Path) -> Result<()> {
         "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
         dotted(LEAST)
     );
-    replace(folder, |unpacked| fetch_into(unpacked))?;
+    replace(folder, fetch_into)?;
     stderrln!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
     Ok(())
 }

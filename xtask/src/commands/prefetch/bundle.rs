@@ -133,6 +133,10 @@ fn rust_version(project: &Project) -> Result<String> {
 
 /// Links a file to its place in the bundle, or copies it to another disk.
 fn place(from: &Path, to: &Path) -> Result<()> {
+    // Two versions of a crate share an entry of the index. To copy it onto a link to itself would empty it.
+    if to.exists() {
+        return Ok(());
+    }
     let placed = (|| {
         fs::create_dir_all(to.parent().unwrap_or(to))?;
         fs::hard_link(from, to).or_else(|_| copy::with_time(from, to))
