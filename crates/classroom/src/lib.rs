@@ -1,7 +1,9 @@
-//! A class: its Temporal server, the relay in front of it, and the board of its learners.
+//! A class: its Temporal server, the relay in front of it, the board of its learners, and the pages for the room.
 
 pub mod addresses;
 pub mod board;
+pub mod pages;
+pub mod qr;
 mod relay;
 pub mod results;
 pub mod serve;

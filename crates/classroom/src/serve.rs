@@ -16,7 +16,7 @@ use lab_client::{OWN_NAMESPACE, http};
 
 use crate::{
     addresses::{self, join_line},
-    relay,
+    qr, relay,
     served::{self, Served},
 };
 use checkout::project::Project;
@@ -169,9 +169,20 @@ fn summarize(served: &Served, bound: IpAddr) {
         1 => {}
         _ => stdoutln!("this machine has several addresses; use the one in the learners' network"),
     }
+    // For cameras only: in a file, or read out by a screen reader, it would be noise.
+    if let Some(host) = hosts.first().filter(|_| terminal::is_screen()) {
+        let which = if hosts.len() > 1 { "the first command" } else { "the command" };
+        stdoutln!("{}", bold(&format!("{which} as a QR code")));
+        for row in qr::lines(&line(host), terminal::colours()) {
+            stdoutln!("{row}");
+        }
+    }
     stdoutln!("{}", bold("for you"));
     stdoutln!("  cargo xtask class board --watch     each learner's progress, and who asks for help");
     stdoutln!("  cargo xtask class board --page      the same as a web page");
+    stdoutln!(
+        "  cargo xtask class slides --html slides.html     the opening; class handout: a page to print"
+    );
     stdoutln!("  {}      the Temporal UI, with all transfers", served.ui());
     stdoutln!("Ctrl-C ends the class; its data is kept for the next one");
 }

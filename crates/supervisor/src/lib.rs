@@ -35,7 +35,7 @@ mod report_sender;
 pub mod reporter;
 mod saved_edits;
 pub mod services;
-mod sign_of_life;
+pub mod sign_of_life;
 pub mod signals;
 mod source_watch;
 pub mod stage_entry;

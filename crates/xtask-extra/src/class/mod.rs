@@ -1,6 +1,7 @@
-//! `class serve|board|report|rehearse`: for instructors.
+//! `class serve|board|report|slides|handout|rehearse`: for instructors.
 
 mod board;
+mod pages;
 mod rehearse;
 mod report;
 mod serve;
@@ -27,6 +28,8 @@ pub(crate) fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(board::command())
         .subcommand(report::command())
+        .subcommand(pages::slides_command())
+        .subcommand(pages::handout_command())
         .subcommand(rehearse::command())
 }
 
@@ -35,6 +38,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("serve", arguments)) => serve::run(project, arguments),
         Some(("board", arguments)) => board::run(project, arguments),
         Some(("report", arguments)) => report::run(project, arguments),
+        Some(("slides", arguments)) => pages::slides(project, arguments),
+        Some(("handout", arguments)) => pages::handout(project, arguments),
         Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }

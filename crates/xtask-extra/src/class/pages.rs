@@ -1,0 +1,86 @@
+//! `class slides` and `class handout`.
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use checkout::Project;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use classroom::{addresses::join_line, pages, serve::UI_PORT, served::Served};
+use terminal::{stderrln, stdoutln};
+use xtask::args::{example, text};
+
+pub(super) fn slides_command() -> Command {
+    command("slides", "Writes the slides of a five-minute opening as one HTML file, with speaker notes")
+        .after_help(example(&[
+            "cargo xtask class slides --html slides.html",
+            "cargo xtask class slides --html slides.html --address 192.168.0.7:7233",
+        ]))
+}
+
+pub(super) fn handout_command() -> Command {
+    command("handout", "Writes a page to print for each learner, as one HTML file").after_help(example(&[
+        "cargo xtask class handout --html handout.html",
+        "cargo xtask class handout --html handout.html --profile class",
+    ]))
+}
+
+fn command(name: &'static str, about: &'static str) -> Command {
+    let value = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new(name)
+        .about(about)
+        .arg(value("html", "FILE", "The file to write").required(true).value_parser(value_parser!(PathBuf)))
+        .arg(
+            value(
+                "address",
+                "HOST:PORT",
+                "The server's address in the command to join [default: the class served here]",
+            )
+            .conflicts_with("profile"),
+        )
+        .arg(value("profile", "NAME", "The profile in the command to join"))
+}
+
+pub(super) fn slides(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    write(project, arguments, pages::slides)?;
+    stderrln!("open it in a browser; the arrow keys move, N shows the notes, and printing adds them");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn handout(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    write(project, arguments, pages::handout)?;
+    stderrln!("open it in a browser and print it; it fits on one page");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(project: &Project, arguments: &ArgMatches, page: fn(Option<&str>) -> String) -> Result<()> {
+    let Some(file) = arguments.get_one::<PathBuf>("html") else { return Ok(()) };
+    let join = join(project, arguments);
+    if join.is_none() {
+        stderrln!(
+            "warning: no class is served to the room from here, so the page has no command to join; add --address HOST:PORT or \
+             --profile NAME"
+        );
+    }
+    let path = env::current_dir().context("could not find the current folder")?.join(file);
+    files::replace(&path, page(join.as_deref()).as_bytes(), 0o644)
+        .with_context(|| format!("could not write {}; choose another file with --html", path.display()))?;
+    stdoutln!("written: {}", path.display());
+    Ok(())
+}
+
+/// The command with which learners join: by the flags, else that of the class served from here.
+fn join(project: &Project, arguments: &ArgMatches) -> Option<String> {
+    let with = |flag: &str, value: &str| format!("cargo xtask lab start {flag} {value} --learner YOUR-NAME");
+    if let Some(address) = text(arguments, "address") {
+        return Some(with("--address", address));
+    }
+    if let Some(profile) = text(arguments, "profile") {
+        return Some(with("--profile", profile));
+    }
+    let served = Served::find(project)?;
+    // A class on all addresses has recorded only the one of this machine, which the room cannot use.
+    let is_for_the_room = !["127.0.0.1", "[::1]"].contains(&&*served.host);
+    is_for_the_room.then(|| join_line(&served.host, served.port, served.ui_port, UI_PORT))
+}

@@ -1,0 +1,170 @@
+//! `prefetch --bundle`: one archive with what a learner's machine needs to start the lab without a network.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use checkout::{copy, project::Project};
+use supervisor::{sign_of_life, temporal_cli};
+use terminal::{stderrln, stdoutln};
+
+use super::{
+    contents::{self, CHECKOUT, Crate, REGISTRY, SUMS, TOP, cli_of},
+    fetch_crates,
+    scratch::Scratch,
+};
+
+/// What a learner runs, before there is an `xtask` to run.
+const INSTALL: &str = include_str!("install.sh");
+const README: &str = include_str!("bundle-readme.txt");
+/// The settings of crates.io, in the place of those of a company's mirror.
+const INDEX_SETTINGS: &str = "{\"dl\":\"https://static.crates.io/crates\",\"api\":\"https://crates.io\"}";
+
+/// Writes the archive: for all systems, or only for this one.
+pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()> {
+    let scratch = Scratch::take(project)?;
+    let top = scratch.folder.join(TOP);
+    let step = |number: u8, what: &str| stderrln!("{number} of 4: {what}");
+
+    step(1, "the crates");
+    fetch_crates(project)?;
+    let crates = contents::crates(&project.root.join("Cargo.lock"))?;
+    take_crates(&crates, &contents::registry()?, &top.join(REGISTRY))?;
+
+    let own = temporal_cli::own_system();
+    let systems: Vec<&str> = temporal_cli::systems().filter(|system| !only_own || *system == own).collect();
+    for system in &systems {
+        step(2, &format!("the Temporal CLI for {system}"));
+        let executable = temporal_cli::executable_for(project, system, &scratch.folder.join("download"))
+            .with_context(|| {
+                format!(
+                    "could not get the Temporal CLI for {system}; for a bundle without it, add --this-system"
+                )
+            })?;
+        place(&executable, &top.join(cli_of(system)))?;
+    }
+
+    step(3, "a checkout of the lab");
+    take_checkout(project, &top.join(CHECKOUT))?;
+    let rust = rust_version(project)?;
+    let versions =
+        format!("rust {rust}\ntemporal-cli {}\nsystems {}\n", temporal_cli::PINNED, systems.join(" "));
+    let readme = README.replace("{{rust}}", &rust).replace("{{systems}}", &systems.join(", "));
+    for (name, text) in [("versions", &*versions), ("install.sh", INSTALL), ("README.txt", &*readme)] {
+        fs::write(top.join(name), text).with_context(|| format!("could not write {name}"))?;
+    }
+    fs::write(top.join(SUMS), contents::sums(&top)?).context("could not write the checksums")?;
+
+    step(4, "packing");
+    let size = pack(&scratch.folder, file)?;
+    stdoutln!(
+        "written: {} ({} MB): {} crates, the Temporal CLI {} for {}, a checkout of the lab",
+        file.display(),
+        size / 1_000_000,
+        crates.len(),
+        temporal_cli::PINNED,
+        systems.join(", ")
+    );
+    stdoutln!("on a learner's laptop with Rust {rust} and a C compiler, without a network:");
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    stdoutln!("  tar -xzf {name}\n  sh {TOP}/install.sh");
+    Ok(())
+}
+
+/// Takes the crates from cargo's registry, as far as they are those of the lock.
+fn take_crates(crates: &[Crate], registry: &Path, to: &Path) -> Result<()> {
+    let folders = index_folders(registry)?;
+    for needed in crates {
+        let found = folders.iter().find(|folder| {
+            registry.join("cache").join(folder).join(&needed.archive).is_file()
+                && registry.join("index").join(folder).join(needed.entry()).is_file()
+        });
+        let Some(folder) = found else {
+            bail!(
+                "{} is not in {}: cargo may use a mirror of crates.io here; make the bundle where it does not",
+                needed.archive,
+                registry.display()
+            );
+        };
+        let archive = registry.join("cache").join(folder).join(&needed.archive);
+        let sum = temporal_cli::sha256(&archive)
+            .with_context(|| format!("could not read {}", archive.display()))?;
+        if sum != needed.checksum {
+            bail!("{} is damaged; delete it, and type: cargo xtask prefetch", archive.display());
+        }
+        place(&archive, &to.join("cache").join(folder).join(&needed.archive))?;
+        let index = to.join("index").join(folder);
+        place(&registry.join("index").join(folder).join(needed.entry()), &index.join(needed.entry()))?;
+        fs::write(index.join("config.json"), INDEX_SETTINGS)
+            .context("could not write the index's settings")?;
+    }
+    Ok(())
+}
+
+/// The folders of crates.io in the registry: one for each way in which versions of cargo have named it.
+fn index_folders(registry: &Path) -> Result<Vec<String>> {
+    let cache = registry.join("cache");
+    let entries = fs::read_dir(&cache).with_context(|| format!("could not read {}", cache.display()))?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter(|name| name.starts_with("index.crates.io-")).collect())
+}
+
+/// Copies the sources, with the live modules as they are shipped.
+fn take_checkout(project: &Project, to: &Path) -> Result<()> {
+    copy::sources(&project.root, to).context("could not copy the sources")?;
+    let first = &lab::STAGES[0];
+    for (path, variant) in [(lab::LIVE_WORKFLOW, &first.workflow), (lab::LIVE_ACTIVITIES, &first.activities)]
+    {
+        fs::write(to.join(path), variant.source).with_context(|| format!("could not write {path}"))?;
+    }
+    Ok(())
+}
+
+/// The version of Rust that the project pins.
+fn rust_version(project: &Project) -> Result<String> {
+    let file = project.root.join("rust-toolchain.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+    let pinned = text.lines().find_map(|line| line.strip_prefix("channel = "));
+    Ok(pinned.context("rust-toolchain.toml names no channel")?.trim_matches('"').to_owned())
+}
+
+/// Links a file to its place in the bundle, or copies it to another disk.
+fn place(from: &Path, to: &Path) -> Result<()> {
+    // Two versions of a crate share an entry of the index. To copy it onto a link to itself would empty it.
+    if to.exists() {
+        return Ok(());
+    }
+    let placed = (|| {
+        fs::create_dir_all(to.parent().unwrap_or(to))?;
+        fs::hard_link(from, to).or_else(|_| copy::with_time(from, to))
+    })();
+    placed.with_context(|| format!("could not copy {}", from.display()))
+}
+
+/// Packs the folder, and puts the archive in its place when it is whole. Returns its size.
+fn pack(scratch: &Path, file: &Path) -> Result<u64> {
+    let whole: PathBuf = scratch.join("bundle.tar.gz");
+    let mut tar = Command::new("tar");
+    // Without it, tar on macOS adds files of its own.
+    tar.env("COPYFILE_DISABLE", "1").stdin(Stdio::null());
+    tar.arg("-czf").arg(&whole).arg("-C").arg(scratch).arg(TOP);
+    let status = sign_of_life::during("packing", || tar.status()).context("could not run tar")?;
+    if !status.success() {
+        bail!("tar could not pack the bundle ({status}); is the disk full?");
+    }
+    // The scratch folder may be on another disk than the file.
+    let beside =
+        file.with_file_name(format!(".{}.part", file.file_name().unwrap_or_default().to_string_lossy()));
+    let put = fs::rename(&whole, file).or_else(|_| {
+        fs::copy(&whole, &beside)?;
+        fs::rename(&beside, file)
+    });
+    if put.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    put.with_context(|| format!("could not write {}", file.display()))?;
+    Ok(fs::metadata(file).with_context(|| format!("could not read {}", file.display()))?.len())
+}

@@ -1,0 +1,138 @@
+//! `prefetch --from`: checks a bundle, and puts what is in it where cargo and the lab look for it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use checkout::{copy, project::Project};
+use supervisor::{cargo, temporal_cli};
+use terminal::{stderrln, stdoutln};
+
+use super::{
+    contents::{self, Crate, REGISTRY, TOP, cli_of, stays_inside},
+    scratch::Scratch,
+};
+
+/// Takes everything from a bundle: the archive, or the folder that it was unpacked to.
+pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
+    let scratch = Scratch::take(project)?;
+    let step = |number: u8, what: &str| stderrln!("{number} of 4: {what}");
+
+    step(1, "checking the bundle");
+    let top = if bundle.is_dir() { bundle.to_owned() } else { unpack(bundle, &scratch.folder)? };
+    contents::check(&top).with_context(|| {
+        format!("{} is damaged or no bundle; copy it again from the instructor's stick", bundle.display())
+    })?;
+
+    step(2, "the crates");
+    let crates = contents::crates(&project.root.join("Cargo.lock"))?;
+    take_crates(&crates, &top.join(REGISTRY), &contents::registry()?)?;
+
+    step(3, "the Temporal CLI");
+    let system = temporal_cli::own_system();
+    let cli = top.join(cli_of(&system));
+    if cli.is_file() {
+        temporal_cli::take(project, &cli)?;
+    } else {
+        stderrln!("warning: the bundle has no Temporal CLI for {system}; the first start downloads it");
+    }
+
+    step(4, "checking that cargo needs no network");
+    let mut fetch = cargo::call("fetch");
+    fetch.args(["--offline", "--quiet"]).current_dir(&project.root).stdin(Stdio::null());
+    if !fetch.status().context("could not run cargo")?.success() {
+        bail!("cargo does not find all crates in the bundle; while online, type: cargo xtask prefetch");
+    }
+    stdoutln!("done; the lab now starts without a network: cargo xtask lab start");
+    Ok(())
+}
+
+/// Unpacks the archive, after a look at the names in it.
+fn unpack(archive: &Path, to: &Path) -> Result<PathBuf> {
+    let tar = || {
+        let mut tar = Command::new("tar");
+        tar.stdin(Stdio::null());
+        tar
+    };
+    let listed = tar().arg("-tf").arg(archive).output().context("could not run tar")?;
+    if !listed.status.success() {
+        bail!("{} is not a bundle: {}", archive.display(), String::from_utf8_lossy(&listed.stderr).trim());
+    }
+    let names = String::from_utf8_lossy(&listed.stdout);
+    if let Some(name) = names.lines().find(|name| !stays_inside(name) || !name.starts_with(TOP)) {
+        bail!(
+            "{} is not a bundle of the lab: it has the file {name}; nothing was unpacked",
+            archive.display()
+        );
+    }
+    let unpacked = tar().arg("-xf").arg(archive).arg("-C").arg(to).status().context("could not run tar")?;
+    if !unpacked.success() {
+        bail!("tar could not unpack {} ({unpacked}); is the disk full?", archive.display());
+    }
+    Ok(to.join(TOP))
+}
+
+/// Puts the crates of the lock into cargo's registry, if they are not there.
+///
+/// The lock, and not the bundle, says which files are right: it belongs to the checkout that the user trusts.
+fn take_crates(crates: &[Crate], from: &Path, registry: &Path) -> Result<()> {
+    let cache = from.join("cache");
+    let entries = fs::read_dir(&cache).with_context(|| format!("could not read {}", cache.display()))?;
+    let folders: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    for needed in crates {
+        let Some(folder) = folders.iter().find(|folder| cache.join(folder).join(&needed.archive).is_file())
+        else {
+            bail!(
+                "the bundle has no {}: it belongs to another version of the lab. Use the checkout in the bundle (tar -xzf it, \
+                 then sh {TOP}/install.sh), or a bundle of this version",
+                needed.archive
+            );
+        };
+        let archive = cache.join(folder).join(&needed.archive);
+        let is_right = |file: &Path| temporal_cli::sha256(file).is_ok_and(|sum| sum == needed.checksum);
+        if !is_right(&archive) {
+            bail!(
+                "{} in the bundle is not the one that Cargo.lock names; nothing was changed for it",
+                needed.archive
+            );
+        }
+        let to = registry.join("cache").join(folder).join(&needed.archive);
+        if !is_right(&to) {
+            put(&archive, &to)?;
+        }
+        let index = |registry: &Path| registry.join("index").join(folder);
+        let (entry, to) = (index(from).join(needed.entry()), index(registry).join(needed.entry()));
+        // A newer entry has all versions of an older one, and more.
+        if !is_newer(&to, &entry) {
+            put(&entry, &to)?;
+        }
+        let settings = index(registry).join("config.json");
+        if !settings.exists() {
+            put(&index(from).join("config.json"), &settings)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_newer(file: &Path, other: &Path) -> bool {
+    let modified = |file: &Path| fs::metadata(file).and_then(|found| found.modified()).ok();
+    modified(file).is_some_and(|time| Some(time) >= modified(other))
+}
+
+/// Copies a file, which appears in its place when it is whole.
+fn put(from: &Path, to: &Path) -> Result<()> {
+    let put = || -> io::Result<()> {
+        fs::create_dir_all(to.parent().unwrap_or(to))?;
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let beside = to.with_file_name(format!(".{name}.{}", process::id()));
+        let put = copy::with_time(from, &beside).and_then(|()| fs::rename(&beside, to));
+        if put.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        put
+    };
+    put().with_context(|| format!("could not write {}", to.display()))
+}
