@@ -99,7 +99,7 @@ function runPart() {
     html('thead', {}, html('tr', {}, ...['Event', 'What happened', 'Time'].map((name) => html('th', { scope: 'col' }, name)))),
     rows,
   );
-  const scroll = html('div', { class: 'events-scroll', role: 'region', 'aria-label': 'Events', tabindex: 0 }, leftOut, table, pending);
+  const scroll = html('div', { class: 'events-scroll', role: 'group', 'aria-label': 'Events', tabindex: 0 }, leftOut, table, pending);
   const element = html('details', { class: 'run' }, title, link, scroll);
   let isNew = true;
   return {

@@ -35,7 +35,7 @@ async fn the_form_the_events_and_the_links_work_through_a_proxy() {
         let Some(browser) = Browser::open_for(HOST, front.port).await else { return };
         visit_at(browser, lab, &format!("https://{HOST}{path}"), async |_, page| {
             let id = page.start_transfer("account_A", "account_B", "25.50").await;
-            for link in ["#temporal-ui".to_owned(), "#form-message a".to_owned(), format!("{} a", transfer(&id))] {
+            for link in ["#temporal-ui".to_owned(), "#form-message a".to_owned(), format!("{} .ui-link", transfer(&id))] {
                 let found = format!("const link = $('{link}'); return link?.href.startsWith('https://ui.example.test/') && link.href");
                 page.see(&format!("{link} to lead to the public Temporal UI"), &found).await;
             }

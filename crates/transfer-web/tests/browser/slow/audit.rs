@@ -106,6 +106,8 @@ async fn no_violations_from_the_empty_page_to_the_last_goal() {
         page.see_element(&format!("{row}[data-status=COMPLETED]")).await;
         let refused = transfer(&page.start_transfer("account_A", "account_B", "5000").await);
         page.see_element(&format!("{refused}[data-status=FAILED]")).await;
+        page.click(&format!("{refused} .details summary")).await;
+        page.see_element(&format!("{refused} .event[data-mark=reset]")).await;
         page.see_text("#next-stage", "Stage complete").await;
         audit(page, &axe, "completed and failed").await;
         lab.rest().await;
