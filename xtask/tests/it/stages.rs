@@ -178,7 +178,7 @@ fn the_page_can_have_a_stage_entered_and_an_edit_is_saved_first() {
         (&true.into(), &json!([])),
         "the stage starts again: {question}"
     );
-    assert_eq!(ask("question", "stage", "fix-activity")["is_fix"], true);
+    assert_eq!(ask("question", "stage", "fix-workflow")["is_fix"], true);
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
 
     let entered = enter("jerry").expect("it is entered");
