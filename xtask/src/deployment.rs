@@ -29,6 +29,15 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
     }
 }
 
+/// The first compile error of the last build as the compiler prints it, a line each; empty where the code compiles.
+pub(crate) fn excerpt(status: &Value) -> Vec<String> {
+    if BuildState::of(status) != Some(BuildState::Failed) {
+        return Vec::new();
+    }
+    let excerpt = status["build_errors"][0]["excerpt"].as_str().unwrap_or_default();
+    excerpt.lines().map(|line| format!("    {line}")).collect()
+}
+
 /// The code that blocks the worker, by the supervisor's status, and what to type.
 pub(crate) fn blocking(status: &Value) -> Vec<String> {
     let words = |blocking: &Blocking| format!("{}: cargo xtask lab logs worker", blocking.words());
@@ -61,5 +70,14 @@ mod tests {
         );
         assert!(of("building", true, true, "running").contains("in progress"));
         assert_eq!(warning(&json!({})), None, "a lab that is down has no worker");
+    }
+
+    #[test]
+    fn the_first_compile_error_is_shown_as_long_as_the_build_has_failed() {
+        let of = |build: &str| {
+            excerpt(&json!({ "build": build, "build_errors": [{ "excerpt": "error: a\n --> b" }, {}] }))
+        };
+        assert_eq!(of("failed"), ["    error: a", "     --> b"]);
+        assert!(of("building").is_empty() && excerpt(&json!({ "build": "failed" })).is_empty());
     }
 }

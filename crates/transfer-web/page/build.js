@@ -65,7 +65,7 @@ function errorItem(error) {
     'li',
     { class: 'build-error' },
     html('p', {}, html('strong', {}, text(error.message, 600)), ...(place ? [' ', html('code', { class: 'place' }, ...pathParts(place))] : [])),
-    html('pre', { tabindex: 0, 'aria-label': 'What the compiler prints' }, text(error.excerpt, LONGEST_EXCERPT)),
+    html('pre', { tabindex: 0, role: 'group', 'aria-label': 'What the compiler prints' }, text(error.excerpt, LONGEST_EXCERPT)),
   );
 }
 

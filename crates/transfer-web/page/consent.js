@@ -35,7 +35,7 @@ export async function askConsent(stage) {
   setText(byId('consent-title'), `Start stage ${number(question.number) ?? ''}: ${title}`);
   show(byId('consent-code'), hasEdit);
   drawDiff(byId('consent-diff'), question.edit);
-  setText(byId('consent-shipped-label'), question.is_fix === true ? 'Use the shipped fix' : 'Use Jerry’s code');
+  setText(byId('consent-shipped-label'), shippedLabel(question));
   byId(question.keeps_by_default === true ? 'consent-keep' : 'consent-shipped').checked = true;
   show(byId('consent-leftovers'), leftovers.length > 0);
   byId('consent-list').replaceChildren(...leftovers.slice(0, 50).map((one) => html('li', {}, text(one.says, 600))));
@@ -46,6 +46,12 @@ export async function askConsent(stage) {
     answer = resolve;
     openDialog(byId('consent-dialog'));
   });
+}
+
+/** @param {Record<string, any>} question */
+function shippedLabel(question) {
+  if (question.is_fix === true) return 'Use the shipped fix';
+  return text(question.stage, 120).startsWith('jerry') ? 'Use Jerry’s code' : 'Use the shipped code';
 }
 
 /** @param {Choice | null} choice */

@@ -94,8 +94,8 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 struct Look {
     stage: &'static Stage,
     build: Option<BuildState>,
-    /// Why the worker does not run the saved code; shown if the last build failed.
-    build_failed: Option<String>,
+    /// Why the worker does not run the saved code, with the first compile error; shown if the last build failed.
+    build_failed: Vec<String>,
     /// The code that blocks the worker.
     blocking: Vec<String>,
     /// The services that do not run, in the words of `lab status`.
@@ -134,7 +134,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     Ok(Look {
         stage,
         build: BuildState::of_saved(&status),
-        build_failed: deployment::warning(&status),
+        build_failed: deployment::warning(&status).into_iter().chain(deployment::excerpt(&status)).collect(),
         blocking: deployment::blocking(&status),
         down: down(&status),
         report,
@@ -294,7 +294,7 @@ mod tests {
         let look = Look {
             stage: &lab::STAGES[0],
             build: BuildState::of(&status),
-            build_failed: deployment::warning(&status),
+            build_failed: deployment::warning(&status).into_iter().collect(),
             blocking: deployment::blocking(&status),
             down: down(&status),
             report: Err("the goals cannot be judged".to_owned()),

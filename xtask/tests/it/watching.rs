@@ -37,8 +37,15 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
         error["place"].as_str().is_some_and(|place| place.starts_with("crates/worker/src/main.rs:")),
         "{error}"
     );
-    assert!(error["excerpt"].as_str().is_some_and(|excerpt| excerpt.contains("\"one")), "{error}");
-    assert!(checkout.run(&["lab", "status"]).ok().contains("the last build failed"));
+    assert!(
+        error["excerpt"].as_str().is_some_and(|excerpt| excerpt.contains("--> crates/worker/src/main.rs:")),
+        "{error}"
+    );
+    let told = checkout.run(&["lab", "status"]).ok();
+    assert!(
+        told.contains("the last build failed") && told.contains("--> crates/worker/src/main.rs:"),
+        "{told}"
+    );
 
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));
     eventually("the new worker runs", || {

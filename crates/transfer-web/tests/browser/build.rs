@@ -5,12 +5,25 @@ use serde_json::{Value, json};
 use crate::visit;
 
 /// How the tests' supervisor reports one compile error.
-fn compile_errors() -> Value {
+pub(crate) fn compile_errors() -> Value {
     json!([{
         "message": "cannot find value `y` in this scope",
         "place": "crates/worker/src/workflow.rs:57:9",
         "excerpt": "error[E0425]: cannot find value `y` in this scope\n  --> crates/worker/src/workflow.rs:57:9\n   |\n57 |         <b>y</b>;\n   |         ^ not found in this scope",
     }])
+}
+
+/// How the tests' supervisor reports an edit that a stage would replace, and a transfer that it would leave over.
+pub(crate) fn question() -> Value {
+    json!({
+        "stage": "fix-workflow",
+        "number": 2,
+        "title": "A bug in an Activity",
+        "edit": ["--- shipped", "+++ mine", "-old", "+<b>mine</b>"],
+        "keeps_by_default": true,
+        "is_fix": true,
+        "leftovers": [{ "workflow_id": "transfer-1", "says": "transfer-1: Workflow Task, attempt 7" }],
+    })
 }
 
 #[tokio::test]
@@ -84,15 +97,7 @@ async fn the_compilers_errors_are_shown_with_links_to_the_editor_until_the_chang
 #[tokio::test]
 async fn a_stage_starts_only_with_the_learners_consent() {
     visit("jerry", async |lab, page| {
-        lab.say_question(json!({
-            "stage": "fix-workflow",
-            "number": 2,
-            "title": "A bug in an Activity",
-            "edit": ["--- shipped", "+++ mine", "-old", "+<b>mine</b>"],
-            "keeps_by_default": true,
-            "is_fix": true,
-            "leftovers": [{ "workflow_id": "transfer-1", "says": "transfer-1: Workflow Task, attempt 7" }],
-        }));
+        lab.say_question(question());
         page.click("#stages-section summary").await;
         let begin = "#stages [data-stage=fix-workflow] .begin";
         page.click(begin).await;

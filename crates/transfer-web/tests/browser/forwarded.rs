@@ -1,5 +1,6 @@
 //! The page at a public host: https in the browser, nginx between, HTTP to the service.
 
+use serde_json::json;
 use webtest::{Certificates, Front, has};
 
 use crate::{browser::Browser, lab::Lab, page::transfer, visit_at};
@@ -31,6 +32,7 @@ async fn the_form_the_events_and_the_links_work_through_a_proxy() {
     for (path, proxy) in PROXIES {
         let mut lab = Lab::start_at("jerry", "lab.example.test, 8233=ui.example.test").await;
         lab.work("jerry").await;
+        lab.say_field("checkout", json!({ "root": "/lab" }));
         let front = Front::of_web(Some(&certificates), proxy, lab.url.trim_start_matches("http://"));
         let Some(browser) = Browser::open_for(HOST, front.port).await else { return };
         visit_at(browser, lab, &format!("https://{HOST}{path}"), async |_, page| {
@@ -39,6 +41,9 @@ async fn the_form_the_events_and_the_links_work_through_a_proxy() {
                 let found = format!("const link = $('{link}'); return link?.href.startsWith('https://ui.example.test/') && link.href");
                 page.see(&format!("{link} to lead to the public Temporal UI"), &found).await;
             }
+            // The files are on another machine than the editor.
+            page.see_element(&format!("{} a.place-link", transfer(&id))).await;
+            assert_eq!(page.js("return $$('a.place-link[href]').length").await, 0);
             page.click("#batch").await;
             page.see_text("#counts", "13 in progress").await;
         })

@@ -119,6 +119,7 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     }
     if let Some(warning) = deployment::warning(status) {
         stdoutln!("  {warning}");
+        deployment::excerpt(status).iter().for_each(|line| stdoutln!("{line}"));
     }
     for blocking in deployment::blocking(status) {
         stdoutln!("  {blocking}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::looks::PHONE;
 use crate::{
     browser::WINDOW,
-    is_without_browser,
+    build, is_without_browser,
     page::{Page, STILL, transfer},
     skip, visit,
 };
@@ -147,6 +147,18 @@ async fn no_violations_in_dialogs_errors_banners_and_pages() {
         page.see_element("#banner [data-name=worker]").await;
         page.see_element("#banner [data-name=build]").await;
         audit(page, &axe, "a banner").await;
+
+        lab.say_field("checkout", json!({ "root": "/lab" }));
+        lab.say_field("build_errors", build::compile_errors());
+        page.click(".build-error a.place-link").await;
+        audit(page, &axe, "compile errors, and the choice of an editor").await;
+        page.click("#editor-close").await;
+        lab.say_question(build::question());
+        page.click("#stages-section summary").await;
+        page.click("#stages [data-stage=fix-workflow] .begin").await;
+        page.see_element("#consent-diff").await;
+        audit(page, &axe, "the question before a stage starts").await;
+        page.click("#consent-cancel").await;
 
         lab.end_service().await;
         page.expects("/api/events");
