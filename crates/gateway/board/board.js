@@ -13,6 +13,8 @@ const stage = /** @type {HTMLSelectElement} */ (byId("stage"));
 let chosen = null;
 let board = null;
 let asked = "";
+/** The stage that was open at the last look. */
+let opened = null;
 
 /** The title of a stage with its number. */
 function title(name) {
@@ -58,7 +60,7 @@ function replace(parent, made) {
   const same = [...parent.querySelectorAll("button")].find(
     (one) => one.dataset.learner === focused.dataset.learner && one.dataset.coming === focused.dataset.coming,
   );
-  same?.focus({ preventScroll: true });
+  (same ?? parent).focus({ preventScroll: true });
 }
 
 /** Shows as many of those who need somebody as there is room for, and how many more there are. */
@@ -90,8 +92,10 @@ function show(answer) {
   document.title = questions.length ? `(${questions.length}) The class` : "The class";
   if (stage.options.length === 1) {
     stage.append(...board.stages.filter((one) => one.number).map((one) => new Option(title(one.name), one.name)));
-    stage.value = board.open ?? "";
   }
+  // A choice that is not sent yet stays.
+  if (board.open !== opened) stage.value = board.open ?? "";
+  opened = board.open;
   render();
 }
 

@@ -3,14 +3,14 @@
 
 import { byId, count, element, fit, line, poll } from "/words.js";
 
-function row(stage, learners, isOpen, opened) {
+/** A stage; `mark` says whether the room may go there. */
+function row(stage, learners, mark) {
   const bar = document.createElement("progress");
   bar.max = Math.max(1, learners);
   bar.value = stage.done;
   bar.setAttribute("aria-label", `${stage.done} of ${learners} are done`);
-  const name = element("th", "", `${stage.number}. ${stage.title}`);
+  const name = element("th", "", `${stage.number}. ${stage.title}`, " ", mark);
   name.setAttribute("scope", "row");
-  if (opened) name.append(" ", element("span", "opened", isOpen));
   const numbers = [stage.here, stage.done].map((number) => element("td", "number", String(number)));
   return element("tr", stage.here ? "" : "empty", name, ...numbers, element("td", "bar", bar));
 }
@@ -22,9 +22,11 @@ function show(wall) {
   line("reached", `Goals reached by the room: ${Math.floor(share * 100)} %`);
   /** @type {HTMLProgressElement} */ (byId("progress")).value = share;
   const last = wall.stages.findIndex((stage) => stage.name === wall.open);
-  const rows = wall.stages.map((stage, at) =>
-    row(stage, wall.learners, at === last ? "open up to here" : "not open yet", last >= 0 && at >= last),
-  );
+  const rows = wall.stages.map((stage, at) => {
+    const isLast = at === last;
+    const mark = isLast ? element("span", "opened", "open up to here") : element("span", "closed", last >= 0 && at > last ? "not open yet" : "");
+    return row(stage, wall.learners, mark);
+  });
   byId("rows").replaceChildren(...rows);
   fit();
 }

@@ -39,7 +39,7 @@ export function line(id, text) {
 /** Has the page's text as large as fits in the window without scrolling: the style sheet has a size for each number. */
 export function fit() {
   const page = document.documentElement;
-  for (const size of ["5", "4", "3", "2", "1"]) {
+  for (const size of ["6", "5", "4", "3", "2", "1"]) {
     page.dataset.size = size;
     if (page.scrollHeight <= innerHeight && page.scrollWidth <= innerWidth) return;
   }

@@ -5,14 +5,18 @@
 //! the number of transfers.
 
 mod board;
+mod held;
 pub mod notices;
 mod report;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
-pub use board::{Board, NO_NEW_GOAL_AFTER, Need, Row, StageCount};
+pub use board::{Board, NO_NEW_GOAL_AFTER, Need, Row, SILENT_AFTER, StageCount};
+pub use held::{Held, workflow_id};
 pub use report::{Goal, Help, Report, StuckOn, clean};
+
+use report::REPORT_ENDS_AFTER;
 
 use crate::{
     http::{encode, get_json, post_json},
@@ -24,59 +28,16 @@ use crate::{
 pub const WORKFLOW_TYPE: &str = "LabLearner";
 /// The prefix of the Task Queue of a learner's reports, which nothing polls.
 pub const QUEUE: &str = "bug-lab-class";
-/// The prefix of the Workflow Id of a learner's report.
-const PREFIX: &str = "learner-";
 
-/// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
-pub const SILENT_AFTER: f64 = 150.0;
-/// A report without a successor ends by itself, so that nobody has to clean up after a class.
-const REPORT_ENDS_AFTER: &str = "43200s";
 /// A list shows a new report a moment after the previous one has disappeared. So reports that ended within these seconds are listed
 /// too, and no learner disappears from the board in between.
 const OVERLAP: u64 = 10;
 /// The number of reports on a page of the list.
 const PAGE: usize = 200;
 
-/// The Workflow Id of a learner's reports.
-pub fn workflow_id(learner: &str) -> String {
-    format!("{PREFIX}{learner}")
-}
-
 /// The Task Queue of a learner's reports, by which a gateway recognizes their owner.
 pub fn queue(learner: &str) -> String {
     format!("{QUEUE}-{learner}")
-}
-
-/// A report as the service has it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Held {
-    /// Its run.
-    pub run_id: String,
-    /// Its content.
-    pub report: Report,
-    /// When the service received it, in seconds since 1970, by the service's clock.
-    pub taken: f64,
-}
-
-impl Held {
-    /// The report in this part of the server's JSON.
-    fn from_json(execution: &Value) -> Option<Held> {
-        let id = execution["execution"]["workflowId"].as_str()?;
-        // From the id, not from the memo: each id exists once at a time.
-        let learner = clean(id.strip_prefix(PREFIX)?, report::LONGEST_NAME);
-        let report = Report::from_json(&execution["memo"]["fields"]["report"]);
-        Some(Held {
-            run_id: execution["execution"]["runId"].as_str()?.to_owned(),
-            report: Report { learner, ..report },
-            taken: execution["startTime"].as_str().and_then(time::parse_rfc3339)?,
-        })
-    }
-
-    /// A time in the report, converted to the service's clock, because a learner's clock may be wrong.
-    fn by_service(&self, time: f64) -> f64 {
-        let reported = time::parse_rfc3339(&self.report.time).unwrap_or(self.taken);
-        time + (self.taken - reported)
-    }
 }
 
 /// Replaces the learner's last report. Returns its run; none if the service asks to retry later, as within a second of the last
@@ -150,6 +111,8 @@ pub fn board(server: &Server) -> Result<Board> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::stuck::tests::server;
 

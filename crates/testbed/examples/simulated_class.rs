@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fs, path::Path, thread, time::Duration};
 use anyhow::{Context, Result};
 use lab_client::{
     Endpoints,
-    class::{self, Report},
+    class::{self, Report, notices},
     temporal::Server,
     time,
 };
@@ -19,6 +19,8 @@ use testbed::simulated_learner;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A report without news is sent this often, as a lab does.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(50);
+/// So long after it was acknowledged, a question is answered.
+const ANSWERED_AFTER: Duration = Duration::from_secs(30);
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
@@ -28,20 +30,46 @@ fn main() -> Result<()> {
     let url = if place.starts_with("http") { place } else { served(Path::new(&place))? };
     let server = Server::new(&Endpoints::own(&url, "", ""));
     let begin = time::now();
-    let mut sent: BTreeMap<u64, (Report, Duration)> = BTreeMap::new();
+    let mut class = Class { server, begin, sent: BTreeMap::new(), coming: BTreeMap::new() };
     println!("{learners} learners report to {url}; Ctrl-C ends them");
     loop {
-        let now = time::now();
-        for number in 0..learners {
-            let Some(report) = simulated_learner(number, begin, (now - begin).as_secs()) else { continue };
-            let is_due = sent.get(&number).is_none_or(|(last, at)| {
-                report.is_news_after(last) || now.saturating_sub(*at) > SIGN_OF_LIFE
-            });
-            if is_due && class::send(&server, &report)?.is_some() {
-                sent.insert(number, (report, now));
-            }
+        if let Err(error) = class.report(learners) {
+            eprintln!("{error:#}; retrying");
         }
         thread::sleep(POLL_INTERVAL);
+    }
+}
+
+struct Class {
+    server: Server,
+    begin: Duration,
+    /// The last report of each learner, and when it was sent.
+    sent: BTreeMap<u64, (Report, Duration)>,
+    /// When each learner first saw that somebody is coming.
+    coming: BTreeMap<u64, Duration>,
+}
+
+impl Class {
+    /// Sends the reports that are due.
+    fn report(&mut self, learners: u64) -> Result<()> {
+        let now = time::now();
+        let notices = notices::read(&self.server)?;
+        for number in 0..learners {
+            let elapsed = now.saturating_sub(self.begin).as_secs();
+            let Some(mut report) = simulated_learner(number, self.begin, elapsed) else { continue };
+            // A question whose answer has come is taken back.
+            if report.help.as_ref().is_some_and(|help| notices.is_coming_to(&report.learner, help)) {
+                let since = *self.coming.entry(number).or_insert(now);
+                report.help = report.help.filter(|_| now.saturating_sub(since) < ANSWERED_AFTER);
+            }
+            let is_due = self.sent.get(&number).is_none_or(|(last, at)| {
+                report.is_news_after(last) || (!report.stopped && now.saturating_sub(*at) > SIGN_OF_LIFE)
+            });
+            if is_due && class::send(&self.server, &report)?.is_some() {
+                self.sent.insert(number, (report, now));
+            }
+        }
+        Ok(())
     }
 }
 

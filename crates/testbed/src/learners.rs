@@ -13,6 +13,9 @@ use lab_client::{
 const NAMES: [&str; 8] =
     ["ada", "grace-h", "bjoern", "li-wei", "maximiliane-charlotte-coburg", "oneill", "taro-y", "kofi"];
 
+/// When a lab is stopped, if it is.
+const STOPS_AT: u64 = 400;
+
 /// Questions, short and as long as they may be.
 const QUESTIONS: [&str; 3] = [
     "which file?",
@@ -25,6 +28,8 @@ const QUESTIONS: [&str; 3] = [
 /// The report of the learner with this number, so many seconds after the class has begun at that time. Every learner has a pace of
 /// their own, some ask for help, and some get stuck, break a rule, or fall silent: none then.
 pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<Report> {
+    let stops = number % 23 == 22;
+    let elapsed = if stops { elapsed.min(STOPS_AT) } else { elapsed };
     let time = |at: u64| time::rfc3339_exact(begin + Duration::from_secs(at));
     let (name, round) = (NAMES[(number % 8) as usize], number / 8);
     let learner = if round == 0 { name.to_owned() } else { format!("{name}-{}", round + 1) };
@@ -72,7 +77,7 @@ pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<R
         build: Some(if number % 11 == 6 { BuildState::Failed } else { BuildState::Ok }),
         help: asks.then(|| Help::new(QUESTIONS[(number / 9 % 3) as usize], &time(asks_at))).flatten(),
         shared: number == 20,
-        stopped: number % 23 == 22,
+        stopped: stops && elapsed == STOPS_AT,
         time: time::rfc3339_exact(time::now()),
     })
 }

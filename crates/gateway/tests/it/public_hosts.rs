@@ -24,14 +24,20 @@ async fn the_board_is_open_at_the_names_of_its_own_port_and_no_others() {
     let host = ("Host", "board.example.com");
     for own in [&[host][..], &[("Host", "localhost"), ("X-Forwarded-Host", "board.example.com")]] {
         assert_eq!(status("GET /", own), 200, "{own:?}");
-        assert_eq!(status("GET /board.json", own), 200, "{own:?}");
+        for path in ["/board.json", "/wall", "/wall.json"] {
+            assert_eq!(status(&format!("GET {path}"), own), 200, "{path} {own:?}");
+        }
     }
     for other in ["x-5051.app.example", "lab.example.com", "rebound.example.com"] {
         assert_eq!(status("GET /", &[("Host", other)]), 421, "{other}");
         assert_eq!(status("GET /", &[("Host", "localhost"), ("X-Forwarded-Host", other)]), 421, "{other}");
     }
     let page = [host, ("Origin", "https://lab.example.com")];
-    assert_eq!(status("POST /api/v1/namespaces/default/workflows/forged", &page), 403);
+    for path in
+        ["/api/v1/namespaces/default/workflows/forged", "/board/coming", "/board/announcement", "/board/open"]
+    {
+        assert_eq!(status(&format!("POST {path}"), &page), 403, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

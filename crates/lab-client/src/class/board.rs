@@ -4,11 +4,14 @@ use lab::STAGES;
 use serde_json::{Value, json};
 
 use super::{
-    Held, Report, SILENT_AFTER,
+    held::Held,
     notices::{Announcement, Notices},
+    report::Report,
 };
 use crate::time;
 
+/// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
+pub const SILENT_AFTER: f64 = 150.0;
 /// After this many seconds without a new goal, a learner may need somebody.
 pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
 

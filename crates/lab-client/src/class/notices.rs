@@ -12,10 +12,7 @@ use std::{
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{
-    REPORT_ENDS_AFTER,
-    report::{Help, LONGEST_NAME, clean},
-};
+use super::report::{Help, LONGEST_NAME, REPORT_ENDS_AFTER, clean};
 use crate::{
     http::{encode, get_json, post_json},
     temporal::{Server, status_of},

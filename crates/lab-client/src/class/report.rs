@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::supervisor::BuildState;
 
+/// A report without a successor ends by itself, so that nobody has to clean up after a class.
+pub(super) const REPORT_ENDS_AFTER: &str = "43200s";
 /// The longest name of a learner.
 pub(super) const LONGEST_NAME: usize = 32;
 /// The longest line of a report, so that a memo stays small and a board readable.

@@ -190,6 +190,12 @@ fn the_board_shows_questions_first_and_the_newest_reports_and_survives_a_restart
     assert!(lines[1].starts_with("HELP bob, for ") && lines[1].ends_with(": where is it?"), "{table}");
     assert!(lines[2].starts_with("  bob  jerry  0/0") && lines[3].starts_with("  ada  jerry"), "{table}");
 
+    let results = class.checkout.run(&["class", "report", "--csv", "results.csv", "--json"]).json();
+    assert_eq!(results["learners"][1]["learner"], "bob");
+    assert!(class.checkout.path("results.csv").exists(), "it is in the current folder");
+    let refused = class.checkout.run(&["class", "report", "--csv", "results.csv"]).fails_with(1);
+    assert!(refused.contains("--force"), "{refused}");
+
     class.report(&report("bob", "fix-workflow"));
     eventually("the newer report is on the board", || {
         // One of them is always listed.
