@@ -23,6 +23,7 @@ mod variant;
 pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer, in_transit};
 pub use goal::{Evidence, Goal, Next, Verdict};
+pub use goals::resets::reset_point;
 pub use halt::{Halt, Held, RETRY_IDENTITY, halts, held};
 pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;

@@ -28,16 +28,16 @@ impl Values {
             }
         };
         know("ui", server.ui_list());
-        let command = next_command(goal, report).unwrap_or_default();
         if let Some(id) = subject(goal, report, facts) {
             let transfer = facts.transfers.iter().find(|transfer| transfer.workflow_id == id);
             if let Some(transfer) = transfer {
                 let run_id = transfer.last().run_id.clone();
+                let point = transfer.runs.iter().rev().find_map(lab::reset_point);
+                know("event_id", point.map(|event| event.to_string()).unwrap_or_default());
                 know("run", server.ui_link(&Run { workflow_id: id.clone(), run_id }));
             }
             know("workflow_id", id);
         }
-        know("event_id", after(command, "--event-id ").unwrap_or_default().to_owned());
         for (name, service) in PIDS {
             know(name, pid(status, service).unwrap_or_default());
         }

@@ -151,7 +151,9 @@ fn why_not_complete(facts: &Facts, transfer: &Transfer, stage: &str) -> Next {
             None => Next::command(format!("{id} is in progress: "), "cargo xtask lab status"),
         },
         Status::Completed => start_again(&format!("{id} has completed without ever failing"), stage),
-        Status::Failed => start_again(&format!("{id} has failed, which is final"), stage),
+        Status::Failed => {
+            start_again(&format!("{id} has failed and is closed; only a reset reopens it"), stage)
+        }
         Status::Other => {
             let how = match run.close().map(Event::kind).as_deref() {
                 Some("WorkflowExecutionTerminated") => "was terminated",

@@ -41,7 +41,7 @@ fn failed_ones(facts: &Facts) -> impl Iterator<Item = &Transfer> {
 }
 
 /// The Workflow Task that scheduled the Activity which failed: a reset to it runs that Activity again.
-fn before_the_failure(run: &Run) -> Option<u64> {
+pub fn reset_point(run: &Run) -> Option<u64> {
     let scheduled = run.event(retries_exhausted(run)?.refers_to("scheduledEventId"))?;
     let task = scheduled.refers_to("workflowTaskCompletedEventId");
     (task > 0).then_some(task)
@@ -50,7 +50,7 @@ fn before_the_failure(run: &Run) -> Option<u64> {
 /// Resets this failed transfer to before its failure, by the learner's own Workflow Id and event.
 fn reset_one(transfer: &Transfer) -> Next {
     let id = &transfer.workflow_id;
-    let point = match before_the_failure(transfer.last()) {
+    let point = match reset_point(transfer.last()) {
         Some(event) => format!("--event-id {event}"),
         None => "--type FirstWorkflowTask".to_owned(),
     };

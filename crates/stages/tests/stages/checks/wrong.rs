@@ -200,7 +200,10 @@ async fn what_ends_a_transfer_or_never_does() {
         let goals = lab::stage("fix-activity").expect("a stage").goals;
         assert_eq!(reached(goals, &facts), [""; 0], "{fix}");
         let next = next(&facts, "fix-activity", "stuck-ones-complete");
-        assert!(next.contains("has failed, which is final; start again"), "{fix}: {next}");
+        assert!(
+            next.contains("has failed and is closed; only a reset reopens it; start again"),
+            "{fix}: {next}"
+        );
     }
     let facts = until("the timer", || async {
         let facts = lab.facts(NO_FIXES[2]).await;

@@ -32,7 +32,7 @@ const PARTS: [&str; 20] = [
     ".transfer .details summary",
     ".goal .evidence a",
     "#hint",
-    ".task a",
+    ".task[data-state=now] a",
     "#services [data-service=worker]",
 ];
 
