@@ -8,10 +8,10 @@ mod screen;
 use std::{
     env, fmt,
     io::{self, Write},
+    path::Path,
 };
 
 pub use lines::{is_output_lost, stderr_line, stdout_line, try_stdout_line};
-pub use places::link_places;
 pub use screen::{is_dumb, is_screen, reader_is_gone, show};
 
 /// Prints a line on standard output like `println!`, but ignores a closed pipe.
@@ -41,6 +41,14 @@ impl std::error::Error for Usage {}
 /// Whether standard output supports colours.
 pub fn colours() -> bool {
     is_screen() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Has the lines that are printed from now on link the files of this checkout to the learner's editor, where colours are supported
+/// and so are links.
+pub fn link_places(root: &Path) {
+    if colours() {
+        places::link(root);
+    }
 }
 
 /// The text in bold, if supported.

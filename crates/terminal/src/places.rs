@@ -9,8 +9,6 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::colours;
-
 /// The terminals, by `TERM_PROGRAM` and by `TERM`, that show a hyperlink instead of its escape sequence. The list is that of the
 /// crate supports-hyperlinks, which cargo uses.
 const PROGRAMS: [&str; 7] = ["Hyper", "iTerm.app", "terminology", "WezTerm", "vscode", "ghostty", "zed"];
@@ -22,10 +20,10 @@ const END: &str = ".rs:";
 /// How places become links, once the checkout is known.
 static LINKS: OnceLock<Links> = OnceLock::new();
 
-/// Has the lines that are printed from now on link the files of this checkout, where the terminal supports that.
-pub fn link_places(root: &Path) {
+/// Has the lines that are printed from now on link the files of this checkout, if this terminal supports that.
+pub(crate) fn link(root: &Path) {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    if colours() && is_supported(variable) {
+    if is_supported(variable) {
         let template = variable("EDITOR_URL").and_then(|template| template.into_string().ok());
         let _ = LINKS.set(Links { root: root.to_owned(), template, wsl: env::var("WSL_DISTRO_NAME").ok() });
     }
