@@ -16,7 +16,7 @@ const TIMEOUT_MS = 20000;
 const open = new Set();
 watch('guide', () => open.forEach((draw) => draw()));
 
-/** @typedef {{tone: string, picture: string, says: string}} Mark */
+/** @typedef {{tone: string, picture: string, says: string, what?: string}} Mark */
 
 /**
  * What the guide says about each event of a run, by the event's number.
@@ -31,8 +31,8 @@ function marksOf(run) {
     for (const one of list(evidence).map(record)) {
       const event = number(one.event_id);
       if (one.run_id !== run || event === null) continue;
-      const says = [before, text(one.what, 600), after && text(one[after], 600)].filter(Boolean).join(': ');
-      marks.set(event, [...(marks.get(event) ?? []), { tone, picture, says }]);
+      const says = [before, after && text(one[after], 600)].filter(Boolean).join(': ');
+      marks.set(event, [...(marks.get(event) ?? []), { tone, picture, says, what: text(one.what, 600) }]);
     }
   };
   const guide = record(get('guide'));
@@ -41,6 +41,15 @@ function marksOf(run) {
   }
   mark(guide.wrong, 'wrong', 'failed', 'Rule broken', 'meaning');
   return marks;
+}
+
+/**
+ * What a mark says below the line of its event, which it does not repeat.
+ * @param {Mark} mark
+ * @param {string} line
+ */
+function inWords({ says, what }, line) {
+  return what && !line.includes(what) ? `${says} (${what})` : says;
 }
 
 /** A row of the table. */
@@ -68,7 +77,12 @@ function eventRow() {
       setText(time, clock(event.time));
       if (changed(line, event.line)) line.replaceChildren(...pathParts(text(event.line, 600)));
       if (!changed(marks, all)) return;
-      marks.replaceChildren(...all.map((one) => html('p', { class: 'mark', 'data-tone': one.tone }, glyph(one.picture), html('span', {}, one.says))));
+      marks.replaceChildren(
+        ...all.map((one) => {
+          const says = html('span', {}, ...pathParts(inWords(one, text(event.line, 600))));
+          return html('p', { class: 'mark', 'data-tone': one.tone }, glyph(one.picture), says);
+        }),
+      );
     },
   };
 }

@@ -109,11 +109,14 @@ fn event_json(event: Event<'_>, history: &History) -> Value {
 /// What is in progress or waits for its next attempt, and so has no event yet.
 fn pending(history: &History) -> Vec<Value> {
     let description = &history.description;
+    let is_task = |task: &Value| *task == description["pendingWorkflowTask"];
     let state = |task: &Value| {
         let name = task["state"].as_str().unwrap_or_default();
         let is = |part: &str| name.ends_with(part);
         let waits = || task["attempt"].as_u64().unwrap_or(1) > 1;
         match () {
+            // The worker reports only its first failures, so the server cannot tell whether the code runs or has failed.
+            () if is("_STARTED") && is_task(task) && waits() => "retried until it completes",
             () if is("_PAUSED") || is("_PAUSE_REQUESTED") => "paused",
             () if is("_STARTED") || is("_CANCEL_REQUESTED") => "in progress",
             () if waits() => "waiting for its next attempt",
@@ -243,7 +246,7 @@ mod tests {
             json!([
                 { "line": "attempt 4 of withdraw, waiting for its next attempt", "failure": "refused" },
                 { "line": "attempt 1 of deposit, paused", "failure": "" },
-                { "line": "attempt 7 of the Workflow Task, in progress", "failure": "" },
+                { "line": "attempt 7 of the Workflow Task, retried until it completes", "failure": "" },
             ])
         );
         let first = event(4, "WORKFLOW_TASK_SCHEDULED", json!({ "attempt": 1 }));
