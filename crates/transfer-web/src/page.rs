@@ -26,11 +26,11 @@ macro_rules! assets {
 /// The files of the page. A test compares this list with the folder.
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
-    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "dialogs.css" "reveal.css" "small.css"
+    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "welcome.css" "dialogs.css" "reveal.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
-    "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
+    "folds.js" "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
     "outside.js" "pill.js" "reveal.js" "row.js" "stages.js" "status.js" "steps.js" "store.js"
-    "stream.js" "switches.js" "time.js" "transfers.js" "without.js"
+    "stream.js" "switches.js" "tabs.js" "time.js" "transfers.js" "welcome.js" "without.js"
 };
 
 /// The page may connect to this service only.
