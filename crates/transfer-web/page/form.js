@@ -4,6 +4,7 @@ import { byId, changed, html, outLink, pointLink, setAttribute, setText } from '
 import { parseAmount } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
+import { reveal } from './reveal.js';
 import { watch } from './store.js';
 import { showFrom } from './stream.js';
 
@@ -37,6 +38,18 @@ function check() {
   return { from_account: from.value, to_account: to.value, amount: 'error' in parsed ? 0 : parsed.amount };
 }
 
+/**
+ * On a narrow screen, the list of transfers is in another tab.
+ * @param {string} id
+ */
+function showButton(id) {
+  const button = html('button', { type: 'button', class: 'show-transfer' }, 'Show it');
+  button.addEventListener('click', () => {
+    reveal(document.querySelector(`.transfer[data-workflow-id="${CSS.escape(id)}"]`) ?? 'transfers-panel');
+  });
+  return button;
+}
+
 /** Starts the transfer that the form describes; false if the form has errors. */
 async function start() {
   const message = byId('form-message');
@@ -47,7 +60,8 @@ async function start() {
     const started = await order('api/transfer', transfer);
     const link = outLink('Open in Temporal UI', 'inline-link');
     pointLink(link, started.ui_url);
-    say(message, 'ok', 'Started ', html('code', {}, text(started.workflow_id, 200)), '. ', link);
+    const id = text(started.workflow_id, 200);
+    say(message, 'ok', 'Started ', html('code', {}, id), '. ', showButton(id), link);
     showFrom(0);
   } catch (error) {
     say(message, 'bad', sentence(error));

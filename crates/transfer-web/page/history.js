@@ -67,11 +67,11 @@ function movement() {
   const element = html(
     'tr',
     { class: 'movement' },
-    html('td', {}, link, plainId),
     html('td', {}, direction, ' ', counterparty),
     amount,
     html('td', {}, status.element),
     age,
+    html('td', {}, link, plainId),
   );
   /** @type {number | null} */
   let started = null;

@@ -5,6 +5,8 @@
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
  * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
  *   consent.js, without.js;
+ * - the layout follows from them: welcome.js at first sight, folds.js for what is folded, tabs.js on a narrow screen, and
+ *   reveal.js takes somebody to any element;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
  *
  * outside.js sanitizes everything from outside before it is used.
@@ -14,6 +16,7 @@ import { startBuild } from './build.js';
 import { startConsent } from './consent.js';
 import { startCopying } from './copy.js';
 import { startEditor } from './editor.js';
+import { startFolds } from './folds.js';
 import { startForm } from './form.js';
 import { startGuide } from './guide.js';
 import { startHistory } from './history.js';
@@ -21,7 +24,9 @@ import { startStages } from './stages.js';
 import { startStatus } from './status.js';
 import { startStream } from './stream.js';
 import { startSwitches } from './switches.js';
+import { startTabs } from './tabs.js';
 import { startTransfers } from './transfers.js';
+import { startWelcome } from './welcome.js';
 import { startWithout } from './without.js';
 
 startCopying();
@@ -37,4 +42,7 @@ startGuide();
 startStages();
 startConsent();
 startWithout();
+startWelcome();
+startFolds();
+startTabs();
 startStream();

@@ -1,5 +1,6 @@
 // @ts-check
 /** Takes somebody to an element of the page, wherever it is: opens what it is in, scrolls to it, focuses it and highlights it. */
+import { openTabAround } from './tabs.js';
 
 /** How long an element stays highlighted. */
 const HIGHLIGHT_MS = 2000;
@@ -14,8 +15,9 @@ function highlight(element) {
   timers.set(element, setTimeout(() => element.classList.remove('revealed'), HIGHLIGHT_MS));
 }
 
-/** Opens the details around an element. @param {Element} element */
+/** Opens the tab and the details around an element. @param {Element} element */
 function openAround(element) {
+  openTabAround(element);
   for (let at = element.parentElement; at; at = at.parentElement) {
     if (at instanceof HTMLDetailsElement) at.open = true;
   }

@@ -3,19 +3,10 @@
 import { byId, html, setText, show } from './dom.js';
 import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
-import { list, number, record, text } from './outside.js';
-import { get, watch } from './store.js';
+import { list, record, text } from './outside.js';
 
 /** The program may have to be built first. */
 const RUN_TIMEOUT_SECONDS = 600;
-/** The stage before which nobody has seen what Temporal does. */
-const FIRST_STAGE = 'jerry';
-
-function draw() {
-  const transfers = get('transfers');
-  const isNew = transfers !== undefined && (number(record(transfers).total) ?? 0) === 0;
-  show(byId('without-section'), isNew && text(record(get('guide')).stage, 120) === FIRST_STAGE);
-}
 
 /**
  * One moment: when it is, what each account has, and what is wrong with that.
@@ -56,6 +47,4 @@ function run() {
 
 export function startWithout() {
   byId('without-run').addEventListener('click', run);
-  watch('guide', draw);
-  watch('transfers', draw);
 }

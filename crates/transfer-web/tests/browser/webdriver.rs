@@ -39,6 +39,8 @@ pub(crate) enum Key {
     Escape,
     Space,
     Down,
+    Left,
+    Right,
 }
 
 impl From<Key> for char {
@@ -54,6 +56,8 @@ impl From<Key> for char {
             Key::Escape => '\u{e00c}',
             Key::Space => '\u{e00d}',
             Key::Down => '\u{e015}',
+            Key::Left => '\u{e012}',
+            Key::Right => '\u{e014}',
         }
     }
 }

@@ -56,12 +56,15 @@ async fn audit(page: &Page, axe: &str, state: &str) {
             window.0
         );
         page.see("the window", &looks).await;
-        let found = violations(page, axe).await;
-        wrong.extend(
-            found
-                .into_iter()
-                .map(|one| json!({ "state": state, "width": window.0, "dark": dark, "found": one })),
-        );
+        // Where there are tabs, each of them.
+        let tabs = page.number("return shown('#tabs') ? $$('#tabs > *').length : 1").await;
+        for tab in 0..tabs as usize {
+            page.js(&format!("$$('#tabs > *')[{tab}].click()")).await;
+            let found = violations(page, axe).await;
+            wrong.extend(found.into_iter().map(
+                |one| json!({ "state": state, "width": window.0, "tab": tab, "dark": dark, "found": one }),
+            ));
+        }
     }
     page.browser.look_like(WINDOW, 1.0).await;
     page.browser.dark(false).await;

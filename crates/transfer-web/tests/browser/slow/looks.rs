@@ -1,4 +1,4 @@
-//! The layout: on one screen, on a phone, at 200 % zoom, and in dark mode.
+//! The layout: at first sight, on one screen, on a phone, at 200 % zoom, and in dark mode.
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,7 @@ use crate::{
     lab::Lab,
     page::{Page, STILL, transfer},
     visit,
+    webdriver::Key,
 };
 
 /// A phone's window.
@@ -44,6 +45,8 @@ async fn full(lab: &mut Lab, page: &Page) {
     let id = page.start_transfer("account_A", "account_B", "25.50").await;
     page.see_element(&format!("{} .place-line .copy", transfer(&id))).await;
     page.see_element(".goal[data-reached=true] .evidence a").await;
+    page.click("#health summary").await;
+    page.click("#trouble > summary").await;
     // Wait until nothing in the list moves.
     lab.rest().await;
 }
@@ -54,17 +57,22 @@ async fn out_of_reach(page: &Page) -> Value {
     page.js(&format!(
         "const wrong = [];
          const root = document.documentElement;
-         if (root.scrollWidth > innerWidth) wrong.push(`the page is ${{root.scrollWidth}} wide in ${{innerWidth}}`);
          // Long code scrolls inside its own box.
          const scrolls = (element) => element !== root && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
-         for (const element of $$('body *')) {{
-           const box = element.getBoundingClientRect();
-           if (box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5) && element.checkVisibility() && !scrolls(element.parentElement) && !element.matches('.skip, .visually-hidden')) {{
-             wrong.push(`${{element.tagName}}.${{element.className}}#${{element.id}} from ${{box.left}} to ${{box.right}}`);
+         const tabs = shown('#tabs') ? $$('#tabs > *') : [document.createElement('p')];
+         for (const tab of tabs) {{
+           tab.click();
+           if (root.scrollWidth > innerWidth) wrong.push(`the page is ${{root.scrollWidth}} wide in ${{innerWidth}}`);
+           for (const element of $$('body *')) {{
+             const box = element.getBoundingClientRect();
+             if (box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5) && element.checkVisibility() && !scrolls(element.parentElement) && !element.matches('.skip, .visually-hidden')) {{
+               wrong.push(`${{element.tagName}}.${{element.className}}#${{element.id}} from ${{box.left}} to ${{box.right}}`);
+             }}
            }}
          }}
          for (const part of {parts}) {{
            const element = $(part);
+           tabs.find((tab) => element && $('#' + tab.getAttribute('aria-controls'))?.contains(element))?.click();
            if (!element?.checkVisibility()) {{ wrong.push(`${{part}} is not there`); continue; }}
            element.scrollIntoView({{ block: 'center', inline: 'nearest', behavior: 'instant' }});
            // For a link in a text, the part on its first line.
@@ -80,9 +88,65 @@ async fn out_of_reach(page: &Page) -> Value {
     .await
 }
 
+/// Before the first transfer: the guide is first and widest, and what is not needed yet is folded.
+async fn at_first_sight_the_guide_comes_first(page: &Page) {
+    page.see_text("#welcome", "crates/worker/src/workflow.rs").await;
+    page.see_text("#health summary", "Lab running").await;
+    assert_eq!(page.js("return ['#services', '#real-world'].map(shown)").await, json!([false, false]));
+    let panels = "return $$('main > .panel').map((panel) => [panel.id, panel.getBoundingClientRect()])
+          .map(([id, box]) => [id, box.left, box.width])";
+    let panels: Vec<(String, f64, f64)> = serde_json::from_value(page.js(panels).await).expect("boxes");
+    let [(guide, left, width), others @ ..] = &*panels else { panic!("no panels") };
+    assert_eq!((&**guide, *left), ("guide", 0.0), "{panels:?}");
+    assert!(others.iter().all(|other| width > &(other.2 * 1.5)), "{panels:?}");
+    page.click("#welcome-begin").await;
+    page.see(
+        "the form",
+        "return document.activeElement === $('#submit') && $('#submit').matches('.revealed')",
+    )
+    .await;
+}
+
+/// The tabs on a narrow screen: their order, their keys, and the way to an element in another tab.
+async fn each_part_is_a_tab(page: &Page) {
+    let shown =
+        "return $$('main > .panel').filter((panel) => panel.checkVisibility()).map((panel) => panel.id)";
+    page.click("#tab-guide").await;
+    let names =
+        page.js("return $$('#tabs [role=tab]').map((tab) => tab.firstChild.textContent.trim())").await;
+    assert_eq!(names, json!(["Guide", "Transfers", "Bank"]));
+    assert_eq!(page.js(shown).await, json!(["guide"]));
+    page.see_text("#tab-transfers-panel .badge", "stuck").await;
+    for (key, panel) in [
+        (Key::Right, "transfers-panel"),
+        (Key::Right, "bank-panel"),
+        (Key::Right, "guide"),
+        (Key::Left, "bank-panel"),
+    ] {
+        page.press(&[key]).await;
+        assert_eq!(page.js(shown).await, json!([panel]));
+        let focused = format!("return document.activeElement.id + $('#{panel}').getAttribute('role')");
+        assert_eq!(page.js(&focused).await, json!(format!("tab-{panel}tabpanel")));
+    }
+    // An element that is folded in another tab.
+    page.js("$('#trouble').open = false").await;
+    page.click("#tab-guide").await;
+    let reveal = "const done = arguments[arguments.length - 1];
+         import('/assets/reveal.js').then(({ reveal }) => done(['outage-deposits', 'nothing'].map(reveal)), (error) => done(String(error)))";
+    let found = page.browser.client.execute_async(reveal).await.expect("the module is loaded");
+    assert_eq!(found, json!([true, false]));
+    assert_eq!(page.js(shown).await, json!(["bank-panel"]));
+    page.see(
+        "the switch",
+        "return document.activeElement === $('#outage-deposits') && shown('#outage-deposits')",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn on_a_laptop_the_page_fits_one_screen_and_everything_is_reachable() {
     visit("jerry", async |lab, page| {
+        at_first_sight_the_guide_comes_first(page).await;
         full(lab, page).await;
         assert_eq!(page.js("return [innerWidth, innerHeight]").await, json!([WINDOW.0, WINDOW.1]));
         let root = page
@@ -101,14 +165,25 @@ async fn on_a_phone_everything_is_reachable() {
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
         assert_eq!(out_of_reach(page).await, json!([]));
+        each_part_is_a_tab(page).await;
         // It is usable, too: a click lands on the element it aims at.
+        page.click("#tab-bank-panel").await;
         page.click("[data-account=account_A]").await;
         page.see_element("#history-dialog").await;
         page.see("its transfers", "return $$('#history-rows .movement').length === 4").await;
+        let visible = "const scroll = $('#history-scroll').getBoundingClientRect();
+             return ['.number', '.status'].map((cell) => {
+               const box = $(`#history-rows ${cell}`).getBoundingClientRect();
+               return box.width > 0 && box.left >= scroll.left && box.right <= scroll.right;
+             })";
+        assert_eq!(page.js(visible).await, json!([true, true]), "amount and status need no scrolling");
         assert_eq!(page.js("return document.documentElement.scrollWidth <= innerWidth").await, true);
         page.click("#history-close").await;
+        page.click("#tab-transfers-panel").await;
+        page.js("scrollTo(0, 0)").await;
         page.click("#older").await;
         page.see_text("#range", "11–13 of 13").await;
+        page.click("#tab-guide").await;
         page.click("#hint").await;
         page.see_element(".hint").await;
     })
@@ -124,9 +199,12 @@ async fn at_200_percent_zoom_everything_is_reachable() {
         page.see("the zoom", &format!("return innerWidth === {} && devicePixelRatio === 2", WINDOW.0 / 2))
             .await;
         assert_eq!(out_of_reach(page).await, json!([]));
+        page.click("#tab-bank-panel").await;
         page.click("#reset").await;
         page.see_element("#reset-confirm").await;
         page.click("#reset-cancel").await;
+        page.click("#tab-transfers-panel").await;
+        page.js("scrollTo(0, 0)").await;
         page.click("#older").await;
         page.see_text("#range", "11–13 of 13").await;
     })

@@ -36,7 +36,7 @@ async fn a_page_left_open_survives_a_restart_of_its_own_service() {
 
         lab.serve_again().await;
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
-        page.see_element("#services [data-service=worker][data-state=running]").await;
+        page.see_text("#health[data-state=running] summary", "Lab running").await;
         let after = page.start_transfer("account_A", "account_B", "1").await;
         page.see_element(&format!("{}[data-status=COMPLETED]", transfer(&after))).await;
         was_not_reloaded(page).await;
@@ -114,6 +114,7 @@ async fn the_banner_shows_what_the_supervisor_reports() {
         lab.say("worker", "stopped");
         page.see_text("#banner [data-name=worker]", "No worker is running").await;
         page.see_element("#services [data-service=worker][data-state=stopped]").await;
+        page.see_text("#health-says", "worker down").await;
         lab.say("worker", "restarting");
         page.see_element("#services [data-service=worker][data-state=restarting]").await;
         page.see_text("#banner [data-name=worker]", "No worker is running").await;
@@ -122,6 +123,8 @@ async fn the_banner_shows_what_the_supervisor_reports() {
         page.see("no banner any more", "return $('#banner').childElementCount === 0").await;
         page.see_element("#services [data-service=worker][data-state=restarting]").await;
         lab.say("worker", "running");
+        page.see_text("#health-says", "Lab running").await;
+        page.see("the names folded again", "return !shown('#services')").await;
         lab.say_build("building");
         page.see_text("#build[data-build=building]", "building the worker").await;
         lab.say_build("failed");

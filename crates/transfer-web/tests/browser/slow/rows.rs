@@ -11,6 +11,7 @@ async fn the_attempts_of_a_workflow_task_fill_the_line_without_overlap() {
         page.see_text(&format!("{row} .note"), "Temporal keeps retrying it.").await;
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
+        page.click("#tab-transfers-panel").await;
         page.see("three dots", &format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length >= 3")).await;
         let picture = page
             .js(&format!(

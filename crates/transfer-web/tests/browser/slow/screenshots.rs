@@ -35,6 +35,8 @@ async fn screenshots_are_taken_if_requested() {
         );
     }
     visit("jerry", async |lab, page| {
+        page.see_element("#welcome").await;
+        take(page, "first.png").await;
         lab.work_live().await;
         let id = page.start_transfer("account_A", "account_B", "25.50").await;
         let row = transfer(&id);
@@ -45,10 +47,9 @@ async fn screenshots_are_taken_if_requested() {
 
         page.browser.look_like(PHONE, 1.0).await;
         page.see("the phone's width", &format!("return innerWidth === {}", PHONE.0)).await;
-        page.js("$('#transfers-panel').scrollIntoView({ block: 'start', behavior: 'instant' })").await;
+        page.click("#tab-transfers-panel").await;
         take(page, "narrow.png").await;
         page.browser.look_like(WINDOW, 1.0).await;
-        page.js("scrollTo(0, 0)").await;
 
         lab.work_live_with_fixed_workflow().await;
         lab.enter_with("fix-workflow", &[&id]);

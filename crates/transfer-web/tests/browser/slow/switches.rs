@@ -18,6 +18,7 @@ async fn bank_has(lab: &Lab, path: &str, part: Value) {
 #[tokio::test]
 async fn the_page_sets_the_banks_real_world_mode_and_its_rates() {
     visit("jerry", async |lab, page| {
+        page.click("#trouble > summary").await;
         page.click("#real-world").await;
         bank_has(lab, "/real-world-mode", json!({ "enabled": true })).await;
         page.see_text("#bank-message", "Real World Mode is on.").await;
@@ -56,6 +57,7 @@ async fn the_page_sets_the_banks_real_world_mode_and_its_rates() {
 #[tokio::test]
 async fn the_page_shows_the_banks_outage_wherever_it_was_switched() {
     visit("jerry", async |lab, page| {
+        page.click("#trouble > summary").await;
         page.click("#outage-withdrawals").await;
         bank_has(lab, "/outage", json!({ "withdrawals": true, "deposits": false })).await;
         page.click("#outage-deposits").await;
