@@ -9,7 +9,11 @@ use serde_json::json;
 use testbed::{Testbed, simulated_learner};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{browser::Browser, page::Page};
+use crate::{
+    browser::Browser,
+    page::Page,
+    slow::audit::{audit, axe},
+};
 
 /// The screen of an instructor.
 const SCREEN: (u32, u32) = (1920, 1080);
@@ -114,10 +118,16 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     .await;
     picture(&page, "board-small.png").await;
 
+    let axe = axe();
+    if let Some(axe) = &axe {
+        audit(&page, axe, "the board").await;
+    }
+
     page.browser.look_like(SCREEN, 1.0).await;
     page.browser.client.goto(&format!("{url}/wall")).await.expect("it opens");
     page.see_text("#summary", "40 learners").await;
     assert_eq!(page.js(CUT).await, json!([]));
+    page.browser.dark(true).await;
     picture(&page, "wall-dark.png").await;
     page.browser.dark(false).await;
     picture(&page, "wall-light.png").await;
@@ -129,5 +139,8 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
         assert!(!wall.contains(&format!(">{name}<")) && !data.contains(&format!("\"{name}\"")), "{name}");
     }
     assert!(!data.contains("connection refused") && !wall.contains("rule broken"), "{data}");
+    if let Some(axe) = &axe {
+        audit(&page, axe, "the wall").await;
+    }
     page.was_quiet().await;
 }

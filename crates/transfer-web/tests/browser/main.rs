@@ -19,7 +19,7 @@ mod without;
 
 /// Slow tests, each with a lab and a browser: `cargo xtask test --slow`.
 mod slow {
-    mod audit;
+    pub(crate) mod audit;
     mod history;
     mod keyboard;
     mod looks;

@@ -16,7 +16,7 @@ use crate::{
 const RULES: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 /// The text of axe.min.js; otherwise prints why it is missing.
-fn axe() -> Option<String> {
+pub(crate) fn axe() -> Option<String> {
     if is_without_browser() {
         return None;
     }
@@ -46,7 +46,7 @@ async fn violations(page: &Page, axe: &str) -> Vec<Value> {
 }
 
 /// Asserts that the page's current state has no violations, light and dark, wide and narrow.
-async fn audit(page: &Page, axe: &str, state: &str) {
+pub(crate) async fn audit(page: &Page, axe: &str, state: &str) {
     let mut wrong = Vec::new();
     for (window, dark) in [(WINDOW, false), (WINDOW, true), (PHONE, false), (PHONE, true)] {
         page.browser.look_like(window, 1.0).await;
