@@ -46,6 +46,8 @@ pub enum Request {
         /// What becomes of the learner's code, and of transfers that are left over.
         choice: Choice,
     },
+    /// Ask the instructor for help with this text, or take the question back, for the page.
+    Help(Option<String>),
     /// Run the transfer without Temporal, for the page.
     WithoutTemporal,
 }
@@ -62,6 +64,7 @@ impl Request {
             Request::Enter { stage, choice } => {
                 json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
             }
+            Request::Help(text) => json!({ "request": "help", "text": text }),
             Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
@@ -78,6 +81,7 @@ impl Request {
                 stage: value["stage"].as_str()?.to_owned(),
                 choice: Choice { keep: value["keep"] == true, clean: value["clean"] == true },
             },
+            "help" => Request::Help(value["text"].as_str().map(str::to_owned)),
             "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })

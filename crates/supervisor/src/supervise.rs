@@ -33,6 +33,7 @@ use crate::{
     attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
+    class_notices::ClassNotices,
     control::{self, Reply, Request},
     deployed::Deployed,
     ended_faults::{self, EndedFaults},
@@ -142,6 +143,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         state,
         journal,
         snapshot: Arc::default(),
+        notices: ClassNotices::default(),
         events: events.clone(),
         inbox,
         signals_seen,
@@ -162,6 +164,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         if started {
             on_ready(&lab.state);
             let reporter = lab.reporter();
+            lab.watch_notices();
             let outcome = lab.supervise();
             if let Some(reporter) = reporter {
                 let seen = Arc::clone(&lab.signals_seen);
@@ -292,6 +295,8 @@ struct Supervisor {
     journal: Journal,
     /// What `status` is answered, also while the loop is busy.
     snapshot: Arc<Mutex<Value>>,
+    /// What the instructor tells the class.
+    notices: ClassNotices,
     events: Sender<Event>,
     inbox: Receiver<Event>,
     signals_seen: Arc<AtomicU32>,
@@ -396,7 +401,7 @@ impl Supervisor {
         }
         match request {
             // Handled before it comes here.
-            Request::Status | Request::Stop | Request::WithoutTemporal => {}
+            Request::Status | Request::Stop | Request::Help(_) | Request::WithoutTemporal => {}
             Request::Restart(name) => {
                 let mut chosen: Vec<usize> = (0..self.services.len())
                     .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
@@ -784,6 +789,19 @@ impl Supervisor {
         Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
     }
 
+    /// Starts to read what the instructor tells the class, if this lab is in one. A new announcement is also a line of the journal,
+    /// which an attached `lab start` prints.
+    fn watch_notices(&self) {
+        let endpoints = self.setup.endpoints();
+        let Some(journal) = endpoints.learner.as_ref().and_then(|_| self.journal.0.try_clone().ok()) else {
+            return;
+        };
+        let journal = Journal(journal);
+        self.notices.watch(Server::new(&endpoints), move |text| {
+            journal.note(&format!("from your instructor: {text}"))
+        });
+    }
+
     /// Answers those who have waited too long for a service. The wait starts after the build.
     fn answer_the_impatient(&mut self, at: usize) {
         if self.build.building.is_some() {
@@ -1090,12 +1108,19 @@ impl Supervisor {
         let (snapshot, events, deployed) =
             (Arc::clone(&self.snapshot), self.events.clone(), self.deployed.clone());
         let project = self.setup.project.clone();
+        let notices = self.notices.clone();
+        let learner = self.state.learner().map(str::to_owned);
         control::serve(listener, self.state.token.clone(), move |request, reply| match request {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
                 status["blocking"] = blocking::of(&status, &project);
+                status["class"] = notices.status(learner.as_deref(), &project);
                 let _ = reply.send(Ok(status));
+            }
+            Request::Help(text) => {
+                let asked = class_files::answer_help(&project, learner.as_deref(), text.as_deref());
+                let _ = reply.send(asked.map_err(|error| format!("{error:#}")));
             }
             // The lab has no part in it.
             Request::WithoutTemporal => {

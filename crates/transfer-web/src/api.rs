@@ -23,7 +23,7 @@ use crate::{
     events::events,
     failure::{bank_down, temporal_down},
     feed::Subject,
-    orders, page,
+    help, orders, page,
     request::{Name, number},
     transfers::Which,
     watch::Watched,
@@ -43,7 +43,7 @@ const YIELD: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, with the paths of openapi.json.
-fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 16] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -56,6 +56,8 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 14] {
         ("/api/outage", get(outage).post(set_outage)),
         ("/api/reset", post(reset)),
         ("/api/stage", get(stages).post(enter_stage)),
+        ("/api/help", post(ask_for_help)),
+        ("/api/help/done", post(take_help_back)),
         ("/api/without-temporal", post(without_temporal)),
         ("/api/events", get(events)),
         ("/openapi.json", get(openapi)),
@@ -224,6 +226,15 @@ async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
         return Err(Failure::bad_request(format!("name must be one of {}", names.join(", "))));
     };
     ask(move || orders::enter_stage(&watched, stage).map(Json)).await
+}
+
+async fn ask_for_help(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let text = help::question(&body.parse()?)?;
+    ask(move || help::ask(&watched, Some(&text)).map(Json)).await
+}
+
+async fn take_help_back(State(watched): State<Watched>) -> Answer {
+    ask(move || help::ask(&watched, None).map(Json)).await
 }
 
 async fn without_temporal(State(watched): State<Watched>) -> Answer {

@@ -11,6 +11,7 @@ mod events;
 mod failure;
 mod feed;
 mod guide;
+mod help;
 pub mod markdown;
 mod orders;
 mod page;

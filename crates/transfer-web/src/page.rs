@@ -26,8 +26,8 @@ macro_rules! assets {
 /// The files of the page. A test compares this list with the folder.
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
-    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "dialogs.css" "small.css"
-    "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js"
+    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "dialogs.css" "class.css" "small.css"
+    "accounts.js" "announce.js" "attempts.js" "class.js" "copy.js" "dialog.js" "dom.js"
     "form.js" "guide.js" "history.js" "main.js" "money.js" "orders.js"
     "outside.js" "pill.js" "row.js" "stages.js" "status.js" "steps.js" "store.js"
     "stream.js" "switches.js" "time.js" "transfers.js" "without.js"

@@ -202,6 +202,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "build_error": status["build_error"],
             "manifest_unusable": status["manifest_unusable"] == true,
             "watch": status["watch"] != false,
+            "class": status["class"],
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
         }),

@@ -52,7 +52,8 @@ async fn every_described_status_can_be_provoked() {
     for Operation { method, path, statuses } in OPENAPI.operations() {
         // Other tests cover streams, late bodies, which take ten seconds, and what a supervisor does.
         let is_elsewhere = |status| {
-            let needs_supervisor = ["/api/stage", "/api/without-temporal"].contains(&&*path);
+            let needs_supervisor =
+                ["/api/stage", "/api/help", "/api/help/done", "/api/without-temporal"].contains(&&*path);
             status == 408 || path == "/api/events" || (method == "POST" && status == 200 && needs_supervisor)
         };
         for status in statuses.into_iter().filter(|&status| !is_elsewhere(status)) {
@@ -90,6 +91,7 @@ async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status:
             (400, _) => "{".to_owned(),
             (413, _) => " ".repeat(20_000),
             (_, "/api/transfer") => order.to_string(),
+            (_, "/api/help") => json!({ "text": "where?" }).to_string(),
             (_, "/api/stage") => json!({ "name": "jerry" }).to_string(),
             _ => "{}".to_owned(),
         });

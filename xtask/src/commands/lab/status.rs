@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{example, json_flag},
-    deployment, service_trouble,
+    class_status, deployment, service_trouble,
 };
 use checkout::{modules, project::Project};
 use lab_client::state::State;
@@ -55,7 +55,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let stage = modules::current_stage(project);
     let mut status = match &state {
         Some(state) => control::ask(state, &Request::Status)?,
-        None => json!({ "services": stopped() }),
+        None => json!({ "services": stopped(), "class": null }),
     };
     // If the server does not answer, they are unknown.
     let found = match &state {
@@ -82,6 +82,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let mut trouble = trouble(outage, real_world);
         if trouble.is_empty() {
             trouble.extend(ended_faults(&status["ended_faults"]));
+        }
+        for line in class_status::lines(&status) {
+            stdoutln!("{line}");
         }
         stdoutln!("{} {}", bold("stage"), stage.heading());
         for misplaced in modules::misplaced(project) {
