@@ -95,6 +95,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
+    if let Some(remote_service) = &options.remote_service {
+        remote_service::try_to_join(project, remote_service)?;
+    }
     let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
     let (events, inbox) = mpsc::channel();
@@ -760,7 +763,6 @@ impl Supervisor {
                 self.journal.note(&format!("the stage still counts earlier transfers: {error:#}"));
             }
         }
-        // Only one that answered: the next start must not use a mistyped one.
         remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;
         Ok(())
     }

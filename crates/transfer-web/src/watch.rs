@@ -256,7 +256,10 @@ fn down(
         down.push(entry("lab", says, &format!("kill -CONT {pid}")));
     }
     if temporal_silent || state("temporal") != "running" {
-        let says = "the Temporal server does not answer; transfers pause and continue once it is back";
+        let says = match status["class"].is_object() {
+            true => "the class server is unreachable; retrying",
+            false => "the Temporal server does not answer; transfers pause and continue once it is back",
+        };
         down.push(entry("temporal", says, "cargo xtask lab status"));
     }
     if bank_silent || state("account-api") != "running" {

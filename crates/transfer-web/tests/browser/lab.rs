@@ -158,6 +158,11 @@ impl Lab {
         address
     }
 
+    /// Reports this `class`; null outside a class.
+    pub(crate) fn say_class(&self, class: Value) {
+        self.supervisor.status.lock().expect("nobody panics with it")["class"] = class;
+    }
+
     /// Stops the page's service.
     pub(crate) async fn end_service(&mut self) {
         let Service { end, task } = self.service.take().expect("it runs");
@@ -208,6 +213,7 @@ impl Supervisor {
                             permits.acquire().await.expect("it is never closed").forget();
                             entered(&path, question["stage"].as_str().unwrap_or_default())
                         }
+                        Some("help") => asked_for_help(&said, &question["text"]),
                         Some("without-temporal") => without_temporal(),
                         _ => said.lock().expect("nobody panics with it").clone(),
                     };
@@ -231,6 +237,14 @@ fn entered(lab: &Path, stage: &str) -> Value {
         "worker_restarted": true,
         "transfers": [],
     })
+}
+
+/// Reports the question from now on, or none.
+fn asked_for_help(status: &Mutex<Value>, text: &Value) -> Value {
+    let help =
+        text.as_str().map(|text| json!({ "text": text, "since": "2026-11-22T12:00:00Z", "coming": false }));
+    status.lock().expect("nobody panics with it")["class"]["help"] = json!(help);
+    json!({ "help": help })
 }
 
 /// What `cargo xtask without-temporal --json` reports.

@@ -5,6 +5,7 @@
 
 mod board;
 mod browser;
+mod class;
 mod form;
 mod forwarded;
 mod lab;

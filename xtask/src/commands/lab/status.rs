@@ -132,6 +132,8 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     for trouble in trouble {
         stdoutln!("  {trouble}");
     }
+    let is_short = link.as_ref().is_some_and(|link| link.findings.short_retries);
+    let waits_long = state.remote_service.is_some() && !is_short;
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| !link.answers) {
             Some(LinkReport { silence: Some(silence), .. }) if silence.refuses => {
@@ -157,9 +159,7 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     }
     for stuck in stuck.iter().take(LISTED) {
         stdoutln!("  {}", describe(stuck));
-        if state.remote_service.is_some()
-            && let Some(waits) = waits_on(stuck)
-        {
+        if waits_long && let Some(waits) = waits_on(stuck) {
             stdoutln!("    {waits}");
         }
         if let Some(why) = &stuck.nondeterminism {
@@ -198,6 +198,9 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
                 true => format!(
                     "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate in \
                      the profile, and restart the lab"
+                ),
+                false if remote_service.learner.is_some() => format!(
+                    "the class server is unreachable, for {since}; retrying; nothing is lost, and everything continues when it is back"
                 ),
                 false => format!(
                     "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything continues when it is back"
