@@ -7,6 +7,7 @@
 //! imports this crate.
 
 pub mod args;
+mod class_status;
 pub mod commands;
 mod deployment;
 pub mod extra;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use checkout::Project;
 use clap::{Arg, ArgMatches, Command};
 use lab_client::{OWN_NAMESPACE, state::RemoteService};
-use supervisor::remote_service::{last, name};
+use supervisor::remote_service::{joining, last, name};
 use terminal::{Usage, stderrln};
 
 use crate::args::flag;
@@ -114,13 +114,16 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
 }
 
 /// Prints that a start uses the service of the last one, unless the flags name it.
-pub fn tell_of_last(arguments: &ArgMatches, chosen: Option<&RemoteService>) {
+pub fn tell_of_last(project: &Project, arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
-    if let Some(remote_service) = chosen.filter(|_| !asked) {
-        stderrln!(
-            "using {}, as last time; to use the lab's own server again: --own-server",
-            name(remote_service)
-        );
+    let Some(remote_service) = chosen.filter(|_| !asked) else { return };
+    let name = name(remote_service);
+    match joining(project) {
+        Some(_) => stderrln!(
+            "trying {name} again, because the last start did not reach it; to use the lab's own server instead: cargo xtask lab \
+             start --own-server"
+        ),
+        None => stderrln!("using {name}, as last time; to use the lab's own server again: --own-server"),
     }
 }
 

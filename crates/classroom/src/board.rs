@@ -83,7 +83,10 @@ fn look_at(server: &Server) -> Result<class::Board> {
 }
 
 /// A client of the class's Temporal Service, and the gateway that it needs, if any.
-fn reach(project: &Project, place: &Place) -> Result<(Server, Option<Gateway>)> {
+///
+/// # Errors
+/// The gateway cannot reach the service.
+pub fn reach(project: &Project, place: &Place) -> Result<(Server, Option<Gateway>)> {
     Ok(match place {
         Place::Here(served) => (Server::new(&Endpoints::own(&served.http(), &served.ui(), "")), None),
         Place::RemoteService(remote_service) => {

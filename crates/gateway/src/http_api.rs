@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 use crate::{
     api::{ROUTES, Route},
     gateway::Gateway,
+    health::is_silence,
     json,
 };
 
@@ -30,7 +31,7 @@ const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn answer(State(gateway): State<Gateway>, request: Request) -> Response {
     match ask(&gateway, request).await {
         Ok(answer) => axum::Json(answer).into_response(),
-        Err(status) => error_response(&status),
+        Err(status) => error_response(&plain(&gateway, status)),
     }
 }
 
@@ -115,6 +116,18 @@ fn set(request_json: &mut Value, form: &MessageDescriptor, path: &str, value: &s
             }
         }
     }
+}
+
+/// The status in words for a person, if the connection to the service was lost.
+fn plain(gateway: &Gateway, status: Status) -> Status {
+    if !is_silence(status.code()) || !status.message().contains("keep-alive timed out") {
+        return status;
+    }
+    let service = match gateway.guard.learner() {
+        Some(_) => "The class server".to_owned(),
+        None => format!("The Temporal Service at {}", gateway.link.service.address),
+    };
+    Status::new(status.code(), format!("{service} is unreachable; retrying"))
 }
 
 /// A status as a response of the server's HTTP API.

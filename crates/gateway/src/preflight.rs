@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use lab_client::link::Findings;
+use lab_client::link::{Findings, SHORT_RETRIES};
 use prost_reflect::prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -39,7 +39,9 @@ pub async fn preflight(link: &Link) -> Result<Findings> {
     findings.server = info["serverVersion"].as_str().unwrap_or_default().to_owned();
     let namespace = json!({ "namespace": service.namespace });
     match ask(link, WORKFLOWS, "DescribeNamespace", &namespace).await {
-        Ok(_) => {}
+        Ok(description) => {
+            findings.short_retries = description["namespaceInfo"]["data"][SHORT_RETRIES] == "true";
+        }
         Err(status) if status.code() == Code::NotFound => {
             make_namespace(link).await?;
             findings.made.push(format!("the namespace {}", service.namespace));

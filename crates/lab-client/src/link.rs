@@ -44,7 +44,13 @@ pub struct Findings {
     pub server: String,
     /// What was missing and has been created, such as "the namespace spring".
     pub made: Vec<String>,
+    /// Whether the service retries a failed Workflow Task within two seconds, as a server of `class serve` says of itself.
+    pub short_retries: bool,
 }
+
+/// The entry in the data of a namespace by which `class serve` says that its server has short retries. The server's own settings
+/// cannot be read from outside.
+pub const SHORT_RETRIES: &str = "bug-lab-short-retries";
 
 impl LinkReport {
     /// Requests the report from the gateway at this URL of its HTTP API.
@@ -70,7 +76,7 @@ impl LinkReport {
             "silent_for_s": silence.map(|silence| silence.seconds),
             "refuses": silence.is_some_and(|silence| silence.refuses),
             "why": silence.map(|silence| &silence.why),
-            "findings": { "server": self.findings.server, "made": self.findings.made },
+            "findings": { "server": self.findings.server, "made": self.findings.made, "short_retries": self.findings.short_retries },
         })
     }
 
@@ -94,6 +100,7 @@ impl LinkReport {
             findings: Findings {
                 server: text(&findings["server"]).unwrap_or_default(),
                 made: findings["made"].as_array().into_iter().flatten().filter_map(text).collect(),
+                short_retries: findings["short_retries"] == true,
             },
         })
     }
@@ -113,7 +120,11 @@ mod tests {
             answers: true,
             round_trip_ms: Some(2.5),
             silence: None,
-            findings: Findings { server: "1.31.2".to_owned(), made: vec!["the namespace spring".to_owned()] },
+            findings: Findings {
+                server: "1.31.2".to_owned(),
+                made: vec!["the namespace spring".to_owned()],
+                short_retries: true,
+            },
         };
         let silence = Silence { seconds: 42, refuses: true, why: "HTTP status 401".to_owned() };
         let down = LinkReport { answers: false, silence: Some(silence), ..up.clone() };

@@ -9,7 +9,7 @@ use lab_client::{
     temporal::Server,
     time,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::services::Setup;
 
@@ -65,6 +65,23 @@ pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
         Some(help) => project.write_json(HELP_FILE, &help.to_json()),
         None => project.remove_json(HELP_FILE),
     }
+}
+
+/// Asks for help with this text, or takes the question back, for the page. The lab's reports deliver it.
+///
+/// # Errors
+/// This lab is not in a class, the text has no words, or the lab's folder cannot be written to.
+pub(crate) fn answer_help(project: &Project, learner: Option<&str>, text: Option<&str>) -> Result<Value> {
+    if learner.is_none() {
+        bail!("this lab has not joined a class");
+    }
+    let since = time::rfc3339_exact(time::now());
+    let asked = match text {
+        None => None,
+        Some(text) => Some(Help::new(text, &since).context("write your question as a sentence")?),
+    };
+    ask_for_help(project, asked.as_ref())?;
+    Ok(json!({ "help": asked.as_ref().map(Help::to_json) }))
 }
 
 #[cfg(test)]

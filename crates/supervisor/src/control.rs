@@ -52,6 +52,8 @@ pub enum Request {
     Compare(String),
     /// Bring a saved edit back as `cargo xtask stage restore` does, for the page.
     Restore(String),
+    /// Ask the instructor for help with this text, or take the question back, for the page.
+    Help(Option<String>),
     /// Run the transfer without Temporal, for the page.
     WithoutTemporal,
 }
@@ -71,6 +73,7 @@ impl Request {
             Request::Question(stage) => json!({ "request": "question", "stage": stage }),
             Request::Compare(id) => json!({ "request": "compare", "id": id }),
             Request::Restore(id) => json!({ "request": "restore", "id": id }),
+            Request::Help(text) => json!({ "request": "help", "text": text }),
             Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
@@ -90,6 +93,7 @@ impl Request {
             "question" => Request::Question(value["stage"].as_str()?.to_owned()),
             "compare" => Request::Compare(value["id"].as_str()?.to_owned()),
             "restore" => Request::Restore(value["id"].as_str()?.to_owned()),
+            "help" => Request::Help(value["text"].as_str().map(str::to_owned)),
             "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })

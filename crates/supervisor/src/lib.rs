@@ -9,6 +9,7 @@ pub mod build;
 pub mod cargo;
 mod cargo_output;
 pub mod class_files;
+mod class_notices;
 mod class_progress;
 mod cli_version;
 pub mod compile_error;

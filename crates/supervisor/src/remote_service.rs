@@ -1,4 +1,8 @@
 //! Which Temporal Service a lab uses: a server of its own, or a remote one. The last start's is in `.lab/service.json`.
+//!
+//! A start that fails before the service has answered leaves it in `.lab/joining.json`, so that the next start tries it again: a learner
+//! whose port was taken must not end up with a server of their own. It is another file, because what the lab did at the service in
+//! `service.json` stays there.
 
 use std::fs;
 
@@ -9,22 +13,38 @@ use serde_json::Value;
 
 /// The file that tells the next start which service it was.
 const FILE: &str = "service.json";
+/// The file with the service that a start tries to reach.
+const JOINING_FILE: &str = "joining.json";
 /// The UI of Temporal Cloud.
 const CLOUD_UI: &str = "https://cloud.temporal.io";
 
-/// The service of the last start, if it was a remote one.
+/// The service of the last start, if it was a remote one, also if that start failed.
 pub fn last(project: &Project) -> Option<RemoteService> {
-    let text = fs::read_to_string(project.in_lab(FILE)).ok()?;
+    joining(project).or_else(|| read(project, FILE))
+}
+
+/// The service of the last start, if that start failed before the service had answered.
+pub fn joining(project: &Project) -> Option<RemoteService> {
+    read(project, JOINING_FILE)
+}
+
+fn read(project: &Project, file: &str) -> Option<RemoteService> {
+    let text = fs::read_to_string(project.in_lab(file)).ok()?;
     RemoteService::from_json(&serde_json::from_str::<Value>(&text).ok()?)
 }
 
-/// Whether the lab was at this service the last time, as this learner.
+/// Has the next start try this service again if this one fails.
+pub fn try_to_join(project: &Project, remote_service: &RemoteService) -> Result<()> {
+    project.write_json(JOINING_FILE, &remote_service.to_json())
+}
+
+/// Whether the lab has last been at this service, as this learner.
 pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
     let which = |one: &RemoteService| match &one.profile {
         Some(profile) => (profile.clone(), String::new(), one.learner.clone()),
         None => (one.address.clone(), one.namespace.clone(), one.learner.clone()),
     };
-    last(project).is_some_and(|last| {
+    read(project, FILE).is_some_and(|last| {
         last.profile.is_some() == remote_service.profile.is_some() && which(&last) == which(remote_service)
     })
 }
@@ -32,9 +52,10 @@ pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
 /// Has the next start use it, too.
 pub fn remember(project: &Project, remote_service: Option<&RemoteService>) -> Result<()> {
     match remote_service {
-        Some(remote_service) => project.write_json(FILE, &remote_service.to_json()),
-        None => project.remove_json(FILE),
+        Some(remote_service) => project.write_json(FILE, &remote_service.to_json())?,
+        None => project.remove_json(FILE)?,
     }
+    project.remove_json(JOINING_FILE)
 }
 
 /// What a service is called in a sentence.
@@ -62,8 +83,25 @@ pub fn complete(remote_service: &mut RemoteService, link: &LinkReport) {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+
+    #[test]
+    fn a_start_that_failed_is_tried_again_but_is_not_where_the_lab_has_been() {
+        let root = tempfile::tempdir().expect("temporary folders can be made");
+        let project = Project { root: root.path().to_owned(), lab: root.path().to_owned() };
+        let at = |address: &str| RemoteService { address: address.to_owned(), ..RemoteService::default() };
+        let (before, class) = (at("10.0.0.1:7233"), at("10.0.0.7:7233"));
+        remember(&project, Some(&before)).expect("it can be written");
+        try_to_join(&project, &class).expect("it can be written");
+        assert_eq!((last(&project), joining(&project)), (Some(class.clone()), Some(class.clone())));
+        assert!(is_last(&project, &before) && !is_last(&project, &class));
+        remember(&project, Some(&class)).expect("it can be written");
+        assert_eq!((last(&project), joining(&project)), (Some(class.clone()), None));
+        assert!(is_last(&project, &class));
+        try_to_join(&project, &class).expect("it can be written");
+        remember(&project, None).expect("it can be removed");
+        assert_eq!((last(&project), joining(&project)), (None, None));
+    }
 
     #[test]
     fn the_ui_of_temporal_cloud_is_known() {

@@ -34,6 +34,7 @@ use crate::{
     attach, blocking,
     build::{self, Built, Failure, Output},
     class_files,
+    class_notices::ClassNotices,
     compile_error::CompileError,
     control::{self, Reply, Request},
     deployed::Deployed,
@@ -96,6 +97,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
+    if let Some(remote_service) = &options.remote_service {
+        remote_service::try_to_join(project, remote_service)?;
+    }
     let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
     let (events, inbox) = mpsc::channel();
@@ -144,6 +148,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         state,
         journal,
         snapshot: Arc::default(),
+        notices: ClassNotices::default(),
         events: events.clone(),
         inbox,
         signals_seen,
@@ -169,6 +174,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         if started {
             on_ready(&lab.state);
             let reporter = lab.reporter();
+            lab.watch_notices();
             let outcome = lab.supervise();
             if let Some(reporter) = reporter {
                 let seen = Arc::clone(&lab.signals_seen);
@@ -302,6 +308,8 @@ struct Supervisor {
     journal: Journal,
     /// What `status` is answered, also while the loop is busy.
     snapshot: Arc<Mutex<Value>>,
+    /// What the instructor tells the class.
+    notices: ClassNotices,
     events: Sender<Event>,
     inbox: Receiver<Event>,
     signals_seen: Arc<AtomicU32>,
@@ -408,7 +416,11 @@ impl Supervisor {
         }
         match request {
             // Handled before it comes here.
-            Request::Status | Request::Stop | Request::WithoutTemporal | Request::Compare(_) => {}
+            Request::Status
+            | Request::Stop
+            | Request::Help(_)
+            | Request::WithoutTemporal
+            | Request::Compare(_) => {}
             Request::Restart(name) => {
                 let mut chosen: Vec<usize> = (0..self.services.len())
                     .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
@@ -779,7 +791,6 @@ impl Supervisor {
                 self.journal.note(&format!("the stage still counts earlier transfers: {error:#}"));
             }
         }
-        // Only one that answered: the next start must not use a mistyped one.
         remote_service::remember(&self.setup.project, self.setup.remote_service.as_ref())?;
         Ok(())
     }
@@ -806,6 +817,19 @@ impl Supervisor {
     fn reporter(&self) -> Option<Reporter> {
         let journal = self.journal.0.try_clone().ok()?;
         Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
+    }
+
+    /// Starts to read what the instructor tells the class, if this lab is in one. A new announcement is also a line of the journal,
+    /// which an attached `lab start` prints.
+    fn watch_notices(&self) {
+        let endpoints = self.setup.endpoints();
+        let Some(journal) = endpoints.learner.as_ref().and_then(|_| self.journal.0.try_clone().ok()) else {
+            return;
+        };
+        let journal = Journal(journal);
+        self.notices.watch(Server::new(&endpoints), move |text| {
+            journal.note(&format!("from your instructor: {text}"))
+        });
     }
 
     /// Answers those who have waited too long for a service. The wait starts after the build.
@@ -1120,13 +1144,20 @@ impl Supervisor {
         let (snapshot, events, deployed) =
             (Arc::clone(&self.snapshot), self.events.clone(), self.deployed.clone());
         let project = self.setup.project.clone();
+        let notices = self.notices.clone();
+        let learner = self.state.learner().map(str::to_owned);
         control::serve(listener, self.state.token.clone(), move |request, reply| match request {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 status["undeployed"] = json!(deployed.is_outdated());
                 status["edited"] = json!(keep::has_edit(&project).unwrap_or_default());
                 status["blocking"] = blocking::of(&status, &project);
+                status["class"] = notices.status(learner.as_deref(), &project);
                 let _ = reply.send(Ok(status));
+            }
+            Request::Help(text) => {
+                let asked = class_files::answer_help(&project, learner.as_deref(), text.as_deref());
+                let _ = reply.send(asked.map_err(|error| format!("{error:#}")));
             }
             // The lab has no part in it.
             Request::WithoutTemporal => {

@@ -4,7 +4,7 @@
  *
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
  * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
- *   consent.js, without.js;
+ *   consent.js, class.js, without.js;
  * - the layout follows from them: welcome.js at first sight, folds.js for what is folded, tabs.js on a narrow screen, and
  *   reveal.js takes somebody to any element;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
@@ -13,6 +13,7 @@
  */
 import { startAccounts } from './accounts.js';
 import { startBuild } from './build.js';
+import { startClass } from './class.js';
 import { startConsent } from './consent.js';
 import { startCopying } from './copy.js';
 import { startEditor } from './editor.js';
@@ -42,6 +43,7 @@ startGuide();
 startStages();
 startConsent();
 startWithout();
+startClass();
 startWelcome();
 startFolds();
 startTabs();

@@ -24,6 +24,7 @@ use crate::{
     events::events,
     failure::{bank_down, temporal_down},
     feed::Subject,
+    help,
     history::history,
     orders, page,
     request::{Name, number},
@@ -45,7 +46,7 @@ const YIELD: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, with the paths of openapi.json.
-fn api() -> [(&'static str, MethodRouter<Watched>); 17] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 19] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -61,6 +62,8 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 17] {
         ("/api/stage", get(stages).post(enter_stage)),
         ("/api/stage/{stage}", get(stage_question)),
         ("/api/saved-edits/{edit_id}", get(compare_edit).post(restore_edit)),
+        ("/api/help", post(ask_for_help)),
+        ("/api/help/done", post(take_help_back)),
         ("/api/without-temporal", post(without_temporal)),
         ("/api/events", get(events)),
         ("/openapi.json", get(openapi)),
@@ -260,6 +263,15 @@ async fn compare_edit(State(watched): State<Watched>, Name(id): Name) -> Answer 
 
 async fn restore_edit(State(watched): State<Watched>, Name(id): Name) -> Answer {
     ask(move || orders::saved_edit(&watched, "restore", &id).map(Json)).await
+}
+
+async fn ask_for_help(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let text = help::question(&body.parse()?)?;
+    ask(move || help::ask(&watched, Some(&text)).map(Json)).await
+}
+
+async fn take_help_back(State(watched): State<Watched>) -> Answer {
+    ask(move || help::ask(&watched, None).map(Json)).await
 }
 
 async fn without_temporal(State(watched): State<Watched>) -> Answer {

@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod feed;
 mod guide;
+mod help;
 mod history;
 pub mod markdown;
 mod orders;

@@ -210,6 +210,7 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "checkout": status["checkout"],
             "manifest_unusable": status["manifest_unusable"] == true,
             "watch": status["watch"] != false,
+            "class": status["class"],
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
         }),
@@ -282,7 +283,10 @@ fn down(
     let is_down =
         |name: &str, silent: bool| (silent || state(name) != "running") && !restarts_as_planned(status, name);
     if is_down("temporal", temporal_silent) {
-        let says = "the Temporal server does not answer; transfers pause and continue once it is back";
+        let says = match status["class"].is_object() {
+            true => "the class server is unreachable; retrying",
+            false => "the Temporal server does not answer; transfers pause and continue once it is back",
+        };
         down.push(entry("temporal", says, "cargo xtask lab status"));
     }
     if is_down("account-api", bank_silent) {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{example, flag, json_flag},
-    deployment,
+    class_status, deployment,
 };
 use checkout::{progress, project::Project, state};
 use lab_client::state::State;
@@ -93,6 +93,10 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 /// What is known at one moment.
 struct Look {
     stage: &'static Stage,
+    /// What the instructor tells the class.
+    class: Vec<String>,
+    /// Why the learner should wait with the next stage, if so.
+    next_is_closed: Option<String>,
     build: Option<BuildState>,
     /// Why the worker does not run the saved code, with the first compile error; shown if the last build failed.
     build_failed: Vec<String>,
@@ -131,8 +135,11 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     {
         stderrln!("warning: the stage is not marked as done: {error:#}");
     }
+    let next = report.as_ref().ok().and_then(Report::next_stage);
     Ok(Look {
         stage,
+        class: class_status::lines(&status),
+        next_is_closed: next.and_then(|next| class_status::why_closed(&status, next)),
         build: BuildState::of_saved(&status),
         build_failed: deployment::warning(&status).into_iter().chain(deployment::excerpt(&status)).collect(),
         blocking: deployment::blocking(&status),
@@ -162,7 +169,8 @@ impl Look {
         if as_json {
             return vec![self.to_json().to_string()];
         }
-        let mut lines = vec![format!("{} {}", bold("stage"), self.stage.heading())];
+        let mut lines = self.class.clone();
+        lines.push(format!("{} {}", bold("stage"), self.stage.heading()));
         match self.build {
             Some(BuildState::Building) => {
                 lines.push("building: this shows the code from before your edit".to_owned());
@@ -173,7 +181,7 @@ impl Look {
         lines.extend(self.blocking.iter().cloned());
         lines.extend(self.down.iter().cloned());
         match &self.report {
-            Ok(report) => lines.extend(goal_lines(report)),
+            Ok(report) => lines.extend(goal_lines(report, self.next_is_closed.as_deref())),
             Err(why) => lines.push(why.clone()),
         }
         lines
@@ -192,7 +200,7 @@ impl Look {
 }
 
 /// The goals, what is wrong, and what comes next, for a person.
-fn goal_lines(report: &Report) -> Vec<String> {
+fn goal_lines(report: &Report, next_is_closed: Option<&str>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut said = None;
     for (goal, verdict) in report.stage.goals.iter().zip(&report.verdicts) {
@@ -232,6 +240,9 @@ fn goal_lines(report: &Report) -> Vec<String> {
     }
     let reached = report.verdicts.iter().filter(|verdict| verdict.is_reached()).count();
     lines.push(match (report.is_reached(), report.next_stage()) {
+        (true, Some(next)) if let Some(why) = next_is_closed => {
+            format!("all reached; {why}; to go on all the same: cargo xtask stage {} --ahead", next.name)
+        }
         (true, Some(next)) => format!("all reached; the next stage: cargo xtask stage {}", next.name),
         (true, None) => "all reached; that was the last stage".to_owned(),
         (false, _) if reached == report.verdicts.len() => {
@@ -269,7 +280,7 @@ mod tests {
     #[test]
     fn a_report_ends_with_how_many_goals_are_reached() {
         for stage in lab::STAGES {
-            let lines = goal_lines(&Report::of(stage, &Facts::default()));
+            let lines = goal_lines(&Report::of(stage, &Facts::default()), None);
             assert!(lines.last().is_some_and(|line| line.starts_with("0 of")), "{lines:?}");
         }
     }
@@ -293,6 +304,8 @@ mod tests {
         ]});
         let look = Look {
             stage: &lab::STAGES[0],
+            class: Vec::new(),
+            next_is_closed: None,
             build: BuildState::of(&status),
             build_failed: deployment::warning(&status).into_iter().collect(),
             blocking: deployment::blocking(&status),

@@ -30,9 +30,13 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag("clean", "Terminate the transfers that are left over from earlier stages").requires("name"))
         .arg(
+            flag("ahead", "In a class: enter it although your instructor has not opened it yet")
+                .requires("name"),
+        )
+        .arg(
             flag("diff", "Only show how its code differs from the current code")
                 .requires("name")
-                .conflicts_with_all(["json", "keep", "clean", "bare"]),
+                .conflicts_with_all(["json", "keep", "clean", "ahead", "bare"]),
         )
         .arg(
             flag("bare", "Install only its code: start no transfers, and leave the bank as it is")

@@ -2,6 +2,11 @@
 
 use std::{process::Output, time::Duration};
 
+use lab_client::{
+    Endpoints,
+    class::notices::{self, Notices},
+    temporal::Server,
+};
 use serde_json::{Value, json};
 use stages::Modules;
 use testbed::{TestWorker, Testbed, connect, temporal_cli, until};
@@ -115,6 +120,22 @@ async fn no_request_affects_another_learners_transfer() {
         let output = over(&queue).await;
         assert!(!output.status.success() && text(&output).contains("ada"), "{queue}: {}", text(&output));
     }
+    // Nor what the instructor tells the class, which everybody may read.
+    let everybody = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
+    let adas = Server::new(&Endpoints::own(&ada.http, "", ""));
+    let notices = tokio::task::spawn_blocking(move || {
+        let second = |notices: &mut Notices| notices.open = Some("fix-workflow".to_owned());
+        let third = |notices: &mut Notices| notices.open = Some("fix-activity".to_owned());
+        let error = notices::change(&adas, third).expect_err("before there are any");
+        assert!(error.to_string().contains("belongs to somebody else"), "{error}");
+        let changed = notices::change(&everybody, second).expect("the instructor may");
+        let error = notices::change(&adas, third).expect_err("after there are");
+        assert!(error.to_string().contains("belongs to somebody else"), "{error}");
+        assert_eq!(notices::read(&adas).expect("they are there"), changed);
+    });
+    notices.await.expect("it does not panic");
+    let output = cli(&ada.grpc, &["workflow", "terminate", "-w", notices::WORKFLOW_ID]).await;
+    assert!(!output.status.success() && text(&output).contains("nothing was changed"), "{}", text(&output));
     // Nor what everyone shares.
     for order in [
         &["operator", "search-attribute", "remove", "--name", "from_account", "--yes"][..],

@@ -181,6 +181,11 @@ impl Lab {
         address
     }
 
+    /// Reports this `class`; null outside a class.
+    pub(crate) fn say_class(&self, class: Value) {
+        self.supervisor.status.lock().expect("nobody panics with it")["class"] = class;
+    }
+
     /// Stops the page's service.
     pub(crate) async fn end_service(&mut self) {
         let Service { end, task } = self.service.take().expect("it runs");
@@ -245,6 +250,7 @@ impl Supervisor {
                         Some("question") => asked.lock().expect("nobody panics with it").clone(),
                         Some("compare") => json!({ "id": request["id"], "diff": ["-shipped", "+mine"] }),
                         Some("restore") => json!({ "id": request["id"], "saved": { "id": "2026-11-22-2" }, "build_failed": false }),
+                        Some("help") => asked_for_help(&said, &request["text"]),
                         Some("without-temporal") => without_temporal(),
                         _ => said.lock().expect("nobody panics with it").clone(),
                     };
@@ -271,6 +277,14 @@ fn entered(lab: &Path, request: &Value) -> Value {
         "terminated": if request["clean"] == true { json!(["transfer-1"]) } else { json!([]) },
         "transfers": [],
     })
+}
+
+/// Reports the question from now on, or none.
+fn asked_for_help(status: &Mutex<Value>, text: &Value) -> Value {
+    let help =
+        text.as_str().map(|text| json!({ "text": text, "since": "2026-11-22T12:00:00Z", "coming": false }));
+    status.lock().expect("nobody panics with it")["class"]["help"] = json!(help);
+    json!({ "help": help })
 }
 
 /// What `cargo xtask without-temporal --json` reports.

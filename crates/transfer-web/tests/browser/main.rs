@@ -6,6 +6,7 @@
 mod board;
 mod browser;
 mod build;
+mod class;
 mod form;
 mod forwarded;
 mod lab;

@@ -138,6 +138,7 @@ async fn a_body_that_two_parsers_could_read_differently_is_rejected() {
         ("/api/real-world-mode", r#""enabled": true"#),
         ("/api/outage", r#""deposits": true"#),
         ("/api/stage", r#""name": "jerry""#),
+        ("/api/help", r#""text": "which file?""#),
     ] {
         let name = body.split('"').nth(1).expect("a name");
         for (more, error) in [

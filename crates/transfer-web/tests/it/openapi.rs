@@ -55,7 +55,11 @@ async fn every_described_status_can_be_provoked() {
         let is_elsewhere = |status| {
             let needs_supervisor = match &*path {
                 "/api/stage" => method == "POST",
-                "/api/without-temporal" | "/api/stage/{stage}" | "/api/saved-edits/{edit_id}" => true,
+                "/api/help"
+                | "/api/help/done"
+                | "/api/without-temporal"
+                | "/api/stage/{stage}"
+                | "/api/saved-edits/{edit_id}" => true,
                 _ => false,
             };
             status == 408 || path == "/api/events" || (status == 200 && needs_supervisor)
@@ -98,6 +102,7 @@ async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status:
             (400, _) => "{".to_owned(),
             (413, _) => " ".repeat(20_000),
             (_, "/api/transfer") => order.to_string(),
+            (_, "/api/help") => json!({ "text": "where?" }).to_string(),
             (_, "/api/stage") => json!({ "name": "jerry" }).to_string(),
             _ => "{}".to_owned(),
         });

@@ -14,7 +14,7 @@ use crate::{
     support::{Folder, Lab, Service, endpoints, nowhere},
 };
 
-/// A stand-in for the supervisor: it answers `status`, `without-temporal`, and `enter` for every stage but one, one line each way.
+/// A stand-in for the supervisor: it answers `status`, `help`, `without-temporal`, and `enter` for every stage but one, one line each way.
 struct Supervisor {
     status: Arc<Mutex<Value>>,
     port: u16,
@@ -53,6 +53,10 @@ impl Supervisor {
                     }
                     (asked, _) if asked == "without-temporal" => {
                         json!({ "title": "A program", "moments": [], "conclusion": "It is gone." })
+                    }
+                    (asked, _) if asked == "help" => {
+                        let text = request["text"].as_str();
+                        json!({ "help": text.map(|text| json!({ "text": text, "since": "2026-11-22T12:05:01Z" })) })
                     }
                     _ => panic!("{request}"),
                 };
@@ -256,4 +260,31 @@ async fn the_transfer_without_temporal_is_run_by_the_supervisor() {
     let answer = run().await;
     let (status, error) = answer.error();
     assert!(status == 503 && error.contains("type: cargo xtask without-temporal"), "{error}");
+}
+
+#[tokio::test]
+async fn a_question_to_the_instructor_is_passed_on_by_the_supervisor() {
+    let supervisor = Supervisor::start().await;
+    supervisor.says("running", "ok");
+    let folder = Folder::at("jerry");
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let service = Service::start(nowhere(), Some(folder)).await;
+    let web = &service.web;
+    let ask = async |text: Value| {
+        web.send(web.request("POST", "/api/help").body(json!({ "text": text }).to_string())).await
+    };
+    let answer = ask(json!("which\nfile?")).await;
+    assert_eq!(
+        (answer.status, &answer.json["help"]["text"]),
+        (200, &json!("which file?")),
+        "{}",
+        answer.text
+    );
+    for text in [json!(" \n"), json!(7), json!(null)] {
+        let answer = ask(text).await;
+        let (status, error) = answer.error();
+        assert!(status == 400 && error.contains("in a sentence"), "{error}");
+    }
+    let answer = web.send(web.request("POST", "/api/help/done")).await;
+    assert_eq!((answer.status, &answer.json["help"]), (200, &Value::Null), "{}", answer.text);
 }

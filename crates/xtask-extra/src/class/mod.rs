@@ -1,6 +1,9 @@
-//! `class serve|board|report|slides|handout|rehearse`: for instructors.
+//! `class serve|board|announce|open|coming|report|slides|handout|rehearse`: for instructors.
 
+mod announce;
 mod board;
+mod coming;
+mod open;
 mod pages;
 mod rehearse;
 mod report;
@@ -8,13 +11,13 @@ mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
 
 use checkout::project::Project;
+use lab_client::class::notices::{self, Notices};
 use terminal::Usage;
-use xtask::args::example;
-use xtask::extra::about;
+use xtask::{args::example, extra::about, remote_flags};
 
 pub(crate) fn command() -> Command {
     Command::new("class")
@@ -22,11 +25,15 @@ pub(crate) fn command() -> Command {
         .after_help(example(&[
             "cargo xtask class serve --bind 192.168.0.7",
             "cargo xtask class board --watch",
+            "cargo xtask class announce \"A break until 11:00\"",
         ]))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(board::command())
+        .subcommand(announce::command())
+        .subcommand(open::command())
+        .subcommand(coming::command())
         .subcommand(report::command())
         .subcommand(pages::slides_command())
         .subcommand(pages::handout_command())
@@ -37,10 +44,21 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     match arguments.subcommand() {
         Some(("serve", arguments)) => serve::run(project, arguments),
         Some(("board", arguments)) => board::run(project, arguments),
+        Some(("announce", arguments)) => announce::run(project, arguments),
+        Some(("open", arguments)) => open::run(project, arguments),
+        Some(("coming", arguments)) => coming::run(project, arguments),
         Some(("report", arguments)) => report::run(project, arguments),
         Some(("slides", arguments)) => pages::slides(project, arguments),
         Some(("handout", arguments)) => pages::handout(project, arguments),
         Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }
+}
+
+/// Changes the notices of the class that these flags name.
+fn change(project: &Project, arguments: &ArgMatches, change: impl FnOnce(&mut Notices)) -> Result<Notices> {
+    let place = classroom::board::find(project, remote_flags::named(arguments))?;
+    // The gateway runs until the notices are changed.
+    let (server, _gateway) = classroom::board::reach(project, &place)?;
+    notices::change(&server, change).context("could not change the class's notices")
 }

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use contract::PublicHosts;
-use lab_client::start_failure::StartFailure;
+use lab_client::{link::LinkReport, start_failure::StartFailure};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -102,7 +102,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     toolchain::check(project)?;
     // Before a download or a build that would be for nothing.
     PublicHosts::from_env()?;
-    remote_flags::tell_of_last(arguments, remote_flags::chosen(project, arguments)?.as_ref());
+    remote_flags::tell_of_last(project, arguments, remote_flags::chosen(project, arguments)?.as_ref());
     if build::is_first(project) {
         stderrln!(
             "the first build takes a few minutes, and other cargo xtask commands block until it finishes"
@@ -247,8 +247,10 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
         print(&format!("  {what:<16} {address}"));
     }
     print(&format!("  {:<16} {}", "stage", stage.heading()));
-    let note = match state.remote_service {
+    let gateway = state.remote_service.as_ref().map(|_| LinkReport::ask(&state.endpoints().temporal_http));
+    let note = match gateway {
         None => services::SHORT_RETRIES_NOTE,
+        Some(Ok(link)) if link.findings.short_retries => services::SHORT_RETRIES_NOTE,
         Some(_) => services::OWN_RETRIES_NOTE,
     };
     print(&format!("  {:<16} {note}", "note"));

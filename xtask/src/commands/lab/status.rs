@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{example, json_flag},
-    deployment, service_trouble,
+    class_status, deployment, service_trouble,
 };
 use checkout::{modules, project::Project};
 use lab_client::state::State;
@@ -55,7 +55,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let stage = modules::current_stage(project);
     let mut status = match &state {
         Some(state) => control::ask(state, &Request::Status)?,
-        None => json!({ "services": stopped() }),
+        None => json!({ "services": stopped(), "class": null }),
     };
     // If the server does not answer, they are unknown.
     let found = match &state {
@@ -82,6 +82,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let mut trouble = trouble(outage, real_world);
         if trouble.is_empty() {
             trouble.extend(ended_faults(&status["ended_faults"]));
+        }
+        for line in class_status::lines(&status) {
+            stdoutln!("{line}");
         }
         stdoutln!("{} {}", bold("stage"), stage.heading());
         for misplaced in modules::misplaced(project) {
@@ -130,6 +133,8 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     for trouble in trouble {
         stdoutln!("  {trouble}");
     }
+    let is_short = link.as_ref().is_some_and(|link| link.findings.short_retries);
+    let waits_long = state.remote_service.is_some() && !is_short;
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
         match link.filter(|link| !link.answers) {
             Some(LinkReport { silence: Some(silence), .. }) if silence.refuses => {
@@ -155,9 +160,7 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     }
     for stuck in stuck.iter().take(LISTED) {
         stdoutln!("  {}", describe(stuck));
-        if state.remote_service.is_some()
-            && let Some(waits) = waits_on(stuck)
-        {
+        if waits_long && let Some(waits) = waits_on(stuck) {
             stdoutln!("    {waits}");
         }
         if let Some(why) = &stuck.nondeterminism {
@@ -196,6 +199,9 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
                 true => format!(
                     "{service}: AUTHENTICATION FAILED for {since} ({why}); nothing is lost: put a valid key or certificate in \
                      the profile, and restart the lab"
+                ),
+                false if remote_service.learner.is_some() => format!(
+                    "the class server is unreachable, for {since}; retrying; nothing is lost, and everything continues when it is back"
                 ),
                 false => format!(
                     "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything continues when it is back"

@@ -6,11 +6,18 @@ use std::{
 };
 
 use super::closing;
-use anyhow::Result;
+use crate::class_status;
+use anyhow::{Result, bail};
 use checkout::{backups::Backup, keep, modules, project::Project};
 use clap::ArgMatches;
 use lab::Stage;
-use supervisor::{attach, control, entry_plan::Choice, leftovers::Leftover, stage_entry::StageEntry};
+use supervisor::{
+    attach,
+    control::{self, Request},
+    entry_plan::Choice,
+    leftovers::Leftover,
+    stage_entry::StageEntry,
+};
 use terminal::{ask, bold, is_yes, stderrln, stdoutln};
 
 /// Enters a stage, as these flags say.
@@ -18,6 +25,17 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
     let [bare, as_json, keep, clean] = ["bare", "json", "keep", "clean"].map(|flag| arguments.get_flag(flag));
     let running = attach::attach(project)?;
     control::require_running(running.as_ref())?;
+    // To start the current stage again is not to go ahead.
+    let may_be_ahead = !arguments.get_flag("ahead") && stage != modules::current_stage(project);
+    if let Some(state) = running.as_ref().filter(|state| may_be_ahead && state.learner().is_some()) {
+        let status = control::ask(state, &Request::Status)?;
+        if let Some(why) = class_status::why_closed(&status, stage) {
+            bail!(
+                "{why}; nothing was changed; to go on all the same: cargo xtask stage {} --ahead",
+                stage.name
+            );
+        }
+    }
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let has_edit = keep::would_replace_edit(project, stage)?;
     let mut choice = Choice { keep, clean };

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     fs::File,
+    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -59,6 +60,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.run("ada", &["lab", "stop"]);
+        self.run("bob", &["lab", "stop"]);
         while !self.running.is_empty() {
             self.end();
         }
@@ -96,13 +98,15 @@ fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
     let start = ["lab", "start", "--detach", "--no-watch", "--address", &address, "--learner", "ada"];
     let own = ["--temporal-port", server, "--account-api-port", account_api];
     let own = own.into_iter().chain(["--page-port", page, "--ui-port", lab_ui]);
-    room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
+    let started = room.run("ada", &start.into_iter().chain(own).collect::<Vec<_>>()).ok();
+    assert!(started.contains("is retried every 2 s here"), "{started}");
     // Plain `temporal` in the learner's terminal goes through the gateway, and not to the class's server.
     let lines = room.run("ada", &["lab", "env"]).ok();
     assert!(lines.contains(&format!("export TEMPORAL_ADDRESS='127.0.0.1:{server}';")), "{lines}");
     let said = room.run("ada", &["help-me", "where is <b>it</b>?"]).ok();
     assert!(said.contains("on the board, as ada: where is <b>it</b>?"), "{said}");
 
+    tells_the_class(&room, &address);
     let said = room.begin(&["class", "board", "--page", "--page-port", board], "http://");
     let url = format!("http://127.0.0.1:{board}");
     assert!(said.contains(&url), "{said}");
@@ -126,8 +130,8 @@ fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
     let ada = || -> Value {
         let answer = minreq::get(format!("{url}/board.json")).send().expect("it answers");
         let board: Value = serde_json::from_slice(answer.as_bytes()).expect("it is JSON");
-        assert_eq!(board["learners"].as_array().map(Vec::len), Some(1), "{board}");
-        board["learners"][0].clone()
+        let learners = board["learners"].as_array().expect("a list");
+        learners.iter().find(|row| row["learner"] == "ada").expect("ada is on the board").clone()
     };
     let row = ada();
     assert_eq!((&row["learner"], &row["help"]["text"]), (&json!("ada"), &json!("where is <b>it</b>?")));
@@ -155,6 +159,69 @@ fn a_learners_question_is_on_the_boards_page_until_it_is_answered() {
     eventually("the page tells that the lab has stopped", || ada()["presence"] == "stopped");
     room.end();
     assert!(minreq::get(&url).send().is_err(), "the page is left");
+}
+
+/// The instructor tells two learners something, of whom one has failed to join at first, and answers a question.
+fn tells_the_class(room: &Room, address: &str) {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+    let taken = taken.local_addr().map(|at| (taken, at.port().to_string())).expect("it is bound");
+    let ports: [String; 5] = std::array::from_fn(|_| free_port().to_string());
+    let [server, account_api, page, lab_ui, _] = ports.each_ref().map(String::as_str);
+    let with_ports = |page: &str, more: &[&str]| {
+        let flags = [
+            "--temporal-port",
+            server,
+            "--account-api-port",
+            account_api,
+            "--page-port",
+            page,
+            "--ui-port",
+            lab_ui,
+        ];
+        let words = ["lab", "start", "--detach", "--no-watch"].iter().chain(&flags).chain(more);
+        room.run("bob", &words.copied().collect::<Vec<_>>())
+    };
+    let said = with_ports(&taken.1, &["--address", address, "--learner", "bob"]).fails_with(1);
+    assert!(said.contains(&taken.1), "{said}");
+    // A plain start goes to the class all the same.
+    let joined = with_ports(page, &[]);
+    let said = format!("trying the Temporal Service at {address}, as bob again");
+    assert!(joined.stderr.contains(&said) && joined.stderr.contains("--own-server"), "{joined:#?}");
+    joined.ok();
+
+    let class = |lab: &str| room.run(lab, &["lab", "status", "--json"]).json()["class"].clone();
+    assert_eq!((&class("bob")["learner"], &class("bob")["open"]), (&json!("bob"), &Value::Null));
+    room.run("instructor", &["class", "announce", "a break", "until 11:00"]).ok();
+    room.run("instructor", &["class", "open", "fix-workflow"]).ok();
+    let notices = room.run("instructor", &["class", "coming", "ada", "--json"]).json();
+    assert_eq!(notices["announcement"]["text"], "a break until 11:00", "{notices}");
+    let none = room.run("instructor", &["class", "coming", "bob"]).fails_with(1);
+    assert!(none.contains("bob does not ask for help"), "{none}");
+    for lab in ["ada", "bob"] {
+        eventually(&format!("{lab} hears it"), || {
+            let class = class(lab);
+            class["announcement"]["text"] == "a break until 11:00" && class["open"]["number"] == 2
+        });
+    }
+    eventually("ada sees that the instructor is coming", || class("ada")["help"]["coming"] == true);
+    let said = room.run("ada", &["lab", "status"]).ok();
+    assert!(
+        said.starts_with("from your instructor: a break until 11:00\nyour instructor is coming;"),
+        "{said}"
+    );
+    let closed = room.run("bob", &["stage", "fix-activity", "--bare"]).fails_with(1);
+    assert!(
+        closed.contains("stage 3 is not open yet") && closed.contains("stage fix-activity --ahead"),
+        "{closed}"
+    );
+
+    room.run("instructor", &["class", "announce", "--clear"]).ok();
+    room.run("instructor", &["class", "open", "--all"]).ok();
+    eventually("all is open again", || {
+        let class = class("bob");
+        class["announcement"].is_null() && class["open"].is_null()
+    });
+    room.run("bob", &["lab", "stop"]).ok();
 }
 
 /// The same class at an address other than loopback, in a separate network.

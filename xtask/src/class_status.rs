@@ -1,0 +1,61 @@
+//! What a lab's status says of its class: the announcement, the learner's question, and which stages are open.
+
+use lab::Stage;
+use serde_json::Value;
+
+/// The announcement, and what became of the learner's question, as lines.
+pub(crate) fn lines(status: &Value) -> Vec<String> {
+    let class = &status["class"];
+    let text = |value: &Value| value["text"].as_str().map(str::to_owned);
+    let announcement = text(&class["announcement"]).map(|text| format!("from your instructor: {text}"));
+    let help = text(&class["help"]).map(|text| match class["help"]["coming"] == true {
+        true => format!("your instructor is coming; you asked: {text}"),
+        false => format!("you asked for help: {text}; to take it back: cargo xtask help-me --done"),
+    });
+    announcement.into_iter().chain(help).collect()
+}
+
+/// Why the learner should wait with this stage; `None` if it is open.
+pub(crate) fn why_closed(status: &Value, stage: &Stage) -> Option<String> {
+    let open = lab::stage(status["class"]["open"]["stage"].as_str()?)?;
+    (stage.number() > open.number()).then(|| {
+        format!(
+            "stage {} is not open yet; your instructor has opened the stages up to {}",
+            stage.number(),
+            open.heading()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_after_the_last_open_one_is_closed() {
+        let status = |open: Value| json!({ "class": { "open": open } });
+        let closed =
+            |status: &Value| lab::STAGES.iter().filter(|stage| why_closed(status, stage).is_some()).count();
+        assert_eq!(closed(&json!({ "class": null })), 0);
+        assert_eq!(closed(&status(Value::Null)), 0);
+        let second = status(json!({ "stage": lab::STAGES[1].name }));
+        assert_eq!(closed(&second), lab::STAGES.len() - 2);
+        let said = why_closed(&second, &lab::STAGES[2]).expect("it is closed");
+        assert!(
+            said.starts_with("stage 3 is not open yet; your instructor has opened the stages up to 2"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_announcement_comes_before_the_learners_own_question() {
+        let status = json!({ "class": {
+            "announcement": { "text": "a break" }, "help": { "text": "where?", "coming": true },
+        }});
+        let expected = ["from your instructor: a break", "your instructor is coming; you asked: where?"];
+        assert_eq!(lines(&status), expected);
+        assert!(lines(&json!({ "class": null })).is_empty() && lines(&Value::Null).is_empty());
+    }
+}
