@@ -10,7 +10,7 @@ function states(row) {
   if (row.wrong > 0) states.push(["alarm", count(row.wrong, "rule broken", "rules broken")]);
   if (row.presence === "silent") states.push(["alarm", `silent for ${duration(row.seen_s)}`]);
   if (row.presence === "stopped") states.push(["faint", `stopped ${duration(row.seen_s)} ago`]);
-  if (row.has_no_new_goal) states.push(["waits", `no new goal for ${duration(row.no_new_goal_s)}`]);
+  if (row.has_no_new_goal && !row.help) states.push(["waits", `no new goal for ${duration(row.no_new_goal_s)}`]);
   if (row.build === "failed") states.push(["waits", "build failed"]);
   if (row.shared) states.push(["waits", "two labs, one name"]);
   return states;

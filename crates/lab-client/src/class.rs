@@ -8,13 +8,15 @@ mod board;
 mod held;
 pub mod notices;
 mod report;
+mod row;
 
 use anyhow::Result;
 use serde_json::json;
 
-pub use board::{Board, NO_NEW_GOAL_AFTER, Need, Row, SILENT_AFTER, StageCount};
+pub use board::{Board, StageCount};
 pub use held::{Held, workflow_id};
 pub use report::{Goal, Help, Report, StuckOn, clean};
+pub use row::{NO_NEW_GOAL_AFTER, Need, Row, SILENT_AFTER};
 
 use report::REPORT_ENDS_AFTER;
 
