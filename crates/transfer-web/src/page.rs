@@ -26,7 +26,7 @@ macro_rules! assets {
 /// The files of the page. A test compares this list with the folder.
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
-    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "dialogs.css" "reveal.css" "small.css"
+    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "tasks.css" "dialogs.css" "reveal.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "copy.js" "dialog.js" "dom.js" "entry.js"
     "form.js" "goals.js" "guide.js" "hints.js" "history.js" "main.js" "money.js" "orders.js"
     "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js" "status.js" "steps.js" "store.js"
