@@ -1,7 +1,11 @@
 //! `stage.json` in the lab's folder: the stage that was entered last, when, with which transfers, the hints that were
 //! shown, what a replay reported, and which stages are done.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    path::Path,
+};
 
 use lab::{STAGES, Stage};
 use serde_json::{Value, json};
@@ -10,6 +14,8 @@ use crate::time;
 
 /// The name of the file.
 pub const FILE: &str = "stage.json";
+/// The file that a command locks while it enters a stage, with the name of that stage.
+pub const ENTERING: &str = "entering.lock";
 
 /// How far a learner is at the stage that was entered last.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +105,16 @@ impl Progress {
     }
 }
 
+/// The stage that a command is entering at this moment, if any. On the way it may put the code of other stages in place.
+pub fn entering(lab: &Path) -> Option<&'static Stage> {
+    let path = lab.join(ENTERING);
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => lab::stage(fs::read_to_string(&path).ok()?.trim()),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 impl Kept {
     fn from_json(value: &Value) -> Option<Kept> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
@@ -113,6 +129,21 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_is_being_entered_while_its_command_holds_the_lock() {
+        let lab = std::env::temp_dir().join(format!("lab-client-entering-{}", std::process::id()));
+        fs::create_dir(&lab).expect("temporary folders can be made");
+        assert_eq!(entering(&lab), None);
+        fs::write(lab.join(ENTERING), STAGES[2].name).expect("it can be written");
+        assert_eq!(entering(&lab), None, "a command that was killed holds no lock");
+        let held = File::open(lab.join(ENTERING)).expect("it is there");
+        held.lock().expect("nobody else has it");
+        assert_eq!(entering(&lab), Some(&STAGES[2]));
+        drop(held);
+        assert_eq!(entering(&lab), None);
+        fs::remove_dir_all(lab).expect("it is there");
+    }
 
     #[test]
     fn progress_is_read_as_it_was_written_and_survives_a_damaged_file() {

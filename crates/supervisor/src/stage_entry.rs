@@ -1,13 +1,13 @@
 //! Entering a stage of a lab that runs: what becomes of the learner's code and of transfers from earlier stages, and the stage's
 //! own situation.
 
-use std::{fs::OpenOptions, mem, time::Duration};
+use std::{fs::OpenOptions, io::Write, mem, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Precondition, Report, Stage};
 use lab_client::{
     facts::Reader,
-    progress::Progress,
+    progress::{ENTERING, Progress},
     supervisor::{self, BuildState},
     time,
 };
@@ -104,12 +104,15 @@ impl<'a> StageEntry<'a> {
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
         control::require_running(Some(self.0.state))?;
-        let path = self.0.project.in_lab("entering.lock");
-        let lock = open_private(&path, OpenOptions::new().write(true))
+        let path = self.0.project.in_lab(ENTERING);
+        let mut lock = open_private(&path, OpenOptions::new().write(true))
             .with_context(|| format!("could not write {}", path.display()))?;
-        if !files::lock_within(&lock, Duration::ZERO).unwrap_or(true) {
+        // The page looks for a moment whether it is locked.
+        if !files::lock_within(&lock, Duration::from_millis(200)).unwrap_or(true) {
             bail!("another command is entering a stage; wait until it finishes, and try again");
         }
+        // Without the name, the page shows the stages on the way too.
+        let _ = lock.set_len(0).and_then(|()| lock.write_all(stage.name.as_bytes()));
         self.0.target.set(stage);
         // What an interrupted command has set aside comes back, unless there is something newer to decide on.
         let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;

@@ -26,8 +26,8 @@ macro_rules! assets {
 /// The files of the page. A test compares this list with the folder.
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
-    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "welcome.css" "dialogs.css"
-    "reveal.css" "build.css" "events.css" "class.css" "small.css"
+    "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "welcome.css" "tasks.css"
+    "dialogs.css" "reveal.css" "build.css" "events.css" "class.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "build.js" "class.js" "consent.js" "copy.js" "dialog.js" "diff.js"
     "dom.js" "editor.js" "entry.js" "events.js" "folds.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js"
     "main.js" "money.js" "orders.js" "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js"

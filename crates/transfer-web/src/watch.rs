@@ -18,7 +18,7 @@ use lab_client::{
     bank::Bank,
     facts::Reader,
     http::get_json,
-    progress::Progress,
+    progress::{self, Progress},
     supervisor::{self, BuildState, Supervisor, is_deployed},
     temporal::Server,
 };
@@ -332,6 +332,11 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         return;
     }
     let stage = basis.progress.stage;
+    // The stages on the way to the one that is entered are nothing to show.
+    let is_on_the_way = progress::entering(lab).is_some_and(|target| target != stage);
+    if is_on_the_way && !memory.report.is_null() {
+        return;
+    }
     let server = Server::new(&watched.endpoints);
     let services = supervisor::services(&status);
     let error = match memory.reader.read(&basis.progress, services) {
