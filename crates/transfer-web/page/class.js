@@ -78,7 +78,10 @@ function drawHelp(room) {
   show(says, asked !== '');
   show(doneButton, asked !== '');
   show(askButton, asked === '' && form.hidden);
-  if (coming && !known.coming) announce('Your instructor is coming.');
+  if (coming && !known.coming) {
+    announce('Your instructor is coming.');
+    say(message, '');
+  }
   known.coming = coming;
   if (hadFocus && document.activeElement === document.body) (asked === '' ? askButton : doneButton).focus();
 }

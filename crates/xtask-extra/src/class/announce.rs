@@ -12,7 +12,7 @@ use lab_client::{
 use terminal::{Usage, stdoutln};
 use xtask::args::{example, flag, json_flag};
 
-use super::{board::service_flags, change};
+use super::{board::service_flags, change::change};
 
 pub(super) fn command() -> Command {
     Command::new("announce")

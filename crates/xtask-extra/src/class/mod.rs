@@ -2,6 +2,7 @@
 
 mod announce;
 mod board;
+mod change;
 mod coming;
 mod open;
 mod pages;
@@ -11,13 +12,13 @@ mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{ArgMatches, Command};
 
 use checkout::project::Project;
-use lab_client::class::notices::{self, Notices};
 use terminal::Usage;
-use xtask::{args::example, extra::about, remote_flags};
+use xtask::args::example;
+use xtask::extra::about;
 
 pub(crate) fn command() -> Command {
     Command::new("class")
@@ -53,12 +54,4 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("rehearse", arguments)) => rehearse::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask class --help".to_owned()).into()),
     }
-}
-
-/// Changes the notices of the class that these flags name.
-fn change(project: &Project, arguments: &ArgMatches, change: impl FnOnce(&mut Notices)) -> Result<Notices> {
-    let place = classroom::board::find(project, remote_flags::named(arguments))?;
-    // The gateway runs until the notices are changed.
-    let (server, _gateway) = classroom::board::reach(project, &place)?;
-    notices::change(&server, change).context("could not change the class's notices")
 }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 use terminal::stdoutln;
 use xtask::args::{self, example, flag, json_flag};
 
-use super::{board::service_flags, change};
+use super::{board::service_flags, change::change};
 
 pub(super) fn command() -> Command {
     Command::new("open")
