@@ -54,6 +54,7 @@ mod slow {
     mod anywhere;
     mod authoring;
     mod bench;
+    mod bundle;
     mod chaos;
     mod class;
     mod classroom;

@@ -13,7 +13,7 @@ use terminal::{stderrln, stdoutln};
 
 use super::{
     contents::{self, CHECKOUT, Crate, REGISTRY, SUMS, TOP, cli_of},
-    fetch_crates,
+    fetch,
     scratch::Scratch,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()
     let step = |number: u8, what: &str| stderrln!("{number} of 4: {what}");
 
     step(1, "the crates");
-    fetch_crates(project)?;
+    fetch::crates(project)?;
     let crates = contents::crates(&project.root.join("Cargo.lock"))?;
     take_crates(&crates, &contents::registry()?, &top.join(REGISTRY))?;
 

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod contents;
+mod fetch;
 mod from;
 mod scratch;
 
@@ -65,7 +66,7 @@ fn everything(project: &Project) -> Result<()> {
     step(1, "the Temporal CLI");
     temporal_cli::provide_anew(project)?;
     step(2, "the crates");
-    fetch_crates(project)?;
+    fetch::crates(project)?;
     step(3, "a first build of the lab");
     build::build(project, &services::all_binaries())?;
     build::build(project, &["run_workflow"])?;
@@ -81,15 +82,6 @@ fn everything(project: &Project) -> Result<()> {
         }
     }
     terminal::stderr_line(format_args!("done; the lab and its tests now work offline"));
-    Ok(())
-}
-
-fn fetch_crates(project: &Project) -> Result<()> {
-    let mut fetch = cargo::call("fetch");
-    fetch.current_dir(&project.root);
-    if !fetch.status().context("could not run cargo")?.success() {
-        bail!("could not download the crates; check the network, then type: cargo xtask prefetch");
-    }
     Ok(())
 }
 
