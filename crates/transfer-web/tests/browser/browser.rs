@@ -145,6 +145,18 @@ struct Driver {
 
 impl Driver {
     fn start(program: &PathBuf) -> Driver {
+        loop {
+            match Driver::try_start(program) {
+                Ok(driver) => return driver,
+                // It picks a free port for IPv6 and takes the same one for IPv4, which somebody may have.
+                Err(said) if said.contains("port not available") => {}
+                Err(said) => panic!("chromedriver did not start: {said}"),
+            }
+        }
+    }
+
+    /// Starts one; an error is what it printed instead of its port.
+    fn try_start(program: &PathBuf) -> Result<Driver, String> {
         let folder =
             tempfile::Builder::new().prefix("buglab-browser-").tempdir().expect("a temporary folder");
         let mut child = Command::new(program)
@@ -160,17 +172,19 @@ impl Driver {
             .expect("chromedriver can be run");
         let output = child.stdout.take().expect("it is piped");
         let mut driver = Driver { child, port: 0, session: String::new(), folder };
-        let mut lines = BufReader::new(output).lines();
-        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let mut said = String::new();
+        let port = lines.by_ref().find_map(|line| {
+            said.push_str(&format!("{line}\n"));
             line.strip_prefix("ChromeDriver was started successfully on port ")?
                 .trim_end_matches('.')
                 .parse()
                 .ok()
         });
-        driver.port = port.expect("chromedriver says which port it took");
+        driver.port = port.ok_or(said)?;
         // Its further output must not fill the pipe.
-        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        driver
+        thread::spawn(move || lines.for_each(drop));
+        Ok(driver)
     }
 
     /// Closes the browser as a user would, and waits until it has exited.

@@ -59,7 +59,7 @@ pub(crate) async fn audit(page: &Page, axe: &str, state: &str) {
         // Where there are tabs, each of them.
         let tabs = page.number("return shown('#tabs') ? $$('#tabs > *').length : 1").await;
         for tab in 0..tabs as usize {
-            page.js(&format!("$$('#tabs > *')[{tab}].click()")).await;
+            page.js(&format!("$$('#tabs > *')[{tab}]?.click()")).await;
             let found = violations(page, axe).await;
             wrong.extend(found.into_iter().map(
                 |one| json!({ "state": state, "width": window.0, "tab": tab, "dark": dark, "found": one }),
