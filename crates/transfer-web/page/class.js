@@ -43,7 +43,7 @@ const section = html(
 
 const closedText = html('p', { id: 'closed-text' });
 const wait = html('button', { type: 'button', autofocus: true }, 'Wait');
-const goAhead = html('button', { id: 'closed-ahead', type: 'button' }, 'Start it all the same');
+const goAhead = html('button', { id: 'closed-ahead', type: 'button' }, 'Start it anyway');
 const dialog = html(
   'dialog',
   { id: 'closed-dialog', 'aria-labelledby': 'closed-title', 'aria-describedby': 'closed-text' },
@@ -134,7 +134,7 @@ function takeBack() {
   once(doneButton, async () => {
     try {
       await order('api/help/done', {});
-      say(message, 'ok', 'Your question is taken back.');
+      say(message, 'ok', 'You took your question back.');
     } catch (error) {
       say(message, 'bad', sentence(error));
     }

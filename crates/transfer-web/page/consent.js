@@ -51,7 +51,7 @@ export async function askConsent(stage) {
 /** @param {Record<string, any>} question */
 function shippedLabel(question) {
   if (question.is_fix === true) return 'Use the shipped fix';
-  return text(question.stage, 120).startsWith('jerry') ? 'Use Jerry’s code' : 'Use the shipped code';
+  return text(question.stage, 120).startsWith('jerry') ? "Use Jerry's code" : 'Use the shipped code';
 }
 
 /** @param {Choice | null} choice */
@@ -83,7 +83,7 @@ function restore(id, button) {
     try {
       const restored = await order(`api/saved-edits/${encodeURIComponent(id)}`, {}, RESTORE_TIMEOUT_SECONDS);
       const failed = restored.build_failed === true ? ' It does not compile yet.' : '';
-      say(place, failed ? 'bad' : 'ok', `Your version is restored.${failed}`, ...savedParts(restored.saved, 'The code from before is saved too.'));
+      say(place, failed ? 'bad' : 'ok', `Your version is restored.${failed}`, ...savedParts(restored.saved, 'The replaced code is saved too.'));
     } catch (error) {
       say(place, 'bad', sentence(error));
     }

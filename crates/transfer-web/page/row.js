@@ -9,6 +9,7 @@ import { money } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { asSentence, capitalized, isRecord, number, record, text } from './outside.js';
 import { statusOf, statusPill } from './pill.js';
+import { reveal } from './reveal.js';
 import { drawSteps } from './steps.js';
 import { ago, clock, machineTime, span } from './time.js';
 
@@ -19,11 +20,13 @@ const MOST_FIELDS = 12;
 
 /** @typedef {ReturnType<typeof transferRow>} TransferRow */
 
-/** A line of code with its copy button, which is there while it has text. */
-function copyLine() {
+/**
+ * A line of code, which is there while it has text. Only a command has a copy button.
+ * @param {HTMLButtonElement[]} copy
+ */
+function codeLine(...copy) {
   const code = html('code', { class: 'place' });
-  const copy = copyButton('');
-  const element = html('div', { class: 'place-line' }, code, copy);
+  const element = html('div', { class: 'place-line' }, code, ...copy);
   return {
     /**
      * @param {string} line
@@ -31,7 +34,7 @@ function copyLine() {
      */
     update(line, previous) {
       setPathText(code, line);
-      if (line) setCopy(copy, line);
+      for (const button of copy) setCopy(button, line);
       attach(element, line !== '', previous);
     },
   };
@@ -44,10 +47,13 @@ function stuckPart() {
   const wait = html('span', { class: 'countdown' });
   const retry = html('button', { type: 'button', class: 'retry' }, 'Retry now');
   const failure = html('p', { class: 'failure mono' });
-  const place = copyLine();
+  const place = codeLine();
   const note = html('p', { class: 'note' });
   const hint = html('a', { class: 'need-hint', href: '#hint' }, 'Need a hint?');
-  const command = copyLine();
+  hint.addEventListener('click', (event) => {
+    if (reveal('hint')) event.preventDefault();
+  });
+  const command = codeLine(copyButton(''));
   const message = html('p', { class: 'message', role: 'status' });
   const picture = attemptsPicture();
   const why = html('p', {}, what, html('span', { class: 'when' }, attempt, wait));
@@ -188,7 +194,6 @@ export function transferRow() {
   const runs = html('span', { class: 'runs nowrap' });
   const link = outLink('Open in Temporal UI', 'ui-link out-link');
   const facts = html('dl', {});
-  const idCopy = copyButton('');
   const details = html('details', { class: 'details' }, html('summary', {}, 'Details'), facts);
   /** @type {ReturnType<typeof eventHistory> | null} */
   let history = null;
@@ -206,19 +211,10 @@ export function transferRow() {
     }
     history.update(row);
     if (!changed(facts, row)) return;
-    const hadFocus = document.activeElement === idCopy;
-    if (row.workflow_id) setCopy(idCopy, text(row.workflow_id));
+    const entries = detailsOf(row);
     facts.replaceChildren(
-      ...detailsOf(row).map(([name, value]) =>
-        html(
-          'div',
-          {},
-          html('dt', {}, name),
-          html('dd', { class: 'mono' }, value, ...(name === 'Workflow Id' ? [' ', idCopy] : [])),
-        ),
-      ),
+      ...entries.map(([name, value]) => html('div', {}, html('dt', {}, name), html('dd', { class: 'mono' }, value))),
     );
-    if (hadFocus) idCopy.focus({ preventScroll: true });
   }
   // Toggles of what is inside do not bubble up to here.
   details.addEventListener('toggle', () => {

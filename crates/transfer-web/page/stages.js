@@ -90,12 +90,24 @@ function keepFocus() {
   if (nowhere) byId('stage-message').focus();
 }
 
-/** One stage: its number and title, its name, and the button that enters it. */
+/**
+ * `2 of 3 goals reached`, or nothing where none is.
+ * @param {string} name
+ * @param {boolean} done
+ */
+function goalsOf(name, done) {
+  if (done) return 'done';
+  const stage = list(record(get('guide')).progress).map(record).find((one) => one.name === name) ?? {};
+  const reached = number(stage.reached) ?? 0;
+  return reached > 0 ? `${reached} of ${number(stage.of) ?? ''} goals reached` : '';
+}
+
+/** One stage: its number and title, how many of its goals are reached, and the button that enters it. */
 function stageItem() {
   const title = html('strong');
-  const name = html('span', { class: 'quiet' });
+  const goals = html('span', { class: 'quiet' });
   const button = beginButton('', '');
-  const element = html('li', {}, html('div', {}, title, name), button);
+  const element = html('li', {}, html('div', {}, title, goals), button);
   return {
     element,
     /** @param {Record<string, any>} stage */
@@ -106,9 +118,9 @@ function stageItem() {
       setAttribute(element, 'data-stage', own);
       setAttribute(element, 'aria-current', isCurrent ? 'step' : null);
       setText(title, `${number(stage.number) ?? ''}. ${text(stage.title, 200)}`);
-      setText(name, stage.done === true ? `${own}, done` : own);
+      setText(goals, goalsOf(own, stage.done === true));
       setAttribute(button, 'data-stage', own);
-      setAttribute(button, 'aria-label', `${action}: ${own}`);
+      setAttribute(button, 'aria-label', `${action}: ${text(stage.title, 200)}`);
       setText(button, action);
     },
   };

@@ -16,6 +16,8 @@ function draw() {
   setAttribute(byId('tabs').parentElement, 'data-fresh', isFresh);
   show(byId('welcome'), isFirst);
   show(byId('without-section'), isFirst);
+  // The welcome tells the same.
+  show(byId('story'), !isFirst);
 }
 
 export function startWelcome() {

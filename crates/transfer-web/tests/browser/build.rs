@@ -125,7 +125,7 @@ async fn a_stage_starts_only_with_the_learners_consent() {
         page.click("#stage-message .compare-edit").await;
         page.see_text("#compare-diff", "+mine").await;
         page.click("#compare-restore").await;
-        page.see_text("#stage-message[data-tone=ok]", "Your version is restored. The code from before is saved too.").await;
+        page.see_text("#stage-message[data-tone=ok]", "Your version is restored. The replaced code is saved too.").await;
         let enter = |keep: bool| json!({ "request": "enter", "stage": "fix-workflow", "keep": keep, "clean": keep, "token": null });
         let saved = |request: &str| json!({ "request": request, "id": "2026-11-22-1", "token": null });
         assert_eq!(lab.requests(), [enter(true), enter(false), saved("compare"), saved("restore")]);

@@ -28,7 +28,6 @@ const PARTS: [&str; 20] = [
     "#outage-deposits",
     "#reset",
     "#older",
-    ".transfer .copy",
     ".transfer .ui-link",
     ".transfer .details summary",
     ".goal .evidence a",
@@ -43,7 +42,7 @@ async fn full(lab: &mut Lab, page: &Page) {
     page.click("#batch").await;
     page.see_text("#range", "1–10 of 12").await;
     let id = page.start_transfer("account_A", "account_B", "25.50").await;
-    page.see_element(&format!("{} .place-line .copy", transfer(&id))).await;
+    page.see_element(&format!("{} .place-line", transfer(&id))).await;
     page.see_element(".goal[data-reached=true] .evidence a").await;
     page.click("#health summary").await;
     page.click("#trouble > summary").await;
