@@ -14,7 +14,7 @@ use crate::{
 pub(crate) const PHONE: (u32, u32) = (390, 844);
 
 /// Elements that must be reachable at every size.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 19] = [
     "#from",
     "#to",
     "#amount",
