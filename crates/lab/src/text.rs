@@ -6,6 +6,7 @@
 //! - The comment `<!-- fix -->` marks where a learner fixes the code. Tests put the shipped fix in place there.
 //! - The comment `<!-- write: workflow/NAME -->` marks where a learner writes the code of that variant.
 //! - The comment `<!-- page until=… -->` has a task's form for the page, which tests do not play; see [`tasks`].
+//! - The comment `<!-- complete: … -->` says on the page what completing the stage means.
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
 
 use crate::task::{PAGE, Task, tasks};
@@ -48,6 +49,9 @@ pub struct Command {
 /// Marks where a learner fixes the code.
 const FIX: &str = "<!-- fix -->";
 
+/// Says what completing the stage means.
+const COMPLETE: &str = "<!-- complete: ";
+
 /// Marks where a learner writes the code of a variant.
 const WRITE: &str = "<!-- write: ";
 
@@ -67,6 +71,11 @@ impl Text {
     /// The tasks, in the order of the text.
     pub fn tasks(&self) -> Vec<Task> {
         tasks(self.source)
+    }
+
+    /// What completing the stage means, in a sentence or two, if it does not speak for itself.
+    pub fn complete(&self) -> Option<&'static str> {
+        self.source.lines().find_map(|line| line.strip_prefix(COMPLETE)?.strip_suffix(" -->"))
     }
 
     /// The hints, from the vaguest to the plainest.

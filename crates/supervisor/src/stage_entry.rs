@@ -93,6 +93,7 @@ impl<'a> StageEntry<'a> {
             "edit": edit,
             "keeps_by_default": keep::is_default(self.0.project, stage),
             "is_fix": stage.shows_diff,
+            "has_bug": !stage.shows_diff && stage.fixed_by.is_some(),
             "leftovers": leftovers.iter().map(|one| {
                 let mut json = one.to_json();
                 json["says"] = json!(one.to_string());

@@ -36,6 +36,7 @@ export async function askConsent(stage) {
   show(byId('consent-code'), hasEdit);
   drawDiff(byId('consent-diff'), question.edit);
   setText(byId('consent-shipped-label'), shippedLabel(question));
+  setText(byId('consent-why'), question.has_bug === true ? 'This stage is about new code by Jerry. Nothing is wrong with yours.' : '');
   byId(question.keeps_by_default === true ? 'consent-keep' : 'consent-shipped').checked = true;
   show(byId('consent-leftovers'), leftovers.length > 0);
   byId('consent-list').replaceChildren(...leftovers.slice(0, 50).map((one) => html('li', {}, text(one.says, 600))));
@@ -51,7 +52,7 @@ export async function askConsent(stage) {
 /** @param {Record<string, any>} question */
 function shippedLabel(question) {
   if (question.is_fix === true) return 'Use the shipped fix';
-  return text(question.stage, 120).startsWith('jerry') ? "Use Jerry's code" : 'Use the shipped code';
+  return question.has_bug === true ? "Use Jerry's new code" : 'Use the shipped code';
 }
 
 /** @param {Choice | null} choice */

@@ -5,6 +5,9 @@ import { byId, changed, glyph, html, outLink, pathParts, pointLink, reconcile, s
 import { capitalized, list, number, record, text } from './outside.js';
 import { clock } from './time.js';
 
+/** More pieces of evidence than this for one goal are only counted. */
+const MOST_EVIDENCE = 4;
+
 /**
  * The source of a piece of evidence: `transfer-…, event 11 at 12:05:01`.
  * @param {Record<string, any>} evidence
@@ -33,6 +36,16 @@ export function evidenceItem(evidence) {
     html('span', { class: 'what' }, ...pathParts(text(evidence.what, 600))),
     ...(meaning ? [html('span', { class: 'meaning' }, meaning)] : []),
   );
+}
+
+/**
+ * The first pieces of evidence, and how many more there are.
+ * @param {Record<string, any>[]} evidence
+ */
+function evidenceItems(evidence) {
+  const more = evidence.length - MOST_EVIDENCE;
+  const items = evidence.slice(0, MOST_EVIDENCE).map(evidenceItem);
+  return more > 0 ? [...items, html('li', { class: 'evidence' }, `and ${more} more`)] : items;
 }
 
 /**
@@ -65,7 +78,7 @@ function goal() {
       setGlyph(picture, reached ? 'done' : 'todo');
       setText(label, text(value.goal, 600));
       setText(state, reached ? ' (reached)' : ' (open)');
-      if (changed(evidence, value.evidence)) evidence.replaceChildren(...list(value.evidence).slice(0, 20).map(record).map(evidenceItem));
+      if (changed(evidence, value.evidence)) evidence.replaceChildren(...evidenceItems(list(value.evidence).map(record)));
       show(evidence, evidence.childElementCount > 0);
       setText(since, isEarlier ? `Reached earlier. Since then, this has changed: ${text(value.next, 600)}` : '');
       show(since, isEarlier);

@@ -5,12 +5,13 @@ import { command } from './copy.js';
 import { byId, changed, glyph, html, setText, show } from './dom.js';
 import { drawGoals } from './goals.js';
 import { drawHints, startHints } from './hints.js';
+import { say } from './orders.js';
 import { list, number, record, text } from './outside.js';
 import { setServerHtml } from './prose.js';
 import { drawWrong } from './rules.js';
 import { beginButton } from './stages.js';
 import { watch } from './store.js';
-import { drawTasks, startTasks } from './tasks.js';
+import { drawTasks, openTasks, startTasks } from './tasks.js';
 
 /** With more stages than this, the bars at the top would be too small to see. */
 const MOST_BARS = 16;
@@ -60,16 +61,34 @@ function drawNext(guide, justNow) {
   show(place, reached);
   if (!reached) place.classList.remove('just-now');
   if (justNow) place.classList.add('just-now');
-  if (!changed(place, [reached, next.command, next.title]) || !reached) return;
+  const more = openTasks(guide);
+  if (!changed(place, [reached, next.command, next.title, more, guide.complete_says]) || !reached) return;
   const line = text(next.command, 200);
   const title = text(next.title, 200) || text(next.name, 120);
   place.replaceChildren(
     glyph('done'),
     html('p', { class: 'reached-title' }, 'Stage complete'),
+    ...[text(guide.complete_says, 600), more > 0 ? `${more === 1 ? 'One task is' : `${more} tasks are`} left, which you may skip.` : '']
+      .filter(Boolean)
+      .map((words) => html('p', {}, words)),
     html('p', {}, line ? `Continue: ${title}` : 'That was the last stage. Well done.'),
-    ...(line ? [command(line), html('p', {}, 'or'), beginButton(text(next.name, 120), 'Start the next stage')] : []),
+    ...(line ? nextStage(text(next.name, 120), line) : []),
   );
-  if (justNow) byId('guide').scrollTop = 0;
+  if (!justNow) return;
+  say(byId('stage-message'), '');
+  // Whoever still has a task to do reads on where they are.
+  if (more === 0) byId('guide').scrollTop = 0;
+}
+
+/**
+ * How to continue: a button, and the same in a terminal.
+ * @param {string} name
+ * @param {string} line
+ */
+function nextStage(name, line) {
+  const button = beginButton(name, 'Start the next stage');
+  button.classList.add('primary');
+  return [button, html('details', { class: 'terminal' }, html('summary', {}, 'In a terminal'), command(line))];
 }
 
 /** Announces what was reached since the last update. @param {Record<string, any>} guide */

@@ -40,6 +40,11 @@ function codeLine(...copy) {
   };
 }
 
+/** @param {string} line @param {string} end */
+function withoutEnd(line, end) {
+  return line.endsWith(end) ? line.slice(0, -end.length) : line;
+}
+
 /** Why a transfer is stuck, when its next attempt is, and what you can do about it. */
 function stuckPart() {
   const what = html('strong', { class: 'what' });
@@ -114,10 +119,13 @@ function stuckPart() {
       const fails = task ? 'The Workflow code keeps failing.' : step;
       setText(what, says ? asSentence(says) : fails);
       setText(attempt, says ? '' : attemptNumber(stuck));
-      const failed = text(stuck.plain, LONGEST_FAILURE) ? asSentence(text(stuck.plain, LONGEST_FAILURE)) : text(stuck.failure, LONGEST_FAILURE);
+      const where = text(stuck.place, 300);
+      const plain = text(stuck.plain, LONGEST_FAILURE);
+      // The place has a line of its own.
+      const failed = plain ? asSentence(plain) : withoutEnd(text(stuck.failure, LONGEST_FAILURE), `, at ${where}`);
       setPathText(failure, failed === says ? '' : failed);
       show(failure, failure.textContent !== '');
-      place.update(text(stuck.place, 300), failure);
+      place.update(where, failure);
       command.update(text(stuck.command, LONGEST_FAILURE), note);
       const canRetry = stuck.can_retry === true && !task;
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });

@@ -65,6 +65,7 @@ function enter(button) {
     entering = name;
     pressed = button;
     say(place, '', `Comparing your code with ${label(name).toLowerCase()}…`);
+    place.scrollIntoView({ block: 'nearest' });
     try {
       const choice = await askConsent(name);
       if (choice === null) {
@@ -96,8 +97,8 @@ function keepFocus() {
  * @param {boolean} done
  */
 function goalsOf(name, done) {
-  if (done) return 'done';
   const stage = list(record(get('guide')).progress).map(record).find((one) => one.name === name) ?? {};
+  if (done || stage.done === true) return 'done';
   const reached = number(stage.reached) ?? 0;
   return reached > 0 ? `${reached} of ${number(stage.of) ?? ''} goals reached` : '';
 }
@@ -151,6 +152,9 @@ export function startStages() {
     const button = event.target instanceof Element ? event.target.closest('button.begin') : null;
     if (button instanceof HTMLElement) enter(button);
   });
-  byId('stages-section').addEventListener('toggle', load);
+  byId('stages-section').addEventListener('toggle', async () => {
+    await load();
+    if (byId('stages-section').open) byId('stages-section').scrollIntoView({ block: 'nearest' });
+  });
   watch('guide', draw);
 }

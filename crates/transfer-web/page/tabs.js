@@ -75,8 +75,19 @@ function drawBadge(transfers) {
   show(byId('stuck-badge'), stuck > 0);
 }
 
+/** Says on the tab that the build failed, since the head with its errors may be scrolled away. @param {unknown} lab */
+function drawBuild(lab) {
+  show(byId('build-badge'), record(lab).build === 'failed');
+}
+
+/** Opens a tab; the open one leads back to the top of the page. @param {string} panel */
+function press(panel) {
+  if (panel === open) scrollTo(0, 0);
+  else openTab(panel);
+}
+
 export function startTabs() {
-  for (const panel of PANELS) tabOf(panel).addEventListener('click', () => openTab(panel));
+  for (const panel of PANELS) tabOf(panel).addEventListener('click', () => press(panel));
   byId('tabs').addEventListener('keydown', move);
   for (const link of document.querySelectorAll('a.skip')) {
     link.addEventListener('click', () => openTabAround(byId(link.getAttribute('href')?.slice(1) ?? '')));
@@ -84,4 +95,5 @@ export function startTabs() {
   NARROW.addEventListener('change', draw);
   draw();
   watch('transfers', drawBadge);
+  watch('lab', drawBuild);
 }

@@ -90,6 +90,11 @@ function taskItem() {
   };
 }
 
+/** How many tasks of the stage are not done. @param {Record<string, any>} guide */
+export function openTasks(guide) {
+  return doneOf(guide).filter((isDone) => !isDone).length;
+}
+
 /** The current task at the last update, to announce a new one. */
 let known = '';
 
@@ -150,6 +155,8 @@ function follow(event) {
   const target = targetOf(id, about);
   const message = task?.querySelector('.message');
   const isFound = target !== null && reveal(target);
+  // A link with a button's name is expected to do what the button does.
+  if (isFound && target instanceof HTMLButtonElement) target.click();
   if (!(message instanceof HTMLElement)) return;
   const missing = id === 'retry' ? 'No transfer is waiting for its next attempt right now.' : 'This is not on the page right now.';
   say(message, '', isFound ? '' : missing);

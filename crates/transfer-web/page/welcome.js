@@ -21,7 +21,10 @@ function draw() {
 }
 
 export function startWelcome() {
-  byId('welcome-begin').addEventListener('click', () => reveal('submit'));
+  byId('welcome-begin').addEventListener('click', () => {
+    reveal('submit');
+    byId('submit').click();
+  });
   watch('guide', draw);
   watch('transfers', draw);
 }

@@ -1,5 +1,6 @@
 //! One event of an Event History in a line, and what an event of its type means.
 
+use contract::Money;
 use lab::{Event, Run as History};
 use serde_json::Value;
 
@@ -197,9 +198,20 @@ pub(crate) fn returned(result: &Value) -> Option<String> {
     })
 }
 
-/// An amount of dollars, if this is one.
+/// An amount of dollars, such as `$1,175.09`, if this is one.
 fn money(value: &Value) -> String {
-    value.as_f64().map_or_else(String::new, |dollars| format!("${dollars:.2}"))
+    let Ok(amount) = serde_json::from_value::<Money>(value.clone()) else { return String::new() };
+    let plain = amount.to_string();
+    let (sign, digits) = plain.strip_prefix('-').map_or(("", &*plain), |digits| ("-", digits));
+    let (dollars, cents) = digits.split_once('.').unwrap_or((digits, "00"));
+    let mut grouped = String::new();
+    for (index, digit) in dollars.chars().enumerate() {
+        if index > 0 && (dollars.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}${grouped}.{cents}")
 }
 
 /// What a patch or another marker recorded.

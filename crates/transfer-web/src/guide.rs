@@ -38,6 +38,7 @@ pub(crate) fn event(
         "title": stage.title(),
         "entered": progress.entered,
         "html": markdown::to_html(story).html,
+        "complete_says": stage.text.complete(),
         "tasks": tasks,
         "reading": reading,
         "hints": hints,

@@ -69,7 +69,12 @@ fn goes_on(facts: &Facts) -> Verdict {
         match next.filter(|_| !breaks_a_rule(facts, transfer)) {
             Some(next) => {
                 let activity = next.attributes()["activityType"]["name"].as_str().unwrap_or_default();
-                evidence.push(Evidence::event(transfer, run, next, format!("{activity} is next")));
+                evidence.push(Evidence::event(
+                    transfer,
+                    run,
+                    next,
+                    format!("the Workflow continued: it scheduled {activity}"),
+                ));
             }
             None => stuck = Some(transfer),
         }
