@@ -96,7 +96,7 @@ async fn come(State(board): State<Board>, Json(order): Json<Value>) -> Response 
     let help = rows.into_iter().find(|row| row.report.learner == learner).and_then(|row| row.report.help);
     match help {
         Some(help) => board.change(move |notices| notices.come_to(&learner, &help)).await,
-        None => error_response(StatusCode::NOT_FOUND, "this learner does not ask for help any more"),
+        None => error_response(StatusCode::NOT_FOUND, "this learner no longer asks for help"),
     }
 }
 

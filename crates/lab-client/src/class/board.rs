@@ -1,4 +1,4 @@
-//! The board: all learners of a class, those who need somebody first.
+//! The board: all learners of a class, those who need help first.
 
 use lab::STAGES;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::time;
 
-/// All learners, those who need somebody first.
+/// All learners, those who need help first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Board {
     /// By what they need, the most urgent first; then by how long, and by name.

@@ -8,7 +8,7 @@ use crate::time;
 
 /// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
 pub const SILENT_AFTER: f64 = 150.0;
-/// After this many seconds without a new goal, a learner may need somebody.
+/// After this many seconds without a new goal, a learner may need help.
 pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
 
 /// A learner on the board. All times are seconds ago.
