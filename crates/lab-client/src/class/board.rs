@@ -15,7 +15,7 @@ use crate::time;
 pub struct Board {
     /// By what they need, the most urgent first; then by how long, and by name.
     pub rows: Vec<Row>,
-    /// What the instructor has told the class.
+    /// The instructor's notices to the class.
     pub notices: Notices,
 }
 
@@ -60,7 +60,7 @@ impl Board {
         board
     }
 
-    /// Adds what the instructor has told the class. An acknowledged question follows those that nobody has answered.
+    /// Adds the instructor's notices. Acknowledged questions come after the others.
     pub fn note(&mut self, notices: Notices) {
         for row in &mut self.rows {
             let help = row.report.help.as_ref();

@@ -1,4 +1,4 @@
-//! A learner on the board, and why they may need somebody.
+//! A learner on the board, and why they may need help.
 
 use lab::STAGES;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub struct Row {
     pub coming: bool,
 }
 
-/// Why a learner may need somebody, the most urgent first.
+/// Why a learner may need help, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The learner asks for help.
@@ -82,7 +82,7 @@ impl Row {
         }
     }
 
-    /// Why the learner may need somebody.
+    /// Why the learner may need help.
     pub fn need(&self) -> Need {
         let presence = self.presence();
         if self.help_for.is_some() {
