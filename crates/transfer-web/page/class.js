@@ -155,7 +155,7 @@ function markClosed() {
   }
 }
 
-/** The button whose closed stage somebody wants to start all the same. @type {HTMLElement | null} */
+/** The button of the closed stage that the learner wants to start anyway. @type {HTMLElement | null} */
 let asking = null;
 let isConfirmed = false;
 
