@@ -1,16 +1,16 @@
-//! What a lab's status says of its class: the announcement, the learner's question, and which stages are open.
+//! What a lab's status says about its class: the announcement, the learner's question, and which stages are open.
 
 use lab::Stage;
 use serde_json::Value;
 
-/// The announcement, and what became of the learner's question, as lines.
+/// Lines with the announcement, and with the learner's question and its state.
 pub(crate) fn lines(status: &Value) -> Vec<String> {
     let class = &status["class"];
     let text = |value: &Value| value["text"].as_str().map(str::to_owned);
     let announcement = text(&class["announcement"]).map(|text| format!("from your instructor: {text}"));
     let help = text(&class["help"]).map(|text| match class["help"]["coming"] == true {
         true => format!("your instructor is coming; you asked: {text}"),
-        false => format!("you asked for help: {text}; to take it back: cargo xtask help-me --done"),
+        false => format!("you asked for help: {text}; to remove the question: cargo xtask help-me --done"),
     });
     announcement.into_iter().chain(help).collect()
 }

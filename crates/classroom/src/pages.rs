@@ -1,8 +1,8 @@
-//! The slides of the opening and the handout, each as one HTML file that needs no other file and no network.
+//! The slides for the opening and the handout, each as one self-contained HTML file.
 
 use crate::qr;
 
-/// The picture of a transfer's path, on both.
+/// The diagram on the slides and the handout.
 const PICTURE: &str = include_str!("../kit/picture.svg");
 
 /// The slides of a five-minute opening, with speaker notes. `join` is the command with which learners join.
@@ -11,7 +11,7 @@ pub fn slides(join: Option<&str>) -> String {
         .replace("{{style}}", include_str!("../kit/slides.css"))
         .replace("{{script}}", include_str!("../kit/slides.js"))
         .replace("{{picture}}", PICTURE)
-        // Last, so that nothing in the command is taken for a place to fill.
+        // Last, so that a placeholder in the command is not replaced.
         .replace("{{join}}", &joining(join))
 }
 
@@ -26,7 +26,7 @@ pub fn handout(join: Option<&str>) -> String {
 fn joining(join: Option<&str>) -> String {
     match join {
         Some(join) => {
-            // A browser breaks lines after hyphens, which would tear the flags apart.
+            // Browsers break lines after hyphens, which would split the flags.
             let words: Vec<String> =
                 join.split(' ').map(|word| format!("<span>{}</span>", escaped(word))).collect();
             let (text, code) = (words.join(" "), qr::svg(join));

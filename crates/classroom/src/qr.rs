@@ -9,8 +9,8 @@ const QUIET_ZONE: usize = 4;
 
 /// The code's lines for a terminal, two modules in a character.
 ///
-/// With colours, it is black on white whatever the terminal's theme is. Without, a module that is light in print is a block, which is
-/// right on a dark terminal; most scanners also read the inverted code of a light one.
+/// With colours, it is black on white in every theme. Without colours, a light module is a block, which is right on a dark terminal; on a
+/// light terminal the code is inverted, which most scanners can read too.
 pub fn lines(text: &str, colours: bool) -> Vec<String> {
     let Some(code) = encode(text) else { return Vec::new() };
     let width = code.width();

@@ -34,7 +34,7 @@ impl Results {
     pub fn of(board: Board, time: u64) -> Result<Results> {
         if board.rows.is_empty() {
             bail!(
-                "nobody is on the board: a lab's last report ends after 12 hours; to see the board: cargo xtask class board"
+                "no learner is on the board: a lab's last report expires after 12 hours; to see the board: cargo xtask class board"
             );
         }
         let stages = board.stages();

@@ -114,7 +114,7 @@ fn serve(
             if http::answers(&api) && http::answers(&own_ui) {
                 if let Err(error) = note_short_retries(&api) {
                     stderrln!(
-                        "warning: learners' labs will say that this server waits up to 10 min between attempts: {error:#}"
+                        "warning: learners' labs will report up to 10 min between attempts, although it is 2 s here: {error:#}"
                     );
                 }
                 room.open();
@@ -141,7 +141,7 @@ fn serve(
     }
 }
 
-/// Notes in the namespace that this server retries a failed Workflow Task soon, so that learners' labs say what is true here.
+/// Records in the namespace that this server retries a failed Workflow Task every two seconds, so that learners' labs report that.
 fn note_short_retries(api: &str) -> Result<()> {
     let order = json!({ "updateInfo": { "data": { SHORT_RETRIES: "true" } } });
     http::post_json(&format!("{api}/update"), &order).map(|_| ())
@@ -181,7 +181,7 @@ fn summarize(served: &Served, bound: IpAddr) {
         1 => {}
         _ => stdoutln!("this machine has several addresses; use the one in the learners' network"),
     }
-    // For cameras only: in a file, or read out by a screen reader, it would be noise.
+    // Only on a screen: in a file it would be noise.
     if let Some(host) = hosts.first().filter(|_| terminal::is_screen()) {
         let which = if hosts.len() > 1 { "the first command" } else { "the command" };
         stdoutln!("{}", bold(&format!("{which} as a QR code")));
@@ -193,7 +193,7 @@ fn summarize(served: &Served, bound: IpAddr) {
     stdoutln!("  cargo xtask class board --watch     each learner's progress, and who asks for help");
     stdoutln!("  cargo xtask class board --page      the same as a web page");
     stdoutln!(
-        "  cargo xtask class slides --html slides.html     the opening; class handout: a page to print"
+        "  cargo xtask class slides --html slides.html     slides for the opening; class handout: a page to print"
     );
     stdoutln!("  {}      the Temporal UI, with all transfers", served.ui());
     stdoutln!("Ctrl-C ends the class; its data is kept for the next one");

@@ -12,7 +12,7 @@ const WIDTH: usize = 100;
 /// The widest column of names, and of stages.
 const COLUMN: usize = 24;
 
-/// The board's lines: questions, and then every learner, those who need somebody first.
+/// The board's lines: questions, and then every learner, those who need help first.
 pub fn lines(board: &Board, service: &str) -> Vec<String> {
     let mut lines = vec![format!("{} on {service}: {}", bold("class"), summary(board))];
     if let Some(announcement) = &board.notices.announcement {
@@ -115,7 +115,7 @@ fn notes(row: &Row) -> Vec<String> {
             }
         ));
     }
-    // Most stages begin with a stuck transfer: it matters where somebody has to help.
+    // Most stages begin with a stuck transfer: it matters only for learners who need help.
     if let (Some(stuck), Some(time), true) = (&report.stuck, row.stuck_for, row.need() < Need::Nothing) {
         let others = match report.stuck_transfers {
             0 | 1 => String::new(),

@@ -1,5 +1,5 @@
 // @ts-check
-/** The board: every learner in a grid by stage, and those who need somebody. Fetches the rows every two seconds. */
+/** The board: every learner in a grid by stage, and those who need help. Fetches the rows every two seconds. */
 
 import { cell, details, need } from "/rows.js";
 import { byId, count, element, fit, line, poll } from "/words.js";
@@ -63,9 +63,9 @@ function replace(parent, made) {
   (same ?? parent).focus({ preventScroll: true });
 }
 
-/** Shows as many of those who need somebody as there is room for, and how many more there are. */
+/** Shows as many of the learners who need help as fit, and how many more there are. */
 function showNeeds(rows) {
-  replace(needs, rows.length ? rows.map((row) => need(row, title(row.stage))) : [element("li", "faint", "Nobody at the moment")]);
+  replace(needs, rows.length ? rows.map((row) => need(row, title(row.stage))) : [element("li", "faint", "Nobody right now")]);
   line("rest", "");
   const items = [...needs.children].map((item) => /** @type {HTMLElement} */ (item));
   for (const item of items) item.hidden = false;
@@ -74,7 +74,7 @@ function showNeeds(rows) {
   while (hidden < items.length - 1 && aside.scrollHeight > aside.clientHeight) {
     hidden += 1;
     items[items.length - hidden].hidden = true;
-    line("rest", `and ${hidden} more, first in their stage`);
+    line("rest", `and ${hidden} more, at the top of their stages`);
   }
 }
 
@@ -119,7 +119,7 @@ async function change(path, body) {
     });
     line("failure", answer.ok ? "" : `Not changed: ${(await answer.json()).message}`);
   } catch {
-    line("failure", "Not changed: the board's program has ended; start it again with cargo xtask class board --page");
+    line("failure", "Not changed: the board is no longer running; start it again: cargo xtask class board --page");
   }
   look();
 }

@@ -1,18 +1,18 @@
 // @ts-check
-/** A learner on the board: as a cell of a stage, as a line of those who need somebody, and with all details. */
+/** A learner on the board: as a cell of a stage, as a line in the list of those who need help, and with all details. */
 
 import { count, duration, element } from "/words.js";
 
 /** What is to be said about a learner, the most urgent first: each with its class. */
 function states(row) {
   const states = [];
-  if (row.help) states.push(["alarm", `asks for help, ${duration(row.help.for_s)}${row.coming ? ", you are coming" : ""}`]);
+  if (row.help) states.push(["alarm", `asked for help ${duration(row.help.for_s)} ago${row.coming ? ", you are coming" : ""}`]);
   if (row.wrong > 0) states.push(["alarm", count(row.wrong, "rule broken", "rules broken")]);
   if (row.presence === "silent") states.push(["alarm", `silent for ${duration(row.seen_s)}`]);
   if (row.presence === "stopped") states.push(["faint", `stopped ${duration(row.seen_s)} ago`]);
   if (row.has_no_new_goal && !row.help) states.push(["waits", `no new goal for ${duration(row.no_new_goal_s)}`]);
   if (row.build === "failed") states.push(["waits", "build failed"]);
-  if (row.shared) states.push(["waits", "two labs, one name"]);
+  if (row.shared) states.push(["waits", "two labs use this name"]);
   return states;
 }
 
@@ -35,7 +35,7 @@ export function cell(row, isChosen) {
   return element("li", `cell ${row.need} ${row.presence}`, button);
 }
 
-/** A learner as a line of those who need somebody; a question has a button that acknowledges it. */
+/** A learner in the list of those who need help; a question has a button that acknowledges it. */
 export function need(row, stage) {
   const where = element("span", "faint", ` ${stage}`);
   const item = element("li", row.need, element("span", "name", row.learner), where, " ", stateOf(row));
@@ -44,7 +44,7 @@ export function need(row, stage) {
   const text = element("p", "question", row.help.text);
   item.append(text);
   if (row.coming) {
-    item.append(element("p", "faint", `✓ ${row.learner} sees “coming”`));
+    item.append(element("p", "faint", `✓ ${row.learner} sees that you are coming`));
   } else {
     const coming = element("button", "coming", "I'm coming");
     coming.type = "button";

@@ -61,7 +61,7 @@ export function poll(path, show) {
       answered = Date.now();
     } catch (error) {
       const since = answered === null ? "" : `; this data is ${duration((Date.now() - answered) / 1000)} old`;
-      summary.textContent = `Cannot read the board: ${error.message || "its program has ended"}${since}`;
+      summary.textContent = `Cannot read the board: ${error.message || "it is no longer running"}${since}`;
       summary.className = "alarm";
     }
     clearTimeout(timer);

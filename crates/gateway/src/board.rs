@@ -96,7 +96,7 @@ async fn come(State(board): State<Board>, Json(order): Json<Value>) -> Response 
     let help = rows.into_iter().find(|row| row.report.learner == learner).and_then(|row| row.report.help);
     match help {
         Some(help) => board.change(move |notices| notices.come_to(&learner, &help)).await,
-        None => error_response(StatusCode::NOT_FOUND, "this learner does not ask for help any more"),
+        None => error_response(StatusCode::NOT_FOUND, "this learner no longer asks for help"),
     }
 }
 
@@ -106,7 +106,7 @@ async fn announce(State(board): State<Board>, Json(order): Json<Value>) -> Respo
     board.change(|notices| notices.announcement = announcement).await
 }
 
-/// Says up to which stage the room may go, or that all are open: `{"stage"}`.
+/// Opens the stages up to this one, or all of them: `{"stage"}`.
 async fn open(State(board): State<Board>, Json(order): Json<Value>) -> Response {
     let stage = text(&order, "stage");
     let stage = (!stage.is_empty()).then_some(stage);
@@ -158,10 +158,7 @@ impl Board {
         let server = self.server.clone();
         match tokio::task::spawn_blocking(move || question(&server)).await {
             Ok(answer) => answer.map_err(|error| format!("{error:#}")),
-            Err(_) => {
-                Err("the board's program failed; start it again with cargo xtask class board --page"
-                    .to_owned())
-            }
+            Err(_) => Err("the board failed; start it again: cargo xtask class board --page".to_owned()),
         }
     }
 }

@@ -48,8 +48,8 @@ pub struct Findings {
     pub short_retries: bool,
 }
 
-/// The entry in the data of a namespace by which `class serve` says that its server has short retries. The server's own settings
-/// cannot be read from outside.
+/// The entry in the data of a namespace with which `class serve` records that its server has short retries. A client cannot read the
+/// server's own settings.
 pub const SHORT_RETRIES: &str = "bug-lab-short-retries";
 
 impl LinkReport {

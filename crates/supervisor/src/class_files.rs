@@ -67,10 +67,10 @@ pub fn ask_for_help(project: &Project, help: Option<&Help>) -> Result<()> {
     }
 }
 
-/// Asks for help with this text, or takes the question back, for the page. The lab's reports deliver it.
+/// Asks for help with this text, or removes the question, for the page. The lab's next report delivers it.
 ///
 /// # Errors
-/// This lab is not in a class, the text has no words, or the lab's folder cannot be written to.
+/// This lab is not in a class, the text is empty, or the lab's folder is not writable.
 pub(crate) fn answer_help(project: &Project, learner: Option<&str>, text: Option<&str>) -> Result<Value> {
     if learner.is_none() {
         bail!("this lab has not joined a class");

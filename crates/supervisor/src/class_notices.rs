@@ -1,4 +1,4 @@
-//! What the instructor tells the class, as this learner's lab knows it: read now and then, kept while the service is silent.
+//! The instructor's notices to the class: this lab polls them, and keeps the last ones while the service does not answer.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::class_files;
 
-/// How often the notices are read, before the jitter.
+/// The poll interval, without the jitter.
 const READ_INTERVAL: Duration = Duration::from_secs(4);
-/// Up to so long is added at random, so that a class does not ask at the same moment.
+/// The longest jitter, so that the labs of a class do not poll at the same time.
 const JITTER_MS: u64 = 2_000;
 
 /// The last known notices. Clones share them.
@@ -25,8 +25,7 @@ const JITTER_MS: u64 = 2_000;
 pub(crate) struct ClassNotices(Arc<Mutex<Notices>>);
 
 impl ClassNotices {
-    /// Reads them for as long as this process lives, and passes on each new announcement. A service that does not answer changes
-    /// nothing.
+    /// Polls them until this process ends, and passes on each new announcement. If the service does not answer, the last ones stay.
     pub(crate) fn watch(&self, server: Server, on_announcement: impl Fn(&str) + Send + 'static) {
         let known = Arc::clone(&self.0);
         thread::spawn(move || {

@@ -1,15 +1,15 @@
-//! What a lab's report says about the time before it: when the last new goal was reached, and how many questions were asked.
+//! When a learner last reached a new goal, and how many questions they have asked, for the lab's report.
 //!
-//! The last report on the class's service is the only record. So a lab that restarts picks up where it left off.
+//! A lab that restarts continues from its last report on the class's service, which is the only record.
 
 use lab_client::class::{Help, Report};
 
 /// When a learner last reached a new goal, and the number of their questions.
 #[derive(Default)]
 pub(crate) struct ClassProgress {
-    /// The stage, and the most goals of it that were reached at once.
+    /// The stage, and the largest number of its goals that were reached at the same time.
     best: Option<(String, usize)>,
-    /// When that number was reached first, or the stage was entered.
+    /// When that number was first reached, or the stage was entered.
     since: String,
     asked: u64,
     /// When the last question was asked.

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::logs::without_time;
 
-/// At most so many errors are kept: the later ones often follow from the first.
+/// The maximum number of errors; later ones often follow from the first.
 const MOST: usize = 3;
-/// An excerpt has at most so many lines, each of at most so many characters.
+/// The maximum number of lines in an excerpt.
 const LINES: usize = 40;
+/// The maximum number of characters in a line.
 const WIDTH: usize = 240;
-/// What cargo and rustc print after the errors, to sum them up.
+/// The summaries that cargo and rustc print after the errors.
 const SUMMARIES: [&str; 2] = ["could not compile `", "aborting due to "];
 
 /// Why the compiler rejects the code.
@@ -21,7 +22,7 @@ pub struct CompileError {
     pub message: String,
     /// `file:line:column`; empty where the compiler names none.
     pub place: String,
-    /// The lines as the compiler prints them, with the piece of code.
+    /// The message as the compiler prints it, with the code.
     pub excerpt: String,
 }
 

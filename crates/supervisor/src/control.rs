@@ -46,13 +46,13 @@ pub enum Request {
         /// What becomes of the learner's code, and of transfers that are left over.
         choice: Choice,
     },
-    /// What entering a stage would replace and leave over, for the page.
+    /// What entering a stage would replace, and which stuck transfers it would leave, for the page.
     Question(String),
     /// How a saved edit differs from the code in place, for the page.
     Compare(String),
     /// Bring a saved edit back as `cargo xtask stage restore` does, for the page.
     Restore(String),
-    /// Ask the instructor for help with this text, or take the question back, for the page.
+    /// Ask the instructor for help with this text, or remove the question, for the page.
     Help(Option<String>),
     /// Run the transfer without Temporal, for the page.
     WithoutTemporal,

@@ -1,8 +1,8 @@
 //! Which Temporal Service a lab uses: a server of its own, or a remote one. The last start's is in `.lab/service.json`.
 //!
-//! A start that fails before the service has answered leaves it in `.lab/joining.json`, so that the next start tries it again: a learner
-//! whose port was taken must not end up with a server of their own. It is another file, because what the lab did at the service in
-//! `service.json` stays there.
+//! A start that fails before the service has answered leaves the service in `.lab/joining.json`, so that the next start tries it again.
+//! Otherwise a learner whose start failed, for example because a port was taken, would get a server of their own. It is a separate file
+//! because `service.json` must keep the service that the lab last used.
 
 use std::fs;
 
@@ -33,12 +33,12 @@ fn read(project: &Project, file: &str) -> Option<RemoteService> {
     RemoteService::from_json(&serde_json::from_str::<Value>(&text).ok()?)
 }
 
-/// Has the next start try this service again if this one fails.
+/// Makes the next start try this service again if this one fails.
 pub fn try_to_join(project: &Project, remote_service: &RemoteService) -> Result<()> {
     project.write_json(JOINING_FILE, &remote_service.to_json())
 }
 
-/// Whether the lab has last been at this service, as this learner.
+/// Whether the lab last used this service, as this learner.
 pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
     let which = |one: &RemoteService| match &one.profile {
         Some(profile) => (profile.clone(), String::new(), one.learner.clone()),
@@ -49,7 +49,7 @@ pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
     })
 }
 
-/// Has the next start use it, too.
+/// Makes the next start use it too.
 pub fn remember(project: &Project, remote_service: Option<&RemoteService>) -> Result<()> {
     match remote_service {
         Some(remote_service) => project.write_json(FILE, &remote_service.to_json())?,
@@ -71,7 +71,7 @@ pub fn name(remote_service: &RemoteService) -> String {
     }
 }
 
-/// What the gateway has found out is put in.
+/// Fills in what the gateway has found out.
 pub fn complete(remote_service: &mut RemoteService, link: &LinkReport) {
     (remote_service.address, remote_service.namespace) = (link.address.clone(), link.namespace.clone());
     let host = remote_service.address.rsplit_once(':').map_or("", |(host, _)| host);

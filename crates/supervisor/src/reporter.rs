@@ -122,7 +122,7 @@ struct Lab {
     goals: (&'static str, Vec<Goal>, u64),
     /// Since when what is stuck is.
     since: StuckSince,
-    /// Since when there is no new goal, and how many questions were asked; none before the last report has been read.
+    /// When the last new goal was reached, and how many questions were asked; `None` until the last report has been read.
     progress: Option<ClassProgress>,
     /// Whether the journal tells of trouble already.
     in_trouble: bool,

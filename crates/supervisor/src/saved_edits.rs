@@ -1,4 +1,4 @@
-//! The learner's saved edits, for the page: what differs from one of them now, and bringing it back.
+//! The learner's saved edits, for the page: comparing one with the current code, and restoring it.
 
 use anyhow::{Context, Result};
 use checkout::{
@@ -16,7 +16,7 @@ fn find(project: &Project, id: &str) -> Result<Backup> {
     found.with_context(|| format!("there is no saved edit {id}; for a list, type: cargo xtask stage restore"))
 }
 
-/// How this saved edit differs from the code in place.
+/// How this saved edit differs from the current code.
 ///
 /// # Errors
 /// There is none of this id, or a file cannot be read.
@@ -24,13 +24,13 @@ pub(crate) fn compare(project: &Project, id: &str) -> Result<Value> {
     Ok(json!({ "id": id, "diff": modules::diff_to_backup(project, &find(project, id)?)? }))
 }
 
-/// Brings this saved edit back, saves what was in place, and has the worker built.
+/// Saves the current code, restores this saved edit, and has the worker built.
 ///
 /// # Errors
 /// There is none of this id, a module cannot be replaced, or the code does not compile.
 pub(crate) fn restore(project: &Project, state: &State, id: &str) -> Result<Value> {
     let saved = modules::restore(project, &find(project, id)?)?;
-    // What does not compile is in place all the same, and the page shows the compiler's errors.
+    // Code that does not compile is restored too; the page shows the compiler's errors.
     let built = rebuild(project, state, true);
     Ok(json!({
         "id": id,

@@ -78,7 +78,7 @@ impl<'a> StageEntry<'a> {
         })
     }
 
-    /// What entering this stage would replace and leave over: what is to be decided on before.
+    /// What the learner decides before entering this stage: which edit it would replace, and which stuck transfers it would leave.
     ///
     /// # Errors
     /// A module cannot be read, or the Temporal server or the bank does not answer.

@@ -266,7 +266,7 @@ struct Build {
     output: Output,
     /// Its process group.
     group: Option<Identity>,
-    /// When the last one began, in seconds since 1970.
+    /// When the last build began, in seconds since 1970.
     begun: f64,
     /// When the last one ended.
     ended: Instant,
@@ -308,7 +308,7 @@ struct Supervisor {
     journal: Journal,
     /// What `status` is answered, also while the loop is busy.
     snapshot: Arc<Mutex<Value>>,
-    /// What the instructor tells the class.
+    /// The instructor's notices to the class.
     notices: ClassNotices,
     events: Sender<Event>,
     inbox: Receiver<Event>,
@@ -819,7 +819,7 @@ impl Supervisor {
         Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
     }
 
-    /// Starts to read what the instructor tells the class, if this lab is in one. A new announcement is also a line of the journal,
+    /// Starts to poll the class's notices, if this lab is in a class. A new announcement is also a line of the journal,
     /// which an attached `lab start` prints.
     fn watch_notices(&self) {
         let endpoints = self.setup.endpoints();

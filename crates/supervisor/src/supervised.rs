@@ -51,7 +51,7 @@ pub(crate) struct Supervised {
     /// The length of its log when this process was started.
     pub(crate) log_start: u64,
     pub(crate) life: Life,
-    /// Whether it restarts because somebody asked for that, or the lab deploys; not because it has ended.
+    /// Whether it restarts because of a command or a deployment, and not because its process ended.
     pub(crate) is_planned: bool,
     /// When it entered that state, since 1970.
     pub(crate) since: Duration,

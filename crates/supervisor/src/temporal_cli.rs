@@ -199,7 +199,7 @@ fn folder(project: &Project) -> PathBuf {
     project.root.join(".lab/cli")
 }
 
-/// Waits until no other process fetches, and keeps others from it.
+/// Waits until no other process downloads the CLI, and locks the download.
 fn lock(folder: &Path) -> Result<File> {
     let above = folder.parent().context("the lab's folder has no folder above it")?;
     make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
@@ -220,7 +220,7 @@ fn fetch(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces the folder of the CLI in one step, by one that this fills. To be called with the lock held.
+/// Replaces the folder of the CLI in one step by one that `fill` fills. The caller must hold the lock.
 fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     clear_scratch(folder);
     let scratch = folder.with_file_name(format!("cli.{}", std::process::id()));
@@ -288,7 +288,7 @@ pub fn own_system() -> String {
     format!("{}-{}", env::consts::OS, env::consts::ARCH)
 }
 
-/// The pinned executable for a system, which may be another than this one: the one that was fetched, else downloaded into the scratch
+/// The pinned executable for a system, which may differ from this one: the one here, or else one that this downloads into the scratch
 /// folder.
 ///
 /// # Errors
@@ -314,7 +314,7 @@ pub fn executable_for(project: &Project, system: &str, scratch: &Path) -> Result
     Ok(executable)
 }
 
-/// Takes the pinned CLI from a file, as if it had been fetched.
+/// Installs the pinned CLI from a file, as if it had been downloaded.
 ///
 /// # Errors
 /// The file is not the pinned CLI for this system.

@@ -1,4 +1,4 @@
-//! Checks that the instructor's notes have every question of the stages' texts, with the text's own answer.
+//! Checks that the instructor's notes have every *Ask yourself* question of the stages' texts, with the same answer.
 
 use crate::{complaint::Complaint, markdown::Markdown};
 
@@ -7,7 +7,7 @@ const NOTES: &str = "docs/instructor/stages.md";
 const TO_DO: &str =
     "copy the question and the answer of the text, as `- **question**` and under it `> answer`";
 
-/// The questions of texts that the notes do not have, or have with another answer.
+/// The questions that are missing in the notes or have another answer there.
 pub(super) fn check(files: &[Markdown]) -> Vec<Complaint> {
     let Some(notes) = files.iter().find(|file| file.file == NOTES) else { return Vec::new() };
     let notes = plain(notes.source());

@@ -39,8 +39,8 @@ function attemptsOf(stuck) {
 }
 
 /**
- * When the next attempt is, if that is known. The server waits for a worker's answer to a Workflow Task until the timeout,
- * although the code has failed long before; so that task counts as waiting, not as in progress.
+ * When the next attempt is, if that is known. The server waits for the worker's response to a Workflow Task until the
+ * timeout, long after the code has failed, so that task counts as waiting and not as in progress.
  * @param {Record<string, any>} stuck
  */
 function nextOf(stuck) {

@@ -7,7 +7,7 @@ import { list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { everySecond, now, span } from './time.js';
 
-/** The page says for so many seconds that a change is live. */
+/** How long the page says that a change is live, in seconds. */
 const LIVE_SHOWN_SECONDS = 30;
 /** The supervisor sends at most three errors. */
 const MOST_ERRORS = 3;
@@ -17,7 +17,7 @@ const LONGEST_EXCERPT = 12_000;
 /** When the change went live that was announced last; null before the first event. @type {number | null} */
 let announced = null;
 
-/** The event of the lab, unless its connection is lost. */
+/** The lab's status; empty if the connection is lost. */
 function lab() {
   return record(get('connection')).state === 'lost' ? {} : record(get('lab'));
 }
@@ -37,7 +37,7 @@ function liveFor() {
   return seconds !== null && seconds < LIVE_SHOWN_SECONDS ? seconds : null;
 }
 
-/** @returns {[string, string]} the state, and its words */
+/** @returns {[string, string]} the state, and the text that shows it */
 function progress() {
   const { build, build_began: began } = lab();
   const seconds = number(began) ? span(Math.max(0, Math.floor(now() - began))) : '';
@@ -65,7 +65,7 @@ function errorItem(error) {
     'li',
     { class: 'build-error' },
     html('p', {}, html('strong', {}, text(error.message, 600)), ...(place ? [' ', html('code', { class: 'place' }, ...pathParts(place))] : [])),
-    html('pre', { tabindex: 0, role: 'group', 'aria-label': 'What the compiler prints' }, text(error.excerpt, LONGEST_EXCERPT)),
+    html('pre', { tabindex: 0, role: 'group', 'aria-label': 'Compiler output' }, text(error.excerpt, LONGEST_EXCERPT)),
   );
 }
 
@@ -77,7 +77,7 @@ function drawErrors() {
   if (!isShown) return;
   const worker = list(services).map(record).find((service) => service.name === 'worker');
   const runs = worker?.state === 'stopped' ? 'No worker is running.' : 'The previous version is still running.';
-  const again = build === 'building' ? 'Building your change. These are the errors of the last build.' : `${runs} Fix it and save.`;
+  const again = build === 'building' ? 'Building your change. The errors below are from the last build.' : `${runs} Fix it and save.`;
   setText(byId('build-now'), again);
   if (!changed(byId('build-errors'), errors)) return;
   byId('build-errors').replaceChildren(...errors.map(errorItem));

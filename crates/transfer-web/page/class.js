@@ -2,7 +2,7 @@
 /**
  * In a class: whose lab this is, what the instructor says, asking for help, and stages that are not open yet.
  *
- * Outside a class nothing of this is on the page. `start` puts it below the page's head.
+ * Outside a class the page shows none of this.
  */
 import { announce } from './announce.js';
 import { openDialog, prepareDialog } from './dialog.js';
@@ -22,7 +22,7 @@ const announcement = html('p', { id: 'announcement', hidden: true }, html('stron
 
 const says = html('p', { id: 'help-says', tabindex: '-1', hidden: true });
 const askButton = html('button', { id: 'help-ask', type: 'button', 'aria-expanded': 'false', 'aria-controls': 'help-form' }, 'Ask for help');
-const doneButton = html('button', { id: 'help-done', type: 'button', hidden: true }, 'Take it back');
+const doneButton = html('button', { id: 'help-done', type: 'button', hidden: true }, 'Remove question');
 const question = html('input', { id: 'help-text', type: 'text', maxlength: LONGEST_QUESTION, autocomplete: 'off', 'aria-describedby': 'help-message' });
 const form = html(
   'form',
@@ -55,7 +55,7 @@ const dialog = html(
 /** @returns {Record<string, any>} empty outside a class */
 const ofClass = () => record(record(get('lab')).class);
 
-/** What was announced last, so that only news is read aloud. */
+/** What was announced last, so that screen readers read only news. */
 let known = { announcement: '', coming: false };
 
 /** @param {Record<string, any>} room */
@@ -144,7 +144,7 @@ function takeBack() {
 /** The stages that the instructor has not opened yet. */
 const closedStages = () => list(ofClass().closed).map((stage) => text(stage, 120));
 
-/** Says so beside each button that starts one of them. */
+/** Adds a note to each button that starts a stage that is not open. */
 function markClosed() {
   const closed = closedStages();
   for (const button of document.querySelectorAll('button.begin')) {
@@ -155,7 +155,7 @@ function markClosed() {
   }
 }
 
-/** The button whose closed stage somebody wants to start all the same. @type {HTMLElement | null} */
+/** The button of the closed stage that the learner wants to start anyway. @type {HTMLElement | null} */
 let asking = null;
 let isConfirmed = false;
 
@@ -188,7 +188,7 @@ export function startClass() {
   byId('help-cancel').addEventListener('click', () => showForm(false));
   form.addEventListener('submit', ask);
   document.addEventListener('click', hold, true);
-  // Other modules draw these buttons whenever they like.
+  // Other modules can draw these buttons at any time.
   new MutationObserver(markClosed).observe(byId('guide'), { childList: true, subtree: true });
   watch('lab', draw);
 }

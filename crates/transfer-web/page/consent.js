@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What to decide before a stage starts: whose code to use, and whether to terminate what is left over. Nothing changes before
- * the answer. And afterwards: comparing and restoring the version that was saved.
+ * What the learner decides before a stage starts: which code to use, and whether to terminate transfers that are stuck from earlier
+ * stages. Nothing changes before that. Afterwards, the learner can compare and restore the saved version.
  */
 import { openDialog, prepareDialog } from './dialog.js';
 import { drawDiff } from './diff.js';
@@ -21,7 +21,7 @@ let answer = () => {};
 let compared = '';
 
 /**
- * Asks what to do with the learner's code and with transfers that are left over, if there is anything to decide.
+ * Asks what to do with the learner's code and with transfers from earlier stages, if there is anything to decide.
  * @param {string} stage
  * @returns {Promise<Choice | null>} null if the learner cancels
  */
@@ -110,7 +110,7 @@ async function compare(id) {
 export function startConsent() {
   const dialog = byId('consent-dialog');
   prepareDialog(dialog, byId('consent-cancel'));
-  // Also after Escape and a click outside. Whoever has answered already is not asked again.
+  // Also after Escape and a click outside. After an answer, this does nothing.
   dialog.addEventListener('close', () => answer(null));
   byId('consent-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();

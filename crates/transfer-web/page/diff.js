@@ -1,5 +1,5 @@
 // @ts-check
-/** A unified diff, a line each: what was added and removed shows by its sign and its colour. */
+/** A unified diff: signs and colours show which lines were added and removed. */
 import { html } from './dom.js';
 import { list, text } from './outside.js';
 

@@ -94,7 +94,7 @@ const PLACE = /(\bcrates\/[\w./-]+\.rs(?::\d+(?::\d+)?)?)/;
 let addressOf = () => null;
 
 /**
- * Sets where places lead, also those on the page already.
+ * Sets the target of the links to files, including those already on the page.
  * @param {(place: string) => string | null} address
  */
 export function pointPlaces(address) {

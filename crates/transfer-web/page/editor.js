@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Links from a file and line to the learner's editor. The editor is chosen at the first click, and remembered. A page that was
- * opened at a public host has no such links: the files are on another machine.
+ * Links from a file and line to the learner's editor. The learner chooses the editor at the first click, and the browser remembers
+ * it. A page that is opened from another machine has no such links, because the files are not on that machine.
  */
 import { announce } from './announce.js';
 import { copyText } from './copy.js';
@@ -11,7 +11,7 @@ import { record, text } from './outside.js';
 import { get, watch } from './store.js';
 
 const REMEMBERED = 'editor';
-/** Links of these schemes run code or show a text; no editor has one of them. */
+/** Links with these schemes run code or show text; no editor uses them. */
 const FORBIDDEN = ['javascript:', 'data:', 'vbscript:', 'blob:', 'about:', 'view-source:'];
 
 /** The editor, for browsers without local storage. */
@@ -41,7 +41,7 @@ function escaped(path) {
   return path.split('/').map(encodeURIComponent).join('/');
 }
 
-/** The template in EDITOR_URL, or nothing if it is none that a page may link to. */
+/** The template in EDITOR_URL; empty if it is not a URL that the page may link to. */
 function ownTemplate() {
   const template = text(record(record(get('lab')).checkout).editor_url, 500);
   try {
@@ -79,14 +79,14 @@ function address(name, place) {
     case 'zed':
       return `zed://file${path}:${line}:${column}`;
     case 'jetbrains': {
-      // The project's name is its folder's, and these numbers begin with zero.
+      // The project's name is that of its folder. Lines and columns are counted from zero here.
       const project = encodeURIComponent(root.split('/').pop() ?? '');
       return `jetbrains://rustrover/navigate/reference?project=${project}&path=${path}:${Number(line) - 1}:${Number(column) - 1}`;
     }
     case 'own':
       return ownTemplate().replace(/\{(path|line|column)\}/g, (_, part) => ({ path, line, column })[/** @type {'path'} */ (part)]) || null;
     default:
-      // It takes the click, which asks for the editor or copies the path.
+      // Its click handler asks for the editor or copies the path.
       return '#editor-choice';
   }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** What this browser remembers of a stage, until the stage is entered again or the lab is reset: hints that are open, and tasks that are done. */
+/** What this browser remembers of a stage until the stage starts again or the lab is reset: the hints shown, and the tasks done. */
 import { list, number, record, text } from './outside.js';
 
 /** The name in the browser's storage. */
@@ -7,7 +7,7 @@ const NAME = 'stage-entry';
 
 /** @typedef {{entry: string, hints: number, passed: number[]}} Entry */
 
-/** For browsers without storage. @type {Entry} */
+/** For browsers without local storage. @type {Entry} */
 let last = { entry: '', hints: 0, passed: [] };
 
 /** @param {Record<string, any>} guide */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The Event History under a transfer's Details: each event in a line, with those marked that show a goal or a broken rule.
- * It is requested while the details are open, and again when the transfer changes.
+ * The Event History in a transfer's details: a line for each event, with marks on those that show a reached goal or a broken rule.
+ * The page requests it when the details are opened, and again when the transfer changes.
  */
 import { changed, glyph, html, outLink, pathParts, pointLink, reconcile, setAttribute, setText, show } from './dom.js';
 import { ask, sentence } from './orders.js';
@@ -44,7 +44,7 @@ function marksOf(run) {
 }
 
 /**
- * What a mark says below the line of its event, which it does not repeat.
+ * What a mark says below the line of its event, without repeating it.
  * @param {Mark} mark
  * @param {string} line
  */
@@ -72,7 +72,7 @@ function eventRow() {
       setText(id, text(event.id, 20));
       setText(type, text(event.type, 80));
       setText(meaning, text(event.meaning, 600));
-      // Only what has just become of interest is opened, so that what a learner closes stays closed.
+      // Opens only what has just become relevant, so that what a learner closes stays closed.
       if (changed(explained, isOpen) && isOpen) explained.open = true;
       setText(time, clock(event.time));
       if (changed(line, event.line)) line.replaceChildren(...pathParts(text(event.line, 600)));
@@ -125,7 +125,7 @@ function runPart() {
       setText(title, titleOf(run, isNewest));
       pointLink(link, isNewest ? null : run.ui_url);
       const missing = number(run.left_out) ?? 0;
-      setText(leftOut, missing > 0 ? `The first ${missing.toLocaleString('en-US')} events are left out.` : '');
+      setText(leftOut, missing > 0 ? `The first ${missing.toLocaleString('en-US')} events are not shown.` : '');
       show(leftOut, missing > 0);
       const wasAtEnd = isNew || scroll.scrollTop + scroll.clientHeight >= scroll.scrollHeight - 8;
       const marks = marksOf(id);

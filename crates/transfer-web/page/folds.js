@@ -1,5 +1,5 @@
 // @ts-check
-/** What is folded until it matters: the names of the services, and the switches that make it harder. */
+/** What is folded until it is needed: the names of the services, and the switches under *Make it harder*. */
 import { byId, changed, setAttribute, setText } from './dom.js';
 import { list, record, text } from './outside.js';
 import { get, watch } from './store.js';
@@ -29,7 +29,7 @@ function health() {
   return { state: down ? 'stopped' : 'starting', says, isDown: down !== undefined };
 }
 
-/** The services open when one is down and close when all run again; in between they stay as somebody left them. */
+/** The services unfold when one is down, and fold when all are running again; otherwise they stay as the learner left them. */
 function drawHealth() {
   const { state, says, isDown } = health();
   const details = byId('health');
@@ -39,7 +39,7 @@ function drawHealth() {
   if (changed(details, [isDown, needsServices])) details.open = isDown || needsServices;
 }
 
-/** The switches open when one is on or the stage needs them. */
+/** The switches unfold when one is on or the stage needs them. */
 function drawTrouble() {
   const bank = record(get('bank'));
   const outage = record(bank.outage);

@@ -1,5 +1,5 @@
 // @ts-check
-/** The guide: the stage and the progress, the next stage, the story, and what to read. The rest is in tasks.js, goals.js, rules.js and hints.js. */
+/** The guide: the stage and its progress, the next stage, the story, and the stage's text. The rest is in tasks.js, goals.js, rules.js and hints.js. */
 import { announce } from './announce.js';
 import { command } from './copy.js';
 import { byId, changed, glyph, html, setText, show } from './dom.js';
@@ -13,7 +13,7 @@ import { beginButton } from './stages.js';
 import { watch } from './store.js';
 import { drawTasks, openTasks, startTasks } from './tasks.js';
 
-/** With more stages than this, the bars at the top would be too small to see. */
+/** With more stages than this, the bars at the top are too small to see. */
 const MOST_BARS = 16;
 
 /** The stage and the goals reached at the last update, to announce what is new. */
@@ -23,7 +23,7 @@ let knownGoals = new Set();
 let knownComplete = false;
 
 /**
- * A bar for a stage, as full as its goals are reached.
+ * A bar for a stage, filled in proportion to its reached goals.
  * @param {Record<string, any>} stage
  * @param {boolean} isCurrent
  */
@@ -107,7 +107,7 @@ function announceNews(guide) {
 }
 
 /**
- * What to read: folded while there is something to do, and right below *Stage complete* afterwards.
+ * The stage's text: folded while there is something to do, and right below *Stage complete* afterwards.
  * @param {Record<string, any>} guide
  */
 function drawReading(guide) {

@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * The page of Temporal Bug Lab. Read on from here:
+ * The page of Temporal Bug Lab. Start reading here:
  *
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
  * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
  *   consent.js, class.js, without.js;
- * - the layout follows from them: welcome.js at first sight, folds.js for what is folded, tabs.js on a narrow screen, and
- *   reveal.js takes somebody to any element;
+ * - the layout follows from them: welcome.js before the first transfer, folds.js for what is folded, tabs.js on a narrow screen, and
+ *   reveal.js takes the learner to an element;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
  *
  * outside.js sanitizes everything from outside before it is used.

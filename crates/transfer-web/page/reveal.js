@@ -1,5 +1,5 @@
 // @ts-check
-/** Takes somebody to an element of the page, wherever it is: opens what it is in, scrolls to it, focuses it and highlights it. */
+/** Takes the learner to an element of the page: opens its tab and its details, scrolls to it, focuses it and highlights it. */
 import { openTabAround } from './tabs.js';
 
 /** How long an element stays highlighted. */

@@ -21,7 +21,7 @@ const MOST_FIELDS = 12;
 /** @typedef {ReturnType<typeof transferRow>} TransferRow */
 
 /**
- * A line of code, which is there while it has text. Only a command has a copy button.
+ * A line of code, shown only while it has text. Only a command has a copy button.
  * @param {HTMLButtonElement[]} copy
  */
 function codeLine(...copy) {
@@ -224,7 +224,7 @@ export function transferRow() {
       ...entries.map(([name, value]) => html('div', {}, html('dt', {}, name), html('dd', { class: 'mono' }, value))),
     );
   }
-  // Toggles of what is inside do not bubble up to here.
+  // The toggle events of nested details do not bubble up to here.
   details.addEventListener('toggle', () => {
     if (!details.open) history?.close();
     drawDetails();
@@ -256,7 +256,7 @@ export function transferRow() {
     element,
     tick,
     drawBroken,
-    /** Ends what goes on for this row, which is no longer on the page. */
+    /** Stops the updates of this row, which is no longer on the page. */
     close() {
       history?.close();
     },

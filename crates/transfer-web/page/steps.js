@@ -21,7 +21,7 @@ const IN_WORDS = {
   todo: 'not started',
 };
 
-/** The icons of those states that have another one's. @type {Record<string, string>} */
+/** States that use the icon of another state. @type {Record<string, string>} */
 const PICTURES = { skipped: 'ended' };
 
 /** @typedef {{name: string, state: string, note?: string}} Step */

@@ -31,7 +31,7 @@ function draw() {
 }
 
 /**
- * Opens the tab of a panel; on a wide screen, where there are no tabs, it will be open on a narrow one.
+ * Opens the tab of a panel. A wide screen has no tabs; there it is the one that is open once the screen is narrow.
  * @param {string} panel
  */
 function openTab(panel) {
@@ -68,7 +68,7 @@ function move(event) {
   tabOf(open).focus({ preventScroll: true });
 }
 
-/** Says on the tab how many transfers are stuck, since its list may be hidden. @param {unknown} transfers */
+/** Shows on the tab how many transfers are stuck, because their list may be hidden. @param {unknown} transfers */
 function drawBadge(transfers) {
   const stuck = number(record(transfers).stuck_in_window) ?? 0;
   setText(byId('stuck-badge'), stuck > 0 ? `${stuck} stuck` : '');

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The tasks of a stage: those that are done are folded, the current one is explained, and those to come are only named.
+ * The tasks of a stage: done tasks are folded, the current one is explained, and later ones show only their titles.
  * A task's links lead to parts of the page, such as a button of the form or of a transfer's card.
  */
 import { announce } from './announce.js';
@@ -73,7 +73,7 @@ function taskItem() {
       if (changed(commands, task.terminal)) setServerHtml(commands, task.terminal);
       show(terminal, commands.childElementCount > 0);
       setAttribute(button, 'data-task', index);
-      // A goal is reached by doing it. For anything else, the learner may know better than the page.
+      // The page knows when a goal is reached. Of other tasks, the learner can say that they are done.
       show(button, now === 'now' && !task.goal);
       if (now === before) return;
       say(message, '');
@@ -115,7 +115,7 @@ export function drawTasks(guide) {
 }
 
 /**
- * The element that a link leads to. A part of a card is that of the task's own transfer, or else of one that is stuck.
+ * The element that a link leads to. A part of a card is taken from the task's own transfer, or else from one that is stuck.
  * @param {string} id
  * @param {string} about
  * @returns {HTMLElement | null}

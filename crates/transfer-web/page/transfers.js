@@ -78,7 +78,7 @@ function gatherNews(shown) {
 }
 
 /**
- * `2 in progress, both stuck`. Only of transfers on this page it is known that they are stuck or paused.
+ * `2 in progress, both stuck`. The page knows only of its own transfers whether they are stuck or paused.
  * @param {Record<string, any>} transfers
  * @param {number} some
  * @param {string} word

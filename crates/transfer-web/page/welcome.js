@@ -1,5 +1,5 @@
 // @ts-check
-/** The first sight: until a transfer was started, the guide is widest, and in the first stage it begins with a welcome. */
+/** Before the first transfer, the guide is the widest column, and in the first stage it begins with a welcome. */
 import { byId, setAttribute, show } from './dom.js';
 import { number, record, text } from './outside.js';
 import { reveal } from './reveal.js';
@@ -16,7 +16,7 @@ function draw() {
   setAttribute(byId('tabs').parentElement, 'data-fresh', isFresh);
   show(byId('welcome'), isFirst);
   show(byId('without-section'), isFirst);
-  // The welcome tells the same.
+  // The welcome says the same.
   show(byId('story'), !isFirst);
 }
 

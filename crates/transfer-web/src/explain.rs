@@ -1,10 +1,10 @@
-//! One event of an Event History in a line, and what an event of its type means.
+//! A one-line summary of an event of an Event History, and what an event of its type means.
 
 use contract::Money;
 use lab::{Event, Run as History};
 use serde_json::Value;
 
-/// What matters of this event, such as the Activity, its attempt and its failure; may be empty.
+/// The summary of this event, such as the Activity, its attempt and its failure; may be empty.
 pub(crate) fn line(event: Event<'_>, history: &History) -> String {
     let activity = || activity_of(event, history);
     match &*event.kind() {
@@ -15,12 +15,12 @@ pub(crate) fn line(event: Event<'_>, history: &History) -> String {
             format!("Workflow Reset: {}", event.failure())
         }
         "WorkflowTaskFailed" => task_failure(event, history),
-        "WorkflowTaskTimedOut" => "no worker answered in time".to_owned(),
+        "WorkflowTaskTimedOut" => "the worker did not respond in time".to_owned(),
         "ActivityTaskScheduled" => joined(&[activity(), movement(event.payload("input"))]),
         "ActivityTaskStarted" => {
             let last = lab::failure_chain(&event.attributes()["lastFailure"]);
             let attempt = format!("attempt {}", event.refers_to("attempt").max(1));
-            let before = if last.is_empty() { last } else { format!("the one before failed: {last}") };
+            let before = if last.is_empty() { last } else { format!("the previous attempt failed: {last}") };
             joined(&[activity(), attempt, before])
         }
         "ActivityTaskCompleted" => joined(&[activity(), answer(event.payload("result"))]),
@@ -52,7 +52,7 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
             "A client asked the server to run the Workflow. The server recorded the input."
         }
         "WorkflowTaskScheduled" => {
-            "The server put a Workflow Task on the Task Queue: a worker is to run the Workflow code until it has to wait."
+            "The server put a Workflow Task on the Task Queue. The worker that takes it runs the Workflow code."
         }
         "WorkflowTaskStarted" => "A worker took the Workflow Task and runs the Workflow code.",
         "WorkflowTaskCompleted" => {
@@ -66,13 +66,13 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
              Later attempts are counted but not recorded in the history."
         }
         "WorkflowTaskTimedOut" => {
-            "A worker took the Workflow Task and did not answer, for example because it was killed. The server retries it."
+            "A worker took the Workflow Task and did not respond, for example because it was killed. The server retries it."
         }
         "ActivityTaskScheduled" => {
-            "The Workflow asked for this Activity. The server recorded its input and put it on the Task Queue."
+            "The Workflow asked for this Activity. The server recorded its input and put an Activity Task on the Task Queue."
         }
         "ActivityTaskStarted" => {
-            "A worker took the Activity. The server records this only when the last attempt has ended; attempts before it are \
+            "A worker took the Activity Task. The server records this only when the last attempt has ended; earlier attempts are \
              counted but not recorded."
         }
         "ActivityTaskCompleted" => {
@@ -91,10 +91,10 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
         "TimerStarted" => {
             "The Workflow started a timer. The server keeps it, so it survives a restart of the worker."
         }
-        "TimerFired" => "The timer ended, and the server woke the Workflow.",
+        "TimerFired" => "The timer ended, and the server scheduled a Workflow Task.",
         "TimerCanceled" => "The Workflow canceled the timer.",
         "MarkerRecorded" => {
-            "The Workflow code recorded a value for its replays, such as that this run takes the new side of a patch."
+            "The Workflow code recorded a value for its replays, such as that this run takes the new branch of a patch."
         }
         "UpsertWorkflowSearchAttributes" => {
             "The Workflow set Search Attributes, by which lists find this transfer."
@@ -108,9 +108,7 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
             "The Workflow code returned an error, and the run closed. Only a Workflow Reset continues it, in a new run."
         }
         "WorkflowExecutionTimedOut" => "The run took longer than its timeout, and the server closed it.",
-        "WorkflowExecutionTerminated" => {
-            "Somebody terminated the run. The Workflow code did not get to clean up."
-        }
+        "WorkflowExecutionTerminated" => "A client terminated the run. The Workflow code could not clean up.",
         "WorkflowExecutionCanceled" => "The Workflow code accepted the cancellation, and the run closed.",
         "WorkflowExecutionContinuedAsNew" => "The Workflow continued in a new run, with a new history.",
         _ => return None,
@@ -231,8 +229,8 @@ fn marker(event: Event<'_>) -> String {
 fn why_final(retry_state: &str) -> &'static str {
     match retry_state {
         "RETRY_STATE_NON_RETRYABLE_FAILURE" => "non-retryable",
-        "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED" => "retries exhausted: the Maximum Attempts are reached",
-        "RETRY_STATE_TIMEOUT" => "retries exhausted: the Schedule-To-Close Timeout is reached",
+        "RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED" => "retries exhausted: Maximum Attempts reached",
+        "RETRY_STATE_TIMEOUT" => "retries exhausted: Schedule-To-Close Timeout reached",
         _ => "",
     }
 }

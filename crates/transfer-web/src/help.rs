@@ -10,14 +10,14 @@ use crate::watch::Watched;
 /// The question in a request.
 pub(crate) fn question(order: &Map<String, Value>) -> Result<String, Failure> {
     let text = order.get("text").and_then(Value::as_str).unwrap_or_default();
-    // A question without words is none, however long it is.
+    // A question of spaces only is empty.
     match Help::new(text, "") {
         Some(help) => Ok(help.text),
         None => Err(Failure::bad_request("text must be your question, in a sentence")),
     }
 }
 
-/// Has the supervisor put a question on the class board, or take it back.
+/// Has the supervisor put a question on the class board, or remove it.
 pub(crate) fn ask(watched: &Watched, text: Option<&str>) -> Result<Value, Failure> {
     let failure = |why: String| Failure::new(StatusCode::SERVICE_UNAVAILABLE, why);
     let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {

@@ -39,7 +39,7 @@ pub(crate) fn history(server: &Server, workflow_id: &str) -> Result<Option<Value
     let earlier = earlier(server, &run, &newest)?;
     let mut runs: Vec<Value> =
         iter::once(&newest).chain(&earlier).map(|history| run_json(history, workflow_id, server)).collect();
-    // A reset names the run that it continues.
+    // A reset records the run that it continues.
     for at in 1..runs.len() {
         let (later, this) = runs.split_at_mut(at);
         this[0]["continued_at"] = later[at - 1]["reset_event"].clone();
@@ -211,7 +211,7 @@ mod tests {
                 "attempt to divide by zero",
                 "Command: schedule withdraw",
                 "withdraw, account_A, $25.50",
-                "withdraw, attempt 3, the one before failed: refused",
+                "withdraw, attempt 3, the previous attempt failed: refused",
                 "withdraw, moved $25.50, balance now $974.50",
                 "withdraw, Activity task failed: no such account, non-retryable",
                 "nothing to return",

@@ -139,8 +139,8 @@ fn supervise(watched: &Watched, request: Value, terminal: &str, what: &str) -> R
     })
 }
 
-/// Enters a stage as `cargo xtask stage` does, which includes a build: with the learner's own code put back, if it is to be kept,
-/// and without the transfers that are left over, if they are to be terminated.
+/// Enters a stage as `cargo xtask stage` does, which includes a build. `keep` puts the learner's own code back; `clean` terminates
+/// transfers that are stuck from earlier stages.
 pub(crate) fn enter_stage(
     watched: &Watched,
     stage: &lab::Stage,
@@ -153,7 +153,7 @@ pub(crate) fn enter_stage(
     supervise(watched, request, &terminal, &what)
 }
 
-/// What entering this stage would replace and leave over.
+/// What entering this stage would replace, and which stuck transfers it would leave.
 pub(crate) fn stage_question(watched: &Watched, stage: &lab::Stage) -> Result<Value, Failure> {
     let request = json!({ "request": "question", "stage": stage.name });
     let terminal = format!("cargo xtask stage {}", stage.name);

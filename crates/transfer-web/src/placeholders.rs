@@ -10,7 +10,7 @@ use serde_json::Value;
 const PIDS: [(&str, &str); 3] =
     [("pid_worker", "worker"), ("pid_temporal", "temporal"), ("pid_account_api", "account-api")];
 
-/// The values for one task. What is not known yet is not there.
+/// The values for one task, without those that are not known yet.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     known: BTreeMap<&'static str, String>,
@@ -73,7 +73,7 @@ impl Values {
             filled.push_str(&line);
             filled.push('\n');
         }
-        // Whatever is still open is a link, which then has no address, or a number.
+        // What is still missing is a link's address, which stays empty, or a number.
         for name in lab::PLACEHOLDERS {
             filled = filled.replace(&format!("({{{name}}})"), "()").replace(&format!("{{{name}}}"), "…");
         }

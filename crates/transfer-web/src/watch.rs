@@ -225,7 +225,7 @@ fn live_since(status: &Value) -> Option<f64> {
     is_live.then_some(polls)
 }
 
-/// Whether this service does not run for the moment only, because somebody asked for its restart, or because the lab deploys.
+/// Whether this service is down only for a moment, because of a command or a deployment.
 fn restarts_as_planned(status: &Value, name: &str) -> bool {
     let mut services = status["services"].as_array().into_iter().flatten();
     let Some(service) = services.find(|service| service["name"] == name) else { return false };
@@ -332,7 +332,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         return;
     }
     let stage = basis.progress.stage;
-    // The stages on the way to the one that is entered are nothing to show.
+    // While a stage is entered, the stages on the way to it are not shown.
     let is_on_the_way = progress::entering(lab).is_some_and(|target| target != stage);
     if is_on_the_way && !memory.report.is_null() {
         return;

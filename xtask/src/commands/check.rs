@@ -241,7 +241,7 @@ fn goal_lines(report: &Report, next_is_closed: Option<&str>) -> Vec<String> {
     let reached = report.verdicts.iter().filter(|verdict| verdict.is_reached()).count();
     lines.push(match (report.is_reached(), report.next_stage()) {
         (true, Some(next)) if let Some(why) = next_is_closed => {
-            format!("all reached; {why}; to go on all the same: cargo xtask stage {} --ahead", next.name)
+            format!("all reached; {why}; to enter it anyway: cargo xtask stage {} --ahead", next.name)
         }
         (true, Some(next)) => format!("all reached; the next stage: cargo xtask stage {}", next.name),
         (true, None) => "all reached; that was the last stage".to_owned(),

@@ -30,7 +30,7 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag("clean", "Terminate the transfers that are left over from earlier stages").requires("name"))
         .arg(
-            flag("ahead", "In a class: enter it although your instructor has not opened it yet")
+            flag("ahead", "In a class: enter it even if your instructor has not opened it yet")
                 .requires("name"),
         )
         .arg(

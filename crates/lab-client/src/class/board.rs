@@ -1,4 +1,4 @@
-//! The board: all learners of a class, those who need somebody first.
+//! The board: all learners of a class, those who need help first.
 
 use lab::STAGES;
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::time;
 
-/// All learners, those who need somebody first.
+/// All learners, those who need help first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Board {
     /// By what they need, the most urgent first; then by how long, and by name.
     pub rows: Vec<Row>,
-    /// What the instructor has told the class.
+    /// The instructor's notices to the class.
     pub notices: Notices,
 }
 
@@ -60,7 +60,7 @@ impl Board {
         board
     }
 
-    /// Adds what the instructor has told the class. An acknowledged question follows those that nobody has answered.
+    /// Adds the instructor's notices. Acknowledged questions come after the others.
     pub fn note(&mut self, notices: Notices) {
         for row in &mut self.rows {
             let help = row.report.help.as_ref();

@@ -1,7 +1,7 @@
-//! What the instructor tells the whole class: an announcement, the stage that the room may go to, and whose question is next.
+//! The instructor's notices to the class: an announcement, the last open stage, and the acknowledged questions.
 //!
 //! The notices are the memo of one Workflow Execution without a worker, as the reports are. Every lab reads it by its id, with one
-//! small request. Its Task Queue belongs to no learner, so a learner's gateway lets nobody change it by mistake.
+//! small request. Its Task Queue belongs to no learner, so the guard in a learner's gateway rejects a change.
 
 use std::{
     collections::BTreeMap,
@@ -35,14 +35,14 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is retried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What the instructor tells the class.
+/// The instructor's notices to the class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notices {
     /// What every learner sees.
     pub announcement: Option<Announcement>,
     /// The name of the last stage that is open; none if all are.
     pub open: Option<String>,
-    /// Whose question the instructor has acknowledged: the learner, and the time in the question, which identifies it.
+    /// The questions that the instructor has acknowledged: the learner, and the time of the question, which identifies it.
     pub coming: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! A learner on the board, and why they may need somebody.
+//! A learner on the board, and why they may need help.
 
 use lab::STAGES;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::time;
 
 /// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
 pub const SILENT_AFTER: f64 = 150.0;
-/// After this many seconds without a new goal, a learner may need somebody.
+/// After this many seconds without a new goal, a learner may need help.
 pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
 
 /// A learner on the board. All times are seconds ago.
@@ -28,7 +28,7 @@ pub struct Row {
     pub coming: bool,
 }
 
-/// Why a learner may need somebody, the most urgent first.
+/// Why a learner may need help, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The learner asks for help.
@@ -82,7 +82,7 @@ impl Row {
         }
     }
 
-    /// Why the learner may need somebody.
+    /// Why the learner may need help.
     pub fn need(&self) -> Need {
         let presence = self.presence();
         if self.help_for.is_some() {

@@ -16,7 +16,7 @@ use super::{board::service_flags, change::change};
 
 pub(super) fn command() -> Command {
     Command::new("announce")
-        .about("Shows a line on every learner's page and in their terminals, in place of the last one")
+        .about("Shows a line on every learner's page and in their terminals; it replaces the previous one")
         .arg(
             Arg::new("text")
                 .value_name("TEXT")
@@ -57,7 +57,7 @@ fn announcement(text: &str) -> Result<Announcement> {
     let length = text.trim().chars().count();
     if length > LONGEST_ANNOUNCEMENT {
         let error = format!(
-            "the announcement has {length} characters, and at most {LONGEST_ANNOUNCEMENT} are shown; write a shorter one"
+            "the announcement has {length} characters, but at most {LONGEST_ANNOUNCEMENT} fit; write a shorter one"
         );
         return Err(Usage(error).into());
     }

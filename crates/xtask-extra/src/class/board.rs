@@ -28,7 +28,7 @@ fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
 pub(super) fn command() -> Command {
     Command::new("board")
         .about(
-            "Shows each learner of a class, those who need somebody first: questions, stage, goals, and last report",
+            "Shows each learner of a class, those who need help first: questions, stage, goals, and last report",
         )
         .args(service_flags())
         .arg(flag("watch", "Keep updating until Ctrl-C"))

@@ -31,7 +31,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let (server, _gateway) = board::reach(project, &place)?;
     let last = class::last(&server, &learner).context("could not read the learner's question")?;
     let Some(help) = last.and_then(|held| held.report.help) else {
-        bail!("{learner} does not ask for help; to see who does: cargo xtask class board");
+        bail!("{learner} has not asked for help; to see who has: cargo xtask class board");
     };
     let notices = notices::change(&server, |notices| notices.come_to(&learner, &help))
         .context("could not change the class's notices")?;

@@ -12,7 +12,9 @@ use super::{board::service_flags, change::change};
 
 pub(super) fn command() -> Command {
     Command::new("open")
-        .about("Says to which stage the room may go; learners can still go further with `stage NAME --ahead`")
+        .about(
+            "Opens the stages up to this one; learners can still enter later ones with `stage NAME --ahead`",
+        )
         .arg(
             Arg::new("stage")
                 .value_name("STAGE")

@@ -44,7 +44,7 @@ fn command(name: &'static str, about: &'static str) -> Command {
 
 pub(super) fn slides(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     write(project, arguments, pages::slides)?;
-    stderrln!("open it in a browser; the arrow keys move, N shows the notes, and printing adds them");
+    stderrln!("open it in a browser: the arrow keys move, N shows the notes, and a printout includes them");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,14 +59,14 @@ fn write(project: &Project, arguments: &ArgMatches, page: fn(Option<&str>) -> St
     let join = join(project, arguments);
     if join.is_none() {
         stderrln!(
-            "warning: no class is served to the room from here, so the page has no command to join; add --address HOST:PORT or \
-             --profile NAME"
+            "warning: this machine serves no class to the room, so the page has no command to join; add --address HOST:PORT \
+             or --profile NAME"
         );
     }
     let path = env::current_dir().context("could not find the current folder")?.join(file);
     files::replace(&path, page(join.as_deref()).as_bytes(), 0o644)
         .with_context(|| format!("could not write {}; choose another file with --html", path.display()))?;
-    stdoutln!("written: {}", path.display());
+    stdoutln!("wrote {}", path.display());
     Ok(())
 }
 
@@ -80,7 +80,7 @@ fn join(project: &Project, arguments: &ArgMatches) -> Option<String> {
         return Some(with("--profile", profile));
     }
     let served = Served::find(project)?;
-    // A class on all addresses has recorded only the one of this machine, which the room cannot use.
+    // A class that listens on all addresses has recorded only the loopback address, which the room cannot use.
     let is_for_the_room = !["127.0.0.1", "[::1]"].contains(&&*served.host);
     is_for_the_room.then(|| join_line(&served.host, served.port, served.ui_port, UI_PORT))
 }

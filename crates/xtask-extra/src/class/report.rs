@@ -21,10 +21,12 @@ pub(super) fn command() -> Command {
         Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
     };
     Command::new("report")
-        .about("Shows the results of a class, up to 12 hours after it: stages, goals, rules broken and questions of each learner")
+        .about(
+            "Shows each learner's stages, goals, broken rules and questions, up to 12 hours after the class",
+        )
         .args(super::board::service_flags())
-        .arg(file("csv", "Write them to this file, for a spreadsheet"))
-        .arg(file("html", "Write them to this file, as a page to print"))
+        .arg(file("csv", "Write the results to this file, for a spreadsheet"))
+        .arg(file("html", "Write the results to this file, as a page to print"))
         .arg(flag("force", "Replace an existing file"))
         .arg(json_flag())
         .after_help(example(&[

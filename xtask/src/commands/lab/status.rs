@@ -201,7 +201,7 @@ fn trouble_on(remote_service: &RemoteService, link: Option<&LinkReport>) -> Opti
                      the profile, and restart the lab"
                 ),
                 false if remote_service.learner.is_some() => format!(
-                    "the class server is unreachable, for {since}; retrying; nothing is lost, and everything continues when it is back"
+                    "the class server has been unreachable for {since}; retrying; nothing is lost, and everything continues when it is back"
                 ),
                 false => format!(
                     "{service}: NO ANSWER for {since} ({why}); nothing is lost, and everything continues when it is back"

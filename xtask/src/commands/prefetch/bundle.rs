@@ -17,10 +17,10 @@ use super::{
     scratch::Scratch,
 };
 
-/// What a learner runs, before there is an `xtask` to run.
+/// What a learner runs before `cargo xtask` can run.
 const INSTALL: &str = include_str!("install.sh");
 const README: &str = include_str!("bundle-readme.txt");
-/// The settings of crates.io, in the place of those of a company's mirror.
+/// The index settings of crates.io; a company's mirror may have others.
 const INDEX_SETTINGS: &str = "{\"dl\":\"https://static.crates.io/crates\",\"api\":\"https://crates.io\"}";
 
 /// Writes the archive: for all systems, or only for this one.
@@ -61,7 +61,7 @@ pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()
     step(4, "packing");
     let size = pack(&scratch.folder, file)?;
     stdoutln!(
-        "written: {} ({} MB): {} crates, the Temporal CLI {} for {}, a checkout of the lab",
+        "wrote {} ({} MB): {} crates, the Temporal CLI {} for {}, a checkout of the lab",
         file.display(),
         size / 1_000_000,
         crates.len(),
@@ -74,7 +74,7 @@ pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()
     Ok(())
 }
 
-/// Takes the crates from cargo's registry, as far as they are those of the lock.
+/// Copies the crates of `Cargo.lock` from cargo's registry, after checking each archive's hash.
 fn take_crates(crates: &[Crate], registry: &Path, to: &Path) -> Result<()> {
     let folders = index_folders(registry)?;
     for needed in crates {
@@ -84,7 +84,7 @@ fn take_crates(crates: &[Crate], registry: &Path, to: &Path) -> Result<()> {
         });
         let Some(folder) = found else {
             bail!(
-                "{} is not in {}: cargo may use a mirror of crates.io here; make the bundle where it does not",
+                "{} is not in {}: cargo may use a mirror of crates.io; make the bundle on a machine without one",
                 needed.archive,
                 registry.display()
             );
@@ -133,7 +133,7 @@ fn rust_version(project: &Project) -> Result<String> {
 
 /// Links a file to its place in the bundle, or copies it to another disk.
 fn place(from: &Path, to: &Path) -> Result<()> {
-    // Two versions of a crate share an entry of the index. To copy it onto a link to itself would empty it.
+    // Two versions of a crate share an index entry. Copying a file onto a hard link to itself would empty it.
     if to.exists() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use checkout::project::Project;
 use supervisor::cargo;
 
-/// Has cargo download what `Cargo.lock` names and is not here.
+/// Has cargo download the crates of `Cargo.lock` that are missing.
 pub(super) fn crates(project: &Project) -> Result<()> {
     let mut fetch = cargo::call("fetch");
     fetch.current_dir(&project.root);

@@ -1,4 +1,4 @@
-//! `prefetch --from`: checks a bundle, and puts what is in it where cargo and the lab look for it.
+//! `prefetch --from`: checks a bundle and installs its content where cargo and the lab look for it.
 
 use std::{
     fs, io,
@@ -24,7 +24,7 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     step(1, "checking the bundle");
     let top = if bundle.is_dir() { bundle.to_owned() } else { unpack(bundle, &scratch.folder)? };
     contents::check(&top).with_context(|| {
-        format!("{} is damaged or no bundle; copy it again from the instructor's stick", bundle.display())
+        format!("{} is damaged or not a bundle; copy it again from the instructor's stick", bundle.display())
     })?;
 
     step(2, "the crates");
@@ -50,7 +50,7 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the archive, after a look at the names in it.
+/// Unpacks the archive, after checking the names in it.
 fn unpack(archive: &Path, to: &Path) -> Result<PathBuf> {
     let tar = || {
         let mut tar = Command::new("tar");
@@ -75,9 +75,9 @@ fn unpack(archive: &Path, to: &Path) -> Result<PathBuf> {
     Ok(to.join(TOP))
 }
 
-/// Puts the crates of the lock into cargo's registry, if they are not there.
+/// Copies the crates of `Cargo.lock` into cargo's registry, unless they are there.
 ///
-/// The lock, and not the bundle, says which files are right: it belongs to the checkout that the user trusts.
+/// The hashes come from the checkout's `Cargo.lock`, which the user trusts, and not from the bundle.
 fn take_crates(crates: &[Crate], from: &Path, registry: &Path) -> Result<()> {
     let cache = from.join("cache");
     let entries = fs::read_dir(&cache).with_context(|| format!("could not read {}", cache.display()))?;
@@ -95,7 +95,7 @@ fn take_crates(crates: &[Crate], from: &Path, registry: &Path) -> Result<()> {
         let is_right = |file: &Path| temporal_cli::sha256(file).is_ok_and(|sum| sum == needed.checksum);
         if !is_right(&archive) {
             bail!(
-                "{} in the bundle is not the one that Cargo.lock names; nothing was changed for it",
+                "{} in the bundle differs from the one in Cargo.lock, so it was not installed; copy the bundle again from the instructor's stick",
                 needed.archive
             );
         }
@@ -122,7 +122,7 @@ fn is_newer(file: &Path, other: &Path) -> bool {
     modified(file).is_some_and(|time| Some(time) >= modified(other))
 }
 
-/// Copies a file, which appears in its place when it is whole.
+/// Copies a file; it appears in its place only when it is complete.
 fn put(from: &Path, to: &Path) -> Result<()> {
     let put = || -> io::Result<()> {
         fs::create_dir_all(to.parent().unwrap_or(to))?;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the lab's crates into cargo's registry, and a checkout of the lab into a folder. It needs no network.
+# Copies the lab's crates into cargo's registry, and a checkout of the lab into a folder. Needs no network.
 #
 #     sh install.sh [FOLDER]    by default ~/temporal-bug-lab; a checkout of the same version may be there already
 set -eu
@@ -21,22 +21,22 @@ if command -v sha256sum >/dev/null; then
 elif command -v shasum >/dev/null; then
   shasum -a 256 -c SHA256SUMS >/dev/null || fail "the bundle is damaged; copy it again from the stick"
 else
-  fail "neither sha256sum nor shasum is here to check the bundle; install coreutils"
+  fail "cannot check the bundle, because neither sha256sum nor shasum is installed; install coreutils"
 fi
 
 echo "2 of 4: looking for Rust $rust and a C compiler"
 # So that rustup does not try to download what is missing.
 export RUSTUP_AUTO_INSTALL=0
 install="while online, type: rustup toolchain install $rust --profile minimal --component clippy --component rustfmt"
-command -v cargo >/dev/null || fail "cargo is not here; while online, install rustup from https://rustup.rs, then $install"
+command -v cargo >/dev/null || fail "cargo is not installed; while online, install rustup from https://rustup.rs, then $install"
 cd "$here/checkout"
 found=$(cargo --version) || fail "Rust $rust is not installed; $install"
 case $found in
   "cargo $rust "*) ;;
-  *) echo "warning: the bundle is made for Rust $rust, and this is $found" >&2 ;;
+  *) echo "warning: the bundle was made for Rust $rust, but this is $found" >&2 ;;
 esac
 command -v cc >/dev/null ||
-  fail "there is no C compiler; Debian, Ubuntu: sudo apt install build-essential; macOS: xcode-select --install"
+  fail "no C compiler is installed; Debian, Ubuntu: sudo apt install build-essential; macOS: xcode-select --install"
 
 echo "3 of 4: the crates"
 registry=${CARGO_HOME:-$HOME/.cargo}/registry
@@ -63,4 +63,4 @@ fi
 cd "$folder"
 echo "building cargo xtask, for about a minute"
 CARGO_NET_OFFLINE=true cargo xtask prefetch --from "$here"
-echo "then, in this folder: cd $folder"
+echo "type it in the checkout: cd $folder"

@@ -28,15 +28,12 @@ pub(crate) fn command() -> Command {
     };
     Command::new("prefetch")
         .about("Downloads and builds everything the lab and its tests need, so that they work offline")
-        .arg(file(
-            "bundle",
-            "Write an archive for laptops without a network instead: crates, Temporal CLI, checkout",
-        ))
+        .arg(file("bundle", "Write an archive for laptops without a network: crates, Temporal CLI, checkout"))
         .arg(flag("this-system", "Put only this system's Temporal CLI into the archive").requires("bundle"))
         .arg(
             file(
                 "from",
-                "Take the crates and the Temporal CLI from such an archive, or from the folder it unpacks to",
+                "Install the crates and the Temporal CLI from such an archive, or from its unpacked folder",
             )
             .conflicts_with("bundle"),
         )

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use checkout::project::{Project, make_private, open_private};
 
-/// An empty folder in `.lab`, removed at the end. What a killed command has left is removed by the next.
+/// An empty folder in `.lab`, removed at the end. The next command removes what a killed one has left.
 pub(super) struct Scratch {
     pub(super) folder: PathBuf,
     _lock: File,

@@ -25,15 +25,12 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
     let [bare, as_json, keep, clean] = ["bare", "json", "keep", "clean"].map(|flag| arguments.get_flag(flag));
     let running = attach::attach(project)?;
     control::require_running(running.as_ref())?;
-    // To start the current stage again is not to go ahead.
+    // A learner may always start the current stage again.
     let may_be_ahead = !arguments.get_flag("ahead") && stage != modules::current_stage(project);
     if let Some(state) = running.as_ref().filter(|state| may_be_ahead && state.learner().is_some()) {
         let status = control::ask(state, &Request::Status)?;
         if let Some(why) = class_status::why_closed(&status, stage) {
-            bail!(
-                "{why}; nothing was changed; to go on all the same: cargo xtask stage {} --ahead",
-                stage.name
-            );
+            bail!("{why}; nothing was changed; to enter it anyway: cargo xtask stage {} --ahead", stage.name);
         }
     }
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
