@@ -19,8 +19,8 @@ fn problems_are_reported_with_their_lines_and_exit_code_one() {
     checkout.write("crates/stages/src/lib.rs", "modules! { workflow: jerry; activities: fixed, jerry; }");
     checkout.write("README.md", "# The lab\n\n```sh\ncargo xtask lab strat\n```\n[more](docs/more.md)\n");
     checkout.write(lab::LIVE_WORKFLOW, "// mine");
-    for service in ["account-api", "transfer-web"] {
-        let file = format!("crates/{service}/openapi.json");
+    for file in ["account-api/openapi.json", "transfer-web/openapi.json", "transfer-web/page/index.html"] {
+        let file = format!("crates/{file}");
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&file);
         checkout.write(&file, fs::read(real).expect("the project has it"));
     }
