@@ -13,7 +13,11 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         page.see_text("#empty-title", "No transfers yet").await;
         page.see_text("#guide-title", "A bug in the Workflow").await;
         page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
-        let id = page.start_transfer("account_A", "account_B", "25.50").await;
+        // The welcome's button starts the first transfer.
+        page.click("#welcome-begin").await;
+        page.see("the form", "return document.activeElement === $('#submit') && $('#submit').matches('.revealed')").await;
+        page.see_text("#form-message", "Started").await;
+        let id = page.string("return text('#form-message code')").await;
         let row = transfer(&id);
         assert_eq!(page.string(&format!("return text('{row} .amount')")).await, "$25.50");
         page.see_text(".task[data-state=now]", "Press Start transfer").await;
@@ -54,6 +58,9 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         for goal in ["workflow-task-fails", "goes-on", "none-is-stuck"] {
             page.see_element(&format!(".goal[data-name={goal}][data-reached=true]")).await;
         }
+        page.see_text("#next-stage .begin", "Start the next stage").await;
+        page.see_text("#next-stage", "stuck on Jerry's second bug").await;
+        page.click("#next-stage .terminal summary").await;
         page.see_text("#next-stage .command code", "cargo xtask stage fix-workflow").await;
         page.see("the sixth attempt", &format!("return Number(text('{row} .attempt').match(/\\d+/)) === 6")).await;
         assert_eq!(page.js(&format!("return $$('{row} .attempts circle:is(.seen, .unseen)').length")).await, 5);

@@ -101,7 +101,7 @@ async fn no_violations_from_the_empty_page_to_the_last_goal() {
         lab.work("fix-workflow").await;
         page.see_element(&format!("{row} .step[data-step=withdraw][data-state=failing]")).await;
         page.see("three attempts", &format!("return $$('{row} .attempts circle').length > 3")).await;
-        page.see_element("#next-stage .command").await;
+        page.click("#next-stage .terminal summary").await;
         audit(page, &axe, "failing in withdraw, with every goal reached").await;
 
         lab.enter_with("fix-activity", &[&id]);

@@ -98,12 +98,6 @@ async fn at_first_sight_the_guide_comes_first(page: &Page) {
     let [(guide, left, width), others @ ..] = &*panels else { panic!("no panels") };
     assert_eq!((&**guide, *left), ("guide", 0.0), "{panels:?}");
     assert!(others.iter().all(|other| width > &(other.2 * 1.5)), "{panels:?}");
-    page.click("#welcome-begin").await;
-    page.see(
-        "the form",
-        "return document.activeElement === $('#submit') && $('#submit').matches('.revealed')",
-    )
-    .await;
 }
 
 /// The tabs on a narrow screen: their order, their keys, and the way to an element in another tab.
