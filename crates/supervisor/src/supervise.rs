@@ -1187,7 +1187,8 @@ impl Supervisor {
         let last = || logs::last_lines_since(&log, start, 12);
         let lines = failure.map_or_else(last, |failure| failure.lines());
         if lines.is_empty() {
-            return "; it wrote nothing".to_owned();
+            // Nothing is also what a full disk leaves of it.
+            return format!("; it wrote nothing to {}", self.setup.project.display(&log));
         }
         format!("; the end of {}:\n  {}", self.setup.project.display(&log), lines.join("\n  "))
     }
