@@ -148,16 +148,24 @@ impl Results {
     }
 }
 
-/// Writes a file, which must not exist unless `replace`.
+/// Checks that there is no such file yet.
 ///
 /// # Errors
-/// The file exists, or cannot be written.
-pub fn write(path: &Path, content: &str, replace: bool) -> Result<()> {
-    let shown = path.display();
-    if !replace && fs::symlink_metadata(path).is_ok() {
-        bail!("{shown} already exists; choose another name, or replace it with --force");
+/// There is one; the error says how to replace it.
+pub fn refuse_existing(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        bail!("{} already exists; choose another name, or replace it with --force", path.display());
     }
-    files::replace(path, content.as_bytes(), 0o644).with_context(|| format!("could not write {shown}"))
+    Ok(())
+}
+
+/// Writes a file, or replaces it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(path: &Path, content: &str) -> Result<()> {
+    files::replace(path, content.as_bytes(), 0o644)
+        .with_context(|| format!("could not write {}", path.display()))
 }
 
 /// The stages that the learner is done with.
@@ -245,10 +253,11 @@ mod tests {
     #[test]
     fn an_existing_file_is_replaced_only_on_request() {
         let file = std::env::temp_dir().join(format!("classroom-results-{}", std::process::id()));
-        write(&file, "one", false).expect("it is new");
-        let refused = write(&file, "two", false).expect_err("it exists").to_string();
+        refuse_existing(&file).expect("it is new");
+        write(&file, "one").expect("it can be written");
+        let refused = refuse_existing(&file).expect_err("it exists").to_string();
         assert!(refused.contains("--force"), "{refused}");
-        write(&file, "two", true).expect("it may be replaced");
+        write(&file, "two").expect("it can be replaced");
         assert_eq!(fs::read_to_string(&file).expect("it is there"), "two");
         fs::remove_file(file).expect("it is there");
     }

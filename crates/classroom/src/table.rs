@@ -47,7 +47,7 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
     }
     let width = |of: fn(&Row) -> &str| {
         let widest = board.rows.iter().map(|row| of(row).chars().count()).max();
-        widest.unwrap_or_default().min(COLUMN)
+        widest.unwrap_or_default()
     };
     let name = width(|row| &row.report.learner);
     let stage = width(|row| &row.report.stage);
@@ -57,7 +57,7 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
         let goals = if of > 0 && reached == of { green(&goals) } else { goals };
         lines.push(format!(
             "  {:name$}  {:stage$}  {goals}  {}",
-            shorten(&row.report.learner, COLUMN),
+            row.report.learner,
             shorten(&row.report.stage, COLUMN),
             state(row)
         ));

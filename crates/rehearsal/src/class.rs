@@ -47,6 +47,22 @@ pub struct Rehearsed {
     pub failure: Option<String>,
 }
 
+/// Checks that the class has no notices, which the labs would print among what the texts show.
+///
+/// # Errors
+/// There is an announcement, or not all stages are open; the error says what to type. Or the service does not answer.
+pub fn refuse_notices(project: &Project, service: &RemoteService) -> Result<()> {
+    let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
+    let notices = class::notices::read(&Server::new(&gateway.endpoints()))?;
+    if notices.announcement.is_none() && notices.open.is_none() {
+        return Ok(());
+    }
+    bail!(
+        "this class has an announcement, or not all stages are open, so a rehearsal would not match the texts; type: cargo xtask \
+         class announce --clear && cargo xtask class open --all, with --address or --profile as here"
+    );
+}
+
 /// Checks that the board shows every learner, and then removes them, also after an interrupted rehearsal.
 ///
 /// # Errors

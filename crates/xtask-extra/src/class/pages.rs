@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use checkout::Project;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use classroom::{addresses::join_line, pages, serve::UI_PORT, served::Served};
 use terminal::{stderrln, stdoutln};
 use xtask::args::{example, text};
@@ -40,6 +40,11 @@ fn command(name: &'static str, about: &'static str) -> Command {
             .conflicts_with("profile"),
         )
         .arg(value("profile", "NAME", "The profile in the command to join"))
+        .group(ArgGroup::new("where").args(["address", "profile"]))
+        .arg(
+            value("ui", "URL", "The Temporal UI in the command to join, as class serve prints it")
+                .requires("where"),
+        )
 }
 
 pub(super) fn slides(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
@@ -72,7 +77,9 @@ fn write(project: &Project, arguments: &ArgMatches, page: fn(Option<&str>) -> St
 
 /// The command with which learners join: by the flags, else that of the class served from here.
 fn join(project: &Project, arguments: &ArgMatches) -> Option<String> {
-    let with = |flag: &str, value: &str| format!("cargo xtask lab start {flag} {value} --learner YOUR-NAME");
+    let ui = text(arguments, "ui").map_or(String::new(), |ui| format!(" --ui {ui}"));
+    let with =
+        |flag: &str, value: &str| format!("cargo xtask lab start {flag} {value} --learner YOUR-NAME{ui}");
     if let Some(address) = text(arguments, "address") {
         return Some(with("--address", address));
     }

@@ -45,6 +45,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
+    class::refuse_notices(project, &service)?;
     let words = remote_flags::words(arguments);
     let begin = Instant::now();
     let on_one = |one: &Rehearsed| {
