@@ -13,14 +13,14 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         page.see_text("#empty-title", "No transfers yet").await;
         page.see_text("#guide-title", "A bug in the Workflow").await;
         page.see_text("[data-account=account_A] .balance", "$1,000.00").await;
+        page.see_text(".task[data-state=now]", "Press Start transfer").await;
         // The welcome's button starts the first transfer.
         page.click("#welcome-begin").await;
         page.see("the form", "return document.activeElement === $('#submit') && $('#submit').matches('.revealed')").await;
         page.see_text("#form-message", "Started").await;
         let id = page.string("return text('#form-message code')").await;
         let row = transfer(&id);
-        assert_eq!(page.string(&format!("return text('{row} .amount')")).await, "$25.50");
-        page.see_text(".task[data-state=now]", "Press Start transfer").await;
+        page.see_text(&format!("{row} .amount"), "$25.50").await;
 
         // Stuck on its Workflow Task: the failure, its file and line, and growing attempts.
         page.see_element(&format!("{row}[data-status=RUNNING][data-stuck=workflow_task]")).await;
