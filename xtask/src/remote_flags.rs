@@ -120,7 +120,7 @@ pub fn tell_of_last(project: &Project, arguments: &ArgMatches, chosen: Option<&R
     let name = name(remote_service);
     match joining(project) {
         Some(_) => stderrln!(
-            "trying {name} again, because the last start did not reach it; to use the lab's own server instead: cargo xtask lab \
+            "trying {name} again, because the last start did not finish joining it; to use the lab's own server instead: cargo xtask lab \
              start --own-server"
         ),
         None => stderrln!("using {name}, as last time; to use the lab's own server again: --own-server"),

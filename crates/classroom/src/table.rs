@@ -50,7 +50,7 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
         widest.unwrap_or_default()
     };
     let name = width(|row| &row.report.learner);
-    let stage = width(|row| &row.report.stage);
+    let stage = width(|row| &row.report.stage).min(COLUMN);
     for row in &board.rows {
         let (reached, of) = (row.reached(), row.report.goals.len());
         let goals = format!("{reached}/{of}");

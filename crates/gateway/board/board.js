@@ -4,6 +4,9 @@
 import { cell, details, need } from "/rows.js";
 import { byId, count, element, fit, line, poll } from "/words.js";
 
+/** A change is retried for ten seconds while the service is busy. */
+const CHANGE_TIMEOUT_MS = 15_000;
+
 const stages = byId("stages");
 const needs = byId("needs");
 const learner = byId("learner");
@@ -116,8 +119,10 @@ async function change(path, body) {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
+      signal: AbortSignal.timeout(CHANGE_TIMEOUT_MS),
     });
-    line("failure", answer.ok ? "" : `Not changed: ${(await answer.json()).message}`);
+    const why = answer.ok ? "" : ((await answer.json().catch(() => ({}))).message ?? `HTTP ${answer.status}`);
+    line("failure", why && `Not changed: ${why}`);
   } catch {
     line("failure", "Not changed: the board is no longer running; start it again: cargo xtask class board --page");
   }

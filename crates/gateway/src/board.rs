@@ -103,7 +103,7 @@ async fn come(State(board): State<Board>, Json(order): Json<Value>) -> Response 
 /// Shows a line to every learner, or removes it: `{"text"}`.
 async fn announce(State(board): State<Board>, Json(order): Json<Value>) -> Response {
     let announcement = Announcement::new(&text(&order, "text"), &time::rfc3339(time::unix_now()));
-    board.change(|notices| notices.announcement = announcement).await
+    board.change(move |notices| notices.announcement.clone_from(&announcement)).await
 }
 
 /// Opens the stages up to this one, or all of them: `{"stage"}`.
@@ -113,7 +113,7 @@ async fn open(State(board): State<Board>, Json(order): Json<Value>) -> Response 
     if stage.as_ref().is_some_and(|name| lab::stage(name).is_none()) {
         return error_response(StatusCode::BAD_REQUEST, "there is no such stage");
     }
-    board.change(|notices| notices.open = stage).await
+    board.change(move |notices| notices.open.clone_from(&stage)).await
 }
 
 fn text(order: &Value, name: &str) -> String {
@@ -122,7 +122,7 @@ fn text(order: &Value, name: &str) -> String {
 
 impl Board {
     /// Changes the notices of the class.
-    async fn change(&self, change: impl FnOnce(&mut Notices) + Send + 'static) -> Response {
+    async fn change(&self, change: impl Fn(&mut Notices) + Send + 'static) -> Response {
         let changed = self.ask(|server| notices::change(server, change)).await;
         // The next reader sees the change.
         *self.last.lock().await = None;

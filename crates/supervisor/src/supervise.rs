@@ -97,8 +97,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
-    if let Some(remote_service) = &options.remote_service {
-        remote_service::try_to_join(project, remote_service)?;
+    match &options.remote_service {
+        Some(remote_service) => remote_service::try_to_join(project, remote_service)?,
+        None => remote_service::remember(project, None)?,
     }
     let temporal_cli = temporal_cli::provide_server(project)?;
     // Up to here nothing runs that would have to be ended, and a signal ends this process like any other.
@@ -121,6 +122,14 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     logs::open(project, logs::BUILD)?;
 
     let control = TcpListener::bind(("127.0.0.1", 0)).context("could not listen on loopback")?;
+    // Readers at a public host have no use for the paths of this machine.
+    let checkout = public_hosts.iter().next().is_none().then(|| {
+        json!({
+            "root": project.root.to_string_lossy(),
+            "wsl": env::var("WSL_DISTRO_NAME").ok(),
+            "editor_url": env::var("EDITOR_URL").ok(),
+        })
+    });
     let state = State {
         supervisor: process::identify(std::process::id()).context("the system does not list this process")?,
         control_port: control.local_addr()?.port(),
@@ -131,9 +140,6 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         public_hosts,
         services: Vec::new(),
     };
-    if options.remote_service.is_none() {
-        remote_service::remember(project, None)?;
-    }
     state::write(project, &state)?;
 
     let mut lab = Supervisor {
@@ -160,11 +166,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         fresh,
         lock,
         looked: Instant::now(),
-        checkout: json!({
-            "root": project.root,
-            "wsl": env::var("WSL_DISTRO_NAME").ok(),
-            "editor_url": env::var("EDITOR_URL").ok(),
-        }),
+        checkout,
         entering: Vec::new(),
     };
     lab.serve_control(control);
@@ -327,7 +329,7 @@ struct Supervisor {
     /// When the lock was last checked.
     looked: Instant,
     /// Where the checkout is, for links to an editor.
-    checkout: Value,
+    checkout: Option<Value>,
     /// The threads that exchange modules for the page.
     entering: Vec<thread::JoinHandle<()>>,
 }

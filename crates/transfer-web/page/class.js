@@ -141,8 +141,8 @@ function takeBack() {
   });
 }
 
-/** The stages that the instructor has not opened yet. */
-const closedStages = () => list(ofClass().closed).map((stage) => text(stage, 120));
+/** The stages that the instructor has not opened yet, without the one that the learner is at. */
+const closedStages = () => list(ofClass().closed).map((stage) => text(stage, 120)).filter((stage) => stage !== record(get('guide')).stage);
 
 /** Adds a note to each button that starts a stage that is not open. */
 function markClosed() {
@@ -155,8 +155,8 @@ function markClosed() {
   }
 }
 
-/** The button of the closed stage that the learner wants to start anyway. @type {HTMLElement | null} */
-let asking = null;
+/** The closed stage that the learner wants to start anyway. */
+let asking = '';
 let isConfirmed = false;
 
 /** Asks before a closed stage is started. @param {MouseEvent} event */
@@ -164,7 +164,7 @@ function hold(event) {
   const button = event.target instanceof Element ? event.target.closest('button.begin') : null;
   if (!(button instanceof HTMLElement) || isConfirmed || !closedStages().includes(button.dataset.stage ?? '')) return;
   event.stopPropagation();
-  asking = button;
+  asking = button.dataset.stage ?? '';
   const open = record(ofClass().open);
   const title = text(open.title, 200);
   setText(closedText, `Your instructor has opened the stages up to ${number(open.number) ?? ''}${title ? `, ${title}` : ''}.`);
@@ -174,7 +174,9 @@ function hold(event) {
 function startAllTheSame() {
   dialog.close();
   isConfirmed = true;
-  asking?.click();
+  // The button that was pressed may have been replaced meanwhile.
+  const button = document.querySelector(`button.begin[data-stage="${CSS.escape(asking)}"]`);
+  if (button instanceof HTMLElement) button.click();
   isConfirmed = false;
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * How this page changes the document.
- * All text is set by textContent; the one exception is `setServerHtml` in guide.js.
+ * All text is set by textContent; the one exception is `setServerHtml` in prose.js.
  */
 import { text, webAddress } from './outside.js';
 
@@ -97,10 +97,15 @@ let addressOf = () => null;
  * Sets the target of the links to files, including those already on the page.
  * @param {(place: string) => string | null} address
  */
-export function pointPlaces(address) {
+export function setPlaces(address) {
   addressOf = address;
-  for (const link of document.querySelectorAll('a.place-link')) {
-    setAttribute(link, 'href', link instanceof HTMLElement ? address(link.dataset.place ?? '') : null);
+  pointPlaces(document);
+}
+
+/** Sets the target of the links to files in here. @param {ParentNode} root */
+export function pointPlaces(root) {
+  for (const link of root.querySelectorAll('a.place-link')) {
+    setAttribute(link, 'href', link instanceof HTMLElement ? addressOf(link.dataset.place ?? '') : null);
   }
 }
 

@@ -6,7 +6,7 @@
 import { announce } from './announce.js';
 import { copyText } from './copy.js';
 import { openDialog, prepareDialog } from './dialog.js';
-import { byId, isLoopback, pointPlaces, setText, show } from './dom.js';
+import { byId, isLoopback, setPlaces, setText, show } from './dom.js';
 import { record, text } from './outside.js';
 import { get, watch } from './store.js';
 
@@ -93,7 +93,7 @@ function address(name, place) {
 
 function draw() {
   const name = editor();
-  pointPlaces((place) => address(name, place));
+  setPlaces((place) => address(name, place));
   show(byId('editor-own'), ownTemplate() !== '');
   show(byId('editor-choice'), name !== '' && address(name, '') !== null);
 }

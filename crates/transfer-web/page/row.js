@@ -56,7 +56,7 @@ function stuckPart() {
   const note = html('p', { class: 'note' });
   const hint = html('a', { class: 'need-hint', href: '#hint' }, 'Need a hint?');
   hint.addEventListener('click', (event) => {
-    if (reveal('hint')) event.preventDefault();
+    if (reveal('hint') || reveal('hints-section')) event.preventDefault();
   });
   const command = codeLine(copyButton(''));
   const message = html('p', { class: 'message', role: 'status' });

@@ -4,16 +4,19 @@
  * A task's links lead to parts of the page, such as a button of the form or of a transfer's card.
  */
 import { announce } from './announce.js';
-import { byId, changed, glyph, html, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
+import { byId, changed, glyph, html, pointPlaces, reconcile, setAttribute, setGlyph, setText, show } from './dom.js';
 import { recall, remember } from './entry.js';
 import { say } from './orders.js';
 import { list, record, text } from './outside.js';
 import { setServerHtml } from './prose.js';
 import { reveal } from './reveal.js';
-import { get } from './store.js';
+import { get, put } from './store.js';
 
 /** The parts of a transfer's card that a task can link to, as `CARD_PARTS` in the crate `lab`. @type {Record<string, string>} */
 const CARD_PARTS = { transfer: '', retry: '.retry', details: '.details summary' };
+
+/** The buttons that a link presses. Others are only shown. */
+const PRESSED = ['submit', 'batch', 'hint', 'retry', 'without-run'];
 
 /**
  * Which tasks are done. A goal completes a task at any time. Another condition counts while its task is the current one, and
@@ -76,6 +79,8 @@ function taskItem() {
       // The page knows when a goal is reached. Of other tasks, the learner can say that they are done.
       show(button, now === 'now' && !task.goal);
       if (now === before) return;
+      // What was drawn while it was not on the page does not know the editor yet.
+      pointPlaces(body);
       say(message, '');
       if (now === 'done') {
         summary.replaceChildren(heading);
@@ -115,7 +120,7 @@ export function drawTasks(guide) {
 }
 
 /**
- * The element that a link leads to. A part of a card is taken from the task's own transfer, or else from one that is stuck.
+ * The element that a link leads to. A part of a card is taken from the task's own transfer; without one, from any, rather a stuck one.
  * @param {string} id
  * @param {string} about
  * @returns {HTMLElement | null}
@@ -126,8 +131,8 @@ function targetOf(id, about) {
     const element = document.getElementById(id);
     return element?.checkVisibility() === false && element.hidden ? element.closest('section') : element;
   }
-  const card = about ? [`.transfer[data-workflow-id="${CSS.escape(about)}"]`] : [];
-  for (const place of [...card, '.transfer:not([data-stuck=""])', '.transfer']) {
+  const places = about ? [`.transfer[data-workflow-id="${CSS.escape(about)}"]`] : ['.transfer:not([data-stuck=""])', '.transfer'];
+  for (const place of places) {
     for (const found of document.querySelectorAll(place)) {
       const part = selector ? found.querySelector(selector) : found;
       if (part instanceof HTMLElement) return part;
@@ -143,10 +148,11 @@ function follow(event) {
   if (button instanceof HTMLElement) {
     const guide = record(get('guide'));
     remember(guide, { passed: [...recall(guide).passed, Number(button.dataset.task)] });
-    drawTasks(guide);
+    // What else depends on it is drawn again, too.
+    put('guide', guide);
     return;
   }
-  const link = from?.closest('a[href^="#"]');
+  const link = from?.closest('a[href^="#"]:not(.place-link)');
   const id = link?.getAttribute('href')?.slice(1);
   if (!link || !id) return;
   event.preventDefault();
@@ -156,7 +162,7 @@ function follow(event) {
   const message = task?.querySelector('.message');
   const isFound = target !== null && reveal(target);
   // A link with a button's name is expected to do what the button does.
-  if (isFound && target instanceof HTMLButtonElement) target.click();
+  if (isFound && PRESSED.includes(id)) target.click();
   if (!(message instanceof HTMLElement)) return;
   const missing = id === 'retry' ? 'No transfer is waiting for its next attempt right now.' : 'This is not on the page right now.';
   say(message, '', isFound ? '' : missing);

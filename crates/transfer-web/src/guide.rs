@@ -30,7 +30,7 @@ pub(crate) fn event(
         .collect();
     let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
     let mut event = report.clone();
-    history.keep(&mut event);
+    history.keep(progress, &mut event);
     let fields = json!({
         "stage": stage.name,
         "number": stage.number(),
@@ -77,9 +77,20 @@ pub(crate) fn report_json(report: &Report, server: &Server, opened: f64) -> Valu
 }
 
 /// The tasks of the stage, with this lab's values. `status` is the supervisor's.
-pub(crate) fn tasks(report: &Report, facts: &Facts, server: &Server, status: &Value) -> Vec<Value> {
-    let tasks = report.stage.text.tasks();
-    tasks.iter().map(|task| task_json(task, report, facts, server, status)).collect()
+pub(crate) fn tasks(
+    report: &Report,
+    facts: &Facts,
+    server: &Server,
+    status: &Value,
+    is_entering: bool,
+) -> Vec<Value> {
+    let mut tasks: Vec<Value> =
+        report.stage.text.tasks().iter().map(|task| task_json(task, report, facts, server, status)).collect();
+    // Until the stage's transfers are prepared, its first task is not done.
+    for task in tasks.iter_mut().filter(|task| is_entering && task["holds"] == true) {
+        task["holds"] = json!(false);
+    }
+    tasks
 }
 
 /// A task: `goal` is the goal that completes it, and `holds` whether the condition does that completes it otherwise.
@@ -131,7 +142,7 @@ pub(crate) struct Reached {
 impl Reached {
     /// Remembers what this report says.
     pub(crate) fn learn(&mut self, progress: &Progress, report: &Value) {
-        let entry = (progress.stage.name.to_owned(), progress.entered.clone());
+        let entry = entry_of(progress);
         if self.entry != entry {
             *self = Reached { entry, most: std::mem::take(&mut self.most), ..Reached::default() };
             self.most.remove(progress.stage.name);
@@ -144,8 +155,8 @@ impl Reached {
     }
 
     /// Adds to a report which of its open goals were reached earlier, and whether the stage is complete.
-    fn keep(&self, report: &mut Value) {
-        if report["stage"] != *self.entry.0 {
+    fn keep(&self, progress: &Progress, report: &mut Value) {
+        if self.entry != entry_of(progress) {
             return;
         }
         for goal in
@@ -172,11 +183,16 @@ impl Reached {
                 "number": stage.number(),
                 "reached": reached,
                 "of": of,
-                "done": is_done || reached == of,
+                "done": is_done || (stage == progress.stage && self.all),
             })
         };
         STAGES.iter().map(row).collect()
     }
+}
+
+/// The stage, and when it was entered.
+fn entry_of(progress: &Progress) -> (String, String) {
+    (progress.stage.name.to_owned(), progress.entered.clone())
 }
 
 fn text(value: &Value) -> String {
@@ -207,20 +223,20 @@ mod tests {
         history.learn(&progress, &report([true, false]));
         let mut later = report([false, true]);
         history.learn(&progress, &later);
-        history.keep(&mut later);
+        history.keep(&progress, &mut later);
         assert_eq!(
             (&later["goals"][0]["earlier"], &later["goals"][0]["evidence"]),
             (&json!(true), &json!(["a"]))
         );
         assert_eq!((&later["goals"][1]["earlier"], &later["complete"]), (&Value::Null, &json!(false)));
         history.learn(&progress, &report([true, true]));
-        history.keep(&mut later);
+        history.keep(&progress, &mut later);
         assert_eq!(later["complete"], true);
 
         let again = Progress { entered: "2".to_owned(), ..progress };
         let mut fresh = report([false, false]);
         history.learn(&again, &fresh);
-        history.keep(&mut fresh);
+        history.keep(&again, &mut fresh);
         assert_eq!((&fresh["goals"][0]["earlier"], &fresh["complete"]), (&Value::Null, &json!(false)));
     }
 

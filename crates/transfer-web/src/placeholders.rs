@@ -28,7 +28,7 @@ impl Values {
             }
         };
         know("ui", server.ui_list());
-        if let Some(id) = subject(goal, report, facts) {
+        if let Some(id) = subject(goal, report, facts).filter(|id| is_plain(id)) {
             let transfer = facts.transfers.iter().find(|transfer| transfer.workflow_id == id);
             if let Some(transfer) = transfer {
                 let run_id = transfer.last().run_id.clone();
@@ -96,6 +96,11 @@ impl Values {
         }
         Some(typed)
     }
+}
+
+/// Whether an id means nothing else in a command, in Markdown or in an address: other clients choose their ids themselves.
+fn is_plain(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Whether a placeholder is not filled in.

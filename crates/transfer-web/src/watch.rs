@@ -130,6 +130,8 @@ struct Memory {
     judged: Option<(Instant, Basis)>,
     report: Value,
     tasks: Vec<Value>,
+    /// The stage of the report, and when it was entered.
+    entered: Option<(&'static str, String)>,
     reached: guide::Reached,
     /// The windows that were published, and as of which change.
     published: (u64, f64, BTreeSet<Window>),
@@ -141,6 +143,8 @@ struct Basis {
     changes: u64,
     progress: Progress,
     services: Value,
+    /// Whether the stage's transfers are still being prepared.
+    is_entering: bool,
 }
 
 impl Memory {
@@ -150,6 +154,7 @@ impl Memory {
             judged: None,
             report: Value::Null,
             tasks: Vec::new(),
+            entered: None,
             reached: guide::Reached::default(),
             published: Default::default(),
         }
@@ -323,7 +328,10 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         let seen = watched.seen();
         (seen.status.clone(), seen.changes)
     };
-    let basis = Basis { changes, progress: Progress::read(lab), services: running_since(&status) };
+    let target = progress::entering(lab);
+    let is_entering = target.is_some();
+    let basis =
+        Basis { changes, progress: Progress::read(lab), services: running_since(&status), is_entering };
     let anyway = if watched.endpoints.learner.is_some() { SHARED_GUIDE_ANYWAY } else { GUIDE_ANYWAY };
     let is_known =
         memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < anyway);
@@ -333,7 +341,7 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     }
     let stage = basis.progress.stage;
     // While a stage is entered, the stages on the way to it are not shown.
-    let is_on_the_way = progress::entering(lab).is_some_and(|target| target != stage);
+    let is_on_the_way = target.is_some_and(|target| target != stage);
     if is_on_the_way && !memory.report.is_null() {
         return;
     }
@@ -343,16 +351,20 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         Ok(facts) => {
             let report = lab::Report { build_failed, ..lab::Report::of(stage, &facts) };
             memory.report = guide::report_json(&report, &server, watched.opened());
-            memory.tasks = guide::tasks(&report, &facts, &server, &status);
+            memory.tasks = guide::tasks(&report, &facts, &server, &status, is_entering);
             memory.reached.learn(&basis.progress, &memory.report);
+            memory.entered = Some((stage.name, basis.progress.entered.clone()));
             None
         }
         Err(error) => {
-            if memory.report["stage"] != stage.name {
+            let entered = Some((stage.name, basis.progress.entered.clone()));
+            // Of another stage, or of the last time at this one.
+            if memory.entered != entered {
+                memory.entered = entered;
                 let nothing = lab::Facts::default();
                 let report = lab::Report::of(stage, &nothing);
                 memory.report = guide::report_json(&report, &server, 0.0);
-                memory.tasks = guide::tasks(&report, &nothing, &server, &status);
+                memory.tasks = guide::tasks(&report, &nothing, &server, &status, is_entering);
             }
             Some(format!("cannot evaluate the goals right now: {error:#}"))
         }

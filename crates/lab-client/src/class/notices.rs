@@ -1,7 +1,7 @@
 //! The instructor's notices to the class: an announcement, the last open stage, and the acknowledged questions.
 //!
 //! The notices are the memo of one Workflow Execution without a worker, as the reports are. Every lab reads it by its id, with one
-//! small request. Its Task Queue belongs to no learner, so the guard in a learner's gateway rejects a change.
+//! small request. Its Task Queue belongs to no learner, so the guard in a learner's gateway rejects a direct change.
 
 use std::{
     collections::BTreeMap,
@@ -129,8 +129,10 @@ pub fn read(server: &Server) -> Result<Notices> {
 /// The notices in a description of their Workflow.
 fn in_force(description: &Value) -> Notices {
     let execution = &description["workflowExecutionInfo"];
-    // A learner's gateway lets them start a Workflow of this id, but only on a Task Queue of their own.
-    let is_ours = description["executionConfig"]["taskQueue"]["name"] == QUEUE;
+    // A learner's gateway lets them start a Workflow of this id on their own Task Queue; their Workflow's child may be on any.
+    let is_ours = description["executionConfig"]["taskQueue"]["name"] == QUEUE
+        && execution["type"]["name"] == WORKFLOW_TYPE
+        && execution["parentExecution"].is_null();
     let is_running = execution["status"] == "WORKFLOW_EXECUTION_STATUS_RUNNING";
     match is_ours && is_running {
         true => Notices::from_json(&execution["memo"]["fields"]["notices"]),
@@ -142,21 +144,14 @@ fn in_force(description: &Value) -> Notices {
 ///
 /// # Errors
 /// The service does not answer, or rejects the request.
-pub fn change(server: &Server, change: impl FnOnce(&mut Notices)) -> Result<Notices> {
-    let mut notices = read(server)?;
-    change(&mut notices);
-    let order = json!({
-        "workflowType": { "name": WORKFLOW_TYPE },
-        "taskQueue": { "name": QUEUE },
-        "workflowExecutionTimeout": REPORT_ENDS_AFTER,
-        "workflowIdReusePolicy": "WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE",
-        "workflowIdConflictPolicy": "WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING",
-        "memo": { "fields": { "notices": notices.to_json() } },
-    });
+pub fn change(server: &Server, change: impl Fn(&mut Notices)) -> Result<Notices> {
     let url = server.api(&format!("workflows/{}", encode(WORKFLOW_ID)));
     let begin = Instant::now();
     loop {
-        match post_json(&url, &order) {
+        // Read again for each try: the service rejects a second change within a second, so no change is lost.
+        let mut notices = read(server)?;
+        change(&mut notices);
+        match post_json(&url, &order(&notices)) {
             Ok(_) => return Ok(notices),
             Err(error) if status_of(&error) == 429 && begin.elapsed() < RETRY_TIMEOUT => {
                 thread::sleep(RETRY_INTERVAL);
@@ -167,6 +162,18 @@ pub fn change(server: &Server, change: impl FnOnce(&mut Notices)) -> Result<Noti
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The request that replaces the notices.
+fn order(notices: &Notices) -> Value {
+    json!({
+        "workflowType": { "name": WORKFLOW_TYPE },
+        "taskQueue": { "name": QUEUE },
+        "workflowExecutionTimeout": REPORT_ENDS_AFTER,
+        "workflowIdReusePolicy": "WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE",
+        "workflowIdConflictPolicy": "WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING",
+        "memo": { "fields": { "notices": notices.to_json() } },
+    })
 }
 
 #[cfg(test)]
@@ -228,6 +235,7 @@ mod tests {
                 "executionConfig": { "taskQueue": { "name": queue } },
                 "workflowExecutionInfo": {
                     "status": format!("WORKFLOW_EXECUTION_STATUS_{status}"),
+                    "type": { "name": WORKFLOW_TYPE },
                     "memo": { "fields": { "notices": notices().to_json() } },
                 },
             })

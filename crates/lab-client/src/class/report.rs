@@ -124,7 +124,7 @@ impl Report {
         Report {
             learner: line(&value["learner"], LONGEST_NAME),
             lab: line(&value["lab"], LONGEST_NAME),
-            stage: text("stage"),
+            stage: line(&value["stage"], LONGEST_STAGE),
             goals: value["goals"].as_array().into_iter().flatten().take(MOST_GOALS).map(goal).collect(),
             done: value["done"]
                 .as_array()

@@ -40,7 +40,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(words) => Some(announcement(&words.cloned().collect::<Vec<_>>().join(" "))?),
     };
     let is_cleared = announcement.is_none();
-    let notices = change(project, arguments, |notices| notices.announcement = announcement)?;
+    let notices = change(project, arguments, |notices| notices.announcement.clone_from(&announcement))?;
     if arguments.get_flag("json") {
         stdoutln!("{}", notices.to_json());
     } else if is_cleared {

@@ -11,7 +11,7 @@ use xtask::remote_flags;
 pub(super) fn change(
     project: &Project,
     arguments: &ArgMatches,
-    change: impl FnOnce(&mut Notices),
+    change: impl Fn(&mut Notices),
 ) -> Result<Notices> {
     let place = board::find(project, remote_flags::named(arguments))?;
     // The gateway runs until the notices are changed.
