@@ -23,6 +23,20 @@ const README: &str = include_str!("bundle-readme.txt");
 /// The index settings of crates.io; a company's mirror may have others.
 const INDEX_SETTINGS: &str = "{\"dl\":\"https://static.crates.io/crates\",\"api\":\"https://crates.io\"}";
 
+/// Checks that the archive can be written, before the minutes that it takes to make it.
+///
+/// # Errors
+/// There is no such folder, or the name is that of a folder.
+pub(super) fn check_place(file: &Path) -> Result<()> {
+    if file.is_dir() {
+        bail!("{0} is a folder; name a file: --bundle {0}/lab.tar.gz", file.display());
+    }
+    if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+        bail!("{} is not a folder; choose another place with --bundle", folder.display());
+    }
+    Ok(())
+}
+
 /// Writes the archive: for all systems, or only for this one.
 pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()> {
     let scratch = Scratch::take(project)?;
