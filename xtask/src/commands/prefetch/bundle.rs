@@ -164,6 +164,7 @@ fn pack(scratch: &Path, file: &Path) -> Result<u64> {
     let mut tar = Command::new("tar");
     // Without it, tar on macOS adds files of its own.
     tar.env("COPYFILE_DISABLE", "1").stdin(Stdio::null());
+    tar.args(["--exclude", ".DS_Store", "--exclude", "._*"]);
     tar.arg("-czf").arg(&whole).arg("-C").arg(scratch).arg(TOP);
     let status = sign_of_life::during("packing", || tar.status()).context("could not run tar")?;
     if !status.success() {
