@@ -36,8 +36,6 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     let cli = top.join(cli_of(&system));
     if cli.is_file() {
         temporal_cli::take(project, &cli)?;
-    } else {
-        stderrln!("warning: the bundle has no Temporal CLI for {system}; the first start downloads it");
     }
 
     step(4, "checking that cargo needs no network");
@@ -45,6 +43,10 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     fetch.args(["--offline", "--quiet"]).current_dir(&project.root).stdin(Stdio::null());
     if !fetch.status().context("could not run cargo")?.success() {
         bail!("cargo does not find all crates in the bundle; while online, type: cargo xtask prefetch");
+    }
+    // Last, so that everything else is installed.
+    if !cli.is_file() && temporal_cli::find(project)?.is_none() {
+        bail!("the bundle has no Temporal CLI for {system}; while online, type: cargo xtask prefetch");
     }
     stdoutln!("done; the lab now starts without a network: cargo xtask lab start");
     Ok(())
