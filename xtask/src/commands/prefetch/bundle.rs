@@ -89,31 +89,37 @@ pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()
 }
 
 /// Copies the crates of `Cargo.lock` from cargo's registry, after checking each archive's hash.
+///
+/// From each folder that has them: the learner's cargo looks in only one, and we do not know which.
 fn take_crates(crates: &[Crate], registry: &Path, to: &Path) -> Result<()> {
     let folders = index_folders(registry)?;
     for needed in crates {
-        let found = folders.iter().find(|folder| {
-            registry.join("cache").join(folder).join(&needed.archive).is_file()
-                && registry.join("index").join(folder).join(needed.entry()).is_file()
-        });
-        let Some(folder) = found else {
+        let mut is_found = false;
+        for folder in &folders {
+            let archive = registry.join("cache").join(folder).join(&needed.archive);
+            let entry = registry.join("index").join(folder).join(needed.entry());
+            if !archive.is_file() || !entry.is_file() {
+                continue;
+            }
+            let sum = temporal_cli::sha256(&archive)
+                .with_context(|| format!("could not read {}", archive.display()))?;
+            if sum != needed.checksum {
+                bail!("{} is damaged; delete it, and type: cargo xtask prefetch", archive.display());
+            }
+            place(&archive, &to.join("cache").join(folder).join(&needed.archive))?;
+            let index = to.join("index").join(folder);
+            place(&entry, &index.join(needed.entry()))?;
+            fs::write(index.join("config.json"), INDEX_SETTINGS)
+                .context("could not write the index's settings")?;
+            is_found = true;
+        }
+        if !is_found {
             bail!(
                 "{} is not in {}: cargo may use a mirror of crates.io; make the bundle on a machine without one",
                 needed.archive,
                 registry.display()
             );
-        };
-        let archive = registry.join("cache").join(folder).join(&needed.archive);
-        let sum = temporal_cli::sha256(&archive)
-            .with_context(|| format!("could not read {}", archive.display()))?;
-        if sum != needed.checksum {
-            bail!("{} is damaged; delete it, and type: cargo xtask prefetch", archive.display());
         }
-        place(&archive, &to.join("cache").join(folder).join(&needed.archive))?;
-        let index = to.join("index").join(folder);
-        place(&registry.join("index").join(folder).join(needed.entry()), &index.join(needed.entry()))?;
-        fs::write(index.join("config.json"), INDEX_SETTINGS)
-            .context("could not write the index's settings")?;
     }
     Ok(())
 }
@@ -182,4 +188,52 @@ fn pack(scratch: &Path, file: &Path) -> Result<u64> {
     }
     put.with_context(|| format!("could not write {}", file.display()))?;
     Ok(fs::metadata(file).with_context(|| format!("could not read {}", file.display()))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::from, *};
+
+    #[test]
+    fn crates_are_taken_from_and_installed_to_every_folder_that_has_them() {
+        let home = tempfile::tempdir().expect("temporary folders can be made");
+        let write = |file: &str, text: &str| {
+            let file = home.path().join(file);
+            fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
+            fs::write(file, text).expect("it can be written");
+        };
+        let of = |folder: &str, name: &str| {
+            let index = format!("index.crates.io-{folder}");
+            let (start, end) = (&name[..2], &name[2..4]);
+            [
+                format!("cache/{index}/{name}-1.0.0.crate"),
+                format!("index/{index}/.cache/{start}/{end}/{name}"),
+            ]
+        };
+        // An older cargo has downloaded one of the two.
+        let there: Vec<String> =
+            [of("old", "alpha"), of("new", "alpha"), of("new", "beta")].into_iter().flatten().collect();
+        there.iter().for_each(|file| write(&format!("registry/{file}"), "content"));
+        let sum = temporal_cli::sha256(&home.path().join("registry").join(&there[0])).expect("it is there");
+        let package = |name: &str| {
+            format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\nchecksum = \"{sum}\"\n")
+        };
+        write("Cargo.lock", &(package("alpha") + &package("beta")));
+        let crates = contents::crates(&home.path().join("Cargo.lock")).expect("it can be read");
+
+        let [registry, bundle, learner] =
+            ["registry", "bundle", "learner"].map(|name| home.path().join(name));
+        take_crates(&crates, &registry, &bundle).expect("all are there");
+        from::take_crates(&crates, &bundle, &learner).expect("all are there");
+        for file in &there {
+            assert!(learner.join(file).is_file(), "{file}");
+        }
+        for folder in ["old", "new"] {
+            assert!(learner.join(format!("index/index.crates.io-{folder}/config.json")).is_file());
+        }
+        let missing = [of("new", "beta")].concat();
+        missing.iter().for_each(|file| fs::remove_file(registry.join(file)).expect("it is there"));
+        let failed = take_crates(&crates, &registry, &bundle).expect_err("beta is gone").to_string();
+        assert!(failed.starts_with("beta-1.0.0.crate is not in"), "{failed}");
+    }
 }
