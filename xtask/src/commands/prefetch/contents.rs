@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use supervisor::temporal_cli;
 
-/// The folder that the archive unpacks to.
-pub(super) const TOP: &str = "temporal-bug-lab";
+/// The folder that the archive unpacks to. A clone has another name, and so has the folder that `install.sh` installs to.
+pub(super) const TOP: &str = "temporal-bug-lab-bundle";
 /// The SHA-256 of every other file, as `sha256sum` writes and reads it.
 pub(super) const SUMS: &str = "SHA256SUMS";
 /// A part of cargo's home: the crates' archives and their entries in the index, in folders as cargo names them.

@@ -14,6 +14,13 @@ fail() {
   exit 1
 }
 
+# The folder, or the one that it will be made in.
+nearest=$folder
+while [ ! -d "$nearest" ]; do nearest=$(dirname "$nearest"); done
+case $(cd "$nearest" && pwd -P)/ in
+  "$(cd "$here" && pwd -P)"/*) fail "$folder is in the bundle; name another folder: sh $0 FOLDER" ;;
+esac
+
 echo "1 of 4: checking the files of the bundle"
 cd "$here"
 if command -v sha256sum >/dev/null; then
