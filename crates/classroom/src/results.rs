@@ -1,6 +1,6 @@
 //! The results of a class: how far each learner came, as text, JSON, CSV and a page to print.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use lab::STAGES;
@@ -148,17 +148,6 @@ impl Results {
     }
 }
 
-/// Checks that there is no such file yet.
-///
-/// # Errors
-/// There is one; the error says how to replace it.
-pub fn refuse_existing(path: &Path) -> Result<()> {
-    if fs::symlink_metadata(path).is_ok() {
-        bail!("{} already exists; choose another name, or replace it with --force", path.display());
-    }
-    Ok(())
-}
-
 /// Writes a file, or replaces it.
 ///
 /// # Errors
@@ -248,17 +237,5 @@ mod tests {
         assert!(!html.contains("http") && !html.contains("<script"), "{html}");
         assert!(results.lines()[1].starts_with("eve  "), "{:?}", results.lines());
         assert!(Results::of(Board::default(), 0).is_err());
-    }
-
-    #[test]
-    fn an_existing_file_is_replaced_only_on_request() {
-        let file = std::env::temp_dir().join(format!("classroom-results-{}", std::process::id()));
-        refuse_existing(&file).expect("it is new");
-        write(&file, "one").expect("it can be written");
-        let refused = refuse_existing(&file).expect_err("it exists").to_string();
-        assert!(refused.contains("--force"), "{refused}");
-        write(&file, "two").expect("it can be replaced");
-        assert_eq!(fs::read_to_string(&file).expect("it is there"), "two");
-        fs::remove_file(file).expect("it is there");
     }
 }

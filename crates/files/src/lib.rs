@@ -1,4 +1,4 @@
-//! Atomic writes and file locks.
+//! Atomic writes, files that must not be replaced, and file locks.
 //!
 //! **Architecture invariant:** uses only the standard library, and nothing of the lab, so that every other crate may use it.
 
@@ -31,6 +31,19 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Checks that there is no such file yet, for a command with `--force`.
+///
+/// # Errors
+/// There is one; the error says how to replace it.
+pub fn refuse_existing(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        let text =
+            format!("{} already exists; choose another name, or replace it with --force", path.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    Ok(())
 }
 
 /// Removes the scratch files of killed [`replace`] calls. Call it while nothing writes the file.
@@ -90,6 +103,9 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("it was written"), content);
         }
         assert_eq!(fs::read_dir(&folder).expect("it is there").count(), 1);
+        let refused = refuse_existing(&path).expect_err("it exists").to_string();
+        assert!(refused.contains("--force"), "{refused}");
+        refuse_existing(&folder.join("new.json")).expect("it is new");
         fs::remove_dir_all(folder).expect("it is there");
     }
 

@@ -65,11 +65,28 @@ fn wrong_usage_is_code_two() {
         vec!["lab", "start", "--ui-port", "none"],
         vec!["lab", "start", "--ui-port", "0"],
         vec!["transfer", "account_A", "account_B"],
+        vec!["prefetch", "--force"],
         vec!["stage", "restore", "nope"],
     ] {
         let error = checkout.run(&arguments).fails_with(2);
         assert!(!error.contains("panicked"), "{error}");
     }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_written_is_refused_before_it_is_made() {
+    let checkout = Checkout::without_server("no-bundle");
+    checkout.write("there/lab.tar.gz", "");
+    for (file, part) in [
+        ("there/lab.tar.gz", "replace it with --force"),
+        ("there", "replace it with --force"),
+        ("none/lab.tar.gz", "none is not a folder"),
+    ] {
+        let error = checkout.run(&["prefetch", "--bundle", file]).fails_with(1);
+        assert!(error.contains(part), "{error}");
+    }
+    let error = checkout.run(&["prefetch", "--force", "--bundle", "there"]).fails_with(1);
+    assert!(error.contains("there is a folder; name a file: --bundle"), "{error}");
 }
 
 #[test]

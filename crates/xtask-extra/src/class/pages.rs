@@ -7,7 +7,7 @@ use checkout::Project;
 use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use classroom::{addresses::join_line, pages, serve::UI_PORT, served::Served};
 use terminal::{stderrln, stdoutln};
-use xtask::args::{example, text};
+use xtask::args::{example, flag, text};
 
 pub(super) fn slides_command() -> Command {
     command("slides", "Writes the slides of a five-minute opening as one HTML file, with speaker notes")
@@ -31,6 +31,7 @@ fn command(name: &'static str, about: &'static str) -> Command {
     Command::new(name)
         .about(about)
         .arg(value("html", "FILE", "The file to write").required(true).value_parser(value_parser!(PathBuf)))
+        .arg(flag("force", "Replace an existing file"))
         .arg(
             value(
                 "address",
@@ -61,6 +62,10 @@ pub(super) fn handout(project: &Project, arguments: &ArgMatches) -> Result<ExitC
 
 fn write(project: &Project, arguments: &ArgMatches, page: fn(Option<&str>) -> String) -> Result<()> {
     let Some(file) = arguments.get_one::<PathBuf>("html") else { return Ok(()) };
+    let path = env::current_dir().context("could not find the current folder")?.join(file);
+    if !arguments.get_flag("force") {
+        files::refuse_existing(&path)?;
+    }
     let join = join(project, arguments);
     if join.is_none() {
         stderrln!(
@@ -68,7 +73,6 @@ fn write(project: &Project, arguments: &ArgMatches, page: fn(Option<&str>) -> St
              or --profile NAME"
         );
     }
-    let path = env::current_dir().context("could not find the current folder")?.join(file);
     files::replace(&path, page(join.as_deref()).as_bytes(), 0o644)
         .with_context(|| format!("could not write {}; choose another file with --html", path.display()))?;
     stdoutln!("wrote {}", path.display());
@@ -90,4 +94,33 @@ fn join(project: &Project, arguments: &ArgMatches) -> Option<String> {
     // A class that listens on all addresses has recorded only the loopback address, which the room cannot use.
     let is_for_the_room = !["127.0.0.1", "[::1]"].contains(&&*served.host);
     is_for_the_room.then(|| join_line(&served.host, served.port, served.ui_port, UI_PORT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn an_existing_page_is_replaced_only_with_force() {
+        let root = env::temp_dir().join(format!("xtask-extra-pages-{}", std::process::id()));
+        fs::create_dir_all(&root).expect("temporary folders can be made");
+        let (project, file) =
+            (Project { lab: root.join(".lab"), root: root.clone() }, root.join("slides.html"));
+        let write = |flags: &[&str]| {
+            let typed = ["slides", "--html"].map(Into::into).into_iter();
+            let typed = typed.chain([file.clone().into_os_string()]).chain(flags.iter().map(Into::into));
+            let arguments = slides_command().try_get_matches_from(typed).expect("it parses");
+            slides(&project, &arguments)
+        };
+        write(&[]).expect("it is new");
+        fs::write(&file, "mine").expect("it can be written");
+        let refused = write(&[]).expect_err("it exists").to_string();
+        assert!(refused.contains("replace it with --force"), "{refused}");
+        assert_eq!(fs::read_to_string(&file).expect("it is there"), "mine");
+        write(&["--force"]).expect("it can be replaced");
+        assert!(fs::read_to_string(&file).expect("it is there").starts_with("<!"));
+        fs::remove_dir_all(root).expect("it is there");
+    }
 }

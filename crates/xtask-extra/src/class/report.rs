@@ -38,10 +38,10 @@ pub(super) fn command() -> Command {
 pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let place = board::find(project, remote_flags::named(arguments))?;
     let results = Results::of(board::read(project, &place)?, time::unix_now())?;
-    let files = ["csv", "html"].map(|name| arguments.get_one::<PathBuf>(name));
+    let paths = ["csv", "html"].map(|name| arguments.get_one::<PathBuf>(name));
     if !arguments.get_flag("force") {
         // Before the first is written, so that either both are or none.
-        files.into_iter().flatten().try_for_each(|path| results::refuse_existing(path))?;
+        paths.into_iter().flatten().try_for_each(|path| files::refuse_existing(path))?;
     }
     let mut is_written = false;
     for (name, content) in [("csv", Results::to_csv as fn(&Results) -> String), ("html", Results::to_html)] {

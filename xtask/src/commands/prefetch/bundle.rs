@@ -23,6 +23,20 @@ const README: &str = include_str!("bundle-readme.txt");
 /// The index settings of crates.io; a company's mirror may have others.
 const INDEX_SETTINGS: &str = "{\"dl\":\"https://static.crates.io/crates\",\"api\":\"https://crates.io\"}";
 
+/// Checks that the archive can be written, before the minutes that it takes to make it.
+///
+/// # Errors
+/// There is no such folder, or the name is that of a folder.
+pub(super) fn check_place(file: &Path) -> Result<()> {
+    if file.is_dir() {
+        bail!("{0} is a folder; name a file: --bundle {0}/lab.tar.gz", file.display());
+    }
+    if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+        bail!("{} is not a folder; choose another place with --bundle", folder.display());
+    }
+    Ok(())
+}
+
 /// Writes the archive: for all systems, or only for this one.
 pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()> {
     let scratch = Scratch::take(project)?;
@@ -75,31 +89,37 @@ pub(super) fn write(project: &Project, file: &Path, only_own: bool) -> Result<()
 }
 
 /// Copies the crates of `Cargo.lock` from cargo's registry, after checking each archive's hash.
+///
+/// From each folder that has them: the learner's cargo looks in only one, and we do not know which.
 fn take_crates(crates: &[Crate], registry: &Path, to: &Path) -> Result<()> {
     let folders = index_folders(registry)?;
     for needed in crates {
-        let found = folders.iter().find(|folder| {
-            registry.join("cache").join(folder).join(&needed.archive).is_file()
-                && registry.join("index").join(folder).join(needed.entry()).is_file()
-        });
-        let Some(folder) = found else {
+        let mut is_found = false;
+        for folder in &folders {
+            let archive = registry.join("cache").join(folder).join(&needed.archive);
+            let entry = registry.join("index").join(folder).join(needed.entry());
+            if !archive.is_file() || !entry.is_file() {
+                continue;
+            }
+            let sum = temporal_cli::sha256(&archive)
+                .with_context(|| format!("could not read {}", archive.display()))?;
+            if sum != needed.checksum {
+                bail!("{} is damaged; delete it, and type: cargo xtask prefetch", archive.display());
+            }
+            place(&archive, &to.join("cache").join(folder).join(&needed.archive))?;
+            let index = to.join("index").join(folder);
+            place(&entry, &index.join(needed.entry()))?;
+            fs::write(index.join("config.json"), INDEX_SETTINGS)
+                .context("could not write the index's settings")?;
+            is_found = true;
+        }
+        if !is_found {
             bail!(
                 "{} is not in {}: cargo may use a mirror of crates.io; make the bundle on a machine without one",
                 needed.archive,
                 registry.display()
             );
-        };
-        let archive = registry.join("cache").join(folder).join(&needed.archive);
-        let sum = temporal_cli::sha256(&archive)
-            .with_context(|| format!("could not read {}", archive.display()))?;
-        if sum != needed.checksum {
-            bail!("{} is damaged; delete it, and type: cargo xtask prefetch", archive.display());
         }
-        place(&archive, &to.join("cache").join(folder).join(&needed.archive))?;
-        let index = to.join("index").join(folder);
-        place(&registry.join("index").join(folder).join(needed.entry()), &index.join(needed.entry()))?;
-        fs::write(index.join("config.json"), INDEX_SETTINGS)
-            .context("could not write the index's settings")?;
     }
     Ok(())
 }
@@ -150,6 +170,7 @@ fn pack(scratch: &Path, file: &Path) -> Result<u64> {
     let mut tar = Command::new("tar");
     // Without it, tar on macOS adds files of its own.
     tar.env("COPYFILE_DISABLE", "1").stdin(Stdio::null());
+    tar.args(["--exclude", ".DS_Store", "--exclude", "._*"]);
     tar.arg("-czf").arg(&whole).arg("-C").arg(scratch).arg(TOP);
     let status = sign_of_life::during("packing", || tar.status()).context("could not run tar")?;
     if !status.success() {
@@ -167,4 +188,52 @@ fn pack(scratch: &Path, file: &Path) -> Result<u64> {
     }
     put.with_context(|| format!("could not write {}", file.display()))?;
     Ok(fs::metadata(file).with_context(|| format!("could not read {}", file.display()))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::from, *};
+
+    #[test]
+    fn crates_are_taken_from_and_installed_to_every_folder_that_has_them() {
+        let home = tempfile::tempdir().expect("temporary folders can be made");
+        let write = |file: &str, text: &str| {
+            let file = home.path().join(file);
+            fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");
+            fs::write(file, text).expect("it can be written");
+        };
+        let of = |folder: &str, name: &str| {
+            let index = format!("index.crates.io-{folder}");
+            let (start, end) = (&name[..2], &name[2..4]);
+            [
+                format!("cache/{index}/{name}-1.0.0.crate"),
+                format!("index/{index}/.cache/{start}/{end}/{name}"),
+            ]
+        };
+        // An older cargo has downloaded one of the two.
+        let there: Vec<String> =
+            [of("old", "alpha"), of("new", "alpha"), of("new", "beta")].into_iter().flatten().collect();
+        there.iter().for_each(|file| write(&format!("registry/{file}"), "content"));
+        let sum = temporal_cli::sha256(&home.path().join("registry").join(&there[0])).expect("it is there");
+        let package = |name: &str| {
+            format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\nchecksum = \"{sum}\"\n")
+        };
+        write("Cargo.lock", &(package("alpha") + &package("beta")));
+        let crates = contents::crates(&home.path().join("Cargo.lock")).expect("it can be read");
+
+        let [registry, bundle, learner] =
+            ["registry", "bundle", "learner"].map(|name| home.path().join(name));
+        take_crates(&crates, &registry, &bundle).expect("all are there");
+        from::take_crates(&crates, &bundle, &learner).expect("all are there");
+        for file in &there {
+            assert!(learner.join(file).is_file(), "{file}");
+        }
+        for folder in ["old", "new"] {
+            assert!(learner.join(format!("index/index.crates.io-{folder}/config.json")).is_file());
+        }
+        let missing = [of("new", "beta")].concat();
+        missing.iter().for_each(|file| fs::remove_file(registry.join(file)).expect("it is there"));
+        let failed = take_crates(&crates, &registry, &bundle).expect_err("beta is gone").to_string();
+        assert!(failed.starts_with("beta-1.0.0.crate is not in"), "{failed}");
+    }
 }

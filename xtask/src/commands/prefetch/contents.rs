@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use supervisor::temporal_cli;
 
-/// The folder that the archive unpacks to.
-pub(super) const TOP: &str = "temporal-bug-lab";
+/// The folder that the archive unpacks to. A clone has another name, and so has the folder that `install.sh` installs to.
+pub(super) const TOP: &str = "temporal-bug-lab-bundle";
 /// The SHA-256 of every other file, as `sha256sum` writes and reads it.
 pub(super) const SUMS: &str = "SHA256SUMS";
 /// A part of cargo's home: the crates' archives and their entries in the index, in folders as cargo names them.
@@ -80,7 +80,7 @@ pub(super) fn registry() -> Result<PathBuf> {
     Ok(env::current_dir().unwrap_or_default().join(home).join(REGISTRY))
 }
 
-/// The files below a folder, relative to it and sorted.
+/// The files below a folder, relative to it and sorted, without those that macOS adds.
 ///
 /// # Errors
 /// Something there is neither a file nor a folder, such as a link.
@@ -100,12 +100,19 @@ fn walk(folder: &Path, before: &str, found: &mut Vec<String>) -> Result<()> {
         if kind.is_dir() {
             walk(&entry.path(), &format!("{path}/"), found)?;
         } else if kind.is_file() {
-            found.push(path);
+            if !is_from_macos(&name) {
+                found.push(path);
+            }
         } else {
             bail!("{path} is neither a file nor a folder");
         }
     }
     Ok(())
+}
+
+/// Whether macOS may have added a file of this name to a folder that somebody opened, or copied to a stick.
+fn is_from_macos(name: &str) -> bool {
+    name == ".DS_Store" || name.starts_with("._")
 }
 
 /// Whether a path stays in its folder: relative, and without `..`.
@@ -127,7 +134,7 @@ pub(super) fn sums(top: &Path) -> Result<String> {
     Ok(lines)
 }
 
-/// Checks that the folder has exactly the files that its [`SUMS`] lists.
+/// Checks that the folder has exactly the files that its [`SUMS`] lists, apart from those that macOS adds.
 ///
 /// # Errors
 /// A file is missing, differs, or is not listed.
@@ -190,6 +197,10 @@ mod tests {
         write("versions", "rust 2");
         assert_eq!(fails(), "versions differs from what SHA256SUMS lists");
         write("versions", "rust 1");
+        write(".DS_Store", "");
+        write("cli/._temporal", "");
+        check(&top).expect("macOS adds such files");
+        assert!(!sums(&top).expect("all can be read").contains("._"));
         write("more", "");
         assert_eq!(fails(), "more is not listed in SHA256SUMS");
         fs::rename(top.join("more"), top.join("versions")).expect("it is there");

@@ -1,6 +1,7 @@
 //! `prefetch --from`: checks a bundle and installs its content where cargo and the lab look for it.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
@@ -36,8 +37,6 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     let cli = top.join(cli_of(&system));
     if cli.is_file() {
         temporal_cli::take(project, &cli)?;
-    } else {
-        stderrln!("warning: the bundle has no Temporal CLI for {system}; the first start downloads it");
     }
 
     step(4, "checking that cargo needs no network");
@@ -45,6 +44,10 @@ pub(super) fn take(project: &Project, bundle: &Path) -> Result<()> {
     fetch.args(["--offline", "--quiet"]).current_dir(&project.root).stdin(Stdio::null());
     if !fetch.status().context("could not run cargo")?.success() {
         bail!("cargo does not find all crates in the bundle; while online, type: cargo xtask prefetch");
+    }
+    // Last, so that everything else is installed.
+    if !cli.is_file() && temporal_cli::find(project)?.is_none() {
+        bail!("the bundle has no Temporal CLI for {system}; while online, type: cargo xtask prefetch");
     }
     stdoutln!("done; the lab now starts without a network: cargo xtask lab start");
     Ok(())
@@ -78,41 +81,50 @@ fn unpack(archive: &Path, to: &Path) -> Result<PathBuf> {
 /// Copies the crates of `Cargo.lock` into cargo's registry, unless they are there.
 ///
 /// The hashes come from the checkout's `Cargo.lock`, which the user trusts, and not from the bundle.
-fn take_crates(crates: &[Crate], from: &Path, registry: &Path) -> Result<()> {
+pub(super) fn take_crates(crates: &[Crate], from: &Path, registry: &Path) -> Result<()> {
     let cache = from.join("cache");
     let entries = fs::read_dir(&cache).with_context(|| format!("could not read {}", cache.display()))?;
     let folders: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     for needed in crates {
-        let Some(folder) = folders.iter().find(|folder| cache.join(folder).join(&needed.archive).is_file())
-        else {
+        let mut is_found = false;
+        for folder in folders.iter().filter(|folder| cache.join(folder).join(&needed.archive).is_file()) {
+            take_crate(needed, from, registry, folder)?;
+            is_found = true;
+        }
+        if !is_found {
             bail!(
                 "the bundle has no {}: it belongs to another version of the lab. Use the checkout in the bundle (tar -xzf it, \
                  then sh {TOP}/install.sh), or a bundle of this version",
                 needed.archive
             );
-        };
-        let archive = cache.join(folder).join(&needed.archive);
-        let is_right = |file: &Path| temporal_cli::sha256(file).is_ok_and(|sum| sum == needed.checksum);
-        if !is_right(&archive) {
-            bail!(
-                "{} in the bundle differs from the one in Cargo.lock, so it was not installed; copy the bundle again from the instructor's stick",
-                needed.archive
-            );
         }
-        let to = registry.join("cache").join(folder).join(&needed.archive);
-        if !is_right(&to) {
-            put(&archive, &to)?;
-        }
-        let index = |registry: &Path| registry.join("index").join(folder);
-        let (entry, to) = (index(from).join(needed.entry()), index(registry).join(needed.entry()));
-        // A newer entry has all versions of an older one, and more.
-        if !is_newer(&to, &entry) {
-            put(&entry, &to)?;
-        }
-        let settings = index(registry).join("config.json");
-        if !settings.exists() {
-            put(&index(from).join("config.json"), &settings)?;
-        }
+    }
+    Ok(())
+}
+
+/// Copies a crate into this folder of cargo's registry.
+fn take_crate(needed: &Crate, from: &Path, registry: &Path, folder: &OsStr) -> Result<()> {
+    let archive = from.join("cache").join(folder).join(&needed.archive);
+    let is_right = |file: &Path| temporal_cli::sha256(file).is_ok_and(|sum| sum == needed.checksum);
+    if !is_right(&archive) {
+        bail!(
+            "{} in the bundle differs from the one in Cargo.lock, so it was not installed; copy the bundle again from the instructor's stick",
+            needed.archive
+        );
+    }
+    let to = registry.join("cache").join(folder).join(&needed.archive);
+    if !is_right(&to) {
+        put(&archive, &to)?;
+    }
+    let index = |registry: &Path| registry.join("index").join(folder);
+    let (entry, to) = (index(from).join(needed.entry()), index(registry).join(needed.entry()));
+    // A newer entry has all versions of an older one, and more.
+    if !is_newer(&to, &entry) {
+        put(&entry, &to)?;
+    }
+    let settings = index(registry).join("config.json");
+    if !settings.exists() {
+        put(&index(from).join("config.json"), &settings)?;
     }
     Ok(())
 }

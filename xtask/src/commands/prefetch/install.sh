@@ -14,6 +14,13 @@ fail() {
   exit 1
 }
 
+# The folder, or the one that it will be made in.
+nearest=$folder
+while [ ! -d "$nearest" ]; do nearest=$(dirname "$nearest"); done
+case $(cd "$nearest" && pwd -P)/ in
+  "$(cd "$here" && pwd -P)"/*) fail "$folder is in the bundle; name another folder: sh $0 FOLDER" ;;
+esac
+
 echo "1 of 4: checking the files of the bundle"
 cd "$here"
 if command -v sha256sum >/dev/null; then
@@ -41,7 +48,8 @@ command -v cc >/dev/null ||
 echo "3 of 4: the crates"
 registry=${CARGO_HOME:-$HOME/.cargo}/registry
 cd "$here/registry"
-find . -type f | while IFS= read -r file; do
+# macOS may have added the files that are left out here.
+find . -type f ! -name .DS_Store ! -name '._*' | while IFS= read -r file; do
   to=$registry/$file
   # A newer entry of the index has all versions of an older one, and more.
   if [ -e "$to" ] && [ -z "$(find "$file" -newer "$to")" ]; then continue; fi
@@ -55,6 +63,7 @@ if [ ! -e "$folder" ]; then
   mkdir -p "$(dirname "$folder")"
   rm -rf "$folder.part"
   cp -Rp "$here/checkout" "$folder.part"
+  find "$folder.part" -type f \( -name .DS_Store -o -name '._*' \) -exec rm -f {} +
   mv "$folder.part" "$folder"
 elif ! cmp -s "$here/checkout/Cargo.lock" "$folder/Cargo.lock"; then
   fail "$folder is not a checkout of this version of the lab; name another folder: sh $0 FOLDER"

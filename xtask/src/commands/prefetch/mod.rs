@@ -30,6 +30,7 @@ pub(crate) fn command() -> Command {
         .about("Downloads and builds everything the lab and its tests need, so that they work offline")
         .arg(file("bundle", "Write an archive for laptops without a network: crates, Temporal CLI, checkout"))
         .arg(flag("this-system", "Put only this system's Temporal CLI into the archive").requires("bundle"))
+        .arg(flag("force", "Replace an existing archive").requires("bundle"))
         .arg(
             file(
                 "from",
@@ -50,6 +51,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Ok(Some(env::current_dir().context("could not find the current folder")?.join(file)))
     };
     if let Some(file) = named("bundle")? {
+        if !arguments.get_flag("force") {
+            files::refuse_existing(&file)?;
+        }
+        bundle::check_place(&file)?;
         bundle::write(project, &file, arguments.get_flag("this-system"))?;
     } else if let Some(file) = named("from")? {
         from::take(project, &file)?;
