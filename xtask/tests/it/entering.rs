@@ -1,7 +1,13 @@
-//! Entering a stage without losing a learner's code, an edit saved meanwhile, or money in transfers from earlier stages.
+//! Entering a stage, and restoring an edit on the page, without losing a learner's code, an edit saved meanwhile, or money in transfers from earlier stages.
 
+use std::fs::File;
+
+use checkout::Project;
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
+use lab_client::{progress::ENTERING, state::State};
 use nix::sys::signal::Signal;
+use serde_json::Value;
+use supervisor::saved_edits;
 
 use crate::{
     fake_lab::{FakeLab, NO_RUST, Place},
@@ -126,6 +132,41 @@ fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_fai
             |id: &String| world.transfers.iter().any(|one| one.id == *id && one.has_failed_to_withdraw);
         assert!(of_the_stage.iter().any(seen), "saved during build {at}: {:?}", world.transfers);
     }
+}
+
+#[test]
+fn the_page_restores_an_edit_at_the_current_stage_unless_one_is_being_entered() {
+    let lab = FakeLab::start("page-restore");
+    lab.checkout.write(LIVE_ACTIVITIES, MINE);
+    let entered = lab.checkout.run(&["stage", "fix-workflow", "--json"]).json();
+    let id = entered["saved"]["id"].as_str().expect("the edit is saved");
+    let project = Project { root: lab.checkout.root.clone(), lab: lab.checkout.path(".lab") };
+    let mut state = State::read(&project.lab).expect("the lab runs");
+    let before = lab.progress();
+
+    let held = File::open(project.in_lab(ENTERING)).expect("a stage was entered");
+    held.lock().expect("nobody is entering one");
+    let error = saved_edits::restore(&project, &state, id).expect_err("a stage is being entered");
+    assert!(error.to_string().starts_with("another command is entering a stage"), "{error:#}");
+    assert_eq!(lab.live()[1], STAGES[1].activities.source);
+    drop(held);
+
+    let restored = saved_edits::restore(&project, &state, id).expect("it can be restored");
+    let said = (&restored["stage"], &restored["saved"], &restored["build_failed"]);
+    assert_eq!(said, (&"fix-workflow".into(), &Value::Null, &false.into()), "{restored}");
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE]);
+    assert_eq!(lab.world().built, lab.live());
+    assert_eq!(lab.progress(), before, "the stage is not entered again");
+
+    lab.checkout.write(LIVE_WORKFLOW, NO_RUST);
+    let saved = lab.checkout.run(&["stage", "fix-workflow", "--json"]).json();
+    let broken = saved["saved"]["id"].as_str().expect("the edit is saved");
+    let restored = saved_edits::restore(&project, &state, broken).expect("it can be restored");
+    assert_eq!(restored["build_failed"], true, "{restored}");
+
+    // Not every error is one of the compiler's.
+    state.token = "another".to_owned();
+    saved_edits::restore(&project, &state, id).expect_err("the lab does not build for this request");
 }
 
 #[test]
