@@ -37,6 +37,8 @@ pub struct Entered {
     pub prepared: Prepared,
     /// Whether the learner's own code is in place.
     pub kept: bool,
+    /// Whether that code is newer than what was saved first.
+    pub newer_in_place: bool,
     /// Whether that code does not compile, so that the shipped code runs.
     pub build_failed: bool,
     /// The transfers that are still in progress from earlier stages.
@@ -56,6 +58,7 @@ impl Entered {
             "worker_restarted": self.prepared.worker_restarted,
             "transfers": self.prepared.transfers,
             "kept": self.kept,
+            "newer_in_place": self.newer_in_place,
             "build_failed": self.build_failed,
             "leftovers": self.leftovers.iter().map(Leftover::to_json).collect::<Vec<_>>(),
             "terminated": self.terminated,
@@ -203,9 +206,12 @@ impl<'a> StageEntry<'a> {
             }
             _ => Ok(()),
         };
+        // Also an edit that was saved meanwhile is set aside, in place of what the learner gave up or kept.
+        let is_superseded = backups::kept(self.0.project).as_ref() != entered.prepared.saved.first();
         let is_newer_in_place =
             keep::put_back(self.0.project, stage).map_err(|error| self.unfinished(stage, &error))?;
         entered.kept = true;
+        entered.newer_in_place = is_newer_in_place || is_superseded;
         match is_newer_in_place {
             true => {
                 self.0.tell(format_args!("your latest edit is in place; the previous one is in the backup"))

@@ -51,7 +51,8 @@ fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code
         lab.checkout.write(LIVE_WORKFLOW, MINE);
         lab.checkout.write(LIVE_ACTIVITIES, MINE);
         let entered = lab.checkout.run(&["stage", stage, "--keep", "--json"]).json();
-        assert_eq!((&entered["kept"], &entered["build_failed"]), (&true.into(), &false.into()), "{entered}");
+        let said = ["kept", "newer_in_place", "build_failed"].map(|field| entered[field] == true);
+        assert_eq!(said, [true, false, false], "{entered}");
         assert!(entered["saved"]["id"].as_str().is_some_and(|id| id.ends_with("-jerry")), "{entered}");
         assert_eq!(lab.live(), [MINE, MINE]);
         let world = lab.world();
@@ -131,6 +132,22 @@ fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_fai
         let seen =
             |id: &String| world.transfers.iter().any(|one| one.id == *id && one.has_failed_to_withdraw);
         assert!(of_the_stage.iter().any(seen), "saved during build {at}: {:?}", world.transfers);
+    }
+}
+
+#[test]
+fn an_edit_that_is_saved_meanwhile_does_not_hide_the_one_that_was_there_before() {
+    // While the code of the stage before is built, and while its own is.
+    for (at, flags) in [(1, &["--json"][..]), (1, &["--json", "--keep"]), (2, &["--json", "--keep"])] {
+        let lab = FakeLab::start(&format!("before-{at}-{}", flags.len()));
+        lab.checkout.write(LIVE_ACTIVITIES, "// before");
+        lab.world().saves = vec![(at, LIVE_ACTIVITIES, MINE)];
+        let entered = lab.checkout.run(&[&["stage", "fix-workflow"], flags].concat()).json();
+        let said = (&entered["kept"], &entered["newer_in_place"]);
+        assert_eq!(said, (&true.into(), &true.into()), "{entered}");
+        assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE]);
+        let id = entered["saved"]["id"].as_str().expect("the edit before is saved");
+        assert_eq!(lab.checkout.read_text(&format!(".lab/backup/{id}/activities.rs")), "// before");
     }
 }
 
