@@ -3,6 +3,8 @@
 //! A module is the learner's own if it differs from the one that the current stage began with. What is set aside is a backup
 //! whose id `stage.json` has until it is put back, so whoever is interrupted in between types the same command again.
 
+use std::{array, borrow::Cow};
+
 use anyhow::{Context, Result};
 use lab::{Stage, is_same_code};
 use lab_client::progress::{Kept, Progress};
@@ -134,10 +136,48 @@ pub fn forget(project: &Project) -> Result<()> {
     progress::set_kept(project, &lock, None)
 }
 
+/// Puts the learner's own code of a backup over the code of the current stage, whose progress stays. What is live is saved before.
+///
+/// # Errors
+/// A file cannot be read, or a module cannot be replaced.
+pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
+    let lock = modules::begin(project)?;
+    let live = read_all(&live_paths(project))?;
+    let [workflow, activities] = restored(project, &live, backup)?;
+    modules::swap(project, [&workflow, &activities], || progress::set_kept(project, &lock, None))
+}
+
+/// What [`restore`] would change in the modules in place: the lines of a unified diff.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn diff_to_restored(project: &Project, backup: &Backup) -> Result<Vec<String>> {
+    let live = read_all(&live_paths(project))?;
+    let mut lines = Vec::new();
+    for ((path, live), restored) in LIVE.iter().zip(&live).zip(restored(project, &live, backup)?) {
+        let headers = (&*format!("{path} now"), &*format!("{path} of your saved edit"));
+        lines.extend(modules::unified(live.as_deref().unwrap_or_default(), &restored, headers));
+    }
+    Ok(lines)
+}
+
+/// The modules with a backup restored. One that the learner had not changed is the current stage's: an earlier stage's would bring
+/// its bug back.
+fn restored<'a>(project: &Project, live: &'a Contents, backup: &Backup) -> Result<[Cow<'a, [u8]>; 2]> {
+    let placed = placed(modules::current_stage(project), live);
+    let (all, mut own) = contents(backup)?;
+    Ok(array::from_fn(|at| match (own[at].take(), &all[at], &live[at]) {
+        (Some(own), ..) => Cow::from(own),
+        // It was deleted when the backup was made: what is there now stays.
+        (None, None, Some(live)) => Cow::Borrowed(live.as_slice()),
+        _ => Cow::Borrowed(placed[at]),
+    }))
+}
+
 /// Of these contents, those that are not the code that the stage began with.
 fn own<'a>(contents: &'a Contents, stage: &Stage) -> [Option<&'a [u8]>; 2] {
     let sources = sources(stage);
-    std::array::from_fn(|at| contents[at].as_deref().filter(|content| !is_same_code(content, sources[at])))
+    array::from_fn(|at| contents[at].as_deref().filter(|content| !is_same_code(content, sources[at])))
 }
 
 /// What a backup holds, and what of it is the learner's own.
@@ -215,6 +255,30 @@ mod tests {
         }
         put_back(&project, &STAGES[1]).expect("it can be put back");
         assert_eq!(live(&project), ["mine", "also mine"]);
+        fs::remove_dir_all(project.root).expect("it is there");
+    }
+
+    #[test]
+    fn an_edit_is_restored_over_the_current_stage_whose_progress_stays() {
+        let project = fixture::checkout("keep-restore");
+        write(&project, lab::LIVE_ACTIVITIES, "mine");
+        let backup = modules::enter(&project, &STAGES[1]).expect("it can be entered").expect("it is saved");
+        let begun = progress::update(&project, |progress| {
+            progress.entered = "2026-11-22T12:00:00Z".to_owned();
+            progress.transfers = vec!["transfer-1".to_owned()];
+        })
+        .expect("it can be written");
+        let lines = diff_to_restored(&project, &backup).expect("it can be read").join("\n");
+        assert!(lines.contains("+mine") && !lines.contains(lab::LIVE_WORKFLOW), "{lines}");
+
+        assert_eq!(restore(&project, &backup).expect("it can be restored"), None);
+        assert_eq!(live(&project), [STAGES[1].workflow.source, "mine"], "the first stage's bug stays fixed");
+        assert!(diff_to_restored(&project, &backup).expect("it can be read").is_empty());
+        write(&project, lab::LIVE_WORKFLOW, "newer");
+        let replaced = restore(&project, &backup).expect("it can be restored").expect("it is saved");
+        restore(&project, &replaced).expect("it can be restored");
+        assert_eq!(live(&project), ["newer", "mine"]);
+        assert_eq!(Progress::read(&project.lab), begun);
         fs::remove_dir_all(project.root).expect("it is there");
     }
 

@@ -28,7 +28,7 @@ pub fn current_stage(project: &Project) -> &'static Stage {
 pub fn enter(project: &Project, stage: &'static Stage) -> Result<Option<Backup>> {
     let lock = begin(project)?;
     let live = read_all(&live_paths(project))?;
-    swap(project, &lock, stage, placed(stage, &live))
+    swap(project, placed(stage, &live), || progress::begin(project, &lock, stage))
 }
 
 /// Whether the stage was entered last, and its code is in place as shipped.
@@ -79,21 +79,6 @@ pub fn diff(project: &Project, stage: &Stage) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// How a backup differs from the modules in place: the lines of a unified diff.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn diff_to_backup(project: &Project, backup: &Backup) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for (path, live) in LIVE.iter().zip(read_all(&live_paths(project))?) {
-        // One that was deleted when the backup was made stays as it is.
-        let Some(saved) = read(&backup.folder.join(file_name(path)))? else { continue };
-        let headers = (&*format!("{path} now"), &*format!("{path} of your saved edit"));
-        lines.extend(unified(&live.unwrap_or_default(), &saved, headers));
-    }
-    Ok(lines)
-}
-
 /// The lines of a unified diff between the code of two files, under these two headers. Line endings are no difference.
 pub(crate) fn unified(before: &[u8], after: &[u8], headers: (&str, &str)) -> Vec<String> {
     let [before, after] = [before, after].map(|file| String::from_utf8_lossy(&lab::code(file)).into_owned());
@@ -101,7 +86,7 @@ pub(crate) fn unified(before: &[u8], after: &[u8], headers: (&str, &str)) -> Vec
     diff.unified_diff().header(headers.0, headers.1).to_string().lines().map(str::to_owned).collect()
 }
 
-/// Brings a backup back; what is live is saved before.
+/// Brings a backup back, and with it the stage that it was made at; what is live is saved before.
 pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
     let lock = begin(project)?;
     let stage = lab::stage(backup.stage()).unwrap_or(current_stage(project));
@@ -115,7 +100,7 @@ pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
             None => live.as_deref().map_or(Cow::Borrowed(shipped), Cow::Borrowed),
         });
     }
-    let saved = swap(project, &lock, stage, [&modules[0], &modules[1]])?;
+    let saved = swap(project, [&modules[0], &modules[1]], || progress::begin(project, &lock, stage))?;
     progress::set_kept(project, &lock, None)?;
     Ok(saved)
 }
@@ -150,15 +135,14 @@ pub(crate) fn begin(project: &Project) -> Result<StageLock> {
     Ok(lock)
 }
 
-/// Puts these modules in place of the live ones, after a backup if those were edited.
+/// Puts these modules in place of the live ones, after a backup if those were edited, and records it. The caller holds the lock.
 ///
 /// The order is backup, then one file after the other, each in one step: a crash in between leaves old
 /// or new files, and the backup.
-fn swap(
+pub(crate) fn swap(
     project: &Project,
-    lock: &StageLock,
-    stage: &'static Stage,
     modules: [&[u8]; 2],
+    record: impl FnOnce() -> Result<()>,
 ) -> Result<Option<Backup>> {
     let live = read_all(&live_paths(project))?;
     let unchanged = live.iter().zip(modules).all(|(live, module)| live.as_deref() == Some(module));
@@ -176,8 +160,7 @@ fn swap(
             backup.id
         ),
     };
-    let placed =
-        place(project, modules).and_then(|later| progress::begin(project, lock, stage).map(|()| later));
+    let placed = place(project, modules).and_then(|later| record().map(|()| later));
     Ok(placed.context(rest)?.or(backup))
 }
 

@@ -116,6 +116,8 @@ mod tests {
         Keep(&'static Stage),
         /// `stage restore`.
         Restore,
+        /// Restore, on the page.
+        RestoreHere,
         /// `hint`.
         Hint,
         /// The supervisor, at a service that it comes to for the first time.
@@ -139,6 +141,11 @@ mod tests {
             Act::Restore => {
                 if let Some(backup) = backups::list(project).first() {
                     modules::restore(project, backup)?;
+                }
+            }
+            Act::RestoreHere => {
+                if let Some(backup) = backups::list(project).first() {
+                    keep::restore(project, backup)?;
                 }
             }
             Act::Hint => drop(update(project, |progress| progress.hints += 1)?),
@@ -176,11 +183,12 @@ mod tests {
                 scope.spawn(move || {
                     let mut random = fastrand::Rng::with_seed(worker);
                     for number in 0..20 {
-                        let what = match random.u8(..8) {
+                        let what = match random.u8(..9) {
                             0..3 => Act::Enter(&STAGES[random.usize(..STAGES.len())]),
                             3 => Act::Keep(&STAGES[random.usize(..STAGES.len())]),
                             4 => Act::Restore,
-                            5 | 6 => Act::Hint,
+                            5 => Act::RestoreHere,
+                            6 | 7 => Act::Hint,
                             _ => Act::Anew,
                         };
                         if let Err(error) = act(project, what, number) {

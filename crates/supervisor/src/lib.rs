@@ -34,7 +34,7 @@ mod programs;
 pub mod remote_service;
 mod report_sender;
 pub mod reporter;
-mod saved_edits;
+pub mod saved_edits;
 pub mod services;
 pub mod sign_of_life;
 pub mod signals;

@@ -325,10 +325,6 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
-    pub(crate) fn build_state(&self) -> Result<Option<BuildState>> {
-        Ok(BuildState::of(&control::ask(self.state, &Request::Status)?))
-    }
-
     pub(crate) fn tell(&self, words: std::fmt::Arguments<'_>) {
         self.watch.tell(words);
     }
@@ -349,6 +345,18 @@ pub fn rebuild(project: &Project, state: &State, quiet: bool) -> Result<()> {
         false => deploy(project, state),
     };
     built.context("the code is in place, but the worker was not restarted")
+}
+
+/// As [`rebuild`], for the learner's own code, which may not compile. Returns whether its build failed.
+///
+/// # Errors
+/// The worker was not restarted for another reason.
+pub(crate) fn rebuild_edit(project: &Project, state: &State, quiet: bool) -> Result<bool> {
+    let built = rebuild(project, state, quiet);
+    if BuildState::of(&control::ask(state, &Request::Status)?) == Some(BuildState::Failed) {
+        return Ok(true);
+    }
+    built.map(|()| false)
 }
 
 /// Has the lab build and restart the worker, and shows its progress.

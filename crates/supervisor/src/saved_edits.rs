@@ -1,41 +1,42 @@
-//! The learner's saved edits, for the page: comparing one with the current code, and restoring it.
+//! The learner's saved edits, for the page: comparing one with the current code, and restoring it at the current stage.
 
 use anyhow::{Context, Result};
 use checkout::{
     backups::{self, Backup},
-    modules,
+    keep, modules,
     project::Project,
 };
 use lab_client::state::State;
 use serde_json::{Value, json};
 
-use crate::preparation::rebuild;
+use crate::{preparation::rebuild_edit, stage_entry};
 
 fn find(project: &Project, id: &str) -> Result<Backup> {
     let found = backups::list(project).into_iter().find(|backup| backup.id == id);
     found.with_context(|| format!("there is no saved edit {id}; for a list, type: cargo xtask stage restore"))
 }
 
-/// How this saved edit differs from the current code.
+/// What restoring this saved edit would change in the current code.
 ///
 /// # Errors
 /// There is none of this id, or a file cannot be read.
 pub(crate) fn compare(project: &Project, id: &str) -> Result<Value> {
-    Ok(json!({ "id": id, "diff": modules::diff_to_backup(project, &find(project, id)?)? }))
+    Ok(json!({ "id": id, "diff": keep::diff_to_restored(project, &find(project, id)?)? }))
 }
 
-/// Saves the current code, restores this saved edit, and has the worker built.
+/// Saves the current code, restores this saved edit, and has the worker built. Code that does not compile is restored too; the page
+/// shows the compiler's errors.
 ///
 /// # Errors
-/// There is none of this id, a module cannot be replaced, or the code does not compile.
-pub(crate) fn restore(project: &Project, state: &State, id: &str) -> Result<Value> {
-    let saved = modules::restore(project, &find(project, id)?)?;
-    // Code that does not compile is restored too; the page shows the compiler's errors.
-    let built = rebuild(project, state, true);
+/// There is none of this id, a stage is being entered, a module cannot be replaced, or the worker does not start.
+pub fn restore(project: &Project, state: &State, id: &str) -> Result<Value> {
+    let _lock = stage_entry::lock(project)?;
+    let saved = keep::restore(project, &find(project, id)?)?;
+    let build_failed = rebuild_edit(project, state, true)?;
     Ok(json!({
         "id": id,
         "stage": modules::current_stage(project).name,
         "saved": saved.as_ref().map(Backup::to_json),
-        "build_failed": built.is_err(),
+        "build_failed": build_failed,
     }))
 }

@@ -1,15 +1,19 @@
 //! Entering a stage of a lab that runs: what becomes of the learner's code and of transfers from earlier stages, and the stage's
 //! own situation.
 
-use std::{fs::OpenOptions, io::Write, mem, time::Duration};
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    mem,
+    time::Duration,
+};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Precondition, Report, Stage};
 use lab_client::{
     facts::Reader,
     progress::{ENTERING, Progress},
-    supervisor::{self, BuildState},
-    time,
+    supervisor, time,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +21,7 @@ use crate::{
     control::{self, Request},
     entry_plan::{Choice, plan, starts, wanted},
     leftovers::{self, Leftover},
-    preparation::{Preparation, Prepared, rebuild},
+    preparation::{Preparation, Prepared, rebuild_edit},
 };
 use checkout::{
     backups::{self, Backup},
@@ -33,6 +37,8 @@ pub struct Entered {
     pub prepared: Prepared,
     /// Whether the learner's own code is in place.
     pub kept: bool,
+    /// Whether that code is newer than what was saved first.
+    pub newer_in_place: bool,
     /// Whether that code does not compile, so that the shipped code runs.
     pub build_failed: bool,
     /// The transfers that are still in progress from earlier stages.
@@ -52,11 +58,28 @@ impl Entered {
             "worker_restarted": self.prepared.worker_restarted,
             "transfers": self.prepared.transfers,
             "kept": self.kept,
+            "newer_in_place": self.newer_in_place,
             "build_failed": self.build_failed,
             "leftovers": self.leftovers.iter().map(Leftover::to_json).collect::<Vec<_>>(),
             "terminated": self.terminated,
         })
     }
+}
+
+/// Takes the lock under which a stage is entered or a saved edit restored; it is held until the file is closed.
+pub(crate) fn lock(project: &Project) -> Result<File> {
+    let path = project.in_lab(ENTERING);
+    let lock = open_private(&path, OpenOptions::new().write(true))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    // The page looks for a moment whether it is locked.
+    if !files::lock_within(&lock, Duration::from_millis(200)).unwrap_or(true) {
+        bail!(
+            "another command is entering a stage or restoring an edit; wait until it finishes, and try again"
+        );
+    }
+    // The page takes the name in it for the stage that is being entered.
+    let _ = lock.set_len(0);
+    Ok(lock)
 }
 
 /// The lab whose stage is entered.
@@ -105,15 +128,9 @@ impl<'a> StageEntry<'a> {
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
         control::require_running(Some(self.0.state))?;
-        let path = self.0.project.in_lab(ENTERING);
-        let mut lock = open_private(&path, OpenOptions::new().write(true))
-            .with_context(|| format!("could not write {}", path.display()))?;
-        // The page looks for a moment whether it is locked.
-        if !files::lock_within(&lock, Duration::from_millis(200)).unwrap_or(true) {
-            bail!("another command is entering a stage; wait until it finishes, and try again");
-        }
+        let mut lock = lock(self.0.project)?;
         // Without the name, the page shows the stages on the way too.
-        let _ = lock.set_len(0).and_then(|()| lock.write_all(stage.name.as_bytes()));
+        let _ = lock.write_all(stage.name.as_bytes());
         self.0.target.set(stage);
         // What an interrupted command has set aside comes back, unless there is something newer to decide on.
         let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
@@ -189,9 +206,12 @@ impl<'a> StageEntry<'a> {
             }
             _ => Ok(()),
         };
+        // Also an edit that was saved meanwhile is set aside, in place of what the learner gave up or kept.
+        let is_superseded = backups::kept(self.0.project).as_ref() != entered.prepared.saved.first();
         let is_newer_in_place =
             keep::put_back(self.0.project, stage).map_err(|error| self.unfinished(stage, &error))?;
         entered.kept = true;
+        entered.newer_in_place = is_newer_in_place || is_superseded;
         match is_newer_in_place {
             true => {
                 self.0.tell(format_args!("your latest edit is in place; the previous one is in the backup"))
@@ -199,16 +219,13 @@ impl<'a> StageEntry<'a> {
             false => self.0.tell(format_args!("your own code is in place again")),
         }
         if !modules::is_in_place(self.0.project, stage) {
-            let built = rebuild(self.0.project, self.0.state, self.0.quiet);
-            if self.0.build_state()? == Some(BuildState::Failed) {
-                entered.build_failed = true;
+            entered.build_failed = rebuild_edit(self.0.project, self.0.state, self.0.quiet)?;
+            if entered.build_failed {
                 self.0.tell(format_args!(
                     "your code does not compile, so the worker runs the shipped code of {}: fix it and save; see: cargo xtask \
                      lab logs build",
                     stage.name
                 ));
-            } else {
-                built?;
             }
         }
         if stage.failure().is_none() {

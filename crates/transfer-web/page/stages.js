@@ -47,8 +47,9 @@ function sayEntered(place, name, entered) {
   const ready = `${label(name)} is ready.`;
   const ended = list(entered.terminated).length;
   const terminated = ended === 0 ? '' : ` ${ended === 1 ? '1 transfer was' : `${ended} transfers were`} terminated.`;
-  if (entered.build_failed === true) say(place, 'bad', `${ready} Your code is in place, but it does not compile.${terminated}`);
-  else if (entered.kept === true) say(place, 'ok', `${ready} Your code is in place.${terminated}`);
+  const earlier = entered.newer_in_place === true ? savedParts(entered.saved, 'Your earlier version is saved.') : [];
+  if (entered.build_failed === true) say(place, 'bad', `${ready} Your code is in place, but it does not compile.${terminated}`, ...earlier);
+  else if (entered.kept === true) say(place, 'ok', `${ready} Your code is in place.${terminated}`, ...earlier);
   else say(place, 'ok', `${ready}${terminated}`, ...savedParts(entered.saved, 'Your version is saved.'));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{RawQuery, State},
     http::{StatusCode, header},
     response::IntoResponse,
@@ -25,7 +25,7 @@ use crate::{
     failure::{bank_down, temporal_down},
     feed::Subject,
     help,
-    history::history,
+    history::{EarlierRuns, history},
     orders, page,
     request::{Name, number},
     transfers::Which,
@@ -78,7 +78,8 @@ pub(crate) fn routes(watched: Watched, public_ui: Option<String>) -> Router {
         ("/assets/{name}", get(page::asset)),
         ("/health", get(async || Json(json!({ "status": "healthy" })))),
     ];
-    loopback::router(api().into_iter().chain(page)).with_state(watched)
+    let router = loopback::router(api().into_iter().chain(page));
+    router.layer(Extension(EarlierRuns::default())).with_state(watched)
 }
 
 /// Runs blocking work on a thread that may block.
@@ -137,9 +138,13 @@ async fn workflow(State(watched): State<Watched>, Name(workflow_id): Name) -> An
     .await
 }
 
-async fn event_history(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
+async fn event_history(
+    State(watched): State<Watched>,
+    Extension(runs): Extension<EarlierRuns>,
+    Name(workflow_id): Name,
+) -> Answer {
     ask(move || {
-        let history = history(&Server::new(&watched.endpoints), &workflow_id);
+        let history = history(&Server::new(&watched.endpoints), &workflow_id, &runs);
         let history = history.map_err(|error| temporal_down(&error))?;
         history.map(Json).ok_or_else(|| unknown(&workflow_id))
     })

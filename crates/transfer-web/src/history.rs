@@ -1,6 +1,10 @@
 //! A transfer's Event History: its runs, with each event in a line, and what is not recorded yet.
 
-use std::iter;
+use std::{
+    collections::BTreeMap,
+    iter,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::Result;
 use contract::WORKFLOW_TYPE;
@@ -22,12 +26,40 @@ const MOST_RUNS: usize = 10;
 const MOST_EVENTS: usize = 300;
 /// The longest line, in characters.
 const LONGEST: usize = 600;
+/// The largest number of earlier runs that are kept.
+const MOST_KEPT: usize = 100;
+
+/// The earlier runs that were read, by their Run Ids. A closed run never changes, so it is read once. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct EarlierRuns(Arc<Mutex<BTreeMap<String, Arc<History>>>>);
+
+impl EarlierRuns {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Arc<History>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, server: &Server, run: &Run) -> Result<Arc<History>> {
+        let kept = self.kept().get(&run.run_id).cloned();
+        if let Some(history) = kept {
+            return Ok(history);
+        }
+        let history = Arc::new(read_history(server, run, Value::Null)?);
+        if history.close().is_some() {
+            let mut kept = self.kept();
+            if kept.len() >= MOST_KEPT {
+                kept.clear();
+            }
+            kept.insert(run.run_id.clone(), Arc::clone(&history));
+        }
+        Ok(history)
+    }
+}
 
 /// The history of the transfer with this Workflow Id; none if the server does not have it.
 ///
 /// # Errors
 /// The server does not answer.
-pub(crate) fn history(server: &Server, workflow_id: &str) -> Result<Option<Value>> {
+pub(crate) fn history(server: &Server, workflow_id: &str, runs: &EarlierRuns) -> Result<Option<Value>> {
     let latest = Run { workflow_id: workflow_id.to_owned(), run_id: String::new() };
     let Some(description) = server.describe_if_there(&latest)? else { return Ok(None) };
     let info = &description["workflowExecutionInfo"];
@@ -36,9 +68,9 @@ pub(crate) fn history(server: &Server, workflow_id: &str) -> Result<Option<Value
         return Ok(None);
     };
     let newest = read_history(server, &run, description)?;
-    let earlier = earlier(server, &run, &newest)?;
-    let mut runs: Vec<Value> =
-        iter::once(&newest).chain(&earlier).map(|history| run_json(history, workflow_id, server)).collect();
+    let earlier = earlier(server, &run, &newest, runs)?;
+    let histories = iter::once(&newest).chain(earlier.iter().map(Arc::as_ref));
+    let mut runs: Vec<Value> = histories.map(|history| run_json(history, workflow_id, server)).collect();
     // A reset records the run that it continues.
     for at in 1..runs.len() {
         let (later, this) = runs.split_at_mut(at);
@@ -48,7 +80,7 @@ pub(crate) fn history(server: &Server, workflow_id: &str) -> Result<Option<Value
 }
 
 /// The runs before this one that Workflow Resets continued, newest first.
-fn earlier(server: &Server, run: &Run, newest: &History) -> Result<Vec<History>> {
+fn earlier(server: &Server, run: &Run, newest: &History, runs: &EarlierRuns) -> Result<Vec<Arc<History>>> {
     if newest.original() == run.run_id {
         return Ok(Vec::new());
     }
@@ -56,12 +88,11 @@ fn earlier(server: &Server, run: &Run, newest: &History) -> Result<Vec<History>>
     let mut listed = server.listed(&query, MOST_RUNS)?;
     listed.retain(|listed| listed.run.run_id != run.run_id);
     listed.sort_by(|a, b| b.start.total_cmp(&a.start));
-    let histories =
-        side_by_side::try_map(&listed, |listed| match read_history(server, &listed.run, Value::Null) {
-            Err(error) if is_silence(&error) => Err(error),
-            // The server may have deleted a run since it was listed.
-            answer => Ok(answer.ok()),
-        })?;
+    let histories = side_by_side::try_map(&listed, |listed| match runs.read(server, &listed.run) {
+        Err(error) if is_silence(&error) => Err(error),
+        // The server may have deleted a run since it was listed.
+        answer => Ok(answer.ok()),
+    })?;
     // Another transfer may have had the same Workflow Id.
     Ok(histories.into_iter().flatten().filter(|history| history.original() == newest.original()).collect())
 }

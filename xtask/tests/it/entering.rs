@@ -1,7 +1,13 @@
-//! Entering a stage without losing a learner's code, an edit saved meanwhile, or money in transfers from earlier stages.
+//! Entering a stage, and restoring an edit on the page, without losing a learner's code, an edit saved meanwhile, or money in transfers from earlier stages.
 
+use std::fs::File;
+
+use checkout::Project;
 use lab::{LIVE_ACTIVITIES, LIVE_WORKFLOW, STAGES};
+use lab_client::{progress::ENTERING, state::State};
 use nix::sys::signal::Signal;
+use serde_json::Value;
+use supervisor::saved_edits;
 
 use crate::{
     fake_lab::{FakeLab, NO_RUST, Place},
@@ -45,7 +51,8 @@ fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code
         lab.checkout.write(LIVE_WORKFLOW, MINE);
         lab.checkout.write(LIVE_ACTIVITIES, MINE);
         let entered = lab.checkout.run(&["stage", stage, "--keep", "--json"]).json();
-        assert_eq!((&entered["kept"], &entered["build_failed"]), (&true.into(), &false.into()), "{entered}");
+        let said = ["kept", "newer_in_place", "build_failed"].map(|field| entered[field] == true);
+        assert_eq!(said, [true, false, false], "{entered}");
         assert!(entered["saved"]["id"].as_str().is_some_and(|id| id.ends_with("-jerry")), "{entered}");
         assert_eq!(lab.live(), [MINE, MINE]);
         let world = lab.world();
@@ -126,6 +133,57 @@ fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_fai
             |id: &String| world.transfers.iter().any(|one| one.id == *id && one.has_failed_to_withdraw);
         assert!(of_the_stage.iter().any(seen), "saved during build {at}: {:?}", world.transfers);
     }
+}
+
+#[test]
+fn an_edit_that_is_saved_meanwhile_does_not_hide_the_one_that_was_there_before() {
+    // While the code of the stage before is built, and while its own is.
+    for (at, flags) in [(1, &["--json"][..]), (1, &["--json", "--keep"]), (2, &["--json", "--keep"])] {
+        let lab = FakeLab::start(&format!("before-{at}-{}", flags.len()));
+        lab.checkout.write(LIVE_ACTIVITIES, "// before");
+        lab.world().saves = vec![(at, LIVE_ACTIVITIES, MINE)];
+        let entered = lab.checkout.run(&[&["stage", "fix-workflow"], flags].concat()).json();
+        let said = (&entered["kept"], &entered["newer_in_place"]);
+        assert_eq!(said, (&true.into(), &true.into()), "{entered}");
+        assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE]);
+        let id = entered["saved"]["id"].as_str().expect("the edit before is saved");
+        assert_eq!(lab.checkout.read_text(&format!(".lab/backup/{id}/activities.rs")), "// before");
+    }
+}
+
+#[test]
+fn the_page_restores_an_edit_at_the_current_stage_unless_one_is_being_entered() {
+    let lab = FakeLab::start("page-restore");
+    lab.checkout.write(LIVE_ACTIVITIES, MINE);
+    let entered = lab.checkout.run(&["stage", "fix-workflow", "--json"]).json();
+    let id = entered["saved"]["id"].as_str().expect("the edit is saved");
+    let project = Project { root: lab.checkout.root.clone(), lab: lab.checkout.path(".lab") };
+    let mut state = State::read(&project.lab).expect("the lab runs");
+    let before = lab.progress();
+
+    let held = File::open(project.in_lab(ENTERING)).expect("a stage was entered");
+    held.lock().expect("nobody is entering one");
+    let error = saved_edits::restore(&project, &state, id).expect_err("a stage is being entered");
+    assert!(error.to_string().starts_with("another command is entering a stage"), "{error:#}");
+    assert_eq!(lab.live()[1], STAGES[1].activities.source);
+    drop(held);
+
+    let restored = saved_edits::restore(&project, &state, id).expect("it can be restored");
+    let said = (&restored["stage"], &restored["saved"], &restored["build_failed"]);
+    assert_eq!(said, (&"fix-workflow".into(), &Value::Null, &false.into()), "{restored}");
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, MINE]);
+    assert_eq!(lab.world().built, lab.live());
+    assert_eq!(lab.progress(), before, "the stage is not entered again");
+
+    lab.checkout.write(LIVE_WORKFLOW, NO_RUST);
+    let saved = lab.checkout.run(&["stage", "fix-workflow", "--json"]).json();
+    let broken = saved["saved"]["id"].as_str().expect("the edit is saved");
+    let restored = saved_edits::restore(&project, &state, broken).expect("it can be restored");
+    assert_eq!(restored["build_failed"], true, "{restored}");
+
+    // Not every error is one of the compiler's.
+    state.token = "another".to_owned();
+    saved_edits::restore(&project, &state, id).expect_err("the lab does not build for this request");
 }
 
 #[test]

@@ -115,6 +115,7 @@ async fn a_stage_starts_only_with_the_learners_consent() {
         page.click("#consent-start").await;
         lab.let_enter();
         page.see_text("#stage-message", "Stage 2 is ready. Your code is in place. 1 transfer was terminated.").await;
+        page.see_text("#stage-message", "Your earlier version is saved. Compare Restore").await;
 
         // The shipped fix; then the learner compares, and wants their own back.
         page.click(begin).await;

@@ -274,6 +274,8 @@ fn entered(lab: &Path, request: &Value) -> Value {
         "saved": { "id": "2026-11-22-1" },
         "worker_restarted": true,
         "kept": request["keep"],
+        // As if a newer edit had been saved meanwhile.
+        "newer_in_place": request["keep"],
         "terminated": if request["clean"] == true { json!(["transfer-1"]) } else { json!([]) },
         "transfers": [],
     })

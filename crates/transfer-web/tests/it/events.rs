@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use testbed::until;
 
 use crate::{
     proxy::Proxy,
@@ -231,6 +232,22 @@ async fn a_history_is_read_once_for_all_streams() {
     service.web.good("/api/workflows").await;
     temporal.more(LOOKS.0, 3).await;
     assert_eq!(temporal.count(&history), read, "it is closed, and was read to its end");
+
+    // After a reset, that is so for the earlier run in the transfer's details too.
+    let reset =
+        ["workflow", "reset", "--workflow-id", &id, "--type", "FirstWorkflowTask", "--reason", "a try"];
+    lab.testbed.temporal(&reset);
+    let details = format!("/api/workflows/{id}/history");
+    let runs = until("both runs", || async {
+        let runs = service.web.good(&details).await["runs"].clone();
+        if runs[0]["status"] == "COMPLETED" && runs[1].is_object() { Ok(runs) } else { Err(runs) }
+    })
+    .await;
+    let earlier = format!("{history}execution.runId={}", runs[1]["run_id"].as_str().expect("an id"));
+    let read = temporal.count(&earlier);
+    assert!(read > 0, "it is read");
+    assert_eq!(service.web.good(&details).await["runs"], runs);
+    assert_eq!(temporal.count(&earlier), read);
     worker.stop().await;
 }
 

@@ -176,6 +176,7 @@ fn a_learner_fixes_both_bugs_under_a_running_transfer() {
     assert_eq!(find_id(&backups), Some(saved.clone()));
     let restored = post(&format!("{page}/saved-edits/{saved}"), "{}");
     assert_eq!(restored["build_failed"], false, "{restored}");
+    assert_eq!(restored["stage"], "fix-activity", "{restored}");
     assert_eq!(checkout.read(lab::LIVE_WORKFLOW), own_fix.as_bytes());
 
     // As new: Jerry's modules, the balances of the start, no history.
