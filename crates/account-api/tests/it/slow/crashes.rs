@@ -111,6 +111,7 @@ async fn a_power_cut_that_takes_any_part_of_the_log_leaves_the_begin_of_the_day(
 #[cfg(target_os = "linux")]
 mod step_by_step {
     use std::io::{BufRead, BufReader, Write};
+    use std::iter;
     use std::os::unix::process::CommandExt;
     use std::path::PathBuf;
     use std::process::{Child, ChildStdout, Command, Stdio};
@@ -177,8 +178,14 @@ mod step_by_step {
 
         /// Whether the system call that this thread is about to make changes a file of the folder.
         fn changes_a_file(&self, thread: Pid) -> bool {
-            let call = fs::read_to_string(format!("/proc/{}/task/{thread}/syscall", self.pid));
-            let call = call.expect("the thread has stopped");
+            let call = || {
+                let call = fs::read_to_string(format!("/proc/{}/task/{thread}/syscall", self.pid));
+                call.expect("the thread has stopped")
+            };
+            // The kernel says this as long as the stopped thread has not left its processor.
+            let call = iter::repeat_with(call)
+                .find(|call| call.trim() != "running")
+                .expect("it repeats without end");
             let mut words = call.split_whitespace();
             let number: i64 = words.next().and_then(|word| word.parse().ok()).expect("a number");
             let mut arguments =
