@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
+    iter,
     process::{Child, Command, Stdio},
 };
 
@@ -108,7 +109,10 @@ impl Stepped {
 
     /// Whether its next system call changes something.
     fn is_change(&self) -> bool {
-        let words = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).unwrap_or_default();
+        let call = || fs::read_to_string(format!("/proc/{}/syscall", self.pid)).unwrap_or_default();
+        // The kernel says this as long as the stopped process has not left its processor.
+        let words =
+            iter::repeat_with(call).find(|call| call.trim() != "running").expect("it repeats without end");
         let mut words = words.split_whitespace();
         let Some(number) = words.next().and_then(|number| number.parse::<i64>().ok()) else { return false };
         let argument = |at: usize| {
