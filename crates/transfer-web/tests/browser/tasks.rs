@@ -20,6 +20,13 @@ fn check_commands(stage: &str, commands: &Value, id: &str, pids: [&str; 3]) {
             ["cargo", "xtask", ref words @ ..] => {
                 let parsed = line.clone().try_get_matches_from(["cargo xtask"].iter().chain(words));
                 parsed.unwrap_or_else(|error| panic!("{stage}: {command}: {error}"));
+                // What follows `temporal` is the Temporal CLI's own, which parses it before it shows its help.
+                if let ["temporal", arguments @ ..] = words {
+                    let parsed = testbed::temporal_cli().command().args(arguments).arg("--help").output();
+                    let parsed = parsed.expect("the Temporal CLI can be run");
+                    let said = String::from_utf8_lossy(&parsed.stderr).into_owned();
+                    assert!(parsed.status.success(), "{stage}: {command}: {said}");
+                }
             }
             ["kill", "-9", pid] => assert!(pids.contains(&pid), "{stage}: {command}"),
             _ => panic!("{stage} offers something else to copy: {command}"),
