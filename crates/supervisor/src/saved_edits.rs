@@ -1,6 +1,6 @@
 //! The learner's saved edits, for the page: comparing one with the current code, and restoring it at the current stage.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use checkout::{
     backups::{self, Backup},
     keep, modules,
@@ -11,27 +11,33 @@ use serde_json::{Value, json};
 
 use crate::{preparation::rebuild_edit, stage_entry};
 
-fn find(project: &Project, id: &str) -> Result<Backup> {
-    let found = backups::list(project).into_iter().find(|backup| backup.id == id);
-    found.with_context(|| format!("there is no saved edit {id}; for a list, type: cargo xtask stage restore"))
+fn find(project: &Project, id: &str) -> Option<Backup> {
+    backups::list(project).into_iter().find(|backup| backup.id == id)
+}
+
+/// The answer if there is no saved edit of this id.
+fn missing(id: &str) -> Value {
+    json!({ "id": id, "missing": true })
 }
 
 /// What restoring this saved edit would change in the current code.
 ///
 /// # Errors
-/// There is none of this id, or a file cannot be read.
+/// A file cannot be read.
 pub(crate) fn compare(project: &Project, id: &str) -> Result<Value> {
-    Ok(json!({ "id": id, "diff": keep::diff_to_restored(project, &find(project, id)?)? }))
+    let Some(saved) = find(project, id) else { return Ok(missing(id)) };
+    Ok(json!({ "id": id, "diff": keep::diff_to_restored(project, &saved)? }))
 }
 
 /// Saves the current code, restores this saved edit, and has the worker built. Code that does not compile is restored too; the page
 /// shows the compiler's errors.
 ///
 /// # Errors
-/// There is none of this id, a stage is being entered, a module cannot be replaced, or the worker does not start.
+/// A stage is being entered, a module cannot be replaced, or the worker does not start.
 pub fn restore(project: &Project, state: &State, id: &str) -> Result<Value> {
     let _lock = stage_entry::lock(project)?;
-    let saved = keep::restore(project, &find(project, id)?)?;
+    let Some(saved) = find(project, id) else { return Ok(missing(id)) };
+    let saved = keep::restore(project, &saved)?;
     let build_failed = rebuild_edit(project, state, true)?;
     Ok(json!({
         "id": id,

@@ -23,6 +23,11 @@ pub(crate) fn ask(watched: &Watched, text: Option<&str>) -> Result<Value, Failur
     let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
         return Err(failure("this page does not belong to a running lab, so nobody was asked".to_owned()));
     };
+    let status = supervisor.status().map_err(|error| failure(format!("{error:#}")))?;
+    if status["class"].is_null() {
+        let error = "this lab has not joined a class, so there is no instructor to ask; for a hint, press the hint button";
+        return Err(Failure::new(StatusCode::CONFLICT, error));
+    }
     let answer = supervisor.exchange(json!({ "request": "help", "text": text }));
     answer.map_err(|error| failure(format!("the board was not changed: {error:#}")))
 }

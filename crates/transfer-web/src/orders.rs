@@ -162,8 +162,14 @@ pub(crate) fn stage_question(watched: &Watched, stage: &lab::Stage) -> Result<Va
 
 /// Compares or restores a saved edit.
 pub(crate) fn saved_edit(watched: &Watched, what: &str, id: &str) -> Result<Value, Failure> {
+    let list = "cargo xtask stage restore";
     let request = json!({ "request": what, "id": id });
-    supervise(watched, request, "cargo xtask stage restore", &format!("{what} your saved edit"))
+    let answer = supervise(watched, request, list, &format!("{what} your saved edit"))?;
+    if answer["missing"] == true {
+        let error = format!("there is no saved edit {id}; for a list, type: {list}");
+        return Err(Failure::new(StatusCode::NOT_FOUND, error));
+    }
+    Ok(answer)
 }
 
 /// Has the supervisor run the transfer without Temporal, as `cargo xtask without-temporal` does.

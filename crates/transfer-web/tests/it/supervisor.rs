@@ -49,7 +49,7 @@ impl Supervisor {
                     }
                     (asked, _) if asked == "compare" => json!({ "id": request["id"], "diff": ["+mine"] }),
                     (asked, _) if asked == "restore" => {
-                        json!({ "error": format!("there is no saved edit {}", request["id"]) })
+                        json!({ "id": request["id"], "missing": true })
                     }
                     (asked, _) if asked == "without-temporal" => {
                         json!({ "title": "A program", "moments": [], "conclusion": "It is gone." })
@@ -229,10 +229,7 @@ async fn the_supervisor_enters_a_stage_and_its_error_is_reported() {
     assert_eq!((edit.status, &edit.json["diff"]), (200, &json!(["+mine"])), "{}", edit.text);
     let unknown = web.send(web.request("POST", "/api/saved-edits/none").body("{}")).await;
     let (status, error) = unknown.error();
-    assert!(
-        status == 503 && error.contains("could not restore your saved edit: there is no saved edit"),
-        "{error}"
-    );
+    assert!(status == 404 && error.contains("there is no saved edit none"), "{error}");
     let answer = enter("fix-activity").await;
     let (status, error) = answer.error();
     assert!(
@@ -273,6 +270,11 @@ async fn a_question_to_the_instructor_is_passed_on_by_the_supervisor() {
     let ask = async |text: Value| {
         web.send(web.request("POST", "/api/help").body(json!({ "text": text }).to_string())).await
     };
+    let answer = ask(json!("which file?")).await;
+    let (status, error) = answer.error();
+    assert!(status == 409 && error.contains("has not joined a class"), "{error}");
+
+    supervisor.shows(&json!({ "class": { "learner": "ada" } }));
     let answer = ask(json!("which\nfile?")).await;
     assert_eq!(
         (answer.status, &answer.json["help"]["text"]),
