@@ -196,7 +196,6 @@ fn the_page_can_have_a_stage_entered_and_an_edit_is_saved_first() {
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
     let later = restored["saved"]["id"].as_str().expect("it is saved");
     assert_eq!(checkout.read(&format!(".lab/backup/{later}/workflow.rs")), b"// a later edit");
-    let unknown = supervisor.exchange(json!({ "request": "restore", "id": "../backup" }));
-    assert!(unknown.expect_err("there is none").to_string().contains("there is no saved edit"));
+    assert_eq!(ask("restore", "id", "../backup")["missing"], true);
     assert_eq!(checkout.read(LIVE_WORKFLOW), EDIT);
 }
