@@ -1,7 +1,7 @@
 //! Asking the instructor for help from the page, as `cargo xtask help-me` does.
 
 use axum::http::StatusCode;
-use lab_client::{class::Help, supervisor::Supervisor};
+use lab_client::class::Help;
 use loopback::Failure;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ pub(crate) fn question(order: &Map<String, Value>) -> Result<String, Failure> {
 /// Has the supervisor put a question on the class board, or remove it.
 pub(crate) fn ask(watched: &Watched, text: Option<&str>) -> Result<Value, Failure> {
     let failure = |why: String| Failure::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
+    let Some(supervisor) = watched.supervisor() else {
         return Err(failure("this page does not belong to a running lab, so nobody was asked".to_owned()));
     };
     let status = supervisor.status().map_err(|error| failure(format!("{error:#}")))?;

@@ -11,7 +11,6 @@ use lab_client::{
     new_workflow_id,
     retry::Retried,
     side_by_side,
-    supervisor::Supervisor,
     temporal::{Run, Server},
     time,
 };
@@ -130,7 +129,7 @@ fn text<'a>(json: &'a Value, name: &str) -> &'a str {
 
 /// Sends the lab's supervisor a request. Without one, `terminal` is what does the same there.
 fn supervise(watched: &Watched, request: Value, terminal: &str, what: &str) -> Result<Value, Failure> {
-    let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
+    let Some(supervisor) = watched.supervisor() else {
         let error = format!("this page does not belong to a running lab; type: {terminal}");
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };
@@ -174,7 +173,7 @@ pub(crate) fn saved_edit(watched: &Watched, what: &str, id: &str) -> Result<Valu
 
 /// Has the supervisor run the transfer without Temporal, as `cargo xtask without-temporal` does.
 pub(crate) fn without_temporal(watched: &Watched) -> Result<Value, Failure> {
-    let Some(supervisor) = watched.lab.as_deref().and_then(Supervisor::of) else {
+    let Some(supervisor) = watched.supervisor() else {
         let error = "the page runs without a lab; type: cargo xtask without-temporal";
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));
     };

@@ -77,6 +77,11 @@ impl Watched {
         Watched { endpoints, lab, feed: Feed::new(), transfers, seen: Arc::default() }
     }
 
+    /// The lab's supervisor, if the page belongs to a lab that has been started.
+    pub(crate) fn supervisor(&self) -> Option<Supervisor> {
+        self.lab.as_deref().and_then(Supervisor::of)
+    }
+
     /// The transfers, locked.
     pub(crate) fn transfers(&self) -> MutexGuard<'_, Transfers> {
         self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,7 +192,7 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
 }
 
 fn watch_lab(watched: &Watched, _: &mut Memory) {
-    let supervisor = watched.lab.as_deref().and_then(Supervisor::of);
+    let supervisor = watched.supervisor();
     let stopped = supervisor.as_ref().and_then(Supervisor::stopped);
     let status = supervisor.map(|supervisor| supervisor.status());
     let is_lost = watched.lab.is_some() && stopped.is_none() && !matches!(status, Some(Ok(_)));
@@ -340,9 +345,9 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
         return;
     }
     let stage = basis.progress.stage;
-    // While a stage is entered, the stages on the way to it are not shown.
-    let is_on_the_way = target.is_some_and(|target| target != stage);
-    if is_on_the_way && !memory.report.is_null() {
+    // To enter a stage, the lab may enter others first, which the page does not show.
+    let is_intermediate = target.is_some_and(|target| target != stage);
+    if is_intermediate && !memory.report.is_null() {
         return;
     }
     let server = Server::new(&watched.endpoints);

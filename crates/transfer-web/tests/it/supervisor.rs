@@ -86,6 +86,16 @@ impl Supervisor {
     }
 }
 
+/// A supervisor that says that everything runs, and the page's service in its lab, which is at this stage.
+async fn supervised(stage: &str) -> (Supervisor, Service) {
+    let supervisor = Supervisor::start().await;
+    supervisor.says("running", "ok");
+    let folder = Folder::at(stage);
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let service = Service::start(nowhere(), Some(folder)).await;
+    (supervisor, service)
+}
+
 #[tokio::test]
 async fn the_pages_get_the_supervisors_status_and_its_end() {
     let lab = Lab::start().await;
@@ -194,11 +204,7 @@ async fn a_failed_build_is_reported_with_the_goals() {
 
 #[tokio::test]
 async fn the_supervisor_enters_a_stage_and_its_error_is_reported() {
-    let supervisor = Supervisor::start().await;
-    supervisor.says("running", "ok");
-    let folder = Folder::at("fix-workflow");
-    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
-    let service = Service::start(nowhere(), Some(folder)).await;
+    let (_supervisor, service) = supervised("fix-workflow").await;
     let web = &service.web;
 
     let stages = web.get("/api/stage").await.json;
@@ -243,11 +249,7 @@ async fn the_supervisor_enters_a_stage_and_its_error_is_reported() {
 
 #[tokio::test]
 async fn the_transfer_without_temporal_is_run_by_the_supervisor() {
-    let supervisor = Supervisor::start().await;
-    supervisor.says("running", "ok");
-    let folder = Folder::at("jerry");
-    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
-    let service = Service::start(nowhere(), Some(folder)).await;
+    let (supervisor, service) = supervised("jerry").await;
     let web = &service.web;
     let run = async || web.send(web.request("POST", "/api/without-temporal")).await;
     let answer = run().await;
@@ -261,11 +263,7 @@ async fn the_transfer_without_temporal_is_run_by_the_supervisor() {
 
 #[tokio::test]
 async fn a_question_to_the_instructor_is_passed_on_by_the_supervisor() {
-    let supervisor = Supervisor::start().await;
-    supervisor.says("running", "ok");
-    let folder = Folder::at("jerry");
-    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
-    let service = Service::start(nowhere(), Some(folder)).await;
+    let (supervisor, service) = supervised("jerry").await;
     let web = &service.web;
     let ask = async |text: Value| {
         web.send(web.request("POST", "/api/help").body(json!({ "text": text }).to_string())).await
