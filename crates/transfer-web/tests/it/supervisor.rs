@@ -167,6 +167,12 @@ async fn a_stopped_supervisor_is_named_with_how_to_continue_it() {
     let (pid, started) = (process.0.id(), "a time");
     let stopped = std::process::Command::new("kill").args(["-STOP", &pid.to_string()]).status();
     assert!(stopped.expect("kill is there").success());
+    // A busy system stops it a moment later.
+    testbed::until("it is stopped", || async {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+        if stat.contains(") T ") { Ok(()) } else { Err(stat) }
+    })
+    .await;
     let folder = Folder::at("jerry");
     let supervisor = json!({ "pid": pid, "started": started });
     folder.write("lab.json", &json!({ "supervisor": supervisor, "control_port": 1, "token": "secret" }));
