@@ -31,12 +31,16 @@ pub fn sources(checkout: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Takes what cargo has compiled in the folder `compiled` along, for the copy at `to`: as hard links, but for what
-/// cargo writes to in place.
+/// cargo or rustc write to in place. They would write to each copy at once, and a build could then take the sources of another copy for
+/// its own.
 pub fn compiled(compiled: &Path, to: &Path) -> io::Result<()> {
     let target = to.join("target/debug");
     for name in ["build", "deps"] {
         // A link needs one disk for both.
-        let linked = |from: &Path, to: &Path| fs::hard_link(from, to).or_else(|_| with_time(from, to));
+        let linked = |from: &Path, to: &Path| match from.extension().is_some_and(|kind| kind == "d") {
+            true => with_time(from, to),
+            false => fs::hard_link(from, to).or_else(|_| with_time(from, to)),
+        };
         tree(&compiled.join(name), &target.join(name), &linked)?;
     }
     tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &with_time)
@@ -59,4 +63,31 @@ pub fn with_time(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     let modified = fs::metadata(from)?.modified()?;
     File::options().write(true).open(to)?.set_modified(modified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rustc_writes_to_in_place_is_no_link() {
+        let folder = std::env::temp_dir().join(format!("checkout-copy-{}", std::process::id()));
+        let (compiled_here, copied) = (folder.join("debug"), folder.join("copy"));
+        fs::create_dir_all(compiled_here.join("deps")).expect("temporary folders can be made");
+        fs::create_dir_all(compiled_here.join("build")).expect("temporary folders can be made");
+        fs::create_dir_all(compiled_here.join(".fingerprint")).expect("temporary folders can be made");
+        for file in ["deps/worker-1.d", "deps/libworker-1.rlib", ".fingerprint/worker-1"] {
+            fs::write(compiled_here.join(file), "as compiled").expect("it can be written");
+        }
+        compiled(&compiled_here, &copied).expect("it can be copied");
+        for (file, is_shared) in
+            [("deps/worker-1.d", false), ("deps/libworker-1.rlib", true), (".fingerprint/worker-1", false)]
+        {
+            let copy = copied.join("target/debug").join(file);
+            fs::write(&copy, "written in place").expect("it can be written");
+            let original = fs::read_to_string(compiled_here.join(file)).expect("it is there");
+            assert_eq!(original == "written in place", is_shared, "{file}");
+        }
+        fs::remove_dir_all(folder).expect("it is there");
+    }
 }
