@@ -38,6 +38,13 @@ pub const SEARCH_ATTRIBUTES: [&str; 2] = ["from_account", "to_account"];
 pub const BANK_URL_VARIABLE: &str = "ACCOUNT_API_URL";
 /// The environment variable with the Task Queue that a worker polls instead of [`TASK_QUEUE`].
 pub const TASK_QUEUE_VARIABLE: &str = "MONEY_TRANSFER_TASK_QUEUE";
+/// The Worker Deployment of a lab that runs several versions of its worker at a time.
+pub const DEPLOYMENT: &str = "money-transfer";
+/// The environment variable with the name of a worker's Worker Deployment. With [`BUILD_ID_VARIABLE`] it switches Worker Versioning on.
+/// Temporal's Worker Controller sets both in Kubernetes.
+pub const DEPLOYMENT_VARIABLE: &str = "TEMPORAL_DEPLOYMENT_NAME";
+/// The environment variable with the Build ID of a worker's Deployment Version.
+pub const BUILD_ID_VARIABLE: &str = "TEMPORAL_WORKER_BUILD_ID";
 /// The environment variable that tells a worker how many Workflows to cache. Without it, a worker caches none.
 pub const WORKFLOW_CACHE_VARIABLE: &str = "BUGLAB_CACHED_WORKFLOWS";
 /// The bank's default URL.
@@ -60,6 +67,14 @@ pub fn task_queue(learner: Option<&str>) -> String {
     match learner {
         Some(learner) => format!("{TASK_QUEUE}-{learner}"),
         None => TASK_QUEUE.to_owned(),
+    }
+}
+
+/// The Worker Deployment of a learner's workers, if several learners share a namespace; [`DEPLOYMENT`] without a learner.
+pub fn deployment(learner: Option<&str>) -> String {
+    match learner {
+        Some(learner) => format!("{DEPLOYMENT}-{learner}"),
+        None => DEPLOYMENT.to_owned(),
     }
 }
 

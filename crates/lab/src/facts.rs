@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Amount, Money};
 use serde_json::Value;
 
-use crate::{Event, moment::Moment};
+use crate::{Deployment, Event, moment::Moment};
 
 /// Everything that is known about a lab at one moment.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Facts {
     pub outage: Vec<&'static str>,
     /// The transfers that `test --mine --replay` reported as broken by a change at this stage, each with the reason.
     pub broken_replay: BTreeMap<String, String>,
+    /// The Worker Deployment of the lab's workers, in a stage that has versions.
+    pub deployment: Option<Deployment>,
     /// If a task was due before this moment and no worker has taken it, there is no worker; in the server's format.
     pub overdue: String,
 }

@@ -6,6 +6,8 @@ use crate::{Event, Next, moment::Moment};
 
 /// Who pauses an Activity to retry it right away, as the server records it.
 pub const RETRY_IDENTITY: &str = "cargo xtask retry";
+/// Who changes something on the server when a stage is entered or left, such as pausing the Activities that a stage begins with.
+pub const STAGE_IDENTITY: &str = "cargo xtask stage";
 
 /// So many attempts of a Workflow Task without an answer are more than the one that a killed worker leaves behind.
 const UNANSWERED: u64 = 3;
@@ -21,9 +23,15 @@ pub enum Halt {
         reason: String,
     },
     /// The task is due, and no worker has taken it.
-    NoWorker,
+    NoWorker {
+        /// The Build ID of the version that the run is pinned to; empty if any worker may take the task.
+        version: String,
+    },
     /// A worker took the Workflow Task and did not answer.
-    NotAnswered,
+    NotAnswered {
+        /// As for `NoWorker`.
+        version: String,
+    },
     /// Nothing is pending that could wake the Workflow.
     NothingPending,
 }
@@ -42,8 +50,8 @@ impl Halt {
     pub fn name(&self) -> &'static str {
         match self {
             Halt::Paused { .. } => "paused",
-            Halt::NoWorker => "no_worker",
-            Halt::NotAnswered => "not_answered",
+            Halt::NoWorker { .. } => "no_worker",
+            Halt::NotAnswered { .. } => "not_answered",
             Halt::NothingPending => "nothing_pending",
         }
     }
@@ -66,11 +74,12 @@ impl Halt {
                 let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
                 format!("{what} is paused{by}{reason}")
             }
-            Halt::NoWorker => {
+            Halt::NoWorker { version } => {
                 let what = activity.unwrap_or_else(|| "its Workflow Task".to_owned());
-                format!("{what} is due, and no worker takes it")
+                let of = if version.is_empty() { String::new() } else { format!(" of version {version}") };
+                format!("{what} is due, and no worker{of} takes it")
             }
-            Halt::NotAnswered => {
+            Halt::NotAnswered { .. } => {
                 "a worker takes its Workflow Task and does not answer: your Workflow code may be blocking".to_owned()
             }
             Halt::NothingPending => {
@@ -98,12 +107,20 @@ impl Halt {
                 "to continue it: ",
                 format!("cargo xtask temporal workflow unpause --workflow-id {id}"),
             ),
-            (Halt::NoWorker, _) => {
-                Next::command("see whether a worker runs, and what it does: ", "cargo xtask lab logs worker")
+            (Halt::NoWorker { version }, _) if version.is_empty() => {
+                Next::command("see whether a worker runs, and what it does: ", log_of(version))
             }
-            (Halt::NotAnswered, _) => Next::command(
+            (Halt::NoWorker { version }, _) => Next::command(
+                format!(
+                    "see whether worker@{version} runs; if not, move the transfer to the current version: "
+                ),
+                format!(
+                    "cargo xtask temporal workflow update-options --workflow-id {id} --versioning-override-behavior auto_upgrade"
+                ),
+            ),
+            (Halt::NotAnswered { version }, _) => Next::command(
                 "the worker's log names the line that blocks or fails; fix it and save: ",
-                "cargo xtask lab logs worker",
+                log_of(version),
             ),
             (Halt::NothingPending, _) => Next::command(
                 "code such as tokio::time::sleep is not recorded: use ctx.timer, save, then reset the last Workflow Task: ",
@@ -129,6 +146,8 @@ pub fn halts(
         return vec![(None, paused(pause))];
     }
     let pending = |name: &str| description[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let version = || pinned_version(description);
+    let no_worker = || Halt::NoWorker { version: version() };
     let mut halts: Vec<(Held, Halt)> = Vec::new();
     for activity in pending("pendingActivities") {
         let held = held(activity);
@@ -139,7 +158,7 @@ pub fn halts(
                 halts.push((held, paused(by)));
             }
             Some("PENDING_ACTIVITY_STATE_SCHEDULED") if is_overdue(&activity["scheduledTime"], overdue) => {
-                halts.push((held, Halt::NoWorker));
+                halts.push((held, no_worker()));
             }
             _ => {}
         }
@@ -149,11 +168,11 @@ pub fn halts(
         let is_started = task["state"] == "PENDING_WORKFLOW_TASK_STATE_STARTED";
         let attempt = task["attempt"].as_u64().unwrap_or(1);
         if !is_started && is_overdue(&task["scheduledTime"], overdue) {
-            halts.push((None, Halt::NoWorker));
+            halts.push((None, no_worker()));
         } else if (attempt >= UNANSWERED || is_started && is_overdue(&task["startedTime"], overdue))
             && is_unanswered(&newest_first())
         {
-            halts.push((None, Halt::NotAnswered));
+            halts.push((None, Halt::NotAnswered { version: version() }));
         }
     } else if description["workflowExecutionInfo"]["status"] == "WORKFLOW_EXECUTION_STATUS_RUNNING"
         && ["pendingActivities", "pendingChildren", "pendingNexusOperations"]
@@ -164,6 +183,22 @@ pub fn halts(
         halts.push((None, Halt::NothingPending));
     }
     halts
+}
+
+/// The Build ID of the version that a run with this description is pinned to; empty if there is none.
+fn pinned_version(description: &Value) -> String {
+    let info = &description["workflowExecutionInfo"]["versioningInfo"];
+    let pinned = &info["versioningOverride"]["pinned"]["version"]["buildId"];
+    let behavior = info["versioningOverride"]["behavior"].as_str().or(info["behavior"].as_str());
+    let is_pinned = behavior == Some("VERSIONING_BEHAVIOR_PINNED");
+    let of_code = info["deploymentVersion"]["buildId"].as_str().filter(|_| is_pinned);
+    pinned.as_str().or(of_code).unwrap_or_default().to_owned()
+}
+
+/// Shows the log of the worker, or of that of this version.
+fn log_of(version: &str) -> String {
+    let at = if version.is_empty() { String::new() } else { format!("@{version}") };
+    format!("cargo xtask lab logs worker{at}")
 }
 
 fn paused(by: &Value) -> Halt {
@@ -198,7 +233,7 @@ fn is_idle(newest_first: &[Value]) -> bool {
 }
 
 /// A text as one word of a shell.
-fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@+".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -266,6 +301,36 @@ mod tests {
         };
         assert_eq!(names(&activity(long), &[]), ["no_worker"]);
         assert!(names(&activity(just), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_pinned_needs_a_worker_of_its_version() {
+        let said = |info: Value| {
+            let description = json!({ "workflowExecutionInfo": { "versioningInfo": info }, "pendingWorkflowTask":
+                { "state": "PENDING_WORKFLOW_TASK_STATE_SCHEDULED", "scheduledTime": "2026-11-22T12:00:01Z" } });
+            let halts = halts(&description, NOW, Vec::new);
+            let [(held, halt)] = &halts[..] else { panic!("{halts:?}") };
+            format!("{}; {}", halt.words(held), halt.way_out("t", held).to_type().unwrap_or_default())
+        };
+        let of_any = "its Workflow Task is due, and no worker takes it; cargo xtask lab logs worker";
+        let of = |version| {
+            format!(
+                "its Workflow Task is due, and no worker of version {version} takes it; cargo xtask temporal workflow update-options \
+                 --workflow-id t --versioning-override-behavior auto_upgrade"
+            )
+        };
+        let pinned =
+            json!({ "behavior": "VERSIONING_BEHAVIOR_PINNED", "deploymentVersion": { "buildId": "2" } });
+        assert_eq!(said(json!(null)), of_any);
+        assert_eq!(said(pinned.clone()), of(2));
+        let mut moved = pinned.clone();
+        moved["versioningOverride"] =
+            json!({ "behavior": "VERSIONING_BEHAVIOR_PINNED", "pinned": { "version": { "buildId": "1" } } });
+        assert_eq!(said(moved), of(1));
+        let mut upgrades = pinned;
+        upgrades["versioningOverride"] =
+            json!({ "behavior": "VERSIONING_BEHAVIOR_AUTO_UPGRADE", "autoUpgrade": true });
+        assert_eq!(said(upgrades), of_any);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! **Architecture invariant:** nothing here does I/O: no file, no server, no clock. The caller passes in [`Facts`]. So the
 //! command line and the page agree, and a test needs neither.
 
+mod deployment;
 mod event;
 mod facts;
 mod goal;
@@ -19,12 +20,14 @@ mod task;
 mod text;
 mod title;
 mod variant;
+mod version;
 
+pub use deployment::{Deployment, Drainage, Version, with_deployment};
 pub use event::{Event, failure_chain};
 pub use facts::{Entry, Facts, Run, Service, Status, Transfer, in_transit};
 pub use goal::{Evidence, Goal, Next, Verdict};
 pub use goals::resets::reset_point;
-pub use halt::{Halt, Held, RETRY_IDENTITY, halts, held};
+pub use halt::{Halt, Held, RETRY_IDENTITY, STAGE_IDENTITY, halts, held};
 pub use invariants::{Wrong, money, wrong};
 pub use nondeterminism::nondeterminism;
 pub use report::Report;

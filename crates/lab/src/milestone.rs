@@ -17,6 +17,7 @@ impl Milestone {
             }
             Milestone::FailsToWithdraw => waits_for(run, "withdraw", Attempts::Unlimited),
             Milestone::HeldAtDeposit => waits_for(run, "deposit", Attempts::Any),
+            Milestone::PausedAtDeposit => is_paused(run, "deposit"),
             Milestone::Broken => fails_now(run) && versioning::is_past_the_step(run),
             Milestone::RetriesExhausted => retries_exhausted(run).is_some(),
         }
@@ -29,6 +30,16 @@ impl Stage {
         transfer.last().status != Status::Running
             || self.settles_at.or(self.failure()).is_some_and(|milestone| milestone.is_reached(transfer))
     }
+}
+
+/// Whether this Activity of a run is paused, and no attempt is in progress: that one might still succeed.
+fn is_paused(run: &Run, activity: &str) -> bool {
+    let pending = run.description["pendingActivities"].as_array();
+    pending.into_iter().flatten().any(|one| {
+        one["activityType"]["name"] == activity
+            && one["paused"] == true
+            && one["state"] != "PENDING_ACTIVITY_STATE_PAUSE_REQUESTED"
+    })
 }
 
 /// How many attempts an Activity may have.

@@ -48,18 +48,24 @@ fn not_deterministic(event: Event<'_>) -> String {
 /// A Workflow Task that failed with a nondeterminism error, and none has completed since.
 struct Failing<'a> {
     event: Event<'a>,
-    /// Whether the same build completed the Workflow Task before, and so replayed all that came before that one. Else the code was
+    /// Whether the same code completed the Workflow Task before, and so replayed all that came before that one. Else the code was
     /// changed in between, and may be deterministic.
     by_itself: bool,
 }
 
-fn failing(events: &[Value]) -> Option<Failing<'_>> {
+fn failing<'a>(events: &'a [Value]) -> Option<Failing<'a>> {
     let events = || events.iter().map(Event::new);
     let completed = events().filter(|event| event.is("WorkflowTaskCompleted")).max_by_key(|event| event.id());
     let failed = events().filter(|event| event.is("WorkflowTaskFailed")).max_by_key(|event| event.id())?;
     let is_over = completed.is_some_and(|completed| completed.id() > failed.id());
     if is_over || !is_nondeterminism(failed) {
         return None;
+    }
+    // Nothing keeps other code from being deployed under the Build ID of a Deployment Version. But one process runs one code.
+    let process = |event: Event<'a>| event.text("identity");
+    if let Some(completed) = completed.filter(|event| event.attributes()["deploymentVersion"].is_object()) {
+        let is_known = !process(failed).is_empty();
+        return Some(Failing { event: failed, by_itself: is_known && process(failed) == process(completed) });
     }
     // The server records the Build ID of a failed Workflow Task only where the task was started.
     let started = events().find(|started| started.id() == failed.refers_to("startedEventId"));
@@ -126,6 +132,23 @@ mod tests {
         }
         let vague = nondeterminism(&[failed(12, "[TMPRL1100] Nondeterminism error: No command scheduled")]);
         assert!(vague.is_some_and(|said| said.contains("does not issue the Commands")));
+    }
+
+    #[test]
+    fn code_under_one_build_id_of_a_deployment_version_may_have_been_changed() {
+        let said = |process: &str| {
+            let mut completed = done(8, "2");
+            let attributes = &mut completed["workflowTaskCompletedEventAttributes"];
+            attributes["deploymentVersion"] = json!({ "buildId": "2" });
+            attributes["identity"] = json!("worker-7");
+            let mut failed = failed(12, MISMATCH);
+            failed["workflowTaskFailedEventAttributes"]["identity"] = json!(process);
+            nondeterminism(&[completed, started(11, "2"), failed]).expect("it is named")
+        };
+        assert!(said("worker-7").starts_with("not deterministic"), "{}", said("worker-7"));
+        for process in ["worker-8", ""] {
+            assert!(said(process).starts_with("the code no longer matches"), "{}", said(process));
+        }
     }
 
     #[test]

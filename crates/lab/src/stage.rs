@@ -5,7 +5,7 @@
 
 use crate::{
     Goal, Text, Variant,
-    goals::{completion, deprecation, kills, limits, resets, versioning, withdrawal, workflow_bug},
+    goals::{completion, deprecation, kills, limits, resets, roll_out, versioning, withdrawal, workflow_bug},
     variant::variant,
 };
 
@@ -16,6 +16,9 @@ const WORKFLOW_VERSIONED: Variant = variant!("workflow", "versioned");
 /// No stage begins with it: a learner writes it.
 static WORKFLOW_DEPRECATED: Variant = variant!("workflow", "deprecated");
 const WORKFLOW_LIMITED: Variant = variant!("workflow", "limited");
+const WORKFLOW_RETRIES_BY_AMOUNT: Variant = variant!("workflow", "retries_by_amount");
+/// No stage begins with it: a learner writes it.
+static WORKFLOW_RETRIES_ANY_AMOUNT: Variant = variant!("workflow", "retries_any_amount");
 const ACTIVITIES_JERRY: Variant = variant!("activities", "jerry");
 const ACTIVITIES_FIXED: Variant = variant!("activities", "fixed");
 const ACTIVITIES_RETRIES_REFUSALS: Variant = variant!("activities", "retries_refusals");
@@ -47,6 +50,9 @@ pub struct Stage {
     pub settles_at: Option<Milestone>,
     /// Whether entering it takes the bank's deposits out of service.
     pub deposits_down: bool,
+    /// Whether its workers are versions of a Worker Deployment, which run side by side: the code of its precondition is version 1 and
+    /// its own is version 2. Saving a file then builds and does not deploy.
+    pub has_versions: bool,
     /// What to look at once the stage is entered, a paragraph each.
     pub look: &'static [&'static str],
     /// Its goals, in order.
@@ -75,6 +81,8 @@ pub enum Milestone {
     FailsToWithdraw,
     /// It has withdrawn and waits for its deposit, which the bank does not accept.
     HeldAtDeposit,
+    /// It has withdrawn, and its deposit is paused.
+    PausedAtDeposit,
     /// The Workflow code does not replay its Event History.
     Broken,
     /// It has failed because its Activity reached Maximum Attempts.
@@ -93,6 +101,7 @@ pub const STAGES: &[Stage] = &[
         starts: 0,
         settles_at: None,
         deposits_down: false,
+        has_versions: false,
         look: &[
             "Start a transfer and see where it stops: cargo xtask transfer account_A account_B 25.50",
             "Its Workflow Task fails, and Temporal keeps retrying it. The transfer itself has not failed: it waits \
@@ -112,6 +121,7 @@ pub const STAGES: &[Stage] = &[
         starts: 0,
         settles_at: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
+        has_versions: false,
         look: &[
             "The stuck transfers continue without your help, up to withdraw, which now fails attempt after \
              attempt: cargo xtask lab status",
@@ -130,6 +140,7 @@ pub const STAGES: &[Stage] = &[
         starts: 0,
         settles_at: Some(Milestone::FailsToWithdraw),
         deposits_down: false,
+        has_versions: false,
         look: &[
             "Every stuck transfer completes on its next attempt. To retry right away: cargo xtask retry",
             "Then transfer more than the account holds, and see Temporal retry it: cargo xtask transfer account_A account_B 5000",
@@ -151,6 +162,7 @@ pub const STAGES: &[Stage] = &[
         starts: 1,
         settles_at: Some(Milestone::Broken),
         deposits_down: false,
+        has_versions: false,
         look: &[
             "The transfers that had withdrawn before the change are stuck; the one started since completes: \
              cargo xtask lab status",
@@ -173,6 +185,7 @@ pub const STAGES: &[Stage] = &[
         starts: 2,
         settles_at: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
+        has_versions: false,
         look: &[
             "The stuck transfers complete without the step. Two new ones have recorded the patch; the bank accepts \
              no deposits, so they stay in progress: cargo xtask lab status",
@@ -182,8 +195,31 @@ pub const STAGES: &[Stage] = &[
         fixed_by: None,
     },
     Stage {
+        name: "roll-out",
+        text: text!("06-roll-out.md"),
+        workflow: WORKFLOW_RETRIES_BY_AMOUNT,
+        activities: ACTIVITIES_FIXED,
+        shows_diff: false,
+        precondition: Some(Precondition {
+            stage: "reset-workflows",
+            transfers: 3,
+            milestone: Milestone::PausedAtDeposit,
+        }),
+        starts: 0,
+        settles_at: Some(Milestone::PausedAtDeposit),
+        deposits_down: false,
+        has_versions: true,
+        look: &[
+            "Version 1 takes all transfers; three are in progress on it. Jerry's version 2 runs beside it and takes none yet: \
+             cargo xtask lab status",
+            "Send one new transfer in five to version 2, and see what happens: lab/06-roll-out.md has the commands.",
+        ],
+        goals: roll_out::GOALS,
+        fixed_by: None,
+    },
+    Stage {
         name: "jerry-limits-retries",
-        text: text!("06-jerry-limits-retries.md"),
+        text: text!("07-jerry-limits-retries.md"),
         workflow: WORKFLOW_LIMITED,
         activities: ACTIVITIES_JERRY,
         shows_diff: false,
@@ -191,6 +227,7 @@ pub const STAGES: &[Stage] = &[
         starts: 4,
         settles_at: None,
         deposits_down: false,
+        has_versions: false,
         look: &[
             "Four transfers were started. Each fails for good after three attempts: cargo xtask check",
             "Fix what is wrong, and see new transfers complete. What happens to those that have failed?",
@@ -200,7 +237,7 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "reset-workflows",
-        text: text!("07-reset-workflows.md"),
+        text: text!("08-reset-workflows.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
@@ -212,17 +249,18 @@ pub const STAGES: &[Stage] = &[
         starts: 0,
         settles_at: None,
         deposits_down: false,
+        has_versions: false,
         look: &[
             "The failed transfers stay failed: fixed code alone does not reopen a closed Workflow.",
             "Reset one by hand, then the others in one batch. cargo xtask check prints the commands, and \
-             lab/07-reset-workflows.md explains them.",
+             lab/08-reset-workflows.md explains them.",
         ],
         goals: resets::GOALS,
         fixed_by: None,
     },
     Stage {
         name: "pull-the-plug",
-        text: text!("08-pull-the-plug.md"),
+        text: text!("09-pull-the-plug.md"),
         workflow: WORKFLOW_FIXED,
         activities: ACTIVITIES_FIXED,
         shows_diff: true,
@@ -230,6 +268,7 @@ pub const STAGES: &[Stage] = &[
         starts: 5,
         settles_at: Some(Milestone::HeldAtDeposit),
         deposits_down: true,
+        has_versions: false,
         look: &[
             "Five transfers are in progress: their money is withdrawn, and the bank accepts no deposits.",
             "Kill any service by its pid: cargo xtask lab status",
@@ -248,7 +287,7 @@ impl PartialEq for Stage {
 
 /// Every version of the Workflow module: those of the stages, and those that only a text has written.
 pub fn workflow_variants() -> impl Iterator<Item = &'static Variant> {
-    STAGES.iter().map(|stage| &stage.workflow).chain([&WORKFLOW_DEPRECATED])
+    STAGES.iter().map(|stage| &stage.workflow).chain([&WORKFLOW_DEPRECATED, &WORKFLOW_RETRIES_ANY_AMOUNT])
 }
 
 /// Every version of the activities module.

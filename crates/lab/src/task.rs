@@ -21,9 +21,10 @@ use crate::{
 pub const CARD_PARTS: [&str; 3] = ["transfer", "retry", "details"];
 
 /// What a page form can have in braces: the Workflow Id of the transfer that the task is about, the event to reset it to, the addresses
-/// of its run and of the list of Workflows in the Temporal UI, and the process id of each service.
-pub const PLACEHOLDERS: [&str; 7] =
-    ["workflow_id", "event_id", "run", "ui", "pid_worker", "pid_temporal", "pid_account_api"];
+/// of its run and of the list of Workflows in the Temporal UI, the name of the lab's Worker Deployment, and the process id of each
+/// service.
+pub const PLACEHOLDERS: [&str; 8] =
+    ["workflow_id", "event_id", "run", "ui", "deployment", "pid_worker", "pid_temporal", "pid_account_api"];
 
 /// A task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -26,7 +26,9 @@ impl Stage {
     pub fn failure(&self) -> Option<Milestone> {
         let is_seen_by = |other: &Stage| {
             let precondition = other.precondition.filter(|precondition| precondition.stage == self.name)?;
-            (precondition.milestone != Milestone::HeldAtDeposit).then_some(precondition.milestone)
+            let is_held =
+                matches!(precondition.milestone, Milestone::HeldAtDeposit | Milestone::PausedAtDeposit);
+            (!is_held).then_some(precondition.milestone)
         };
         let failure = STAGES.iter().find_map(is_seen_by)?;
         Some(self.settles_at.unwrap_or(failure))

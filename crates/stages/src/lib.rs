@@ -78,7 +78,7 @@ macro_rules! modules {
 }
 
 modules! {
-    workflow: added_step, deprecated, fixed, jerry, limited, versioned;
+    workflow: added_step, deprecated, fixed, jerry, limited, retries_any_amount, retries_by_amount, versioned;
     activities: fixed, jerry, retries_refusals;
 }
 

@@ -74,6 +74,16 @@ impl Testbed {
         self.get_from(&format!("{}/api/v1/namespaces/default/{path}", self.server.http_url)).await
     }
 
+    /// The same, if the server has what is asked for: none for a 404.
+    pub async fn ask_server_if(&self, path: &str) -> Option<serde_json::Value> {
+        let url = format!("{}/api/v1/namespaces/default/{path}", self.server.http_url);
+        let answer = self.http.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        match answer.status().as_u16() {
+            404 => None,
+            _ => Some(self.get_from(&url).await),
+        }
+    }
+
     /// Starts a transfer with this id and any JSON as its input.
     pub async fn start_transfer(
         &self,

@@ -7,9 +7,10 @@ use temporalio_client::{
     WorkflowListOptions, tonic::IntoRequest as _,
 };
 use temporalio_common::protos::temporal::api::{
-    enums::v1::TaskQueueType,
+    enums::v1::{TaskQueueType, VersioningBehavior},
     history::v1::{HistoryEvent, WorkflowTaskCompletedEventAttributes, history_event::Attributes},
     taskqueue::v1::TaskQueue,
+    workflow::v1::{VersioningOverride, versioning_override::Override},
     workflowservice::v1::DescribeTaskQueueRequest,
 };
 
@@ -30,6 +31,36 @@ impl Recorded {
         let mut builds = self.events.iter().filter_map(build_of).peekable();
         builds.peek().is_some() && builds.all(|build| build == build_id)
     }
+
+    /// Whether it is pinned to a Deployment Version: code of another version runs it only if somebody moves it.
+    pub fn is_pinned(&self) -> bool {
+        let (mut by_worker, mut by_override) = (false, None);
+        for event in &self.events {
+            match &event.attributes {
+                Some(Attributes::WorkflowTaskCompletedEventAttributes(completed)) => {
+                    by_worker = completed.deployment_version.is_some()
+                        && completed.versioning_behavior() == VersioningBehavior::Pinned;
+                }
+                Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                    by_override = started.versioning_override.as_ref().map(pins);
+                }
+                Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(updated)) => {
+                    if updated.unset_versioning_override {
+                        by_override = None;
+                    } else if let Some(changed) = &updated.versioning_override {
+                        by_override = Some(pins(changed));
+                    }
+                }
+                _ => {}
+            }
+        }
+        by_override.unwrap_or(by_worker)
+    }
+}
+
+/// Whether this override pins, rather than have the Workflow follow the current version.
+fn pins(changed: &VersioningOverride) -> bool {
+    matches!(changed.r#override, Some(Override::Pinned(_)))
 }
 
 /// The Build ID of the worker that has completed this Workflow Task; `None` for other events.

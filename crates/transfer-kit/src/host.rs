@@ -9,17 +9,23 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use contract::{TASK_QUEUE, TASK_QUEUE_VARIABLE, WORKFLOW_CACHE_VARIABLE};
+use contract::{
+    BUILD_ID_VARIABLE, DEPLOYMENT_VARIABLE, TASK_QUEUE, TASK_QUEUE_VARIABLE, WORKFLOW_CACHE_VARIABLE,
+};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, Url, WorkflowHistory,
-    envconfig::LoadClientConfigProfileOptions, tonic::IntoRequest as _,
+    envconfig::LoadClientConfigProfileOptions,
+    tonic::{Code, IntoRequest as _},
 };
 use temporalio_common::{
     WorkflowDefinition,
     protos::temporal::api::{
-        enums::v1::TaskQueueType, taskqueue::v1::TaskQueue, workflowservice::v1::DescribeTaskQueueRequest,
+        deployment,
+        enums::v1::TaskQueueType,
+        taskqueue::v1::TaskQueue,
+        workflowservice::v1::{DescribeTaskQueueRequest, DescribeWorkerDeploymentVersionRequest},
     },
-    worker::WorkerDeploymentOptions,
+    worker::{VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion},
 };
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
@@ -111,10 +117,24 @@ pub fn build_id(workflow: &str, activities: &str) -> String {
     format!("{hash:016x}")
 }
 
-/// Has the worker report this Build ID, which the server records in each Workflow Task that the worker completes. This does not
-/// switch Worker Versioning on.
+/// Has the worker report this Build ID, which the server records in each Workflow Task that the worker completes. If the environment
+/// names a Deployment Version ([`DEPLOYMENT_VARIABLE`], [`BUILD_ID_VARIABLE`]), the worker [is one of that version](deploy_as) instead.
 pub fn report_build_id(options: &mut WorkerOptions, build_id: String) {
-    options.deployment_options = WorkerDeploymentOptions::from_build_id(build_id);
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable(DEPLOYMENT_VARIABLE), variable(BUILD_ID_VARIABLE)) {
+        (Some(deployment), Some(version)) => deploy_as(options, &deployment, &version),
+        _ => options.deployment_options = WorkerDeploymentOptions::from_build_id(build_id),
+    }
+}
+
+/// Switches Worker Versioning on: the worker is one of this version of the Worker Deployment, and each Workflow that it begins stays
+/// on that version (pinned).
+pub fn deploy_as(options: &mut WorkerOptions, deployment: &str, build_id: &str) {
+    let version = WorkerDeploymentVersion::builder().deployment_name(deployment).build_id(build_id).build();
+    options.deployment_options = WorkerDeploymentOptions::new(version)
+        .use_worker_versioning(true)
+        .default_versioning_behavior(VersioningBehavior::Pinned)
+        .build();
 }
 
 /// Has the worker report code that blocks its threads, in its log and in the [file beside](contract::Blocking::file_beside) its ready
@@ -187,7 +207,7 @@ where
 /// end, so that none is handed to a worker that is gone.
 ///
 /// `on_polling` is called once the server itself reports that this worker polls, for Workflow Tasks and for
-/// Activity Tasks.
+/// Activity Tasks; of a Deployment Version, once the server can route Workflows to it.
 ///
 /// # Errors
 /// The namespace does not exist, or the worker met something that it cannot go on from.
@@ -200,11 +220,18 @@ pub async fn run(
     let runtime = Runtime::from_current_tokio(Default::default())?;
     let identity = options.client_identity_override.clone().unwrap_or_default();
     let queue = options.task_queue.clone();
+    let version = Some(&options.deployment_options).filter(|deployment| deployment.use_worker_versioning);
+    let version = version.map(|deployment| deployment.version.clone());
     let mut worker = Worker::new(&runtime, client.clone(), options)?;
     let leave = worker.shutdown_handle();
 
     let mut working = std::pin::pin!(worker.run());
-    let mut polling = std::pin::pin!(polls(&client, &identity, &queue));
+    let mut polling = std::pin::pin!(async {
+        polls(&client, &identity, &queue).await;
+        if let Some(version) = &version {
+            can_be_routed_to(&client, version, &queue).await;
+        }
+    });
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
         ended = &mut working => return ended.context("the worker stopped"),
@@ -242,6 +269,36 @@ async fn is_polled(client: &Client, identity: &str, queue: &str, kind: TaskQueue
     };
     let answer = client.connection().workflow_service().describe_task_queue(request.into_request()).await;
     answer.is_ok_and(|answer| answer.into_inner().pollers.iter().any(|poller| poller.identity == identity))
+}
+
+/// Waits until the server has this Task Queue, for Workflows and for Activities, in the list of the version's. Before that it refuses
+/// to ramp the version or to pin a Workflow to it. A service that does not tell is not waited for.
+async fn can_be_routed_to(client: &Client, version: &WorkerDeploymentVersion, queue: &str) {
+    let mut wait = Duration::from_millis(10);
+    loop {
+        let request = DescribeWorkerDeploymentVersionRequest {
+            namespace: client.options().namespace.clone(),
+            deployment_version: Some(deployment::v1::WorkerDeploymentVersion {
+                deployment_name: version.deployment_name.clone(),
+                build_id: version.build_id.clone(),
+            }),
+            ..Default::default()
+        };
+        let mut service = client.connection().workflow_service();
+        match service.describe_worker_deployment_version(request.into_request()).await {
+            Ok(answer) => {
+                let queues = answer.into_inner().version_task_queues;
+                if queues.iter().filter(|one| one.name == queue).count() >= 2 {
+                    return;
+                }
+            }
+            Err(status) if [Code::PermissionDenied, Code::Unimplemented].contains(&status.code()) => return,
+            // It does not know the version yet, or is too busy.
+            Err(_) => {}
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(250));
+    }
 }
 
 /// Completes on Ctrl-C or TERM.

@@ -29,14 +29,26 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(20);
 /// What came of replaying the transfers of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How many transfers in progress were replayed.
+    /// How many transfers in progress were replayed, without those that are pinned.
     pub replayed: usize,
-    /// How many are in progress.
+    /// How many are in progress, without those that were found to be pinned. Above the limit, unread ones may be pinned too.
     pub in_progress: usize,
     /// Those in progress that the code cannot continue.
     pub broken: Vec<Broken>,
+    /// Those in progress that are pinned.
+    pub pinned: Pinned,
     /// The completed ones.
     pub completed: Completed,
+}
+
+/// What came of replaying the transfers in progress that are pinned to a Deployment Version. The code will be another version, so it breaks
+/// none of them; it shows which ones could be moved to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pinned {
+    /// How many were replayed.
+    pub replayed: usize,
+    /// Those that the code could not continue, were they moved to it.
+    pub broken: Vec<Broken>,
 }
 
 /// What came of replaying the completed transfers. They show what the deployed code does, and so what a transfer would have in its
@@ -49,6 +61,8 @@ pub struct Completed {
     pub replayed: usize,
     /// How many were left out since other code has done some of their Workflow Tasks.
     pub other_build: usize,
+    /// How many were left out since they were pinned to a Deployment Version: the code will not run one like that.
+    pub pinned: usize,
     /// How many were left out since there are newer ones enough.
     pub over_limit: usize,
     /// Those that the code does not replay.
@@ -118,20 +132,25 @@ where
     <W::Run as WorkflowDefinition>::Input: Send,
 {
     let (transfers, in_progress) = histories::in_progress(client, MOST_IN_PROGRESS).await?;
-    let (mut ended, in_all) = histories::completed(client, MOST_COMPLETED).await?;
+    let (ended, in_all) = histories::completed(client, MOST_COMPLETED).await?;
     let queue = variable(TASK_QUEUE_VARIABLE, contract::TASK_QUEUE);
     let build_id = histories::deployed_build(client, &queue, transfers.iter().chain(&ended)).await?;
+    let (pinned, transfers): (Vec<_>, Vec<_>) = transfers.into_iter().partition(Recorded::is_pinned);
+    let over_limit = in_all - ended.len();
+    let (pinned_ended, mut ended): (Vec<_>, Vec<_>) = ended.into_iter().partition(Recorded::is_pinned);
     let looked_at = ended.len();
     ended.retain(|transfer| build_id.as_ref().is_some_and(|build_id| transfer.is_of_build(build_id)));
     Ok(Report {
         replayed: transfers.len(),
-        in_progress,
+        in_progress: in_progress - pinned.len(),
         broken: broken::<W>(transfers).await,
+        pinned: Pinned { replayed: pinned.len(), broken: broken::<W>(pinned).await },
         completed: Completed {
             build_id,
             replayed: ended.len(),
             other_build: looked_at - ended.len(),
-            over_limit: in_all - looked_at,
+            pinned: pinned_ended.len(),
+            over_limit,
             broken: broken::<W>(ended).await,
         },
     })

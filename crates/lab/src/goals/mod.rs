@@ -7,6 +7,7 @@ pub(crate) mod deprecation;
 pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod resets;
+pub(crate) mod roll_out;
 pub(crate) mod versioning;
 pub(crate) mod withdrawal;
 pub(crate) mod workflow_bug;

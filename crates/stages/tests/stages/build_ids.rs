@@ -2,13 +2,16 @@
 
 use lab::STAGES;
 use stages::Modules;
-use testbed::{Testbed, until};
+use testbed::{TestWorker, Testbed, until};
 use transfer_kit::{
+    Bank,
     histories::{self, Recorded},
+    host,
     replay::Report,
+    stuck::Task,
 };
 
-use crate::{example, result, versioning::withdrawn_under, worker};
+use crate::{example, result, stuck, versioning::withdrawn_under, worker};
 
 fn modules(stage: &str) -> Modules {
     Modules::of(lab::stage(stage).expect("a stage of the table"))
@@ -20,7 +23,8 @@ async fn replayed(testbed: &Testbed, stage: &str, in_progress: usize, completed:
     until(&format!("{in_progress} transfers in progress and {completed} completed"), || async {
         let report = modules(stage).replay(&testbed.client).await.expect("the server answers");
         let ended = &report.completed;
-        let found = (report.in_progress, ended.replayed + ended.other_build + ended.over_limit);
+        let ended = ended.replayed + ended.other_build + ended.pinned + ended.over_limit;
+        let found = (report.in_progress, ended);
         if found == (in_progress, completed) { Ok(report) } else { Err(report) }
     })
     .await
@@ -83,6 +87,44 @@ async fn a_replay_takes_the_completed_transfers_of_the_deployed_code_alone() {
     let (newest, in_all) = histories::completed(&testbed.client, 1).await.expect("the server answers");
     assert_eq!((newest.len(), in_all), (1, 3));
     the_last_worker_or_else_the_last_task_tells_it(&testbed).await;
+}
+
+/// What is pinned to a version of its worker stays on it, so a change breaks it only once it is moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_breaks_no_transfer_that_is_pinned_to_another_version() {
+    let testbed = Testbed::start().await;
+    testbed.put("/outage", serde_json::json!({ "deposits": true })).await;
+    let mut options =
+        modules("fix-activity").worker_options(Bank::at(&testbed.bank_url)).expect("they are compiled");
+    host::deploy_as(&mut options, contract::DEPLOYMENT, "1");
+    let version_1 = TestWorker::start(&testbed.client, options).await;
+    let set = "worker deployment set-current-version --deployment-name money-transfer --build-id 1 --yes";
+    testbed.temporal(&set.split(' ').collect::<Vec<_>>());
+    for id in ["follows", "pinned"] {
+        let transfer = testbed.start_transfer(id, example()).await;
+        stuck(&testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
+    }
+    let report = modules("jerry-adds-step").replay(&testbed.client).await.expect("the server answers");
+    assert_eq!((report.in_progress, report.replayed, report.reasons()), (0, 0, &[][..]));
+    assert_eq!((report.pinned.replayed, report.pinned.broken.len()), (2, 2));
+    let report = modules("version-workflow").replay(&testbed.client).await.expect("the server answers");
+    assert_eq!(
+        (report.pinned.replayed, report.pinned.broken.len()),
+        (2, 0),
+        "it could be moved to this code"
+    );
+
+    // With an override it follows the current version, which may be the changed code next.
+    let follow = "workflow update-options --workflow-id follows --versioning-override-behavior auto_upgrade";
+    testbed.temporal(&follow.split(' ').collect::<Vec<_>>());
+    let report = modules("jerry-adds-step").replay(&testbed.client).await.expect("the server answers");
+    assert_eq!(ids(report.reasons()), ["follows"]);
+    assert_eq!((report.in_progress, ids(&report.pinned.broken)), (1, vec!["pinned"]));
+
+    testbed.put("/outage", serde_json::json!({ "deposits": false })).await;
+    let report = replayed(&testbed, "jerry-adds-step", 0, 2).await;
+    assert_eq!((report.completed.pinned, report.pinned.replayed), (1, 0));
+    version_1.stop().await;
 }
 
 /// The worker that polled last tells it, also before it has done anything. A server forgets a worker some minutes after its last

@@ -29,7 +29,9 @@ use temporalio_sdk::{
 };
 
 use contract::{BalanceQuestion, step};
-use stages::workflow::{added_step, deprecated, fixed, jerry, limited, versioned};
+use stages::workflow::{
+    added_step, deprecated, fixed, jerry, limited, retries_any_amount, retries_by_amount, versioned,
+};
 use transfer_kit::{FROM_ACCOUNT, TO_ACCOUNT, activities::Activities, refused, replay::replay, request};
 
 use crate::replay::{names, saved, versions_for};
@@ -99,6 +101,12 @@ async fn what_a_workflow_sends_is_byte_for_byte_what_was_recorded() {
                 "fixed" => sent_by::<fixed::MoneyTransferWorkflow>(events.clone()).await,
                 "jerry" => sent_by::<jerry::MoneyTransferWorkflow>(events.clone()).await,
                 "limited" => sent_by::<limited::MoneyTransferWorkflow>(events.clone()).await,
+                "retries_any_amount" => {
+                    sent_by::<retries_any_amount::MoneyTransferWorkflow>(events.clone()).await
+                }
+                "retries_by_amount" => {
+                    sent_by::<retries_by_amount::MoneyTransferWorkflow>(events.clone()).await
+                }
                 "versioned" => sent_by::<versioned::MoneyTransferWorkflow>(events.clone()).await,
                 other => panic!("{other} is released, and not looked at"),
             };

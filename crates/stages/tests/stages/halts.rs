@@ -107,7 +107,7 @@ async fn a_workflow_that_hangs_is_one_that_a_worker_took_and_did_not_answer() {
     host::report_blocking(&ready);
     let hanging = waiting_worker(&testbed).await;
     testbed.start_transfer("hangs", example()).await;
-    until_halted(&testbed, "hangs", &Halt::NotAnswered).await;
+    until_halted(&testbed, "hangs", &Halt::NotAnswered { version: String::new() }).await;
     // The worker itself says where.
     let blocking = until("the worker to report the line", || async {
         let file = contract::Blocking::file_beside(&ready);

@@ -20,6 +20,8 @@ mod versioning;
 mod slow {
     mod interruptions;
     mod no_dead_ends;
+    mod roll_out;
+    mod wrong_roll_out;
 }
 
 use temporalio_client::{

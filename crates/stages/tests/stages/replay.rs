@@ -12,7 +12,9 @@ use std::{
 
 use stages::{
     Modules, WORKFLOWS,
-    workflow::{added_step, deprecated, fixed, jerry, limited, versioned},
+    workflow::{
+        added_step, deprecated, fixed, jerry, limited, retries_any_amount, retries_by_amount, versioned,
+    },
 };
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowHistory};
 use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
@@ -20,6 +22,7 @@ use testbed::{TestWorker, Testbed};
 use transfer_kit::{
     Bank,
     histories::{Recorded, in_progress},
+    host,
     replay::replay,
     stuck::Task,
 };
@@ -33,13 +36,22 @@ enum Outcome {
     Fits,
     /// The code makes other steps than the history has.
     Differs,
-    /// The code divides by zero where the history goes on, or where it is stuck.
-    Divides,
+    /// The code panics where the history goes on, or where it is stuck.
+    Panics,
 }
-use Outcome::{Differs, Divides, Fits};
+use Outcome::{Differs, Fits, Panics};
 
 /// The released versions, in the order of the columns below.
-const VERSIONS: [&str; 6] = ["jerry", "fixed", "limited", "added_step", "versioned", "deprecated"];
+const VERSIONS: [&str; 8] = [
+    "jerry",
+    "fixed",
+    "limited",
+    "added_step",
+    "versioned",
+    "deprecated",
+    "retries_by_amount",
+    "retries_any_amount",
+];
 
 /// Which version replays which history, and which must not.
 ///
@@ -47,25 +59,37 @@ const VERSIONS: [&str; 6] = ["jerry", "fixed", "limited", "added_step", "version
 /// an Activity is tried is no part of a history. Where a withdrawal was scheduled without the new step before it,
 /// `added_step` differs; and what it recorded itself, with the step and without the marker of a patch, no other
 /// version goes on with, `versioned` neither. What `versioned` recorded has that marker, which only it and
-/// `deprecated` know. The marker of a deprecated patch may be missing in the code.
+/// `deprecated` know. The marker of a deprecated patch may be missing in the code. `retries_by_amount` makes the steps of `fixed`,
+/// but none after the balance checks for 100.00 dollars and more; `retries_any_amount` makes them all.
 #[rustfmt::skip]
-const REPLAYS: &[(&str, [Outcome; 6])] = &[
-    //                                       jerry    fixed    limited  added_step versioned deprecated
-    ("jerry/refused",                       [Fits,    Fits,    Fits,    Fits,    Fits, Fits]),
-    ("jerry/stuck-on-the-workflow-bug",     [Divides, Fits,    Fits,    Fits,    Fits, Fits]),
-    ("fixed/cancelled",                     [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("fixed/completed",                     [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("fixed/held-at-its-deposit",           [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("fixed/insufficient-funds",            [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("fixed/reset-and-completed",           [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("fixed/through-the-workflow-bug",      [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("limited/out-of-attempts",             [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("limited/refunded",                    [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("added_step/broken",                   [Divides, Fits,    Fits,    Differs, Fits, Differs]),
-    ("added_step/completed",                [Divides, Differs, Differs, Fits,    Differs, Fits]),
-    ("deprecated/completed",                [Divides, Differs, Differs, Fits,    Fits, Fits]),
-    ("versioned/completed",                 [Divides, Differs, Differs, Differs, Fits, Fits]),
-    ("versioned/completed-without-the-step", [Divides, Fits,   Fits,    Differs, Fits, Differs]),
+const REPLAYS: &[(&str, [Outcome; 8])] = &[
+    //                                            jerry    fixed    limited  added_   version- deprec-  retries_ retries_
+    //                                                                       step     ed       ated     by_…     any_…
+    ("jerry/refused",                          [Fits,    Fits,    Fits,    Fits,    Fits,    Fits,    Fits,    Fits]),
+    ("jerry/stuck-on-the-workflow-bug",        [Panics,  Fits,    Fits,    Fits,    Fits,    Fits,    Fits,    Fits]),
+    ("fixed/cancelled",                        [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("fixed/completed",                        [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("fixed/held-at-its-deposit",              [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("fixed/insufficient-funds",               [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Panics,  Fits]),
+    ("fixed/reset-and-completed",              [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("fixed/through-the-workflow-bug",         [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("limited/out-of-attempts",                [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("limited/refunded",                       [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("added_step/broken",                      [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("added_step/completed",                   [Panics,  Differs, Differs, Fits,    Differs, Fits,    Differs, Differs]),
+    ("deprecated/completed",                   [Panics,  Differs, Differs, Fits,    Fits,    Fits,    Differs, Differs]),
+    ("versioned/completed",                    [Panics,  Differs, Differs, Differs, Fits,    Fits,    Differs, Differs]),
+    ("versioned/completed-without-the-step",   [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("retries_by_amount/completed",            [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Fits,    Fits]),
+    ("retries_by_amount/stuck-on-its-amount",  [Panics,  Fits,    Fits,    Fits,    Fits,    Fits,    Panics,  Fits]),
+    ("retries_any_amount/completed",           [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Panics,  Fits]),
+    ("retries_any_amount/moved-and-completed", [Panics,  Fits,    Fits,    Differs, Fits,    Differs, Panics,  Fits]),
+];
+
+/// How Jerry's bugs show.
+const PANICS: [&str; 2] = [
+    "attempt to divide by zero, at crates/stages/src/workflow/jerry.rs:",
+    "index out of bounds: the len is 3 but the index is",
 ];
 
 /// The names of the saved histories.
@@ -107,6 +131,8 @@ async fn replay_with(version: &str, events: Vec<HistoryEvent>) -> Result<(), Str
         "fixed" => replay::<fixed::MoneyTransferWorkflow>(events).await,
         "jerry" => replay::<jerry::MoneyTransferWorkflow>(events).await,
         "limited" => replay::<limited::MoneyTransferWorkflow>(events).await,
+        "retries_any_amount" => replay::<retries_any_amount::MoneyTransferWorkflow>(events).await,
+        "retries_by_amount" => replay::<retries_by_amount::MoneyTransferWorkflow>(events).await,
         "versioned" => replay::<versioned::MoneyTransferWorkflow>(events).await,
         other => panic!("{other} is released, and none of its histories is replayed"),
     }
@@ -135,11 +161,7 @@ async fn every_version_replays_the_histories_that_it_goes_on_with_and_no_others(
             let outcome = match replay_with(version, saved(name).await).await {
                 Ok(()) => Fits,
                 Err(why) if why.starts_with("[TMPRL1100] Nondeterminism error") => Differs,
-                Err(why)
-                    if why.contains("attempt to divide by zero, at crates/stages/src/workflow/jerry.rs:") =>
-                {
-                    Divides
-                }
+                Err(why) if PANICS.iter().any(|panic| why.contains(panic)) => Panics,
                 Err(why) => panic!("{version} with {name}: {why}"),
             };
             assert_eq!(outcome, *expected, "{version} with {name}");
@@ -336,6 +358,41 @@ async fn record_the_missing_histories() {
     crate::events::failure(&transfer).await;
     save("limited/refunded", &transfer).await;
     limited.stop().await;
+    testbed.put("/outage", serde_json::json!({"deposits": false})).await;
+    record_those_of_versions(&testbed).await;
+}
+
+/// Those of workers that are versions of a Worker Deployment.
+async fn record_those_of_versions(testbed: &Testbed) {
+    let large = serde_json::json!({"from_account": "account_A", "to_account": "account_B", "amount": 150});
+    let as_version = async |modules: Modules, build_id: &str| {
+        let options = modules.worker_options(Bank::at(&testbed.bank_url));
+        let mut options = options.expect("both are compiled");
+        host::deploy_as(&mut options, contract::DEPLOYMENT, build_id);
+        let worker = TestWorker::start(&testbed.client, options).await;
+        let of = ["--deployment-name", contract::DEPLOYMENT, "--build-id", build_id, "--yes"];
+        testbed.temporal(&[&["worker", "deployment", "set-current-version"][..], &of].concat());
+        worker
+    };
+    let by_amount = as_version(Modules { workflow: "retries_by_amount", activities: "fixed" }, "2").await;
+    let transfer = testbed.start_transfer("small", example()).await;
+    result(&transfer).await;
+    save("retries_by_amount/completed", &transfer).await;
+    let transfer = testbed.start_transfer("large", large.clone()).await;
+    stuck(testbed, &transfer, Task::Workflow, 1).await;
+    save("retries_by_amount/stuck-on-its-amount", &transfer).await;
+    let any_amount = as_version(Modules { workflow: "retries_any_amount", activities: "fixed" }, "3").await;
+    let to = "--versioning-override-behavior pinned --versioning-override-deployment-name money-transfer \
+              --versioning-override-build-id 3";
+    let to: Vec<&str> = to.split(' ').collect();
+    testbed.temporal(&[&["workflow", "update-options", "--workflow-id", "large"][..], &to].concat());
+    result(&transfer).await;
+    save("retries_any_amount/moved-and-completed", &transfer).await;
+    let transfer = testbed.start_transfer("as-large", large).await;
+    result(&transfer).await;
+    save("retries_any_amount/completed", &transfer).await;
+    by_amount.stop().await;
+    any_amount.stop().await;
 }
 
 /// Saves a history, unless that was done before.

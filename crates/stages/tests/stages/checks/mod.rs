@@ -4,6 +4,7 @@
 pub(crate) mod fixes;
 mod nondeterministic;
 mod right;
+pub(crate) mod roll_out;
 mod shipped;
 mod wrong;
 
@@ -144,6 +145,8 @@ fn kinds(goal: &str) -> &'static [&'static str] {
         "withdraw-succeeds" | "withdrawn-once" => &["ActivityTaskCompleted"],
         "refusal-is-final" | "error-classified" | "out-of-attempts" => &["ActivityTaskFailed"],
         "removal-caught" | "patch-deprecated" => &["MarkerRecorded"],
+        "ramped" | "rolled-back" => &["WorkflowTaskCompleted"],
+        "only-version-2-fails" => &["WorkflowTaskFailed"],
         "no-money-lost" => &["WorkflowExecutionFailed"],
         "server-killed" | "bank-killed" => &["WorkflowExecutionStarted"],
         "another-worker" => &["WorkflowTaskCompleted", "ActivityTaskStarted", "ActivityTaskScheduled"],
@@ -153,6 +156,9 @@ fn kinds(goal: &str) -> &'static [&'static str] {
         | "new-ones-complete"
         | "all-are-reset"
         | "patched-ones-complete"
+        | "moved"
+        | "fixed-version-is-current"
+        | "version-1-is-retired"
         | "nothing-is-lost" => &["WorkflowExecutionCompleted"],
         _ => &[],
     }

@@ -4,7 +4,7 @@ use lab::Service;
 use stages::Modules;
 use testbed::{TestWorker, until};
 
-use super::{Lab, assert_beginnings_are_good, right::next};
+use super::{Lab, assert_beginnings_are_good, right::next, roll_out};
 use crate::{example, process::Process, resets::BEFORE_THE_WITHDRAWAL, stuck, versioning::withdrawn_under};
 use transfer_kit::{Bank, stuck::Task};
 
@@ -91,6 +91,35 @@ async fn the_end_of_the_patch() {
     let facts = lab.until_all_reached("", "version-workflow").await;
     deprecated.stop().await;
     assert_beginnings_are_good(&facts);
+}
+
+/// The transfers that the stage begins with reach no goal, and what was reached stays reached until the end.
+#[tokio::test]
+async fn a_bad_version_that_is_rolled_back_and_its_fix() {
+    let mut learner = roll_out::Learner::enters().await;
+    learner.until_reached(&[]).await;
+    learner.ramps(2, 20);
+    learner.traffic().await;
+    learner.until_stuck().await;
+    learner.until_reached(&roll_out::GOALS[..2]).await;
+    learner.ramps(2, 0);
+    learner.traffic().await;
+    learner.until_reached(&roll_out::GOALS[..3]).await;
+    learner.types_next("moved").await;
+    learner.until_reached(&roll_out::GOALS[..4]).await;
+    learner.deploy(3, roll_out::FIX).await;
+    learner.ramps(3, 100);
+    learner.until_reached(&roll_out::GOALS[..4]).await;
+    learner.traffic().await;
+    learner.until_told("fixed-version-is-current", "version 3 completes what version 2 could not").await;
+    learner.types_next("fixed-version-is-current").await;
+    learner.until_reached(&roll_out::GOALS[..5]).await;
+    learner.unpauses().await;
+    learner.until_told("version-1-is-retired", "cargo xtask lab retire 1").await;
+    learner.retires(1).await;
+    let facts = learner.until_reached(&roll_out::GOALS).await;
+    assert_beginnings_are_good(&facts);
+    learner.leaves().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use stages::Modules;
 use testbed::{TestWorker, until};
 use transfer_kit::Bank;
 
-use crate::{checks::Lab, process::Process};
+use crate::{
+    checks::{Lab, roll_out::words},
+    process::Process,
+};
 
 /// The fix of every bug but those of the stages that version the Workflow.
 const FIXED: Modules = Modules { workflow: "fixed", activities: "fixed" };
@@ -236,28 +239,6 @@ impl Learner {
             self.deploy(self.code).await;
         }
     }
-}
-
-/// The words of a command, as a shell has them.
-fn words(line: &str) -> Vec<String> {
-    let quoted = line.split('\'').enumerate();
-    quoted.fold(vec![String::new()], |mut words, (at, part)| {
-        if at % 2 == 1 {
-            words.last_mut().expect("one").push_str(part);
-            return words;
-        }
-        for (at, piece) in part.split(' ').enumerate() {
-            if at > 0 {
-                words.push(String::new());
-            }
-            words.last_mut().expect("one").push_str(piece);
-        }
-        words.retain(|word| !word.is_empty());
-        if part.ends_with(' ') || words.is_empty() {
-            words.push(String::new());
-        }
-        words
-    })
 }
 
 #[test]

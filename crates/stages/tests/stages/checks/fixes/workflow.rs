@@ -53,6 +53,7 @@ impl OtherWorkflow {
             TO_ACCOUNT.value_set(transfer.to_account.clone()),
         ]);
         let is_new = match fix.as_str() {
+            "fails-at-once" => panic!("it fails with its first Workflow Task"),
             "patch-at-the-start" => ctx.patched("look-again"),
             "deprecates-at-the-start" => {
                 ctx.deprecate_patch("confirm-balance");
