@@ -65,6 +65,20 @@ pub const SETTINGS: &[Setting] = &[
         audience: Audience::Everyone,
     },
     Setting {
+        name: "matching.wv.VersionDrainageStatusRefreshInterval",
+        value: r#""5s""#,
+        why: "the server looks this often whether a Deployment Version is drained: by default every three minutes, for which a \
+              learner would wait; more often costs a class's server a lot, since each look takes about 60 ms of CPU",
+        audience: Audience::Everyone,
+    },
+    Setting {
+        name: "matching.wv.VersionDrainageStatusVisibilityGracePeriod",
+        value: r#""2s""#,
+        why: "the first of these looks comes so long after a version has stopped taking new Workflows: by default after three \
+              minutes; the list in which the server looks lags behind by less than a second",
+        audience: Audience::Everyone,
+    },
+    Setting {
         name: "frontend.httpAllowedHosts",
         value: r#"["127.0.0.1:HTTP_PORT","localhost:HTTP_PORT"]"#,
         why: "by default the HTTP API accepts any Host, and so a web page whose name was made to point at this machine",
@@ -73,8 +87,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "frontend.MaxConcurrentBatchOperationPerNamespace",
         value: "100",
-        why: "by default a namespace runs one batch operation at a time, and other learners would wait",
-        audience: Audience::Class,
+        why: "by default a namespace runs one batch operation at a time, and refuses a second one, such as another learner's",
+        audience: Audience::Everyone,
     },
     Setting {
         name: "frontend.namespaceRPS.visibility",

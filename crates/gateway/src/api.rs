@@ -47,7 +47,7 @@ enum Part {
 
 /// The routes of the HTTP API that a lab and its clients use, below `/api/v1/namespaces/{namespace}`. The SDK's descriptors do not
 /// contain them, because they are extensions.
-const PATHS: [(Method, &str, &str); 16] = [
+const PATHS: [(Method, &str, &str); 22] = [
     (Method::GET, "", "DescribeNamespace"),
     (Method::GET, "workflows", "ListWorkflowExecutions"),
     (Method::GET, "workflow-count", "CountWorkflowExecutions"),
@@ -65,6 +65,28 @@ const PATHS: [(Method, &str, &str); 16] = [
         "SignalWorkflowExecution",
     ),
     (Method::POST, "workflows/{execution.workflow_id}/query/{query.query_type}", "QueryWorkflow"),
+    (
+        Method::POST,
+        "workflows/{workflow_execution.workflow_id}/update-options",
+        "UpdateWorkflowExecutionOptions",
+    ),
+    (Method::GET, "worker-deployments", "ListWorkerDeployments"),
+    (Method::GET, "worker-deployments/{deployment_name}", "DescribeWorkerDeployment"),
+    (
+        Method::POST,
+        "worker-deployments/{deployment_name}/set-current-version",
+        "SetWorkerDeploymentCurrentVersion",
+    ),
+    (
+        Method::POST,
+        "worker-deployments/{deployment_name}/set-ramping-version",
+        "SetWorkerDeploymentRampingVersion",
+    ),
+    (
+        Method::GET,
+        "worker-deployment-versions/{deployment_version.deployment_name}/{deployment_version.build_id}",
+        "DescribeWorkerDeploymentVersion",
+    ),
     (Method::POST, "activities-deprecated/pause", "PauseActivity"),
     (Method::POST, "activities-deprecated/unpause", "UnpauseActivity"),
     (Method::POST, "activities-deprecated/reset", "ResetActivity"),

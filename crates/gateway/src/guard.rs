@@ -1,10 +1,12 @@
 //! Keeps the Workflows of several learners in one namespace apart.
 //!
-//! Each learner has a Task Queue, and owns the Workflows on it. The guard forwards a learner's requests by these rules:
+//! Each learner has a Task Queue, and owns the Workflows on it; and a Worker Deployment. The guard forwards a learner's requests by these rules:
 //!
 //! - lists, counts and batches are narrowed to the learner's own Workflows;
 //! - a request that changes a Workflow, such as terminate or reset, is forwarded if the Workflow is on that Task Queue;
 //! - Workflows may be started, and tasks polled, only on that Task Queue;
+//! - a worker with Worker Versioning may poll only as a version of that Worker Deployment, and a request that changes a Worker Deployment,
+//!   such as which version is current, is forwarded if it is that one;
 //! - reading is allowed, including other learners' Workflows by their ids;
 //! - everything else that changes something is rejected, because it would affect other learners.
 //!
@@ -31,6 +33,7 @@ pub struct Guard {
     learner: Option<String>,
     namespace: String,
     task_queue: String,
+    deployment: String,
 }
 
 /// The rule for a method.
@@ -44,6 +47,8 @@ enum Rule {
     Batch,
     /// Changes a Workflow, which must be the learner's.
     Own,
+    /// Changes a Worker Deployment, which must be the learner's.
+    Deployment,
     /// Starts a Workflow.
     Start,
     /// Polls for tasks.
@@ -79,6 +84,11 @@ fn rule(method: &str) -> Rule {
         | "RespondActivityTaskCompletedById"
         | "RespondActivityTaskFailedById"
         | "RespondActivityTaskCanceledById" => Rule::Own,
+        "SetWorkerDeploymentCurrentVersion"
+        | "SetWorkerDeploymentRampingVersion"
+        | "UpdateWorkerDeploymentVersionMetadata"
+        | "DeleteWorkerDeployment"
+        | "DeleteWorkerDeploymentVersion" => Rule::Deployment,
         "StartWorkflowExecution" | "SignalWithStartWorkflowExecution" => Rule::Start,
         "PollWorkflowTaskQueue" | "PollActivityTaskQueue" | "PollNexusTaskQueue" => Rule::Poll,
         // These carry the token of a task that the worker polled, or are about that worker itself.
@@ -112,6 +122,7 @@ impl Guard {
             learner: learner.map(str::to_owned),
             namespace: namespace.to_owned(),
             task_queue: contract::task_queue(learner),
+            deployment: contract::deployment(learner),
         }
     }
 
@@ -166,6 +177,7 @@ impl Guard {
                 namespace.unwrap_or_default()
             )));
         }
+        self.own_override(&message)?;
         match rule(method.name()) {
             // Rejected above.
             Rule::Pass | Rule::Refuse => {}
@@ -179,6 +191,7 @@ impl Guard {
                 self.narrow(&mut message, "visibility_query")?;
             }
             Rule::Own => self.own(link, &message).await?,
+            Rule::Deployment => self.own_deployment(&message)?,
             Rule::Start => {
                 self.own_queue(&message)?;
                 // With a conflict policy, it could terminate or signal a running Workflow of this id.
@@ -244,12 +257,64 @@ impl Guard {
         let field = if kind == Some(STICKY) { "normal_name" } else { "name" };
         let name = queue.and_then(|queue| api::text(queue, &[field])).unwrap_or_default();
         if self.is_own(&name) {
-            return Ok(());
+            return self.own_version(message);
         }
         Err(Status::permission_denied(format!(
             "the Task Queue {name} belongs to somebody else: a worker of {} polls {}",
             self.learner.as_deref().unwrap_or_default(),
             self.task_queue
+        )))
+    }
+
+    /// Checks that a worker that polls with Worker Versioning is of the learner's Worker Deployment: its first poll begins a deployment.
+    fn own_version(&self, message: &DynamicMessage) -> Result<(), Status> {
+        const VERSIONED: i32 = 2;
+        let options = message.get_field_by_name("deployment_options");
+        let options = options.as_ref().and_then(|options| options.as_message());
+        let mode =
+            options.and_then(|options| options.get_field_by_name("worker_versioning_mode")?.as_enum_number());
+        let name = options.and_then(|options| api::text(options, &["deployment_name"])).unwrap_or_default();
+        if mode != Some(VERSIONED) || name == self.deployment {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!(
+            "the Worker Deployment {name} belongs to somebody else: a worker of {} is a version of {}",
+            self.learner.as_deref().unwrap_or_default(),
+            self.deployment
+        )))
+    }
+
+    /// Checks that a request pins Workflows only to versions of the learner's Worker Deployment. On those of another, no worker of the
+    /// learner's would take their tasks.
+    fn own_override(&self, message: &DynamicMessage) -> Result<(), Status> {
+        let places: [&[&str]; 3] = [
+            &["versioning_override"],
+            &["workflow_execution_options", "versioning_override"],
+            &["update_workflow_options_operation", "workflow_execution_options", "versioning_override"],
+        ];
+        let pinned = ["pinned", "version", "deployment_name"];
+        let name = places.into_iter().find_map(|place| api::text(message, &[place, &pinned].concat()));
+        match name {
+            Some(name) if name != self.deployment => Err(Status::permission_denied(format!(
+                "the Worker Deployment {name} is not that of {}, which is {}; nothing was changed",
+                self.learner.as_deref().unwrap_or_default(),
+                self.deployment
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the Worker Deployment of a request is the learner's.
+    fn own_deployment(&self, message: &DynamicMessage) -> Result<(), Status> {
+        let places: [&[&str]; 2] = [&["deployment_name"], &["deployment_version", "deployment_name"]];
+        let name = places.into_iter().find_map(|place| api::text(message, place)).unwrap_or_default();
+        if name == self.deployment {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!(
+            "the Worker Deployment {name} is not that of {}, which is {}; nothing was changed",
+            self.learner.as_deref().unwrap_or_default(),
+            self.deployment
         )))
     }
 
@@ -313,6 +378,8 @@ fn has_any(message: &DynamicMessage, field: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -331,6 +398,81 @@ mod tests {
                 reads || of_a_task || rule(name) != Rule::Pass,
                 "{name} changes something, but is forwarded"
             );
+        }
+    }
+
+    /// A message of a method, from JSON.
+    fn message(method: &str, json: serde_json::Value) -> DynamicMessage {
+        let method = api::method(method).expect("there is one");
+        crate::json::from_json(method.input(), json).expect("it has these fields")
+    }
+
+    #[test]
+    fn a_learner_may_change_only_their_own_worker_deployment() {
+        let ada = Guard::new(Some("ada"), "default");
+        let version = |name: &str| json!({ "deploymentVersion": { "deploymentName": name, "buildId": "1" } });
+        for method in [
+            "SetWorkerDeploymentCurrentVersion",
+            "SetWorkerDeploymentRampingVersion",
+            "DeleteWorkerDeployment",
+            "DeleteWorkerDeploymentVersion",
+        ] {
+            assert_eq!(rule(method), Rule::Deployment, "{method}");
+            let of = |name: &str| match method {
+                "DeleteWorkerDeploymentVersion" => message(method, version(name)),
+                _ => message(method, json!({ "deploymentName": name })),
+            };
+            ada.own_deployment(&of("money-transfer-ada")).expect(method);
+            for other in ["money-transfer-bob", "money-transfer", "", "money-transfer-ada2"] {
+                let refused = ada.own_deployment(&of(other)).expect_err(method);
+                assert_eq!(refused.code(), Code::PermissionDenied);
+            }
+        }
+        assert_eq!(rule("DescribeWorkerDeployment"), Rule::Pass);
+        assert_eq!(rule("SetWorkerDeploymentManager"), Rule::Refuse);
+    }
+
+    #[test]
+    fn a_learner_may_pin_workflows_only_to_their_own_worker_deployment() {
+        let ada = Guard::new(Some("ada"), "default");
+        let to = |name: &str| {
+            let version = json!({ "deploymentName": name, "buildId": "1" });
+            let options = json!({ "versioningOverride": { "pinned": { "version": version } } });
+            [
+                message("StartWorkflowExecution", options.clone()),
+                message("UpdateWorkflowExecutionOptions", json!({ "workflowExecutionOptions": options })),
+                message(
+                    "StartBatchOperation",
+                    json!({ "updateWorkflowOptionsOperation": { "workflowExecutionOptions": options } }),
+                ),
+            ]
+        };
+        assert!(to("money-transfer-ada").iter().all(|message| ada.own_override(message).is_ok()));
+        assert!(to("money-transfer-bob").iter().all(|message| ada.own_override(message).is_err()));
+        let unpin = json!({ "workflowExecutionOptions": { "versioningOverride": { "autoUpgrade": true } } });
+        assert!(ada.own_override(&message("UpdateWorkflowExecutionOptions", unpin)).is_ok());
+    }
+
+    #[test]
+    fn a_learners_worker_may_be_a_version_only_of_their_own_worker_deployment() {
+        let ada = Guard::new(Some("ada"), "default");
+        for method in ["PollWorkflowTaskQueue", "PollActivityTaskQueue"] {
+            let poll = |deployment: &str, mode: &str| {
+                let name = contract::task_queue(Some("ada"));
+                message(
+                    method,
+                    json!({ "taskQueue": { "name": name }, "deploymentOptions":
+                        { "deploymentName": deployment, "buildId": "1", "workerVersioningMode": mode } }),
+                )
+            };
+            for (deployment, mode, may) in [
+                ("money-transfer-ada", "WORKER_VERSIONING_MODE_VERSIONED", true),
+                ("money-transfer-bob", "WORKER_VERSIONING_MODE_VERSIONED", false),
+                ("money-transfer", "WORKER_VERSIONING_MODE_VERSIONED", false),
+                ("", "WORKER_VERSIONING_MODE_UNVERSIONED", true),
+            ] {
+                assert_eq!(ada.own_poll(&poll(deployment, mode)).is_ok(), may, "{method}: {deployment}");
+            }
         }
     }
 

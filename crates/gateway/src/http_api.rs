@@ -168,6 +168,20 @@ mod tests {
             (Method::GET, "/workflows/transfer-1/history-reverse", "GetWorkflowExecutionHistoryReverse"),
             (Method::POST, "/workflows/transfer-1", "StartWorkflowExecution"),
             (Method::POST, "/workflows/transfer-1/terminate", "TerminateWorkflowExecution"),
+            (Method::POST, "/workflows/transfer-1/update-options", "UpdateWorkflowExecutionOptions"),
+            (Method::GET, "/worker-deployments", "ListWorkerDeployments"),
+            (Method::GET, "/worker-deployments/money-transfer", "DescribeWorkerDeployment"),
+            (
+                Method::POST,
+                "/worker-deployments/money-transfer/set-current-version",
+                "SetWorkerDeploymentCurrentVersion",
+            ),
+            (
+                Method::POST,
+                "/worker-deployments/money-transfer/set-ramping-version",
+                "SetWorkerDeploymentRampingVersion",
+            ),
+            (Method::GET, "/worker-deployment-versions/money-transfer/1", "DescribeWorkerDeploymentVersion"),
             (Method::POST, "/activities-deprecated/pause", "PauseActivity"),
             (Method::POST, "/activities-deprecated/unpause", "UnpauseActivity"),
         ] {

@@ -8,6 +8,7 @@ pub mod bank;
 pub mod class;
 pub mod facts;
 pub mod http;
+pub mod kept_versions;
 pub mod link;
 pub mod progress;
 pub mod retry;
@@ -19,6 +20,8 @@ pub mod stuck_since;
 pub mod supervisor;
 pub mod temporal;
 pub mod time;
+pub mod traffic;
+pub mod versions;
 
 /// The URLs of a lab's parts, without paths; and the lab's namespace and learner.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,14 +105,16 @@ impl Progress {
     }
 }
 
+/// Whether a command is entering a stage or restoring an edit at this moment.
+pub fn is_entering(lab: &Path) -> bool {
+    let file = File::open(lab.join(ENTERING));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// The stage that a command is entering at this moment, if any. On the way it may put the code of other stages in place.
 pub fn entering(lab: &Path) -> Option<&'static Stage> {
-    let path = lab.join(ENTERING);
-    let file = File::open(&path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => lab::stage(fs::read_to_string(&path).ok()?.trim()),
-        Ok(()) | Err(TryLockError::Error(_)) => None,
-    }
+    let name = is_entering(lab).then(|| fs::read_to_string(lab.join(ENTERING)))?.ok()?;
+    lab::stage(name.trim())
 }
 
 impl Kept {

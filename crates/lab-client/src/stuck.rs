@@ -185,7 +185,7 @@ pub fn of(run: &Run, description: &Value, newest_first: impl FnOnce() -> Vec<Val
         let trying = task["state"] == "PENDING_WORKFLOW_TASK_STATE_STARTED";
         let events = if is_failing { &events[..] } else { &[] };
         let base = held_up(run, description, None, halt);
-        let has_failed = is_failing && base.halt != Some(Halt::NotAnswered);
+        let has_failed = is_failing && !matches!(base.halt, Some(Halt::NotAnswered { .. }));
         stuck.push(Stuck {
             trying,
             attempt: task["attempt"].as_u64().unwrap_or(1),

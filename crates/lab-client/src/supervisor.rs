@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use contract::Blocking;
 use serde_json::{Value, json};
 
-use crate::state::{FILE, Identity, State};
+use crate::state::{FILE, Identity, State, WORKER};
 
 /// How long the supervisor may be silent.
 const SILENT: Duration = Duration::from_secs(5);
@@ -129,7 +130,23 @@ pub fn is_running(status: &Value, service: &str) -> bool {
     services.any(|one| one["name"] == service && one["state"] == "running")
 }
 
-/// Whether the worker runs the code as it is saved.
+/// The versions of the worker that the lab runs, by the supervisor's status; none if it runs one worker.
+pub fn versions(status: &Value) -> Vec<u32> {
+    let versions = status["versions"].as_array().into_iter().flatten();
+    versions.filter_map(|version| u32::try_from(version["version"].as_u64()?).ok()).collect()
+}
+
+/// The learner's code that blocks a worker, with the name of that worker's service, by the supervisor's status.
+pub fn blocking(status: &Value) -> Vec<(String, Blocking)> {
+    let blocking = status["blocking"].as_array().into_iter().flatten();
+    let of_service = |one: &Value| {
+        let service = one["service"].as_str().unwrap_or(WORKER).to_owned();
+        Blocking::list(&json!([one])).pop().map(|blocking| (service, blocking))
+    };
+    blocking.filter_map(of_service).collect()
+}
+
+/// Whether the worker, or its newest version, runs the code as it is saved.
 pub fn is_deployed(status: &Value) -> bool {
     BuildState::of(status) == Some(BuildState::Ok) && status["undeployed"] != true
 }
@@ -157,8 +174,10 @@ impl BuildState {
 
     /// The same of the code as it is saved now: an edit is being built from the moment it is saved, also before the lab has noticed it.
     pub fn of_saved(status: &Value) -> Option<BuildState> {
+        // A version is not deployed by saving a file, which only builds it.
+        let awaits_build = if versions(status).is_empty() { "undeployed" } else { "unbuilt" };
         match BuildState::of(status)? {
-            BuildState::Ok if status["watch"] == true && status["undeployed"] == true => {
+            BuildState::Ok if status["watch"] == true && status[awaits_build] == true => {
                 Some(BuildState::Building)
             }
             state => Some(state),
@@ -188,6 +207,28 @@ pub fn services(status: &Value) -> Vec<lab::Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_saved_edit_is_being_built_until_it_is_deployed_and_with_versions_until_it_is_built() {
+        let of = |versions: Value, unbuilt: bool| {
+            BuildState::of_saved(&json!({
+                "build": "ok", "watch": true, "undeployed": true, "unbuilt": unbuilt, "versions": versions,
+            }))
+        };
+        let versions = || json!([{ "version": 2, "service": "worker@2" }]);
+        assert_eq!(of(json!([]), false), Some(BuildState::Building));
+        assert_eq!(of(versions(), true), Some(BuildState::Building));
+        assert_eq!(of(versions(), false), Some(BuildState::Ok));
+        assert_eq!(super::versions(&json!({ "versions": versions() })), [2]);
+    }
+
+    #[test]
+    fn code_that_blocks_a_worker_comes_with_the_service_whose_log_has_more() {
+        let on = |service: Value| json!({ "workflow_id": "t", "activity": "deposit", "place": null, "service": service });
+        let status = json!({ "blocking": [on(json!("worker@2")), on(Value::Null), 7] });
+        let services: Vec<String> = blocking(&status).into_iter().map(|(service, _)| service).collect();
+        assert_eq!(services, ["worker@2", "worker"]);
+    }
 
     #[test]
     fn the_state_of_a_build_is_read_as_it_is_written() {

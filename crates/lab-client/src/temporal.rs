@@ -227,6 +227,11 @@ impl Server {
         }
     }
 
+    /// The learner whose lab this is, if several share the namespace.
+    pub(crate) fn learner(&self) -> Option<&str> {
+        self.learner.as_deref()
+    }
+
     pub(crate) fn api(&self, path: &str) -> String {
         format!("{}/api/v1/namespaces/{}/{path}", self.http, encode(&self.namespace))
     }

@@ -80,6 +80,9 @@ async fn its_http_api_responds_like_the_servers_own() {
         format!("/workflow-count?query={all}%20GROUP%20BY%20ExecutionStatus"),
         "/workflows/nobody".to_owned(),
         "/workflows/nobody/history".to_owned(),
+        "/worker-deployments".to_owned(),
+        "/worker-deployments/nobody".to_owned(),
+        "/worker-deployment-versions/nobody/1".to_owned(),
     ];
     for id in ["completes", "fails", "waits"] {
         for rest in ["", "/history", "/history?maximumPageSize=3", "/history-reverse?maximumPageSize=20"] {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stages::Modules;
 use testbed::{TestWorker, Testbed, connect, temporal_cli, until};
 use tokio::{process::Command, sync::watch};
-use transfer_kit::Bank;
+use transfer_kit::{Bank, host};
 
 use crate::support::{Program, Start};
 
@@ -156,6 +156,144 @@ async fn no_request_affects_another_learners_transfer() {
     start(&bob, "bob", "bob.two").await;
     let ended = cli(testbed.server_address(), &["workflow", "terminate", "-w", "bob.two"]).await;
     assert!(ended.status.success(), "{}", text(&ended));
+}
+
+/// A worker of a learner, as this version of a Worker Deployment.
+async fn version(
+    gateway: &Program,
+    learner: &str,
+    deployment: &str,
+    build_id: &str,
+    bank: &str,
+) -> TestWorker {
+    let client = connect(&gateway.grpc).await;
+    let modules = Modules::of(lab::stage("reset-workflows").expect("it is one"));
+    let mut options = modules.worker_options(Bank::at(bank)).expect("options");
+    options.task_queue = contract::task_queue(Some(learner));
+    host::deploy_as(&mut options, deployment, build_id);
+    TestWorker::start(&client, options).await
+}
+
+/// What a learner's lab asks the server.
+async fn ask<T: Send + 'static>(
+    gateway: &Program,
+    learner: &str,
+    ask: impl FnOnce(&Server) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let learner = Some(learner.to_owned());
+    let server = Server::new(&Endpoints { learner, ..Endpoints::own(&gateway.http, "", "") });
+    tokio::task::spawn_blocking(move || ask(&server)).await.expect("it does not panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_learner_routes_and_moves_only_their_own_transfers() {
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    let mut workers = Vec::new();
+    for (gateway, name) in [(&ada, "ada"), (&bob, "bob")] {
+        let none = ask(gateway, name, Server::deployment).await.expect("the server has Worker Versioning");
+        assert_eq!(none, None, "{name}: before a worker polls");
+        for build_id in ["1", "2"] {
+            let deployment = contract::deployment(Some(name));
+            workers.push(version(gateway, name, &deployment, build_id, &testbed.bank_url).await);
+        }
+        until("both versions are known", || async {
+            let known = ask(gateway, name, Server::deployment).await.expect("an answer").unwrap_or_default();
+            if known.versions.len() == 2 { Ok(()) } else { Err(known) }
+        })
+        .await;
+        ask(gateway, name, |server| server.set_current("1")).await.expect("it is their own");
+        ask(gateway, name, |server| server.set_ramp("2", 20.0)).await.expect("it is their own");
+    }
+    // The CLI's own commands, on the other's deployment.
+    let bobs = contract::deployment(Some("bob"));
+    for order in [
+        &[
+            "worker",
+            "deployment",
+            "set-current-version",
+            "--deployment-name",
+            &bobs,
+            "--build-id",
+            "2",
+            "--yes",
+        ][..],
+        &[
+            "worker",
+            "deployment",
+            "set-ramping-version",
+            "--deployment-name",
+            &bobs,
+            "--build-id",
+            "2",
+            "--percentage",
+            "0",
+            "--yes",
+        ],
+        &["worker", "deployment", "delete-version", "--deployment-name", &bobs, "--build-id", "2"],
+        &["worker", "deployment", "delete", "--name", &bobs],
+    ] {
+        let output = cli(&ada.grpc, order).await;
+        let said = text(&output);
+        assert!(!output.status.success() && said.contains("nothing was changed"), "{order:?}: {said}");
+    }
+    let seen = cli(&ada.grpc, &["worker", "deployment", "describe", "--name", &bobs]).await;
+    assert!(seen.status.success(), "{}", text(&seen));
+    let rolled_back = ask(&ada, "ada", |server| {
+        server.set_ramp("2", 0.0)?;
+        server.deployment()
+    });
+    let rolled_back = rolled_back.await.expect("it is ada's").expect("there is one");
+    assert_eq!((rolled_back.current.as_deref(), rolled_back.ramping), (Some("1"), None));
+    let bobs = ask(&bob, "bob", Server::deployment).await.expect("an answer").expect("there is one");
+    assert_eq!(bobs.ramping, Some(("2".to_owned(), 20.0)), "nobody has rolled bob's back");
+    drop(workers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_of_many_transfers_and_an_unpin_reach_only_ones_own() {
+    let testbed = Testbed::start().await;
+    let (ada, bob) = (learner(&testbed, "ada").await, learner(&testbed, "bob").await);
+    testbed.put("/outage", json!({ "withdrawals": false, "deposits": true })).await;
+    let mut workers = Vec::new();
+    for (gateway, name) in [(&ada, "ada"), (&bob, "bob")] {
+        let deployment = contract::deployment(Some(name));
+        workers.push(version(gateway, name, &deployment, "1", &testbed.bank_url).await);
+        until("the version is current", || async {
+            ask(gateway, name, |server| server.set_current("1")).await.map_err(|error| error.to_string())
+        })
+        .await;
+        let input = r#"{"from_account":"account_A","to_account":"account_B","amount":5}"#;
+        start_with(gateway, name, &format!("{name}.one"), input).await;
+        until("the transfer is on version 1", || async {
+            let count = ask(gateway, name, |server| server.in_progress_on("1")).await.expect("an answer");
+            if count == 1 { Ok(()) } else { Err(count) }
+        })
+        .await;
+    }
+    // Of another's transfer, neither by name nor by a query.
+    let to_auto = ["--versioning-override-behavior", "auto_upgrade"];
+    let by_name = [&["workflow", "update-options", "-w", "bob.one"][..], &to_auto].concat();
+    let output = cli(&ada.grpc, &by_name).await;
+    assert!(!output.status.success() && text(&output).contains("nothing was changed"), "{}", text(&output));
+    let running = "ExecutionStatus=\"Running\"";
+    let by_query = [&["workflow", "update-options", "--query", running, "--yes"][..], &to_auto].concat();
+    let output = cli(&ada.grpc, &by_query).await;
+    assert!(output.status.success(), "{}", text(&output));
+    let is_pinned = async |id: &str| {
+        let info = testbed.ask_server(&format!("workflows/{id}")).await["workflowExecutionInfo"].clone();
+        info["versioningInfo"]["versioningOverride"].is_null()
+    };
+    until("the batch has reached ada's", || async {
+        if is_pinned("ada.one").await { Err("it is pinned") } else { Ok(()) }
+    })
+    .await;
+    assert!(is_pinned("bob.one").await, "a batch of ada's does not reach bob's transfer");
+    let runs = ask(&bob, "bob", Server::running).await.expect("an answer");
+    let [run] = runs.try_into().expect("bob has one transfer");
+    ask(&bob, "bob", move |server| server.unpin(&run)).await.expect("it is bob's own");
+    assert!(!is_pinned("bob.one").await);
+    drop(workers);
 }
 
 #[tokio::test(flavor = "multi_thread")]
