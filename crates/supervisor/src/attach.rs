@@ -16,7 +16,7 @@ use checkout::{
     project::{Project, open_private},
     state,
 };
-use lab_client::{state::State, supervisor::Supervisor};
+use lab_client::{kept_versions, state::State, supervisor::Supervisor};
 use terminal::stderrln;
 
 /// How long another command may take to clear away before this one gives up on it.
@@ -118,7 +118,7 @@ fn clear_unnamed(project: &Project) {
 
 /// Removes files that were to be renamed when their writer was killed, and what services have said of themselves.
 fn clear_files(project: &Project) {
-    for name in ["lab.json", "ports.json"] {
+    for name in ["lab.json", "ports.json", kept_versions::FILE] {
         files::clear_scratch(&project.in_lab(name));
     }
     for entry in fs::read_dir(project.in_lab("run")).into_iter().flatten().flatten() {

@@ -247,9 +247,12 @@ pub fn is_first(project: &Project) -> bool {
 }
 
 /// Those of these binaries that an earlier build has left.
-pub(crate) fn earlier(project: &Project, binaries: &[&str]) -> BTreeMap<String, PathBuf> {
+pub(crate) fn earlier<'a>(
+    project: &Project,
+    binaries: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, PathBuf> {
     let folder = cargo::target(project).join("debug");
-    let found = binaries.iter().map(|&name| (name.to_owned(), folder.join(name)));
+    let found = binaries.map(|name| (name.to_owned(), folder.join(name)));
     found.filter(|(_, path)| path.exists()).collect()
 }
 

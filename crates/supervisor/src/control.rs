@@ -9,11 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab_client::supervisor::{BEAT, BuildState, Supervisor};
+use lab_client::{
+    kept_versions::is_worker,
+    state::State,
+    supervisor::{BEAT, BuildState, Supervisor, versions},
+};
 use serde_json::{Value, json};
 
 use crate::entry_plan::Choice;
-use lab_client::state::{State, WORKER};
 use terminal::stderrln;
 
 /// No request is longer.
@@ -35,6 +38,11 @@ pub enum Request {
     Restart(Option<String>),
     /// Build, restart the worker, and answer when it is ready.
     Rebuild,
+    /// Build, and run the worker as one more version of the Worker Deployment, or over the version with this number. Answers
+    /// `{"version": 3}` when its worker polls. The first one replaces the worker without a version; [`Request::Rebuild`] goes back to that one.
+    DeployVersion(Option<u32>),
+    /// End the worker of the version with this number.
+    Retire(u32),
     /// Deploy edits when they are saved, or not. The answer says whether one is not deployed yet.
     Watch(bool),
     /// Stop everything, empty the databases and start again.
@@ -65,6 +73,8 @@ impl Request {
             Request::Stop => json!({ "request": "stop" }),
             Request::Restart(service) => json!({ "request": "restart", "service": service }),
             Request::Rebuild => json!({ "request": "rebuild" }),
+            Request::DeployVersion(over) => json!({ "request": "deploy-version", "over": over }),
+            Request::Retire(version) => json!({ "request": "retire", "version": version }),
             Request::Watch(on) => json!({ "request": "watch", "on": on }),
             Request::Empty => json!({ "request": "empty" }),
             Request::Enter { stage, choice } => {
@@ -84,6 +94,8 @@ impl Request {
             "stop" => Request::Stop,
             "restart" => Request::Restart(value["service"].as_str().map(str::to_owned)),
             "rebuild" => Request::Rebuild,
+            "deploy-version" => Request::DeployVersion(number(&value["over"])),
+            "retire" => Request::Retire(number(&value["version"])?),
             "watch" => Request::Watch(value["on"].as_bool()?),
             "empty" => Request::Empty,
             "enter" => Request::Enter {
@@ -98,6 +110,10 @@ impl Request {
             _ => return None,
         })
     }
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
 }
 
 /// Where an answer goes: a JSON object, or why there is none.
@@ -123,7 +139,10 @@ pub fn require_running(state: Option<&State>) -> Result<()> {
 /// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
 pub fn wait_for_build(state: &State, then: &str) {
     let is = |what: fn(&Value) -> bool| ask(state, &Request::Status).is_ok_and(|status| what(&status));
-    let is_being_built = |status: &Value| BuildState::of_saved(status) == Some(BuildState::Building);
+    // A version is deployed by a command, which waits itself.
+    let is_being_built = |status: &Value| {
+        versions(status).is_empty() && BuildState::of_saved(status) == Some(BuildState::Building)
+    };
     if !is(is_being_built) {
         return;
     }
@@ -140,7 +159,7 @@ pub fn wait_for_build(state: &State, then: &str) {
 
 fn is_worker_restarting(status: &Value) -> bool {
     let services = status["services"].as_array().into_iter().flatten();
-    let mut workers = services.filter(|service| service["name"] == WORKER);
+    let mut workers = services.filter(|service| service["name"].as_str().is_some_and(is_worker));
     workers.any(|worker| ["starting", "restarting"].iter().any(|state| worker["state"] == *state))
 }
 

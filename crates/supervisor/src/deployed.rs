@@ -17,18 +17,26 @@ use crate::{executables::Executables, services::WORKER, source_watch};
 #[derive(Clone)]
 pub(crate) struct Deployed {
     root: PathBuf,
-    /// The content of the worker's source that it was built from.
-    content: Arc<Mutex<Option<u64>>>,
+    contents: Arc<Mutex<Contents>>,
+}
+
+/// The content of the worker's source that it was built from.
+#[derive(Clone, Copy, Default)]
+struct Contents {
+    /// Of the worker without a version, and in any case of the last build that succeeded.
+    built: Option<u64>,
+    /// Of the newest version, while the lab runs versions.
+    version: Option<u64>,
 }
 
 impl Deployed {
     pub(crate) fn new(project: &Project) -> Deployed {
-        Deployed { root: project.root.clone(), content: Arc::default() }
+        Deployed { root: project.root.clone(), contents: Arc::default() }
     }
 
-    /// Notes that the worker of this build is deployed, and has the lab run a link to it.
+    /// Notes that the worker was built, and has the lab run a link to it. While the lab runs versions, it runs none without.
     pub(crate) fn deploy(&self, project: &Project, executables: &mut Executables, content: u64) {
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some(content);
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).built = Some(content);
         if let Some(built) = executables.0.get_mut(WORKER) {
             let link = link(project);
             // On a full disk, or a disk of another kind, the lab runs what cargo built.
@@ -38,10 +46,17 @@ impl Deployed {
         }
     }
 
-    /// Whether the worker's source differs from what is deployed.
-    pub(crate) fn is_outdated(&self) -> bool {
-        let content = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        content.is_some_and(|content| content != source_watch::fingerprint(&self.root))
+    /// Notes the content of the newest version; none if the lab runs no versions.
+    pub(crate) fn set_version(&self, content: Option<u64>) {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).version = content;
+    }
+
+    /// Whether the worker's source differs from what is deployed, and from what was built last.
+    pub(crate) fn is_outdated(&self) -> Outdated {
+        let Contents { built, version } = *self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = source_watch::fingerprint(&self.root);
+        let is_other = |content: Option<u64>| content.is_some_and(|content| content != now);
+        Outdated { deployed: is_other(version.or(built)), built: is_other(built) }
     }
 
     /// Removes the link.
@@ -50,12 +65,20 @@ impl Deployed {
     }
 }
 
+/// Whether the worker's source has changed since.
+pub(crate) struct Outdated {
+    /// What is deployed was built from other code.
+    pub(crate) deployed: bool,
+    /// The last build was of other code.
+    pub(crate) built: bool,
+}
+
 fn link(project: &Project) -> PathBuf {
     project.in_lab("run").join(WORKER)
 }
 
-/// Links or copies the program. One that runs from the link before goes on.
-fn keep(program: &Path, link: &Path) -> std::io::Result<()> {
+/// Links or copies the program. One that runs from the old link keeps running.
+pub(crate) fn keep(program: &Path, link: &Path) -> std::io::Result<()> {
     let _ = fs::remove_file(link);
     fs::hard_link(program, link).or_else(|_| {
         let copied = fs::copy(program, link).map(drop);

@@ -29,7 +29,9 @@ pub(crate) fn plan(
 ) -> Result<Vec<String>> {
     let mut steps = Vec::new();
     add_steps(stage, starts(stage, choice), there, &mut steps)?;
-    if puts_back {
+    if puts_back && stage.has_versions {
+        steps.push("put your own code back, for you to deploy".to_owned());
+    } else if puts_back {
         let until = match stage.failure() {
             Some(milestone) => {
                 let [one, more] = milestone_words(milestone);
@@ -67,8 +69,9 @@ fn add_steps(
             // That stage's own transfers come so far by themselves.
             Milestone::Broken | Milestone::RetriesExhausted => add_steps(base, base.starts, there, steps)?,
             milestone => steps.push(format!(
-                "with the code of {}: start {}, and wait until {}",
+                "with the code of {}{}: start {}, and wait until {}",
                 base.name,
+                if stage.has_versions { ", as version 1" } else { "" },
                 number_of(missing, ["transfer", "transfers"]),
                 match missing {
                     1 => format!("it {}", milestone_words(milestone)[0]),
@@ -78,6 +81,9 @@ fn add_steps(
         }
     }
     let mut step = format!("put the code of {} in place and build it", stage.name);
+    if stage.has_versions {
+        step.push_str(", as version 2, which takes no new transfers yet");
+    }
     if stage.deposits_down {
         step.push_str(", take the bank's deposits down");
     }
@@ -125,6 +131,19 @@ mod tests {
             [
                 "put the code of jerry in place and build it, start 1 transfer",
                 "once the transfer is stuck, put your own code back and build it"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stage_with_versions_runs_its_code_beside_version_1_and_leaves_the_learners_to_be_deployed() {
+        assert_eq!(
+            steps("roll-out", true, 0),
+            [
+                "with the code of reset-workflows, as version 1: start 3 transfers, and wait until they have withdrawn, and their \
+                 deposits are paused",
+                "put the code of roll-out in place and build it, as version 2, which takes no new transfers yet",
+                "put your own code back, for you to deploy"
             ]
         );
     }

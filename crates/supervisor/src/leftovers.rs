@@ -14,6 +14,8 @@ use lab_client::{
 };
 use serde_json::{Value, json};
 
+use crate::roll_out::is_freed_by_leaving;
+
 /// What is recorded as the reason for a termination.
 const REASON: &str = "left over from an earlier stage of the lab";
 
@@ -67,8 +69,8 @@ impl Leftover {
     }
 }
 
-/// The transfers that are stuck and not what this stage begins with. Those that only wait for an outage to end are not
-/// left over: entering a stage ends it. On a service that others use, only those of this learner's Task Queue count.
+/// The transfers that are stuck and not what this stage begins with. Those that only wait for an outage to end, or that are pinned to a
+/// version, are not left over: entering a stage ends the outage and frees them. On a service that others use, only those of this learner's Task Queue count.
 pub(crate) fn find(
     server: &Server,
     bank: &Bank,
@@ -89,7 +91,9 @@ pub(crate) fn find(
         let is_held = outage.deposits && Milestone::HeldAtDeposit.is_reached(transfer)
             || outage.withdrawals && Milestone::FailsToWithdraw.is_reached(transfer);
         let is_known = found.iter().any(|known| known.run == stuck.run);
-        if is_known || is_held || !is_this_labs(transfer, learner) || is_needed(stage, transfer) {
+        // Entering a stage leaves all versions.
+        let is_freed = is_freed_by_leaving(&transfer.last().description);
+        if is_known || is_held || is_freed || !is_this_labs(transfer, learner) || is_needed(stage, transfer) {
             continue;
         }
         let withdrawn = withdrawn(bank, &transfer.original_run)?;

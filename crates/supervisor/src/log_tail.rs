@@ -66,24 +66,48 @@ fn part(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Several logs as one stream, the name before each line.
-pub struct Stream(Vec<(&'static str, Tail)>);
+pub struct Stream {
+    tails: Vec<(String, Tail)>,
+    /// The project whose versions of the worker are followed too, once they have a log.
+    versions: Option<Project>,
+}
 
 impl Stream {
-    /// The stream of what those logs will say from now on.
-    pub fn from_end(project: &Project, names: impl Iterator<Item = &'static str>) -> Stream {
-        Stream(names.map(|name| (name, Tail::from_end(project.log(name)))).collect())
+    /// The stream of what these logs will say from now on.
+    pub fn of(project: &Project, names: &[String]) -> Stream {
+        let tails = names.iter().map(|name| (name.clone(), Tail::from_end(project.log(name)))).collect();
+        Stream { tails, versions: None }
+    }
+
+    /// The stream of what all logs will say from now on.
+    pub fn of_all(project: &Project) -> Stream {
+        let names: Vec<_> =
+            logs::names().map(str::to_owned).chain(logs::names_of_versions(project)).collect();
+        Stream { versions: Some(project.clone()), ..Stream::of(project, &names) }
     }
 
     /// Prints what is new.
     pub fn print_new(&mut self) -> io::Result<()> {
+        self.find_versions();
         // Cargo's bar may stand on the line.
         let erase = if terminal::colours() { "\x1b[K" } else { "" };
-        for (name, tail) in &mut self.0 {
+        for (name, tail) in &mut self.tails {
             for line in tail.new_lines() {
                 terminal::try_stdout_line(format_args!("{erase}{}{line}", prefix(name)))?;
             }
         }
         Ok(())
+    }
+
+    /// Adds the logs of versions that were deployed since, from their begin.
+    fn find_versions(&mut self) {
+        let Some(project) = &self.versions else { return };
+        for name in logs::names_of_versions(project) {
+            if !self.tails.iter().any(|(known, _)| *known == name) {
+                let tail = Tail { path: project.log(&name), offset: 0, unfinished: Vec::new() };
+                self.tails.push((name, tail));
+            }
+        }
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab_client::time;
+use lab_client::{
+    kept_versions::{is_worker, service_of, version_of},
+    state::WORKER,
+    time,
+};
 
 use crate::services;
 use checkout::project::{Project, open_private};
@@ -21,9 +25,18 @@ pub const SUPERVISOR: &str = "supervisor";
 /// The log of builds.
 pub const BUILD: &str = "build";
 
-/// The names of all logs, in the order in which they are shown.
+/// The names of all logs but those of versions of the worker, in the order in which they are shown.
 pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     [SUPERVISOR, BUILD].into_iter().chain(services::names())
+}
+
+/// The names of the logs of versions of the worker, also of versions that do not run any more.
+pub fn names_of_versions(project: &Project) -> Vec<String> {
+    let logs = fs::read_dir(project.in_lab("logs")).into_iter().flatten().flatten();
+    let version = |log: fs::DirEntry| version_of(log.file_name().to_str()?.strip_suffix(".log")?);
+    let mut versions: Vec<u32> = logs.filter_map(version).collect();
+    versions.sort_unstable();
+    versions.into_iter().map(service_of).collect()
 }
 
 /// Opens a log to be written, and puts a large old one aside.
@@ -114,7 +127,8 @@ pub fn prefix(name: &str) -> String {
     if !terminal::colours() {
         return format!("{name:width$} | ");
     }
-    let colour = 31 + names().position(|other| other == name).unwrap_or_default() % 6;
+    let row = if is_worker(name) { WORKER } else { name };
+    let colour = 31 + names().position(|other| other == row).unwrap_or_default() % 6;
     format!("\x1b[{colour}m{name:width$} |\x1b[0m ")
 }
 

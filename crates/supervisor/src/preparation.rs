@@ -4,7 +4,7 @@
 //! first, as if that stage had been entered: wherever this is interrupted, the learner is at one stage or the other, and typing
 //! the command again does the rest.
 
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, mem, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use contract::Amount;
@@ -13,7 +13,7 @@ use lab_client::{
     bank::{Bank, Outage},
     progress::Progress,
     stuck::{self, Stuck},
-    supervisor::{BuildState, is_deployed},
+    supervisor::{self, BuildState, is_deployed},
     temporal::Server,
 };
 use serde_json::json;
@@ -29,7 +29,7 @@ use terminal::stderrln;
 
 /// How long we wait for transfers that may make progress while none of them does. An attempt of an Activity takes up to five seconds, in
 /// which nothing is seen of it.
-const SETTLED_WITHIN: Duration = Duration::from_secs(8);
+pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(8);
 /// How long we wait for a stage's transfers to settle while nothing happens.
 const RESTED_WITHIN: Duration = Duration::from_secs(10);
 /// What each transfer that a stage starts moves, in dollars.
@@ -82,12 +82,19 @@ impl<'a> Preparation<'a> {
 
     /// Puts the stage's modules in place and prepares its situation, with so many transfers that start once its code runs.
     pub(crate) fn enter(&self, stage: &'static Stage, starts: u32, entered: &mut Prepared) -> Result<()> {
+        self.leave_versions(entered)?;
         self.end_faults(entered)?;
-        let prepared = match &stage.precondition {
+        let mut prepared = match &stage.precondition {
             Some(precondition) => self.prepare(precondition, entered),
             None => Ok(()),
         };
-        self.place(stage, entered)?;
+        if stage.has_versions {
+            // Its code is to run beside the version of the transfers that it begins with.
+            mem::replace(&mut prepared, Ok(()))?;
+            self.place_as_version(stage, entered)?;
+        } else {
+            self.place(stage, entered)?;
+        }
         // From now on: until its worker ran, the one from before did.
         progress::update_at(self.project, stage, |progress| {
             *progress = Progress { transfers: entered.transfers.clone(), ..Progress::begin(stage) };
@@ -148,6 +155,18 @@ impl<'a> Preparation<'a> {
                 entered.worker_restarted |= there.worker_restarted;
                 started = there.transfers;
             }
+            Milestone::PausedAtDeposit => {
+                let version = self.place_as_version(base, entered)?;
+                self.make_current(&version)?;
+                self.set_outage(Outage { deposits: true, ..Outage::default() })?;
+                started = self.start(transfers)?;
+                self.watch.wait_for(Milestone::HeldAtDeposit, &started, wanted)?;
+                self.pause_deposits(&started)?;
+                // An attempt that is in progress is not paused: it must fail before the bank accepts deposits again.
+                let there = self.watch.wait_for(milestone, &started, wanted)?;
+                entered.transfers.extend(there);
+                return self.set_outage(Outage::default());
+            }
             Milestone::Stuck | Milestone::FailsToWithdraw | Milestone::HeldAtDeposit => {
                 self.place(base, entered)?;
                 if milestone == Milestone::HeldAtDeposit {
@@ -190,8 +209,8 @@ impl<'a> Preparation<'a> {
     /// The transfers that are where a stage needs them to be.
     pub(crate) fn there(&self, precondition: &Precondition) -> Result<Vec<String>> {
         match precondition.milestone {
-            // Entering a stage ends any outage: what waits at its deposit is about to get through.
-            Milestone::HeldAtDeposit => Ok(Vec::new()),
+            // Entering a stage ends any outage and unpauses what a stage has paused: what waits at its deposit is about to get through.
+            Milestone::HeldAtDeposit | Milestone::PausedAtDeposit => Ok(Vec::new()),
             milestone => self.watch.those_that(milestone),
         }
     }
@@ -271,14 +290,26 @@ impl<'a> Preparation<'a> {
         Ok(stuck)
     }
 
-    /// Puts a stage's modules in place and has the lab run them.
-    fn place(&self, stage: &'static Stage, entered: &mut Prepared) -> Result<()> {
+    /// Puts a stage's modules in place and has the lab run them, as its one worker.
+    pub(crate) fn place(&self, stage: &'static Stage, entered: &mut Prepared) -> Result<()> {
+        if self.put_in_place(stage, entered)? {
+            return Ok(());
+        }
+        self.tell(format_args!("the code of {} is in place", stage.name));
+        rebuild(self.project, self.state, self.quiet)?;
+        entered.worker_restarted = true;
+        Ok(())
+    }
+
+    /// Puts a stage's modules in place, and has the lab build nothing. Returns whether its one worker runs them already.
+    pub(crate) fn put_in_place(&self, stage: &'static Stage, entered: &mut Prepared) -> Result<bool> {
         self.let_settle()?;
         if self.has_placed.replace(true) && keep::has_edit(self.project)? {
             self.notice_edit()?;
         }
-        let running = modules::is_in_place(self.project, stage)
-            && is_deployed(&control::ask(self.state, &Request::Status)?);
+        let status = control::ask(self.state, &Request::Status)?;
+        let has_one_worker = supervisor::versions(&status).is_empty();
+        let is_running = modules::is_in_place(self.project, stage) && has_one_worker && is_deployed(&status);
         control::require_running(Some(self.state))?;
         let saved = modules::enter(self.project, stage)?;
         // At once: whatever comes next may fail or be interrupted.
@@ -286,13 +317,7 @@ impl<'a> Preparation<'a> {
             saved.tell(self.project);
         }
         entered.saved.extend(saved);
-        if running {
-            return Ok(());
-        }
-        self.tell(format_args!("the code of {} is in place", stage.name));
-        rebuild(self.project, self.state, self.quiet)?;
-        entered.worker_restarted = true;
-        Ok(())
+        Ok(is_running)
     }
 
     /// Starts transfers, and returns their Workflow Ids.
@@ -334,8 +359,9 @@ fn is_on_activity(stuck: &Stuck) -> bool {
     stuck.can_retry()
 }
 
+/// What somebody has paused is not tried again when the bank accepts deposits.
 fn is_on_deposit(stuck: &Stuck) -> bool {
-    stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
+    stuck.can_retry() && stuck.activity.as_ref().is_some_and(|(_, name)| name == "deposit")
 }
 
 /// Has the lab build and restart the worker for code that was just put in place.

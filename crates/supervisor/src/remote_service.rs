@@ -49,6 +49,14 @@ pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
     })
 }
 
+/// Whether the lab last used this service, as this learner; without one, whether it last used a server of its own.
+pub fn is_same(project: &Project, remote_service: Option<&RemoteService>) -> bool {
+    match remote_service {
+        Some(remote_service) => is_last(project, remote_service),
+        None => read(project, FILE).is_none(),
+    }
+}
+
 /// Makes the next start use it too.
 pub fn remember(project: &Project, remote_service: Option<&RemoteService>) -> Result<()> {
     match remote_service {
@@ -95,12 +103,14 @@ mod tests {
         try_to_join(&project, &class).expect("it can be written");
         assert_eq!((last(&project), joining(&project)), (Some(class.clone()), Some(class.clone())));
         assert!(is_last(&project, &before) && !is_last(&project, &class));
+        assert!(is_same(&project, Some(&before)) && !is_same(&project, None));
         remember(&project, Some(&class)).expect("it can be written");
         assert_eq!((last(&project), joining(&project)), (Some(class.clone()), None));
         assert!(is_last(&project, &class));
         try_to_join(&project, &class).expect("it can be written");
         remember(&project, None).expect("it can be removed");
         assert_eq!((last(&project), joining(&project)), (None, None));
+        assert!(is_same(&project, None) && !is_same(&project, Some(&class)));
     }
 
     #[test]

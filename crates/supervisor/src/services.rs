@@ -12,6 +12,7 @@ use dev_server::{Cli, DevServer};
 pub use lab_client::state::{ACCOUNT_API, TEMPORAL, TRANSFER_WEB, WORKER};
 use lab_client::{
     Endpoints, OWN_NAMESPACE, http,
+    kept_versions::is_worker,
     start_failure::StartFailure,
     state::{self, RemoteService},
 };
@@ -110,13 +111,21 @@ impl Service {
 
     /// A command that runs it without the user's own Temporal settings; `None` until cargo has built it.
     pub fn command(&self, setup: &Setup) -> Option<Command> {
-        let Some(binary) = self.binary(setup) else { return Some(setup.temporal_cli.command()) };
+        let Some(binary) = self.binary(setup) else {
+            return Some(self.set_up(setup.temporal_cli.command(), setup));
+        };
         let mut command = Command::new(self.executable(setup)?);
         // Only the gateway reads them: they name the service that it connects to.
         if binary != GATEWAY {
             dev_server::forget_settings(&mut command);
         }
-        Some(command)
+        Some(self.set_up(command, setup))
+    }
+
+    fn set_up(&self, mut command: Command, setup: &Setup) -> Command {
+        command.args((self.arguments)(setup)).current_dir((self.folder)(setup));
+        command.envs((self.environment)(setup));
+        command
     }
 
     /// The binary that cargo builds for it; `None` for the Temporal CLI.
@@ -222,7 +231,7 @@ pub const SERVICES: &[Service] = &[
         folder: |setup| &setup.project.root,
         environment: |setup| worker_environment(&setup.ports, setup.remote_service.as_ref()),
         after: &[TEMPORAL],
-        is_ready: |setup| fs::metadata(setup.ready_file(WORKER)).is_ok_and(|file| file.len() > 0),
+        is_ready: |setup| is_written(&setup.ready_file(WORKER)),
         grace: Duration::from_secs(5),
     },
     Service {
@@ -245,9 +254,19 @@ pub fn find(name: &str) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.name == name)
 }
 
-/// The grace period after TERM of the service of that name.
+/// The row of the worker, of which each version is one.
+pub(crate) fn worker() -> &'static Service {
+    find(WORKER).expect("the worker is one of the services")
+}
+
+/// Whether a service has written its ready file.
+pub(crate) fn is_written(ready_file: &Path) -> bool {
+    fs::metadata(ready_file).is_ok_and(|file| file.len() > 0)
+}
+
+/// The grace period after TERM of the service of that name, which may be a version of the worker.
 pub fn grace(name: &str) -> Duration {
-    find(name).map_or(Duration::from_secs(5), |service| service.grace)
+    find(if is_worker(name) { WORKER } else { name }).map_or(Duration::from_secs(5), |service| service.grace)
 }
 
 /// The names, for a message or a flag.

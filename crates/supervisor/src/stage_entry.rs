@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use lab::{Precondition, Report, Stage};
 use lab_client::{
     facts::Reader,
-    progress::{ENTERING, Progress},
+    progress::{ENTERING, Progress, is_entering},
     supervisor, time,
 };
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ use crate::{
     entry_plan::{Choice, plan, starts, wanted},
     leftovers::{self, Leftover},
     preparation::{Preparation, Prepared, rebuild_edit},
+    roll_out,
 };
 use checkout::{
     backups::{self, Backup},
@@ -66,6 +67,18 @@ impl Entered {
     }
 }
 
+const IS_ENTERING: &str =
+    "another command is entering a stage or restoring an edit; wait until it finishes, and try again";
+
+/// Checks that no stage is being entered, which deploys and ends versions itself.
+///
+/// # Errors
+/// One is.
+pub fn require_no_entry(project: &Project) -> Result<()> {
+    ensure!(!is_entering(&project.lab), IS_ENTERING);
+    Ok(())
+}
+
 /// Takes the lock under which a stage is entered or a saved edit restored; it is held until the file is closed.
 pub(crate) fn lock(project: &Project) -> Result<File> {
     let path = project.in_lab(ENTERING);
@@ -73,9 +86,7 @@ pub(crate) fn lock(project: &Project) -> Result<File> {
         .with_context(|| format!("could not write {}", path.display()))?;
     // The page looks for a moment whether it is locked.
     if !files::lock_within(&lock, Duration::from_millis(200)).unwrap_or(true) {
-        bail!(
-            "another command is entering a stage or restoring an edit; wait until it finishes, and try again"
-        );
+        bail!(IS_ENTERING);
     }
     // The page takes the name in it for the stage that is being entered.
     let _ = lock.set_len(0);
@@ -89,6 +100,14 @@ impl<'a> StageEntry<'a> {
     /// Enters stages of this lab; quiet, it does not report what it does.
     pub fn new(project: &'a Project, state: &'a State, quiet: bool) -> StageEntry<'a> {
         StageEntry(Preparation::new(project, state, quiet))
+    }
+
+    /// Checks that the Temporal Service has what this stage needs.
+    ///
+    /// # Errors
+    /// It has not, or it does not answer. The message says what to do.
+    pub fn require_service(&self, stage: &Stage) -> Result<()> {
+        roll_out::require_versioning(&self.0.server, stage)
     }
 
     /// The transfers in progress that are not what this stage begins with.
@@ -106,6 +125,7 @@ impl<'a> StageEntry<'a> {
     /// # Errors
     /// A module cannot be read, or the Temporal server or the bank does not answer.
     pub fn question(&self, stage: &Stage) -> Result<Value> {
+        self.require_service(stage)?;
         let replaces = keep::would_replace_edit(self.0.project, stage)?;
         let edit = if replaces { keep::edit(self.0.project)? } else { Vec::new() };
         let leftovers = self.leftovers(stage)?;
@@ -128,6 +148,7 @@ impl<'a> StageEntry<'a> {
     /// Puts the stage's modules in place and prepares its situation. Nobody else enters one meanwhile.
     pub fn enter(&self, stage: &'static Stage, choice: Choice) -> Result<Entered> {
         control::require_running(Some(self.0.state))?;
+        self.require_service(stage)?;
         let mut lock = lock(self.0.project)?;
         // Without the name, the page shows the stages on the way too.
         let _ = lock.write_all(stage.name.as_bytes());
@@ -218,7 +239,11 @@ impl<'a> StageEntry<'a> {
             }
             false => self.0.tell(format_args!("your own code is in place again")),
         }
-        if !modules::is_in_place(self.0.project, stage) {
+        if stage.has_versions {
+            self.0.tell(format_args!(
+                "no version runs it yet; to deploy it as the next one: cargo xtask lab deploy"
+            ));
+        } else if !modules::is_in_place(self.0.project, stage) {
             entered.build_failed = rebuild_edit(self.0.project, self.0.state, self.0.quiet)?;
             if entered.build_failed {
                 self.0.tell(format_args!(

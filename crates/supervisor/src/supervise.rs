@@ -1,7 +1,10 @@
 //! The one process that starts a lab's services, supervises them and ends them. The file is long because the processes have one
-//! owner: a single loop, which records each before it starts, and whose state no other file changes.
+//! owner: a single loop, which records each before it starts, and whose state no other file changes, except for its part on versions
+//! of the worker.
 //!
 //! Other threads wait for signals, requests, builds and changed files, and send them to that loop as events.
+
+mod version_services;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +18,7 @@ use std::{
     process::{Child, ChildStdin, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
@@ -25,8 +28,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use contract::PublicHosts;
 use lab_client::{
-    link::LinkReport, progress::Progress, start_failure::StartFailure, state::RemoteService,
-    supervisor::BuildState, temporal::Server, time,
+    kept_versions::KeptVersions, link::LinkReport, progress::Progress, start_failure::StartFailure,
+    state::RemoteService, supervisor::BuildState, temporal::Server, time,
 };
 use serde_json::{Value, json};
 
@@ -51,7 +54,9 @@ use crate::{
     signals, source_watch,
     stage_entry::StageEntry,
     supervised::{End, FIRST_DELAY, Life, Supervised, describe},
-    temporal_cli, without_temporal,
+    temporal_cli,
+    versions::{self, Version},
+    without_temporal,
 };
 use checkout::{keep, progress, project::Project, stage_lock::StageLock, state};
 use lab_client::state::State;
@@ -77,6 +82,10 @@ const COPIED_WITHIN: Duration = Duration::from_secs(1);
 /// The databases of a lab: the server's histories and the bank's ledger.
 const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
 
+/// What the journal says where a lab has no versions any more.
+const LEFT_VERSIONS: &str = "this Temporal Service knows none of the versions that the lab ran, so the lab runs one worker \
+     again; to have versions again: cargo xtask stage roll-out";
+
 /// How a lab is to be started.
 pub struct Options {
     /// Ports asked for, by name.
@@ -97,6 +106,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     let lock = attach::lock(project)?;
     attach::clear_leftovers(project);
     let journal = Journal(logs::open(project, logs::SUPERVISOR)?);
+    let is_elsewhere = !remote_service::is_same(project, options.remote_service.as_ref());
     match &options.remote_service {
         Some(remote_service) => remote_service::try_to_join(project, remote_service)?,
         None => remote_service::remember(project, None)?,
@@ -111,6 +121,16 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     // The bank's ledger has nothing of transfers that an earlier lab left at a remote service.
     let is_new_there = |remote_service: &RemoteService| !remote_service::is_last(project, remote_service);
     let fresh = options.fresh || options.remote_service.as_ref().is_some_and(is_new_there);
+    let mut versions = KeptVersions::read(&project.lab);
+    // At another service nothing is routed to them.
+    if fresh || is_elsewhere {
+        if !versions.versions.is_empty() {
+            journal.note(LEFT_VERSIONS);
+        }
+        versions = KeptVersions::default();
+        versions::write(project, &versions)?;
+    }
+    // After the versions, which a server without a history does not know.
     if options.fresh {
         empty_databases(project)?;
     }
@@ -151,6 +171,8 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
             executables: None,
         },
         services: SERVICES.iter().map(Supervised::new).collect(),
+        last_version: 0,
+        frees_transfers: Arc::default(),
         state,
         journal,
         snapshot: Arc::default(),
@@ -169,6 +191,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
         checkout,
         entering: Vec::new(),
     };
+    lab.take_up_versions(versions);
     lab.serve_control(control);
     let changes = events.clone();
     source_watch::watch(project.root.clone(), move |content| changes.send(Event::Changed(content)).is_ok());
@@ -262,6 +285,15 @@ enum Part {
     Everything,
 }
 
+/// What is to be deployed by whoever waits for a build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deploys {
+    /// The one worker, which has no version.
+    Worker,
+    /// One more version of it, or the code of the version with this number.
+    Version(Option<u32>),
+}
+
 /// The build in progress, and what follows it.
 struct Build {
     /// Where it is shown.
@@ -283,7 +315,7 @@ struct Build {
     /// What runs if a build fails that must end before the next start.
     fallback: Option<Executables>,
     /// Who waits for the worker of the next finished build.
-    waiting: Vec<Reply>,
+    waiting: Vec<(Deploys, Reply)>,
 }
 
 impl Build {
@@ -305,7 +337,12 @@ impl Build {
 
 struct Supervisor {
     setup: Setup,
+    /// Also each version of the worker, in place of the worker without a version.
     services: Vec<Supervised>,
+    /// The highest number that a version has had.
+    last_version: u32,
+    /// Whether the thread is to go on that ends the routing to versions which the lab does not run; see [`Supervisor::free_transfers`].
+    frees_transfers: Arc<AtomicBool>,
     state: State,
     journal: Journal,
     /// What `status` is answered, also while the loop is busy.
@@ -352,15 +389,16 @@ impl Supervisor {
                 break;
             }
             if let Some(late) = self.services.iter().find(|service| {
-                service.child.is_some()
+                service.version.is_none()
+                    && service.child.is_some()
                     && service.life != Life::Running
                     && service.begun.elapsed() > READY_WITHIN
             }) {
                 bail!(
                     "{} was not ready within {}{}",
-                    late.service.name,
+                    late.name(),
                     terminal::duration(READY_WITHIN.as_secs_f64()),
-                    self.quote(late.service.name, None)
+                    self.quote(late.name(), None)
                 );
             }
         }
@@ -373,9 +411,12 @@ impl Supervisor {
         Ok(true)
     }
 
-    /// Whether everything runs, but for a worker whose code does not compile.
+    /// Whether everything runs, but for a worker whose code does not compile, and for a version that does not start.
     fn is_settled(&self) -> bool {
-        let is_missing = |service: &Supervised| service.life == Life::Stopped && self.build.failure.is_some();
+        let is_missing = |service: &Supervised| match service.version {
+            Some(_) => service.restarts > 0 || service.begun.elapsed() > READY_WITHIN,
+            None => service.life == Life::Stopped && self.build.failure.is_some(),
+        };
         self.services.iter().all(|service| service.life == Life::Running || is_missing(service))
     }
 
@@ -424,9 +465,16 @@ impl Supervisor {
             | Request::WithoutTemporal
             | Request::Compare(_) => {}
             Request::Restart(name) => {
+                // All versions of the worker are the worker.
+                let is_it = |one: &Supervised, name: &str| [one.name(), one.service.name].contains(&name);
                 let mut chosen: Vec<usize> = (0..self.services.len())
-                    .filter(|&at| name.as_deref().is_none_or(|name| name == self.services[at].service.name))
+                    .filter(|&at| name.as_deref().is_none_or(|name| is_it(&self.services[at], name)))
                     .collect();
+                if let Some(name) = name.filter(|_| chosen.is_empty()) {
+                    let _ =
+                        reply.send(Err(format!("no service {name} is running; see: cargo xtask lab status")));
+                    return;
+                }
                 chosen.reverse();
                 // A worker that does not compile starts once it does.
                 chosen.retain(|&at| self.services[at].life != Life::Stopped);
@@ -444,13 +492,13 @@ impl Supervisor {
                 }
                 drop(self.answer_when_running(&chosen, reply));
             }
-            Request::Rebuild => {
-                self.build.waiting.push(reply);
-                if self.build.building.is_some() {
-                    self.build.again = true;
-                } else {
-                    self.begin_build(Part::Everything);
-                }
+            Request::Rebuild => self.build_for(Deploys::Worker, reply),
+            Request::DeployVersion(over) => match over.map_or(Ok(0), |number| self.find_version(number)) {
+                Ok(_) => self.build_for(Deploys::Version(over), reply),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Request::Retire(number) => {
+                let _ = reply.send(self.retire(number));
             }
             Request::Watch(on) => {
                 self.watching = on;
@@ -459,7 +507,7 @@ impl Supervisor {
                     // An edit that waits is deployed as if it were saved now.
                     self.handle_change(source_watch::fingerprint(&self.setup.project.root));
                 }
-                let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated() })));
+                let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated().deployed })));
             }
             Request::Enter { stage, choice } => {
                 self.journal.note(&format!("entering the stage {stage}"));
@@ -478,7 +526,7 @@ impl Supervisor {
             Request::Empty => {
                 self.journal.note("resetting the databases");
                 if let Err(error) = self.end_transfers() {
-                    let _ = reply.send(Err(format!("{error:#}; nothing was changed")));
+                    let _ = reply.send(Err(format!("{error:#}; your lab was not reset")));
                     return;
                 }
                 // The modules may have changed too: the services start after the build.
@@ -489,12 +537,12 @@ impl Supervisor {
                     self.begin_build(Part::Everything);
                 }
                 self.end_all(Life::Restarting);
-                match empty_databases(&self.setup.project) {
+                match empty_databases(&self.setup.project).and_then(|()| self.leave_versions()) {
                     Ok(()) => {
                         let all: Vec<usize> = (0..self.services.len()).collect();
                         let sender = self.answer_when_running(&all, reply);
                         // A build that fails is an error, although the worker from before runs.
-                        self.build.waiting.push(sender);
+                        self.build.waiting.push((Deploys::Worker, sender));
                     }
                     Err(error) => {
                         let _ = reply.send(Err(format!("{error:#}")));
@@ -534,6 +582,16 @@ impl Supervisor {
             let _ = reply.send(failure.map_or_else(|| Ok(json!({ "ok": true })), Err));
         });
         sender
+    }
+
+    /// Builds, and then deploys that.
+    fn build_for(&mut self, deploys: Deploys, reply: Reply) {
+        self.build.waiting.push((deploys, reply));
+        if self.build.building.is_some() {
+            self.build.again = true;
+        } else {
+            self.begin_build(Part::Everything);
+        }
     }
 
     fn handle_change(&mut self, content: u64) {
@@ -607,7 +665,10 @@ impl Supervisor {
         self.build.ended = Instant::now();
         self.build.group = None;
         self.record_or_note();
-        if self.build.again {
+        // A version keeps the code that it was built from, so that must still be in place.
+        let keeps_code = self.build.waiting.iter().any(|(deploys, _)| *deploys != Deploys::Worker);
+        let is_changed = || source_watch::fingerprint(&self.setup.project.root) != content;
+        if self.build.again || built.failure.is_none() && keeps_code && is_changed() {
             self.begin_build(Part::Everything);
             return Ok(());
         }
@@ -623,8 +684,7 @@ impl Supervisor {
             self.setup.executables = Some(executables);
             if self.state.ready {
                 self.deployment.built = time::now().as_secs_f64();
-                self.journal.note("built: restarting the worker");
-                self.restart_worker(waiting);
+                self.deploy(content, waiting);
             }
             self.publish();
             return Ok(());
@@ -636,13 +696,16 @@ impl Supervisor {
             return self.start_without_worker(executables);
         }
         self.setup.executables = self.setup.executables.take().or(fallback);
-        let has_worker =
-            self.setup.executables.as_ref().is_some_and(|all| all.get(services::WORKER).is_some());
-        let runs =
-            if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
+        let has_worker = self.has_versions()
+            || self.setup.executables.as_ref().is_some_and(|all| all.get(services::WORKER).is_some());
+        let runs = match has_worker {
+            true if self.has_versions() => "the deployed versions still run",
+            true => "the worker still runs the previous code",
+            false => "no worker is running",
+        };
         let then = if self.watching { "fix it and save" } else { "fix it, then: cargo xtask lab deploy" };
         self.journal.note(&format!("{failure}; {runs}; {then}"));
-        for reply in waiting {
+        for (_, reply) in waiting {
             let _ = reply.send(Err(format!("{failure}; {runs}; see: cargo xtask lab logs build")));
         }
         if !has_worker {
@@ -656,9 +719,10 @@ impl Supervisor {
     fn start_without_worker(&mut self, mut executables: Executables) -> Result<()> {
         let failure = self.build.failure.as_ref().map(Failure::to_string).unwrap_or_default();
         let needed = services::binaries(self.setup.remote_service.as_ref());
-        // What the worker's manifest keeps cargo from looking at is still good.
+        // What the worker's manifest keeps cargo from looking at is still good, but not the worker: it would run old code.
         if matches!(self.build.failure, Some(Failure::Manifest(_))) {
-            executables.0.extend(build::earlier(&self.setup.project, &needed));
+            let others = needed.iter().copied().filter(|&name| name != services::WORKER);
+            executables.0.extend(build::earlier(&self.setup.project, others));
         }
         if needed.iter().any(|&name| name != services::WORKER && executables.get(name).is_none()) {
             bail!("{failure}, so the lab did not start; fix it, then: cargo xtask lab start");
@@ -671,21 +735,31 @@ impl Supervisor {
 
     /// The worker has no process until its code compiles.
     fn stop_worker(&mut self) {
-        if let Some(worker) = self.services.iter_mut().find(|one| one.service.name == services::WORKER) {
-            worker.enter(Life::Stopped);
+        if let Some(at) = self.find(services::WORKER) {
+            self.services[at].enter(Life::Stopped);
         }
     }
 
-    fn restart_worker(&mut self, waiting: Vec<Reply>) {
-        let Some(at) = self.services.iter().position(|one| one.service.name == services::WORKER) else {
-            return;
-        };
+    /// Ends this service and has the next tick start it again.
+    fn restart(&mut self, name: &str, waiting: Vec<Reply>) {
+        let Some(at) = self.find(name) else { return };
         self.end(at);
         self.deployment.stopped = time::now().as_secs_f64();
         self.services[at].plan_restart();
         self.services[at].due = Instant::now();
         self.services[at].ends.forget();
         self.services[at].waiting.extend(waiting.into_iter().map(|reply| (Instant::now(), reply)));
+    }
+
+    /// Where the service of this name is in the list.
+    fn find(&self, name: &str) -> Option<usize> {
+        self.services.iter().position(|one| one.name() == name)
+    }
+
+    /// Ends a service and takes it off the list.
+    fn remove_service(&mut self, at: usize, why: &str) {
+        self.end(at);
+        self.services.remove(at).disappoint_waiting(why);
     }
 
     /// Checks every process: reaps it, restarts it, or finds it ready.
@@ -697,6 +771,7 @@ impl Supervisor {
             }
             self.look_at_logs();
         }
+        self.leave_out_lost_versions();
         for at in 0..self.services.len() {
             let exited = self.services[at].child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if let Some(status) = exited {
@@ -710,10 +785,14 @@ impl Supervisor {
                 }
             } else if self.services[at].child.is_some()
                 && self.services[at].life != Life::Running
-                && (service.is_ready)(&self.setup)
+                && self.services[at].is_ready(&self.setup)
             {
                 if service.name == services::TEMPORAL {
                     self.meet_service()?;
+                    // Nothing records that an earlier lab was interrupted before it had ended the routing.
+                    if !self.state.ready && !self.has_versions() {
+                        self.free_transfers();
+                    }
                 }
                 let took = terminal::duration(self.services[at].begun.elapsed().as_secs_f64());
                 self.services[at].enter(Life::Running);
@@ -730,13 +809,11 @@ impl Supervisor {
                 };
                 self.journal.note(&format!(
                     "{} is ready{} after {took}{open}",
-                    service.name,
+                    self.services[at].name(),
                     place.unwrap_or_default()
                 ));
                 self.publish();
-                for (_, reply) in mem::take(&mut self.services[at].waiting) {
-                    let _ = reply.send(Ok(json!({ "ok": true })));
-                }
+                self.services[at].answer_waiting();
             }
             let service = &mut self.services[at];
             let is_stable = service.life == Life::Running && service.begun.elapsed() > STABLE;
@@ -750,7 +827,8 @@ impl Supervisor {
 
     /// Puts large logs aside, and says once of each process that writes more than its log takes.
     fn look_at_logs(&mut self) {
-        for name in logs::names() {
+        let services = self.services.iter().map(Supervised::name);
+        for name in [logs::SUPERVISOR, logs::BUILD].into_iter().chain(services) {
             logs::put_aside_if_large(&self.setup.project.log(name));
         }
         let mut is_news = false;
@@ -760,7 +838,7 @@ impl Supervisor {
                 self.journal.note(&format!(
                     "{0} prints more than 1 MiB a second; the lab leaves out the rest of its log; is there a print in a loop? \
                      see: cargo xtask lab logs {0}",
-                    service.service.name
+                    service.name()
                 ));
             }
             is_news |= service.left_out != left_out;
@@ -784,8 +862,9 @@ impl Supervisor {
         if !self.state.ready {
             class_files::check_name(&self.setup)?;
         }
-        if mem::take(&mut self.fresh) {
+        if self.fresh {
             self.end_transfers()?;
+            self.fresh = false;
             // What others of this name did there before is not part of this lab.
             let begun =
                 progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage));
@@ -841,7 +920,7 @@ impl Supervisor {
         }
         let (ended, service) = (self.build.ended, &mut self.services[at]);
         let late = |(since, _): &mut (Instant, Reply)| (*since).max(ended).elapsed() > READY_WITHIN;
-        let name = service.service.name;
+        let name = service.name().to_owned();
         for (_, reply) in service.waiting.extract_if(.., late) {
             let _ = reply.send(Err(format!(
                 "{name} was not ready within {}; see: cargo xtask lab logs {name}",
@@ -852,7 +931,7 @@ impl Supervisor {
 
     /// A service has ended by itself, or could not be started: it is restarted later.
     fn handle_end(&mut self, at: usize, end: &End) -> Result<()> {
-        let name = self.services[at].service.name;
+        let name = &*self.services[at].name().to_owned();
         let failure = StartFailure::read(&StartFailure::file_beside(&self.setup.ready_file(name)));
         // Its children end with it.
         self.end(at);
@@ -863,10 +942,11 @@ impl Supervisor {
             // What is in its log is of a former run.
             End::NoStart(_) => Vec::new(),
         };
-        if !self.state.ready {
-            if !self.owns_its_folder() {
-                bail!("{}", self.lost_its_folder());
-            }
+        if !self.state.ready && !self.owns_its_folder() {
+            bail!("{}", self.lost_its_folder());
+        }
+        // A learner can replace or retire a version that does not start, but only in a lab that runs.
+        if !self.state.ready && self.services[at].version.is_none() {
             let is_unreadable = name == services::TEMPORAL && dev_server::is_unreadable_database(&lines);
             let remedy = if is_unreadable { UNREADABLE_DATABASE } else { "" };
             bail!("{name} {}, so the lab did not start{}{remedy}", end.early(), self.quote(name, failure));
@@ -882,9 +962,7 @@ impl Supervisor {
         service.restarts += 1;
         service.is_planned = false;
         service.enter(Life::Restarting);
-        for (_, reply) in mem::take(&mut service.waiting) {
-            let _ = reply.send(Err(format!("{name} {}; see: cargo xtask lab logs {name}", end.early())));
-        }
+        service.disappoint_waiting(&format!("{name} {}; see: cargo xtask lab logs {name}", end.early()));
         let how = match end {
             End::Exit(status) => {
                 format!("ended ({}) after {}", describe(*status), terminal::duration(ran.as_secs_f64()))
@@ -913,28 +991,27 @@ impl Supervisor {
         if !service.after.iter().all(runs) || !is_met {
             return Ok(());
         }
-        let Some(program) = service.executable(&self.setup) else { return Ok(()) };
+        let name = &*self.services[at].name().to_owned();
+        let Some(program) = self.services[at].executable(&self.setup) else { return Ok(()) };
         if let Some(why) = executables::why_unusable(&program) {
             return self.replace_program(at, &program, why);
         }
         self.services[at].is_built_again = false;
-        let Some(mut command) = service.command(&self.setup) else { return Ok(()) };
+        let Some(mut command) = self.services[at].command(&self.setup) else { return Ok(()) };
         if self.owns_its_folder() {
             // Somebody may have tidied up.
             self.setup.project.make_lab()?;
         }
-        self.remove_ready_file(service.name);
+        self.remove_ready_file(name);
         if service.name == services::ACCOUNT_API
             && let Some(ended) = EndedFaults::take(&self.setup.project)
         {
             self.journal.note(&ended.sentence());
             self.ended_faults = Some(ended);
         }
-        let log = logs::open(&self.setup.project, service.name)?;
+        let log = logs::open(&self.setup.project, name)?;
         let log_start = log.metadata().map_or(0, |file| file.len());
         let flood = Flood::default();
-        command.args((service.arguments)(&self.setup)).current_dir((service.folder)(&self.setup));
-        command.envs((service.environment)(&self.setup));
         process::mark(&mut command, &self.state.supervisor);
         let mut gate = process::gated(&process::privately(&command));
         gate.stdin(Stdio::piped());
@@ -946,7 +1023,7 @@ impl Supervisor {
             gate.stdout(input.try_clone()?).stderr(input);
             Some(Copier::start(output, Limited::new(Timed::new(log), flood.clone())))
         };
-        let mut child = gate.spawn().with_context(|| format!("could not start {}", service.name))?;
+        let mut child = gate.spawn().with_context(|| format!("could not start {name}"))?;
         // The writing ends of the pipe are the program's alone.
         drop(gate);
         let go = child.stdin.take();
@@ -965,6 +1042,10 @@ impl Supervisor {
     fn replace_program(&mut self, at: usize, program: &Path, why: &str) -> Result<()> {
         let service = self.services[at].service;
         let shown = self.setup.project.display(program);
+        if self.services[at].version.is_some() {
+            // The next tick leaves it out.
+            bail!("{shown} {why}");
+        }
         let Some(binary) = service.binary(&self.setup) else {
             // The CLI, which cargo does not build.
             let fetched = temporal_cli::fetched(&self.setup.project).filter(|cli| cli != program);
@@ -1014,10 +1095,10 @@ impl Supervisor {
             let _ = copier.finish(COPIED_WITHIN);
         }
         // It is not ready any more, and after the last stop no file is left.
-        self.remove_ready_file(self.services[at].service.name);
+        self.remove_ready_file(self.services[at].name());
         if killed {
             let why = if hurry() { "had to stop at once" } else { "did not stop" };
-            self.journal.note(&format!("{} {why} and was killed", self.services[at].service.name));
+            self.journal.note(&format!("{} {why} and was killed", self.services[at].name()));
         }
         self.record_or_note();
     }
@@ -1034,6 +1115,7 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.journal.note("stopping");
+        self.frees_transfers.store(false, Ordering::Relaxed);
         // Compilers may still run when cargo does not.
         if let Some(build) = self.build.group.take().filter(|build| !process::group_is_empty(build.pid)) {
             let signals_seen = Arc::clone(&self.signals_seen);
@@ -1066,7 +1148,7 @@ impl Supervisor {
     fn record(&mut self) -> Result<()> {
         let alive = |service: &Supervised| {
             let identity = process::identify(service.child.as_ref()?.id())?;
-            Some((service.service.name.to_owned(), identity))
+            Some((service.name().to_owned(), identity))
         };
         let build = self.build.group.clone().map(|identity| (logs::BUILD.to_owned(), identity));
         self.state.services = self.services.iter().filter_map(alive).chain(build).collect();
@@ -1093,6 +1175,7 @@ impl Supervisor {
         };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = json!({
             "services": services,
+            "versions": self.versions().map(Version::to_json).collect::<Vec<_>>(),
             "build": build.name(),
             "build_error": self.build.failure.as_ref().map(Failure::to_string),
             "build_errors": self.build.failure.iter().flat_map(Failure::compile_errors).map(CompileError::to_json).collect::<Vec<_>>(),
@@ -1113,7 +1196,7 @@ impl Supervisor {
     fn to_json(&self, supervised: &Supervised) -> Value {
         let service = supervised.service;
         json!({
-            "name": service.name,
+            "name": supervised.name(),
             "state": supervised.life.name(),
             "pid": supervised.child.as_ref().map(Child::id),
             "address": service.address(&self.setup.ports),
@@ -1151,7 +1234,9 @@ impl Supervisor {
         control::serve(listener, self.state.token.clone(), move |request, reply| match request {
             Request::Status => {
                 let mut status = snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                status["undeployed"] = json!(deployed.is_outdated());
+                let outdated = deployed.is_outdated();
+                status["undeployed"] = json!(outdated.deployed);
+                status["unbuilt"] = json!(outdated.built);
                 status["edited"] = json!(keep::has_edit(&project).unwrap_or_default());
                 status["blocking"] = blocking::of(&status, &project);
                 status["class"] = notices.status(learner.as_deref(), &project);
@@ -1185,7 +1270,7 @@ impl Supervisor {
     /// Why a service did not start, or what it wrote last in this run, for a person to read.
     fn quote(&self, name: &str, failure: Option<StartFailure>) -> String {
         let log = self.setup.project.log(name);
-        let start = self.services.iter().find(|one| one.service.name == name).map_or(0, |one| one.log_start);
+        let start = self.services.iter().find(|one| one.name() == name).map_or(0, |one| one.log_start);
         let last = || logs::last_lines_since(&log, start, 12);
         let lines = failure.map_or_else(last, |failure| failure.lines());
         if lines.is_empty() {

@@ -2,18 +2,22 @@
 
 use std::{
     fs::File,
+    mem,
     os::unix::process::ExitStatusExt,
-    process::{Child, ExitStatus},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
 use lab_client::time;
+use serde_json::json;
 
 use crate::{
     control::Reply,
     failing::Ends,
     log_copy::{Copier, Flood, Limited, Timed},
-    services::Service,
+    services::{self, Service, Setup},
+    versions::Version,
 };
 
 /// The first delay before a service that has died is started again; it doubles.
@@ -42,6 +46,8 @@ impl Life {
 /// A service and its process.
 pub(crate) struct Supervised {
     pub(crate) service: &'static Service,
+    /// The version that it runs, if it is one of several versions of the worker.
+    pub(crate) version: Option<Version>,
     pub(crate) child: Option<Child>,
     /// What copies its output to its log; none of one that writes its log itself.
     pub(crate) copier: Option<Copier<Limited<Timed<File>>>>,
@@ -75,6 +81,7 @@ impl Supervised {
         let now = Instant::now();
         Supervised {
             service,
+            version: None,
             child: None,
             copier: None,
             flood: Flood::default(),
@@ -90,6 +97,56 @@ impl Supervised {
             ends: Ends::default(),
             is_built_again: false,
             waiting: Vec::new(),
+        }
+    }
+
+    /// This version of the worker, which is the service in this row.
+    pub(crate) fn of_version(service: &'static Service, version: Version) -> Supervised {
+        Supervised { version: Some(version), ..Supervised::new(service) }
+    }
+
+    /// Its name in commands, files and messages.
+    pub(crate) fn name(&self) -> &str {
+        self.version.as_ref().map_or(self.service.name, |version| &version.service)
+    }
+
+    /// A command that runs it; `None` until cargo has built it.
+    pub(crate) fn command(&self, setup: &Setup) -> Option<Command> {
+        match &self.version {
+            Some(version) => Some(version.command(setup)),
+            None => self.service.command(setup),
+        }
+    }
+
+    /// Its executable; `None` until cargo has built it.
+    pub(crate) fn executable(&self, setup: &Setup) -> Option<PathBuf> {
+        match &self.version {
+            Some(version) => Some(version.program(&setup.project)),
+            None => self.service.executable(setup),
+        }
+    }
+
+    /// The readiness probe.
+    pub(crate) fn is_ready(&self, setup: &Setup) -> bool {
+        match &self.version {
+            Some(version) => services::is_written(&setup.ready_file(&version.service)),
+            None => (self.service.is_ready)(setup),
+        }
+    }
+
+    /// Answers those who wait for it: it runs.
+    pub(crate) fn answer_waiting(&mut self) {
+        let answer =
+            json!({ "ok": true, "version": self.version.as_ref().map(|version| version.kept.number) });
+        for (_, reply) in mem::take(&mut self.waiting) {
+            let _ = reply.send(Ok(answer.clone()));
+        }
+    }
+
+    /// Answers those who wait for it that it does not come.
+    pub(crate) fn disappoint_waiting(&mut self, why: &str) {
+        for (_, reply) in mem::take(&mut self.waiting) {
+            let _ = reply.send(Err(why.to_owned()));
         }
     }
 

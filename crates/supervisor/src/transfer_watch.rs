@@ -149,6 +149,9 @@ pub(crate) fn milestone_words(milestone: Milestone) -> [&'static str; 2] {
         Milestone::HeldAtDeposit => {
             ["has withdrawn and retries its deposit", "have withdrawn and retry their deposits"]
         }
+        Milestone::PausedAtDeposit => {
+            ["has withdrawn, and its deposit is paused", "have withdrawn, and their deposits are paused"]
+        }
         Milestone::Broken => ["fails with a nondeterminism error", "fail with a nondeterminism error"],
         Milestone::RetriesExhausted => {
             ["has failed: its attempts are used up", "have failed: their attempts are used up"]
