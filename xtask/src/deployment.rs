@@ -1,19 +1,18 @@
 //! Whether the worker runs the code as it is saved, and whether that code blocks it, in words.
 
-use contract::Blocking;
-use lab_client::supervisor::{BuildState, is_deployed};
+use lab_client::{
+    state::WORKER,
+    supervisor::{self, BuildState, is_deployed, versions},
+};
 use serde_json::Value;
-use supervisor::services::WORKER;
 
 /// Why the worker does not run the code as it is saved, by the supervisor's status, and what to type; none where it does.
 pub(crate) fn warning(status: &Value) -> Option<String> {
-    let services = status["services"].as_array().into_iter().flatten();
-    let has_worker = !services.into_iter().any(|one| one["name"] == WORKER && one["state"] == "stopped");
+    let has_versions = !versions(status).is_empty();
     match BuildState::of(status)? {
         BuildState::Building => Some("a build is in progress: cargo xtask lab logs build -f".to_owned()),
         BuildState::Failed => {
-            let runs =
-                if has_worker { "the worker still runs the previous code" } else { "no worker is running" };
+            let runs = runs(status);
             // Then cargo runs no other command, and the reason says what to type.
             let error = status["build_error"].as_str().filter(|_| status["manifest_unusable"] == true);
             if let Some(error) = error {
@@ -22,10 +21,25 @@ pub(crate) fn warning(status: &Value) -> Option<String> {
             Some(format!("the last build failed, so {runs}: cargo xtask lab logs build"))
         }
         BuildState::Ok if is_deployed(status) => None,
+        BuildState::Ok if has_versions && status["unbuilt"] != true => {
+            Some("an edit is not deployed as a version yet: cargo xtask lab deploy".to_owned())
+        }
         BuildState::Ok if status["watch"] == false => {
             Some("an edit is not deployed yet: cargo xtask lab deploy".to_owned())
         }
         BuildState::Ok => Some("an edit is not deployed yet; the lab is about to build it".to_owned()),
+    }
+}
+
+/// What runs although the last build failed.
+fn runs(status: &Value) -> &'static str {
+    let mut services = status["services"].as_array().into_iter().flatten();
+    if !versions(status).is_empty() {
+        return "only the deployed versions run";
+    }
+    match services.any(|one| one["name"] == WORKER && one["state"] == "stopped") {
+        true => "no worker is running",
+        false => "the worker still runs the previous code",
     }
 }
 
@@ -40,8 +54,10 @@ pub(crate) fn excerpt(status: &Value) -> Vec<String> {
 
 /// The code that blocks the worker, by the supervisor's status, and what to type.
 pub(crate) fn blocking(status: &Value) -> Vec<String> {
-    let words = |blocking: &Blocking| format!("{}: cargo xtask lab logs worker", blocking.words());
-    Blocking::list(&status["blocking"]).iter().map(words).collect()
+    let blocking = supervisor::blocking(status).into_iter();
+    blocking
+        .map(|(service, blocking)| format!("{}: cargo xtask lab logs {service}", blocking.words()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,6 +86,15 @@ mod tests {
         );
         assert!(of("building", true, true, "running").contains("in progress"));
         assert_eq!(warning(&json!({})), None, "a lab that is down has no worker");
+        let with_versions = |build: &str, undeployed: bool| {
+            let versions = json!([{ "version": 1, "service": "worker@1" }]);
+            warning(&json!({ "build": build, "watch": true, "undeployed": undeployed, "versions": versions }))
+        };
+        assert_eq!(with_versions("ok", false), None);
+        assert!(with_versions("ok", true).is_some_and(|says| says.ends_with("yet: cargo xtask lab deploy")));
+        assert!(
+            with_versions("failed", true).is_some_and(|says| says.contains("only the deployed versions run"))
+        );
     }
 
     #[test]

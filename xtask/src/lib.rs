@@ -13,6 +13,7 @@ mod deployment;
 pub mod extra;
 pub mod remote_flags;
 mod service_trouble;
+mod versions;
 
 use std::process::ExitCode;
 

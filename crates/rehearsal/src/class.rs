@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use dev_server::Cli;
-use lab::STAGES;
+use lab::Stage;
 use lab_client::{class, state::RemoteService, temporal::Server};
 use serde_json::{Value, json};
 
@@ -112,12 +112,14 @@ fn look_at_board(server: &Server, all: &mut [Rehearsed]) -> Result<()> {
     }
 }
 
-/// The learners whom the board shows at the last stage with every goal.
+/// The learners whom the board shows at their last stage with every goal.
 pub fn finished_on_board(server: &Server, all: &[Rehearsed]) -> Result<Vec<String>> {
-    let last = STAGES.last().map(|stage| stage.name).unwrap_or_default();
-    let rows = class::board(server)?.rows.into_iter().filter(|row| row.has_finished(last));
-    let is_one = |name: &String| all.iter().any(|one| one.learner == *name);
-    Ok(rows.map(|row| row.report.learner).filter(is_one).collect())
+    let board = class::board(server)?;
+    let is_shown = |one: &&Rehearsed| {
+        let Some((last, _)) = one.stages.last().filter(|_| one.failure.is_none()) else { return false };
+        board.rows.iter().any(|row| row.report.learner == one.learner && row.has_finished(last))
+    };
+    Ok(all.iter().filter(is_shown).map(|one| one.learner.clone()).collect())
 }
 
 /// A unique name, so that an earlier rehearsal's transfers are not in the lists.
@@ -129,6 +131,8 @@ pub fn name() -> String {
 pub struct Rehearsal {
     /// The prefix of its learners' names.
     pub name: String,
+    /// The stages that each plays, in order.
+    pub stages: Vec<&'static Stage>,
     /// How many learners.
     pub learners: u16,
     /// How many of them at a time.
@@ -208,7 +212,7 @@ fn rehearse(
         ..Rehearsed::default()
     };
     one.started = begin.elapsed();
-    for stage in STAGES {
+    for &stage in &rehearsal.stages {
         if one.failure.is_some() || shadow.is_interrupted() {
             break;
         }

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::STAGES;
 use serde_json::json;
 
-use checkout::project::Project;
+use checkout::{modules, project::Project};
 use rehearsal::{
     chaos::{self, ChaosReport, Plan},
     shadow::Shadow,
@@ -36,12 +36,14 @@ pub(crate) fn command() -> Command {
                 .value_parser(value_parser!(u64))
                 .help("Random seed for the transfers, targets and pauses (default: random)"),
         )
+        .arg(flag("versions", "Run two versions of the worker, each of which takes half of the transfers"))
         .arg(flag("keep", "Keep the lab's folder until the next run"))
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask chaos",
             "cargo xtask chaos --transfers 100 --kills 10",
             "cargo xtask chaos --transfers 1000 --kills 100 --seed 7",
+            "cargo xtask chaos --versions",
         ]))
 }
 
@@ -51,9 +53,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
-    let plan = Plan::new(seed, count("transfers"), count("kills"));
-    let again =
-        format!("cargo xtask chaos --transfers {} --kills {} --seed {seed}", plan.orders.len(), plan.kills);
+    let has_versions = arguments.get_flag("versions");
+    let plan = Plan { has_versions, ..Plan::new(seed, count("transfers"), count("kills")) };
+    let again = format!(
+        "cargo xtask chaos --transfers {} --kills {} --seed {seed}{}",
+        plan.orders.len(),
+        plan.kills,
+        if has_versions { " --versions" } else { "" }
+    );
     stderrln!("{again}");
 
     let begin = Instant::now();
@@ -62,6 +69,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         .iter()
         .find(|stage| stage.name == FIXED)
         .context("the table of stages has no stage with the fixes")?;
+    if has_versions {
+        // At a stage without versions, a lab that starts again would leave them.
+        let stage = STAGES.iter().find(|stage| stage.has_versions).context("no stage has versions")?;
+        modules::enter(&shadow.project, stage)?;
+    }
     shadow.put_in_place(&[
         (lab::LIVE_WORKFLOW, fixed.workflow.source),
         (lab::LIVE_ACTIVITIES, fixed.activities.source),
@@ -107,6 +119,13 @@ fn print(plan: &Plan, ChaosReport { kills, tally }: &ChaosReport, took: f64) {
         row(&format!("{part} killed"), *count, "");
     }
     row("transfers completed", tally.completed, "each with one withdrawal and one deposit");
+    for (build_id, count) in &tally.versions {
+        row(
+            &format!("transfers on version {build_id}"),
+            *count,
+            "each from its first Workflow Task to its last",
+        );
+    }
     for (reason, count) in &tally.failed {
         row(&format!("transfers failed: {reason}"), *count, "none of their money moved");
     }
@@ -127,6 +146,7 @@ fn to_json(plan: &Plan, ChaosReport { kills, tally }: &ChaosReport, took: f64) -
         "transfers": plan.orders.len(),
         "completed": tally.completed,
         "failed": tally.failed,
+        "versions": tally.versions,
         "activity_calls": tally.calls,
         "activity_attempts": tally.attempts,
         "entries": tally.entries.iter().map(|(kind, (count, _))| (kind, count)).collect::<std::collections::BTreeMap<_, _>>(),

@@ -15,12 +15,13 @@ use lab_client::{
     progress::Progress,
     supervisor::{self as lab_supervisor, BuildState},
     time,
+    versions::VersionRow,
 };
 use serde_json::{Value, json};
 
 use crate::{
     args::{example, flag, json_flag},
-    class_status, deployment,
+    class_status, deployment, versions,
 };
 use checkout::{progress, project::Project, state};
 use lab_client::state::State;
@@ -104,6 +105,8 @@ struct Look {
     blocking: Vec<String>,
     /// The services that do not run, in the words of `lab status`.
     down: Vec<String>,
+    /// The versions of the worker, in a stage that has versions.
+    versions: Vec<VersionRow>,
     /// The judgement, or why there is none.
     report: Result<Report, String>,
 }
@@ -136,6 +139,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
         stderrln!("warning: the stage is not marked as done: {error:#}");
     }
     let next = report.as_ref().ok().and_then(Report::next_stage);
+    let versions = if report.is_ok() { versions::rows(state, &status) } else { Vec::new() };
     Ok(Look {
         stage,
         class: class_status::lines(&status),
@@ -144,6 +148,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
         build_failed: deployment::warning(&status).into_iter().chain(deployment::excerpt(&status)).collect(),
         blocking: deployment::blocking(&status),
         down: down(&status),
+        versions,
         report,
     })
 }
@@ -180,6 +185,7 @@ impl Look {
         }
         lines.extend(self.blocking.iter().cloned());
         lines.extend(self.down.iter().cloned());
+        lines.extend(versions::lines(&self.versions));
         match &self.report {
             Ok(report) => lines.extend(goal_lines(report, self.next_is_closed.as_deref())),
             Err(why) => lines.push(why.clone()),
@@ -194,6 +200,7 @@ impl Look {
         };
         json["building"] = json!(self.build == Some(BuildState::Building));
         json["down"] = json!(self.down);
+        json["versions"] = versions::to_json(&self.versions);
         json["blocking"] = json!(self.blocking);
         json
     }
@@ -310,6 +317,7 @@ mod tests {
             build_failed: deployment::warning(&status).into_iter().collect(),
             blocking: deployment::blocking(&status),
             down: down(&status),
+            versions: Vec::new(),
             report: Err("the goals cannot be judged".to_owned()),
         };
         let lines = look.lines(false);

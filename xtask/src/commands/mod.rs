@@ -15,6 +15,7 @@ mod run_workflow;
 mod stage;
 mod temporal;
 mod test;
+mod traffic;
 mod transfer;
 mod without_temporal;
 
@@ -40,6 +41,7 @@ const COMMANDS: &[Row] = &[
     (reset::command, reset::run),
     (without_temporal::command, without_temporal::run),
     (transfer::command, transfer::run),
+    (traffic::command, traffic::run),
     (retry::command, retry::run),
     (outage::command, outage::run),
     (real_world_mode::command, real_world_mode::run),

@@ -127,6 +127,9 @@ fn a_manifest_that_cargo_cannot_use_is_reported_in_one_sentence_and_the_commands
         let worker_now = service(&status, "worker");
         status["build"] == "ok" && worker_now["state"] == "running" && pid_in(worker_now) != worker
     });
+    // In between, no earlier program of the worker's ran: a learner would take it for the saved code.
+    let workers = checkout.log("worker").matches("stand-in worker, version").count();
+    assert_eq!(workers, 2, "{}", checkout.log("worker"));
     checkout.run(&["lab", "stop"]).ok();
 }
 

@@ -1,5 +1,7 @@
 //! What `check` says while the lab is not at rest.
 
+use serde_json::{Value, json};
+
 use crate::fake_lab::{FakeLab, Place};
 
 #[test]
@@ -51,4 +53,35 @@ fn the_command_that_is_next_is_alone_on_its_line() {
     let next = lines.iter().position(|line| line.starts_with("    next: ")).expect("there is a next");
     assert!(lines[next].ends_with(':'), "{checked}");
     assert!(lines[next + 1].starts_with("      cargo xtask transfer "), "{checked}");
+}
+
+#[test]
+fn each_version_of_the_worker_is_a_line_of_lab_status_and_of_check() {
+    let lab = FakeLab::start("check-versions");
+    let version = |number: u32| json!({ "version": number, "service": format!("worker@{number}") });
+    lab.world().versions = json!([version(1), version(2)]);
+    let since = lab.world().services[2]["since"].clone();
+    let worker = |name: &str, state: &str| json!({ "name": name, "state": state, "since": since });
+    lab.world().services[2] = worker("worker@1", "running");
+    lab.world().services.as_array_mut().expect("a list").push(worker("worker@2", "restarting"));
+    // Each version takes two in turn.
+    for (id, place) in [("a", Place::Deposit), ("b", Place::Task), ("c", Place::Task), ("d", Place::Task)] {
+        lab.world().start(id, place);
+    }
+    let expected = "versions\n  version 1  current 50%  2 in progress, 2 failing  worker@1 running\n  version 2  ramping 50%  2 in progress, 2 failing  worker@2 restarting\n";
+    for words in [&["lab", "status"][..], &["check"]] {
+        let shown = lab.checkout.run(words).stdout;
+        assert!(shown.contains(expected), "{words:?}: {shown}");
+        let json = lab.checkout.run(&[words, &["--json"]].concat()).stdout;
+        let json: Value = serde_json::from_str(&json).expect("it is JSON");
+        let second = &json["versions"][1];
+        assert_eq!(
+            (&second["build_id"], &second["status"], &second["failing"]),
+            (&json!("2"), &json!("ramping"), &json!(2))
+        );
+    }
+    // Without them, neither has a word about versions.
+    lab.world().versions = json!([]);
+    let shown = lab.checkout.run(&["lab", "status"]).stdout;
+    assert!(!shown.contains("version 1"), "{shown}");
 }

@@ -45,6 +45,28 @@ fn a_stage_says_what_it_will_do_then_what_it_does_and_nothing_twice() {
 }
 
 #[test]
+fn a_service_without_worker_versioning_is_reported_before_anything_changes() {
+    let lab = FakeLab::start("no-versions");
+    lab.world().lacks_versioning = true;
+    lab.checkout.write(LIVE_WORKFLOW, MINE);
+    let (live, progress) = (lab.live(), lab.progress());
+    let refused = lab.checkout.run(&["stage", "roll-out"]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    for part in
+        ["roll-out needs Worker Versioning", "nothing was changed", "cargo xtask stage jerry-limits-retries"]
+    {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    assert_eq!((lab.live(), lab.progress()), (live, progress));
+    let world = lab.world();
+    assert_eq!((world.builds, world.transfers.len()), (0, 0));
+    drop(world);
+    // Other stages need none.
+    let entered = lab.checkout.run(&["stage", "fix-workflow"]);
+    assert_eq!(entered.code, Some(0), "{entered:#?}");
+}
+
+#[test]
 fn with_keep_the_failure_of_the_shipped_code_is_there_and_then_the_learners_code_runs_again() {
     for (stage, builds) in [("jerry", 2), ("fix-workflow", 3)] {
         let lab = FakeLab::start(&format!("keep-{stage}"));

@@ -47,6 +47,8 @@ pub(crate) struct Transfer {
     /// Whether it has ever failed to withdraw.
     pub(crate) has_failed_to_withdraw: bool,
     began: String,
+    /// The Build ID of its version, if the lab has versions.
+    build_id: Option<String>,
 }
 
 /// What the fake services know.
@@ -60,6 +62,10 @@ pub(crate) struct World {
     pub(crate) build: String,
     /// What `status` says of the services.
     pub(crate) services: Value,
+    /// What `status` says of the worker's versions. Each takes two transfers in turn, and runs what was built.
+    pub(crate) versions: Value,
+    /// Whether the server has no Worker Versioning, as where an operator has switched it off.
+    pub(crate) lacks_versioning: bool,
     outage: Value,
     /// What a learner does while the build of that number runs, before the compiler reads the module: writes this file.
     pub(crate) saves: Vec<(usize, &'static str, &'static str)>,
@@ -83,8 +89,16 @@ impl World {
 
     pub(crate) fn start(&mut self, id: &str, place: Place) {
         let began = time::rfc3339_exact(time::now());
-        let mut transfer =
-            Transfer { id: id.to_owned(), place, has_failed: false, has_failed_to_withdraw: false, began };
+        let versions = self.versions.as_array().map_or(0, Vec::len);
+        let build_id = (versions > 0).then(|| (self.transfers.len() / 2 % versions + 1).to_string());
+        let mut transfer = Transfer {
+            id: id.to_owned(),
+            place,
+            has_failed: false,
+            has_failed_to_withdraw: false,
+            began,
+            build_id,
+        };
         World::advance(&self.built, &mut transfer);
         self.transfers.push(transfer);
     }
@@ -223,7 +237,7 @@ fn build(world: &Mutex<World>, root: &std::path::Path) -> Result<Value, String> 
 
 fn status(world: &World) -> Value {
     let build = if world.build.is_empty() { "ok" } else { &world.build };
-    json!({ "build": build, "services": world.services })
+    json!({ "build": build, "services": world.services, "versions": world.versions })
 }
 
 fn bank(world: &mut World, line: &str, body: &str) -> (u16, Value) {
@@ -258,6 +272,18 @@ fn temporal(world: &mut World, line: &str, _body: &str) -> (u16, Value) {
     let (id, what) = (parts.next(), parts.next().unwrap_or_default());
     if path.starts_with("activities") {
         return (200, json!({}));
+    }
+    if path.starts_with("worker-deployments") && world.lacks_versioning {
+        return (403, json!({ "message": "Worker Deployment Versions are disabled on this namespace." }));
+    }
+    if path.starts_with("worker-deployments") {
+        let version = |build_id: &str| json!({ "deploymentName": contract::DEPLOYMENT, "buildId": build_id });
+        let routing = json!({ "currentDeploymentVersion": version("1"), "rampingDeploymentVersion": version("2"),
+            "rampingVersionPercentage": 50 });
+        return (
+            200,
+            json!({ "workerDeploymentInfo": { "name": contract::DEPLOYMENT, "routingConfig": routing } }),
+        );
     }
     let Some(id) = id else {
         let is_running = |transfer: &&Transfer| !is_closed(transfer);
@@ -310,6 +336,15 @@ fn describe(transfer: &Transfer) -> Value {
     };
     let mut description =
         json!({ "workflowExecutionInfo": { "historyLength": events(transfer).len().to_string() } });
+    let info = &mut description["workflowExecutionInfo"];
+    info["status"] = json!(match transfer.place {
+        Place::Completed => "WORKFLOW_EXECUTION_STATUS_COMPLETED",
+        Place::Terminated => "WORKFLOW_EXECUTION_STATUS_TERMINATED",
+        _ => "WORKFLOW_EXECUTION_STATUS_RUNNING",
+    });
+    if let Some(build_id) = &transfer.build_id {
+        info["versioningInfo"] = json!({ "deploymentVersion": { "buildId": build_id } });
+    }
     match transfer.place {
         Place::Task => description["pendingWorkflowTask"] = json!({ "attempt": 3 }),
         Place::Withdraw => description["pendingActivities"] = pending("withdraw"),

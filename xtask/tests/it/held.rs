@@ -20,8 +20,8 @@ use serde_json::Value;
 
 use crate::support::{Checkout, eventually, is_alive, pid_in};
 
-/// The files that a stopped lab may have: locks, settings, databases, logs, and what stops Nix.
-const KEPT: [&str; 12] = [
+/// The files that a stopped lab may have: locks, settings, databases, logs, versions of the worker, and what stops Nix.
+const KEPT: [&str; 14] = [
     checkout::project::NO_COPY,
     "backup",
     "bank.db",
@@ -32,6 +32,8 @@ const KEPT: [&str; 12] = [
     "stage.json",
     "stage.lock",
     "temporal.db",
+    "versions",
+    "versions.json",
     "cli.lock",
     "worker-Cargo.toml",
 ];

@@ -106,6 +106,7 @@ fn commands_that_need_a_running_lab_say_how_to_start_one() {
     let checkout = Checkout::without_server("down");
     for arguments in [
         vec!["transfer", "account_A", "account_B", "5"],
+        vec!["traffic"],
         vec!["retry"],
         vec!["run-workflow"],
         vec!["lab", "restart"],

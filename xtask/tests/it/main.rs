@@ -45,6 +45,8 @@ mod terminal;
 mod tidy;
 mod transfers;
 #[cfg(target_os = "linux")]
+mod versions;
+#[cfg(target_os = "linux")]
 mod waiting;
 mod watching;
 

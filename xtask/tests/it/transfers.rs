@@ -50,6 +50,39 @@ fn an_unknown_account_is_refused_before_anything_is_started() {
     assert!(lab.world().transfers.is_empty());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn traffic_is_ten_transfers_without_versions_and_counted_by_version_with_them() {
+    let lab = FakeLab::start("traffic");
+    let said = lab.checkout.run(&["traffic"]).ok();
+    assert!(said.starts_with("started 10 transfers; "), "{said}");
+    assert_eq!(lab.world().transfers.len(), 10);
+
+    let service = |name: &str| serde_json::json!({ "name": name, "state": "running" });
+    lab.world().services = serde_json::json!([service("worker@1"), service("worker@2")]);
+    lab.world().versions = serde_json::json!([{ "version": 1 }, { "version": 2 }]);
+    // Both run the first stage's code, in which every transfer is stuck.
+    let counted = lab.checkout.run(&["traffic", "--json"]).json();
+    assert_eq!((&counted["started"], &counted["no_version"]), (&10.into(), &serde_json::json!([])));
+    for (at, (build_id, stuck)) in [("1", 4), ("2", 6)].into_iter().enumerate() {
+        let version = &counted["versions"][at];
+        assert_eq!((&version["build_id"], &version["stuck"]), (&build_id.into(), &stuck.into()), "{counted}");
+    }
+    let said = lab.checkout.run(&["traffic"]).ok();
+    assert_eq!(said, "version 1: 6 transfers, 6 of them stuck\nversion 2: 4 transfers, 4 of them stuck\n");
+
+    lab.world().services = serde_json::json!([service("worker@1")]);
+    let error = lab.checkout.run(&["traffic"]).fails_with(1);
+    assert!(
+        error.contains("version 2 takes 50% of the new transfers, and the lab runs no worker of it"),
+        "{error}"
+    );
+    lab.take_temporal_down();
+    let error = lab.checkout.run(&["traffic"]).fails_with(1);
+    assert!(error.contains("no answer from"), "{error}");
+    assert_eq!(lab.world().transfers.len(), 30);
+}
+
 #[test]
 fn a_transfer_prints_its_ids_and_its_link() {
     let checkout = Checkout::new("transfer");

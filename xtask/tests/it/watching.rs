@@ -8,7 +8,7 @@ const SOURCE: &str = "crates/worker/src/main.rs";
 
 impl Checkout {
     /// Saves a stand-in for the worker that names this version.
-    fn save_version(&self, version: &str) {
+    pub(crate) fn save_version(&self, version: &str) {
         let source = include_str!("stand_in/worker.rs").replace("\"one\"", &format!("\"{version}\""));
         self.write(SOURCE, source);
     }

@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use dev_server::{Cli, DevServer};
+use lab::Stage;
 use lab_client::{Endpoints, class, http, temporal::Server};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ const BOARDS: u32 = 20;
 /// How often to check whether it is up.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Measures a class of this many learners, `at_once` of them at a time.
+/// Measures a class of this many learners who play these stages, `at_once` of them at a time.
 ///
 /// # Errors
 /// The server does not start, or the rehearsal is interrupted.
@@ -42,12 +43,14 @@ pub fn run(
     project: &Project,
     temporal_cli: &Cli,
     executables: &Executables,
+    stages: Vec<&'static Stage>,
     learners: u16,
     at_once: u16,
 ) -> Result<Figures> {
     let service = Service::start(project, temporal_cli)?;
     let rehearsal = Rehearsal {
         name: rehearse::name(),
+        stages,
         learners,
         at_once,
         words: vec!["--address".to_owned(), service.address.clone()],

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     ledger::{check_ledger, money, plus, text},
     plan::{Order, Plan},
+    versions,
 };
 
 /// The state of the server and the bank.
@@ -38,6 +39,8 @@ pub struct Tally {
     pub entries: BTreeMap<String, (usize, Money)>,
     /// The sum of all balances, which equals the sum they were opened with.
     pub total: Money,
+    /// How many transfers each version of the worker took, by its Build ID; none without versions.
+    pub versions: BTreeMap<String, usize>,
 }
 
 /// Checks everything.
@@ -47,6 +50,9 @@ pub struct Tally {
 pub(super) fn audit(plan: &Plan, recorded: &Recorded) -> Result<Tally> {
     let balances = check_ledger(&recorded.entries)?;
     let mut tally = Tally::default();
+    if plan.has_versions {
+        tally.versions = versions::check(&recorded.runs)?;
+    }
     for account in recorded.accounts["accounts"].as_array().into_iter().flatten() {
         let number = account["account_number"].as_str().unwrap_or_default();
         let (held, entered) = (money(&account["balance"])?, balances.get(number).copied());
@@ -188,7 +194,7 @@ mod tests {
     fn plan(refused: Option<RefusalKind>) -> Plan {
         let (from, to) = ("account_A".to_owned(), "account_B".to_owned());
         let order = Order { workflow_id: "t".to_owned(), from, to, amount: Money::from_cents(250), refused };
-        Plan { seed: 0, orders: vec![order], kills: 0 }
+        Plan { seed: 0, orders: vec![order], kills: 0, has_versions: false }
     }
 
     fn event(id: u64, kind: &str, attributes: Value) -> Value {

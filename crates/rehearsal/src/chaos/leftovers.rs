@@ -12,19 +12,22 @@ use supervisor::{
     process::{self, Identity},
 };
 
-/// The files that a lab may leave: its databases, the server's with its write-ahead log, the lab's settings, and what stops Nix.
-const KEPT: [&str; 8] = [
+/// The files that a lab may leave: its databases, the server's with its write-ahead log, the lab's settings, its versions of the worker, locks,
+/// and what stops Nix.
+const KEPT: [&str; 10] = [
     "bank.db",
     "temporal.db",
     "temporal.db-wal",
     "temporal.db-shm",
     "ports.json",
     "stage.json",
+    "stage.lock",
+    "versions.json",
     "lock",
     NO_COPY,
 ];
 /// The folders whose files may remain.
-const KEPT_FOLDERS: [&str; 2] = ["logs", "backup"];
+const KEPT_FOLDERS: [&str; 3] = ["logs", "backup", "versions"];
 
 /// One sentence for each leftover: processes of the lab, other processes that work in the shadow's folder, ports of the lab, and
 /// files that should have been removed.
@@ -83,12 +86,17 @@ mod tests {
     #[test]
     fn files_that_a_lab_keeps_are_accepted_and_others_are_reported() {
         let root = std::env::temp_dir().join(format!("leftovers-{}", std::process::id()));
-        for folder in [".lab/logs", ".lab/backup/1", ".lab/run", "tmp/empty"] {
+        for folder in [".lab/logs", ".lab/backup/1", ".lab/versions/1", ".lab/run", "tmp/empty"] {
             fs::create_dir_all(root.join(folder)).expect("temporary folders can be made");
         }
-        for kept in
-            [".lab/bank.db", ".lab/temporal.db-wal", ".lab/logs/worker.log", ".lab/backup/1/workflow.rs"]
-        {
+        for kept in [
+            ".lab/bank.db",
+            ".lab/temporal.db-wal",
+            ".lab/logs/worker.log",
+            ".lab/backup/1/workflow.rs",
+            ".lab/versions/1/worker",
+            ".lab/versions.json",
+        ] {
             fs::write(root.join(kept), "x").expect("it is this test's own");
         }
         assert_eq!(look(&root, &[], &Ports::default()), Vec::<String>::new());

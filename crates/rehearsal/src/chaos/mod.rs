@@ -9,6 +9,7 @@ mod ledger;
 mod leftovers;
 mod plan;
 mod storm;
+mod versions;
 
 use anyhow::{Result, bail};
 
@@ -29,6 +30,9 @@ pub struct ChaosReport {
 /// The first violation, and where to look.
 pub fn run(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
     shadow.start(&[])?;
+    if plan.has_versions {
+        versions::deploy(shadow)?;
+    }
     let ports = shadow.state()?.ports;
     let storm = storm::weather(shadow, plan)?;
     let tally = audit::audit(plan, &storm.recorded)?;

@@ -44,6 +44,8 @@ pub struct Plan {
     pub orders: Vec<Order>,
     /// The number of kills.
     pub kills: usize,
+    /// Whether two versions of the worker run, each of which takes half of the transfers.
+    pub has_versions: bool,
 }
 
 impl Plan {
@@ -51,7 +53,7 @@ impl Plan {
     pub fn new(seed: u64, transfers: usize, kills: usize) -> Plan {
         let mut dice = Seeded::new(seed);
         let orders = (0..transfers).map(|number| Order::draw(number, &mut dice)).collect();
-        Plan { seed, orders, kills }
+        Plan { seed, orders, kills, has_versions: false }
     }
 
     /// The kills, in order.

@@ -15,6 +15,7 @@ use lab_client::{
     bank::Bank,
     facts,
     http::is_silence,
+    kept_versions::is_worker,
     side_by_side, stuck,
     temporal::{Run, Server, status_of, transfers},
 };
@@ -28,7 +29,10 @@ use super::{
 };
 use crate::shadow::{INTERRUPTED, Shadow};
 use lab_client::state::State;
-use supervisor::process::{self, Identity};
+use supervisor::{
+    process::{self, Identity},
+    services::WORKER,
+};
 use terminal::{duration, stderrln};
 
 /// How often each thread checks for work.
@@ -295,14 +299,22 @@ impl Storm<'_> {
 
     fn next_target(&self, targets: &mut Targets) -> Option<(&'static str, Identity)> {
         let state = self.lab()?;
+        let killed = self.killed();
         let process = |target: &str| {
             if target == SUPERVISOR {
-                return Some(&state.supervisor);
+                return Some(&state.supervisor).filter(|process| process::is_alive(process));
             }
-            state.services.iter().find(|(name, _)| name == target).map(|(_, process)| process)
+            let is_it = |name: &str| name == target || target == WORKER && is_worker(name);
+            let found: Vec<&Identity> = state
+                .services
+                .iter()
+                .filter(|(name, process)| is_it(name) && process::is_alive(process))
+                .map(|(_, process)| process)
+                .collect();
+            // With several versions of the worker, one after the other.
+            found.get(killed % found.len().max(1)).copied()
         };
-        let is_there = |target: &str| process(target).is_some_and(process::is_alive);
-        let target = targets.next(is_there)?;
+        let target = targets.next(|target| process(target).is_some())?;
         Some((target, process(target)?.clone()))
     }
 

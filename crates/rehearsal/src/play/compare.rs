@@ -45,9 +45,16 @@ const LOOPBACK: &str = r"\b(?:127\.0\.0\.1|localhost):[0-9]+\b";
 /// In a link to the Temporal UI: a rehearsal may be in another than the texts.
 const NAMESPACE: &str = r"/namespaces/[A-Za-z0-9._-]+/";
 const ATTEMPT: &str = r#"(?i)\battempts?"?:? *[0-9]+\b"#;
+/// The Worker Deployment.
+const DEPLOYMENT: &str = r"\bmoney-transfer\b";
+/// Where several share a namespace, a learner's name stands after it.
+const SOMEBODYS_DEPLOYMENT: &str = r"\bmoney-transfer(?:-[a-z0-9-]+)?\b";
+/// How many transfers a version took, which the server decides by their ids.
+const TAKEN: &str = r": [0-9]+ transfers\b";
+const TAKEN_AND_STUCK: &str = r": [0-9]+ transfers, [0-9]+ of them stuck\b";
 
 /// In the order in which they are looked for.
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 17] = [
     id(UUID),
     // A Run Id that was cut short.
     varies(r"\b[0-9a-f]{8}-…", r"[0-9a-f]{8}-.*"),
@@ -61,6 +68,9 @@ const ROWS: [Row; 14] = [
     varies(LOOPBACK, LOOPBACK),
     varies(NAMESPACE, NAMESPACE),
     varies(ATTEMPT, ATTEMPT),
+    varies(DEPLOYMENT, SOMEBODYS_DEPLOYMENT),
+    varies(TAKEN_AND_STUCK, TAKEN_AND_STUCK),
+    varies(TAKEN, TAKEN),
     // Any text, also none, and then there are no spaces around it.
     varies(" *… *", ".*"),
     // Columns are as wide as what is in them, and the Temporal CLI puts their heads in the middle.
@@ -242,6 +252,9 @@ mod tests {
             ("attempt 4, in 2.6 s", "attempt 12, in 0.1 s"),
             (r#"{"pid":12,"attempt":3}"#, r#"{"pid":99999,"attempt":1}"#),
             ("built after 2 h 5 min", "built after 42 s"),
+            ("version 1: 21 transfers", "version 1: 7 transfers"),
+            ("version 2: 5 transfers, 2 of them stuck", "version 2: 41 transfers, 20 of them stuck"),
+            ("money-transfer.2 is", "money-transfer-ada-2.2 is"),
             (" Status   WorkflowId", "   Status               WorkflowId   "),
             ("at crates/worker/src/workflow.rs:128:24", "at crates/stages/src/workflow/added_step.rs:128:24"),
         ] {
@@ -261,6 +274,10 @@ mod tests {
             ("started transfer-1795354341-55a2c253", "started my-transfer"),
             ("transfers 1 under way, 1 stuck", "transfers 2 under way, 1 stuck"),
             ("event 7", "event 8"),
+            ("version 1: 21 transfers", "version 2: 21 transfers"),
+            ("version 2: 5 transfers, 2 of them stuck", "version 2: 5 transfers"),
+            ("version 1: 5 transfers", "version 1: 5 transfers, 2 of them stuck"),
+            ("money-transfer.2 is", "money-transfers.2 is"),
             ("workflow.rs:128:24", "workflow.rs:129:24"),
             ("crates/worker/src/workflow.rs:1", "crates/stages/src/activities/jerry.rs:1"),
             ("(a+b)", "aab"),

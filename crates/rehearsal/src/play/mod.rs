@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use lab::{Block, Command, Stage, Text};
+use lab_client::{
+    state::State,
+    supervisor::{BuildState, versions},
+};
 use serde_json::Value;
 
 pub use self::words::Typed;
@@ -136,7 +140,8 @@ fn follow_command(shadow: &Shadow, file: &'static str, command: &Command, ids: &
         })
     };
     let breaks = |ids: &Ids, error: Error| failure(ids, format!("{error:#}"), Vec::new(), None);
-    let typed = this_times(&command.typed, ids).map_err(|error| breaks(ids, error))?;
+    let typed = lab::with_deployment(&command.typed, &deployment(shadow));
+    let typed = this_times(&typed, ids).map_err(|error| breaks(ids, error))?;
     let shown = command.prints.iter().any(|line| !line.trim().is_empty());
     let begin = Instant::now();
     loop {
@@ -160,6 +165,12 @@ fn follow_command(shadow: &Shadow, file: &'static str, command: &Command, ids: &
         }
         shadow.pause(POLL_INTERVAL).map_err(|error| breaks(ids, error))?;
     }
+}
+
+/// The name of the lab's Worker Deployment, which has the learner's name where several share a namespace.
+fn deployment(shadow: &Shadow) -> String {
+    let state = shadow.state().ok();
+    contract::deployment(state.as_ref().and_then(State::learner))
 }
 
 /// The command with the ids that this time's are, in place of the text's.
@@ -225,11 +236,19 @@ fn place(shadow: &Shadow, modules: &[(&str, &str)]) -> Result<()> {
     {
         return Ok(());
     }
-    let before = worker(&before)?;
+    // With versions a saved file is built, and the text says when to deploy it.
+    let runs_versions = !versions(&before).is_empty();
+    let before = if runs_versions { Value::Null } else { worker(&before)? };
     let begin = Instant::now();
     loop {
-        let now = worker(&status(shadow)?)?;
-        if now["state"] == "running" && now["pid"] != before["pid"] {
+        let now = status(shadow)?;
+        let is_used = if runs_versions {
+            BuildState::of_saved(&now) == Some(BuildState::Ok)
+        } else {
+            let now = worker(&now)?;
+            now["state"] == "running" && now["pid"] != before["pid"]
+        };
+        if is_used {
             return Ok(());
         }
         if begin.elapsed() > state_timeout(shadow) {

@@ -34,7 +34,7 @@ const COMPILING: [&str; 5] = ["bench", "play", "prefetch", "run-workflow", "test
 const REPLAY: &str = "--replay";
 
 /// The commands that only show something, by how they begin.
-const READING: [(Program, &[&str]); 8] = [
+const READING: [(Program, &[&str]); 10] = [
     (Program::Xtask, &["lab", "status"]),
     (Program::Xtask, &["lab", "logs"]),
     (Program::Xtask, &["check"]),
@@ -43,6 +43,8 @@ const READING: [(Program, &[&str]); 8] = [
     (Program::Xtask, &["temporal", "workflow", "describe"]),
     (Program::Xtask, &["temporal", "workflow", "count"]),
     (Program::Xtask, &["temporal", "workflow", "query"]),
+    (Program::Xtask, &["temporal", "worker", "deployment", "describe"]),
+    (Program::Xtask, &["temporal", "worker", "deployment", "describe-version"]),
 ];
 
 impl Typed {
@@ -170,6 +172,7 @@ mod tests {
             "cargo xtask stage",
             "cargo xtask stage --json",
             "cargo xtask temporal workflow list --limit 3",
+            "cargo xtask temporal worker deployment describe --name money-transfer",
             "cargo xtask outage",
             "curl localhost:5050/accounts/account_A",
         ] {
@@ -182,6 +185,10 @@ mod tests {
             "cargo xtask transfer account_A account_B 1",
             "cargo xtask hint",
             "cargo xtask temporal workflow reset --workflow-id x",
+            "cargo xtask temporal worker deployment set-current-version --build-id 1",
+            "cargo xtask traffic",
+            "cargo xtask lab deploy",
+            "cargo xtask lab retire 1",
             "cargo xtask outage deposits down",
             "curl -X PUT localhost:5050/outage",
             "curl -XPOST localhost:5050/reset",

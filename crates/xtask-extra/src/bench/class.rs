@@ -5,15 +5,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use checkout::Project;
 use clap::{Arg, ArgMatches, Command};
+use lab::Stage;
 use rehearsal::bench::class;
 use serde_json::json;
 use supervisor::{build, temporal_cli};
 use terminal::{Usage, stderrln, stdoutln};
-use xtask::args::{example, json_flag};
+use xtask::args::{self, example, json_flag};
 
 pub(super) fn command() -> Command {
     Command::new("class")
-        .about("Measures the load on one Temporal Service while learners play the whole course")
+        .about("Measures the load on one Temporal Service while learners play the course")
         .arg(
             Arg::new("learners")
                 .long("learners")
@@ -27,6 +28,13 @@ pub(super) fn command() -> Command {
                 .value_name("N")
                 .value_parser(clap::value_parser!(u16).range(1..=100))
                 .help("How many of them play at once [default: all]; their labs run on this machine too"),
+        )
+        .arg(
+            Arg::new("stage")
+                .long("stage")
+                .value_name("NAME")
+                .value_parser(args::stage_name())
+                .help("Play only this stage [default: all]"),
         )
         .arg(json_flag())
         .after_help(example(&[
@@ -44,6 +52,10 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             _ => Err(Usage(format!("{number:?} is not a number of learners from 1 to 100"))),
         })
         .collect::<Result<_, _>>()?;
+    let stages: Vec<&'static Stage> = match args::stage(arguments, "stage") {
+        Some(stage) => vec![stage],
+        None => lab::STAGES.iter().collect(),
+    };
     let as_json = arguments.get_flag("json");
     let temporal_cli = temporal_cli::provide_server(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
@@ -51,7 +63,7 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     for learners in numbers {
         let at_once = arguments.get_one::<u16>("at-once").copied().unwrap_or(learners).min(learners);
         stderrln!("{learners} learners, {at_once} at once");
-        let figures = class::run(project, &temporal_cli, &executables, learners, at_once)?;
+        let figures = class::run(project, &temporal_cli, &executables, stages.clone(), learners, at_once)?;
         everybody_finished &= figures.everybody_finished();
         if !as_json {
             figures.print();

@@ -54,7 +54,15 @@ pub(super) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
     };
     let name = class::name();
-    let rehearsal = Rehearsal { name, learners, at_once, words, executables, temporal_cli: cli };
+    let rehearsal = Rehearsal {
+        name,
+        stages: lab::STAGES.iter().collect(),
+        learners,
+        at_once,
+        words,
+        executables,
+        temporal_cli: cli,
+    };
     let mut played = class::all(project, &rehearsal, on_one);
     let took = begin.elapsed();
     let board = class::leave_board(project, &service, &rehearsal, played.as_deref_mut().unwrap_or_default())

@@ -1,10 +1,9 @@
 //! The transfers in progress that only somebody's help continues, and the code that blocks the worker.
 
-use contract::Blocking;
 use lab_client::{
     state::{State, TEMPORAL},
     stuck::{self, Stuck},
-    supervisor::is_running,
+    supervisor::{blocking, is_running},
     temporal::Server,
 };
 
@@ -17,10 +16,14 @@ const LOOKED_AT: usize = 50;
 /// `status` is what the supervisor of a running lab answers; null if it does not.
 pub(super) fn check(state: Option<&State>, status: &Value) -> Vec<Finding> {
     let Some(state) = state else { return Vec::new() };
-    let mut findings: Vec<Finding> = Blocking::list(&status["blocking"])
+    let mut findings: Vec<Finding> = blocking(status)
         .iter()
-        .map(|blocking| {
-            note("worker", blocking.words(), "fix that line and save; see: cargo xtask lab logs worker")
+        .map(|(service, blocking)| {
+            note(
+                "worker",
+                blocking.words(),
+                &format!("fix that line and save; see: cargo xtask lab logs {service}"),
+            )
         })
         .collect();
     // Another finding reports a server that does not respond.

@@ -1,9 +1,13 @@
 //! `lab logs [SERVICE] [-f]`.
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::{process::ExitCode, slice, thread, time::Duration};
 
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use lab_client::{
+    kept_versions::{KeptVersions, service_of},
+    state::WORKER,
+};
 
 use super::service_argument::{chosen, service_argument};
 use crate::args::example;
@@ -17,6 +21,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) fn command() -> Command {
     Command::new("logs")
         .about("Shows the log of a service, with times in UTC; without a name, shows all logs")
+        .long_about(
+            "Shows the log of a service, with times in UTC; without a name, shows all logs. In a stage with versions, each has a \
+             log of its own, such as worker@2; `worker` shows all of them.",
+        )
         .arg(service_argument(services::names().chain([logs::BUILD, logs::SUPERVISOR])))
         .arg(
             Arg::new("follow")
@@ -40,19 +48,27 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let service = chosen(arguments, logs::names())?;
     attach::attach(project)?;
-    let names = || logs::names().filter(|&name| service.is_none_or(|service| service == name));
     // Opened before the old lines are read: a line twice is better than a line missed.
-    let mut stream = Stream::from_end(project, names());
+    let versions = versions(project);
+    let (names, mut stream) = match &service {
+        // All versions of the worker are the worker.
+        Some(service) if service == WORKER && !versions.is_empty() => {
+            (versions.clone(), Stream::of(project, &versions))
+        }
+        Some(service) => (vec![service.clone()], Stream::of(project, slice::from_ref(service))),
+        None => (logs::names().map(str::to_owned).chain(versions).collect(), Stream::of_all(project)),
+    };
     let lines = arguments.get_one::<u32>("lines").map_or(50, |&lines| lines as usize);
-    for name in names() {
-        let lines = logs::last_lines(&project.log(name), lines);
+    let is_one = names.len() == 1;
+    for name in names {
+        let lines = logs::last_lines(&project.log(&name), lines);
         if lines.is_empty() && service.is_some() {
-            stderrln!("{}", nothing_yet(name));
+            stderrln!("{}", nothing_yet(&name));
         }
         for line in lines {
-            match service {
-                Some(_) => stdoutln!("{line}"),
-                None => stdoutln!("{}{line}", logs::prefix(name)),
+            match is_one {
+                true => stdoutln!("{line}"),
+                false => stdoutln!("{}{line}", logs::prefix(&name)),
             }
         }
     }
@@ -65,6 +81,12 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             return Ok(ExitCode::SUCCESS);
         }
     }
+}
+
+/// The names of the versions of the worker that this lab runs.
+fn versions(project: &Project) -> Vec<String> {
+    let versions = KeptVersions::read(&project.lab).versions;
+    versions.into_iter().map(|version| service_of(version.number)).collect()
 }
 
 /// What is said of an empty log.

@@ -1,13 +1,15 @@
-//! `lab start|stop|status|logs|restart|watch|deploy|env`.
+//! `lab start|stop|status|logs|restart|watch|deploy|retire|env`.
 
 mod deploy;
 mod env;
 mod logs;
 mod restart;
+mod retire;
 mod service_argument;
 mod start;
 mod status;
 mod stop;
+mod versioned;
 mod watch;
 
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ pub(crate) fn command() -> Command {
         .subcommand(restart::command())
         .subcommand(watch::command())
         .subcommand(deploy::command())
+        .subcommand(retire::command())
         .subcommand(env::command())
         .subcommand(start::supervise_command())
 }
@@ -45,7 +48,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("logs", arguments)) => logs::run(project, arguments),
         Some(("restart", arguments)) => restart::run(project, arguments),
         Some(("watch", arguments)) => watch::run(project, arguments),
-        Some(("deploy", _)) => deploy::run(project),
+        Some(("deploy", arguments)) => deploy::run(project, arguments),
+        Some(("retire", arguments)) => retire::run(project, arguments),
         Some(("env", arguments)) => env::run(project, arguments),
         _ => Err(Usage("no such command; see: cargo xtask lab --help".to_owned()).into()),
     }

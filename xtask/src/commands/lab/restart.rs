@@ -20,7 +20,7 @@ pub(crate) fn command() -> Command {
         .about("Restarts a service, or all of them if you name none")
         .long_about(
             "Restarts a service, or all of them if you name none. It does not build anything: `lab deploy` does. Restarting the \
-             bank ends Real World Mode and outages.",
+             bank ends Real World Mode and outages. In a stage with versions, `worker` is all of them and `worker@2` is one.",
         )
         .arg(service_argument(services::names()))
         .after_help(example(&["cargo xtask lab restart worker"]))
@@ -29,10 +29,17 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let service = chosen(arguments, services::names())?;
     let state = attach::attach_running(project)?;
-    control::ask(&state, &Request::Restart(service.map(str::to_owned)))?;
+    control::ask(&state, &Request::Restart(service.clone()))?;
     match service {
         Some(service) => stdoutln!("{service} has been restarted"),
-        None => stdoutln!("restarted: {}", services::names().collect::<Vec<_>>().join(", ")),
+        None => {
+            let services = control::ask(&state, &Request::Status)?;
+            let names = services["services"].as_array().into_iter().flatten();
+            stdoutln!(
+                "restarted: {}",
+                names.filter_map(|one| one["name"].as_str()).collect::<Vec<_>>().join(", ")
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches};
+use lab_client::kept_versions::{service_of, version_of};
 use terminal::Usage;
 
 use crate::args::text;
@@ -13,17 +14,16 @@ pub(super) fn service_argument(names: impl Iterator<Item = &'static str>) -> Arg
     Arg::new("service").value_name("SERVICE").help(format!("{} or {last}", names.join(", ")))
 }
 
-/// The one of these names that was given, if one was.
+/// The one of these names that was given, or the one of a version of the worker, if one was given.
 pub(super) fn chosen(
     arguments: &ArgMatches,
     names: impl Iterator<Item = &'static str> + Clone,
-) -> Result<Option<&'static str>> {
+) -> Result<Option<String>> {
     let Some(given) = text(arguments, "service") else { return Ok(None) };
-    match names.clone().find(|&name| name == given) {
-        Some(name) => Ok(Some(name)),
-        None => {
-            let names = names.collect::<Vec<_>>().join(", ");
-            Err(Usage(format!("there is no {given}; choose one of: {names}")).into())
-        }
+    if names.clone().any(|name| name == given) || version_of(given).is_some() {
+        return Ok(Some(given.to_owned()));
     }
+    let names = names.collect::<Vec<_>>().join(", ");
+    let versions = format!("in a stage with versions also {}", service_of(1));
+    Err(Usage(format!("there is no {given}; choose one of: {names}; {versions}")).into())
 }

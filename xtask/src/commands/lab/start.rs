@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use contract::PublicHosts;
-use lab_client::{link::LinkReport, start_failure::StartFailure};
+use lab_client::{link::LinkReport, start_failure::StartFailure, supervisor::versions};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -114,7 +114,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// Supervises in this process, and shows all logs as one stream.
 fn foreground(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     project.make_lab()?;
-    let mut stream = Stream::from_end(project, logs::names());
+    let mut stream = Stream::of_all(project);
     let over = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&over);
     let myself = process::identify(std::process::id());
@@ -239,7 +239,8 @@ fn detach(project: &Project) -> Result<ExitCode> {
 fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn FnMut(&str)) {
     let stage = modules::current_stage(project);
     let status = control::ask(state, &Request::Status).unwrap_or_default();
-    let failure = status["build_error"].as_str();
+    // Versions of the worker run whether or not the code in place compiles.
+    let failure = status["build_error"].as_str().filter(|_| versions(&status).is_empty());
     let except = if failure.is_some() { ", except for the worker" } else { "" };
     print("");
     print(&bold(&format!("the lab is ready after {}{except}", duration(took.as_secs_f64()))));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
+use lab::Halt;
 use lab_client::{
     bank::{Bank, Outage},
     link::LinkReport,
@@ -13,12 +14,13 @@ use lab_client::{
     supervisor::is_running,
     temporal::Server,
     time,
+    versions::VersionRow,
 };
 use serde_json::{Value, json};
 
 use crate::{
     args::{example, json_flag},
-    class_status, deployment, service_trouble,
+    class_status, deployment, service_trouble, versions,
 };
 use checkout::{modules, project::Project};
 use lab_client::state::State;
@@ -64,6 +66,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         }
         _ => None,
     };
+    let versions = match &state {
+        Some(state) if found.is_some() => versions::rows(state, &status),
+        _ => Vec::new(),
+    };
     let bank = state.as_ref().map(|state| Bank::new(&state.endpoints()));
     let outage = bank.as_ref().and_then(|bank| bank.outage().ok()).unwrap_or_default();
     let real_world = bank.as_ref().is_some_and(|bank| bank.real_world_mode().unwrap_or_default());
@@ -76,6 +82,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["misplaced"] = json!(modules::misplaced(project));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
         status["stuck"] = json!(stuck.collect::<Vec<_>>());
+        // Otherwise the supervisor's shorter rows stay.
+        if !versions.is_empty() {
+            status["versions"] = versions::to_json(&versions);
+        }
         status["transfers_running"] = json!(found.map(|found| found.running));
         stdoutln!("{status}");
     } else {
@@ -90,7 +100,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         for misplaced in modules::misplaced(project) {
             stdoutln!("  {misplaced}");
         }
-        print(state.as_ref(), &status, &trouble, found.as_ref());
+        print(state.as_ref(), &status, &versions, &trouble, found.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,7 +112,13 @@ fn stopped() -> Vec<Value> {
         .collect()
 }
 
-fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Option<&Found>) {
+fn print(
+    state: Option<&State>,
+    status: &Value,
+    versions: &[VersionRow],
+    trouble: &[String],
+    found: Option<&Found>,
+) {
     let Some(state) = state else {
         stdoutln!("the lab is not running; start it with: cargo xtask lab start --detach");
         return;
@@ -133,6 +149,9 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
     for trouble in trouble {
         stdoutln!("  {trouble}");
     }
+    for line in versions::lines(versions) {
+        stdoutln!("{line}");
+    }
     let is_short = link.as_ref().is_some_and(|link| link.findings.short_retries);
     let waits_long = state.remote_service.is_some() && !is_short;
     let Some(Found { stuck, running, looked_at, unknown, .. }) = found else {
@@ -150,10 +169,15 @@ fn print(state: Option<&State>, status: &Value, trouble: &[String], found: Optio
         }
         return;
     };
-    match (stuck.len(), running) {
+    // What somebody has paused waits for that person.
+    let is_paused =
+        |stuck: &&Stuck| matches!(&stuck.halt, Some(halt @ Halt::Paused { .. }) if !halt.is_of_retry());
+    let paused = stuck.iter().filter(is_paused).count();
+    let and_paused = if paused > 0 { format!(", {paused} paused") } else { String::new() };
+    match (stuck.len() - paused, running) {
         (0, 0) => stdoutln!("{} none in progress", bold("transfers")),
-        (0, _) => stdoutln!("{} {running} in progress, none stuck", bold("transfers")),
-        _ => stdoutln!("{} {running} in progress, {} stuck", bold("transfers"), stuck.len()),
+        (0, _) => stdoutln!("{} {running} in progress, none stuck{and_paused}", bold("transfers")),
+        (stuck, _) => stdoutln!("{} {running} in progress, {stuck} stuck{and_paused}", bold("transfers")),
     }
     if looked_at < running || !unknown.is_empty() {
         stdoutln!("  {} more were not checked", running - looked_at + unknown.len());

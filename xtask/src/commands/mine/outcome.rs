@@ -29,11 +29,22 @@ pub(super) struct Outcome {
 /// What came of the replay.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Replay {
-    /// Of the transfers in progress, how many were replayed.
+    /// Of the transfers in progress, without those that are pinned, how many were replayed.
     pub replayed: u64,
+    /// The same with those that were not read, which may be pinned.
     pub in_progress: u64,
     pub broken: Vec<Broken>,
+    pub pinned: Pinned,
     pub completed: Completed,
+}
+
+/// What came of the transfers in progress that are pinned to a Deployment Version, which do not run the change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Pinned {
+    /// How many were replayed.
+    pub replayed: u64,
+    /// Those that could not be moved to the change.
+    pub broken: Vec<Broken>,
 }
 
 /// What came of the completed transfers.
@@ -43,6 +54,8 @@ pub(super) struct Completed {
     pub replayed: u64,
     /// How many were left out since other code has run a part of them.
     pub other_build: u64,
+    /// How many were left out since they were pinned to a Deployment Version.
+    pub pinned: u64,
     /// How many were left out since there are newer ones enough.
     pub over_limit: u64,
     pub broken: Vec<Broken>,
@@ -74,9 +87,14 @@ impl Replay {
             replayed: report["replayed"].as_u64()?,
             in_progress: report["in_progress"].as_u64()?,
             broken: broken(&report["broken"])?,
+            pinned: Pinned {
+                replayed: report["pinned"]["replayed"].as_u64()?,
+                broken: broken(&report["pinned"]["broken"])?,
+            },
             completed: Completed {
                 replayed: completed["replayed"].as_u64()?,
                 other_build: completed["other_build"].as_u64()?,
+                pinned: completed["pinned"].as_u64()?,
                 over_limit: completed["over_limit"].as_u64()?,
                 broken: broken(&completed["broken"])?,
             },
@@ -84,7 +102,7 @@ impl Replay {
     }
 
     fn is_empty(&self) -> bool {
-        self.replayed + self.completed.replayed == 0
+        self.replayed + self.completed.replayed + self.pinned.replayed == 0
     }
 
     /// The transfers for which the change must not be deployed, and what to say of them. Where none is in progress, the completed
@@ -112,14 +130,18 @@ impl Replay {
 
     /// What was replayed, where all that decides did replay.
     fn what(&self) -> String {
-        let Replay { replayed, in_progress, completed, .. } = self;
+        let Replay { replayed, in_progress, pinned, completed, .. } = self;
         let ended = completed.replayed - completed.broken.len() as u64;
-        let running = match (*replayed, *in_progress) {
-            (0, _) => return format!("none in progress, {} {}", completed_transfers(ended), replay(ended)),
-            (replayed, in_progress) if replayed < in_progress => {
-                format!("{replayed} of the {} in progress", transfers(in_progress))
+        let running = match *replayed {
+            0 if *in_progress > 0 => {
+                return format!("none of the first {} in progress will run it", transfers(pinned.replayed));
             }
-            (replayed, _) => format!("{} in progress", transfers(replayed)),
+            replayed if replayed < *in_progress => {
+                format!("{replayed} of the {} in progress", transfers(in_progress + pinned.replayed))
+            }
+            0 if ended == 0 => return "no transfer in progress will run it".to_owned(),
+            0 => return format!("none in progress, {} {}", completed_transfers(ended), replay(ended)),
+            replayed => format!("{} in progress", transfers(replayed)),
         };
         match ended {
             0 => format!("{running} {}", replay(*replayed)),
@@ -129,8 +151,11 @@ impl Replay {
 
     /// What was left out and why, and what does not decide; a line each.
     fn notes(&self) -> Vec<String> {
-        let Completed { other_build, over_limit, broken, .. } = &self.completed;
+        let Completed { other_build, pinned, over_limit, broken, .. } = &self.completed;
         let mut notes = Vec::new();
+        if self.pinned.replayed > 0 {
+            notes.push(self.pinned.note());
+        }
         let mut left_out = Vec::new();
         if *other_build > 0 {
             left_out.push(format!(
@@ -138,13 +163,17 @@ impl Replay {
                 completed_transfers(*other_build)
             ));
         }
+        if *pinned > 0 {
+            left_out.push(format!("{} that were pinned to a version", completed_transfers(*pinned)));
+        }
         if *over_limit > 0 {
             let older = completed_transfers(*over_limit);
             left_out.push(format!("{older} older than the newest {MOST_COMPLETED}"));
         }
         if self.in_progress > self.replayed {
             let more = transfers(self.in_progress - self.replayed);
-            left_out.push(format!("{more} in progress beyond the first {}", self.replayed));
+            let read = self.replayed + self.pinned.replayed;
+            left_out.push(format!("{more} in progress beyond the first {read}"));
         }
         if !left_out.is_empty() {
             notes.push(format!("not replayed: {}", left_out.join(", ")));
@@ -159,6 +188,24 @@ impl Replay {
             notes.push(shorten(&broken[0].why, 200));
         }
         notes
+    }
+}
+
+impl Pinned {
+    /// That these do not run the change, and whether they could be moved to it.
+    fn note(&self) -> String {
+        let (are, they, their) = match self.replayed {
+            1 => ("is", "it", "its version"),
+            _ => ("are", "they", "their versions"),
+        };
+        let pinned = format!(
+            "{} in progress {are} pinned to {their} and will not run your change",
+            transfers(self.replayed)
+        );
+        match &self.broken[..] {
+            [] => format!("{pinned}; {they} could be moved to it"),
+            broken => format!("{pinned}; moved to it, {} would break: {}", broken.len(), named(broken)),
+        }
     }
 }
 
@@ -235,14 +282,16 @@ impl Outcome {
             broken.iter().map(one).collect()
         };
         let replay = self.replay.as_ref().map(|replay| {
-            let Completed { replayed, other_build, over_limit, broken } = &replay.completed;
+            let Completed { replayed, other_build, pinned, over_limit, broken } = &replay.completed;
             json!({
                 "replayed": replay.replayed,
                 "in_progress": replay.in_progress,
                 "broken": list(&replay.broken),
+                "pinned": { "replayed": replay.pinned.replayed, "broken": list(&replay.pinned.broken) },
                 "completed": {
                     "replayed": replayed,
                     "other_build": other_build,
+                    "pinned": pinned,
                     "over_limit": over_limit,
                     "broken": list(broken),
                 },

@@ -7,8 +7,8 @@ use lab::Stage;
 use serde_json::json;
 
 use checkout::{backups::Backup, project::Project};
-use lab_client::state::State;
-use supervisor::preparation;
+use lab_client::{state::State, temporal::Server};
+use supervisor::{preparation, roll_out::end_versions, saved_edits};
 use terminal::{bold, green, red, stdoutln};
 
 /// Prints the lines of a diff.
@@ -36,8 +36,13 @@ pub(super) fn finish(
     project: &Project,
     as_json: bool,
 ) -> Result<ExitCode> {
-    if let Some(state) = running {
+    let mut restarted = false;
+    if let Some(state) = running
+        && !saved_edits::is_deployed_by_hand(state, stage)?
+    {
         preparation::rebuild(project, state, as_json)?;
+        end_versions(&Server::new(&state.endpoints()))?;
+        restarted = true;
     }
     if as_json {
         let saved = saved.map(Backup::to_json);
@@ -48,12 +53,15 @@ pub(super) fn finish(
                 "number": stage.number(),
                 "title": stage.title(),
                 "saved": saved,
-                "worker_restarted": running.is_some(),
+                "worker_restarted": restarted,
             })
         );
         return Ok(ExitCode::SUCCESS);
     }
     print_look(stage);
+    if running.is_some() && !restarted {
+        stdoutln!("no version runs this code yet; to deploy it as the next one: cargo xtask lab deploy");
+    }
     if running.is_none() {
         stdoutln!(
             "the lab is not running; it uses this code from its next start: cargo xtask lab start --detach"

@@ -33,6 +33,10 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
             bail!("{why}; nothing was changed; to enter it anyway: cargo xtask stage {} --ahead", stage.name);
         }
     }
+    let entry = running.as_ref().filter(|_| !bare).map(|state| StageEntry::new(project, state, as_json));
+    if let Some(entry) = &entry {
+        entry.require_service(stage)?;
+    }
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let has_edit = keep::would_replace_edit(project, stage)?;
     let mut choice = Choice { keep, clean };
@@ -42,7 +46,6 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
             None => return Ok(nothing_changed()),
         }
     }
-    let entry = running.as_ref().filter(|_| !bare).map(|state| StageEntry::new(project, state, as_json));
     let leftovers = match &entry {
         Some(entry) if !as_json && !clean => entry.leftovers(stage)?,
         _ => Vec::new(),

@@ -35,3 +35,22 @@ fn money_moves_once_whatever_is_killed_and_nothing_is_left() {
     assert!(left.iter().all(|entry| entry.file_name() == "lock"), "{left:?}");
     fs::remove_dir_all(folder).expect("it is there");
 }
+
+#[test]
+fn a_transfer_stays_on_its_version_whatever_is_killed() {
+    let folder = env::temp_dir().join(format!("xtask-it-chaos-versions-{}", std::process::id()));
+    // With this seed the supervisor is among the first that are killed.
+    let arguments = ["--transfers", "60", "--kills", "10", "--seed", "5", "--versions", "--json"];
+    let report: Value = outcome(chaos(&folder, &arguments)).json();
+    let taken = report["versions"].as_object().expect("it is an object");
+    assert_eq!(taken.values().filter_map(Value::as_u64).sum::<u64>(), 60, "{report}");
+    assert_eq!(taken.keys().collect::<Vec<_>>(), ["1", "2"], "{report}");
+    assert_eq!(
+        (&report["kills"]["worker"], &report["kills"]["supervisor"]),
+        (&3.into(), &1.into()),
+        "{report}"
+    );
+    let left: Vec<_> = fs::read_dir(folder.join("chaos")).expect("it is there").flatten().collect();
+    assert!(left.iter().all(|entry| entry.file_name() == "lock"), "{left:?}");
+    fs::remove_dir_all(folder).expect("it is there");
+}

@@ -81,13 +81,25 @@ fn a_change_that_replays_is_told_with_what_was_replayed() {
 
 #[test]
 fn what_was_left_out_is_told_with_the_reason() {
-    let completed = Completed { replayed: 60, other_build: 40, over_limit: 1, broken: Vec::new() };
+    let completed = Completed { replayed: 60, other_build: 40, over_limit: 1, ..Completed::default() };
     says(
         &alone(0, Replay { replayed: 500, in_progress: 812, completed, ..Replay::default() }),
         true,
         "your change breaks nothing in progress: 500 of the 812 transfers in progress and 60 completed replay\n  \
          not replayed: 40 completed transfers that other code ran, wholly or in part, 1 completed transfer older than \
          the newest 100, 312 transfers in progress beyond the first 500",
+    );
+}
+
+#[test]
+fn transfers_that_were_not_read_are_not_said_to_run_the_change_for_they_may_be_pinned() {
+    let pinned = Pinned { replayed: 500, broken: Vec::new() };
+    says(
+        &alone(0, Replay { in_progress: 312, pinned, ..Replay::default() }),
+        true,
+        "your change breaks nothing: none of the first 500 transfers in progress will run it\n  500 transfers in progress are \
+         pinned to their versions and will not run your change; they could be moved to it\n  not replayed: 312 transfers in \
+         progress beyond the first 500",
     );
 }
 
@@ -151,6 +163,26 @@ fn completed_transfers_decide_only_where_none_is_in_progress() {
 }
 
 #[test]
+fn what_is_pinned_to_a_version_does_not_run_the_change() {
+    let pinned = Pinned { replayed: 3, broken: Vec::new() };
+    let completed = Completed { pinned: 7, ..Completed::default() };
+    says(
+        &alone(0, Replay { pinned, completed, ..Replay::default() }),
+        true,
+        "your change breaks nothing: no transfer in progress will run it\n  3 transfers in progress are pinned to their \
+         versions and will not run your change; they could be moved to it\n  not replayed: 7 completed transfers that were \
+         pinned to a version",
+    );
+    let pinned = Pinned { replayed: 1, broken: broken(&["a"]) };
+    says(
+        &all(0, Replay { pinned, ..in_progress(2, &[]) }),
+        true,
+        "your change is fit to deploy: 12 tests passed, 2 transfers in progress replay\n  1 transfer in progress is pinned to \
+         its version and will not run your change; moved to it, 1 would break: a",
+    );
+}
+
+#[test]
 fn what_was_not_tested_is_not_fit() {
     let outcome = Outcome { success: false, lab: true, ..Outcome::default() };
     assert!(!outcome.is_ok() && outcome.sentence().contains("was not tested"));
@@ -163,13 +195,15 @@ fn what_was_not_tested_is_not_fit() {
 fn a_report_is_read_as_the_tests_write_it() {
     let file = std::env::temp_dir().join(format!("replay report {}", std::process::id()));
     let report = json!({
-        "replayed": 1, "in_progress": 2, "broken": [],
-        "completed": { "build_id": "b", "replayed": 3, "other_build": 4, "over_limit": 5,
+        "replayed": 1, "in_progress": 2, "broken": [], "pinned": { "replayed": 6, "broken": [] },
+        "completed": { "build_id": "b", "replayed": 3, "other_build": 4, "pinned": 7, "over_limit": 5,
                        "broken": [{ "workflow_id": "a", "run_id": "r", "why": "divide by zero" }] },
     });
     fs::write(&file, report.to_string()).expect("temporary files can be written");
     let replay = Replay::read(&file).expect("it is a report");
-    let completed = Completed { replayed: 3, other_build: 4, over_limit: 5, broken: broken(&["a"]) };
-    assert_eq!(replay, Replay { replayed: 1, in_progress: 2, broken: Vec::new(), completed });
+    let completed =
+        Completed { replayed: 3, other_build: 4, pinned: 7, over_limit: 5, broken: broken(&["a"]) };
+    let pinned = Pinned { replayed: 6, broken: Vec::new() };
+    assert_eq!(replay, Replay { replayed: 1, in_progress: 2, broken: Vec::new(), pinned, completed });
     fs::remove_file(file).expect("it is there");
 }

@@ -1,7 +1,7 @@
 //! Every pair of what is killed and when: the table, and a check that it is complete. `pairs.rs` tests each pair.
 //!
 //! After each, the next command leaves no process and no port in use, the lab's folder and the sources are as expected, and the
-//! next start and stop work.
+//! next start and stop work. What the worker has a part in is tested with versions of the worker, too.
 
 mod pairs;
 

@@ -7,6 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lab_client::{
+    kept_versions::{KeptVersions, service_of},
+    state::{SERVICES, WORKER},
+};
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -69,7 +73,10 @@ impl<'a> Lab<'a> {
             Building => checkout.wait_for_held("build"),
             TemporalStarts => checkout.wait_for_held("temporal"),
             BankStarts => checkout.wait_for_held("account-api"),
-            WorkerStarts => checkout.wait_for_held("worker"),
+            WorkerStarts => {
+                checkout.wait_for_held("worker");
+                lab.eventually("each version is started", || checkout.pid_of(&worker(checkout)).is_some());
+            }
             PageStarts => checkout.wait_for_held("transfer-web"),
             Ready | Rebuilding | Swapping | Stopping => lab.go_on_from_ready(number),
         }
@@ -85,8 +92,10 @@ impl<'a> Lab<'a> {
         if self.what == Start {
             checkout.wait_for_held("transfer-web");
             // It ignores TERM once it is ready. The log also has the words of the labs before.
-            let ready_file = checkout.path(".lab/run/worker.ready");
-            self.eventually("the worker is ready", || ready_file.exists());
+            let ready_file = |name: &String| checkout.path(&format!(".lab/run/{name}.ready"));
+            self.eventually("the worker is ready", || {
+                workers(checkout).iter().all(|name| ready_file(name).exists())
+            });
             signal(self.start.child.id(), Signal::SIGTERM);
             checkout.wait_for_held("stop");
             return;
@@ -129,7 +138,7 @@ impl<'a> Lab<'a> {
             Foreground | Start => self.start.child.id(),
             Temporal => recorded("temporal"),
             Bank => recorded("account-api"),
-            Worker => recorded("worker"),
+            Worker => recorded(&worker(self.checkout)),
             Page => recorded("transfer-web"),
             Build => recorded("build"),
             Stage => self.stage.as_ref().expect("a stage is entered").child.id(),
@@ -217,20 +226,22 @@ impl<'a> Lab<'a> {
         if self.what == Worker && matches!(self.when, Rebuilding | Swapping) {
             // If the build ends before the death is noticed, the service is replaced, which does not count as a restart.
             let status = || checkout.run(&["lab", "status", "--json"]).json();
-            self.eventually("its death is noticed", || service(&status(), "worker")["restarts"] != 0);
+            self.eventually("its death is noticed", || {
+                service(&status(), &worker(checkout))["restarts"] != 0
+            });
         }
         checkout.let_go();
         self.eventually("it is ready", || checkout.is_ready());
         let what = self.what;
         self.eventually("everything runs", || {
             let status = checkout.run(&["lab", "status", "--json"]).json();
-            let names = lab_client::state::SERVICES;
+            let names = services(checkout);
             let runs = names.iter().all(|name| service(&status, name)["state"] == "running");
             let restarts = |name: &str| service(&status, name)["restarts"].as_u64().expect("it is a number");
             let restarted = match what {
                 Temporal => restarts("temporal"),
                 Bank => restarts("account-api"),
-                Worker => restarts("worker"),
+                Worker => restarts(&worker(checkout)),
                 Page => restarts("transfer-web"),
                 _ => 1,
             };
@@ -243,7 +254,8 @@ impl<'a> Lab<'a> {
             stage.wait(&self.words);
         }
         // A just detected edit restarts the worker once more.
-        self.eventually("nothing but the lab's five processes runs", || checkout.processes().len() == 5);
+        let number = services(checkout).len() + 1;
+        self.eventually("nothing but the lab's processes runs", || checkout.processes().len() == number);
     }
 
     /// The checkout's processes, without those of this test.
@@ -264,18 +276,57 @@ impl<'a> Lab<'a> {
     }
 }
 
+/// The services that run the worker's code: the worker, or each version of it.
+fn workers(checkout: &Checkout) -> Vec<String> {
+    let versions = KeptVersions::read(&checkout.path(".lab")).versions;
+    match versions.is_empty() {
+        true => vec![WORKER.to_owned()],
+        false => versions.into_iter().map(|version| service_of(version.number)).collect(),
+    }
+}
+
+/// The one of them that is killed.
+fn worker(checkout: &Checkout) -> String {
+    workers(checkout).pop().expect("there is one")
+}
+
+/// All services.
+fn services(checkout: &Checkout) -> Vec<String> {
+    let others = SERVICES.into_iter().filter(|&name| name != WORKER).map(str::to_owned);
+    others.chain(workers(checkout)).collect()
+}
+
 /// Tests these pairs of a phase one after the other, in a separate checkout.
 fn try_pairs(name: &str, whats: &[What], when: When) {
-    let checkout = Checkout::with_stand_in_server(&format!("matrix-{name}"));
+    try_pairs_in(&Checkout::with_stand_in_server(&format!("matrix-{name}")), whats, when);
+}
+
+/// The same in a lab that runs two versions of the worker, for what the worker has a part in.
+fn try_pairs_with_versions(name: &str, when: When) {
+    let checkout = Checkout::with_stand_in_server(&format!("matrix-versions-{name}"));
+    checkout.run(&["stage", "roll-out"]).ok();
+    checkout.start();
+    assert_eq!([checkout.deploy_version(), checkout.deploy_version()], [1, 2]);
+    checkout.run(&["lab", "stop"]).ok();
+    let mut whats = tried(when);
+    whats.retain(|what| [Supervisor, Foreground, Start, Worker, Build].contains(what));
+    try_pairs_in(&checkout, &whats, when);
+    assert_eq!(workers(&checkout), ["worker@1", "worker@2"]);
+}
+
+fn try_pairs_in(checkout: &Checkout, whats: &[What], when: When) {
     let mut number = 0;
     for &what in whats {
         let Try(tries) = pair(what, when) else { panic!("{what:?} {when:?} is not tried") };
+        let is_version = worker(checkout) != WORKER;
         for (hows, then) in tries {
+            // A lab starts although one of its versions does not.
+            let then = if is_version && (what, when) == (Worker, WorkerStarts) { &GoesOn } else { then };
             for &how in *hows {
                 number += 1;
                 let words = format!("{what:?} {when:?} {how:?}");
                 let begin = Instant::now();
-                let mut lab = Lab::reach(&checkout, what, when, &words, number);
+                let mut lab = Lab::reach(checkout, what, when, &words, number);
                 lab.kill(how);
                 lab.settle(*then);
                 let sources: BTreeMap<PathBuf, Vec<u8>> = checkout.sources();
@@ -340,4 +391,24 @@ fn while_a_stage_is_entered() {
 #[test]
 fn while_it_ends() {
     try_pairs("stopping", &tried(Stopping), Stopping);
+}
+
+#[test]
+fn while_a_version_is_not_ready() {
+    try_pairs_with_versions("starts", WorkerStarts);
+}
+
+#[test]
+fn while_versions_run() {
+    try_pairs_with_versions("ready", Ready);
+}
+
+#[test]
+fn while_an_edit_is_built_beside_versions() {
+    try_pairs_with_versions("rebuilding", Rebuilding);
+}
+
+#[test]
+fn while_versions_end() {
+    try_pairs_with_versions("stopping", Stopping);
 }
