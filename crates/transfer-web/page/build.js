@@ -6,6 +6,7 @@ import { byId, changed, html, pathParts, setAttribute, setText, show } from './d
 import { list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { everySecond, now, span } from './time.js';
+import { versionsOf } from './versions.js';
 
 /** How long the page says that a change is live, in seconds. */
 const LIVE_SHOWN_SECONDS = 30;
@@ -28,6 +29,16 @@ function lab() {
  */
 export function buildErrors() {
   return list(lab().build_errors).slice(0, MOST_ERRORS).map(record);
+}
+
+/**
+ * Which code runs while the learner's change does not compile, in a sentence.
+ * @param {Record<string, any>} status
+ */
+export function whatStillRuns(status) {
+  if (versionsOf(status).length > 0) return 'The deployed versions are still running.';
+  const worker = list(status.services).map(record).find((service) => service.name === 'worker');
+  return worker?.state === 'stopped' ? 'No worker is running.' : 'The previous version is still running.';
 }
 
 /** How many seconds ago the change went live, or null if there is none to report. */
@@ -70,14 +81,12 @@ function errorItem(error) {
 }
 
 function drawErrors() {
-  const { build, services, manifest_unusable: isManifest } = lab();
+  const { build, manifest_unusable: isManifest } = lab();
   const errors = isManifest === true ? [] : buildErrors();
   const isShown = errors.length > 0 && (build === 'failed' || build === 'building');
   show(byId('build-panel'), isShown);
   if (!isShown) return;
-  const worker = list(services).map(record).find((service) => service.name === 'worker');
-  const runs = worker?.state === 'stopped' ? 'No worker is running.' : 'The previous version is still running.';
-  const again = build === 'building' ? 'Building your change. The errors below are from the last build.' : `${runs} Fix it and save.`;
+  const again = build === 'building' ? 'Building your change. The errors below are from the last build.' : `${whatStillRuns(lab())} Fix it and save.`;
   setText(byId('build-now'), again);
   if (!changed(byId('build-errors'), errors)) return;
   byId('build-errors').replaceChildren(...errors.map(errorItem));

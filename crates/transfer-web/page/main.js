@@ -3,8 +3,8 @@
  * The page of Temporal Bug Lab. Start reading here:
  *
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
- * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, transfers.js, guide.js, stages.js,
- *   consent.js, class.js, without.js;
+ * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, versions.js, transfers.js, guide.js,
+ *   stages.js, consent.js, class.js, without.js;
  * - the layout follows from them: welcome.js before the first transfer, folds.js for what is folded, tabs.js on a narrow screen, and
  *   reveal.js takes the learner to an element;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
@@ -27,6 +27,7 @@ import { startStream } from './stream.js';
 import { startSwitches } from './switches.js';
 import { startTabs } from './tabs.js';
 import { startTransfers } from './transfers.js';
+import { startVersions } from './versions.js';
 import { startWelcome } from './welcome.js';
 import { startWithout } from './without.js';
 
@@ -37,6 +38,7 @@ startEditor();
 startAccounts();
 startForm();
 startSwitches();
+startVersions();
 startTransfers();
 startHistory();
 startGuide();

@@ -131,7 +131,10 @@ function stuckPart() {
       if (!canRetry && document.activeElement === retry) refuge.focus({ preventScroll: true });
       attach(retry, canRetry, why);
       const advice = text(stuck.advice, LONGEST_FAILURE);
-      const retried = task && !says ? 'Temporal keeps retrying it. Fix it and save. ' : '';
+      const version = text(row.version, 60);
+      // There, a fix is another version, and this transfer stays on its own.
+      const retries = version ? `Temporal keeps retrying it on version ${version}. ` : 'Temporal keeps retrying it. Fix it and save. ';
+      const retried = task && !says ? retries : '';
       if (changed(note, [advice, retried])) note.replaceChildren(advice ? `${capitalized(advice)}:` : retried, ...(retried && !advice ? [hint] : []));
       if (changed(picture.element, [stuck.attempts, stuck.next_attempt, stuck.times_out, stuck.trying])) picture.update(stuck);
       tick();
@@ -188,6 +191,7 @@ function endOf(row) {
 /** A row of the list. */
 export function transferRow() {
   const status = statusPill();
+  const version = html('span', { class: 'transfer-version' });
   const broken = html('div', { class: 'broken' });
   const from = html('span', { class: 'clip' });
   const to = html('span', { class: 'clip' });
@@ -206,7 +210,7 @@ export function transferRow() {
   /** @type {ReturnType<typeof eventHistory> | null} */
   let history = null;
   const meta = html('div', { class: 'meta' }, id, age, runs, link, details);
-  const head = html('div', { class: 'transfer-head' }, status.element, route, amount);
+  const head = html('div', { class: 'transfer-head' }, status.element, version, route, amount);
   const element = html('li', { class: 'transfer', tabindex: -1 }, head, steps, meta);
   /** @type {Record<string, any>} */
   let row = {};
@@ -272,6 +276,10 @@ export function transferRow() {
       setAttribute(element, 'data-stuck', isStuck ? (['workflow_task', 'activity'].includes(kind) ? kind : 'other') : '');
       status.update(statusOf(row));
       setAttribute(element, 'data-tone', statusOf(row).tone);
+      const ranBy = text(row.version, 60);
+      setAttribute(element, 'data-version', ranBy || null);
+      setText(version, ranBy && `version ${ranBy}`);
+      show(version, ranBy !== '');
       const known = isRecord(row.input) && (input.from_account !== undefined || input.to_account !== undefined);
       setText(from, known ? text(input.from_account, 120) || 'no account' : row.input == null ? 'loading…' : 'unexpected input');
       setText(to, known ? text(input.to_account, 120) || 'no account' : '');

@@ -1,12 +1,13 @@
 // @ts-check
 /** The status bar with the lab's services, and the banner that says what is down and which command to run. */
 import { announce } from './announce.js';
-import { buildErrors } from './build.js';
+import { buildErrors, whatStillRuns } from './build.js';
 import { command } from './copy.js';
 import { byId, changed, html, pointLink, reconcile, setAttribute, setText } from './dom.js';
 import { asSentence, list, number, record, text } from './outside.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
+import { versionsOf } from './versions.js';
 
 const STATES = ['running', 'starting', 'restarting', 'stopped'];
 /** The banner lists at most this many problems, so that the rest of the page stays visible. */
@@ -63,14 +64,14 @@ function troubles() {
   if (lab.build === 'failed' && (lab.manifest_unusable === true || buildErrors().length === 0)) {
     // Then cargo runs no command, and the reason says what to type.
     const isManifest = lab.manifest_unusable === true;
-    const worker = list(lab.services).map(record).find((service) => service.name === 'worker');
-    const runs = worker === undefined || worker.state !== 'stopped';
-    const now = runs ? 'The previous version is still running.' : 'No worker is running.';
-    const says = isManifest ? asSentence(text(lab.build_error, 900)) : `The worker does not compile. ${now}`;
+    const says = isManifest ? asSentence(text(lab.build_error, 900)) : `The worker does not compile. ${whatStillRuns(lab)}`;
     const type = isManifest ? '' : 'cargo xtask lab logs build';
     found.push({ name: 'build', says, type, more: '', bad: true });
   }
-  if (lab.watch === false) {
+  if (lab.undeployed === true && lab.build === 'ok' && versionsOf(lab).length > 0) {
+    const says = 'Your edit is built. To run it, deploy it as the next version.';
+    found.push({ name: 'undeployed', says, type: 'cargo xtask lab deploy', more: '', bad: false });
+  } else if (lab.watch === false) {
     const says = 'Watch is off: saved edits wait until you deploy them.';
     found.push({ name: 'watch', says, type: 'cargo xtask lab deploy', more: '', bad: false });
   }

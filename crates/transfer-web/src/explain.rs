@@ -10,7 +10,10 @@ pub(crate) fn line(event: Event<'_>, history: &History) -> String {
     match &*event.kind() {
         "WorkflowExecutionStarted" => movement(event.payload("input")),
         "WorkflowTaskScheduled" | "WorkflowTaskStarted" => later_attempt(event),
-        "WorkflowTaskCompleted" => commands(event, history),
+        "WorkflowTaskCompleted" => {
+            let parts = task_version(event).into_iter().chain([commands(event, history)]);
+            parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ")
+        }
         "WorkflowTaskFailed" if event.is_reset() => {
             format!("Workflow Reset: {}", event.failure())
         }
@@ -39,6 +42,7 @@ pub(crate) fn line(event: Event<'_>, history: &History) -> String {
             names.join(", ")
         }
         "WorkflowExecutionSignaled" => event.text("signalName").to_owned(),
+        "WorkflowExecutionOptionsUpdated" => options(event.attributes()),
         "WorkflowExecutionCompleted" => answer(event.payload("result")),
         "WorkflowExecutionTerminated" => event.text("reason").to_owned(),
         _ => event.failure(),
@@ -55,6 +59,11 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
             "The server put a Workflow Task on the Task Queue. The worker that takes it runs the Workflow code."
         }
         "WorkflowTaskStarted" => "A worker took the Workflow Task and runs the Workflow code.",
+        "WorkflowTaskCompleted" if task_version(event).is_some() => {
+            "The Workflow code ran until it had to wait. The worker sent its Commands to the server, such as to schedule an Activity. \
+             The server recorded the Deployment Version of the worker: it sends the next Workflow Tasks of a pinned Workflow only to \
+             workers of this version, and those of an auto-upgrade Workflow to the current version."
+        }
         "WorkflowTaskCompleted" => {
             "The Workflow code ran until it had to wait. The worker sent its Commands to the server, such as to schedule an Activity."
         }
@@ -100,6 +109,10 @@ pub(crate) fn meaning(event: Event<'_>) -> Option<&'static str> {
             "The Workflow set Search Attributes, by which lists find this transfer."
         }
         "WorkflowExecutionSignaled" => "A client sent the Workflow a Signal.",
+        "WorkflowExecutionOptionsUpdated" => {
+            "A client changed the options of this run, such as which version of the workers runs it: from here, its Workflow Tasks and \
+             Activity Tasks go to workers of that version, which replay the history."
+        }
         "WorkflowExecutionCancelRequested" => {
             "A client asked the Workflow to cancel. The code decides what to do about it."
         }
@@ -147,6 +160,37 @@ fn commands(task: Event<'_>, history: &History) -> String {
         [one] => format!("Command: {one}"),
         several => format!("Commands: {}", several.join(", ")),
     }
+}
+
+/// The Deployment Version that completed this Workflow Task, and what holds for the next ones; none if its worker is not versioned.
+fn task_version(task: Event<'_>) -> Option<String> {
+    let behavior = behavior(&task.attributes()["versioningBehavior"])?;
+    let build_id = task.attributes()["deploymentVersion"]["buildId"].as_str()?;
+    Some(format!("Version {build_id}, {behavior}"))
+}
+
+/// A versioning behavior in Temporal's words; none if it is not specified.
+fn behavior(name: &Value) -> Option<&'static str> {
+    match name.as_str()? {
+        "VERSIONING_BEHAVIOR_PINNED" => Some("pinned"),
+        "VERSIONING_BEHAVIOR_AUTO_UPGRADE" => Some("auto-upgrade"),
+        _ => None,
+    }
+}
+
+/// What a client changed in the options of a run, in words.
+fn options(attributes: &Value) -> String {
+    let versioning = &attributes["versioningOverride"];
+    if let Some(build_id) = versioning["pinned"]["version"]["buildId"].as_str() {
+        return format!("pinned to version {build_id}");
+    }
+    if versioning["autoUpgrade"] == true {
+        return "auto-upgrade: it follows the current version".to_owned();
+    }
+    if attributes["unsetVersioningOverride"] == true {
+        return "the versioning override was removed".to_owned();
+    }
+    String::new()
 }
 
 fn later_attempt(event: Event<'_>) -> String {
@@ -250,4 +294,51 @@ fn task_failure(event: Event<'_>, history: &History) -> String {
 
 fn joined(parts: &[String]) -> String {
     parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use lab::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The line of the only event of a history.
+    fn line_of(kind: &str, attributes: Value) -> String {
+        let event = json!({ "eventId": "1", "eventType": kind, "oneEventAttributes": attributes });
+        let history = History {
+            run_id: String::new(),
+            status: Status::Running,
+            events: vec![event.clone()],
+            description: Value::Null,
+        };
+        assert!(meaning(Event::new(&event)).is_some(), "{kind}");
+        line(Event::new(&event), &history)
+    }
+
+    #[test]
+    fn a_completed_workflow_task_names_the_version_of_a_versioned_worker() {
+        let completed = |behavior: &str| {
+            let version = json!({ "deploymentName": "money-transfer", "buildId": "2" });
+            let attributes = json!({ "versioningBehavior": behavior, "deploymentVersion": version });
+            line_of("EVENT_TYPE_WORKFLOW_TASK_COMPLETED", attributes)
+        };
+        assert_eq!(completed("VERSIONING_BEHAVIOR_PINNED"), "Version 2, pinned");
+        assert_eq!(completed("VERSIONING_BEHAVIOR_AUTO_UPGRADE"), "Version 2, auto-upgrade");
+        assert_eq!(completed("VERSIONING_BEHAVIOR_UNSPECIFIED"), "");
+    }
+
+    #[test]
+    fn changed_options_say_which_version_the_run_is_on_from_there() {
+        let changed = |attributes| line_of("EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED", attributes);
+        let pinned = json!({ "versioningOverride": { "pinned": { "version": { "buildId": "1" } } } });
+        assert_eq!(changed(pinned), "pinned to version 1");
+        let follows = json!({ "versioningOverride": { "autoUpgrade": true } });
+        assert_eq!(changed(follows), "auto-upgrade: it follows the current version");
+        assert_eq!(
+            changed(json!({ "unsetVersioningOverride": true })),
+            "the versioning override was removed"
+        );
+        assert_eq!(changed(json!({ "attachedRequestId": "1" })), "");
+    }
 }

@@ -27,12 +27,12 @@ macro_rules! assets {
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
     "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "welcome.css" "tasks.css"
-    "dialogs.css" "reveal.css" "build.css" "events.css" "class.css" "small.css"
+    "dialogs.css" "reveal.css" "build.css" "events.css" "class.css" "versions.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "build.js" "class.js" "consent.js" "copy.js" "dialog.js" "diff.js"
     "dom.js" "editor.js" "entry.js" "events.js" "folds.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js"
     "main.js" "money.js" "orders.js" "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js"
     "status.js" "steps.js" "store.js" "stream.js" "switches.js" "tabs.js" "tasks.js" "time.js" "transfers.js"
-    "welcome.js" "without.js"
+    "versions.js" "welcome.js" "without.js"
 };
 
 /// The page may connect to this service only.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lab::{Block, Facts, Report, Verdict};
+use lab::{Block, Command, Facts, Report, Verdict};
 use lab_client::temporal::{Run, Server};
 use serde_json::Value;
 
@@ -14,6 +14,10 @@ const PIDS: [(&str, &str); 3] =
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     known: BTreeMap<&'static str, String>,
+    /// The Workflow Id that the next step names, for a command in a page form: on another transfer, the command might fail.
+    next: Option<String>,
+    /// The Workflow Id that the text shows for each transfer that the stage starts, and the real one.
+    started: Vec<(String, String)>,
     /// The process id that the text shows for a service, and the service's real one.
     pids: Vec<(String, String)>,
 }
@@ -28,6 +32,7 @@ impl Values {
             }
         };
         know("ui", server.ui_list());
+        know("deployment", server.deployment_name());
         if let Some(id) = subject(goal, report, facts).filter(|id| is_plain(id)) {
             let transfer = facts.transfers.iter().find(|transfer| transfer.workflow_id == id);
             if let Some(transfer) = transfer {
@@ -38,9 +43,16 @@ impl Values {
             }
             know("workflow_id", id);
         }
+        values.next = named_next(goal, report).filter(|id| is_plain(id)).map(str::to_owned);
         for (name, service) in PIDS {
             know(name, pid(status, service).unwrap_or_default());
         }
+        let transfers = facts.transfers.iter().map(|transfer| transfer.workflow_id.clone());
+        values.started = shown_transfers(report.stage.text.source)
+            .into_iter()
+            .zip(transfers)
+            .filter(|(_, id)| is_plain(id))
+            .collect();
         let shown = shown_pids(report.stage.text.source);
         values.pids =
             shown.into_iter().filter_map(|(shown, service)| Some((shown, pid(status, &service)?))).collect();
@@ -58,15 +70,16 @@ impl Values {
         let mut filled = String::new();
         for line in text.lines() {
             let mut line = line.to_owned();
+            let is_command = line.starts_with("$ ");
             for name in lab::PLACEHOLDERS {
                 let placeholder = format!("{{{name}}}");
-                match self.known.get(name) {
+                let is_next = is_command && name == "workflow_id";
+                match if is_next { self.next.as_ref() } else { self.known.get(name) } {
                     Some(value) => line = line.replace(&placeholder, value),
                     None if name == "workflow_id" => line = line.replace("`{workflow_id}`", "the transfer"),
                     None => {}
                 }
             }
-            let is_command = line.starts_with("$ ");
             if is_command && is_open(&line) {
                 continue;
             }
@@ -84,11 +97,15 @@ impl Values {
     pub(crate) fn in_command(&self, typed: &str) -> Option<String> {
         let mut typed = typed.to_owned();
         for id in sample_ids(&typed) {
-            typed = typed.replace(&id, self.known.get("workflow_id")?);
+            let started = self.started.iter().find(|(shown, _)| *shown == id).map(|(_, real)| real);
+            typed = typed.replace(&id, started.or_else(|| self.known.get("workflow_id"))?);
         }
         if let Some(sample) = after(&typed, "--event-id ") {
             let (sample, value) = (format!("--event-id {sample}"), self.known.get("event_id")?);
             typed = typed.replace(&sample, &format!("--event-id {value}"));
+        }
+        if let Some(deployment) = self.known.get("deployment") {
+            typed = lab::with_deployment(&typed, deployment);
         }
         if let Some(sample) = typed.strip_prefix("kill -9 ") {
             let (_, real) = self.pids.iter().find(|(shown, _)| shown == sample)?;
@@ -117,16 +134,16 @@ fn subject(goal: &str, report: &Report, facts: &Facts) -> Option<String> {
     };
     let goals = report.stage.goals.iter().zip(&report.verdicts);
     let own = goals.clone().find(|(row, _)| row.name == goal).and_then(|(_, verdict)| reached(verdict));
-    own.or_else(|| Some(after(next_command(goal, report)?, "--workflow-id ")?.to_owned()))
+    own.or_else(|| named_next(goal, report).map(str::to_owned))
         .or_else(|| goals.rev().find_map(|(_, verdict)| reached(verdict)))
         .or_else(|| facts.transfers.last().map(|transfer| transfer.workflow_id.clone()))
 }
 
-/// The command that leads to an open goal.
-fn next_command<'a>(goal: &str, report: &'a Report) -> Option<&'a str> {
+/// The Workflow Id in the command that leads to an open goal.
+fn named_next<'a>(goal: &str, report: &'a Report) -> Option<&'a str> {
     let mut goals = report.stage.goals.iter().zip(&report.verdicts);
     match goals.find(|(row, _)| row.name == goal)?.1 {
-        Verdict::Open(next) => next.to_type(),
+        Verdict::Open(next) => after(next.to_type()?, "--workflow-id "),
         Verdict::Reached(_) => None,
     }
 }
@@ -142,13 +159,25 @@ fn pid(status: &Value, service: &str) -> Option<String> {
     Some(found["pid"].as_u64()?.to_string())
 }
 
-/// The process ids in a text's output, each with the service that it is of: `  worker …pid 12273…`.
-fn shown_pids(source: &str) -> Vec<(String, String)> {
-    let outputs = lab::blocks(source).into_iter().filter_map(|block| match block {
+/// The commands of a text.
+fn commands(source: &str) -> impl Iterator<Item = Command> {
+    let blocks = lab::blocks(source).into_iter().filter_map(|block| match block {
         Block::Commands(commands) => Some(commands),
         Block::Fix | Block::Write(..) => None,
     });
-    let lines = outputs.flatten().flat_map(|command| command.prints);
+    blocks.flatten()
+}
+
+/// The Workflow Ids in the output of the command that enters a text's stage, of the transfers that it starts.
+fn shown_transfers(source: &str) -> Vec<String> {
+    let entering = commands(source).filter(|command| command.typed.starts_with("cargo xtask stage "));
+    let lines = entering.flat_map(|command| command.prints).filter(|line| line.starts_with("started "));
+    lines.flat_map(|line| sample_ids(&line)).collect()
+}
+
+/// The process ids in a text's output, each with the service that it is of: `  worker …pid 12273…`.
+fn shown_pids(source: &str) -> Vec<(String, String)> {
+    let lines = commands(source).flat_map(|command| command.prints);
     let shown = lines.filter_map(|line| {
         let digits = line.split_once("pid ")?.1;
         let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
@@ -180,7 +209,8 @@ mod tests {
 
     fn values(known: &[(&'static str, &str)]) -> Values {
         let known = known.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Values { known, pids: vec![("12273".to_owned(), "7".to_owned())] }
+        let started = vec![("transfer-1795354421-a0000001".to_owned(), "first".to_owned())];
+        Values { known, next: None, started, pids: vec![("12273".to_owned(), "7".to_owned())] }
     }
 
     #[test]
@@ -196,6 +226,11 @@ mod tests {
         assert_eq!(values(&[]).in_command("kill -9 12273").as_deref(), Some("kill -9 7"));
         assert_eq!(values(&[]).in_command("kill -9 1"), None);
         assert_eq!(values(&[]).in_command("cargo xtask check").as_deref(), Some("cargo xtask check"));
+        let ramp = "cargo xtask temporal worker deployment set-ramping-version --deployment-name money-transfer --build-id 2";
+        assert_eq!(
+            values(&[("deployment", "money-transfer-ada")]).in_command(ramp).as_deref(),
+            Some(&*ramp.replace("money-transfer", "money-transfer-ada"))
+        );
     }
 
     #[test]
@@ -208,6 +243,41 @@ mod tests {
             values(&known).in_page(text),
             "[`t`](#transfer) in [the UI](http://ui/t), event 9\n$ kill -9 7\n"
         );
+    }
+
+    #[test]
+    fn a_command_of_a_page_form_is_only_about_the_transfer_that_the_next_step_names() {
+        let text = "Unpause `{workflow_id}`:\n$ unpause --workflow-id {workflow_id}\n";
+        let mut values = values(&[("workflow_id", "completed")]);
+        assert_eq!(values.in_page(text), "Unpause `completed`:\n");
+        values.next = Some("paused".to_owned());
+        assert_eq!(values.in_page(text), "Unpause `completed`:\n$ unpause --workflow-id paused\n");
+    }
+
+    #[test]
+    fn a_command_about_a_transfer_that_the_stage_started_names_that_one() {
+        let source = "```console\n$ cargo xtask stage roll-out\n…\nstarted transfer-1795354421-a0000001: 5.00 from account_C to account_D\n…\n\
+                      $ cargo xtask transfer account_A account_B 1\nstarted transfer-1795354422-a0000002\n```\n";
+        assert_eq!(shown_transfers(source), ["transfer-1795354421-a0000001"]);
+        let unpause = "cargo xtask temporal activity unpause --workflow-id transfer-1795354421-a0000001 --activity-id deposit";
+        let values = values(&[("workflow_id", "t")]);
+        assert_eq!(
+            values.in_command(unpause).as_deref(),
+            Some("cargo xtask temporal activity unpause --workflow-id first --activity-id deposit")
+        );
+        assert!(
+            values
+                .in_command(&unpause.replace("a0000001", "a0000002"))
+                .is_some_and(|typed| typed.contains("-id t "))
+        );
+    }
+
+    #[test]
+    fn a_page_form_names_the_learners_deployment() {
+        let text = "$ cargo xtask temporal workflow count --query 'TemporalWorkerDeploymentVersion=\"{deployment}:2\"'\n";
+        let known = [("deployment", "money-transfer-ada")];
+        assert_eq!(values(&known).in_page(text), text.replace("{deployment}", "money-transfer-ada"));
+        assert_eq!(values(&[]).in_page(text), "");
     }
 
     #[test]

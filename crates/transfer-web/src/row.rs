@@ -37,6 +37,8 @@ pub(crate) fn row(
     let started = history.events().find(|event| event.is("WorkflowExecutionStarted"));
     row["input"] = started.map_or(Value::Null, |event| limited(event.payload("input")));
 
+    row["version"] = json!(history.version());
+
     let steps = steps(history);
     row["steps"] = json!(steps.all);
     row["completed_steps"] = json!(steps.completed);
@@ -78,6 +80,7 @@ pub(crate) fn outline(listed: &Listed, runs: usize, server: &Server) -> Value {
         "outcomes": {},
         "returned": null,
         "runs": runs,
+        "version": null,
         "failure": null,
         "ui_url": server.ui_link(&listed.run),
         "stuck": null,

@@ -39,6 +39,9 @@ const RUNNING_AT_ONCE: usize = 200;
 /// A result younger than this is reused.
 const FRESH: Duration = Duration::from_millis(200);
 
+/// A description younger than this counts as the present one: more than the poll interval on a shared service.
+const DESCRIBED: Duration = Duration::from_secs(5);
+
 /// A part of the list, which starts with the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Window {
@@ -299,6 +302,21 @@ impl Transfers {
     pub(crate) fn running(&self) -> Vec<Run> {
         let running = self.listed.values().filter(|listed| listed.status == "RUNNING");
         running.map(|listed| listed.run.clone()).collect()
+    }
+
+    /// The descriptions of the runs in progress that were read a moment ago, and the other runs in progress.
+    pub(crate) fn descriptions(&self) -> (Vec<Value>, Vec<Run>) {
+        let (mut described, mut others) = (Vec::new(), Vec::new());
+        for run in self.running() {
+            match self.read.get(&run.run_id).filter(|read| read.at.elapsed() < DESCRIBED) {
+                // Without a history to read again, it has closed since it was listed.
+                Some(read) => {
+                    described.extend(read.history.as_ref().map(|history| history.description.clone()))
+                }
+                None => others.push(run),
+            }
+        }
+        (described, others)
     }
 
     /// Drops the runs in progress, after all of them were terminated.

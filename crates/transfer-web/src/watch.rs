@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use contract::{
-    Blocking, Money,
+    Money,
     bank::{ACCOUNTS, Accounts},
 };
 use lab_client::{
@@ -18,9 +18,13 @@ use lab_client::{
     bank::Bank,
     facts::Reader,
     http::get_json,
+    kept_versions::service_of,
     progress::{self, Progress},
+    side_by_side,
+    state::WORKER,
     supervisor::{self, BuildState, Supervisor, is_deployed},
-    temporal::Server,
+    temporal::{Server, status_name},
+    versions::{self, VersionRow},
 };
 use serde_json::{Value, json};
 
@@ -44,6 +48,15 @@ const GUIDE_ANYWAY: Duration = Duration::from_secs(10);
 /// The same on a shared service.
 const SHARED_GUIDE_ANYWAY: Duration = Duration::from_secs(30);
 
+/// The poll interval for the versions of the worker, where there are any.
+const VERSIONS: Duration = Duration::from_secs(1);
+/// The same on a shared service.
+const SHARED_VERSIONS: Duration = Duration::from_secs(5);
+
+/// So many transfers in progress are described for the versions, beside those that a page shows. Of more, the server counts those of each
+/// version.
+const MOST_DESCRIBED: usize = 50;
+
 /// The state that the watchers and the API share. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Watched {
@@ -66,6 +79,8 @@ struct Seen {
     bank_silent: bool,
     /// The supervisor's last answer.
     status: Value,
+    /// The versions of the worker, for the event; empty unless the supervisor runs any.
+    versions: Vec<Value>,
     /// Increases whenever a change of a transfer is observed.
     changes: u64,
 }
@@ -126,6 +141,7 @@ impl Watched {
         let is_shared = self.endpoints.learner.is_some();
         watch(if is_shared { SHARED_TRANSFERS } else { TRANSFERS }, watch_transfers);
         watch(GUIDE, watch_guide);
+        watch(if is_shared { SHARED_VERSIONS } else { VERSIONS }, watch_versions);
     }
 }
 
@@ -148,6 +164,8 @@ struct Basis {
     changes: u64,
     progress: Progress,
     services: Value,
+    /// Of each version its Build ID, its status and its share of the new transfers.
+    routing: Vec<Value>,
     /// Whether the stage's transfers are still being prepared.
     is_entering: bool,
 }
@@ -204,9 +222,12 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
     if let Ok(event) = bank {
         watched.feed.publish(Subject::Bank, event);
     }
-    let (temporal_silent, bank_silent) = {
+    let (temporal_silent, bank_silent, versions) = {
         let seen = watched.seen();
-        (seen.temporal_silent, seen.bank_silent)
+        // Asked for less often than the lab's status.
+        let has_versions = !supervisor::versions(&status).is_empty();
+        let versions = if has_versions { seen.versions.clone() } else { Vec::new() };
+        (seen.temporal_silent, seen.bank_silent, versions)
     };
     watched.feed.publish(
         Subject::Lab,
@@ -220,11 +241,45 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
             "checkout": status["checkout"],
             "manifest_unusable": status["manifest_unusable"] == true,
             "watch": status["watch"] != false,
+            "versions": versions,
+            "undeployed": status["undeployed"] == true && status["unbuilt"] != true,
             "class": status["class"],
             "temporal_ui": watched.endpoints.temporal_ui,
             "down": down(&status, temporal_silent, bank_silent, is_lost, stopped),
         }),
     );
+}
+
+/// Asks the server about the versions of the worker, but only while the lab runs any.
+fn watch_versions(watched: &Watched, _: &mut Memory) {
+    let status = watched.seen().status.clone();
+    // If the server does not answer, the last rows stay.
+    if let Ok(rows) = version_rows(watched, &status) {
+        watched.seen().versions = rows.iter().map(VersionRow::to_json).collect();
+    }
+}
+
+/// The rows of [`versions::rows`]. Transfers on a page were described a moment ago, so they are not described again.
+fn version_rows(watched: &Watched, status: &Value) -> Result<Vec<VersionRow>> {
+    if supervisor::versions(status).is_empty() {
+        return Ok(Vec::new());
+    }
+    let server = Server::new(&watched.endpoints);
+    let (mut descriptions, mut others) = watched.transfers().descriptions();
+    let are_counted = others.len() > MOST_DESCRIBED;
+    others.truncate(MOST_DESCRIBED);
+    let deployment = server.deployment()?.unwrap_or_default();
+    let described =
+        side_by_side::try_map(&others, |run| server.describe_if_there(run))?.into_iter().flatten();
+    let is_running =
+        |description: &Value| status_name(&description["workflowExecutionInfo"]["status"]) == "RUNNING";
+    descriptions.extend(described.filter(is_running));
+    let mut rows = versions::rows_of(&deployment, status, &descriptions);
+    if are_counted {
+        versions::count(&server, &mut rows)?;
+    }
+    rows.iter_mut().for_each(|row| row.deployment = server.deployment_name());
+    Ok(rows)
 }
 
 /// Since when a worker with the learner's last edit polls.
@@ -239,7 +294,7 @@ fn live_since(status: &Value) -> Option<f64> {
 fn restarts_as_planned(status: &Value, name: &str) -> bool {
     let mut services = status["services"].as_array().into_iter().flatten();
     let Some(service) = services.find(|service| service["name"] == name) else { return false };
-    let is_built = name == "worker" && BuildState::of(status) == Some(BuildState::Building);
+    let is_built = name == WORKER && BuildState::of(status) == Some(BuildState::Building);
     is_built || service["planned"] == true && service["state"] != "running"
 }
 
@@ -303,12 +358,19 @@ fn down(
         let says = "the bank does not answer; Temporal retries the Activities that call it";
         down.push(entry("account-api", says, "cargo xtask lab status"));
     }
-    if let Some(blocking) = Blocking::list(&status["blocking"]).first() {
-        down.push(entry("worker", &blocking.words(), "cargo xtask lab logs worker"));
+    if let Some((service, blocking)) = supervisor::blocking(status).first() {
+        down.push(entry(service, &blocking.words(), &format!("cargo xtask lab logs {service}")));
     }
-    if is_down("worker", false) {
+    if is_down(WORKER, false) {
         let says = "no worker is running; transfers wait on the Task Queue";
-        down.push(entry("worker", says, "cargo xtask lab logs worker"));
+        down.push(entry(WORKER, says, "cargo xtask lab logs worker"));
+    }
+    for version in supervisor::versions(status) {
+        let name = service_of(version);
+        if is_down(&name, false) {
+            let says = format!("no worker of version {version} is running; its transfers wait");
+            down.push(entry(&name, &says, &format!("cargo xtask lab logs {name}")));
+        }
     }
     for service in status["services"].as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -329,14 +391,21 @@ fn down(
 
 fn watch_guide(watched: &Watched, memory: &mut Memory) {
     let Some(lab) = &watched.lab else { return };
-    let (status, changes) = {
+    let (status, changes, routing) = {
         let seen = watched.seen();
-        (seen.status.clone(), seen.changes)
+        let routing =
+            seen.versions.iter().map(|row| json!([row["build_id"], row["status"], row["percentage"]]));
+        (seen.status.clone(), seen.changes, routing.collect())
     };
     let target = progress::entering(lab);
     let is_entering = target.is_some();
-    let basis =
-        Basis { changes, progress: Progress::read(lab), services: running_since(&status), is_entering };
+    let basis = Basis {
+        changes,
+        progress: Progress::read(lab),
+        services: running_since(&status),
+        routing,
+        is_entering,
+    };
     let anyway = if watched.endpoints.learner.is_some() { SHARED_GUIDE_ANYWAY } else { GUIDE_ANYWAY };
     let is_known =
         memory.judged.as_ref().is_some_and(|(at, judged)| *judged == basis && at.elapsed() < anyway);

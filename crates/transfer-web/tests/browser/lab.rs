@@ -1,23 +1,30 @@
 //! A lab for the page: a Temporal server, a bank, a worker, the page's service, and a folder with the stage.
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, mem,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
 };
 
 use contract::PublicHosts;
-use lab_client::{Endpoints, progress, progress::Progress, state};
+use lab_client::{
+    Endpoints, progress,
+    progress::Progress,
+    state::{self, SERVICES},
+    temporal::Server,
+};
 use serde_json::{Value, json};
+use stages::Modules;
 use tempfile::TempDir;
 use temporalio_sdk::WorkerOptions;
-use testbed::{TestWorker, Testbed, free_port};
+use testbed::{TestWorker, Testbed, free_port, until};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
     sync::{Semaphore, oneshot},
-    task::{JoinHandle, JoinSet},
+    task::{JoinHandle, JoinSet, spawn_blocking},
 };
 use transfer_kit::{Bank, host};
 use transfer_web::Web;
@@ -33,6 +40,8 @@ pub(crate) struct Lab {
     folder: TempDir,
     service: Option<Service>,
     worker: Option<TestWorker>,
+    /// The workers of the versions, by their Build IDs.
+    versions: BTreeMap<&'static str, TestWorker>,
     supervisor: Supervisor,
     /// The names at which a proxy forwards its page and its Temporal UI.
     public: PublicHosts,
@@ -71,8 +80,17 @@ impl Lab {
         let supervisor = Supervisor::start(&folder).await;
         let public = public.parse().expect("names of hosts");
         let url = String::new();
-        let mut lab =
-            Lab { testbed, url, endpoints, folder, service: None, worker: None, supervisor, public };
+        let mut lab = Lab {
+            testbed,
+            url,
+            endpoints,
+            folder,
+            service: None,
+            worker: None,
+            versions: BTreeMap::new(),
+            supervisor,
+            public,
+        };
         lab.enter(stage);
         let address = lab.serve(SocketAddr::from(([127, 0, 0, 1], free_port()))).await;
         lab.url = format!("http://{address}");
@@ -119,6 +137,41 @@ impl Lab {
 
     async fn run_worker(&mut self, options: WorkerOptions) {
         self.worker = Some(TestWorker::start(&self.testbed.client, options).await);
+    }
+
+    /// Runs a worker of this version of the Worker Deployment, with this variant of the Workflow; the supervisor reports it, too.
+    pub(crate) async fn deploy(&mut self, build_id: &'static str, workflow: &'static str) {
+        let modules = Modules { workflow, activities: "fixed" };
+        let mut options = modules.worker_options(Bank::at(&self.testbed.bank_url)).expect("it is compiled");
+        host::deploy_as(&mut options, contract::DEPLOYMENT, build_id);
+        let worker = TestWorker::start(&self.testbed.client, options).await;
+        self.versions.insert(build_id, worker);
+        let server = Server::new(&self.endpoints);
+        until("the server to know the version", || async {
+            let server = server.clone();
+            let known = spawn_blocking(move || server.deployment()).await.expect("it does not panic");
+            known.ok().flatten().filter(|known| known.version(build_id).is_some()).ok_or("not yet")
+        })
+        .await;
+        let name = format!("worker@{build_id}");
+        let mut status = self.supervisor.status.lock().expect("nobody panics with it");
+        let number: u32 = build_id.parse().expect("a lab's Build IDs are numbers");
+        let versions = status["versions"].as_array().cloned().unwrap_or_default();
+        let one = json!({ "version": number, "service": name });
+        status["versions"] = versions.into_iter().chain([one]).collect();
+        let services = status["services"].as_array_mut().expect("a list");
+        services.retain(|known| known["name"] != "worker");
+        services.insert(services.len() - 1, service(&name));
+    }
+
+    /// Stops the workers of all versions; from now on the supervisor reports none.
+    pub(crate) async fn retire_all(&mut self) {
+        for (_, worker) in mem::take(&mut self.versions) {
+            worker.stop().await;
+        }
+        let mut status = self.supervisor.status.lock().expect("nobody panics with it");
+        status["versions"] = json!([]);
+        status["services"] = json!(SERVICES.map(service));
     }
 
     /// Stops the worker.
@@ -209,11 +262,14 @@ struct Supervisor {
     task: JoinHandle<()>,
 }
 
+/// How the supervisor reports a service that runs.
+fn service(name: &str) -> Value {
+    json!({ "name": name, "state": "running", "since": "2026-11-22T12:00:00.000Z", "restarts": 0 })
+}
+
 impl Supervisor {
     async fn start(folder: &TempDir) -> Supervisor {
-        let service = |name: &str| json!({ "name": name, "state": "running", "since": "2026-11-22T12:00:00.000Z", "restarts": 0 });
-        let services = lab_client::state::SERVICES.map(service);
-        let status = json!({ "services": services, "build": "ok", "watch": true });
+        let status = json!({ "services": SERVICES.map(service), "build": "ok", "watch": true });
         let status = Arc::new(Mutex::new(status));
         let may_enter = Arc::new(Semaphore::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -14,6 +14,7 @@ mod page;
 mod quiet;
 mod story;
 mod tasks;
+mod versions;
 mod webdriver;
 mod wire;
 mod without;
@@ -23,7 +24,7 @@ mod slow {
     pub(crate) mod audit;
     mod history;
     mod keyboard;
-    mod looks;
+    pub(crate) mod looks;
     mod many;
     mod outages;
     mod rows;

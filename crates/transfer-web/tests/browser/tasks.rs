@@ -116,8 +116,8 @@ async fn one_task_is_explained_and_its_links_lead_to_the_controls() {
         // Stages that were passed over are not painted as done.
         lab.enter("reset-workflows");
         page.see_text("#stage-number", &numbered("reset-workflows")).await;
-        page.see("no progress", "return $$('#pips [data-stage]').length === 8 && $$('#pips [data-reached]:not([data-reached=\"0\"])').length === 0")
-            .await;
+        let stages = lab::STAGES.len();
+        page.see("no progress", &format!("return $$('#pips [data-stage]').length === {stages} && $$('#pips [data-reached]:not([data-reached=\"0\"])').length === 0")).await;
     })
     .await;
 }

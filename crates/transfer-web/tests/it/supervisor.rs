@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    proxy::Proxy,
     stream::Stream,
     support::{Folder, Lab, Service, endpoints, nowhere},
 };
@@ -132,6 +133,56 @@ async fn the_pages_get_the_supervisors_status_and_its_end() {
     let event = stream.until("lab", |event| event["down"] != json!([])).await;
     assert_eq!(event["down"][0]["name"], "lab");
     assert_eq!(event["down"][0]["do"], "cargo xtask lab start --detach");
+}
+
+#[tokio::test]
+async fn the_versions_are_asked_for_only_while_the_lab_runs_some_and_their_transfers_described_once() {
+    /// The service describes the transfers of its list at least as often as this.
+    const LOOK: &str = "workflow-count";
+    const ROUTING: &str = "worker-deployments";
+    const DESCRIBED: &str = "workflows/pinned?";
+    let lab = Lab::start().await;
+    let supervisor = Supervisor::start().await;
+    let services = supervisor.says("running", "ok");
+    // In a stage with versions, the goals depend on the routing, too.
+    let folder = Folder::at("jerry");
+    folder.write("lab.json", &json!({ "control_port": supervisor.port, "token": "secret" }));
+    let temporal = Proxy::before(&lab.testbed.server.http_url).await;
+    let endpoints = lab_client::Endpoints { temporal_http: temporal.url.clone(), ..endpoints(&lab.testbed) };
+    let service = Service::start(endpoints, Some(folder)).await;
+    let mut stream = Stream::of(&service.web, "").await;
+    lab.testbed.start_transfer("pinned", json!({ "from_account": "account_A" })).await;
+    stream.until("transfers", |event| event["running"] == 1).await;
+    let event = stream.until("lab", |event| event["down"] == json!([])).await;
+    assert_eq!(event["versions"], json!([]));
+    temporal.more(LOOK, 8).await;
+    assert_eq!(temporal.count(ROUTING), 0);
+
+    let mut versioned = services.clone();
+    versioned[2] = json!({ "name": "worker@1", "state": "running", "pid": 7 });
+    let versions = json!([{ "version": 1, "service": "worker@1" }]);
+    supervisor
+        .shows(&json!({ "services": versioned, "versions": versions, "build": "ok", "undeployed": true }));
+    let event = stream.until("lab", |event| event["versions"] != json!([])).await;
+    let row = &event["versions"][0];
+    assert_eq!((&row["build_id"], &row["deployment"]), (&json!("1"), &json!("money-transfer")));
+    assert_eq!(
+        (&row["service"], &row["state"], &row["pid"]),
+        (&json!("worker@1"), &json!("running"), &json!(7))
+    );
+    assert_eq!(event["undeployed"], true);
+    let before = [LOOK, DESCRIBED].map(|part| temporal.count(part));
+    temporal.more(ROUTING, 3).await;
+    let [looks, described] = [LOOK, DESCRIBED].map(|part| temporal.count(part));
+    // One look may have begun before, and one not ended yet.
+    assert!(described - before[1] <= looks - before[0] + 2, "{:?}", temporal.lines());
+
+    supervisor.shows(&json!({ "services": services, "build": "ok" }));
+    stream.until("lab", |event| event["versions"] == json!([])).await;
+    temporal.more(LOOK, 8).await;
+    let asked = temporal.count(ROUTING);
+    temporal.more(LOOK, 8).await;
+    assert_eq!(temporal.count(ROUTING), asked);
 }
 
 #[tokio::test]
