@@ -15,6 +15,7 @@ pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str
         starts: 0,
         settles_at: None,
         deposits_down: false,
+        has_versions: false,
         look: &[],
         goals: &[],
         fixed_by: None,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result};
-use lab::{Block, STAGES, Stage, Text};
+use lab::{Block, Milestone, STAGES, Stage, Text};
 use regex_lite::Regex;
 
 use crate::{complaint::Complaint, folder::names, order::TABLE};
@@ -40,6 +40,11 @@ fn row(stage: &Stage) -> Vec<Complaint> {
     if stage.goals.is_empty() {
         let what = format!("{} has no goals", stage.name);
         complain(TABLE, what, "set the goals of its row to a list in crates/lab/src/goals");
+    }
+    let is_paused = stage.precondition.is_some_and(|before| before.milestone == Milestone::PausedAtDeposit);
+    if stage.has_versions != is_paused {
+        let what = format!("{} has only one of has_versions and the milestone PausedAtDeposit", stage.name);
+        complain(TABLE, what, "the milestone of its precondition deploys version 1: set both or neither");
     }
     complaints.extend(without_commands(text));
     complaints
@@ -153,6 +158,20 @@ mod tests {
         ] {
             assert!(reported.contains(&expected.to_owned()), "{expected} in {reported:#?}");
         }
+    }
+
+    #[test]
+    fn versions_without_the_milestone_that_deploys_the_first_are_reported() {
+        let mut one = stage("first", "lab/01-first.md", "");
+        let are_reported = |one: &Stage| reported(&row(one)).iter().any(|what| what.contains("has_versions"));
+        assert!(!are_reported(&one));
+        one.has_versions = true;
+        assert!(are_reported(&one));
+        let milestone = Milestone::PausedAtDeposit;
+        one.precondition = Some(lab::Precondition { stage: "other", transfers: 1, milestone });
+        assert!(!are_reported(&one));
+        one.has_versions = false;
+        assert!(are_reported(&one));
     }
 
     #[test]
