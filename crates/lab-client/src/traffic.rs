@@ -265,7 +265,11 @@ mod tests {
 
     #[test]
     fn the_version_of_a_transfer_is_read_from_its_description() {
-        let server = server(&[("workflows/a?", "200", ON_1), ("workflows/b?", "200", STUCK_ON_2)]);
+        let server = server(&[
+            ("workflows/b/history-reverse", "200", r#"{"history":{"events":[]}}"#),
+            ("workflows/a?", "200", ON_1),
+            ("workflows/b?", "200", STUCK_ON_2),
+        ]);
         let mut transfers = started(&["a", "b"]);
         assert!(settle(&server, &mut transfers, Duration::from_secs(60)).expect("it answers"));
         let read = |at: usize| (transfers[at].build_id.as_deref(), transfers[at].progress);
