@@ -1,4 +1,4 @@
-//! Real World Mode, the bank's fault injection: of the withdrawals and deposits, some time out and some fail.
+//! Real World Mode, the bank's fault injection: of the withdrawals and deposits, some time out, some fail and some are answered late.
 //!
 //! It is kept in memory: a restart of the bank ends it.
 
@@ -29,8 +29,12 @@ pub struct RealWorldMode {
     pub timeout_rate: f64,
     /// The share of requests that are answered with a 500, from 0 to 1.
     pub error_rate: f64,
+    /// The share of requests that are answered right, but late, from 0 to 1.
+    pub slow_rate: f64,
     /// How long a time-out takes.
     pub timeout_seconds: f64,
+    /// How late a slow answer is.
+    pub slow_seconds: f64,
     /// When it strikes.
     pub strikes: Strikes,
 }
@@ -41,7 +45,9 @@ impl Default for RealWorldMode {
             enabled: false,
             timeout_rate: 0.1,
             error_rate: 0.4,
+            slow_rate: 0.0,
             timeout_seconds: 30.0,
+            slow_seconds: 3.0,
             strikes: Strikes::Before,
         }
     }
@@ -75,6 +81,12 @@ const KINDS: &[Kind] = &[
             StatusCode::INTERNAL_SERVER_ERROR,
             "something went wrong in the bank (Real World Mode): try again",
         )),
+    },
+    Kind {
+        rate_name: "slow_rate",
+        rate: |mode| mode.slow_rate,
+        wait: |mode| Duration::from_secs_f64(mode.slow_seconds),
+        error: None,
     },
 ];
 
@@ -115,7 +127,9 @@ pub(crate) struct Change {
     enabled: Option<bool>,
     timeout_rate: Option<f64>,
     error_rate: Option<f64>,
+    slow_rate: Option<f64>,
     timeout_seconds: Option<f64>,
+    slow_seconds: Option<f64>,
     strikes: Option<Strikes>,
 }
 
@@ -126,7 +140,9 @@ impl Change {
             enabled: self.enabled.unwrap_or(mode.enabled),
             timeout_rate: self.timeout_rate.unwrap_or(mode.timeout_rate),
             error_rate: self.error_rate.unwrap_or(mode.error_rate),
+            slow_rate: self.slow_rate.unwrap_or(mode.slow_rate),
             timeout_seconds: self.timeout_seconds.unwrap_or(mode.timeout_seconds),
+            slow_seconds: self.slow_seconds.unwrap_or(mode.slow_seconds),
             strikes: self.strikes.unwrap_or(mode.strikes),
         };
         for kind in KINDS {
@@ -139,8 +155,12 @@ impl Change {
             let names: Vec<&str> = KINDS.iter().map(|kind| kind.rate_name).collect();
             return Err(format!("{} together must be at most 1", names.join(" and ")));
         }
-        if !(0.0..=300.0).contains(&changed.timeout_seconds) {
-            return Err("timeout_seconds must be from 0 to 300".to_owned());
+        for (name, seconds) in
+            [("timeout_seconds", changed.timeout_seconds), ("slow_seconds", changed.slow_seconds)]
+        {
+            if !(0.0..=300.0).contains(&seconds) {
+                return Err(format!("{name} must be from 0 to 300"));
+            }
         }
         Ok(changed)
     }

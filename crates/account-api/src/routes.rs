@@ -133,14 +133,11 @@ async fn strike(bank: &Bank, fault: Fault, movement: Movement) -> Result<Moved, 
             wait.await;
             Err(Failure::new(status, error))
         }
-        None if fault.after => {
+        None => {
+            // Before the wait, whatever `strikes` says: a client that does not wait so long must not undo it by hanging up.
             let moved = apply(bank, movement).await;
             wait.await;
             moved
-        }
-        None => {
-            wait.await;
-            apply(bank, movement).await
         }
     }
 }

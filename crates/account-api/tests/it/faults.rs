@@ -11,7 +11,9 @@ async fn real_world_mode_is_off_at_the_start_with_the_rates_of_the_contract() {
         "enabled": false,
         "timeout_rate": 0.1,
         "error_rate": 0.4,
+        "slow_rate": 0.0,
         "timeout_seconds": 30.0,
+        "slow_seconds": 3.0,
         "strikes": "before",
     });
     let answer = bank.get("/real-world-mode").await;
@@ -28,7 +30,9 @@ async fn any_subset_of_the_settings_can_change_and_holds_from_the_next_request_o
         "enabled": true,
         "timeout_rate": 0.0,
         "error_rate": 1.0,
+        "slow_rate": 0.0,
         "timeout_seconds": 0.5,
+        "slow_seconds": 2.0,
         "strikes": "after",
     });
     let answer = bank.put("/real-world-mode", all.clone()).await;
@@ -54,6 +58,8 @@ async fn settings_that_cannot_be_are_refused_and_change_nothing() {
         (json!({"error_rate": 0.95}), "together"),
         (json!({"timeout_seconds": -1}), "timeout_seconds"),
         (json!({"timeout_seconds": 300.5}), "timeout_seconds"),
+        (json!({"slow_seconds": -0.5}), "slow_seconds"),
+        (json!({"slow_rate": 0.6}), "slow_rate"),
         (json!({"strikes": "never"}), "never"),
         (json!({"enabled": "yes"}), "yes"),
         (json!({"enabled": 1}), "boolean"),
@@ -128,6 +134,37 @@ async fn a_fault_of_either_kind_and_its_retries_are_one_change() {
     assert_eq!(bank.put("/real-world-mode", json!({"enabled": false})).await.status, 200);
     assert_eq!(bank.withdraw("account_A", 25.5).key("key").send().await.status, 200);
     assert_eq!(bank.balance("account_A").await, 974.5);
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_the_right_one_and_the_money_moves_before_it() {
+    let bank = bank().await;
+    for (strikes, balance) in [("before", 974.5), ("after", 949.0)] {
+        let rates = json!({"timeout_rate": 0, "error_rate": 0, "slow_rate": 1, "slow_seconds": 1});
+        assert_eq!(bank.put("/real-world-mode", rates).await.status, 200);
+        let mode = json!({"enabled": true, "strikes": strikes});
+        assert_eq!(bank.put("/real-world-mode", mode).await.status, 200);
+        let begin = std::time::Instant::now();
+        let asked = bank.withdraw("account_A", 25.5).send();
+        let moved = async {
+            while bank.balance("account_A").await != balance {}
+            begin.elapsed()
+        };
+        let (answer, moved) = tokio::join!(asked, moved);
+        assert_eq!((answer.status, answer.json["new_balance"].as_f64()), (200, Some(balance)));
+        let answered = begin.elapsed();
+        assert!(answered >= std::time::Duration::from_secs(1) && moved < answered, "{moved:?}, {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_refusal_is_one_and_moves_nothing() {
+    let bank = bank().await;
+    let mode =
+        json!({"enabled": true, "timeout_rate": 0, "error_rate": 0, "slow_rate": 1, "slow_seconds": 0});
+    assert_eq!(bank.put("/real-world-mode", mode).await.status, 200);
+    assert_eq!(bank.withdraw("account_A", 5000.0).send().await.status, 400);
+    assert_eq!(bank.balance("account_A").await, 1000.0);
 }
 
 #[tokio::test]
