@@ -10,9 +10,12 @@ pub const ANSWERED: &str = "answered";
 
 /// Whether these are the words of a failure that may pass: the bank was not reached, or had a problem of its own.
 pub fn is_transient(failure: &str) -> bool {
-    [UNREACHABLE.to_owned(), TIMED_OUT.to_owned(), format!(" {ANSWERED} 5")]
-        .iter()
-        .any(|words| failure.contains(words.as_str()))
+    failure.contains(UNREACHABLE) || failure.contains(TIMED_OUT) || is_bank_error(failure)
+}
+
+/// Whether these are the words of an answer by which the bank had a problem of its own.
+pub fn is_bank_error(failure: &str) -> bool {
+    failure.contains(&format!(" {ANSWERED} 5"))
 }
 
 #[cfg(test)]

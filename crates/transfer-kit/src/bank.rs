@@ -13,7 +13,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{
     failure::{BankFailure, refusal_kind, refused},
-    idempotency::Origin,
+    idempotency::{Origin, header_safe},
 };
 
 /// How long one call may take: less than an attempt's Start-To-Close Timeout, so that the attempt says
@@ -74,6 +74,35 @@ impl Bank {
         movement: &'a str,
         amount: Amount,
     ) -> impl Future<Output = Result<T, ActivityError>> + Send + 'a {
+        self.post_with(None, ctx, account, movement, amount)
+    }
+
+    /// The same under this idempotency key: the bank moves the money once for each key.
+    ///
+    /// # Errors
+    /// As [`post`](Bank::post).
+    #[track_caller]
+    pub fn post_with_key<'a, T: DeserializeOwned>(
+        &'a self,
+        key: &'a str,
+        ctx: &'a ActivityContext,
+        account: &'a str,
+        movement: &'a str,
+        amount: Amount,
+    ) -> impl Future<Output = Result<T, ActivityError>> + Send + 'a {
+        self.post_with(Some(key), ctx, account, movement, amount)
+    }
+
+    /// Without a key, under the Activity's own.
+    #[track_caller]
+    fn post_with<'a, T: DeserializeOwned>(
+        &'a self,
+        key: Option<&'a str>,
+        ctx: &'a ActivityContext,
+        account: &'a str,
+        movement: &'a str,
+        amount: Amount,
+    ) -> impl Future<Output = Result<T, ActivityError>> + Send + 'a {
         #[derive(Serialize)]
         struct Body {
             amount: Amount,
@@ -81,11 +110,12 @@ impl Bank {
         let called_at = Location::caller();
         async move {
             let origin = Origin::of(ctx).await?;
+            let key = key.map_or(origin.key, header_safe);
             let call = Call { url: self.url(account, Some(movement))?, called_at };
             let request = self
                 .http
                 .request(Method::POST, call.url.clone())
-                .header(bank::IDEMPOTENCY_KEY, format!("\"{}\"", origin.key))
+                .header(bank::IDEMPOTENCY_KEY, format!("\"{key}\""))
                 .header(bank::TRANSFER_ID, origin.transfer)
                 .header(bank::TRANSFER_RUN, origin.run)
                 .json(&Body { amount });

@@ -79,8 +79,8 @@ impl Origin {
     }
 }
 
-/// Percent-encodes what a header's string cannot hold: an activity id of another SDK is any text.
-fn header_safe(text: &str) -> String {
+/// Percent-encodes what a header's string cannot hold: an activity id of another SDK, or a key of the caller's, is any text.
+pub(crate) fn header_safe(text: &str) -> String {
     text.bytes().fold(String::new(), |mut safe, byte| {
         match byte {
             b'"' | b'\\' | b'%' => write!(safe, "%{byte:02X}").unwrap_or_default(),
