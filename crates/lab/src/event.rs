@@ -41,12 +41,20 @@ impl<'a> Event<'a> {
             .collect()
     }
 
-    /// Whether it is of this kind, such as `ActivityTaskScheduled`. Called very often, so it allocates nothing.
+    /// Whether it is of this kind, such as `ActivityTaskScheduled`. Called very often, so it allocates nothing and compares by hand.
     pub fn is(self, kind: &str) -> bool {
-        let letters = self.name().bytes().filter(|letter| *letter != b'_');
-        letters
-            .map(|letter| letter.to_ascii_lowercase())
-            .eq(kind.bytes().map(|letter| letter.to_ascii_lowercase()))
+        let kind = kind.as_bytes();
+        let mut at = 0;
+        for letter in self.name().as_bytes() {
+            if *letter == b'_' {
+                continue;
+            }
+            if at == kind.len() || !letter.eq_ignore_ascii_case(&kind[at]) {
+                return false;
+            }
+            at += 1;
+        }
+        at == kind.len()
     }
 
     /// The server's name for its kind, such as `ACTIVITY_TASK_SCHEDULED`.
@@ -58,6 +66,14 @@ impl<'a> Event<'a> {
     /// Whether a Workflow Reset recorded it: as a Workflow Task that failed.
     pub fn is_reset(self) -> bool {
         self.is("WorkflowTaskFailed") && self.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
+    }
+
+    /// Whether code failed a Workflow Task with it. Not where the server failed the task since something else had happened in the
+    /// meantime, nor where a Workflow Reset recorded it.
+    pub(crate) fn is_failed_task(self) -> bool {
+        self.is("WorkflowTaskFailed")
+            && !self.is_reset()
+            && self.text("cause") != "WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND"
     }
 
     /// Whether an Activity failed for good with it, because its failure is non-retryable.

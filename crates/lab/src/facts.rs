@@ -1,11 +1,11 @@
 //! What a check judges by: the Event Histories of a stage's transfers, and the bank's ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use contract::{Amount, Money};
+use contract::{Amount, Money, transient::is_bank_error};
 use serde_json::Value;
 
-use crate::{Deployment, Event, moment::Moment};
+use crate::{Deployment, Event, failure_chain, moment::Moment};
 
 /// Everything that is known about a lab at one moment.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,12 @@ pub struct Facts {
     pub broken_replay: BTreeMap<String, String>,
     /// The Worker Deployment of the lab's workers, in a stage that has versions.
     pub deployment: Option<Deployment>,
+    /// The [condition](crate::Incident::met) of the incident that the facts are of; none if they are of a stage.
+    pub met: Option<fn(&Run) -> bool>,
+    /// The ledger's entries since the incident began that belong to no transfer: corrections by hand.
+    pub corrections: Vec<Entry>,
+    /// The Workflow Ids of the incident's transfers that take or took far longer than a transfer does.
+    pub late: BTreeSet<String>,
     /// If a task was due before this moment and no worker has taken it, there is no worker; in the server's format.
     pub overdue: String,
 }
@@ -84,6 +90,8 @@ pub struct Entry {
     pub transfer: String,
     /// The run of that transfer, if the request named it.
     pub run: Option<String>,
+    /// When the bank made it, in Unix seconds.
+    pub time: u64,
 }
 
 /// What these entries have withdrawn and neither deposited nor given back; below zero if they gave more.
@@ -146,6 +154,24 @@ impl Facts {
         self
     }
 
+    /// The facts as the histories had them at this moment, with its second in Unix time: what came later is left out.
+    #[must_use]
+    pub fn until(mut self, moment: &str, unix: u64) -> Facts {
+        let end = Moment::of(moment);
+        for transfer in &mut self.transfers {
+            transfer.runs.retain(|run| run.began() <= end);
+            for run in &mut transfer.runs {
+                run.events.retain(|event| Event::new(event).moment() <= end);
+                run.status =
+                    run.events.last().map_or(Status::Running, |last| Status::after(Event::new(last)));
+            }
+        }
+        self.transfers.retain(|transfer| !transfer.runs.is_empty());
+        self.entries.retain(|entry| entry.time <= unix);
+        self.corrections.retain(|entry| entry.time <= unix);
+        self
+    }
+
     /// Every run of every transfer.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (&Transfer, &Run)> {
         self.transfers.iter().flat_map(|transfer| transfer.runs.iter().map(move |run| (transfer, run)))
@@ -153,7 +179,7 @@ impl Facts {
 
     /// The ledger's entries of this transfer, in their order. Without those of a run that was started after the runs
     /// were read: its history is not known yet.
-    pub(crate) fn entries_of<'a>(&'a self, transfer: &'a Transfer) -> impl Iterator<Item = &'a Entry> {
+    pub fn entries_of<'a>(&'a self, transfer: &'a Transfer) -> impl Iterator<Item = &'a Entry> {
         let is_known = |run: &String| transfer.runs.iter().any(|known| known.run_id == *run);
         self.entries.iter().filter(move |entry| {
             entry.transfer == transfer.original_run && entry.run.as_ref().is_none_or(is_known)
@@ -185,7 +211,25 @@ impl Entry {
             amount: Money::from(amount),
             transfer: text("transfer")?,
             run: text("run"),
+            time: json["time"].as_u64().unwrap_or_default(),
         })
+    }
+
+    /// The entry in the bank's JSON, if it moved money for no transfer: a correction by hand.
+    pub fn correction(json: &Value) -> Option<Entry> {
+        let moved = matches!(json["kind"].as_str(), Some("withdraw" | "deposit"));
+        let mut json = json.clone();
+        if !moved || !json["transfer"].is_null() {
+            return None;
+        }
+        json["transfer"] = "".into();
+        Entry::from_json(&json)
+    }
+
+    /// How it changed the balance of its account.
+    pub fn signed(&self) -> Money {
+        let cents = self.amount.cents();
+        Money::from_cents(if self.kind == "withdraw" { -cents } else { cents })
     }
 }
 
@@ -241,7 +285,10 @@ impl Run {
 
     /// The event with this number.
     pub fn event(&self, id: u64) -> Option<Event<'_>> {
-        self.events().find(|event| event.id() == id)
+        // A whole history has each event at its place.
+        let place = usize::try_from(id).ok().and_then(|id| self.events.get(id.checked_sub(1)?));
+        let there = place.map(Event::new).filter(|event| event.id() == id);
+        there.or_else(|| self.events().find(|event| event.id() == id))
     }
 
     /// Each call of this Activity Type: the event that scheduled it, and the one that completed it, if there is one.
@@ -254,6 +301,29 @@ impl Run {
                 event.is("ActivityTaskCompleted") && event.refers_to("scheduledEventId") == scheduled.id()
             });
             (scheduled, completed)
+        })
+    }
+
+    /// How many attempts of its Activities failed because the bank answered that it had a problem of its own.
+    pub fn bank_errors(&self) -> u64 {
+        let failed = |failure: &Value, attempt: u64| match is_bank_error(&failure_chain(failure)) {
+            true => attempt.saturating_sub(1),
+            false => 0,
+        };
+        let started = self.events().filter(|event| event.is("ActivityTaskStarted"));
+        let started =
+            started.map(|event| failed(&event.attributes()["lastFailure"], event.refers_to("attempt")));
+        let pending = self.description["pendingActivities"].as_array().into_iter().flatten();
+        let pending = pending
+            .map(|pending| failed(&pending["lastFailure"], pending["attempt"].as_u64().unwrap_or_default()));
+        started.chain(pending).sum()
+    }
+
+    /// Each non-retryable failure of this Activity Type.
+    pub(crate) fn refusals<'a>(&'a self, activity: &'a str) -> impl Iterator<Item = Event<'a>> {
+        self.events().filter(|event| event.is_non_retryable()).filter(move |event| {
+            let scheduled = self.event(event.refers_to("scheduledEventId"));
+            scheduled.is_some_and(|scheduled| scheduled.attributes()["activityType"]["name"] == activity)
         })
     }
 

@@ -233,7 +233,7 @@ fn is_idle(newest_first: &[Value]) -> bool {
 }
 
 /// A text as one word of a shell.
-pub(crate) fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@+".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::{Evidence, Facts, Next, STAGES, Stage, Verdict, Wrong, wrong};
+use crate::{
+    Evidence, Facts, Next, Outcome, STAGES, Stage, Verdict, Wrong, goals::incident::verdicts, wrong,
+};
 
 /// A stage and the verdicts on its goals.
 #[derive(Debug)]
@@ -22,13 +24,16 @@ pub struct Report {
 impl Report {
     /// Judges by these facts, which say nothing about the build.
     pub fn of(stage: &'static Stage, facts: &Facts) -> Report {
-        Report {
-            stage,
-            verdicts: stage.goals.iter().map(|goal| (goal.check)(facts)).collect(),
-            wrong: wrong(facts),
-            transfers: facts.transfers.len(),
-            build_failed: false,
-        }
+        let (verdicts, wrong) = match stage.incident() {
+            Some(_) => {
+                let outcome = Outcome::of(facts);
+                let verdicts = verdicts(facts, &outcome);
+                // What is wrong with the incident's own code is for the learner to find.
+                (verdicts, if outcome.is_answered() { outcome.wrong } else { Vec::new() })
+            }
+            None => (stage.goals.iter().map(|goal| (goal.check)(facts)).collect(), wrong(facts)),
+        };
+        Report { stage, verdicts, wrong, transfers: facts.transfers.len(), build_failed: false }
     }
 
     /// Whether every goal is reached and no rule is broken.
@@ -93,10 +98,11 @@ fn evidence_json(evidence: &Evidence) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::INCIDENTS;
 
     #[test]
     fn without_a_transfer_no_goal_is_reached_and_each_says_what_is_next() {
-        for stage in STAGES {
+        for stage in STAGES.iter().chain(INCIDENTS.iter().map(|incident| &incident.stage)) {
             let report = Report::of(stage, &Facts::default());
             assert!(!report.is_reached(), "{}", stage.name);
             assert!(report.verdicts.iter().all(|verdict| !verdict.is_reached()), "{}", stage.name);

@@ -13,21 +13,23 @@ const WORKFLOW_JERRY: Variant = variant!("workflow", "jerry");
 const WORKFLOW_FIXED: Variant = variant!("workflow", "fixed");
 const WORKFLOW_ADDED_STEP: Variant = variant!("workflow", "added_step");
 const WORKFLOW_VERSIONED: Variant = variant!("workflow", "versioned");
-/// No stage begins with it: a learner writes it.
-static WORKFLOW_DEPRECATED: Variant = variant!("workflow", "deprecated");
 const WORKFLOW_LIMITED: Variant = variant!("workflow", "limited");
 const WORKFLOW_RETRIES_BY_AMOUNT: Variant = variant!("workflow", "retries_by_amount");
-/// No stage begins with it: a learner writes it.
-static WORKFLOW_RETRIES_ANY_AMOUNT: Variant = variant!("workflow", "retries_any_amount");
 const ACTIVITIES_JERRY: Variant = variant!("activities", "jerry");
 const ACTIVITIES_FIXED: Variant = variant!("activities", "fixed");
 const ACTIVITIES_RETRIES_REFUSALS: Variant = variant!("activities", "retries_refusals");
 
+/// The Workflow modules that no stage begins with: a learner writes them.
+pub(crate) static WRITTEN_WORKFLOWS: [Variant; 2] =
+    [variant!("workflow", "deprecated"), variant!("workflow", "retries_any_amount")];
+
 macro_rules! text {
-    ($name:literal) => {
-        Text { file: concat!("lab/", $name), source: include_str!(concat!("../../../lab/", $name)) }
+    ($name:expr) => {
+        crate::Text { file: concat!("lab/", $name), source: include_str!(concat!("../../../lab/", $name)) }
     };
 }
+
+pub(crate) use text;
 
 /// A stage of the story.
 #[derive(Debug)]
@@ -282,45 +284,5 @@ impl PartialEq for Stage {
     /// Names are unique.
     fn eq(&self, other: &Stage) -> bool {
         self.name == other.name
-    }
-}
-
-/// Every version of the Workflow module: those of the stages, and those that only a text has written.
-pub fn workflow_variants() -> impl Iterator<Item = &'static Variant> {
-    STAGES.iter().map(|stage| &stage.workflow).chain([&WORKFLOW_DEPRECATED, &WORKFLOW_RETRIES_ANY_AMOUNT])
-}
-
-/// Every version of the activities module.
-pub fn activities_variants() -> impl Iterator<Item = &'static Variant> {
-    STAGES.iter().map(|stage| &stage.activities)
-}
-
-/// The stage of that name.
-pub fn stage(name: &str) -> Option<&'static Stage> {
-    STAGES.iter().find(|stage| stage.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_stage_can_be_found_by_its_name_and_no_name_twice() {
-        for (at, stage) in STAGES.iter().enumerate() {
-            assert_eq!(STAGES.iter().position(|other| other.name == stage.name), Some(at), "{}", stage.name);
-            assert_eq!(super::stage(stage.name), Some(stage));
-        }
-        assert_eq!(stage("fix-everything"), None);
-    }
-
-    #[test]
-    fn a_stage_names_only_stages_that_there_are() {
-        for row in STAGES {
-            let named =
-                row.fixed_by.into_iter().chain(row.precondition.map(|precondition| precondition.stage));
-            for name in named {
-                assert!(stage(name).is_some(), "{}: {name}", row.name);
-            }
-        }
     }
 }

@@ -5,11 +5,12 @@
 //!   Workflow Ids, Run Ids, times, pids and ports match any value.
 //! - The comment `<!-- fix -->` marks where a learner fixes the code. Tests put the shipped fix in place there.
 //! - The comment `<!-- write: workflow/NAME -->` marks where a learner writes the code of that variant.
+//! - The comment `<!-- settle -->`, in the text of an incident, marks where a learner corrects the accounts that are off.
 //! - The comment `<!-- page until=… -->` has a task's form for the page, which tests do not play; see [`tasks`].
 //! - The comment `<!-- complete: … -->` says on the page what completing the stage means.
 //! - The section `## Hints` is a numbered list, from a vague hint to the line.
 
-use crate::task::{PAGE, Task, tasks};
+use crate::task::{PAGE, Task, sections, tasks};
 
 /// The text of a stage.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Block {
     Fix,
     /// Here a learner writes the code of this variant: its module, `workflow` or `activities`, and its name.
     Write(String, String),
+    /// Here a learner corrects each account that is off.
+    Settle,
 }
 
 /// A command of a text, and what it prints.
@@ -48,6 +51,9 @@ pub struct Command {
 
 /// Marks where a learner fixes the code.
 const FIX: &str = "<!-- fix -->";
+
+/// Marks where a learner corrects the accounts.
+const SETTLE: &str = "<!-- settle -->";
 
 /// Says what completing the stage means.
 const COMPLETE: &str = "<!-- complete: ";
@@ -82,6 +88,12 @@ impl Text {
     pub fn hints(&self) -> Vec<String> {
         hints(self.source)
     }
+
+    /// What is below the heading of this section; empty if the text has no such section.
+    pub fn section(&self, heading: &str) -> &'static str {
+        let (_, sections) = sections(self.source);
+        sections.into_iter().find(|(title, _)| *title == heading).map_or("", |(_, body)| body)
+    }
 }
 
 /// The commands and edits of this text, in its order.
@@ -97,6 +109,7 @@ pub fn blocks(source: &str) -> Vec<Block> {
         match &mut console {
             None if line.trim() == "```console" => console = Some(Vec::new()),
             None if line.trim() == FIX => blocks.push(Block::Fix),
+            None if line.trim() == SETTLE => blocks.push(Block::Settle),
             None if line.starts_with(WRITE) => blocks.extend(written(line)),
             None => {}
             Some(_) if line.trim() == "```" => blocks.extend(console.take().map(Block::Commands)),
@@ -142,14 +155,15 @@ mod tests {
     const TEXT: Text = Text {
         file: "lab/00-example.md",
         source: "# Example\n\n```console\n$ cargo xtask transfer a b 1\nstarted …\n\n  see it\n$ temporal workflow reset \\\n    \
-                 --event-id 4\n```\n\n<!-- fix -->\n<!-- write: workflow/fixed -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
+                 --event-id 4\n```\n\n<!-- fix -->\n<!-- write: workflow/fixed -->\n<!-- settle -->\n\n```rust\n$ not a command\n```\n\n## Hints\n\n1. Look\n   around.\n2. Line 3.\n\n## Ask\n\n\
                  1. Why?\n",
     };
 
     #[test]
     fn the_commands_of_a_text_are_found_with_what_they_print() {
         let blocks = TEXT.blocks();
-        let [Block::Commands(commands), Block::Fix, Block::Write(module, name)] = &blocks[..] else {
+        let [Block::Commands(commands), Block::Fix, Block::Write(module, name), Block::Settle] = &blocks[..]
+        else {
             panic!("{blocks:?}")
         };
         let [transfer, reset] = &commands[..] else { panic!("{commands:?}") };
@@ -163,5 +177,6 @@ mod tests {
     #[test]
     fn the_hints_of_a_text_are_its_numbered_list() {
         assert_eq!(TEXT.hints(), ["Look around.", "Line 3."]);
+        assert_eq!((TEXT.section("Ask"), TEXT.section("Tell")), ("1. Why?", ""));
     }
 }

@@ -38,15 +38,10 @@ impl Run {
         })
     }
 
-    /// The Workflow Tasks that failed on this version. Not one that the server failed since something else had happened in the
-    /// meantime, nor the one by which a Workflow Reset is recorded.
+    /// The Workflow Tasks that code failed on this version.
     pub(crate) fn failed_on<'a>(&'a self, build_id: &'a str) -> impl Iterator<Item = Event<'a>> {
         let failed = self.versions().filter(move |(_, version)| *version == Some(build_id));
-        failed.map(|(event, _)| event).filter(|event| {
-            event.is("WorkflowTaskFailed")
-                && !event.is_reset()
-                && event.text("cause") != "WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND"
-        })
+        failed.map(|(event, _)| event).filter(|event| event.is_failed_task())
     }
 
     /// The Workflow Tasks that this version completed.

@@ -1,6 +1,6 @@
 //! Whatever JSON a server or a bank sends, the checks judge by what can be read in it, and never panic.
 
-use lab::{Facts, Run, STAGES, Service, Verdict, Wrong, wrong};
+use lab::{Entry, Facts, INCIDENTS, Outcome, Report, Run, STAGES, Service, Verdict, Wrong, wrong};
 use serde_json::{Value, json};
 
 /// An event as the HTTP API has it.
@@ -39,7 +39,11 @@ fn history() -> Vec<Value> {
             json!({ "cause": cause, "failure": { "message": message, "cause": {} } }),
         );
     }
-    add("WORKFLOW_TASK_COMPLETED", json!({ "identity": "worker-1" }));
+    let version = json!({ "buildId": "b0" });
+    let started = add("WORKFLOW_TASK_STARTED", json!({ "workerVersion": version }));
+    let timed_out = json!({ "startedEventId": started, "timeoutType": "TIMEOUT_TYPE_START_TO_CLOSE" });
+    add("WORKFLOW_TASK_TIMED_OUT", timed_out);
+    add("WORKFLOW_TASK_COMPLETED", json!({ "identity": "worker-1", "workerVersion": version }));
     add("MARKER_RECORDED", json!({ "markerName": "core_patch" }));
     let movement = |account: &str| json!({ "account_id": account, "amount": 25.5 });
     let moved = json!({ "new_balance": 974.5 });
@@ -125,7 +129,27 @@ fn judge(facts: &Facts) -> Vec<Wrong> {
             }
         }
     }
+    judge_as_an_incident(facts);
     wrong(facts)
+}
+
+/// The same by the goals of incidents, and by the condition of each.
+fn judge_as_an_incident(facts: &Facts) {
+    for run in facts.transfers.iter().flat_map(|transfer| &transfer.runs) {
+        run.bank_errors();
+        for incident in INCIDENTS {
+            (incident.met)(run);
+        }
+    }
+    let late = facts.transfers.iter().map(|transfer| transfer.workflow_id.clone()).collect();
+    let corrections = facts.entries.clone();
+    let facts = Facts { met: Some(|_| true), late, corrections, ..facts.clone() };
+    let report = Report::of(&INCIDENTS[0].stage, &facts);
+    assert!(!report.is_reached(), "five transfers are needed");
+    report.to_json();
+    for hit in Outcome::of(&facts).hits {
+        assert!(!hit.sign.what.is_empty() || hit.sign.event_id.is_some());
+    }
 }
 
 /// Every JSON that is this one but for one value in it.
@@ -200,6 +224,31 @@ fn whatever_is_odd_in_a_ledger_or_a_description_is_no_reason_to_panic() {
     let begun = &history()[..history().len() - 5];
     for odd in variations(&description()) {
         judge(&facts(begun, &entries(), odd));
+    }
+}
+
+#[test]
+fn whatever_is_odd_in_a_correction_is_no_reason_to_panic() {
+    let mut corrected = entries()[0].clone();
+    corrected["transfer"] = Value::Null;
+    assert!(Entry::correction(&corrected).is_some());
+    for odd in variations(&corrected) {
+        let corrections: Vec<Entry> = Entry::correction(&odd).into_iter().collect();
+        let facts = Facts { corrections, ..facts(&history(), &entries(), Value::Null) };
+        Report::of(&INCIDENTS[0].stage, &facts);
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_no_reason_to_panic() {
+    for time in
+        ["", "T", "2026-11-22T4294967295:4294967295:59Z", "2026-11-22T12:00:00.ä", "9T1:2:3:4:5:6:7:8:9:10Z"]
+    {
+        for at in 0..history().len() {
+            let mut events = history();
+            events[at]["eventTime"] = json!(time);
+            judge(&facts(&events, &entries(), description()));
+        }
     }
 }
 

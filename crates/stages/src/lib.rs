@@ -78,8 +78,9 @@ macro_rules! modules {
 }
 
 modules! {
-    workflow: added_step, deprecated, fixed, jerry, limited, retries_any_amount, retries_by_amount, versioned;
-    activities: fixed, jerry, retries_refusals;
+    workflow: added_step, any_order, blocks, deposits_first, deprecated, fixed, impatient, jerry, limited, other_queue,
+        reference_code, retries_any_amount, retries_by_amount, versioned, waits_an_hour, waits_for_funds, withdraws_first;
+    activities: fixed, gives_up, jerry, key_per_attempt, retries_refusals, retries_unknown, waits_inside;
 }
 
 /// A version of each live module, by name.

@@ -45,10 +45,15 @@ fn refusal(run: &Run) -> Option<Event<'_>> {
 /// The same, if the bank had reason to refuse the transfer and no money has moved. A refusal that the code made up
 /// is none.
 pub(crate) fn right_refusal<'a>(facts: &Facts, transfer: &'a Transfer) -> Option<Event<'a>> {
-    let has_reason = names_an_unknown_account(facts, transfer) || exceeds_the_balance(transfer);
-    let is_right =
-        has_reason && facts.entries_of(transfer).next().is_none() && !breaks_a_rule(facts, transfer);
+    let is_right = has_reason(facts, transfer)
+        && facts.entries_of(transfer).next().is_none()
+        && !breaks_a_rule(facts, transfer);
     refusal(transfer.last()).filter(|_| is_right)
+}
+
+/// Whether the bank has reason to refuse the transfer.
+pub(crate) fn has_reason(facts: &Facts, transfer: &Transfer) -> bool {
+    names_an_unknown_account(facts, transfer) || exceeds_the_balance(transfer)
 }
 
 /// Whether the bank does not have an account of the transfer.
@@ -61,7 +66,9 @@ fn names_an_unknown_account(facts: &Facts, transfer: &Transfer) -> bool {
 /// Whether the transfer asks for more than the account held when its balance was read.
 fn exceeds_the_balance(transfer: &Transfer) -> bool {
     let input = transfer.input();
-    let read = transfer.last().calls("check_balance").find_map(|(call, answer)| {
+    // The last run may not have read it yet.
+    let mut reads = transfer.runs.iter().rev().flat_map(|run| run.calls("check_balance"));
+    let read = reads.find_map(|(call, answer)| {
         answer.filter(|_| call.payload("input")["account_id"] == input["from_account"])
     });
     let balance = read.and_then(|answer| money(&answer.payload("result")["balance"]));

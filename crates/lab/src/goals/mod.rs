@@ -4,6 +4,7 @@
 
 pub(crate) mod completion;
 pub(crate) mod deprecation;
+pub(crate) mod incident;
 pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod resets;
