@@ -147,6 +147,15 @@ pub fn restore(project: &Project, backup: &Backup) -> Result<Option<Backup>> {
     modules::swap(project, [&workflow, &activities], || progress::set_kept(project, &lock, None))
 }
 
+/// Puts the modules of this stage over those of the current one, whose progress stays: they are its fix. What is live is saved before.
+///
+/// # Errors
+/// A module cannot be replaced.
+pub fn put_fix(project: &Project, fix: &Stage) -> Result<Option<Backup>> {
+    let _lock = modules::begin(project)?;
+    modules::swap(project, sources(fix), || Ok(()))
+}
+
 /// What [`restore`] would change in the modules in place: the lines of a unified diff.
 ///
 /// # Errors

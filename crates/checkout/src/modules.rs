@@ -42,9 +42,10 @@ pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
 }
 
 /// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
-/// `git checkout` or `git clean`. A learner's edit does not count.
+/// `git checkout` or `git clean`. A learner's edit does not count. In a drill, any code may be the fix, also that of a stage.
 pub fn misplaced(project: &Project) -> Vec<String> {
     let stage = current_stage(project);
+    let is_drill = stage.incident().is_some();
     let fixes = std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?));
     let expected: Vec<_> = fixes.map(sources).collect();
     let live = read_all(&live_paths(project)).unwrap_or_default();
@@ -53,14 +54,17 @@ pub fn misplaced(project: &Project) -> Vec<String> {
         let is_in = |sources: &[&[u8]; 2]| lab::is_same_code(sources[at], content);
         let is_expected = expected.iter().any(is_in);
         let other = lab::STAGES.iter().find(|other| is_in(&sources(other)))?;
-        (!is_expected).then(|| format!("has the code of the stage {}", other.name))
+        (!is_expected && !is_drill).then(|| format!("has the code of the stage {}", other.name))
+    };
+    let remedy = match is_drill {
+        true => format!("to start the drill again: {}", stage.command()),
+        false => format!("to install the stage's code: {} --bare", stage.command()),
     };
     let sentence = |at: usize| {
         Some(format!(
-            "{} {}, but the lab is at {}; if git stash took your edit: git stash pop; to install the stage's code: cargo xtask stage {} --bare",
+            "{} {}, but the lab is at {}; if git stash took your edit: git stash pop; {remedy}",
             LIVE[at],
             why(at)?,
-            stage.name,
             stage.name
         ))
     };

@@ -29,12 +29,16 @@ pub fn update_at(project: &Project, stage: &Stage, change: impl FnOnce(&mut Prog
     change_under(project, &lock, change).map(drop)
 }
 
-/// Records that the goals of this stage were all reached, whichever stage was entered since.
+/// Records that the goals of this stage were all reached, whichever stage was entered since. An incident that the learner gave up is not
+/// done by its explanation.
 ///
 /// # Errors
 /// The lab's folder cannot be written to, or another command holds the lock for too long.
 pub fn record_done(project: &Project, stage: &Stage) -> Result<()> {
-    if Progress::read(&project.lab).is_done(stage) {
+    let before = Progress::read(&project.lab);
+    let ended = before.drill.as_ref().and_then(|drill| drill.ended.as_ref());
+    let gave_up = ended.is_some_and(|(_, gave_up)| *gave_up);
+    if before.is_done(stage) || gave_up && before.stage == stage {
         return Ok(());
     }
     let _lock = StageLock::take(project)?;
@@ -59,9 +63,10 @@ pub(crate) fn require(project: &Project, _lock: &StageLock, stage: &Stage) -> Re
     let current = Progress::read(&project.lab).stage;
     if current != stage {
         bail!(
-            "another command has entered the stage {} in the meantime; to enter this one: cargo xtask stage {} --keep",
+            "another command has entered the {} {} in the meantime; to enter this one: {}",
+            current.kind(),
             current.name,
-            stage.name
+            stage.command_that_keeps()
         );
     }
     Ok(())

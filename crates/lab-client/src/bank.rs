@@ -1,11 +1,12 @@
 //! A client of the lab's bank.
 
 use anyhow::{Context, Result};
+use contract::Money;
 use serde_json::{Value, json};
 
 use crate::{
     Endpoints,
-    http::{get_json, post_json, put_json},
+    http::{encode, get_json, post_json, post_json_once, put_json},
 };
 
 /// The lab's bank.
@@ -54,6 +55,14 @@ impl Bank {
         put_json(&self.real_world_mode_url(), settings).map(drop).context(NO_ANSWER)
     }
 
+    /// Switches Real World Mode off, and sets its rates as they are when the bank starts.
+    pub fn restore_real_world_mode(&self) -> Result<()> {
+        self.change_real_world_mode(&json!({
+            "enabled": false, "timeout_rate": 0.1, "error_rate": 0.4, "slow_rate": 0, "timeout_seconds": 30,
+            "slow_seconds": 3, "strikes": "before",
+        }))
+    }
+
     fn real_world_mode_url(&self) -> String {
         format!("{}/real-world-mode", self.url)
     }
@@ -63,9 +72,33 @@ impl Bank {
         post_json(&format!("{}/reset", self.url), &json!({})).map(drop).context(NO_ANSWER)
     }
 
+    /// Changes the balance of an account for no transfer: deposits so much, or withdraws it where it is below zero. With the same key it is
+    /// applied once.
+    ///
+    /// # Errors
+    /// The bank refuses it or does not answer.
+    pub fn adjust(&self, account: &str, change: Money, key: &str) -> Result<Value> {
+        let movement = if change < Money::ZERO { "withdraw" } else { "deposit" };
+        let url = format!("{}/accounts/{}/{movement}", self.url, encode(account));
+        post_json_once(&url, &json!({ "amount": Money::from_cents(change.cents().abs()) }), key)
+    }
+
     /// The accounts with their balances, as `{"accounts": […]}`.
     pub fn accounts(&self) -> Result<Value> {
         get_json(&format!("{}/accounts", self.url)).context(NO_ANSWER)
+    }
+
+    /// The number of the ledger's last entry.
+    pub fn last_entry(&self) -> Result<u64> {
+        let mut last = 0;
+        loop {
+            let page = self.entries(&format!("after={last}&limit=1000"))?;
+            let entries = page["entries"].as_array();
+            last = entries.and_then(|entries| entries.last()?["id"].as_u64()).unwrap_or(last);
+            if page["next"].is_null() {
+                return Ok(last);
+            }
+        }
     }
 
     /// A page of the ledger, by this query.

@@ -5,18 +5,24 @@
 //! the number of transfers.
 
 mod board;
+mod drill;
+mod drill_state;
 mod held;
 pub mod notices;
 mod report;
 mod row;
+mod text;
 
 use anyhow::Result;
 use serde_json::json;
 
-pub use board::{Board, StageCount};
+pub use board::{Board, DrillCounts, StageCount};
+pub use drill::Drill;
+pub use drill_state::DrillState;
 pub use held::{Held, workflow_id};
-pub use report::{Goal, Help, Report, StuckOn, clean};
+pub use report::{Goal, Help, MOST_DRILLS, Report, StuckOn};
 pub use row::{NO_NEW_GOAL_AFTER, Need, Row, SILENT_AFTER};
+pub use text::clean;
 
 use report::REPORT_ENDS_AFTER;
 

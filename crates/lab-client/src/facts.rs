@@ -1,9 +1,12 @@
 //! Reads what the checks judge by from the server and the bank.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use lab::{Deployment, Facts, Service, Status};
+use lab::{Deployment, Entry, Facts, Service, Status};
 use serde_json::Value;
 
 use crate::{
@@ -21,6 +24,11 @@ use crate::{
 
 /// At most so many transfers are read: those in progress first, then those that closed last.
 pub const MOST: usize = 200;
+/// As many transfers of an incident are read: more than its traffic starts.
+const MOST_OF_AN_INCIDENT: usize = 2000;
+/// A transfer that takes longer than this was hit by the incident. For each attempt that failed since the bank had a problem of its own,
+/// it may take half of this longer, which is as long as the shipped code waits for the next attempt.
+pub const LATE: Duration = Duration::from_secs(20);
 /// The HTTP status of a query that the server cannot read.
 const BAD_REQUEST: u16 = 400;
 /// So many Workflow Ids one query names.
@@ -31,34 +39,52 @@ pub struct Reader {
     server: Server,
     bank: Bank,
     known: BTreeMap<String, lab::Run>,
+    late: Duration,
 }
 
 impl Reader {
     /// Reads from the server and the bank that answer there.
     pub fn new(endpoints: &Endpoints) -> Reader {
-        Reader { server: Server::new(endpoints), bank: Bank::new(endpoints), known: BTreeMap::new() }
+        Reader {
+            server: Server::new(endpoints),
+            bank: Bank::new(endpoints),
+            known: BTreeMap::new(),
+            late: LATE,
+        }
     }
 
-    /// The facts of a stage: of the transfers that it began with and those started since.
+    /// Reads with another limit than [`LATE`], as for a test.
+    pub fn with_late(self, late: Duration) -> Reader {
+        Reader { late, ..self }
+    }
+
+    /// The facts of a stage or an incident: of the transfers that it began with and those started since.
     pub fn read(&mut self, progress: &Progress, services: Vec<Service>) -> Result<Facts> {
         let since = match progress.entered.as_str() {
             "" => String::new(),
             entered => format!(" AND StartTime>=\"{entered}\""),
         };
-        let runs = self.runs(&since, &progress.transfers, progress.stage.has_versions)?;
+        let incident = progress.stage.incident();
+        let most = if incident.is_some() { MOST_OF_AN_INCIDENT } else { MOST };
+        let runs = self.runs(&since, &progress.transfers, progress.stage.has_versions, most)?;
         let runs = self.histories(&runs)?;
-        let transfers: BTreeSet<&str> = runs.iter().map(|(_, run)| run.original()).collect();
         let opened = self.bank.entries("limit=1")?["entries"][0]["time"].as_u64().unwrap_or_default();
-        let mut entries = Vec::new();
-        for transfer in transfers {
-            let mut page = self.bank.entries(&format!("transfer={}", encode(transfer)))?;
-            entries.extend(page["entries"].as_array_mut().map(std::mem::take).unwrap_or_default());
-        }
+        let entries = match &progress.drill {
+            Some(drill) => self.entries_after(drill.last_entry)?,
+            None => self.entries_of(&runs)?,
+        };
         let accounts = self.bank.accounts()?;
         let accounts = accounts["accounts"].as_array().into_iter().flatten();
         let outage = self.bank.outage()?;
         let down = [(outage.withdrawals, "withdraw"), (outage.deposits, "deposit")];
         let deployment = if progress.stage.has_versions { self.deployment(&services)? } else { None };
+        let corrections = match incident {
+            Some(_) => entries.iter().filter_map(Entry::correction).collect(),
+            None => Vec::new(),
+        };
+        let now = time::now().as_secs_f64();
+        let late = runs.iter().filter(|(_, run)| incident.is_some() && is_late(run, self.late, now));
+        let late = late.map(|(id, _)| id.clone()).collect();
         // The bank records whole seconds: a transfer of that second may be older than the ledger.
         let facts = Facts::new(runs, &entries, time::rfc3339(opened + 1), services);
         Ok(Facts {
@@ -66,9 +92,36 @@ impl Reader {
             outage: down.into_iter().filter_map(|(is_down, name)| is_down.then_some(name)).collect(),
             broken_replay: progress.broken_replay.clone(),
             deployment,
+            met: incident.map(|incident| incident.met),
+            corrections,
+            late,
             overdue: overdue(),
             ..facts.of_stage(&progress.entered, &progress.transfers)
         })
+    }
+
+    /// The ledger's entries of the transfers with these runs.
+    fn entries_of(&self, runs: &[(String, lab::Run)]) -> Result<Vec<Value>> {
+        let transfers: BTreeSet<&str> = runs.iter().map(|(_, run)| run.original()).collect();
+        let mut entries = Vec::new();
+        for transfer in transfers {
+            let mut page = self.bank.entries(&format!("transfer={}", encode(transfer)))?;
+            entries.extend(page["entries"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        }
+        Ok(entries)
+    }
+
+    /// The ledger's entries after the one with this number.
+    fn entries_after(&self, mut after: u64) -> Result<Vec<Value>> {
+        let mut entries = Vec::new();
+        loop {
+            let mut page = self.bank.entries(&format!("after={after}&limit=1000"))?;
+            entries.extend(page["entries"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            match page["next"].as_u64() {
+                Some(next) => after = next,
+                None => return Ok(entries),
+            }
+        }
     }
 
     /// The lab's Worker Deployment, with the versions whose worker is among these services.
@@ -84,16 +137,16 @@ impl Reader {
 
     /// Every run of the transfers that are in progress or closed last.
     pub fn latest(&mut self) -> Result<Vec<(String, lab::Run)>> {
-        let runs = self.runs("", &[], false)?;
+        let runs = self.runs("", &[], false, MOST)?;
         self.histories(&runs)
     }
 
     /// Every run of these transfers, and of all that have a run to which this part of a query applies. In a stage with versions, those of its
     /// first two versions do not drop out when many later ones have closed.
-    fn runs(&self, since: &str, started: &[String], has_versions: bool) -> Result<Vec<Run>> {
+    fn runs(&self, since: &str, started: &[String], has_versions: bool, most: usize) -> Result<Vec<Run>> {
         let all = transfers();
-        let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\"{since}"), MOST)?;
-        let closed = self.server.list(&format!("{all} AND ExecutionStatus!=\"Running\"{since}"), MOST)?;
+        let mut runs = self.server.list(&format!("{all} AND ExecutionStatus=\"Running\"{since}"), most)?;
+        let closed = self.server.list(&format!("{all} AND ExecutionStatus!=\"Running\"{since}"), most)?;
         if has_versions && closed.len() == MOST {
             let deployment = self.server.deployment_name();
             for build_id in ["1", "2"] {
@@ -137,6 +190,14 @@ impl Reader {
     }
 }
 
+/// Whether a run takes or took longer than this by now, in Unix seconds, and half of it for each error of the bank's own.
+pub(crate) fn is_late(run: &lab::Run, limit: Duration, now: f64) -> bool {
+    let at = |event: lab::Event<'_>| time::parse_rfc3339(event.time());
+    let Some(start) = run.events().next().and_then(at) else { return false };
+    let end = run.close().and_then(at).unwrap_or(now);
+    end - start > limit.as_secs_f64() * (1.0 + run.bank_errors() as f64 / 2.0)
+}
+
 /// A text in a query: any text is a Workflow Id.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
@@ -170,6 +231,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_transfer_is_late_if_it_takes_longer_than_the_banks_errors_explain() {
+        let event = |kind: &str, second: u64, attributes: Value| {
+            json!({ "eventType": format!("EVENT_TYPE_{kind}"), "eventTime": format!("2026-11-22T12:00:{second:02}Z"),
+                "xEventAttributes": attributes })
+        };
+        let run = |second: u64, attempt: u64, failure: &str| {
+            let retried = json!({ "attempt": attempt, "lastFailure": { "message": failure } });
+            let events = vec![
+                event("WORKFLOW_EXECUTION_STARTED", 0, json!({})),
+                event("ACTIVITY_TASK_STARTED", 1, retried),
+                event("WORKFLOW_EXECUTION_COMPLETED", second, json!({})),
+            ];
+            lab::Run::new("r".to_owned(), events, Value::Null)
+        };
+        let error = "http://bank/accounts/a/withdraw answered 500 Internal Server Error: no";
+        for (second, attempt, failure, expected) in [
+            (20, 1, "", false),
+            (21, 1, "", true),
+            (39, 3, error, false),
+            (41, 3, error, true),
+            (39, 3, "Account not found", true),
+        ] {
+            assert_eq!(
+                is_late(&run(second, attempt, failure), LATE, 0.0),
+                expected,
+                "{second} {attempt} {failure}"
+            );
+        }
+        let running = |start: u64, attempt: u64| {
+            let started = json!({ "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED", "eventTime": time::rfc3339(start) });
+            let pending =
+                json!({ "pendingActivities": [{ "attempt": attempt, "lastFailure": { "message": error } }] });
+            lab::Run::new("r".to_owned(), vec![started], pending)
+        };
+        assert!(is_late(&running(100, 1), LATE, 125.0));
+        assert!(!is_late(&running(100, 2), LATE, 125.0));
+        assert!(!is_late(&lab::Run::new("r".to_owned(), Vec::new(), Value::Null), LATE, 125.0));
+    }
+
+    #[test]
     fn any_workflow_id_can_be_asked_for() {
         assert_eq!(quoted("transfer-1"), r#""transfer-1""#);
         assert_eq!(quoted(r#"a"b\"#), r#""a\"b\\""#);
@@ -197,7 +298,7 @@ mod tests {
             (200, list(names))
         });
         let reader = Reader::new(&Endpoints::own(&format!("http://{address}"), "", ""));
-        let read = |has_versions| reader.runs("", &[], has_versions).expect("lists");
+        let read = |has_versions| reader.runs("", &[], has_versions, MOST).expect("lists");
         assert_eq!(read(false).len(), MOST);
         let runs = read(true);
         assert_eq!(runs.len(), MOST + 2);
@@ -220,6 +321,6 @@ mod tests {
             }
         });
         let reader = Reader::new(&Endpoints::own(&format!("http://{address}"), "", ""));
-        assert_eq!(reader.runs("", &[], true).expect("lists").len(), MOST);
+        assert_eq!(reader.runs("", &[], true, MOST).expect("lists").len(), MOST);
     }
 }

@@ -90,6 +90,12 @@ pub fn post_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::post(url).with_timeout(IN_A_WHILE).with_body(body.to_string()), url)
 }
 
+/// POSTs JSON with an idempotency key, by which the request is applied once however often it is sent.
+pub fn post_json_once(url: &str, body: &Value, key: &str) -> Result<Value> {
+    let request = minreq::post(url).with_timeout(IN_A_WHILE).with_body(body.to_string());
+    json_of(request.with_header("Idempotency-Key", key), url)
+}
+
 /// PUTs JSON, and returns the response.
 pub fn put_json(url: &str, body: &Value) -> Result<Value> {
     json_of(minreq::put(url).with_timeout(REQUEST_TIMEOUT_SECONDS).with_body(body.to_string()), url)

@@ -6,8 +6,13 @@
 
 pub mod bank;
 pub mod class;
+pub mod drill_report;
+pub mod drill_status;
+pub mod drill_traffic;
 pub mod facts;
+pub mod html;
 pub mod http;
+pub mod journal;
 pub mod kept_versions;
 pub mod link;
 pub mod progress;

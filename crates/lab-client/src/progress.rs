@@ -32,8 +32,21 @@ pub struct Progress {
     pub broken_replay: BTreeMap<String, String>,
     /// The names of the stages whose goals were all reached once.
     pub done: Vec<String>,
+    /// The drill, if the stage is an incident that was made ready.
+    pub drill: Option<Drill>,
     /// The learner's code that is to be put back once the transfers of a stage are prepared.
     pub kept: Option<Kept>,
+}
+
+/// A drill: an incident in progress, or one that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drill {
+    /// The seed of its traffic.
+    pub seed: u64,
+    /// The number of the ledger's last entry before it.
+    pub last_entry: u64,
+    /// When the learner ended it, in the server's format, and whether by giving up; none while it is in progress.
+    pub ended: Option<(String, bool)>,
 }
 
 /// Code of the learner's that is set aside.
@@ -56,6 +69,7 @@ impl Progress {
             hints: 0,
             broken_replay: BTreeMap::new(),
             done: Vec::new(),
+            drill: None,
             kept: None,
         }
     }
@@ -82,6 +96,7 @@ impl Progress {
                 .filter_map(|(id, why)| Some((id.clone(), why.as_str()?.to_owned())))
                 .collect(),
             done: texts("done"),
+            drill: Drill::from_json(&value["drill"]),
             kept: Kept::from_json(&value["kept"]),
         }
     }
@@ -95,6 +110,7 @@ impl Progress {
             "hints": self.hints,
             "broken_replay": self.broken_replay,
             "done": self.done,
+            "drill": self.drill.as_ref().map(Drill::to_json),
             "kept": self.kept.as_ref().map(Kept::to_json),
         })
     }
@@ -115,6 +131,23 @@ pub fn is_entering(lab: &Path) -> bool {
 pub fn entering(lab: &Path) -> Option<&'static Stage> {
     let name = is_entering(lab).then(|| fs::read_to_string(lab.join(ENTERING)))?.ok()?;
     lab::stage(name.trim())
+}
+
+impl Drill {
+    fn from_json(value: &Value) -> Option<Drill> {
+        let ended = &value["ended"];
+        let time = ended["time"].as_str().map(str::to_owned);
+        Some(Drill {
+            seed: value["seed"].as_u64()?,
+            last_entry: value["last_entry"].as_u64()?,
+            ended: time.map(|time| (time, ended["gave_up"] == true)),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        let ended = self.ended.as_ref().map(|(time, gave_up)| json!({ "time": time, "gave_up": gave_up }));
+        json!({ "seed": self.seed, "last_entry": self.last_entry, "ended": ended })
+    }
 }
 
 impl Kept {
@@ -156,6 +189,11 @@ mod tests {
             hints: 2,
             broken_replay: [("a".to_owned(), "nondeterminism".to_owned())].into(),
             done: vec!["jerry".to_owned()],
+            drill: Some(Drill {
+                seed: 7,
+                last_entry: 10,
+                ended: Some(("2026-11-22T12:05:01Z".to_owned(), true)),
+            }),
             kept: Some(Kept {
                 backup: "20261122T120501Z-jerry".to_owned(),
                 stage: "fix-workflow".to_owned(),

@@ -1,11 +1,14 @@
 //! The board: all learners of a class, those who need help first.
 
-use lab::STAGES;
+use std::collections::BTreeMap;
+
+use lab::{INCIDENTS, STAGES, Stage};
 use serde_json::{Value, json};
 
 use super::{
+    drill_state::DrillState,
     held::Held,
-    notices::{Announcement, Notices},
+    notices::{Announcement, ClassDrill, Notices},
     row::Row,
 };
 use crate::time;
@@ -24,7 +27,7 @@ pub struct Board {
 pub struct StageCount {
     /// The name of the stage.
     pub name: String,
-    /// Its place in the course, from 1; none for a stage that this version does not have.
+    /// Its place in the course, from 1; none for an incident and for a stage that this version does not have.
     pub number: Option<usize>,
     /// Its title.
     pub title: String,
@@ -46,6 +49,9 @@ impl StageCount {
         })
     }
 }
+
+/// The states of a class's drill, each with how many learners are in it.
+pub type DrillCounts = [(&'static str, usize); 5];
 
 impl Board {
     /// The board of these reports at this time, in seconds since 1970.
@@ -85,7 +91,22 @@ impl Board {
         self.rows.iter().filter(|row| row.help_for.is_some()).count()
     }
 
-    /// The stages in order, and then those of learners with another version of the lab.
+    /// How far this learner is with the class's drill, or with the last one that the learner chose.
+    pub fn drill_of<'a>(&self, row: &'a Row) -> Option<DrillState<'a>> {
+        DrillState::of(row, self.notices.drill.as_ref().map(|drill| drill.seed))
+    }
+
+    /// The drill of the class with its incident, and how many learners have not started it, work on it, have mitigated it, have
+    /// recovered from it and gave up, each with the name of the state.
+    pub fn drill(&self) -> Option<(&ClassDrill, &'static Stage, DrillCounts)> {
+        let drill = self.notices.drill.as_ref()?;
+        let states: Vec<&str> =
+            self.rows.iter().filter_map(|row| self.drill_of(row)).map(|state| state.name).collect();
+        let count = |name| (name, states.iter().filter(|state| **state == name).count());
+        Some((drill, &lab::incident_of(drill.seed).stage, DrillState::NAMES.map(count)))
+    }
+
+    /// The stages in order, then incidents that learners are at, and then the stages of learners with another version of the lab.
     pub fn stages(&self) -> Vec<StageCount> {
         let count = |name: &str, number: Option<usize>, title: &str| StageCount {
             name: name.to_owned(),
@@ -94,12 +115,15 @@ impl Board {
             here: self.rows.iter().filter(|row| row.report.stage == name).count(),
             done: self.rows.iter().filter(|row| row.is_done_with(name)).count(),
         };
-        let known = STAGES.iter().map(|stage| count(stage.name, Some(stage.number()), stage.title()));
+        let known = STAGES.iter().map(|stage| count(stage.name, stage.number(), stage.title()));
+        let here = |name: &str| self.rows.iter().any(|row| row.report.stage == name);
+        let incidents = INCIDENTS.iter().map(|incident| &incident.stage).filter(|stage| here(stage.name));
+        let incidents = incidents.map(|stage| count(stage.name, None, stage.title()));
         let others = self.rows.iter().map(|row| row.report.stage.as_str());
         let mut others: Vec<&str> = others.filter(|name| lab::stage(name).is_none()).collect();
         others.sort_unstable();
         others.dedup();
-        known.chain(others.into_iter().map(|name| count(name, None, name))).collect()
+        known.chain(incidents).chain(others.into_iter().map(|name| count(name, None, name))).collect()
     }
 
     /// The goals that the room has reached, and those of all stages for all learners.
@@ -114,18 +138,28 @@ impl Board {
 
     /// The JSON of `class board --json` and the page.
     pub fn to_json(&self) -> Value {
-        let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
+        let row = |row: &Row| {
+            let mut json = row.to_json();
+            json["drill"] = self.drill_of(row).map_or(Value::Null, |state| state.to_json());
+            json
+        };
+        let rows: Vec<Value> = self.rows.iter().map(row).collect();
         let stages: Vec<Value> = self.stages().iter().map(StageCount::to_json).collect();
         json!({
             "time": time::rfc3339(time::unix_now()),
             "announcement": self.announcement(),
             "open": self.notices.open,
+            "drill": self.drill().map(|(drill, stage, states)| {
+                let mut json = drill_json(drill, states);
+                (json["incident"], json["title"]) = (json!(stage.name), json!(stage.title()));
+                json
+            }),
             "stages": stages,
             "learners": rows,
         })
     }
 
-    /// The JSON of the wall view: counts, without names and failures.
+    /// The JSON of the wall view: counts, without names, failures and the name of an incident.
     pub fn to_wall_json(&self) -> Value {
         let (reached, of) = self.goals();
         // The name of an unknown stage is a learner's input.
@@ -134,12 +168,20 @@ impl Board {
         json!({
             "announcement": self.announcement(),
             "open": self.notices.open,
+            "drill": self.drill().map(|(drill, _, states)| drill_json(drill, states)),
             "learners": self.rows.len(),
             "reached": reached,
             "of": of,
             "stages": stages,
         })
     }
+}
+
+/// The JSON of a class's drill: how many learners are in each state.
+fn drill_json(drill: &ClassDrill, states: [(&str, usize); 5]) -> Value {
+    let mut json = drill.to_json();
+    json["states"] = json!(BTreeMap::from(states));
+    json
 }
 
 #[cfg(test)]
@@ -262,5 +304,41 @@ mod tests {
         for secret in ["ada", "bob", "cyd", "another", "no such"] {
             assert!(!wall.contains(secret), "{secret} in {wall}");
         }
+    }
+
+    #[test]
+    fn the_board_names_the_incident_of_the_classs_drill_and_the_wall_does_not() {
+        let incident = &lab::incident_of(7).stage;
+        let drill = |seed, mitigated: Option<u64>| json!({ "seed": seed, "incident": incident.name, "mitigated_seconds": mitigated });
+        let at = |drills: Value| json!({ "stage": incident.name, "drills": drills });
+        let mut board = Board::of(
+            vec![
+                held("ada", NOW, &at(json!([drill(7, None), drill(8, Some(60))]))),
+                held("bob", NOW, &at(json!([drill(7, Some(60))]))),
+                held("cyd", NOW, &at(json!([drill(8, Some(60))]))),
+            ],
+            now(),
+        );
+        let states = |board: &Board| -> Vec<&str> {
+            let states = board.rows.iter().map(|row| board.drill_of(row));
+            states.map(|state| state.map_or("none", |state| state.name)).collect()
+        };
+        assert_eq!((states(&board), board.to_json()["drill"].is_null()), (vec!["mitigated"; 3], true));
+        let drill = Some(ClassDrill { seed: 7, since: NOW.to_owned() });
+        board.note(Notices { drill, ..Notices::default() });
+        assert_eq!(states(&board), ["working", "mitigated", "not started"]);
+
+        let json = board.to_json();
+        assert_eq!(
+            (&json["drill"]["incident"], &json["drill"]["title"]),
+            (&json!(incident.name), &json!(incident.title()))
+        );
+        assert_eq!(json["learners"][1]["drill"]["seconds"], 60);
+        let last = &json["stages"][STAGES.len()];
+        assert_eq!((&last["title"], &last["here"]), (&json!(incident.title()), &json!(3)));
+        let wall = board.to_wall_json();
+        assert_eq!((&wall["drill"]["seed"], &wall["drill"]["states"]["mitigated"]), (&json!(7), &json!(1)));
+        let wall = wall.to_string();
+        assert!(!wall.contains(incident.name) && !wall.contains(incident.title()), "{wall}");
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::report::{LONGEST_NAME, Report, clean};
+use super::{
+    report::{LONGEST_NAME, Report},
+    text::clean,
+};
 use crate::time;
 
 /// The prefix of the Workflow Id of a learner's report.

@@ -1,4 +1,4 @@
-//! The instructor's notices to the class: an announcement, the last open stage, and the acknowledged questions.
+//! The instructor's notices to the class: an announcement, the last open stage, the drill, and the acknowledged questions.
 //!
 //! The notices are the memo of one Workflow Execution without a worker, as the reports are. Every lab reads it by its id, with one
 //! small request. Its Task Queue belongs to no learner, so the guard in a learner's gateway rejects a direct change.
@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::report::{Help, LONGEST_NAME, REPORT_ENDS_AFTER, clean};
+use super::{
+    report::{Help, LONGEST_NAME, REPORT_ENDS_AFTER},
+    text::{LONGEST_STAGE, clean},
+};
 use crate::{
     http::{encode, get_json, post_json},
     temporal::{Server, status_of},
@@ -26,8 +29,6 @@ const WORKFLOW_TYPE: &str = "LabNotices";
 const QUEUE: &str = "bug-lab-notices";
 /// The longest announcement, in characters.
 pub const LONGEST_ANNOUNCEMENT: usize = 300;
-/// The longest name of a stage, or of a time.
-const LONGEST_WORD: usize = 40;
 /// How many acknowledged questions are kept.
 const MOST_COMING: usize = 200;
 /// How long a change is retried while the service refuses a second start within a second.
@@ -42,6 +43,8 @@ pub struct Notices {
     pub announcement: Option<Announcement>,
     /// The name of the last stage that is open; none if all are.
     pub open: Option<String>,
+    /// The drill that the instructor has started. It has no name here, because learners read this.
+    pub drill: Option<ClassDrill>,
     /// The questions that the instructor has acknowledged: the learner, and the time of the question, which identifies it.
     pub coming: BTreeMap<String, String>,
 }
@@ -55,11 +58,38 @@ pub struct Announcement {
     pub since: String,
 }
 
+/// A drill for every learner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassDrill {
+    /// Its seed, which chooses the incident.
+    pub seed: u64,
+    /// Since when, in RFC 3339.
+    pub since: String,
+}
+
+impl ClassDrill {
+    /// What a learner who has not started it is told.
+    pub fn offer(&self) -> String {
+        format!("your instructor started a drill; to begin it: cargo xtask drill --seed {}", self.seed)
+    }
+
+    /// The JSON for a memo.
+    pub fn to_json(&self) -> Value {
+        json!({ "seed": self.seed, "since": self.since })
+    }
+
+    /// Reads the JSON of [`to_json`](ClassDrill::to_json).
+    pub fn from_json(value: &Value) -> Option<ClassDrill> {
+        let since = clean(value["since"].as_str().unwrap_or_default(), LONGEST_STAGE);
+        Some(ClassDrill { seed: value["seed"].as_u64()?, since })
+    }
+}
+
 impl Announcement {
     /// An announcement made at this time; none without text.
     pub fn new(text: &str, since: &str) -> Option<Announcement> {
         let text = clean(text, LONGEST_ANNOUNCEMENT);
-        (!text.is_empty()).then(|| Announcement { text, since: clean(since, LONGEST_WORD) })
+        (!text.is_empty()).then(|| Announcement { text, since: clean(since, LONGEST_STAGE) })
     }
 
     /// The JSON for a memo or a lab's status.
@@ -94,20 +124,22 @@ impl Notices {
         json!({
             "announcement": self.announcement.as_ref().map(Announcement::to_json),
             "open": self.open,
+            "drill": self.drill.as_ref().map(ClassDrill::to_json),
             "coming": self.coming,
         })
     }
 
     /// Reads a memo from any source, as [`Report::from_json`](super::Report::from_json) does.
     pub fn from_json(value: &Value) -> Notices {
-        let open = clean(value["open"].as_str().unwrap_or_default(), LONGEST_WORD);
+        let open = clean(value["open"].as_str().unwrap_or_default(), LONGEST_STAGE);
         let coming = value["coming"].as_object().into_iter().flatten().take(MOST_COMING);
         Notices {
             announcement: Announcement::from_json(&value["announcement"]),
             open: (!open.is_empty()).then_some(open),
+            drill: ClassDrill::from_json(&value["drill"]),
             coming: coming
                 .filter_map(|(learner, since)| {
-                    Some((clean(learner, LONGEST_NAME), clean(since.as_str()?, LONGEST_WORD)))
+                    Some((clean(learner, LONGEST_NAME), clean(since.as_str()?, LONGEST_STAGE)))
                 })
                 .collect(),
         }
@@ -185,6 +217,7 @@ mod tests {
         let mut notices = Notices {
             announcement: Announcement::new("a break until 11:00", "2026-11-22T12:00:00Z"),
             open: Some("fix-activity".to_owned()),
+            drill: Some(ClassDrill { seed: 7, since: "2026-11-22T12:00:00Z".to_owned() }),
             ..Notices::default()
         };
         notices.come_to("ada", &question("2026-11-22T12:00:01Z"));
@@ -208,7 +241,9 @@ mod tests {
         for value in [
             json!(null),
             json!([7]),
-            json!({ "announcement": 7, "open": {}, "coming": [] }),
+            json!({ "announcement": 7, "open": {}, "drill": 7, "coming": [] }),
+            json!({ "drill": { "seed": -7, "since": long } }),
+            json!({ "drill": { "seed": 7, "since": long } }),
             json!({ "announcement": { "text": long, "since": long }, "open": long, "coming": many }),
         ] {
             let read = Notices::from_json(&value).to_json().to_string();

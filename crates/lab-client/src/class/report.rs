@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::{
+    drill::Drill,
+    text::{LONGEST_STAGE, clean, line},
+};
 use crate::supervisor::BuildState;
 
 /// A report without a successor ends by itself, so that nobody has to clean up after a class.
@@ -14,10 +18,10 @@ const LONGEST_LINE: usize = 200;
 const LONGEST_HELP: usize = 300;
 /// More goals than any stage has.
 const MOST_GOALS: usize = 12;
-/// More stages than there are.
-const MOST_STAGES: usize = 16;
-/// The longest name of a stage.
-const LONGEST_STAGE: usize = 40;
+/// More stages and incidents than there are.
+const MOST_STAGES: usize = 32;
+/// How many drills a report has: the class's and some that the learner chose.
+pub const MOST_DRILLS: usize = 4;
 
 /// The state of a learner's lab.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +36,8 @@ pub struct Report {
     pub goals: Vec<Goal>,
     /// The names of the stages whose goals were all reached once.
     pub done: Vec<String>,
+    /// The last drills, each with another seed, in the order in which they were started.
+    pub drills: Vec<Drill>,
     /// When the last new goal was reached, or the stage was entered, by the learner's clock.
     pub goal_since: String,
     /// How many questions the learner has asked.
@@ -99,6 +105,7 @@ impl Report {
             "stage": self.stage,
             "goals": goals.collect::<Vec<_>>(),
             "done": self.done,
+            "drills": self.drills.iter().map(Drill::to_json).collect::<Vec<_>>(),
             "goal_since": self.goal_since,
             "asked": self.asked,
             "wrong": self.wrong,
@@ -132,6 +139,13 @@ impl Report {
                 .flatten()
                 .take(MOST_STAGES)
                 .map(|name| line(name, LONGEST_STAGE))
+                .collect(),
+            drills: value["drills"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(MOST_DRILLS)
+                .filter_map(Drill::from_json)
                 .collect(),
             goal_since: text("goal_since"),
             asked: number("asked"),
@@ -202,24 +216,6 @@ impl Help {
     }
 }
 
-fn line(value: &Value, most: usize) -> String {
-    clean(value.as_str().unwrap_or_default(), most)
-}
-
-/// A text as one line of limited length, without control characters and without characters that change the text direction.
-pub fn clean(text: &str, most: usize) -> String {
-    let obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let spaced: String = text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect();
-    let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= most {
-        return words;
-    }
-    words.chars().take(most.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +227,7 @@ mod tests {
             stage: "jerry".to_owned(),
             goals: vec![Goal { says: "a goal".to_owned(), reached: true }, Goal::default()],
             done: vec!["jerry".to_owned()],
+            drills: vec![Drill { seed: 7, mitigated: Some(8), ..Drill::default() }],
             goal_since: "2026-11-22T11:59:00Z".to_owned(),
             asked: 2,
             wrong: 1,
@@ -257,7 +254,7 @@ mod tests {
             json!(null),
             json!([1, 2]),
             json!({ "goals": { "a": 1 }, "stuck": "x", "help": 7, "transfers": -1, "wrong": 1e99 }),
-            json!({ "goals": vec![json!(null); 1000], "stage": long, "done": vec![json!(long); 1000], "stuck": { "failure": long },
+            json!({ "goals": vec![json!(null); 1000], "stage": long, "done": vec![json!(long); 1000], "drills": vec![json!({ "seed": 1, "incident": long, "started": long }); 1000], "stuck": { "failure": long },
                     "help": { "text": long, "since": long } }),
         ];
         for value in values {
@@ -271,7 +268,6 @@ mod tests {
         let help = Help::new("a\x1b[2Jb\r\n\tc \u{202e}d\u{9b}", "").expect("it has words");
         assert_eq!(help.text, "a [2Jb c d");
         assert_eq!(Help::new(" \x07\n", ""), None);
-        assert_eq!(clean("äöüß", 3), "äö…");
     }
 
     #[test]
