@@ -1,10 +1,10 @@
-//! When a learner last reached a new goal, and how many questions they have asked, for the lab's report.
+//! When a learner last reached a new goal, how many questions they have asked, and their last drills, for the lab's report.
 //!
 //! A lab that restarts continues from its last report on the class's service, which is the only record.
 
-use lab_client::class::{Help, Report};
+use lab_client::class::{Drill, Help, MOST_DRILLS, Report};
 
-/// When a learner last reached a new goal, and the number of their questions.
+/// When a learner last reached a new goal, the number of their questions, and their last drills.
 #[derive(Default)]
 pub(crate) struct ClassProgress {
     /// The stage, and the largest number of its goals that were reached at the same time.
@@ -14,6 +14,8 @@ pub(crate) struct ClassProgress {
     asked: u64,
     /// When the last question was asked.
     last_asked: Option<String>,
+    /// Each with another seed. They stay when the learner goes on to something else.
+    drills: Vec<Drill>,
 }
 
 impl ClassProgress {
@@ -26,11 +28,19 @@ impl ClassProgress {
             since: last.goal_since.clone(),
             asked: last.asked,
             last_asked: last.help.as_ref().map(|help| help.since.clone()),
+            drills: last.drills.clone(),
         }
     }
 
-    /// Fills in a report.
-    pub(crate) fn complete(&mut self, report: &mut Report, now: &str) {
+    /// Fills in a report of a lab that is at this drill, if any.
+    pub(crate) fn complete(&mut self, report: &mut Report, drill: Option<Drill>, now: &str) {
+        if let Some(drill) = drill {
+            self.drills.retain(|other| other.seed != drill.seed);
+            self.drills.push(drill);
+            let oldest = self.drills.len().saturating_sub(MOST_DRILLS);
+            self.drills.drain(..oldest);
+        }
+        report.drills.clone_from(&self.drills);
         let reached = report.goals.iter().filter(|goal| goal.reached).count();
         let is_new = match &self.best {
             Some((stage, most)) => *stage != report.stage || reached > *most,
@@ -81,7 +91,7 @@ mod tests {
             ("fix-workflow", 0, "", "6", "6", 2),
         ] {
             last = report(stage, reached, help);
-            progress.complete(&mut last, now);
+            progress.complete(&mut last, None, now);
             assert_eq!((last.goal_since.as_str(), last.asked), (since, asked), "at {now}");
             // A restart after each report changes nothing.
             if help.is_empty() {
@@ -89,7 +99,26 @@ mod tests {
             }
         }
         let mut resumed = ClassProgress::resume(&last);
-        resumed.complete(&mut last, "7");
+        resumed.complete(&mut last, None, "7");
         assert_eq!(last.goal_since, "6");
+    }
+
+    #[test]
+    fn the_last_drills_stay_and_each_seed_is_there_once() {
+        let mut progress = ClassProgress::default();
+        let mut reported = |seed, hit| {
+            let mut report = Report::default();
+            progress.complete(&mut report, Some(Drill { seed, hit, ..Drill::default() }), "1");
+            // A restart changes nothing, and neither does what the learner does next.
+            progress = ClassProgress::resume(&report);
+            progress.complete(&mut report, None, "2");
+            report.drills.iter().map(|drill| (drill.seed, drill.hit)).collect::<Vec<_>>()
+        };
+        assert_eq!(reported(7, 0), [(7, 0)]);
+        assert_eq!(reported(7, 5), [(7, 5)]);
+        assert_eq!(reported(8, 0), [(7, 5), (8, 0)]);
+        assert_eq!(reported(7, 6), [(8, 0), (7, 6)]);
+        (10..10 + MOST_DRILLS as u64).for_each(|seed| drop(reported(seed, 0)));
+        assert_eq!(reported(13, 1), [(10, 0), (11, 0), (12, 0), (13, 1)]);
     }
 }

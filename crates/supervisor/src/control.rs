@@ -62,6 +62,13 @@ pub enum Request {
     Restore(String),
     /// Ask the instructor for help with this text, or remove the question, for the page.
     Help(Option<String>),
+    /// Show one more hint of the current stage, for the page.
+    Hint,
+    /// End the drill, for the page: finish it if its incident is resolved, or give up. Answers `{"ended": false, "report": …}`.
+    EndDrill {
+        /// Whether the learner gives up.
+        gives_up: bool,
+    },
     /// Run the transfer without Temporal, for the page.
     WithoutTemporal,
 }
@@ -78,12 +85,15 @@ impl Request {
             Request::Watch(on) => json!({ "request": "watch", "on": on }),
             Request::Empty => json!({ "request": "empty" }),
             Request::Enter { stage, choice } => {
-                json!({ "request": "enter", "stage": stage, "keep": choice.keep, "clean": choice.clean })
+                let Choice { keep, clean, seed } = choice;
+                json!({ "request": "enter", "stage": stage, "keep": keep, "clean": clean, "seed": seed })
             }
             Request::Question(stage) => json!({ "request": "question", "stage": stage }),
             Request::Compare(id) => json!({ "request": "compare", "id": id }),
             Request::Restore(id) => json!({ "request": "restore", "id": id }),
             Request::Help(text) => json!({ "request": "help", "text": text }),
+            Request::Hint => json!({ "request": "hint" }),
+            Request::EndDrill { gives_up } => json!({ "request": "end-drill", "gives_up": gives_up }),
             Request::WithoutTemporal => json!({ "request": "without-temporal" }),
         }
     }
@@ -100,12 +110,18 @@ impl Request {
             "empty" => Request::Empty,
             "enter" => Request::Enter {
                 stage: value["stage"].as_str()?.to_owned(),
-                choice: Choice { keep: value["keep"] == true, clean: value["clean"] == true },
+                choice: Choice {
+                    keep: value["keep"] == true,
+                    clean: value["clean"] == true,
+                    seed: value["seed"].as_u64().unwrap_or_default(),
+                },
             },
             "question" => Request::Question(value["stage"].as_str()?.to_owned()),
             "compare" => Request::Compare(value["id"].as_str()?.to_owned()),
             "restore" => Request::Restore(value["id"].as_str()?.to_owned()),
             "help" => Request::Help(value["text"].as_str().map(str::to_owned)),
+            "hint" => Request::Hint,
+            "end-drill" => Request::EndDrill { gives_up: value["gives_up"].as_bool()? },
             "without-temporal" => Request::WithoutTemporal,
             _ => return None,
         })
@@ -277,8 +293,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(choice(json!({ "request": "enter", "stage": "jerry" })), Choice::default());
-        let kept = Request::Enter { stage: "jerry".to_owned(), choice: Choice { keep: true, clean: true } };
-        assert_eq!(choice(kept.to_json()), Choice { keep: true, clean: true });
+        let kept =
+            Request::Enter { stage: "jerry".to_owned(), choice: Choice { keep: true, clean: true, seed: 7 } };
+        assert_eq!(choice(kept.to_json()), Choice { keep: true, clean: true, seed: 7 });
     }
 
     #[test]

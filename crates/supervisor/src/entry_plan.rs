@@ -12,6 +12,8 @@ pub struct Choice {
     pub keep: bool,
     /// Terminate the transfers that are left over.
     pub clean: bool,
+    /// The seed of an incident's traffic.
+    pub seed: u64,
 }
 
 /// How many transfers a stage starts once its code runs. One whose failure is to be seen again needs one that fails.
@@ -105,7 +107,7 @@ mod tests {
 
     fn steps(stage: &str, keep: bool, there: usize) -> Vec<String> {
         let stage = lab::stage(stage).expect("a stage of the table");
-        plan(stage, Choice { keep, clean: false }, keep, &|_| Ok(there)).expect("the stages are there")
+        plan(stage, Choice { keep, ..Choice::default() }, keep, &|_| Ok(there)).expect("the stages are there")
     }
 
     #[test]

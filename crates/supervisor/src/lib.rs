@@ -15,6 +15,8 @@ mod cli_version;
 pub mod compile_error;
 pub mod control;
 mod deployed;
+pub mod drill_end;
+mod drill_traffic;
 mod ended_faults;
 pub mod entry_plan;
 pub mod executables;

@@ -8,10 +8,10 @@ use std::{cell::Cell, collections::BTreeSet, mem, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use contract::Amount;
-use lab::{Milestone, Precondition, Stage};
+use lab::{Incident, Milestone, Precondition, Stage};
 use lab_client::{
     bank::{Bank, Outage},
-    progress::Progress,
+    progress::{Drill, Progress},
     stuck::{self, Stuck},
     supervisor::{self, BuildState, is_deployed},
     temporal::Server,
@@ -23,7 +23,7 @@ use crate::{
     log_tail::follow,
     transfer_watch::TransferWatch,
 };
-use checkout::{backups::Backup, keep, modules, progress, project::Project};
+use checkout::{backups::Backup, journal, keep, modules, progress, project::Project};
 use lab_client::state::State;
 use terminal::stderrln;
 
@@ -62,6 +62,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) puts_back: Cell<bool>,
     /// The stage that is entered, when others are entered on the way.
     pub(crate) target: Cell<&'static Stage>,
+    /// The seed of the traffic, if it is an incident.
+    pub(crate) seed: Cell<u64>,
 }
 
 impl<'a> Preparation<'a> {
@@ -77,6 +79,7 @@ impl<'a> Preparation<'a> {
             has_placed: Cell::new(false),
             puts_back: Cell::new(false),
             target: Cell::new(modules::current_stage(project)),
+            seed: Cell::new(0),
         }
     }
 
@@ -84,6 +87,7 @@ impl<'a> Preparation<'a> {
     pub(crate) fn enter(&self, stage: &'static Stage, starts: u32, entered: &mut Prepared) -> Result<()> {
         self.leave_versions(entered)?;
         self.end_faults(entered)?;
+        let last_entry = self.bank.last_entry()?;
         let mut prepared = match &stage.precondition {
             Some(precondition) => self.prepare(precondition, entered),
             None => Ok(()),
@@ -114,7 +118,23 @@ impl<'a> Preparation<'a> {
                 self.watch.wait_for(Milestone::HeldAtDeposit, &started, started.len())?;
             }
         }
-        self.let_rest(stage, &entered.transfers)
+        self.let_rest(stage, &entered.transfers)?;
+        match stage.incident() {
+            Some(incident) => self.begin_drill(incident, last_entry),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the bank behave as the incident's does, and the traffic begin.
+    fn begin_drill(&self, incident: &Incident, last_entry: u64) -> Result<()> {
+        if let Some(settings) = incident.bank {
+            let settings = serde_json::from_str(settings).context("the settings of the incident's bank")?;
+            self.bank.change_real_world_mode(&settings)?;
+        }
+        journal::empty(self.project)?;
+        progress::update_at(self.project, &incident.stage, |progress| {
+            progress.drill = Some(Drill { seed: self.seed.get(), last_entry, ended: None });
+        })
     }
 
     /// Waits for the stage's transfers, so that what is told of them next stays true.
@@ -220,8 +240,10 @@ impl<'a> Preparation<'a> {
     fn end_faults(&self, entered: &mut Prepared) -> Result<()> {
         if self.bank.real_world_mode()? {
             self.bank.set_real_world_mode(false)?;
-            self.tell(format_args!("switched Real World Mode off: a stage begins without injected faults"));
+            self.tell(format_args!("switched Real World Mode off"));
         }
+        // An incident has set other rates than a stage expects.
+        self.bank.restore_real_world_mode()?;
         if !self.bank.outage()?.is_any() {
             return Ok(());
         }
@@ -342,7 +364,7 @@ impl<'a> Preparation<'a> {
     pub(crate) fn notice_edit(&self) -> Result<()> {
         if let Some(backup) = keep::set_aside(self.project, self.target.get())? {
             self.puts_back.set(true);
-            self.tell(format_args!(
+            self.say(format_args!(
                 "you saved an edit while the lab was entering the stage: it is kept in {}, and put back when the stage is ready",
                 self.project.display(&backup.folder)
             ));
@@ -350,8 +372,16 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
+    /// Tells the learner a step on the way. Those to an incident would give it away.
     pub(crate) fn tell(&self, words: std::fmt::Arguments<'_>) {
         self.watch.tell(words);
+    }
+
+    /// Tells the learner what became of something of the learner's.
+    pub(crate) fn say(&self, words: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            stderrln!("{words}");
+        }
     }
 }
 

@@ -15,8 +15,10 @@ use std::{
 };
 
 use anyhow::Result;
+use lab::Facts;
 use lab_client::{
-    class::{self, Goal, Help, Report},
+    class::{self, Drill, Goal, Help, Report},
+    drill_report::{Conclusion, DrillReport},
     facts::Reader,
     progress::{self, Progress},
     stuck,
@@ -72,6 +74,7 @@ impl Reporter {
             moved: Signs::default(),
             judged: None,
             goals: ("", Vec::new(), 0),
+            drill: None,
             since: StuckSince::default(),
             progress: None,
             in_trouble: false,
@@ -120,6 +123,8 @@ struct Lab {
     judged: Option<(Instant, bool)>,
     /// The stage's name, its goals, and how many transfers do what none should.
     goals: (&'static str, Vec<Goal>, u64),
+    /// The learner's drill, if the lab is at one.
+    drill: Option<Drill>,
     /// Since when what is stuck is.
     since: StuckSince,
     /// When the last new goal was reached, and how many questions were asked; `None` until the last report has been read.
@@ -216,6 +221,7 @@ impl Lab {
         if self.goals.0 != progress.stage.name {
             let open = |goal: &lab::Goal| Goal { says: goal.says.to_owned(), reached: false };
             self.goals = (progress.stage.name, progress.stage.goals.iter().map(open).collect(), 0);
+            self.drill = None;
         }
         let mut report = Report {
             learner: self.learner.clone(),
@@ -232,7 +238,7 @@ impl Lab {
             ..Report::default()
         };
         if let Some(progress) = &mut self.progress {
-            progress.complete(&mut report, &time::rfc3339_exact(time::now()));
+            progress.complete(&mut report, self.drill.clone(), &time::rfc3339_exact(time::now()));
         }
         self.moved = signs;
         Ok((report, has_moved))
@@ -246,6 +252,7 @@ impl Lab {
         let goals =
             goals.map(|(goal, verdict)| Goal { says: goal.says.to_owned(), reached: verdict.is_reached() });
         self.goals = (report.stage.name, goals.collect(), report.wrong.len() as u64);
+        self.drill = drill_of(progress, &facts);
         Ok(())
     }
 
@@ -268,6 +275,23 @@ impl Lab {
             }
         }
     }
+}
+
+/// The drill that a lab is at, by these facts.
+fn drill_of(progress: &Progress, facts: &Facts) -> Option<Drill> {
+    let seed = progress.drill.as_ref()?.seed;
+    let report = DrillReport::of(progress, facts, &[]);
+    let whole = |seconds: Option<f64>| seconds.map(|seconds| seconds as u64);
+    Some(Drill {
+        seed,
+        incident: progress.stage.name.to_owned(),
+        started: progress.entered.clone(),
+        hit: report.hits as u64,
+        mitigated: whole(report.mitigated),
+        recovered: whole(report.recovered),
+        hints: report.hints as u64,
+        gave_up: report.conclusion == Conclusion::GaveUp,
+    })
 }
 
 #[cfg(test)]

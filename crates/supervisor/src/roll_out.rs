@@ -48,8 +48,9 @@ pub(crate) fn require_versioning(server: &Server, stage: &Stage) -> Result<()> {
         return Err(error);
     }
     let why = error.downcast_ref::<Refused>().map_or("", Refused::why).trim_end_matches('.');
-    let next = STAGES
-        .get(stage.number())
+    let next = stage
+        .number()
+        .and_then(|number| STAGES.get(number))
         .map_or(String::new(), |next| format!("; to skip {}: cargo xtask stage {}", stage.name, next.name));
     bail!(
         "{} needs Worker Versioning, which this Temporal Service does not have ({why}); nothing was changed: ask whoever runs the \

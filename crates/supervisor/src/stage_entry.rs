@@ -153,6 +153,10 @@ impl<'a> StageEntry<'a> {
         // Without the name, the page shows the stages on the way too.
         let _ = lock.write_all(stage.name.as_bytes());
         self.0.target.set(stage);
+        self.0.seed.set(choice.seed);
+        if stage.incident().is_some() {
+            self.0.watch.be_quiet();
+        }
         // What an interrupted command has set aside comes back, unless there is something newer to decide on.
         let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
         let choice = Choice { keep: choice.keep || is_pending, ..choice };
@@ -166,7 +170,7 @@ impl<'a> StageEntry<'a> {
             && let Some(backup) = keep::set_aside(self.0.project, stage)?
         {
             self.0.puts_back.set(true);
-            self.0.tell(format_args!("your code is saved in {}", self.0.project.display(&backup.folder)));
+            self.0.say(format_args!("your code is saved in {}", self.0.project.display(&backup.folder)));
             entered.prepared.saved.push(backup);
         }
         let there = |precondition: &Precondition| Ok(self.0.there(precondition)?.len());
@@ -210,7 +214,7 @@ impl<'a> StageEntry<'a> {
     fn terminate(&self, entered: &mut Entered) -> Result<()> {
         for leftover in mem::take(&mut entered.leftovers) {
             if leftover.terminate(&self.0.server)? {
-                self.0.tell(format_args!("terminated {}", leftover.workflow_id()));
+                self.0.say(format_args!("terminated {}", leftover.workflow_id()));
                 entered.terminated.push(leftover.workflow_id().to_owned());
             }
         }
@@ -235,18 +239,18 @@ impl<'a> StageEntry<'a> {
         entered.newer_in_place = is_newer_in_place || is_superseded;
         match is_newer_in_place {
             true => {
-                self.0.tell(format_args!("your latest edit is in place; the previous one is in the backup"))
+                self.0.say(format_args!("your latest edit is in place; the previous one is in the backup"))
             }
-            false => self.0.tell(format_args!("your own code is in place again")),
+            false => self.0.say(format_args!("your own code is in place again")),
         }
         if stage.has_versions {
-            self.0.tell(format_args!(
+            self.0.say(format_args!(
                 "no version runs it yet; to deploy it as the next one: cargo xtask lab deploy"
             ));
         } else if !modules::is_in_place(self.0.project, stage) {
             entered.build_failed = rebuild_edit(self.0.project, self.0.state, self.0.quiet)?;
             if entered.build_failed {
-                self.0.tell(format_args!(
+                self.0.say(format_args!(
                     "your code does not compile, so the worker runs the shipped code of {}: fix it and save; see: cargo xtask \
                      lab logs build",
                     stage.name
@@ -264,6 +268,14 @@ impl<'a> StageEntry<'a> {
         seen.context("your own code is in place again, but no transfer has shown the stage's failure yet")
     }
 
+    /// The command that finishes an entry which was interrupted.
+    fn command(&self, stage: &Stage) -> String {
+        match stage.incident() {
+            Some(_) => format!("{} --seed {}", stage.command(), self.0.seed.get()),
+            None => stage.command_that_keeps(),
+        }
+    }
+
     /// The error of an entry that was not finished, with how to finish it.
     fn unfinished(&self, stage: &Stage, error: &Error) -> Error {
         let project = self.0.project;
@@ -271,7 +283,7 @@ impl<'a> StageEntry<'a> {
             format!("your code is saved in {}; ", project.display(&backup.folder))
         });
         match self.0.has_placed.get() || !saved.is_empty() {
-            true => anyhow!("{error:#}; {saved}to finish: cargo xtask stage {} --keep", stage.name),
+            true => anyhow!("{error:#}; {saved}to finish: {}", self.command(stage)),
             false => anyhow!("{error:#}"),
         }
     }

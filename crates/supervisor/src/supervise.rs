@@ -41,6 +41,7 @@ use crate::{
     compile_error::CompileError,
     control::{self, Reply, Request},
     deployed::Deployed,
+    drill_end, drill_traffic,
     ended_faults::{self, EndedFaults},
     executables::{self, Executables},
     failing, freshness,
@@ -133,6 +134,10 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     // After the versions, which a server without a history does not know.
     if options.fresh {
         empty_databases(project)?;
+        // Its transfers are gone, so there is nothing to judge it by.
+        if Progress::read(&project.lab).drill.is_some() {
+            progress::update(project, |progress| progress.drill = None)?;
+        }
     }
     for path in database_files(project) {
         checkout::project::close_if_there(&path)
@@ -200,7 +205,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
             on_ready(&lab.state);
             let reporter = lab.reporter();
             lab.watch_notices();
+            let traffic = lab.drill_traffic();
             let outcome = lab.supervise();
+            drop(traffic);
             if let Some(reporter) = reporter {
                 let seen = Arc::clone(&lab.signals_seen);
                 reporter.stop(&move || seen.load(Ordering::Relaxed) > 1);
@@ -510,7 +517,7 @@ impl Supervisor {
                 let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated().deployed })));
             }
             Request::Enter { stage, choice } => {
-                self.journal.note(&format!("entering the stage {stage}"));
+                self.journal.note(&format!("entering {stage}"));
                 self.exchange_modules(reply, move |project, state| {
                     let stage = named(&stage)?;
                     Ok(StageEntry::new(project, state, true).enter(stage, choice)?.to_json(stage))
@@ -523,6 +530,19 @@ impl Supervisor {
                 self.journal.note(&format!("restoring the saved edit {id}"));
                 self.exchange_modules(reply, move |project, state| saved_edits::restore(project, state, &id));
             }
+            Request::Hint => self.exchange_modules(reply, |project, _| {
+                let progress = progress::update(project, |progress| {
+                    progress.hints = (progress.hints + 1).min(progress.stage.text.hints().len());
+                })?;
+                Ok(json!({ "hints": progress.hints }))
+            }),
+            Request::EndDrill { gives_up: true } => self.exchange_modules(reply, |project, state| {
+                drill_end::give_up(project, state).map(|()| json!({ "ended": true }))
+            }),
+            Request::EndDrill { gives_up: false } => self.exchange_modules(reply, |project, state| {
+                let report = drill_end::finish(project, state)?;
+                Ok(json!({ "ended": report.is_reached(), "report": report.to_json() }))
+            }),
             Request::Empty => {
                 self.journal.note("resetting the databases");
                 if let Err(error) = self.end_transfers() {
@@ -900,17 +920,22 @@ impl Supervisor {
         Reporter::start(&self.setup, Arc::clone(&self.snapshot), journal)
     }
 
-    /// Starts to poll the class's notices, if this lab is in a class. A new announcement is also a line of the journal,
-    /// which an attached `lab start` prints.
+    /// Starts to poll the class's notices, if this lab is in a class. A new announcement or drill is also a line of the
+    /// journal, which an attached `lab start` prints.
     fn watch_notices(&self) {
         let endpoints = self.setup.endpoints();
         let Some(journal) = endpoints.learner.as_ref().and_then(|_| self.journal.0.try_clone().ok()) else {
             return;
         };
         let journal = Journal(journal);
-        self.notices.watch(Server::new(&endpoints), move |text| {
-            journal.note(&format!("from your instructor: {text}"))
-        });
+        self.notices.watch(Server::new(&endpoints), move |line| journal.note(line));
+    }
+
+    /// Starts the traffic of drills; it ends when what is returned is dropped.
+    fn drill_traffic(&self) -> Option<Sender<()>> {
+        let journal = self.journal.0.try_clone().map(Journal).ok()?;
+        let note = move |words: &str| journal.note(words);
+        Some(drill_traffic::start(&self.setup, Arc::clone(&self.snapshot), note))
     }
 
     /// Answers those who have waited too long for a service. The wait starts after the build.
@@ -1291,7 +1316,7 @@ fn let_go(go: Option<ChildStdin>) {
 
 /// The stage of this name.
 fn named(stage: &str) -> Result<&'static lab::Stage> {
-    lab::stage(stage).with_context(|| format!("there is no stage {stage}"))
+    lab::stage(stage).with_context(|| format!("there is no stage {stage}, and no drill of that name"))
 }
 
 fn listen_to_signals(events: &Sender<Event>, seen: &Arc<AtomicU32>) -> Result<()> {

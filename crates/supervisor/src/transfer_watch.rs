@@ -1,7 +1,7 @@
 //! Waiting for the transfers of a lab: until some have reached a milestone, or none makes progress any more.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, IsTerminal as _},
     thread,
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ pub(crate) struct TransferWatch {
     reader: RefCell<Reader>,
     /// Whether others use the same Temporal Service.
     is_shared: bool,
-    quiet: bool,
+    quiet: Cell<bool>,
 }
 
 impl TransferWatch {
@@ -44,8 +44,13 @@ impl TransferWatch {
             server: Server::new(&endpoints),
             reader: RefCell::new(Reader::new(&endpoints)),
             is_shared: state.remote_service.is_some(),
-            quiet,
+            quiet: Cell::new(quiet),
         }
+    }
+
+    /// Prints nothing from now on.
+    pub(crate) fn be_quiet(&self) {
+        self.quiet.set(true);
     }
 
     /// Waits until so many of these transfers have reached the milestone, and returns which.
@@ -135,7 +140,7 @@ impl TransferWatch {
 
     /// Prints a line for the learner, unless this is quiet.
     pub(crate) fn tell(&self, words: std::fmt::Arguments<'_>) {
-        if !self.quiet {
+        if !self.quiet.get() {
             stderrln!("{words}");
         }
     }

@@ -102,8 +102,9 @@ impl Supervisor {
         let is_of_stage = stage.has_versions && kept.stage == stage.name;
         if !kept.versions.is_empty() && !is_of_stage {
             self.journal.note(&format!(
-                "the versions that the lab ran are not part of the stage {}, so it runs one worker again; to have versions again: \
+                "the versions that the lab ran are not part of the {} {}, so it runs one worker again; to have versions again: \
                  cargo xtask stage roll-out",
+                stage.kind(),
                 stage.name
             ));
             kept = KeptVersions::default();
