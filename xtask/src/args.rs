@@ -29,7 +29,12 @@ pub fn stage_name() -> PossibleValuesParser {
     PossibleValuesParser::new(lab::STAGES.iter().map(|stage| stage.name))
 }
 
-/// The stage that was given for this argument.
+/// The incidents' names in the same way.
+pub fn incident_name() -> PossibleValuesParser {
+    PossibleValuesParser::new(lab::INCIDENTS.iter().map(|incident| incident.stage.name))
+}
+
+/// The stage or incident that was given for this argument.
 pub fn stage(arguments: &ArgMatches, name: &str) -> Option<&'static lab::Stage> {
     lab::stage(text(arguments, name)?)
 }

@@ -1,27 +1,35 @@
-//! What a lab's status says about its class: the announcement, the learner's question, and which stages are open.
+//! What a lab's status says about its class: the announcement, the drill, the learner's question, and which stages are open.
 
 use lab::Stage;
+use lab_client::class::notices::ClassDrill;
 use serde_json::Value;
 
-/// Lines with the announcement, and with the learner's question and its state.
+/// Lines with the announcement, with the drill that the learner has not started, and with the learner's question and its state.
 pub(crate) fn lines(status: &Value) -> Vec<String> {
     let class = &status["class"];
     let text = |value: &Value| value["text"].as_str().map(str::to_owned);
     let announcement = text(&class["announcement"]).map(|text| format!("from your instructor: {text}"));
+    let drill = unstarted_drill(status).map(|drill| drill.offer());
     let help = text(&class["help"]).map(|text| match class["help"]["coming"] == true {
         true => format!("your instructor is coming; you asked: {text}"),
         false => format!("you asked for help: {text}; to remove the question: cargo xtask help-me --done"),
     });
-    announcement.into_iter().chain(help).collect()
+    announcement.into_iter().chain(drill).chain(help).collect()
+}
+
+/// The class's drill, until the learner has started it.
+pub(crate) fn unstarted_drill(status: &Value) -> Option<ClassDrill> {
+    let drill = &status["class"]["drill"];
+    ClassDrill::from_json(drill).filter(|_| drill["started"] != true)
 }
 
 /// Why the learner should wait with this stage; `None` if it is open.
 pub(crate) fn why_closed(status: &Value, stage: &Stage) -> Option<String> {
     let open = lab::stage(status["class"]["open"]["stage"].as_str()?)?;
-    (stage.number() > open.number()).then(|| {
+    let number = stage.number()?;
+    (number > open.number()?).then(|| {
         format!(
-            "stage {} is not open yet; your instructor has opened the stages up to {}",
-            stage.number(),
+            "stage {number} is not open yet; your instructor has opened the stages up to {}",
             open.heading()
         )
     })
@@ -57,5 +65,15 @@ mod tests {
         let expected = ["from your instructor: a break", "your instructor is coming; you asked: where?"];
         assert_eq!(lines(&status), expected);
         assert!(lines(&json!({ "class": null })).is_empty() && lines(&Value::Null).is_empty());
+    }
+
+    #[test]
+    fn a_drill_is_offered_until_it_is_started() {
+        let status = |started: bool| json!({ "class": { "drill": { "seed": 7, "started": started } } });
+        assert_eq!(
+            lines(&status(false)),
+            ["your instructor started a drill; to begin it: cargo xtask drill --seed 7"]
+        );
+        assert_eq!((lines(&status(true)), unstarted_drill(&Value::Null)), (Vec::new(), None));
     }
 }

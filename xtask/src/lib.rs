@@ -11,6 +11,7 @@ mod class_status;
 pub mod commands;
 mod deployment;
 pub mod extra;
+mod journal;
 pub mod remote_flags;
 mod service_trouble;
 mod versions;

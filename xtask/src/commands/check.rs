@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use clap::{ArgMatches, Command};
 use lab::{Evidence, Next, Report, Stage, Verdict};
 use lab_client::{
+    drill_status::DrillStatus,
     facts::{MOST, Reader},
     http::{Refused, is_silence},
     progress::Progress,
@@ -48,6 +49,20 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let is_reached = show_goals(project, arguments)?;
+    Ok(ExitCode::from(u8::from(!is_reached)))
+}
+
+/// Prints the goals once.
+pub(super) fn print_goals(project: &Project) -> Result<()> {
+    let state = attach::attach_running(project)?;
+    let look = look(project, &state, &mut Reader::new(&state.endpoints()))?;
+    stdoutln!("{}", look.lines(false).join("\n"));
+    Ok(())
+}
+
+/// Shows the goals, as the flags `--watch` and `--json` say. Returns whether all are reached.
+pub(super) fn show_goals(project: &Project, arguments: &ArgMatches) -> Result<bool> {
     let state = attach::attach_running(project)?;
     let mut reader = Reader::new(&state.endpoints());
     let as_json = arguments.get_flag("json");
@@ -55,7 +70,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let look = look(project, &state, &mut reader)?;
         let is_reached = look.is_reached();
         stdoutln!("{}", look.lines(as_json).join("\n"));
-        return Ok(ExitCode::from(u8::from(!is_reached)));
+        return Ok(is_reached);
     }
 
     let in_place = terminal::is_screen() && !as_json;
@@ -66,7 +81,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
                 let lines = look.lines(as_json);
                 if look.is_reached() {
                     show(&lines, &shown, in_place);
-                    return Ok(ExitCode::SUCCESS);
+                    return Ok(true);
                 }
                 lines
             }
@@ -94,6 +109,8 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 /// What is known at one moment.
 struct Look {
     stage: &'static Stage,
+    /// The numbers of the drill, if the stage is an incident that was made ready.
+    drill: Option<DrillStatus>,
     /// What the instructor tells the class.
     class: Vec<String>,
     /// Why the learner should wait with the next stage, if so.
@@ -116,8 +133,10 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     let progress = Progress::read(&project.lab);
     let stage = progress.stage;
     let mut status = control::ask(state, &Request::Status)?;
+    let mut drill = None;
     let report = match reader.read(&progress, lab_supervisor::services(&status)) {
         Ok(facts) => {
+            drill = DrillStatus::of(&progress, &facts);
             let build_failed = BuildState::of(&status) == Some(BuildState::Failed);
             Ok(Report { build_failed, ..Report::of(stage, &facts) })
         }
@@ -142,6 +161,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     let versions = if report.is_ok() { versions::rows(state, &status) } else { Vec::new() };
     Ok(Look {
         stage,
+        drill,
         class: class_status::lines(&status),
         next_is_closed: next.and_then(|next| class_status::why_closed(&status, next)),
         build: BuildState::of_saved(&status),
@@ -175,7 +195,8 @@ impl Look {
             return vec![self.to_json().to_string()];
         }
         let mut lines = self.class.clone();
-        lines.push(format!("{} {}", bold("stage"), self.stage.heading()));
+        lines.push(format!("{} {}", bold(self.stage.kind()), self.stage.heading()));
+        lines.extend(self.drill.as_ref().map(drill_line));
         match self.build {
             Some(BuildState::Building) => {
                 lines.push("building: this shows the code from before your edit".to_owned());
@@ -187,7 +208,13 @@ impl Look {
         lines.extend(self.down.iter().cloned());
         lines.extend(versions::lines(&self.versions));
         match &self.report {
-            Ok(report) => lines.extend(goal_lines(report, self.next_is_closed.as_deref())),
+            Ok(report) => {
+                lines.extend(goal_lines(report));
+                lines.push(match self.stage.incident() {
+                    Some(_) => last_line_of_drill(report, self.drill.as_ref()),
+                    None => last_line(report, self.next_is_closed.as_deref()),
+                });
+            }
             Err(why) => lines.push(why.clone()),
         }
         lines
@@ -198,6 +225,7 @@ impl Look {
             Ok(report) => report.to_json(),
             Err(why) => json!({ "stage": self.stage.name, "reached": false, "error": why }),
         };
+        json["drill"] = json!(self.drill.as_ref().map(DrillStatus::to_json));
         json["building"] = json!(self.build == Some(BuildState::Building));
         json["down"] = json!(self.down);
         json["versions"] = versions::to_json(&self.versions);
@@ -206,8 +234,66 @@ impl Look {
     }
 }
 
-/// The goals, what is wrong, and what comes next, for a person.
-fn goal_lines(report: &Report, next_is_closed: Option<&str>) -> Vec<String> {
+/// The clock of a drill, and the numbers of its transfers.
+fn drill_line(drill: &DrillStatus) -> String {
+    let DrillStatus { seconds, hints, in_progress, hit, safe, .. } = drill;
+    let ended = match &drill.drill.ended {
+        None => "so far",
+        Some((_, false)) => "until you finished it",
+        Some((_, true)) => "until you gave up",
+    };
+    let hints = match hints {
+        0 => String::new(),
+        1 => ", 1 hint".to_owned(),
+        hints => format!(", {hints} hints"),
+    };
+    format!(
+        "{} {ended}{hints}; transfers: {in_progress} in progress, {hit} hit, {safe} of {} safe since the last deploy",
+        duration(*seconds),
+        lab::SAFE
+    )
+}
+
+/// How many goals of a drill are reached, and what to type next.
+fn last_line_of_drill(report: &Report, drill: Option<&DrillStatus>) -> String {
+    let reached = count_reached(report);
+    match drill {
+        None => format!("the drill was not made ready; to start it again: {}", report.stage.command()),
+        Some(drill) if !drill.is_on() => {
+            "the drill has ended; its report: cargo xtask drill report".to_owned()
+        }
+        Some(_) if report.is_reached() => {
+            "all reached; to end the drill: cargo xtask drill finish".to_owned()
+        }
+        Some(_) if reached == report.verdicts.len() => {
+            "all goals are reached, but a transfer broke a rule: see above".to_owned()
+        }
+        Some(_) => format!("{reached} of {} reached; a hint: cargo xtask drill hint", report.verdicts.len()),
+    }
+}
+
+/// How many goals of a stage are reached, and what to type next.
+fn last_line(report: &Report, next_is_closed: Option<&str>) -> String {
+    let reached = count_reached(report);
+    match (report.is_reached(), report.next_stage()) {
+        (true, Some(next)) if let Some(why) = next_is_closed => {
+            format!("all reached; {why}; to enter it anyway: cargo xtask stage {} --ahead", next.name)
+        }
+        (true, Some(next)) => format!("all reached; the next stage: cargo xtask stage {}", next.name),
+        (true, None) => "all reached; that was the last stage".to_owned(),
+        (false, _) if reached == report.verdicts.len() => {
+            "all goals are reached, but a transfer broke a rule: see above".to_owned()
+        }
+        (false, _) => format!("{reached} of {} reached; a hint: cargo xtask hint", report.verdicts.len()),
+    }
+}
+
+fn count_reached(report: &Report) -> usize {
+    report.verdicts.iter().filter(|verdict| verdict.is_reached()).count()
+}
+
+/// The goals and what is wrong, for a person.
+pub(super) fn goal_lines(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let mut said = None;
     for (goal, verdict) in report.stage.goals.iter().zip(&report.verdicts) {
@@ -235,28 +321,19 @@ fn goal_lines(report: &Report, next_is_closed: Option<&str>) -> Vec<String> {
     if report.wrong.len() > SHOWN {
         lines.push(format!("and {} more: cargo xtask check --json", report.wrong.len() - SHOWN));
     }
-    if !report.wrong.is_empty() {
-        lines.push(format!(
-            "what these transfers did cannot be undone; once your code is right, start the stage again: \
-             cargo xtask stage {} --keep",
-            report.stage.name
-        ));
+    match report.stage.incident() {
+        _ if report.wrong.is_empty() => {}
+        Some(_) => lines.push(
+            "once your code is right, deploy it: only the transfers since then are judged by this".to_owned(),
+        ),
+        None => lines.push(format!(
+            "what these transfers did cannot be undone; once your code is right, start the stage again: {}",
+            report.stage.command_that_keeps()
+        )),
     }
-    if report.transfers >= MOST {
+    if report.transfers >= MOST && report.stage.incident().is_none() {
         lines.push(format!("only the latest {MOST} transfers were checked"));
     }
-    let reached = report.verdicts.iter().filter(|verdict| verdict.is_reached()).count();
-    lines.push(match (report.is_reached(), report.next_stage()) {
-        (true, Some(next)) if let Some(why) = next_is_closed => {
-            format!("all reached; {why}; to enter it anyway: cargo xtask stage {} --ahead", next.name)
-        }
-        (true, Some(next)) => format!("all reached; the next stage: cargo xtask stage {}", next.name),
-        (true, None) => "all reached; that was the last stage".to_owned(),
-        (false, _) if reached == report.verdicts.len() => {
-            "all goals are reached, but a transfer broke a rule: see above".to_owned()
-        }
-        (false, _) => format!("{reached} of {} reached; a hint: cargo xtask hint", report.verdicts.len()),
-    });
     lines
 }
 
@@ -281,15 +358,43 @@ fn line(evidence: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use lab::Facts;
+    use lab_client::progress::Drill;
 
     use super::*;
 
     #[test]
     fn a_report_ends_with_how_many_goals_are_reached() {
         for stage in lab::STAGES {
-            let lines = goal_lines(&Report::of(stage, &Facts::default()), None);
-            assert!(lines.last().is_some_and(|line| line.starts_with("0 of")), "{lines:?}");
+            let last = last_line(&Report::of(stage, &Facts::default()), None);
+            assert!(last.starts_with("0 of") && last.ends_with("cargo xtask hint"), "{last}");
         }
+    }
+
+    #[test]
+    fn a_drill_has_its_clock_and_no_next_stage() {
+        let stage = &lab::INCIDENTS[0].stage;
+        let report = Report::of(stage, &Facts::default());
+        let status = |ended| DrillStatus {
+            stage,
+            drill: Drill { seed: 7, last_entry: 10, ended },
+            began: "2026-11-22T12:00:00Z".to_owned(),
+            seconds: 200.0,
+            hints: 1,
+            in_progress: 3,
+            hit: 2,
+            safe: 4,
+        };
+        let on = status(None);
+        assert_eq!(
+            drill_line(&on),
+            "3 min so far, 1 hint; transfers: 3 in progress, 2 hit, 4 of 5 safe since the last deploy"
+        );
+        assert_eq!(last_line_of_drill(&report, Some(&on)), "0 of 5 reached; a hint: cargo xtask drill hint");
+        let ended = status(Some(("2026-11-22T12:03:20Z".to_owned(), true)));
+        assert!(drill_line(&ended).starts_with("3 min until you gave up, 1 hint; "));
+        assert!(last_line_of_drill(&report, Some(&ended)).ends_with("cargo xtask drill report"));
+        assert!(last_line_of_drill(&report, None).ends_with(&stage.command()));
+        assert_eq!(report.next_stage(), None);
     }
 
     #[test]
@@ -311,6 +416,7 @@ mod tests {
         ]});
         let look = Look {
             stage: &lab::STAGES[0],
+            drill: None,
             class: Vec::new(),
             next_is_closed: None,
             build: BuildState::of(&status),

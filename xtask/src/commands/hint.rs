@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::args::{example, flag, json_flag};
 use checkout::{progress, project::Project};
+use lab::Stage;
+use lab_client::{drill_report::HINT, progress::Progress};
 use supervisor::attach;
 use terminal::stdoutln;
 
@@ -22,6 +24,10 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     attach::attach(project)?;
     let again = arguments.get_flag("again");
+    let shown = Progress::read(&project.lab);
+    if again && shown.stage.incident().is_some() && shown.hints > 0 {
+        return repeat(shown.stage, shown.hints, arguments.get_flag("json"));
+    }
     let progress = progress::update(project, |progress| {
         let hints = progress.stage.text.hints().len();
         let shown = if again { 0 } else { progress.hints };
@@ -38,11 +44,30 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     stdoutln!("hint {} of {} for {}: {hint}", at + 1, hints.len(), stage.name);
     match (is_last, stage.fixed_by) {
+        (false, _) if stage.incident().is_some() => {
+            stdoutln!("for the next hint, which costs {HINT} points: cargo xtask drill hint")
+        }
+        (true, _) if stage.incident().is_some() => stdoutln!(
+            "that was the last hint; to see the explanation and the shipped fix: cargo xtask drill give-up"
+        ),
         (false, _) => stdoutln!("for the next hint: cargo xtask hint"),
         (true, Some(fix)) => {
             stdoutln!("that was the last hint; to see the shipped fix: cargo xtask stage {fix} --diff")
         }
         (true, None) => stdoutln!("that was the last hint; the stage's text: {}", stage.text.file),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows again the hints of an incident that were shown: each was counted once.
+fn repeat(stage: &Stage, shown: usize, as_json: bool) -> Result<ExitCode> {
+    let hints = stage.text.hints();
+    let of = hints.len();
+    for (hint, number) in hints.iter().take(shown).zip(1..) {
+        match as_json {
+            true => stdoutln!("{}", json!({ "stage": stage.name, "hint": hint, "number": number, "of": of })),
+            false => stdoutln!("hint {number} of {of} for {}: {hint}", stage.name),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,13 @@
 //! The commands, one a file. Each has `command()`, which says how it is called, and `run()`.
 
+mod adjust;
 mod check;
 mod doctor;
+mod drill;
 mod help_me;
 mod hint;
 mod lab;
+mod ledger;
 mod mine;
 mod outage;
 mod prefetch;
@@ -26,7 +29,7 @@ use checkout::Project;
 use clap::{ArgMatches, Command};
 use terminal::Usage;
 
-use crate::extra;
+use crate::{extra, journal};
 
 /// A command: how it is called, and what it does.
 pub type Row = (fn() -> Command, fn(&Project, &ArgMatches) -> Result<ExitCode>);
@@ -36,6 +39,7 @@ const COMMANDS: &[Row] = &[
     (lab::command, lab::run),
     (stage::command, stage::run),
     (check::command, check::run),
+    (drill::command, drill::run),
     (hint::command, hint::run),
     (help_me::command, help_me::run),
     (reset::command, reset::run),
@@ -45,6 +49,8 @@ const COMMANDS: &[Row] = &[
     (retry::command, retry::run),
     (outage::command, outage::run),
     (real_world_mode::command, real_world_mode::run),
+    (ledger::command, ledger::run),
+    (adjust::command, adjust::run),
     (run_workflow::command, run_workflow::run),
     (temporal::command, temporal::run),
     (doctor::command, doctor::run),
@@ -83,12 +89,13 @@ pub fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// Does what was typed, if it is a command of this table.
-pub fn run_one_of(table: &[Row], project: &Project, arguments: &ArgMatches) -> Option<Result<ExitCode>> {
-    let (typed, arguments) = arguments.subcommand()?;
+pub fn run_one_of(table: &[Row], project: &Project, whole: &ArgMatches) -> Option<Result<ExitCode>> {
+    let (typed, arguments) = whole.subcommand()?;
     let (_, run) = table.iter().find(|(command, _)| command().get_name() == typed)?;
     // `doctor` says it among its other findings.
     if let Some((says, remedy)) = project.foreign_folder().filter(|_| typed != "doctor") {
         return Some(Err(anyhow!("{says}; to make it yours, type: {remedy}")));
     }
+    journal::note(project, whole);
     Some(run(project, arguments))
 }

@@ -1,7 +1,7 @@
 //! `stage [NAME]` and `stage restore [ID]`.
 
-mod closing;
-mod enter;
+pub(super) mod closing;
+pub(super) mod enter;
 
 use std::process::ExitCode;
 
@@ -13,10 +13,10 @@ use serde_json::json;
 use crate::args::{self, example, flag, json_flag, text};
 use checkout::{
     backups::{self, Backup},
-    modules,
+    keep, modules,
     project::Project,
 };
-use lab_client::progress::Progress;
+use lab_client::{bank::Bank, progress::Progress, state::State};
 use supervisor::{attach, control};
 use terminal::{Usage, stderrln, stdoutln};
 
@@ -99,14 +99,19 @@ fn list(project: &Project, as_json: bool) -> Result<ExitCode> {
     }
     let width = |of: fn(&Stage) -> &str| STAGES.iter().map(|stage| of(stage).len()).max().unwrap_or_default();
     let (names, titles) = (width(|stage| stage.name), width(Stage::title));
-    for stage in STAGES {
+    for (number, stage) in (1..).zip(STAGES) {
         let mark = if stage == progress.stage { '*' } else { ' ' };
         let done = if progress.is_done(stage) { "done" } else { "" };
-        let line =
-            format!("{mark} {}  {:<names$}  {:<titles$}  {done}", stage.number(), stage.name, stage.title());
+        let line = format!("{mark} {number}  {:<names$}  {:<titles$}  {done}", stage.name, stage.title());
         stdoutln!("{}", line.trim_end());
     }
-    stdoutln!("* is the current one; enter another with: cargo xtask stage NAME");
+    match progress.stage.incident() {
+        None => stdoutln!("* is the current one; enter another with: cargo xtask stage NAME"),
+        Some(_) => stdoutln!(
+            "the lab is in the drill {}; to leave it, enter a stage with: cargo xtask stage NAME",
+            progress.stage.heading()
+        ),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,12 +134,31 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
     };
     let running = attach::attach(project)?;
     control::require_running(running.as_ref())?;
-    let saved = modules::restore(project, wanted)?;
+    // A drill is more than its code, and is not brought back.
+    let saved = match lab::stage(wanted.stage()).and_then(Stage::incident) {
+        Some(_) => keep::restore(project, wanted)?,
+        None => {
+            leave_drill(project, running.as_ref())?;
+            modules::restore(project, wanted)?
+        }
+    };
     if !as_json {
         saved.iter().for_each(|saved| saved.tell(project));
         stderrln!("restored {id}: {} and {}", lab::LIVE_WORKFLOW, lab::LIVE_ACTIVITIES);
     }
     closing::finish(modules::current_stage(project), saved.as_ref(), running.as_ref(), project, as_json)
+}
+
+/// Has the bank behave again as it does in a stage, if a drill is in progress: restoring an edit of a stage leaves the drill.
+fn leave_drill(project: &Project, running: Option<&State>) -> Result<()> {
+    let progress = Progress::read(&project.lab);
+    if progress.drill.is_some_and(|drill| drill.ended.is_none()) {
+        stderrln!("this leaves the drill {}", progress.stage.name);
+        if let Some(state) = running {
+            Bank::new(&state.endpoints()).restore_real_world_mode()?;
+        }
+    }
+    Ok(())
 }
 
 /// All backups, with one of what an editor has saved just now.

@@ -120,7 +120,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 }
 
 /// What is wrong with those accounts that the bank does not have. If the bank is down, the transfer starts and waits for it.
-fn unknown_accounts(bank: &Bank, given: [&str; 2]) -> Vec<String> {
+pub(super) fn unknown_accounts<'a>(bank: &Bank, given: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let answer = bank.accounts().unwrap_or_default();
     let Some(accounts) = answer["accounts"].as_array() else { return Vec::new() };
     let known: Vec<&str> = accounts.iter().filter_map(|account| account["account_number"].as_str()).collect();

@@ -85,6 +85,21 @@ fn without_an_answer_nothing_is_changed() {
 }
 
 #[test]
+fn a_drill_in_progress_is_ended_by_another_only_after_a_yes() {
+    let lab = FakeLab::start("ask-drill");
+    lab.checkout.run(&["drill", "some-never-arrive", "--seed", "1"]).ok();
+    for (answer, seed) in [("", 1), ("n\n", 1), ("y\n", 2)] {
+        let arguments = ["drill", "some-never-arrive", "--seed", "2"];
+        let Some(entered) = type_in(&lab.checkout, &arguments, answer) else { return };
+        let warning = "the drill some-never-arrive is in progress; another one ends it";
+        assert!(entered.stdout.contains(warning), "{entered:?}");
+        let drill = lab.progress().drill.expect("one is in progress");
+        assert_eq!(drill.seed, seed, "{answer:?}: {entered:?}");
+        assert_eq!(entered.stdout.contains("nothing was changed"), seed == 1, "{entered:?}");
+    }
+}
+
+#[test]
 fn keep_answers_the_question_beforehand() {
     let checkout = Checkout::without_server("ask-keep");
     checkout.write(LIVE_WORKFLOW, MINE);

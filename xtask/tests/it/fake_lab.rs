@@ -67,6 +67,10 @@ pub(crate) struct World {
     /// Whether the server has no Worker Versioning, as where an operator has switched it off.
     pub(crate) lacks_versioning: bool,
     outage: Value,
+    /// What the bank was asked to deposit or withdraw for no transfer, and with which idempotency key.
+    pub(crate) adjusted: Vec<(String, String, String)>,
+    /// How many of these requests the bank answers with an error that passes, before the next succeeds.
+    pub(crate) bank_errors: usize,
     /// What a learner does while the build of that number runs, before the compiler reads the module: writes this file.
     pub(crate) saves: Vec<(usize, &'static str, &'static str)>,
 }
@@ -131,8 +135,7 @@ impl FakeLab {
         let service = |answer: fn(&mut World, &str, &str) -> (u16, Value)| {
             let world = Arc::clone(&world);
             webtest::web_service(move |request| {
-                let line = request.head.lines().next().unwrap_or_default();
-                let (status, body) = answer(&mut lock(&world), line, &request.body);
+                let (status, body) = answer(&mut lock(&world), &request.head, &request.body);
                 (status, body.to_string())
             })
         };
@@ -240,8 +243,23 @@ fn status(world: &World) -> Value {
     json!({ "build": build, "services": world.services, "versions": world.versions })
 }
 
-fn bank(world: &mut World, line: &str, body: &str) -> (u16, Value) {
+/// Records a movement for no transfer.
+fn adjust(world: &mut World, head: &str, body: &str) -> (u16, Value) {
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let is_key = |line: &&str| line.to_lowercase().starts_with("idempotency-key: ");
+    let key = head.lines().find(is_key).map_or("", |line| &line[17..]).to_owned();
+    world.adjusted.push((path, body.to_owned(), key));
+    if world.bank_errors > 0 {
+        world.bank_errors -= 1;
+        return (500, json!({ "error": "simulated" }));
+    }
+    (200, json!({ "new_balance": 1005.5 }))
+}
+
+fn bank(world: &mut World, head: &str, body: &str) -> (u16, Value) {
+    let line = head.lines().next().unwrap_or_default();
     let answer = match line {
+        _ if line.starts_with("POST /accounts/") => return adjust(world, head, body),
         _ if line.starts_with("PUT /outage") => {
             world.outage = serde_json::from_str(body).expect("it is JSON");
             world.outage.clone()
@@ -265,7 +283,8 @@ fn bank(world: &mut World, line: &str, body: &str) -> (u16, Value) {
 }
 
 /// The part of the server's HTTP API that is used here.
-fn temporal(world: &mut World, line: &str, _body: &str) -> (u16, Value) {
+fn temporal(world: &mut World, head: &str, _body: &str) -> (u16, Value) {
+    let line = head.lines().next().unwrap_or_default();
     let path = line.split(' ').nth(1).unwrap_or_default().trim_start_matches("/api/v1/namespaces/default/");
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut parts = path.split('/').skip(1);

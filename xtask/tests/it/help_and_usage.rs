@@ -67,6 +67,12 @@ fn wrong_usage_is_code_two() {
         vec!["transfer", "account_A", "account_B"],
         vec!["prefetch", "--force"],
         vec!["stage", "restore", "nope"],
+        vec!["drill", "--seed", "many"],
+        vec!["drill", "--random", "--seed", "1"],
+        vec!["drill", "some-never-arrive", "status"],
+        vec!["drill", "--clean"],
+        vec!["drill", "report", "--force"],
+        vec!["adjust", "account_A", "5"],
     ] {
         let error = checkout.run(&arguments).fails_with(2);
         assert!(!error.contains("panicked"), "{error}");
@@ -102,6 +108,16 @@ fn an_unknown_stage_is_code_two_and_lists_the_stages() {
 }
 
 #[test]
+fn an_unknown_incident_is_code_two_and_lists_the_incidents() {
+    let checkout = Checkout::without_server("unknown-incident");
+    let error = checkout.run(&["drill", "some-never-arive"]).fails_with(2);
+    assert!(error.contains("a similar value exists: 'some-never-arrive'"), "{error}");
+    for incident in lab::INCIDENTS {
+        assert!(error.contains(incident.stage.name), "{error}");
+    }
+}
+
+#[test]
 fn commands_that_need_a_running_lab_say_how_to_start_one() {
     let checkout = Checkout::without_server("down");
     for arguments in [
@@ -110,6 +126,9 @@ fn commands_that_need_a_running_lab_say_how_to_start_one() {
         vec!["retry"],
         vec!["run-workflow"],
         vec!["lab", "restart"],
+        vec!["drill", "some-never-arrive"],
+        vec!["adjust", "account_A", "-5", "--reason", "twice"],
+        vec!["ledger"],
     ] {
         let error = checkout.run(&arguments).fails_with(1);
         assert!(error.contains("cargo xtask lab start"), "{error}");

@@ -11,6 +11,8 @@ mod checking;
 mod confinement;
 mod doctor;
 mod doctor_nix;
+#[cfg(target_os = "linux")]
+mod drills;
 mod editors;
 #[cfg(target_os = "linux")]
 mod entering;
@@ -65,6 +67,7 @@ mod slow {
     #[cfg(target_os = "linux")]
     mod deleted;
     mod download;
+    mod drill;
     mod features;
     mod first_call;
     #[cfg(target_os = "linux")]

@@ -114,8 +114,9 @@ fn running(state: &State, status: &Result<Value>) -> Vec<Finding> {
 /// The stage, and whether its modules are in place.
 fn stage(project: &Project) -> Vec<Finding> {
     let stage = modules::current_stage(project);
-    let mut findings = vec![good("stage", stage.name)];
-    let remedy = format!("cargo xtask stage {} --bare", stage.name);
+    let mut findings = vec![good(stage.kind(), stage.name)];
+    let bare = if stage.incident().is_none() { " --bare" } else { "" };
+    let remedy = format!("{}{bare}", stage.command());
     findings.extend(
         modules::misplaced(project).into_iter().map(|misplaced| note("live modules", misplaced, &remedy)),
     );

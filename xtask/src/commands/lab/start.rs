@@ -247,7 +247,7 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
     for (what, address) in supervise::addresses(state) {
         print(&format!("  {what:<16} {address}"));
     }
-    print(&format!("  {:<16} {}", "stage", stage.heading()));
+    print(&format!("  {:<16} {}", stage.kind(), stage.heading()));
     let gateway = state.remote_service.as_ref().map(|_| LinkReport::ask(&state.endpoints().temporal_http));
     let note = match gateway {
         None => services::SHORT_RETRIES_NOTE,
@@ -256,6 +256,9 @@ fn summarize(project: &Project, state: &State, took: Duration, print: &mut dyn F
     };
     print(&format!("  {:<16} {note}", "note"));
     match failure {
+        None if stage.incident().is_some() => {
+            print(&format!("  {:<16} type: cargo xtask drill status", "next"));
+        }
         None => print(&format!(
             "  {:<16} read {}, and type: cargo xtask transfer account_A account_B 25.50",
             "next", stage.text.file

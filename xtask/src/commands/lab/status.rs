@@ -54,7 +54,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
     let state = attach::attach(project)?;
-    let stage = modules::current_stage(project);
+    let progress = Progress::read(&project.lab);
+    let stage = progress.stage;
     let mut status = match &state {
         Some(state) => control::ask(state, &Request::Status)?,
         None => json!({ "services": stopped(), "class": null }),
@@ -77,7 +78,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["stage"] = json!(stage.name);
         status["number"] = json!(stage.number());
         status["title"] = json!(stage.title());
-        status["done"] = json!(Progress::read(&project.lab).is_done(stage));
+        status["done"] = json!(progress.is_done(stage));
         status["link"] = json!(state.as_ref().and_then(link).map(|link| link.to_json()));
         status["misplaced"] = json!(modules::misplaced(project));
         let stuck = found.iter().flat_map(|found| &found.stuck).map(Stuck::to_json);
@@ -89,14 +90,19 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         status["transfers_running"] = json!(found.map(|found| found.running));
         stdoutln!("{status}");
     } else {
-        let mut trouble = trouble(outage, real_world);
-        if trouble.is_empty() {
+        // How an incident's bank behaves is for the learner to find.
+        let is_bank_set = stage.incident().is_some_and(|incident| incident.bank.is_some());
+        let mut trouble = trouble(outage, real_world && !is_bank_set);
+        if trouble.is_empty() && !is_bank_set {
             trouble.extend(ended_faults(&status["ended_faults"]));
         }
         for line in class_status::lines(&status) {
             stdoutln!("{line}");
         }
-        stdoutln!("{} {}", bold("stage"), stage.heading());
+        stdoutln!("{} {}", bold(stage.kind()), stage.heading());
+        if stage.incident().is_some() {
+            stdoutln!("  its goals and its clock: cargo xtask drill status");
+        }
         for misplaced in modules::misplaced(project) {
             stdoutln!("  {misplaced}");
         }

@@ -1,4 +1,4 @@
-//! What `stage` prints at its end, and diffs.
+//! What `stage` and `drill` print at their end, and diffs.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use supervisor::{preparation, roll_out::end_versions, saved_edits};
 use terminal::{bold, green, red, stdoutln};
 
 /// Prints the lines of a diff.
-pub(super) fn print_diff(lines: &[String]) {
+pub(in crate::commands) fn print_diff(lines: &[String]) {
     for line in lines {
         stdoutln!("{}", coloured(line));
     }
@@ -68,8 +68,8 @@ pub(super) fn finish(
         );
         if stage.precondition.is_some() || stage.starts > 0 {
             stdoutln!(
-                "then enter the stage again, for the transfers it begins with: cargo xtask stage {} --keep",
-                stage.name
+                "then enter it again, for the transfers it begins with: {}",
+                stage.command_that_keeps()
             );
         }
     }
@@ -78,7 +78,11 @@ pub(super) fn finish(
 
 /// Prints the stage's title, and what to look at.
 pub(super) fn print_look(stage: &Stage) {
-    stdoutln!("{} {}", bold("stage"), stage.heading());
+    stdoutln!("{} {}", bold(stage.kind()), stage.heading());
+    if stage.incident().is_some() {
+        stdoutln!("  Your progress: cargo xtask drill status");
+        return;
+    }
     for paragraph in stage.look {
         stdoutln!("  {paragraph}");
     }

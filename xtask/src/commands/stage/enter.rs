@@ -39,7 +39,7 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
     }
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let has_edit = keep::would_replace_edit(project, stage)?;
-    let mut choice = Choice { keep, clean };
+    let mut choice = Choice { keep, clean, ..Choice::default() };
     if has_edit && may_ask && !keep {
         match ask_whose_code(project, stage)? {
             Some(keep) => choice.keep = keep,
@@ -97,8 +97,8 @@ fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
     stdoutln!("{}", bold("your edit:"));
     closing::print_diff(&keep::edit(project)?);
     stderrln!("either way your edit is saved in {}", project.display(&project.in_lab("backup")));
-    let (of, name) = (stage.number(), stage.name);
-    stderrln!("  k  keep mine: prepare stage {of} with the shipped code, then put your code back");
+    let name = stage.name;
+    stderrln!("  k  keep mine: prepare {name} with the shipped code, then put your code back");
     stderrln!("  s  shipped: use the code that comes with {name}");
     let keeps_by_default = keep::is_default(project, stage);
     let choices = if keeps_by_default { "[K/s]" } else { "[k/S]" };
@@ -113,17 +113,27 @@ fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
     }
 }
 
+/// So many transfers that are left over are named: a drill may leave hundreds.
+const LISTED: usize = 10;
+
 /// Names what is left over, and asks whether to terminate it, where somebody can answer. `None` without an answer.
-fn ask_about_leftovers(stage: &Stage, leftovers: &[Leftover], may_ask: bool) -> Result<Option<bool>> {
+pub(in crate::commands) fn ask_about_leftovers(
+    stage: &Stage,
+    leftovers: &[Leftover],
+    may_ask: bool,
+) -> Result<Option<bool>> {
     stderrln!(
         "stuck from earlier stages, and not part of {} (its code may still complete them):",
         stage.name
     );
-    for leftover in leftovers {
+    for leftover in leftovers.iter().take(LISTED) {
         stderrln!("  {leftover}");
     }
+    if leftovers.len() > LISTED {
+        stderrln!("  and {} more", leftovers.len() - LISTED);
+    }
     if !may_ask {
-        stderrln!("to terminate them: cargo xtask stage {} --keep --clean", stage.name);
+        stderrln!("to terminate them: {} --clean", stage.command_that_keeps());
         return Ok(Some(false));
     }
     let question = match leftovers {
@@ -133,7 +143,8 @@ fn ask_about_leftovers(stage: &Stage, leftovers: &[Leftover], may_ask: bool) -> 
     Ok(ask(&question)?.map(|answer| is_yes(&answer)))
 }
 
-fn nothing_changed() -> ExitCode {
+/// Says that nothing was done without an answer.
+pub(in crate::commands) fn nothing_changed() -> ExitCode {
     stderrln!("\nno answer, so nothing was changed");
     ExitCode::FAILURE
 }

@@ -202,7 +202,7 @@ fn a_fault_added_by_the_authors_guide_occurs_and_is_described() {
     let typed = follow(&checkout, "A fault of the bank");
     let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
     let tested = &tested.stdout;
-    assert!(tested.contains("a_slow_answer_is_the_right_one ... ok"), "{tested}");
+    assert!(tested.contains("a_bank_that_is_busy_says_so ... ok"), "{tested}");
     assert!(
         tested.contains("the_settings_are_those_of_the_description_and_each_can_be_changed ... ok"),
         "{tested}"

@@ -209,6 +209,16 @@ fn tells_the_class(room: &Room, address: &str) {
         said.starts_with("from your instructor: a break until 11:00\nyour instructor is coming;"),
         "{said}"
     );
+    room.run("instructor", &["class", "drill", "7"]).ok();
+    eventually("bob is told of the drill", || class("bob")["drill"]["seed"] == 7);
+    let said = room.run("bob", &["lab", "status"]).ok();
+    assert!(
+        said.contains("your instructor started a drill; to begin it: cargo xtask drill --seed 7"),
+        "{said}"
+    );
+    assert!(!said.contains(lab::incident_of(7).stage.name), "{said}");
+    room.run("instructor", &["class", "drill", "--off"]).ok();
+    eventually("bob is told of no drill", || class("bob")["drill"].is_null());
     let closed = room.run("bob", &["stage", "fix-activity", "--bare"]).fails_with(1);
     assert!(
         closed.contains("stage 3 is not open yet") && closed.contains("stage fix-activity --ahead"),
