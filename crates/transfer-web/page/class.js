@@ -9,6 +9,8 @@ import { openDialog, prepareDialog } from './dialog.js';
 import { byId, html, setAttribute, setText, show } from './dom.js';
 import { once, order, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
+import { reveal } from './reveal.js';
+import { enter } from './stages.js';
 import { get, watch } from './store.js';
 import { clock } from './time.js';
 
@@ -19,6 +21,10 @@ const name = html('p', { id: 'class-name' });
 const announced = html('span', { id: 'announcement-text' });
 const since = html('span', { class: 'quiet nowrap' });
 const announcement = html('p', { id: 'announcement', hidden: true }, html('strong', {}, 'From your instructor: '), announced, ' ', since);
+
+const drillCommand = html('code', {});
+const drillButton = html('button', { id: 'class-drill-start', type: 'button' }, 'Start it here');
+const drill = html('p', { id: 'class-drill', hidden: true }, html('strong', {}, 'Your instructor started a drill.'), ' To begin it: ', drillCommand, ' ', drillButton);
 
 const says = html('p', { id: 'help-says', tabindex: '-1', hidden: true });
 const askButton = html('button', { id: 'help-ask', type: 'button', 'aria-expanded': 'false', 'aria-controls': 'help-form' }, 'Ask for help');
@@ -38,6 +44,7 @@ const section = html(
   { id: 'class', 'aria-label': 'Class', hidden: true },
   name,
   announcement,
+  drill,
   html('div', { id: 'help' }, says, askButton, doneButton, form, message),
 );
 
@@ -56,7 +63,7 @@ const dialog = html(
 const ofClass = () => record(record(get('lab')).class);
 
 /** What was announced last, so that screen readers read only news. */
-let known = { announcement: '', coming: false };
+let known = { announcement: '', drill: '', coming: false };
 
 /** @param {Record<string, any>} room */
 function drawAnnouncement(room) {
@@ -66,6 +73,17 @@ function drawAnnouncement(room) {
   setText(since, clock(text(record(room.announcement).since, 40)));
   if (said !== '' && said !== known.announcement) announce(`From your instructor: ${said}`);
   known.announcement = said;
+}
+
+/** Offers the class's drill until the learner starts it. Its incident has no name here. @param {Record<string, any>} room */
+function drawDrill(room) {
+  const { seed, started } = record(room.drill);
+  const command = number(seed) === null || started === true ? '' : `cargo xtask drill --seed ${seed}`;
+  show(drill, command !== '');
+  setText(drillCommand, command);
+  setAttribute(drillButton, 'data-drill', number(seed));
+  if (command !== '' && command !== known.drill) announce('Your instructor started a drill.');
+  known.drill = command;
 }
 
 /** @param {Record<string, any>} room */
@@ -94,6 +112,7 @@ function draw() {
   setText(name, `${learner}’s lab`);
   document.title = `${learner}’s lab: Temporal Bug Lab`;
   drawAnnouncement(room);
+  drawDrill(room);
   drawHelp(room);
   markClosed();
 }
@@ -185,6 +204,10 @@ export function startClass() {
   document.body.append(dialog);
   prepareDialog(dialog, wait);
   goAhead.addEventListener('click', startAllTheSame);
+  drillButton.addEventListener('click', () => {
+    reveal('guide-title');
+    enter(drillButton);
+  });
   askButton.addEventListener('click', () => showForm(true));
   doneButton.addEventListener('click', takeBack);
   byId('help-cancel').addEventListener('click', () => showForm(false));

@@ -7,7 +7,7 @@ import { openDialog, prepareDialog } from './dialog.js';
 import { drawDiff } from './diff.js';
 import { byId, html, setText, show } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
-import { list, number, record, text } from './outside.js';
+import { list, record, text } from './outside.js';
 
 /** Restoring builds the worker. */
 const RESTORE_TIMEOUT_SECONDS = 600;
@@ -22,22 +22,27 @@ let compared = '';
 
 /**
  * Asks what to do with the learner's code and with transfers from earlier stages, if there is anything to decide.
- * @param {string} stage
+ * @param {string} path where the server says what is to be decided
+ * @param {string} name what starts: `Stage 2`, or `The drill`
  * @returns {Promise<Choice | null>} null if the learner cancels
  */
-export async function askConsent(stage) {
-  const question = await ask(`api/stage/${encodeURIComponent(stage)}`, AbortSignal.timeout(QUESTION_TIMEOUT_MS));
+export async function askConsent(path, name) {
+  const question = await ask(path, AbortSignal.timeout(QUESTION_TIMEOUT_MS));
   const hasEdit = list(question.edit).length > 0;
   const leftovers = list(question.leftovers).map(record);
   if (!hasEdit && leftovers.length === 0) return { keep: false, clean: false };
 
   const title = text(question.title, 200);
-  setText(byId('consent-title'), `Start stage ${number(question.number) ?? ''}: ${title}`);
+  const isDrill = path.startsWith('api/drill/');
+  setText(byId('consent-title'), `Start ${name.toLowerCase()}: ${title}`);
   show(byId('consent-code'), hasEdit);
   drawDiff(byId('consent-diff'), question.edit);
   setText(byId('consent-shipped-label'), shippedLabel(question));
-  setText(byId('consent-why'), question.has_bug === true ? 'This stage is about new code by Jerry. Nothing is wrong with yours.' : '');
-  byId(question.keeps_by_default === true ? 'consent-keep' : 'consent-shipped').checked = true;
+  // An incident is about its own code.
+  show(byId('consent-choice'), !isDrill);
+  if (isDrill) setText(byId('consent-why'), 'The drill installs its own code. Yours is saved first, and you can restore it.');
+  else setText(byId('consent-why'), question.has_bug === true ? 'This stage is about new code by Jerry. Nothing is wrong with yours.' : '');
+  byId(question.keeps_by_default === true && !isDrill ? 'consent-keep' : 'consent-shipped').checked = true;
   show(byId('consent-leftovers'), leftovers.length > 0);
   byId('consent-list').replaceChildren(...leftovers.slice(0, 50).map((one) => html('li', {}, text(one.says, 600))));
   setText(byId('consent-clean-label'), leftovers.length === 1 ? 'Terminate it' : `Terminate these ${leftovers.length}`);

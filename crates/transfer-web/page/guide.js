@@ -6,7 +6,7 @@ import { byId, changed, glyph, html, setText, show } from './dom.js';
 import { drawGoals } from './goals.js';
 import { drawHints, startHints } from './hints.js';
 import { say } from './orders.js';
-import { list, number, record, text } from './outside.js';
+import { isRecord, list, number, record, text } from './outside.js';
 import { setServerHtml } from './prose.js';
 import { drawWrong } from './rules.js';
 import { beginButton } from './stages.js';
@@ -40,12 +40,17 @@ function bar(stage, isCurrent) {
 function drawHead(guide) {
   const stage = number(guide.number);
   const of = number(guide.of);
-  setText(byId('stage-number'), stage === null ? '' : of === null ? `Stage ${stage}` : `Stage ${stage} of ${of}`);
+  const isDrill = isRecord(guide.drill);
+  const seed = number(record(guide.drill).seed);
+  const onCall = seed === null ? 'On call: the lab is preparing the drill' : `On call, seed ${seed}`;
+  setText(byId('stage-number'), isDrill ? onCall : stage === null ? '' : of === null ? `Stage ${stage}` : `Stage ${stage} of ${of}`);
   setText(byId('guide-title'), text(guide.title, 200) || 'Guide');
   const stages = list(guide.progress).map(record).slice(0, MOST_BARS);
   const done = stages.filter((one) => one.done === true).length;
   setText(byId('summary'), done === 0 ? 'No stage complete yet' : `${done} of ${of ?? stages.length} stages complete`);
   const pips = byId('pips');
+  show(byId('summary'), !isDrill);
+  show(pips, !isDrill);
   if (changed(pips, [stages, guide.stage])) pips.replaceChildren(...stages.map((one) => bar(one, one.name === guide.stage)));
 }
 
@@ -99,7 +104,7 @@ function announceNews(guide) {
   for (const one of fresh) announce(`Goal reached: ${text(one.goal, 200)}`);
   const justNow = stage === knownStage && !knownComplete && guide.complete === true;
   if (justNow) announce('Stage complete.');
-  if (knownStage !== '' && stage !== knownStage) announce(`New stage: ${text(guide.title, 200)}`);
+  if (knownStage !== '' && stage !== knownStage) announce(`${isRecord(guide.drill) ? 'Drill' : 'New stage'}: ${text(guide.title, 200)}`);
   knownStage = stage;
   knownGoals = new Set(goals.map((one) => text(one.name, 120)));
   knownComplete = guide.complete === true;

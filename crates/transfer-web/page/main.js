@@ -4,7 +4,7 @@
  *
  * - stream.js receives the server's events and puts them into store.js, one subject at a time;
  * - each view watches the subjects it shows: status.js, build.js, accounts.js, form.js, switches.js, versions.js, transfers.js, guide.js,
- *   stages.js, consent.js, class.js, without.js;
+ *   drill.js, stages.js, consent.js, class.js, without.js;
  * - the layout follows from them: welcome.js before the first transfer, folds.js for what is folded, tabs.js on a narrow screen, and
  *   reveal.js takes the learner to an element;
  * - requests are sent by orders.js, and their effects come back over the stream: the page never guesses.
@@ -16,6 +16,7 @@ import { startBuild } from './build.js';
 import { startClass } from './class.js';
 import { startConsent } from './consent.js';
 import { startCopying } from './copy.js';
+import { startDrill } from './drill.js';
 import { startEditor } from './editor.js';
 import { startFolds } from './folds.js';
 import { startForm } from './form.js';
@@ -43,6 +44,7 @@ startTransfers();
 startHistory();
 startGuide();
 startStages();
+startDrill();
 startConsent();
 startWithout();
 startClass();

@@ -3,7 +3,7 @@
 import { command } from './copy.js';
 import { byId, changed, html, show } from './dom.js';
 import { evidenceItem } from './goals.js';
-import { list, number, record, text } from './outside.js';
+import { isRecord, list, number, record, text } from './outside.js';
 import { beginButton } from './stages.js';
 
 /** The server checks at most this many transfers of a stage. */
@@ -22,9 +22,14 @@ export function drawWrong(guide) {
       }),
     );
   }
-  show(byId('wrong-some'), (number(guide.transfers) ?? 0) >= CHECKED);
+  const isDrill = isRecord(guide.drill);
+  show(byId('wrong-some'), !isDrill && (number(guide.transfers) ?? 0) >= CHECKED);
   const stage = text(guide.stage, 120);
   if (!changed(byId('remedy'), stage)) return;
+  if (isDrill) {
+    byId('remedy').replaceChildren(html('p', {}, 'These transfers started under the code in place. They count against it until you deploy other code.'));
+    return;
+  }
   byId('remedy').replaceChildren(
     html('p', {}, 'What these transfers did cannot be undone. Once your code is right, start the stage again:'),
     command(`cargo xtask stage ${stage}`),

@@ -1,5 +1,5 @@
 // @ts-check
-/** The list of stages, and starting one, as `cargo xtask stage NAME` does in a terminal. */
+/** The list of stages, and starting one or a drill, as `cargo xtask stage NAME` and `cargo xtask drill NAME` do in a terminal. */
 import { askConsent, savedParts } from './consent.js';
 import { byId, html, reconcile, setAttribute, setText } from './dom.js';
 import { ask, once, order, say, sentence } from './orders.js';
@@ -22,7 +22,7 @@ export function beginButton(name, label) {
   return html('button', { type: 'button', class: 'begin', 'data-stage': name }, label);
 }
 
-/** The stage being started, and the button that was pressed. @type {string} */
+/** What is being started, and the button that was pressed. @type {string} */
 let entering = '';
 /** @type {HTMLElement | null} */
 let pressed = null;
@@ -44,7 +44,7 @@ function label(name) {
  * @param {Record<string, any>} entered
  */
 function sayEntered(place, name, entered) {
-  const ready = `${label(name)} is ready.`;
+  const ready = `${name} is ready.`;
   const ended = list(entered.terminated).length;
   const terminated = ended === 0 ? '' : ` ${ended === 1 ? '1 transfer was' : `${ended} transfers were`} terminated.`;
   const earlier = entered.newer_in_place === true ? savedParts(entered.saved, 'Your earlier version is saved.') : [];
@@ -53,28 +53,37 @@ function sayEntered(place, name, entered) {
   else say(place, 'ok', `${ready}${terminated}`, ...savedParts(entered.saved, 'Your version is saved.'));
 }
 
-/** @param {HTMLElement} button */
-function enter(button) {
-  const name = button.dataset.stage ?? '';
+/**
+ * Starts a stage, or a drill of an incident or a seed.
+ * @param {HTMLElement} button
+ * @param {{stage?: string, drill?: string}} what by default what the button names
+ */
+export function enter(button, { stage = '', drill } = button.dataset) {
+  const name = drill ? 'The drill' : label(stage);
   const place = byId('stage-message');
   if (entering) {
-    say(place, 'bad', `${label(entering)} is still starting. Wait until it is ready, then try again.`);
+    say(place, 'bad', `${entering} is still starting. Wait until it is ready, then try again.`);
     place.scrollIntoView({ block: 'nearest' });
     return;
   }
   once(button, async () => {
     entering = name;
     pressed = button;
-    say(place, '', `Comparing your code with ${label(name).toLowerCase()}…`);
+    say(place, '', `Comparing your code with ${name.toLowerCase()}…`);
     place.scrollIntoView({ block: 'nearest' });
     try {
-      const choice = await askConsent(name);
+      const choice = await askConsent(drill ? `api/drill/${drill}` : `api/stage/${encodeURIComponent(stage)}`, name);
       if (choice === null) {
         say(place, '', 'Nothing was changed.');
       } else {
-        say(place, '', `Starting ${label(name).toLowerCase()}: building the worker and preparing the transfers…`);
-        const entered = await order('api/stage', { name, ...choice }, ENTER_TIMEOUT_SECONDS);
-        sayEntered(place, name, entered);
+        say(place, '', `Starting ${name.toLowerCase()}: building the worker and preparing the transfers…`);
+        if (drill) {
+          const what = /^\d+$/.test(drill) ? { seed: Number(drill) } : { start: drill };
+          const { entered } = await order('api/drill', { ...what, clean: choice.clean }, ENTER_TIMEOUT_SECONDS);
+          sayEntered(place, name, record(entered));
+        } else {
+          sayEntered(place, name, await order('api/stage', { name: stage, ...choice }, ENTER_TIMEOUT_SECONDS));
+        }
       }
     } catch (error) {
       say(place, 'bad', sentence(error));

@@ -6,7 +6,7 @@ use axum::{
     Extension, Json, Router,
     extract::{RawQuery, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 use contract::TransferRequest;
@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     accounts,
+    drill_orders::{self, Act},
     events::events,
     failure::{bank_down, temporal_down},
     feed::Subject,
@@ -46,7 +47,7 @@ const YIELD: Duration = Duration::from_millis(1);
 type Answer = Result<Json<Value>, Failure>;
 
 /// The routes of the API, with the paths of openapi.json.
-fn api() -> [(&'static str, MethodRouter<Watched>); 19] {
+fn api() -> [(&'static str, MethodRouter<Watched>); 22] {
     [
         ("/api/accounts", get(accounts)),
         ("/api/accounts/{account_id}/workflows", get(account_workflows)),
@@ -61,6 +62,9 @@ fn api() -> [(&'static str, MethodRouter<Watched>); 19] {
         ("/api/reset", post(reset)),
         ("/api/stage", get(stages).post(enter_stage)),
         ("/api/stage/{stage}", get(stage_question)),
+        ("/api/drill", get(drill).post(act_in_drill)),
+        ("/api/drill/report.html", get(drill_report)),
+        ("/api/drill/{incident}", get(drill_question)),
         ("/api/saved-edits/{edit_id}", get(compare_edit).post(restore_edit)),
         ("/api/help", post(ask_for_help)),
         ("/api/help/done", post(take_help_back)),
@@ -238,10 +242,15 @@ async fn stages(State(watched): State<Watched>) -> Answer {
     Ok(Json(json!({ "stage": current, "stages": stages.collect::<Vec<_>>() })))
 }
 
+/// The stage of this name. An incident is entered as a drill.
+fn course_stage(name: &str) -> Option<&'static lab::Stage> {
+    lab::STAGES.iter().find(|stage| stage.name == name)
+}
+
 async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
     let order: Map<String, Value> = body.parse()?;
     let name = order.get("name").and_then(Value::as_str).unwrap_or_default();
-    let Some(stage) = lab::stage(name) else {
+    let Some(stage) = course_stage(name) else {
         let names: Vec<&str> = lab::STAGES.iter().map(|stage| stage.name).collect();
         return Err(Failure::bad_request(format!("name must be one of {}", names.join(", "))));
     };
@@ -255,11 +264,28 @@ async fn enter_stage(State(watched): State<Watched>, body: JsonText) -> Answer {
 }
 
 async fn stage_question(State(watched): State<Watched>, Name(stage): Name) -> Answer {
-    let Some(stage) = lab::stage(&stage) else {
+    let Some(stage) = course_stage(&stage) else {
         let error = format!("there is no stage {stage}; see GET /api/stage");
         return Err(Failure::new(StatusCode::NOT_FOUND, error));
     };
     ask(move || orders::stage_question(&watched, stage).map(Json)).await
+}
+
+async fn drill(State(watched): State<Watched>) -> Answer {
+    ask(move || drill_orders::get(&watched).map(Json)).await
+}
+
+async fn act_in_drill(State(watched): State<Watched>, body: JsonText) -> Answer {
+    let act = Act::of(&body.parse()?)?;
+    ask(move || drill_orders::act(&watched, act).map(Json)).await
+}
+
+async fn drill_report(State(watched): State<Watched>) -> Result<Response, Failure> {
+    ask(move || drill_orders::report_html(&watched).map(page::report)).await
+}
+
+async fn drill_question(State(watched): State<Watched>, Name(incident): Name) -> Answer {
+    ask(move || drill_orders::question(&watched, &incident).map(Json)).await
 }
 
 async fn compare_edit(State(watched): State<Watched>, Name(id): Name) -> Answer {

@@ -1,4 +1,4 @@
-//! The guide beside the transfers: the stage's story, its tasks with this lab's values, its goals, its hints, and what to read.
+//! The guide beside the transfers: the stage's story, its tasks with this lab's values, its goals, its hints, and what to read; or the drill.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,43 @@ use lab_client::{
 };
 use serde_json::{Value, json};
 
-use crate::{markdown, placeholders::Values};
+use crate::{drill, markdown, placeholders::Values};
 
-/// The event for the current stage.
+/// The event for the current stage, or for the drill.
 pub(crate) fn event(
     progress: &Progress,
     history: &Reached,
     report: &Value,
     tasks: &[Value],
+    drill: Value,
     error: Option<String>,
 ) -> Value {
+    let stage = progress.stage;
+    let mut event = report.clone();
+    // A goal of a drill is open again when it is missed again.
+    if drill.is_null() {
+        history.keep(progress, &mut event);
+    }
+    let fields = json!({
+        "stage": stage.name,
+        "of": STAGES.len(),
+        "title": stage.title(),
+        "entered": progress.entered,
+        "progress": history.progress(progress),
+        "incidents": drill::incidents(Some(progress)),
+        "error": error,
+    });
+    // A drill's text says what is wrong.
+    let text =
+        if drill.is_null() { text_of(progress, tasks) } else { json!({ "number": null, "drill": drill }) };
+    if let (Value::Object(event), Value::Object(fields), Value::Object(text)) = (&mut event, fields, text) {
+        event.extend(fields.into_iter().chain(text));
+    }
+    event
+}
+
+/// What the text of a stage says, and how many of its hints are shown.
+fn text_of(progress: &Progress, tasks: &[Value]) -> Value {
     let stage = progress.stage;
     let (story, sections) = lab::sections(stage.text.source);
     let is_read = |title: &str| title != "Do" && title != "Hints";
@@ -29,14 +56,8 @@ pub(crate) fn event(
         .map(|(title, body)| json!({ "title": title, "html": markdown::to_html(body).html }))
         .collect();
     let hints: Vec<String> = stage.text.hints().iter().map(|hint| markdown::to_html(hint).html).collect();
-    let mut event = report.clone();
-    history.keep(progress, &mut event);
-    let fields = json!({
-        "stage": stage.name,
+    json!({
         "number": stage.number(),
-        "of": STAGES.len(),
-        "title": stage.title(),
-        "entered": progress.entered,
         "html": markdown::to_html(story).html,
         "complete_says": stage.text.complete(),
         "tasks": tasks,
@@ -44,13 +65,8 @@ pub(crate) fn event(
         "hints": hints,
         "hints_shown": progress.hints,
         "fixed_by": stage.fixed_by,
-        "progress": history.progress(progress),
-        "error": error,
-    });
-    if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
-        event.extend(fields);
-    }
-    event
+        "drill": null,
+    })
 }
 
 /// A report as in `check --json`, with links into the Temporal UI and the next stage's title and command. What is older than the
@@ -66,14 +82,26 @@ pub(crate) fn report_json(report: &Report, server: &Server, opened: f64) -> Valu
         let run = Run { workflow_id: text("workflow_id"), run_id: text("run_id") };
         evidence["ui_url"] = json!(server.ui_link(&run));
     };
-    for goal in json["goals"].as_array_mut().into_iter().flatten() {
-        goal["evidence"].as_array_mut().into_iter().flatten().for_each(link);
+    let goals = json["goals"].as_array_mut().into_iter().flatten().map(|goal| &mut goal["evidence"]);
+    for evidence in goals.filter_map(Value::as_array_mut) {
+        shorten(report, evidence);
+        evidence.iter_mut().for_each(link);
     }
-    json["wrong"].as_array_mut().into_iter().flatten().for_each(link);
+    if let Some(wrong) = json["wrong"].as_array_mut() {
+        shorten(report, wrong);
+        wrong.iter_mut().for_each(link);
+    }
     json["next_stage"] = report.next_stage().map_or(Value::Null, |next| {
         json!({ "name": next.name, "title": next.title(), "command": format!("cargo xtask stage {}", next.name) })
     });
     json
+}
+
+/// Keeps one piece of evidence in a drill, which has hundreds of transfers.
+fn shorten(report: &Report, evidence: &mut Vec<Value>) {
+    if report.stage.incident().is_some() {
+        evidence.truncate(1);
+    }
 }
 
 /// The tasks of the stage, with this lab's values. `status` is the supervisor's.

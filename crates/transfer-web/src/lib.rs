@@ -7,6 +7,8 @@
 mod accounts;
 mod api;
 mod attempts;
+mod drill;
+mod drill_orders;
 mod events;
 mod explain;
 mod failure;

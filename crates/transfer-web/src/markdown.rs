@@ -5,8 +5,10 @@
 
 use std::fmt::Write;
 
-use crate::placeholders::sample_ids;
+use lab_client::html::escape;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+use crate::placeholders::sample_ids;
 
 /// The HTML that a text may have: answers that are folded away.
 const FOLDED: [&str; 3] = ["<details>", "<summary>Answers</summary>", "</details>"];
@@ -145,10 +147,6 @@ fn commands(block: &str, can_copy: fn(&str) -> bool) -> String {
     }
     html.push_str("</div>\n");
     html
-}
-
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -128,7 +128,12 @@ fn text<'a>(json: &'a Value, name: &str) -> &'a str {
 }
 
 /// Sends the lab's supervisor a request. Without one, `terminal` is what does the same there.
-fn supervise(watched: &Watched, request: Value, terminal: &str, what: &str) -> Result<Value, Failure> {
+pub(crate) fn supervise(
+    watched: &Watched,
+    request: Value,
+    terminal: &str,
+    what: &str,
+) -> Result<Value, Failure> {
     let Some(supervisor) = watched.supervisor() else {
         let error = format!("this page does not belong to a running lab; type: {terminal}");
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, error));

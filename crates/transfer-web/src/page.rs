@@ -27,9 +27,9 @@ macro_rules! assets {
 const ASSETS: &[(&str, &str)] = assets! {
     "icon.svg"
     "base.css" "controls.css" "layout.css" "bank.css" "transfers.css" "guide.css" "welcome.css" "tasks.css"
-    "dialogs.css" "reveal.css" "build.css" "events.css" "class.css" "versions.css" "small.css"
+    "dialogs.css" "reveal.css" "build.css" "events.css" "class.css" "versions.css" "drill.css" "small.css"
     "accounts.js" "announce.js" "attempts.js" "build.js" "class.js" "consent.js" "copy.js" "dialog.js" "diff.js"
-    "dom.js" "editor.js" "entry.js" "events.js" "folds.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js"
+    "dom.js" "drill.js" "editor.js" "entry.js" "events.js" "folds.js" "form.js" "goals.js" "guide.js" "hints.js" "history.js"
     "main.js" "money.js" "orders.js" "outside.js" "pill.js" "prose.js" "reveal.js" "row.js" "rules.js" "stages.js"
     "status.js" "steps.js" "store.js" "stream.js" "switches.js" "tabs.js" "tasks.js" "time.js" "transfers.js"
     "versions.js" "welcome.js" "without.js"
@@ -69,6 +69,18 @@ pub(crate) fn index(text: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
+/// A report, which has its style in itself.
+pub(crate) fn report(html: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
+    ];
+    (headers, html).into_response()
+}
+
 /// `GET /assets/{name}`.
 pub(crate) async fn asset(Name(name): Name) -> Response {
     let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
@@ -92,8 +104,13 @@ pub(crate) fn guarded(routes: Router, is_loopback: bool, public: &PublicHosts) -
 
 async fn with_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let own_policy = headers.remove(header::CONTENT_SECURITY_POLICY);
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(policy) = own_policy {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }

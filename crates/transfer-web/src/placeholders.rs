@@ -163,7 +163,7 @@ fn pid(status: &Value, service: &str) -> Option<String> {
 fn commands(source: &str) -> impl Iterator<Item = Command> {
     let blocks = lab::blocks(source).into_iter().filter_map(|block| match block {
         Block::Commands(commands) => Some(commands),
-        Block::Fix | Block::Write(..) => None,
+        Block::Fix | Block::Write(..) | Block::Settle => None,
     });
     blocks.flatten()
 }

@@ -29,6 +29,7 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use crate::{
+    drill,
     feed::{Feed, Subject},
     guide,
     transfers::{Transfers, Window},
@@ -67,6 +68,7 @@ pub(crate) struct Watched {
     /// The events for the pages.
     pub(crate) feed: Feed,
     transfers: Arc<Mutex<Transfers>>,
+    reader: Arc<Mutex<Reader>>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -89,7 +91,8 @@ impl Watched {
     /// The watchers of a lab with these endpoints.
     pub(crate) fn new(endpoints: Endpoints, lab: Option<PathBuf>) -> Watched {
         let transfers = Arc::new(Mutex::new(Transfers::new(Server::new(&endpoints))));
-        Watched { endpoints, lab, feed: Feed::new(), transfers, seen: Arc::default() }
+        let reader = Arc::new(Mutex::new(Reader::new(&endpoints)));
+        Watched { endpoints, lab, feed: Feed::new(), transfers, reader, seen: Arc::default() }
     }
 
     /// The lab's supervisor, if the page belongs to a lab that has been started.
@@ -100,6 +103,11 @@ impl Watched {
     /// The transfers, locked.
     pub(crate) fn transfers(&self) -> MutexGuard<'_, Transfers> {
         self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the goals are judged by, locked.
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -128,7 +136,7 @@ impl Watched {
         let watch = |period: Duration, look: fn(&Watched, &mut Memory)| {
             let watched = self.clone();
             thread::spawn(move || {
-                let mut memory = Memory::new(&watched.endpoints);
+                let mut memory = Memory::default();
                 let mut wait = Duration::ZERO;
                 while watched.feed.wait(wait) {
                     let begin = Instant::now();
@@ -146,11 +154,13 @@ impl Watched {
 }
 
 /// What a watcher remembers from one poll to the next.
+#[derive(Default)]
 struct Memory {
-    reader: Reader,
     judged: Option<(Instant, Basis)>,
     report: Value,
     tasks: Vec<Value>,
+    /// What the drill is judged by.
+    drill: Value,
     /// The stage of the report, and when it was entered.
     entered: Option<(&'static str, String)>,
     reached: guide::Reached,
@@ -168,20 +178,6 @@ struct Basis {
     routing: Vec<Value>,
     /// Whether the stage's transfers are still being prepared.
     is_entering: bool,
-}
-
-impl Memory {
-    fn new(endpoints: &Endpoints) -> Memory {
-        Memory {
-            reader: Reader::new(endpoints),
-            judged: None,
-            report: Value::Null,
-            tasks: Vec::new(),
-            entered: None,
-            reached: guide::Reached::default(),
-            published: Default::default(),
-        }
-    }
 }
 
 fn watch_transfers(watched: &Watched, memory: &mut Memory) {
@@ -421,11 +417,12 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
     }
     let server = Server::new(&watched.endpoints);
     let services = supervisor::services(&status);
-    let error = match memory.reader.read(&basis.progress, services) {
+    let error = match watched.reader().read(&basis.progress, services) {
         Ok(facts) => {
             let report = lab::Report { build_failed, ..lab::Report::of(stage, &facts) };
             memory.report = guide::report_json(&report, &server, watched.opened());
             memory.tasks = guide::tasks(&report, &facts, &server, &status, is_entering);
+            memory.drill = drill::judged(lab, &basis.progress, &report, &facts);
             memory.reached.learn(&basis.progress, &memory.report);
             memory.entered = Some((stage.name, basis.progress.entered.clone()));
             None
@@ -439,12 +436,14 @@ fn watch_guide(watched: &Watched, memory: &mut Memory) {
                 let report = lab::Report::of(stage, &nothing);
                 memory.report = guide::report_json(&report, &server, 0.0);
                 memory.tasks = guide::tasks(&report, &nothing, &server, &status, is_entering);
+                memory.drill = drill::judged(lab, &basis.progress, &report, &nothing);
             }
             Some(format!("cannot evaluate the goals right now: {error:#}"))
         }
     };
     let is_error = error.is_some();
-    let event = guide::event(&basis.progress, &memory.reached, &memory.report, &memory.tasks, error);
+    let drill = drill::to_json(&basis.progress, &memory.drill);
+    let event = guide::event(&basis.progress, &memory.reached, &memory.report, &memory.tasks, drill, error);
     watched.feed.publish(Subject::Guide, event);
     memory.judged = (!is_error).then(|| (Instant::now(), basis));
 }

@@ -124,8 +124,28 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     }
 
     page.browser.look_like(SCREEN, 1.0).await;
+    let incident = &lab::incident_of(7).stage;
+    page.click("#tell summary").await;
+    page.fill("#seed", "seven").await;
+    page.press(&[crate::webdriver::Key::Enter]).await;
+    page.see_text("#failure", "Not changed: a seed is a whole number").await;
+    page.fill("#seed", "7").await;
+    page.press(&[crate::webdriver::Key::Enter]).await;
+    page.see_text("#drill", &format!("Drill 7, {}: 32 not started, ", incident.title())).await;
+    page.see(
+        "who has not begun",
+        "return $$('.cell').filter((one) => one.textContent.includes('drill: not started')).length === 32",
+    )
+    .await;
+    page.see("no failure", "return $('#failure').hidden").await;
+    page.click("#tell summary").await;
+    assert_eq!(page.js(CUT).await, json!([]));
+    picture(&page, "board-drill.png").await;
+
     page.browser.client.goto(&format!("{url}/wall")).await.expect("it opens");
     page.see_text("#summary", "40 learners").await;
+    page.see_text("#drill", "Drill 7: 32 not started, ").await;
+    assert!(!page.string("return document.body.textContent").await.contains(incident.title()));
     assert_eq!(page.js(CUT).await, json!([]));
     page.browser.dark(true).await;
     picture(&page, "wall-dark.png").await;

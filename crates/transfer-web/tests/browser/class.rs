@@ -11,6 +11,7 @@ fn class(help: &Value) -> Value {
         "announcement": { "text": "A break until <b>11:00</b>", "since": "2026-11-22T12:00:00Z" },
         "open": { "stage": "fix-workflow", "number": 2, "title": "A bug in an Activity" },
         "closed": ["fix-activity", "jerry-adds-step"],
+        "drill": { "seed": 7, "since": "2026-11-22T12:00:00Z", "started": !help.is_null() },
         "help": help,
     })
 }
@@ -23,6 +24,11 @@ async fn a_learner_asks_for_help_and_sees_that_the_instructor_is_coming() {
         page.see_text("#class-name", "ada’s lab").await;
         page.see_text("#announcement", "From your instructor: A break until <b>11:00</b>").await;
         page.see_text("#announcer", "From your instructor: A break").await;
+        page.see_text(
+            "#class-drill",
+            "Your instructor started a drill. To begin it: cargo xtask drill --seed 7",
+        )
+        .await;
 
         page.click("#help-ask").await;
         page.press(&[crate::webdriver::Key::Enter]).await;
@@ -34,6 +40,7 @@ async fn a_learner_asks_for_help_and_sees_that_the_instructor_is_coming() {
             &json!({ "text": "Which file?", "since": "2026-11-22T12:00:00Z", "coming": true }),
         ));
         page.see_text("#help-says", "Your instructor is coming. “Which file?”").await;
+        page.see("no drill to begin", "return !shown('#class-drill')").await;
         page.see_text("#announcer", "Your instructor is coming.").await;
         page.click("#help-done").await;
         page.see("the help button", "return shown('#help-ask') && !shown('#help-says')").await;

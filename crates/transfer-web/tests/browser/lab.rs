@@ -9,11 +9,16 @@ use std::{
 };
 
 use contract::PublicHosts;
+use lab::Report;
 use lab_client::{
-    Endpoints, progress,
-    progress::Progress,
+    Endpoints,
+    bank::Bank,
+    facts::Reader,
+    progress,
+    progress::{Drill, Progress},
     state::{self, SERVICES},
     temporal::Server,
+    time,
 };
 use serde_json::{Value, json};
 use stages::Modules;
@@ -26,7 +31,7 @@ use tokio::{
     sync::{Semaphore, oneshot},
     task::{JoinHandle, JoinSet, spawn_blocking},
 };
-use transfer_kit::{Bank, host};
+use transfer_kit::host;
 use transfer_web::Web;
 use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 
@@ -77,7 +82,7 @@ impl Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Nothing listens at the UI's address: the tests check links but do not follow them.
         let endpoints = Endpoints::own(&testbed.server.http_url, "http://127.0.0.1:8233", &testbed.bank_url);
-        let supervisor = Supervisor::start(&folder).await;
+        let supervisor = Supervisor::start(&folder, &endpoints).await;
         let public = public.parse().expect("names of hosts");
         let url = String::new();
         let mut lab = Lab {
@@ -116,21 +121,21 @@ impl Lab {
     pub(crate) async fn work(&mut self, stage: &str) {
         self.rest().await;
         let stage = lab::stage(stage).expect("a stage of the table");
-        let options = stages::worker_options(stage, Bank::at(&self.testbed.bank_url));
+        let options = stages::worker_options(stage, transfer_kit::Bank::at(&self.testbed.bank_url));
         self.run_worker(options.expect("its modules are compiled")).await;
     }
 
     /// Has a worker with the live modules run, and no other: what it reports names their files.
     pub(crate) async fn work_live(&mut self) {
         self.rest().await;
-        let activities = MoneyActivities::new(Bank::at(&self.testbed.bank_url));
+        let activities = MoneyActivities::new(transfer_kit::Bank::at(&self.testbed.bank_url));
         self.run_worker(host::options::<MoneyTransferWorkflow, _>(activities).expect("one Workflow")).await;
     }
 
     /// The same with the fixed Workflow.
     pub(crate) async fn work_live_with_fixed_workflow(&mut self) {
         self.rest().await;
-        let activities = MoneyActivities::new(Bank::at(&self.testbed.bank_url));
+        let activities = MoneyActivities::new(transfer_kit::Bank::at(&self.testbed.bank_url));
         let options = host::options::<stages::workflow::fixed::MoneyTransferWorkflow, _>(activities);
         self.run_worker(options.expect("one Workflow")).await;
     }
@@ -142,7 +147,8 @@ impl Lab {
     /// Runs a worker of this version of the Worker Deployment, with this variant of the Workflow; the supervisor reports it, too.
     pub(crate) async fn deploy(&mut self, build_id: &'static str, workflow: &'static str) {
         let modules = Modules { workflow, activities: "fixed" };
-        let mut options = modules.worker_options(Bank::at(&self.testbed.bank_url)).expect("it is compiled");
+        let mut options =
+            modules.worker_options(transfer_kit::Bank::at(&self.testbed.bank_url)).expect("it is compiled");
         host::deploy_as(&mut options, contract::DEPLOYMENT, build_id);
         let worker = TestWorker::start(&self.testbed.client, options).await;
         self.versions.insert(build_id, worker);
@@ -268,7 +274,7 @@ fn service(name: &str) -> Value {
 }
 
 impl Supervisor {
-    async fn start(folder: &TempDir) -> Supervisor {
+    async fn start(folder: &TempDir, endpoints: &Endpoints) -> Supervisor {
         let status = json!({ "services": SERVICES.map(service), "build": "ok", "watch": true });
         let status = Arc::new(Mutex::new(status));
         let may_enter = Arc::new(Semaphore::new(0));
@@ -281,13 +287,14 @@ impl Supervisor {
         let question = Arc::new(Mutex::new(json!({ "edit": [], "leftovers": [] })));
         let requests: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (asked, got) = (question.clone(), requests.clone());
+        let endpoints = endpoints.clone();
         let task = tokio::spawn(async move {
             // Dropped with this task, which ends them.
             let mut asking = JoinSet::new();
             loop {
                 let (mut stream, _) = listener.accept().await.expect("somebody asks");
                 let (said, permits, path) = (said.clone(), permits.clone(), path.clone());
-                let (asked, got) = (asked.clone(), got.clone());
+                let (asked, got, endpoints) = (asked.clone(), got.clone(), endpoints.clone());
                 asking.spawn(async move {
                     let mut line = String::new();
                     // The client may be gone by now.
@@ -301,7 +308,13 @@ impl Supervisor {
                     let answer = match Some(&*kind) {
                         Some("enter") => {
                             permits.acquire().await.expect("it is never closed").forget();
-                            entered(&path, &request)
+                            let last_entry = spawn_blocking(move || Bank::new(&endpoints).last_entry()).await;
+                            let last_entry = last_entry.expect("it does not panic").expect("the bank answers");
+                            entered(&path, &request, last_entry)
+                        }
+                        Some("hint" | "end-drill") => {
+                            let acted = spawn_blocking(move || act_in_drill(&path, &endpoints, &request));
+                            acted.await.expect("it does not panic")
                         }
                         Some("question") => asked.lock().expect("nobody panics with it").clone(),
                         Some("compare") => json!({ "id": request["id"], "diff": ["-shipped", "+mine"] }),
@@ -319,12 +332,17 @@ impl Supervisor {
 }
 
 /// Enters a stage, and returns the JSON of `cargo xtask stage NAME --json`.
-fn entered(lab: &Path, request: &Value) -> Value {
+fn entered(lab: &Path, request: &Value, last_entry: u64) -> Value {
     let stage = request["stage"].as_str().unwrap_or_default();
     let Some(stage) = lab::stage(stage) else {
         return json!({ "error": format!("there is no stage {stage}") });
     };
     write_progress(lab, stage, &[]);
+    if stage.incident().is_some() {
+        let seed = request["seed"].as_u64().unwrap_or_default();
+        let drill = Some(Drill { seed, last_entry, ended: None });
+        write(lab, &Progress { drill, ..Progress::read(lab) });
+    }
     json!({
         "stage": stage.name,
         "saved": { "id": "2026-11-22-1" },
@@ -335,6 +353,26 @@ fn entered(lab: &Path, request: &Value) -> Value {
         "terminated": if request["clean"] == true { json!(["transfer-1"]) } else { json!([]) },
         "transfers": [],
     })
+}
+
+/// Shows one more hint of the drill, or ends it: unless the learner gives up, only if every goal is reached.
+fn act_in_drill(lab: &Path, endpoints: &Endpoints, request: &Value) -> Value {
+    let mut progress = Progress::read(lab);
+    if request["request"] == "hint" {
+        progress.hints += 1;
+        write(lab, &progress);
+        return json!({ "hints": progress.hints });
+    }
+    let facts = Reader::new(endpoints).read(&progress, Vec::new()).expect("everything answers");
+    let report = Report::of(progress.stage, &facts);
+    let (gave_up, is_reached) = (request["gives_up"] == true, report.is_reached());
+    if gave_up || is_reached {
+        progress.done.extend((!gave_up).then(|| progress.stage.name.to_owned()));
+        let drill = progress.drill.as_mut().expect("a drill is on");
+        drill.ended = Some((time::rfc3339_exact(time::now()), gave_up));
+        write(lab, &progress);
+    }
+    json!({ "ended": gave_up || is_reached, "report": report.to_json() })
 }
 
 /// Reports the question from now on, or none.
@@ -362,7 +400,10 @@ fn without_temporal() -> Value {
 /// Records that this stage was entered now.
 fn write_progress(lab: &Path, stage: &'static lab::Stage, transfers: &[&str]) {
     let transfers = transfers.iter().map(|&id| id.to_owned()).collect();
-    let progress = Progress { transfers, ..Progress::begin(stage) };
+    write(lab, &Progress { transfers, ..Progress::begin(stage) });
+}
+
+fn write(lab: &Path, progress: &Progress) {
     fs::write(lab.join(progress::FILE), progress.to_json().to_string())
         .expect("the lab's folder can be written to");
 }

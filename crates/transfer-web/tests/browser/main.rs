@@ -7,6 +7,7 @@ mod board;
 mod browser;
 mod build;
 mod class;
+mod drill;
 mod form;
 mod forwarded;
 mod lab;

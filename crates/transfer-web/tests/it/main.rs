@@ -1,5 +1,6 @@
 //! The service over HTTP, with a real dev server, a real bank and real workers.
 
+mod drill;
 mod events;
 mod first_page;
 mod forwarded;

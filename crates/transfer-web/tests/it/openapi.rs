@@ -9,7 +9,8 @@ use crate::support::{Lab, OPENAPI, Service, nowhere};
 /// A path with values for its parameters.
 pub(crate) fn concrete(path: &str) -> String {
     let path = path.replace("{workflow_id}", "transfer-1").replace("{account_id}", "account_A");
-    path.replace("{stage}", "jerry").replace("{edit_id}", "20261122T120501Z-jerry")
+    let path = path.replace("{stage}", "jerry").replace("{incident}", "some-never-arrive");
+    path.replace("{edit_id}", "20261122T120501Z-jerry")
 }
 
 #[tokio::test]
@@ -54,11 +55,14 @@ async fn every_described_status_can_be_provoked() {
         // Other tests cover streams, late bodies, which take ten seconds, and what a supervisor does.
         let is_elsewhere = |status| {
             let needs_supervisor = match &*path {
+                "/api/drill/report.html" => status != 409,
                 "/api/stage" => method == "POST",
                 "/api/help"
                 | "/api/help/done"
                 | "/api/without-temporal"
                 | "/api/stage/{stage}"
+                | "/api/drill"
+                | "/api/drill/{incident}"
                 | "/api/saved-edits/{edit_id}" => true,
                 _ => false,
             };
@@ -66,6 +70,7 @@ async fn every_described_status_can_be_provoked() {
                 200 => true,
                 404 => path.starts_with("/api/saved-edits"),
                 409 => path.starts_with("/api/help"),
+                503 => path == "/api/drill" || path.ends_with(".html"),
                 _ => false,
             };
             status == 408 || path == "/api/events" || (needs_its_answer && needs_supervisor)
@@ -85,7 +90,8 @@ async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status:
         concrete = concrete
             .replace("account_A", "account_Z")
             .replace("transfer-1", "transfer-2")
-            .replace("jerry", "tom");
+            .replace("jerry", "tom")
+            .replace("some-never", "all");
     }
     let order = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 1 });
     if path.contains("{workflow_id}") && matches!(status, 200 | 409) {
@@ -109,6 +115,7 @@ async fn provoke(lab: &Lab, without: &Service, method: &str, path: &str, status:
             (413, _) => " ".repeat(20_000),
             (_, "/api/transfer") => order.to_string(),
             (_, "/api/help") => json!({ "text": "where?" }).to_string(),
+            (_, "/api/drill") => json!({ "hint": true }).to_string(),
             (_, "/api/stage") => json!({ "name": "jerry" }).to_string(),
             _ => "{}".to_owned(),
         });

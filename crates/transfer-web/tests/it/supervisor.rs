@@ -1,7 +1,15 @@
 //! The supervisor's status, as the pages receive it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use lab_client::{
+    progress::{self, Progress},
+    time,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -15,15 +23,16 @@ use crate::{
     support::{Folder, Lab, Service, endpoints, nowhere},
 };
 
-/// A stand-in for the supervisor: it answers `status`, `help`, `without-temporal`, and `enter` for every stage but one, one line each way.
-struct Supervisor {
+/// A stand-in for the supervisor: it answers `status`, `help`, `without-temporal`, `enter` for every stage but one, and what a drill needs,
+/// one line each way.
+pub(crate) struct Supervisor {
     status: Arc<Mutex<Value>>,
-    port: u16,
-    answers: JoinHandle<()>,
+    pub(crate) port: u16,
+    pub(crate) answers: JoinHandle<()>,
 }
 
 impl Supervisor {
-    async fn start() -> Supervisor {
+    pub(crate) async fn start() -> Supervisor {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let status: Arc<Mutex<Value>> = Arc::default();
@@ -43,7 +52,8 @@ impl Supervisor {
                         json!({ "error": "the build failed" })
                     }
                     (asked, stage) if asked == "enter" => {
-                        json!({ "stage": stage, "saved": null, "kept": request["keep"] })
+                        // The saved edit may be anything: here, the seed that was asked for.
+                        json!({ "stage": stage, "saved": request["seed"], "kept": request["keep"] == true })
                     }
                     (asked, stage) if asked == "question" => {
                         json!({ "stage": stage, "edit": [], "keeps_by_default": true, "leftovers": [] })
@@ -54,6 +64,10 @@ impl Supervisor {
                     }
                     (asked, _) if asked == "without-temporal" => {
                         json!({ "title": "A program", "moments": [], "conclusion": "It is gone." })
+                    }
+                    (asked, _) if asked == "hint" || asked == "end-drill" => {
+                        let status = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        act_in_drill(&status, &request)
                     }
                     (asked, _) if asked == "help" => {
                         let text = request["text"].as_str();
@@ -82,9 +96,27 @@ impl Supervisor {
         services
     }
 
-    fn shows(&self, status: &Value) {
+    pub(crate) fn shows(&self, status: &Value) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
     }
+}
+
+/// Shows a hint of the drill in the folder that the status names, or ends it unless the status has a report of what is open.
+fn act_in_drill(status: &Value, request: &Value) -> Value {
+    let folder = PathBuf::from(status["folder"].as_str().expect("the lab's folder"));
+    let mut progress = Progress::read(&folder);
+    match (&request["request"], progress.drill.as_mut()) {
+        (asked, _) if asked == "hint" => progress.hints += 1,
+        _ if !status["report"].is_null() && request["gives_up"] == false => {
+            return json!({ "ended": false, "report": status["report"] });
+        }
+        (_, Some(drill)) => {
+            drill.ended = Some((time::rfc3339_exact(time::now()), request["gives_up"] == true));
+        }
+        _ => panic!("no drill is on"),
+    }
+    fs::write(folder.join(progress::FILE), progress.to_json().to_string()).expect("the test's own folder");
+    json!({ "ended": true })
 }
 
 /// A supervisor that says that everything runs, and the page's service in its lab, which is at this stage.

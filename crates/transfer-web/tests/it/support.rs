@@ -122,7 +122,7 @@ pub(crate) struct Service {
     pub(crate) web: Client,
     close: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
-    _folder: Option<Folder>,
+    folder: Option<Folder>,
 }
 
 impl Service {
@@ -145,7 +145,12 @@ impl Service {
             };
             transfer_web::serve(listener, web, closed).await.expect("the service serves");
         });
-        Service { web: Client::new(&url), close: Some(close), served, _folder: folder }
+        Service { web: Client::new(&url), close: Some(close), served, folder }
+    }
+
+    /// The folder of its lab.
+    pub(crate) fn folder(&self) -> &Folder {
+        self.folder.as_ref().expect("it belongs to a lab")
     }
 
     /// Shuts it down.
