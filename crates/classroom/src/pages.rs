@@ -1,5 +1,7 @@
 //! The slides for the opening and the handout, each as one self-contained HTML file.
 
+use lab_client::html::escape;
+
 use crate::qr;
 
 /// The diagram on the slides and the handout.
@@ -28,16 +30,12 @@ fn joining(join: Option<&str>) -> String {
         Some(join) => {
             // Browsers break lines after hyphens, which would split the flags.
             let words: Vec<String> =
-                join.split(' ').map(|word| format!("<span>{}</span>", escaped(word))).collect();
+                join.split(' ').map(|word| format!("<span>{}</span>", escape(word))).collect();
             let (text, code) = (words.join(" "), qr::svg(join));
             format!("<div class=\"join\"><pre><code>{text}</code></pre>{code}</div>")
         }
         None => "<p class=\"lead\">Type the command that your instructor shows.</p>".to_owned(),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

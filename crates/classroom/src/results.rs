@@ -5,10 +5,14 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use lab::STAGES;
 use lab_client::{
-    class::{Board, Row, StageCount},
+    class::{Board, Drill, Row, StageCount},
+    html::{escape, page},
     time,
 };
 use serde_json::{Value, json};
+
+use crate::table;
+use terminal::duration;
 
 /// The style of the page, which has to print well and to need no other file.
 const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#16181d;background:#fff}\
@@ -21,8 +25,8 @@ const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#
 pub struct Results {
     /// When the board was read, in seconds since 1970.
     time: u64,
-    /// By name.
-    rows: Vec<Row>,
+    /// Its rows are sorted by name.
+    board: Board,
     stages: Vec<StageCount>,
 }
 
@@ -31,16 +35,15 @@ impl Results {
     ///
     /// # Errors
     /// Nobody is on it.
-    pub fn of(board: Board, time: u64) -> Result<Results> {
+    pub fn of(mut board: Board, time: u64) -> Result<Results> {
         if board.rows.is_empty() {
             bail!(
                 "no learner is on the board: a lab's last report expires after 12 hours; to see the board: cargo xtask class board"
             );
         }
         let stages = board.stages();
-        let mut rows = board.rows;
-        rows.sort_by(|a, b| a.report.learner.cmp(&b.report.learner));
-        Ok(Results { time, rows, stages })
+        board.rows.sort_by(|a, b| a.report.learner.cmp(&b.report.learner));
+        Ok(Results { time, board, stages })
     }
 
     /// When a learner's lab reported last.
@@ -59,22 +62,26 @@ impl Results {
                 "goals": goals(),
                 "rules_broken": row.report.wrong,
                 "questions": row.report.asked,
+                "drill": self.board.drill_of(row).map(|state| state.to_json()),
                 "last_seen": self.last_seen(row),
             })
         };
         json!({
             "time": time::rfc3339(self.time),
             "stages": self.stages.iter().map(StageCount::to_json).collect::<Vec<_>>(),
-            "learners": self.rows.iter().map(learner).collect::<Vec<_>>(),
+            "learners": self.board.rows.iter().map(learner).collect::<Vec<_>>(),
         })
     }
 
     /// Lines for a terminal.
     pub fn lines(&self) -> Vec<String> {
-        let name = self.rows.iter().map(|row| row.report.learner.chars().count()).max().unwrap_or_default();
+        let name =
+            self.board.rows.iter().map(|row| row.report.learner.chars().count()).max().unwrap_or_default();
         let learner = |row: &Row| {
+            let drill = self.board.drill_of(row);
+            let drill = drill.map_or(String::new(), |state| format!("drill: {}; ", table::drill(&state)));
             format!(
-                "{:name$}  {} of {} stages, {:>2} of {} goals, {}, {}, last seen {}",
+                "{:name$}  {} of {} stages, {:>2} of {} goals, {}, {}, {drill}last seen {}",
                 row.report.learner,
                 done(row).count(),
                 STAGES.len(),
@@ -86,23 +93,42 @@ impl Results {
             )
         };
         let stage = |stage: &StageCount| format!("{}: {} done", heading(stage), stage.done);
-        self.rows.iter().map(learner).chain(self.stages.iter().map(stage)).collect()
+        self.board.rows.iter().map(learner).chain(self.stages.iter().map(stage)).collect()
     }
 
     /// A table for a spreadsheet.
     pub fn to_csv(&self) -> String {
         let names = ["learner", "stage", "stages done", "goals reached", "goals"];
-        let others = ["rules broken", "questions", "last seen"];
+        let others =
+            ["rules broken", "questions", "drill", "seed", "state of the drill", "mitigated after (s)"];
+        let others = others.into_iter().chain(["recovered after (s)", "transfers hit", "hints", "last seen"]);
         let header = names.into_iter().chain(STAGES.iter().map(|stage| stage.name)).chain(others);
         let mut csv = record(header.map(str::to_owned));
-        for row in &self.rows {
+        for row in &self.board.rows {
             let numbers = [done(row).count(), row.reached_in_all(), goals()].map(|number| number.to_string());
             let stages = STAGES.iter().map(|stage| if row.is_done_with(stage.name) { "done" } else { "" });
-            let others = [row.report.wrong.to_string(), row.report.asked.to_string(), self.last_seen(row)];
+            let others = [row.report.wrong.to_string(), row.report.asked.to_string()];
+            let others = others.into_iter().chain(self.drill_cells(row)).chain([self.last_seen(row)]);
             let cells = [row.report.learner.clone(), row.report.stage.clone()].into_iter().chain(numbers);
             csv += &record(cells.chain(stages.map(str::to_owned)).chain(others));
         }
         csv
+    }
+
+    /// The drill of a learner, in the columns of the table for a spreadsheet; empty ones without a drill.
+    fn drill_cells(&self, row: &Row) -> [String; 7] {
+        let state = self.board.drill_of(row);
+        let drill = state.and_then(|state| state.drill);
+        let number = |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
+        [
+            drill.map_or(String::new(), |drill| drill.title().to_owned()),
+            number(drill.map(|drill| drill.seed)),
+            state.map_or(String::new(), |state| state.name.to_owned()),
+            number(drill.and_then(|drill| drill.mitigated)),
+            number(drill.and_then(|drill| drill.recovered)),
+            number(drill.map(|drill| drill.hit)),
+            number(drill.map(|drill| drill.hints)),
+        ]
     }
 
     /// A page that needs no other file.
@@ -115,36 +141,50 @@ impl Results {
                 stage.done
             )
         };
-        let heads = STAGES
-            .iter()
-            .map(|stage| format!("<th title=\"{}\">{}</th>", escape(stage.title()), stage.number()));
+        let heads = (1..)
+            .zip(STAGES)
+            .map(|(number, stage)| format!("<th title=\"{}\">{number}</th>", escape(stage.title())));
+        let drill = |row: &Row| {
+            let [title, _, state, ..] = self.drill_cells(row);
+            let drill = self.board.drill_of(row).and_then(|state| state.drill);
+            let after = |seconds: fn(&Drill) -> Option<u64>| {
+                let seconds = drill.and_then(seconds);
+                seconds.map_or(String::new(), |seconds| duration(seconds as f64))
+            };
+            format!(
+                "<td>{}</td><td>{state}</td><td class=n>{}</td><td class=n>{}</td>",
+                escape(&title),
+                after(|drill| drill.mitigated),
+                after(|drill| drill.recovered)
+            )
+        };
         let learner = |row: &Row| {
             let stages = STAGES
                 .iter()
                 .map(|stage| if row.is_done_with(stage.name) { "<td>✓</td>" } else { "<td></td>" });
             format!(
-                "<tr><th scope=row>{}</th>{}<td class=n>{}/{}</td><td class=n>{}</td><td class=n>{}</td><td>{}</td></tr>\n",
+                "<tr><th scope=row>{}</th>{}<td class=n>{}/{}</td><td class=n>{}</td><td class=n>{}</td>{}<td>{}</td></tr>\n",
                 escape(&row.report.learner),
                 stages.collect::<String>(),
                 row.reached_in_all(),
                 goals(),
                 row.report.wrong,
                 row.report.asked,
+                drill(row),
                 self.last_seen(row)
             )
         };
-        format!(
-            "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
-             <title>Results of the class</title>\n<style>{STYLE}</style>\n\
-             <h1>Results of the class, {}</h1>\n\
+        let body = format!(
+            "<h1>Results of the class, {}</h1>\n\
              <table>\n<thead><tr><th>Stage</th><th class=n>Learners at it</th><th class=n>Done</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n\
              <table>\n<thead><tr><th>Learner</th>{}<th class=n>Goals</th><th class=n>Rules broken</th><th class=n>Questions</th>\
-             <th>Last seen</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</html>\n",
+             <th>Drill</th><th>Its state</th><th class=n>Mitigated</th><th class=n>Recovered</th><th>Last seen</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n",
             time::rfc3339(self.time),
             self.stages.iter().map(stage).collect::<String>(),
             heads.collect::<String>(),
-            self.rows.iter().map(learner).collect::<String>(),
-        )
+            self.board.rows.iter().map(learner).collect::<String>(),
+        );
+        page("Results of the class", STYLE, &body)
     }
 }
 
@@ -187,11 +227,6 @@ fn record(cells: impl Iterator<Item = String>) -> String {
     cells.map(cell).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
-/// A text in HTML.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use lab_client::class::{Goal, Report};
@@ -211,7 +246,9 @@ mod tests {
             Row { report, seen: 60.0, ..Row::default() }
         };
         let [first, second] = [STAGES[0].name, STAGES[1].name];
-        let rows = vec![row("eve", second, &[first]), row("=1+\"<b>&", first, &[])];
+        let mut rows = vec![row("eve", second, &[first]), row("=1+\"<b>&", first, &[])];
+        let incident = "=<b>other".to_owned();
+        rows[0].report.drills = vec![Drill { seed: 7, incident, mitigated: Some(480), ..Drill::default() }];
         Results::of(Board { rows, ..Board::default() }, 60).expect("it is not empty")
     }
 
@@ -232,7 +269,14 @@ mod tests {
         let cells = |line: &str| line.matches("\",\"").count();
         assert!(lines.iter().all(|line| cells(line) == cells(lines[0])), "{csv}");
 
+        assert_eq!(
+            (&json["learners"][1]["drill"]["state"], &json["learners"][0]["drill"]),
+            (&json!("mitigated"), &Value::Null)
+        );
+        assert!(lines[2].contains(",\"'=<b>other\",\"7\",\"mitigated\",\"480\",\"\",\"0\",\"0\","), "{csv}");
+
         let html = results.to_html();
+        assert!(html.contains("<td>=&lt;b&gt;other</td><td>mitigated</td><td class=n>8 min</td>"), "{html}");
         assert!(html.contains("=1+&quot;&lt;b&gt;&amp;") && !html.contains("<b>"), "{html}");
         assert!(!html.contains("http") && !html.contains("<script"), "{html}");
         assert!(results.lines()[1].starts_with("eve  "), "{:?}", results.lines());

@@ -1,7 +1,7 @@
 //! The board in a terminal.
 
 use lab_client::{
-    class::{Board, Need, Row},
+    class::{Board, DrillState, Need, Row},
     supervisor::BuildState,
 };
 
@@ -20,6 +20,11 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
     }
     if let Some(open) = &board.notices.open {
         lines.push(format!("open up to stage {open}"));
+    }
+    if let Some((drill, incident, states)) = board.drill() {
+        let counts = states.into_iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {name}")).collect();
+        lines.push(format!("drill {}, {}: {}", drill.seed, incident.heading(), counts.join(", ")));
     }
     if board.rows.is_empty() {
         lines.push("  to join: cargo xtask lab start --address HOST:PORT --learner NAME".to_owned());
@@ -56,9 +61,10 @@ pub fn lines(board: &Board, service: &str) -> Vec<String> {
         let goals = format!("{reached}/{of}");
         let goals = if of > 0 && reached == of { green(&goals) } else { goals };
         lines.push(format!(
-            "  {:name$}  {:stage$}  {goals}  {}",
+            "  {:name$}  {:stage$}  {goals}  {}{}",
             row.report.learner,
             shorten(&row.report.stage, COLUMN),
+            board.drill_of(row).map_or(String::new(), |state| format!("drill: {}; ", drill(&state))),
             state(row)
         ));
         lines.extend(notes(row).into_iter().map(|note| format!("    {}", shorten(&note, WIDTH - 4))));
@@ -99,6 +105,18 @@ fn state(row: &Row) -> String {
         }
         _ => format!("{seen} ago"),
     }
+}
+
+/// How far a learner is with a drill: `mitigated after 8 min, 1 hint`.
+pub(crate) fn drill(state: &DrillState<'_>) -> String {
+    let preposition = if state.name == "working" { "for" } else { "after" };
+    let time = state.seconds.map_or(String::new(), |time| format!(" {preposition} {}", duration(time)));
+    let hints = match state.drill.map_or(0, |drill| drill.hints) {
+        0 => String::new(),
+        1 => ", 1 hint".to_owned(),
+        some => format!(", {some} hints"),
+    };
+    format!("{}{time}{hints}", state.name)
 }
 
 /// Further lines about a learner.
@@ -143,7 +161,10 @@ fn notes(row: &Row) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use lab_client::class::{Goal, Help, Report, StuckOn};
+    use lab_client::class::{
+        Drill, Goal, Help, Report, StuckOn,
+        notices::{ClassDrill, Notices},
+    };
 
     use super::*;
 
@@ -202,6 +223,23 @@ mod tests {
             ["  cyd  jerry  2/3  silent for 4 min", "  dan  jerry  2/3  stopped 4.0 s ago"]
         );
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+    }
+
+    #[test]
+    fn each_learner_is_shown_with_the_drill_of_the_class() {
+        let drill = ClassDrill { seed: 7, ..ClassDrill::default() };
+        let notices = Notices { drill: Some(drill), ..Notices::default() };
+        let drill = Drill { seed: 7, mitigated: Some(480), hints: 2, ..Drill::default() };
+        let mut ada = row("ada");
+        ada.report.drills = vec![drill];
+        let lines = plain(lines(&Board { rows: vec![ada, row("bob")], notices }, "here"));
+        let heading = lab::incident_of(7).stage.heading();
+        let expected = [
+            format!("drill 7, {heading}: 1 not started, 1 mitigated"),
+            "  ada  jerry  2/3  drill: mitigated after 8 min, 2 hints; 4.0 s ago".to_owned(),
+            "  bob  jerry  2/3  drill: not started; 4.0 s ago".to_owned(),
+        ];
+        assert_eq!(lines[1..], expected);
     }
 
     #[test]

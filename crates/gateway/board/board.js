@@ -2,7 +2,7 @@
 /** The board: every learner in a grid by stage, and those who need help. Fetches the rows every two seconds. */
 
 import { cell, details, need } from "/rows.js";
-import { byId, count, element, fit, line, poll } from "/words.js";
+import { byId, count, drillCounts, element, fit, line, poll } from "/words.js";
 
 /** A change is retried for ten seconds while the service is busy. */
 const CHANGE_TIMEOUT_MS = 15_000;
@@ -12,6 +12,7 @@ const needs = byId("needs");
 const learner = byId("learner");
 const text = /** @type {HTMLInputElement} */ (byId("text"));
 const stage = /** @type {HTMLSelectElement} */ (byId("stage"));
+const seed = /** @type {HTMLInputElement} */ (byId("seed"));
 /** The learner whose details are shown. */
 let chosen = null;
 let board = null;
@@ -19,10 +20,10 @@ let asked = "";
 /** The stage that was open at the last look. */
 let opened = null;
 
-/** The title of a stage with its number. */
+/** The title of a stage with its number, or that of an incident. */
 function title(name) {
   const found = board.stages.find((stage) => stage.name === name);
-  return found?.number ? `${found.number}. ${found.title}` : name;
+  return found?.number ? `${found.number}. ${found.title}` : (found?.title ?? name);
 }
 
 function summary(rows) {
@@ -87,6 +88,7 @@ function show(answer) {
   byId("summary").textContent = summary(rows);
   const announced = board.announcement ? `Announced: ${board.announcement.text}` : "";
   line("notice", announced);
+  line("drill", board.drill ? `Drill ${board.drill.seed}, ${board.drill.title}: ${drillCounts(board.drill)}` : "");
   // Screen readers announce a question once, not again with every second that it waits.
   const questions = rows.filter((row) => row.help);
   const news = questions.map((row) => `${row.learner} asks: ${row.help.text}`).join("; ");
@@ -156,6 +158,13 @@ byId("withdraw").addEventListener("click", () => {
   text.value = "";
   change("/board/announcement", { text: "" });
 });
+byId("start-drill").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const isNumber = /^[0-9]+$/.test(seed.value.trim());
+  line("failure", isNumber ? "" : "Not changed: a seed is a whole number, such as 7");
+  if (isNumber) change("/board/drill", { seed: Number(seed.value) });
+});
+byId("end-drill").addEventListener("click", () => change("/board/drill", { seed: null }));
 byId("open-stage").addEventListener("submit", (event) => {
   event.preventDefault();
   change("/board/open", { stage: stage.value });

@@ -11,9 +11,16 @@ function states(row) {
   if (row.presence === "silent") states.push(["alarm", `silent for ${duration(row.seen_s)}`]);
   if (row.presence === "stopped") states.push(["faint", `stopped ${duration(row.seen_s)} ago`]);
   if (row.has_no_new_goal && !row.help) states.push(["waits", `no new goal for ${duration(row.no_new_goal_s)}`]);
+  if (row.drill) states.push([row.drill.state === "recovered" ? "done" : "", drillOf(row.drill)]);
   if (row.build === "failed") states.push(["waits", "build failed"]);
   if (row.shared) states.push(["waits", "two labs use this name"]);
   return states;
+}
+
+/** How far a learner is with a drill. */
+function drillOf(drill) {
+  const time = drill.seconds === null ? "" : ` ${drill.state === "working" ? "for" : "after"} ${duration(drill.seconds)}`;
+  return `drill: ${drill.state}${time}`;
 }
 
 function stateOf(row) {
@@ -66,6 +73,10 @@ export function details(row, stage) {
     element("p", "", stateOf(row)),
     element("ul", "", ...row.goals.map((goal) => element("li", "", `${goal.reached ? "✓" : "○"} ${goal.says}`))),
   ];
+  if (row.drill?.title) {
+    const [hit, hints] = [count(row.drill.transfers_hit, "transfer hit", "transfers hit"), count(row.drill.hints, "hint", "hints")];
+    lines.push(element("p", "", `Drill ${row.drill.seed}, ${row.drill.title}: ${hit}, ${hints}`));
+  }
   if (row.help) lines.push(element("p", "question", row.help.text));
   if (row.stuck) {
     const more = row.stuck_transfers > 1 ? `, and ${row.stuck_transfers - 1} more` : "";

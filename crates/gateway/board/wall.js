@@ -1,7 +1,7 @@
 // @ts-check
 /** The wall view: the progress of the room for its projector, without names and failures. */
 
-import { byId, count, element, fit, line, poll } from "/words.js";
+import { byId, count, drillCounts, element, fit, line, poll } from "/words.js";
 
 /** A stage; `mark` says whether the room may go there. */
 function row(stage, learners, mark) {
@@ -18,6 +18,7 @@ function row(stage, learners, mark) {
 function show(wall) {
   byId("summary").textContent = wall.learners ? count(wall.learners, "learner", "learners") : "nobody has joined yet";
   line("announcement", wall.announcement?.text ?? "");
+  line("drill", wall.drill ? `Drill ${wall.drill.seed}: ${drillCounts(wall.drill)}` : "");
   const share = wall.of ? wall.reached / wall.of : 0;
   line("reached", `Goals reached by the room: ${Math.floor(share * 100)} %`);
   /** @type {HTMLProgressElement} */ (byId("progress")).value = share;

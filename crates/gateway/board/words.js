@@ -29,6 +29,12 @@ export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
 }
 
+/** How many learners are in each state of the class's drill. */
+export function drillCounts(drill) {
+  const states = ["not started", "working", "mitigated", "recovered", "gave up"].filter((state) => drill.states[state]);
+  return states.map((state) => `${drill.states[state]} ${state}`).join(", ");
+}
+
 /** Shows or hides a line of text. */
 export function line(id, text) {
   const shown = byId(id);

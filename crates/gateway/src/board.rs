@@ -16,7 +16,7 @@ use lab_client::{
     Endpoints,
     class::{
         self,
-        notices::{self, Announcement, Notices},
+        notices::{self, Announcement, ClassDrill, Notices},
     },
     temporal::Server,
     time,
@@ -58,6 +58,7 @@ pub(crate) fn routes(http: &str, namespace: &str) -> Router {
         .route("/board/coming", post(come))
         .route("/board/announcement", post(announce))
         .route("/board/open", post(open))
+        .route("/board/drill", post(drill))
         .with_state(board)
 }
 
@@ -114,6 +115,16 @@ async fn open(State(board): State<Board>, Json(order): Json<Value>) -> Response 
         return error_response(StatusCode::BAD_REQUEST, "there is no such stage");
     }
     board.change(move |notices| notices.open.clone_from(&stage)).await
+}
+
+/// Starts a drill for every learner, or ends it: `{"seed"}`, null to end it.
+async fn drill(State(board): State<Board>, Json(order): Json<Value>) -> Response {
+    let seed = order["seed"].as_u64();
+    if seed.is_none() && !order["seed"].is_null() {
+        return error_response(StatusCode::BAD_REQUEST, "a seed is a whole number, such as 7");
+    }
+    let drill = seed.map(|seed| ClassDrill { seed, since: time::rfc3339(time::unix_now()) });
+    board.change(move |notices| notices.drill.clone_from(&drill)).await
 }
 
 fn text(order: &Value, name: &str) -> String {

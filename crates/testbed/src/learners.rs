@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lab::STAGES;
 use lab_client::{
-    class::{Goal, Help, Report, StuckOn},
+    class::{Drill, Goal, Help, Report, StuckOn},
     supervisor::BuildState,
     time,
 };
@@ -12,6 +12,9 @@ use lab_client::{
 /// Names that a board has to show in full.
 const NAMES: [&str; 8] =
     ["ada", "grace-h", "bjoern", "li-wei", "maximiliane-charlotte-coburg", "oneill", "taro-y", "kofi"];
+
+/// The seed of the drill that some have begun.
+const DRILL: u64 = 7;
 
 /// When a lab is stopped, if it is.
 const STOPS_AT: u64 = 400;
@@ -61,6 +64,16 @@ pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<R
         failure: "error sending request for url (http://127.0.0.1:5059/accounts): connection refused"
             .to_owned(),
     });
+    let drill = || Drill {
+        seed: DRILL,
+        incident: lab::incident_of(DRILL).stage.name.to_owned(),
+        started: time(elapsed),
+        hit: number,
+        mitigated: number.is_multiple_of(2).then_some(480),
+        recovered: number.is_multiple_of(4).then_some(900),
+        hints: number % 3,
+        gave_up: false,
+    };
     let is_silent = number % 19 == 7 && elapsed >= 200;
     (!is_silent).then(|| Report {
         learner,
@@ -68,6 +81,7 @@ pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<R
         stage: current.name.to_owned(),
         goals: current.goals.iter().enumerate().map(goal).collect(),
         done,
+        drills: (number % 5 == 3).then(drill).into_iter().collect(),
         goal_since: since,
         asked: asks.into(),
         wrong: u64::from(number % 17 == 2 && elapsed >= 300),

@@ -1,9 +1,10 @@
-//! `class serve|board|announce|open|coming|report|slides|handout|rehearse`: for instructors.
+//! `class serve|board|announce|open|drill|coming|report|slides|handout|rehearse`: for instructors.
 
 mod announce;
 mod board;
 mod change;
 mod coming;
+mod drill;
 mod open;
 mod pages;
 mod rehearse;
@@ -34,6 +35,7 @@ pub(crate) fn command() -> Command {
         .subcommand(board::command())
         .subcommand(announce::command())
         .subcommand(open::command())
+        .subcommand(drill::command())
         .subcommand(coming::command())
         .subcommand(report::command())
         .subcommand(pages::slides_command())
@@ -47,6 +49,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         Some(("board", arguments)) => board::run(project, arguments),
         Some(("announce", arguments)) => announce::run(project, arguments),
         Some(("open", arguments)) => open::run(project, arguments),
+        Some(("drill", arguments)) => drill::run(project, arguments),
         Some(("coming", arguments)) => coming::run(project, arguments),
         Some(("report", arguments)) => report::run(project, arguments),
         Some(("slides", arguments)) => pages::slides(project, arguments),
