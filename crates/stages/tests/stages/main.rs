@@ -4,6 +4,7 @@ mod build_ids;
 mod business_errors;
 mod checks;
 mod determinism;
+mod drills;
 mod events;
 mod halts;
 mod idempotency;

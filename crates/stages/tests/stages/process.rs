@@ -1,6 +1,7 @@
 //! `stage_worker` in a process of its own.
 
 use std::{
+    fs::File,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -29,7 +30,18 @@ impl Process {
 
     /// The program with these arguments, in this folder.
     pub(crate) fn start_in(testbed: &Testbed, folder: &Path, arguments: &[&str]) -> Process {
-        let child = command(folder, arguments)
+        Process::spawn(command(folder, arguments), testbed)
+    }
+
+    /// The same, with its log in the file `log` of this folder.
+    pub(crate) fn start_with_log(testbed: &Testbed, folder: &Path, arguments: &[&str]) -> Process {
+        let mut command = command(folder, arguments);
+        command.stderr(File::create(folder.join("log")).expect("a log file"));
+        Process::spawn(command, testbed)
+    }
+
+    fn spawn(mut command: Command, testbed: &Testbed) -> Process {
+        let child = command
             .env("TEMPORAL_ADDRESS", testbed.server_address())
             .env("ACCOUNT_API_URL", &testbed.bank_url)
             .spawn();

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lab::{INCIDENTS, Incident};
 use stages::{
     Modules, WORKFLOWS,
     workflow::{
@@ -141,7 +142,7 @@ async fn replay_with(version: &str, events: Vec<HistoryEvent>) -> Result<(), Str
 #[test]
 fn every_released_version_has_histories_and_every_history_is_replayed() {
     let mut found = BTreeSet::new();
-    for version in WORKFLOWS {
+    for version in VERSIONS {
         let recorded =
             fs::read_dir(histories().join(version)).unwrap_or_else(|_| panic!("none of {version}"));
         let files = recorded.map(|entry| entry.expect("an entry").path());
@@ -151,7 +152,14 @@ fn every_released_version_has_histories_and_every_history_is_replayed() {
         found.extend(names);
     }
     assert_eq!(found, names().map(str::to_owned).collect());
-    assert_eq!(BTreeSet::from(VERSIONS), BTreeSet::from_iter(WORKFLOWS.iter().copied()));
+    // A drill's own code runs for as long as the drill.
+    let drill =
+        |incident: &'static Incident| [Some(&incident.stage), incident.stage.fixed_by.and_then(lab::stage)];
+    let in_drills: BTreeSet<&str> =
+        INCIDENTS.iter().flat_map(drill).flatten().map(|stage| stage.workflow.name).collect();
+    let released =
+        WORKFLOWS.iter().copied().filter(|name| VERSIONS.contains(name) || !in_drills.contains(name));
+    assert_eq!(BTreeSet::from(VERSIONS), released.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

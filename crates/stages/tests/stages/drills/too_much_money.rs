@@ -1,0 +1,89 @@
+//! Code that deposits before it withdraws, so that a transfer that the bank refuses makes money.
+
+use super::{Code, Drill, NEW_ONES, OnFailure, modules};
+
+/// Until a transfer has failed that had deposited.
+async fn begin() -> Drill {
+    let drill = Drill::begin("too-much-money").await;
+    drill.until_hit().await;
+    drill
+}
+
+#[tokio::test]
+async fn left_alone() {
+    let drill = begin().await;
+    drill.until_wrong("it called deposit without calling withdraw").await;
+    drill.until_closed().await;
+    drill.stays_open("ledger-is-exact", "one balance is not as the transfers say: account_A").await;
+    drill.stays_open(NEW_ONES, "its money is not where it should be").await;
+}
+
+#[tokio::test]
+async fn the_shipped_fix_and_corrections() {
+    let mut drill = begin().await;
+    drill.deploy(modules("withdraw-first")).await;
+    drill.settle().await;
+    drill.until_recovered().await;
+}
+
+mod slow {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_other_order_without_a_patch() {
+        let mut drill = begin().await;
+        drill.until_closed().await;
+        drill.deploy(Code::default()).await;
+        drill.settle().await;
+        drill.until_recovered().await;
+    }
+
+    #[tokio::test]
+    async fn refused_transfers_that_are_reset() {
+        let mut drill = begin().await;
+        drill.until_closed().await;
+        drill.deploy(modules("reset-workflows")).await;
+        drill.until_closed().await;
+        let failed = r#"ExecutionStatus = "Failed" AND from_account = "account_I""#;
+        drill
+            .type_in(&format!(
+                "workflow reset --query '{failed}' --type FirstWorkflowTask --reason again --yes"
+            ))
+            .await;
+        drill
+            .until("a refused transfer to complete", |facts| {
+                let reset = facts.transfers.iter().filter(|transfer| transfer.runs.len() > 1);
+                let completed =
+                    reset.filter(|transfer| transfer.last().status == lab::Status::Completed).count();
+                if completed > 0 { Ok(()) } else { Err("none has") }
+            })
+            .await;
+        drill.settle().await;
+        drill.until_recovered().await;
+    }
+
+    #[tokio::test]
+    async fn a_fix_without_corrections() {
+        let mut drill = begin().await;
+        drill.deploy(modules("withdraw-first")).await;
+        drill.until_closed().await;
+        drill.stays_open("ledger-is-exact", "one balance is not as the transfers say: account_A").await;
+    }
+
+    #[tokio::test]
+    async fn corrections_with_the_same_code() {
+        let drill = begin().await;
+        drill.settle().await;
+        drill.stays_open(NEW_ONES, "its money is not where it should be").await;
+    }
+
+    #[tokio::test]
+    async fn code_that_completes_without_a_withdrawal() {
+        let mut drill = begin().await;
+        drill.until_closed().await;
+        let on_failure = OnFailure::Complete;
+        drill.deploy(Code { deposits_first: true, on_failure, ..Code::default() }).await;
+        drill.until_wrong("it called deposit without calling withdraw").await;
+        drill.stays_open(NEW_ONES, "its money is not where it should be").await;
+    }
+}
