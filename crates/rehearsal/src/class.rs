@@ -50,16 +50,17 @@ pub struct Rehearsed {
 /// Checks that the class has no notices, which the labs would print among what the texts show.
 ///
 /// # Errors
-/// There is an announcement, or not all stages are open; the error says what to type. Or the service does not answer.
+/// There is an announcement or a drill, or not all stages are open; the error says what to type. Or the service does not answer.
 pub fn refuse_notices(project: &Project, service: &RemoteService) -> Result<()> {
     let gateway = Gateway::start(project, service, &["--http-port".to_owned(), "0".to_owned()])?;
     let notices = class::notices::read(&Server::new(&gateway.endpoints()))?;
-    if notices.announcement.is_none() && notices.open.is_none() {
+    if notices.announcement.is_none() && notices.open.is_none() && notices.drill.is_none() {
         return Ok(());
     }
     bail!(
-        "this class has an announcement, or not all stages are open, so a rehearsal would not match the texts; type: cargo xtask \
-         class announce --clear && cargo xtask class open --all, with --address or --profile as here"
+        "this class has an announcement or a drill, or not all stages are open, so a rehearsal would not match the texts; type: \
+         cargo xtask class announce --clear && cargo xtask class drill --off && cargo xtask class open --all, with --address or \
+         --profile as here"
     );
 }
 

@@ -1,6 +1,6 @@
-//! Example stages for tests.
+//! Example stages and incidents for tests.
 
-use lab::{STAGES, Stage, Text, Variant};
+use lab::{INCIDENTS, Incident, STAGES, Stage, Text, Variant};
 
 /// A stage with the modules of the first stage.
 pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str) -> Stage {
@@ -20,4 +20,12 @@ pub(super) fn stage(name: &'static str, file: &'static str, source: &'static str
         goals: &[],
         fixed_by: None,
     }
+}
+
+/// An incident with the modules of the first stage.
+pub(super) fn incident(name: &'static str, source: &'static str) -> Incident {
+    let file = format!("lab/drills/{name}.md").leak();
+    let first = &INCIDENTS[0];
+    let (goals, fixed_by) = (first.stage.goals, first.stage.fixed_by);
+    Incident { stage: Stage { goals, fixed_by, ..stage(name, file, source) }, bank: None, met: first.met }
 }

@@ -9,6 +9,7 @@ mod endings;
 mod example;
 mod folder;
 mod imports;
+mod incidents;
 mod layers;
 mod links;
 mod markdown;
@@ -24,7 +25,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use clap::Command;
-use lab::STAGES;
+use lab::{INCIDENTS, STAGES};
 
 pub use self::{
     complaint::Complaint,
@@ -38,11 +39,12 @@ use self::{
 };
 use checkout::project::Project;
 
-/// Checks the stages: each row, and the files that belong to rows.
+/// Checks the stages and incidents: each row, and the files that belong to rows.
 pub fn stages(project: &Project) -> Result<Vec<Complaint>> {
-    let mut complaints = stages::rows(STAGES);
+    let mut complaints = stages::check(STAGES);
+    complaints.extend(incidents::check(INCIDENTS));
     complaints.extend(stages::without_commands(&lab::WITHOUT_TEMPORAL));
-    complaints.extend(stages::files(STAGES, project)?);
+    complaints.extend(stages::files(STAGES, INCIDENTS, project)?);
     complaints.extend(order::rows(STAGES));
     complaints.extend(order::sources(STAGES, &project.root)?);
     Ok(complaints)
@@ -64,7 +66,7 @@ pub fn structure(project: &Project) -> Result<Vec<Complaint>> {
 /// the README.
 pub fn texts(project: &Project, command_line: &Command) -> Result<Vec<Complaint>> {
     let mut files = Vec::new();
-    for folder in ["", "docs", "docs/instructor", "lab"] {
+    for folder in ["", "docs", "docs/instructor", "lab", incidents::TEXTS] {
         for name in names(&project.root.join(folder), "md")? {
             let file = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let source = fs::read_to_string(project.root.join(&file))

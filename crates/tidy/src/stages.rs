@@ -1,12 +1,12 @@
-//! Checks each stage's row, text and variants.
+//! Checks each stage's row and text, and that every text and variant belongs to a row.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result};
-use lab::{Block, Milestone, STAGES, Stage, Text};
+use lab::{Block, Incident, Milestone, STAGES, Stage, Text};
 use regex_lite::Regex;
 
-use crate::{complaint::Complaint, folder::names, order::TABLE};
+use crate::{complaint::Complaint, folder::names, incidents, order::TABLE};
 use checkout::project::Project;
 
 const DECLARED: &str = "crates/stages/src/lib.rs";
@@ -14,7 +14,7 @@ const DECLARED: &str = "crates/stages/src/lib.rs";
 const HINTS: usize = 3;
 
 /// Checks the rows.
-pub(super) fn rows(stages: &[Stage]) -> Vec<Complaint> {
+pub(super) fn check(stages: &[Stage]) -> Vec<Complaint> {
     stages.iter().flat_map(row).collect()
 }
 
@@ -36,6 +36,10 @@ fn row(stage: &Stage) -> Vec<Complaint> {
     if text.blocks().contains(&Block::Fix) && stage.fixed_by.is_none() {
         let what = format!("it has <!-- fix -->, but no stage is the fixed_by of {}", stage.name);
         complain(text.file, what, &format!("set fixed_by in {TABLE}"));
+    }
+    if text.blocks().contains(&Block::Settle) {
+        let what = "it has <!-- settle -->, which is for the text of an incident".to_owned();
+        complain(text.file, what, "have the learner fix the transfers themselves");
     }
     if stage.goals.is_empty() {
         let what = format!("{} has no goals", stage.name);
@@ -59,52 +63,59 @@ pub(super) fn without_commands(text: &Text) -> Option<Complaint> {
 }
 
 /// Files without a row, and rows without a file.
-pub(super) fn files(stages: &[Stage], project: &Project) -> Result<Vec<Complaint>> {
+pub(super) fn files(stages: &[Stage], incidents: &[Incident], project: &Project) -> Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
-    for name in names(&project.root.join("lab"), "md")? {
-        let file = format!("lab/{name}");
-        let is_introduction = file == lab::WITHOUT_TEMPORAL.file;
-        if !is_introduction && !stages.iter().any(|stage| stage.text.file == file) {
-            let to_do = format!("add a row in {TABLE}, or delete it");
-            complaints.push(Complaint::of_file(file, "no stage has this text", to_do));
+    for (folder, table, kind) in [("lab", TABLE, "stage"), (incidents::TEXTS, incidents::TABLE, "incident")] {
+        for name in names(&project.root.join(folder), "md")? {
+            let file = format!("{folder}/{name}");
+            let is_introduction = file == lab::WITHOUT_TEMPORAL.file;
+            if !is_introduction && !rows(stages, incidents).any(|row| row.text.file == file) {
+                let to_do = format!("add a row in {table}, or delete it");
+                complaints.push(Complaint::of_file(file, format!("no {kind} has this text"), to_do));
+            }
         }
     }
     let source = fs::read_to_string(project.root.join(DECLARED))
         .with_context(|| format!("could not read {DECLARED}"))?;
-    let written: Vec<(String, String)> = stages
-        .iter()
-        .flat_map(|stage| stage.text.blocks())
+    let written: Vec<(String, String)> = rows(stages, incidents)
+        .flat_map(|row| row.text.blocks())
         .filter_map(|block| match block {
             Block::Write(module, name) => Some((module, name)),
             _ => None,
         })
         .collect();
     for kind in ["workflow", "activities"] {
-        let used: BTreeSet<&str> = stages
-            .iter()
-            .map(|stage| if kind == "workflow" { stage.workflow.name } else { stage.activities.name })
+        let fixes = rows(stages, incidents).filter_map(|row| lab::stage(row.fixed_by?));
+        let used: BTreeSet<&str> = rows(stages, incidents)
+            .chain(fixes)
+            .map(|row| if kind == "workflow" { row.workflow.name } else { row.activities.name })
             .chain(written.iter().filter(|(module, _)| module == kind).map(|(_, name)| &**name))
             .collect();
         let folder = format!("crates/stages/src/{kind}");
         for name in names(&project.root.join(&folder), "rs")? {
             if !used.contains(name.trim_end_matches(".rs")) {
-                let to_do = format!("use it in a row of {TABLE}, or delete it");
+                let to_do = format!("use it in a row of {TABLE} or {}, or delete it", incidents::TABLE);
                 let file = format!("{folder}/{name}");
                 complaints.push(Complaint::of_file(
                     file,
-                    "no stage uses it, and no text has the learner write it",
+                    "no stage or incident uses it, and no text has the learner write it",
                     to_do,
                 ));
             }
         }
         let declared = declared(&source, kind);
         for name in used.iter().filter(|&&name| !declared.contains(name)) {
-            let what = format!("{kind}/{name}.rs belongs to a stage, but is not compiled");
+            let what = format!("{kind}/{name}.rs belongs to a stage or incident, but is not compiled");
             let to_do = format!("add {name} to the list `{kind}:` of `modules!`");
             complaints.push(Complaint::of_file(DECLARED, what, to_do));
         }
     }
     Ok(complaints)
+}
+
+/// The rows of both tables.
+fn rows<'a>(stages: &'a [Stage], incidents: &'a [Incident]) -> impl Iterator<Item = &'a Stage> {
+    stages.iter().chain(incidents.iter().map(|incident| &incident.stage))
 }
 
 /// The variants of this kind in the list of `modules!`.
@@ -140,7 +151,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::example::stage;
+    use crate::example::{incident, stage};
 
     fn reported(complaints: &[Complaint]) -> Vec<String> {
         complaints.iter().map(|complaint| format!("{}: {}", complaint.file, complaint.what)).collect()
@@ -149,7 +160,7 @@ mod tests {
     #[test]
     fn a_row_without_text_hints_or_goals_is_reported() {
         let rows = [stage("first", "lab/01-first.md", "# First\n\n<!-- fix -->\n")];
-        let reported = reported(&super::rows(&rows));
+        let reported = reported(&super::check(&rows));
         for expected in [
             "lab/01-first.md: it has no command to play",
             "lab/01-first.md: it has 0 hints; a learner needs at least 3",
@@ -185,15 +196,22 @@ mod tests {
         write(lab::WITHOUT_TEMPORAL.file, "");
         write("lab/01-first.md", "");
         write("lab/09-forgotten.md", "");
+        write("lab/drills/broken.md", "");
+        write("lab/drills/forgotten.md", "");
         write("crates/stages/src/workflow/jerry.rs", "");
         write("crates/stages/src/workflow/forgotten.rs", "");
+        write("crates/stages/src/workflow/fixed.rs", "");
         write(DECLARED, "modules! {\n    workflow: fixed,\n        jerry;\n    activities: fixed;\n}\n");
         let project = Project { lab: root.join(".lab"), root: root.clone() };
-        let complaints = files(&[stage("first", "lab/01-first.md", "")], &project).expect("all can be read");
+        let mut broken = incident("broken", "");
+        broken.stage.workflow = lab::Variant { name: "fixed", source: "" };
+        let complaints =
+            files(&[stage("first", "lab/01-first.md", "")], &[broken], &project).expect("all can be read");
         let expected = [
             "lab/09-forgotten.md: no stage has this text",
-            "crates/stages/src/workflow/forgotten.rs: no stage uses it, and no text has the learner write it",
-            "crates/stages/src/lib.rs: activities/jerry.rs belongs to a stage, but is not compiled",
+            "lab/drills/forgotten.md: no incident has this text",
+            "crates/stages/src/workflow/forgotten.rs: no stage or incident uses it, and no text has the learner write it",
+            "crates/stages/src/lib.rs: activities/jerry.rs belongs to a stage or incident, but is not compiled",
         ];
         assert_eq!(reported(&complaints), expected);
         fs::remove_dir_all(root).expect("it is there");

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use lab::{STAGES, Stage, WITHOUT_TEMPORAL};
+use lab::{INCIDENTS, Incident, STAGES, Stage, WITHOUT_TEMPORAL};
 use serde_json::{Value, json};
 
 use checkout::project::Project;
@@ -39,18 +39,66 @@ pub(crate) fn command() -> Command {
                 .conflicts_with("stage")
                 .help("Play the stages in a random order with this seed"),
         )
+        .arg(
+            flag(
+                "drills",
+                "Play the incidents instead: have each hit transfers, and do what its explanation says",
+            )
+            .conflicts_with_all(["stage", "shuffle"]),
+        )
+        .arg(
+            Arg::new("drill")
+                .long("drill")
+                .value_name("NAME")
+                .value_parser(args::incident_name())
+                .conflicts_with_all(["stage", "shuffle", "drills"])
+                .help("Play only this incident"),
+        )
         .arg(flag("keep", "Keep the lab's folder until the next play"))
         .args(remote_flags::flags())
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask play",
             "cargo xtask play --stage fix-workflow",
+            "cargo xtask play --drills",
             "cargo xtask play --profile class --learner rehearsal",
         ]))
 }
 
-pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let as_json = arguments.get_flag("json");
+/// What is played, one part after the other in one lab.
+enum Part {
+    /// The text before the first stage: `play --stage` leaves it out.
+    Introduction,
+    Stage(&'static Stage),
+    Drill(&'static Incident),
+}
+
+impl Part {
+    fn name(&self) -> &'static str {
+        match self {
+            Part::Introduction => "without-temporal",
+            Part::Stage(stage) => stage.name,
+            Part::Drill(incident) => incident.stage.name,
+        }
+    }
+
+    /// Follows its text, in a lab in which nothing was played yet or something was.
+    fn follow(&self, shadow: &Shadow, is_first: bool) -> Result<(), Box<Failure>> {
+        match self {
+            Part::Introduction => play::follow_text(shadow, &WITHOUT_TEMPORAL),
+            Part::Stage(stage) => play::follow(shadow, stage, is_first).map(drop),
+            Part::Drill(incident) => play::drills::follow(shadow, incident),
+        }
+    }
+}
+
+/// What these arguments choose, and what it is called: one, and several.
+fn chosen(arguments: &ArgMatches) -> (Vec<Part>, [&'static str; 2]) {
+    let drill = args::text(arguments, "drill").and_then(lab::incident);
+    if drill.is_some() || arguments.get_flag("drills") {
+        let incidents = drill.map_or(INCIDENTS, std::slice::from_ref);
+        return (incidents.iter().map(Part::Drill).collect(), ["drill", "drills"]);
+    }
     let mut stages: Vec<&'static Stage> = match args::stage(arguments, "stage") {
         Some(stage) => vec![stage],
         None => STAGES.iter().collect(),
@@ -58,6 +106,13 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     if let Some(&seed) = arguments.get_one::<u64>("shuffle") {
         Seeded::new(seed).shuffle(&mut stages);
     }
+    let introduction = (stages.len() == STAGES.len()).then_some(Part::Introduction);
+    (introduction.into_iter().chain(stages.into_iter().map(Part::Stage)).collect(), ["stage", "stages"])
+}
+
+pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
+    let as_json = arguments.get_flag("json");
+    let (parts, [one, many]) = chosen(arguments);
     toolchain::check(project)?;
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
@@ -65,23 +120,21 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let begin = Instant::now();
     let shadow = Shadow::make(project, "play", &executables, cli)?;
     let started = shadow.start(&remote_flags::words(arguments)).map(|()| begin.elapsed());
-    let mut results = Vec::new();
-    let mut play = |name, follow: &dyn Fn() -> Result<(), Box<Failure>>| {
+    let width = parts.iter().map(|part| part.name().len()).max().unwrap_or_default();
+    let mut results: Vec<Played> = Vec::new();
+    for part in &parts {
+        if started.is_err() || shadow.is_interrupted() {
+            break;
+        }
         let begin = Instant::now();
-        let result = Played { name, failure: follow().err(), took: begin.elapsed() };
+        let is_first = results.iter().all(|played| !played.counts);
+        let failure = part.follow(&shadow, is_first).err();
+        let counts = !matches!(part, Part::Introduction);
+        let result = Played { name: part.name(), counts, failure, took: begin.elapsed() };
         if !as_json && !shadow.is_interrupted() {
-            report(&result);
+            report(&result, width);
         }
         results.push(result);
-    };
-    let goes_on = || started.is_ok() && !shadow.is_interrupted();
-    // The text before the first stage: `play --stage` leaves it out.
-    let introduction = (stages.len() == STAGES.len() && goes_on()).then_some(&WITHOUT_TEMPORAL);
-    if let Some(text) = introduction {
-        play("without-temporal", &|| play::follow_text(&shadow, text));
-    }
-    for (at, stage) in stages.into_iter().enumerate().take_while(|_| goes_on()) {
-        play(stage.name, &|| play::follow(&shadow, stage, at == 0).map(drop));
     }
     if shadow.is_interrupted() {
         shadow.remove()?;
@@ -99,26 +152,27 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let started = started?;
     let total = begin.elapsed();
     if as_json {
-        let stages: Vec<Value> = results.iter().map(Played::to_json).collect();
+        let played: Vec<Value> = results.iter().map(Played::to_json).collect();
         let folder = keep.then_some(folder);
         stdoutln!(
             "{}",
-            json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), "stages": stages, "folder": folder })
+            json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), many: played, "folder": folder })
         );
     } else {
-        let count = results.len() - usize::from(introduction.is_some());
-        let stages = if count == 1 { "stage" } else { "stages" };
+        let count = results.iter().filter(|played| played.counts).count();
+        let what = if count == 1 { one } else { many };
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed,") };
         let (total, started) = (seconds(total), seconds(started));
-        stdoutln!("{count} {stages} played{outcome} in {total}, including {started} to start the lab");
+        stdoutln!("{count} {what} played{outcome} in {total}, including {started} to start the lab");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-/// The result of a stage.
+/// The result of a part.
 struct Played {
-    /// The stage, or what the text that belongs to none is about.
     name: &'static str,
+    /// Whether it is a stage or a drill.
+    counts: bool,
     took: Duration,
     failure: Option<Box<Failure>>,
 }
@@ -146,8 +200,7 @@ impl Played {
     }
 }
 
-fn report(Played { name, took, failure }: &Played) {
-    let width = STAGES.iter().map(|stage| stage.name.len()).max().unwrap_or_default();
+fn report(Played { name, took, failure, .. }: &Played, width: usize) {
     let mark = if failure.is_some() { "FAIL" } else { "ok" };
     stdoutln!("{mark:<4} {name:<width$}  {:>6}", seconds(*took));
     let Some(failure) = failure else { return };

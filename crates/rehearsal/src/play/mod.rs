@@ -1,6 +1,7 @@
 //! Following the texts of the stages in a shadow of the checkout, as a learner would who types every command.
 
 mod compare;
+pub mod drills;
 mod typed;
 mod words;
 
@@ -56,7 +57,7 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
     let commands = || {
         blocks.iter().flat_map(|block| match block {
             Block::Commands(commands) => &commands[..],
-            Block::Fix | Block::Write(..) => &[],
+            Block::Fix | Block::Write(..) | Block::Settle => &[],
         })
     };
     let enters = |command: &Command| {
@@ -77,6 +78,9 @@ pub fn follow(shadow: &Shadow, stage: &Stage, fresh: bool) -> Result<Option<Dura
             }
             Block::Fix => fixed = Some(fix(shadow, stage)?),
             Block::Write(module, name) => write(shadow, stage, module, name)?,
+            Block::Settle => {
+                return Err(about(stage, "it corrects accounts, as only an incident's text does".to_owned()));
+            }
         }
     }
     reach(shadow, stage, "its goals are not reached at the end of its text", |check| {
@@ -192,12 +196,6 @@ fn this_times(typed: &str, ids: &Ids) -> Result<Typed> {
 
 /// Fixes the code as the shipped fix does, once its failure is seen. Returns when it was saved.
 fn fix(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
-    let Some(fixed) = stage.fixed_by.and_then(lab::stage) else {
-        return Err(about(
-            stage,
-            "it says where to fix the code, and no stage has the fix: see fixed_by".to_owned(),
-        ));
-    };
     let is_seen = |check: &Value| {
         let failures = stage.goals.iter().filter(|goal| goal.is_failure);
         failures.into_iter().all(|failure| is_reached(check, failure.name))
@@ -205,11 +203,22 @@ fn fix(shadow: &Shadow, stage: &Stage) -> Result<Instant, Box<Failure>> {
     reach(shadow, stage, "what is to be fixed is not seen to fail", |check| {
         is_seen(check) && check["reached"] == false
     })?;
+    let saved = Instant::now();
+    put_fix_in_place(shadow, stage)?;
+    Ok(saved)
+}
+
+/// Puts the shipped fix in place.
+fn put_fix_in_place(shadow: &Shadow, stage: &Stage) -> Followed {
+    let Some(fixed) = stage.fixed_by.and_then(lab::stage) else {
+        return Err(about(
+            stage,
+            "it says where to fix the code, and no stage has the fix: see fixed_by".to_owned(),
+        ));
+    };
     let modules =
         [(lab::LIVE_WORKFLOW, fixed.workflow.source), (lab::LIVE_ACTIVITIES, fixed.activities.source)];
-    let saved = Instant::now();
-    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))?;
-    Ok(saved)
+    place(shadow, &modules).map_err(|error| about(stage, format!("{error:#}")))
 }
 
 /// Writes what a variant has, as the text says that the learner does.
@@ -274,20 +283,26 @@ fn worker(status: &Value) -> Result<Value> {
 
 /// Waits until `check` tells that.
 fn reach(shadow: &Shadow, stage: &Stage, else_says: &str, is_so: impl Fn(&Value) -> bool) -> Followed {
-    let words = ["check", "--json"];
     let begin = Instant::now();
     loop {
-        let looked = shadow.xtask(&words).and_then(|printed| shadow.pause(POLL_INTERVAL).map(|()| printed));
+        let looked = shadow.xtask(&CHECK).and_then(|printed| shadow.pause(POLL_INTERVAL).map(|()| printed));
         let printed = looked.map_err(|error| about(stage, format!("{error:#}")))?;
         if printed.json().is_some_and(|check| is_so(&check)) {
             return Ok(());
         }
         if begin.elapsed() > state_timeout(shadow) {
-            let failure = about(stage, else_says.to_owned());
-            let typed = Some("cargo xtask check --json".to_owned());
-            return Err(Box::new(Failure { typed, printed: told(&printed), ..*failure }));
+            return Err(with_goals(stage, else_says, &printed));
         }
     }
+}
+
+/// What tells how far the goals are.
+const CHECK: [&str; 2] = ["check", "--json"];
+
+/// The failure to get so far as the text says, with what `check` has printed.
+fn with_goals(stage: &Stage, says: &str, check: &Printed) -> Box<Failure> {
+    let typed = Some(format!("cargo xtask {}", CHECK.join(" ")));
+    Box::new(Failure { typed, printed: told(check), ..*about(stage, says.to_owned()) })
 }
 
 /// What a person wants to know of it: the goals, one a line.
