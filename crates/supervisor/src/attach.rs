@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    control,
     process::{self, Ending, Identity},
     services,
 };
@@ -43,6 +44,16 @@ pub fn attach_running(project: &Project) -> Result<State> {
         Some(state) => Ok(state),
         None => bail!("the lab is not running; start it with: cargo xtask lab start --detach"),
     }
+}
+
+/// The lab that runs, once its services do: a service that was killed a moment ago is back within seconds.
+///
+/// # Errors
+/// No lab runs.
+pub fn attach_ready(project: &Project) -> Result<State> {
+    let state = attach_running(project)?;
+    control::wait_for_services(&state);
+    Ok(state)
 }
 
 /// Takes the lock that one supervisor holds for as long as it lives.

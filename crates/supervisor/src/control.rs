@@ -3,14 +3,16 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{self, RecvTimeoutError, Sender},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use lab_client::{
-    kept_versions::is_worker,
     state::State,
     supervisor::{BEAT, BuildState, Supervisor, versions},
 };
@@ -24,8 +26,10 @@ const LONGEST: u64 = 64 * 1024;
 
 /// How often a build is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long we wait for the new worker after its build.
-const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
+/// How long we wait for a service that is being started.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(15);
+/// A wait that takes longer is said.
+const SAID_AFTER: Duration = Duration::from_secs(2);
 
 /// A request to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,30 +157,47 @@ pub fn require_running(state: Option<&State>) -> Result<()> {
 }
 
 /// Waits for the build of an edit that was just saved, and says first what happens when it finishes: the learner expects the new code.
+/// Then waits for services that were killed a moment ago, as [`wait_for_services`] does.
 pub fn wait_for_build(state: &State, then: &str) {
     let is = |what: fn(&Value) -> bool| ask(state, &Request::Status).is_ok_and(|status| what(&status));
     // A version is deployed by a command, which waits itself.
     let is_being_built = |status: &Value| {
         versions(status).is_empty() && BuildState::of_saved(status) == Some(BuildState::Building)
     };
-    if !is(is_being_built) {
-        return;
+    if is(is_being_built) {
+        stderrln!("the lab is building the worker; {then} when that build finishes");
+        while is(is_being_built) {
+            thread::sleep(POLL_INTERVAL);
+        }
     }
-    stderrln!("the lab is building the worker; {then} when that build finishes");
-    while is(is_being_built) {
-        thread::sleep(POLL_INTERVAL);
-    }
-    // The old worker must not take what is meant for the new one; one that does not start is no reason to wait for ever.
+    wait_for_services(state);
+}
+
+/// Waits until no service is being started or restarted: one that was killed is back within seconds, and what asks it before that would
+/// fail. The old worker must not take what is meant for the new one. A service that does not start is no reason to wait for ever.
+pub fn wait_for_services(state: &State) {
     let begin = Instant::now();
-    while begin.elapsed() < RESTARTED_WITHIN && is(is_worker_restarting) {
+    let mut is_said = false;
+    while let Some(name) = ask(state, &Request::Status).ok().as_ref().and_then(restarting) {
+        if begin.elapsed() > RESTARTED_WITHIN {
+            return;
+        }
+        if !is_said && begin.elapsed() > SAID_AFTER {
+            stderrln!("waiting until {name} has started");
+            is_said = true;
+        }
         thread::sleep(POLL_INTERVAL);
     }
 }
 
-fn is_worker_restarting(status: &Value) -> bool {
-    let services = status["services"].as_array().into_iter().flatten();
-    let mut workers = services.filter(|service| service["name"].as_str().is_some_and(is_worker));
-    workers.any(|worker| ["starting", "restarting"].iter().any(|state| worker["state"] == *state))
+/// A service that is being started, other than after it failed several times in a row.
+fn restarting(status: &Value) -> Option<String> {
+    let mut services = status["services"].as_array().into_iter().flatten();
+    let service = services.find(|service| {
+        ["starting", "restarting"].iter().any(|state| service["state"] == *state)
+            && !service["failing"].is_object()
+    })?;
+    Some(service["name"].as_str()?.to_owned())
 }
 
 /// What answers requests, at once or later; each is handled on a thread of its own.
@@ -184,19 +205,58 @@ pub trait Handle: Fn(Request, Reply) + Clone + Send + 'static {}
 
 impl<F: Fn(Request, Reply) + Clone + Send + 'static> Handle for F {}
 
+/// A client that does not send its request, or does not take an answer, for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// So many clients are answered at a time; the next ones wait. A lab has a few.
+const CLIENTS: usize = 64;
+
 /// Accepts requests, each on a thread of its own; `handle` answers them.
 pub fn serve(listener: TcpListener, token: String, handle: impl Handle) {
+    let clients = Arc::new(Clients::default());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let place = Clients::wait_for_place(&clients);
             let (token, handle) = (token.clone(), handle.clone());
-            // A client that goes away needs no answer.
-            thread::spawn(move || drop(answer(stream, &token, &handle)));
+            thread::spawn(move || {
+                // A client that goes away needs no answer.
+                drop(answer(stream, &token, &handle));
+                drop(place);
+            });
         }
     });
 }
 
+/// The clients that are being answered.
+#[derive(Default)]
+struct Clients {
+    number: Mutex<usize>,
+    has_left: Condvar,
+}
+
+impl Clients {
+    /// Counts one more client, until what is returned is dropped, as soon as there is a place.
+    fn wait_for_place(clients: &Arc<Clients>) -> Place {
+        let number = clients.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |number: &mut usize| *number >= CLIENTS;
+        let mut number = clients.has_left.wait_while(number, is_full).unwrap_or_else(PoisonError::into_inner);
+        *number += 1;
+        Place(Arc::clone(clients))
+    }
+}
+
+/// The place of a client.
+struct Place(Arc<Clients>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.number.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.has_left.notify_one();
+    }
+}
+
 fn answer(mut stream: TcpStream, token: &str, handle: &impl Handle) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = Vec::new();
     BufReader::new((&stream).take(LONGEST)).read_until(b'\n', &mut line)?;
     let message: Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -242,10 +302,9 @@ mod tests {
     use super::*;
     use crate::{ports::Ports, process::Identity};
 
-    #[test]
-    fn a_request_without_the_token_is_refused() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-        let mut state = State {
+    /// The state of a lab whose supervisor listens here.
+    fn state_of(listener: &TcpListener) -> State {
+        State {
             supervisor: Identity { pid: 2, started: String::new() },
             control_port: listener.local_addr().expect("it is bound").port(),
             token: "right".to_owned(),
@@ -254,7 +313,31 @@ mod tests {
             remote_service: None,
             public_hosts: Default::default(),
             services: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_service_that_starts_is_waited_for_and_one_that_fails_again_and_again_is_not() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let state = state_of(&listener);
+        let states = ["restarting", "starting", "starting", "running"];
+        let asked = std::sync::Arc::new(std::sync::Mutex::new(0));
+        let times = std::sync::Arc::clone(&asked);
+        serve(listener, "right".to_owned(), move |_, reply| {
+            let mut times = times.lock().expect("nobody panics");
+            let failing = json!({ "name": "worker", "state": "restarting", "failing": { "in_a_row": 4 } });
+            let starting = json!({ "name": "temporal", "state": states[*times], "failing": null });
+            *times += 1;
+            let _ = reply.send(Ok(json!({ "services": [failing, starting] })));
+        });
+        wait_for_services(&state);
+        assert_eq!(*asked.lock().expect("nobody panics"), states.len());
+    }
+
+    #[test]
+    fn a_request_without_the_token_is_refused() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let mut state = state_of(&listener);
         serve(listener, "right".to_owned(), |request, reply| {
             let _ = reply.send(Ok(json!({ "seen": request.to_json() })));
         });
@@ -266,6 +349,19 @@ mod tests {
             let refused = ask(&state, &Request::Stop).expect_err(wrong).to_string();
             assert!(refused.contains("the token is wrong"), "{wrong}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_crowd_of_silent_clients_is_let_go_and_the_next_client_is_answered() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let state = state_of(&listener);
+        let address = listener.local_addr().expect("it is bound");
+        serve(listener, "right".to_owned(), |_, reply| drop(reply.send(Ok(json!({ "done": true })))));
+        let crowd: Vec<_> = (0..CLIENTS + 10).map(|_| TcpStream::connect(address)).collect();
+        assert!(crowd.iter().all(Result::is_ok), "those without a place wait in the system's queue");
+        let begin = Instant::now();
+        assert_eq!(ask(&state, &Request::Status).expect("it is answered")["done"], true);
+        assert!(begin.elapsed() >= PATIENCE, "there was no place before");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     } else if !waiting.is_empty() || failed > 0 {
         for (stuck, _, name) in &retried {
             stdoutln!(
-                "retried {name} of {}, which had failed on attempt {}",
+                "retried {name} of {}, which comes to attempt {}",
                 stuck.run.workflow_id,
                 stuck.attempt
             );

@@ -31,7 +31,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_ready(project)?;
     let executables = build::build(project, &["run_workflow"])?;
     let program = executables.get("run_workflow").context("the worker's package has no run_workflow")?;
     let mut command = Process::new(&program);

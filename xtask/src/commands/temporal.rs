@@ -25,7 +25,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_ready(project)?;
     let cli = temporal_cli::provide(project)?;
     let mut command = cli.command();
     command.args(arguments.get_many::<String>("arguments").into_iter().flatten());

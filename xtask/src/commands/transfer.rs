@@ -66,7 +66,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let amount = given("amount").parse::<Amount>();
     let workflow_id = text(arguments, "workflow-id");
 
-    let state = attach::attach_running(project);
+    let state = attach::attach_ready(project);
     let mut wrong = Vec::new();
     if let Ok(state) = &state {
         wrong.extend(unknown_accounts(&Bank::new(&state.endpoints()), [from, to]));
