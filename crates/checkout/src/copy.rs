@@ -35,15 +35,17 @@ pub fn sources(checkout: &Path, to: &Path) -> io::Result<()> {
 /// its own.
 pub fn compiled(compiled: &Path, to: &Path) -> io::Result<()> {
     let target = to.join("target/debug");
-    for name in ["build", "deps"] {
-        // A link needs one disk for both.
-        let linked = |from: &Path, to: &Path| match from.extension().is_some_and(|kind| kind == "d") {
-            true => with_time(from, to),
-            false => fs::hard_link(from, to).or_else(|_| with_time(from, to)),
-        };
-        tree(&compiled.join(name), &target.join(name), &linked)?;
+    // A link needs one disk for both.
+    let linked = |from: &Path, to: &Path| match from.extension().is_some_and(|kind| kind == "d") {
+        true => with_time(from, to),
+        false => fs::hard_link(from, to).or_else(|_| with_time(from, to)),
+    };
+    tree(&compiled.join("deps"), &target.join("deps"), &linked)?;
+    // What a build script has printed is written in place, too.
+    for name in ["build", ".fingerprint"] {
+        tree(&compiled.join(name), &target.join(name), &with_time)?;
     }
-    tree(&compiled.join(".fingerprint"), &target.join(".fingerprint"), &with_time)
+    Ok(())
 }
 
 fn tree(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
@@ -70,19 +72,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rustc_writes_to_in_place_is_no_link() {
+    fn what_cargo_and_rustc_write_to_in_place_is_no_link() {
         let folder = std::env::temp_dir().join(format!("checkout-copy-{}", std::process::id()));
         let (compiled_here, copied) = (folder.join("debug"), folder.join("copy"));
         fs::create_dir_all(compiled_here.join("deps")).expect("temporary folders can be made");
         fs::create_dir_all(compiled_here.join("build")).expect("temporary folders can be made");
         fs::create_dir_all(compiled_here.join(".fingerprint")).expect("temporary folders can be made");
-        for file in ["deps/worker-1.d", "deps/libworker-1.rlib", ".fingerprint/worker-1"] {
+        for file in ["build/output", "deps/worker-1.d", "deps/libworker-1.rlib", ".fingerprint/worker-1"] {
             fs::write(compiled_here.join(file), "as compiled").expect("it can be written");
         }
         compiled(&compiled_here, &copied).expect("it can be copied");
-        for (file, is_shared) in
-            [("deps/worker-1.d", false), ("deps/libworker-1.rlib", true), (".fingerprint/worker-1", false)]
-        {
+        for (file, is_shared) in [
+            ("build/output", false),
+            ("deps/worker-1.d", false),
+            ("deps/libworker-1.rlib", true),
+            (".fingerprint/worker-1", false),
+        ] {
             let copy = copied.join("target/debug").join(file);
             fs::write(&copy, "written in place").expect("it can be written");
             let original = fs::read_to_string(compiled_here.join(file)).expect("it is there");
