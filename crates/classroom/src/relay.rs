@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{SockRef, TcpKeepalive};
 
 /// The stack size of a forwarding thread: there are many, and they call little.
 const STACK: usize = 128 * 1024;
@@ -17,6 +18,11 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The limit of open files: a class has a few hundred connections with two files each. The default on macOS is 256.
 const FILES: u64 = 4096;
+
+/// A client that is silent for so long is asked whether it is there, so many times and so often. A laptop that has left the room says nothing.
+const ASKED_AFTER: Duration = Duration::from_secs(30);
+const ASKED_TIMES: u32 = 3;
+const ASKED_EVERY: Duration = Duration::from_secs(10);
 
 /// Forwards the listener's connections for as long as this process runs.
 pub(crate) fn start(listener: TcpListener, to: SocketAddr) {
@@ -40,6 +46,7 @@ pub(crate) fn start(listener: TcpListener, to: SocketAddr) {
 /// Forwards one connection until both sides have closed it.
 fn forward(client: TcpStream, to: SocketAddr) -> io::Result<()> {
     let (client, server) = (Arc::new(client), Arc::new(TcpStream::connect(to)?));
+    let_go_when_dead(&client)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (asks, takes) = (client.clone(), server.clone());
@@ -51,6 +58,18 @@ fn forward(client: TcpStream, to: SocketAddr) -> io::Result<()> {
     let _ = io::copy(&mut &*server, &mut &*client);
     // Once the server has closed, nothing more can be sent to it; and a client that is gone may never close its side.
     let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
+    Ok(())
+}
+
+/// Has the system end the connection when the client no longer answers.
+fn let_go_when_dead(client: &TcpStream) -> io::Result<()> {
+    let client = SockRef::from(client);
+    let asking =
+        TcpKeepalive::new().with_time(ASKED_AFTER).with_interval(ASKED_EVERY).with_retries(ASKED_TIMES);
+    client.set_tcp_keepalive(&asking)?;
+    // The system asks nothing while it waits for a confirmation of what was sent.
+    #[cfg(target_os = "linux")]
+    client.set_tcp_user_timeout(Some(ASKED_AFTER + ASKED_EVERY * ASKED_TIMES))?;
     Ok(())
 }
 
@@ -106,6 +125,21 @@ mod tests {
         let (client, mut server) = connection();
         drop(client);
         assert_eq!(server.read(&mut [0]).expect("it is told"), 0);
+    }
+
+    #[test]
+    fn a_client_that_no_longer_answers_is_let_go_within_a_minute() {
+        let (client, server) = connection();
+        let_go_when_dead(&client).expect("it is open");
+        let client = SockRef::from(&client);
+        assert!(client.keepalive().expect("it is open"));
+        let asked = client.tcp_keepalive_interval().expect("it is open")
+            * client.tcp_keepalive_retries().expect("it is open");
+        let silent = client.tcp_keepalive_time().expect("it is open") + asked;
+        assert_eq!(silent, Duration::from_secs(60));
+        #[cfg(target_os = "linux")]
+        assert_eq!(client.tcp_user_timeout().expect("it is open"), Some(silent));
+        drop(server);
     }
 
     #[test]

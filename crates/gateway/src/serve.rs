@@ -1,14 +1,32 @@
 //! The two listeners: gRPC and the HTTP API.
 
+use std::{io, time::Duration};
+
 use axum::{Router, extract::State, middleware, routing::get};
 use hyper::service::service_fn;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{board, gateway::Gateway, health, http_api, proxy};
+
+/// So many gRPC clients are connected at a time; the next ones wait. A lab has a few.
+const GRPC_CONNECTIONS: usize = 256;
+/// What every HTTP/2 client sends first.
+const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+/// A client that has not sent it within this time is disconnected.
+const PREFACE_WITHIN: Duration = Duration::from_secs(10);
+/// A client that sends nothing for so long is asked whether it is there, and disconnected if it does not answer within the other time.
+const QUIET: Duration = Duration::from_secs(20);
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// The pause between two looks at what a new client has sent.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Serves both until `shutdown` completes.
 pub async fn serve(
@@ -40,10 +58,10 @@ async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => {
+            accepted = listener.accept(), if connections.len() < GRPC_CONNECTIONS => {
                 let Ok((stream, _)) = accepted else {
                     // Out of file descriptors: wait until a connection ends.
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                     continue;
                 };
                 // A failure only costs speed.
@@ -54,13 +72,31 @@ async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
                     async move { Ok::<_, std::convert::Infallible>(proxy::answer(gateway, request).await) }
                 });
                 connections.spawn(async move {
+                    if !matches!(timeout(PREFACE_WITHIN, begins(&stream)).await, Ok(Ok(()))) {
+                        return;
+                    }
                     let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
                     // A worker polls with many requests at once.
-                    server.http2().max_concurrent_streams(1000);
+                    let http2 = &mut server.http2();
+                    http2.timer(TokioTimer::new()).max_concurrent_streams(1000);
+                    http2.keep_alive_interval(QUIET).keep_alive_timeout(ALIVE_WITHIN);
                     // A client that disconnects is no error.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
+        }
+    }
+}
+
+/// Waits until the client has sent as much as begins a connection, which is not read yet.
+async fn begins(stream: &TcpStream) -> io::Result<()> {
+    let mut seen = [0; PREFACE];
+    loop {
+        match stream.peek(&mut seen).await? {
+            PREFACE => return Ok(()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // What has arrived stays readable, so that waiting for more of it needs a pause.
+            _ => sleep(PAUSE).await,
         }
     }
 }

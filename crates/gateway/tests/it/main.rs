@@ -9,5 +9,6 @@ mod tls;
 
 /// Slow tests: `cargo xtask test --slow`.
 mod slow {
+    mod crowd;
     mod link;
 }
