@@ -7,7 +7,7 @@ set -eu
 database() {
   temporal-sql-tool --database "$1" create-database
   temporal-sql-tool --database "$1" setup-schema --version 0.0
-  temporal-sql-tool --database "$1" update-schema --schema-dir "/etc/temporal/schema/postgresql/v12/$2/versioned"
+  temporal-sql-tool --database "$1" update-schema --schema-name "postgresql/v12/$2"
 }
 database temporal temporal
 database temporal_visibility visibility

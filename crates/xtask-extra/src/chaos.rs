@@ -1,6 +1,6 @@
 //! `chaos`.
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -15,7 +15,7 @@ use rehearsal::{
 use supervisor::{build, temporal_cli, toolchain};
 use terminal::{duration, stderrln, stdoutln};
 use xtask::args::{example, flag, json_flag};
-use xtask::extra::about;
+use xtask::{extra::about, remote_flags};
 
 /// The stage with all fixes.
 const FIXED: &str = "reset-workflows";
@@ -38,6 +38,14 @@ pub(crate) fn command() -> Command {
         )
         .arg(flag("versions", "Run two versions of the worker, each of which takes half of the transfers"))
         .arg(flag("keep", "Keep the lab's folder until the next run"))
+        .arg(
+            Arg::new("cluster")
+                .long("cluster")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("Kill frontend, history, matching and postgresql too, whose process ids are in files of this folder"),
+        )
+        .args(remote_flags::flags())
         .arg(json_flag())
         .after_help(example(&[
             "cargo xtask chaos",
@@ -54,12 +62,18 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let cli = temporal_cli::provide(project)?;
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
     let has_versions = arguments.get_flag("versions");
-    let plan = Plan { has_versions, ..Plan::new(seed, count("transfers"), count("kills")) };
+    let cluster = arguments.get_one::<PathBuf>("cluster").cloned();
+    let plan = Plan { has_versions, cluster, ..Plan::new(seed, count("transfers"), count("kills")) };
+    let words = remote_flags::words(arguments);
+    let cluster =
+        plan.cluster.iter().flat_map(|folder| ["--cluster".to_owned(), folder.display().to_string()]);
+    let more: Vec<String> = cluster.chain(words.iter().cloned()).map(|word| format!(" {word}")).collect();
     let again = format!(
-        "cargo xtask chaos --transfers {} --kills {} --seed {seed}{}",
+        "cargo xtask chaos --transfers {} --kills {} --seed {seed}{}{}",
         plan.orders.len(),
         plan.kills,
-        if has_versions { " --versions" } else { "" }
+        if has_versions { " --versions" } else { "" },
+        more.concat()
     );
     stderrln!("{again}");
 
@@ -78,7 +92,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         (lab::LIVE_WORKFLOW, fixed.workflow.source),
         (lab::LIVE_ACTIVITIES, fixed.activities.source),
     ])?;
-    let outcome = chaos::run(&shadow, &plan);
+    let outcome = chaos::run(&shadow, &plan, &words);
     let took = begin.elapsed().as_secs_f64();
     if shadow.is_interrupted() {
         shadow.remove()?;

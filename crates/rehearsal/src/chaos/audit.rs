@@ -194,7 +194,7 @@ mod tests {
     fn plan(refused: Option<RefusalKind>) -> Plan {
         let (from, to) = ("account_A".to_owned(), "account_B".to_owned());
         let order = Order { workflow_id: "t".to_owned(), from, to, amount: Money::from_cents(250), refused };
-        Plan { seed: 0, orders: vec![order], kills: 0, has_versions: false }
+        Plan { seed: 0, orders: vec![order], kills: 0, has_versions: false, cluster: None }
     }
 
     fn event(id: u64, kind: &str, attributes: Value) -> Value {

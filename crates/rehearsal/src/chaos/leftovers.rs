@@ -14,8 +14,11 @@ use supervisor::{
 
 /// The files that a lab may leave: its databases, the server's with its write-ahead log, the lab's settings, its versions of the worker, locks,
 /// and what stops Nix.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 12] = [
     "bank.db",
+    // Of a lab on a service that others share.
+    "class-lab",
+    "service.json",
     "temporal.db",
     "temporal.db-wal",
     "temporal.db-shm",

@@ -24,12 +24,12 @@ pub struct ChaosReport {
     pub tally: Tally,
 }
 
-/// Starts the lab, carries out the plan, stops the lab, and checks everything.
+/// Starts the lab with these flags, carries out the plan, stops the lab, and checks everything.
 ///
 /// # Errors
 /// The first violation, and where to look.
-pub fn run(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
-    shadow.start(&[])?;
+pub fn run(shadow: &Shadow, plan: &Plan, words: &[String]) -> Result<ChaosReport> {
+    shadow.start(words)?;
     if plan.has_versions {
         versions::deploy(shadow)?;
     }

@@ -1,6 +1,6 @@
 //! The plan that a seed determines: the transfers, the order of kills, and the pauses between them.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use contract::{Money, RefusalKind};
 
@@ -9,6 +9,9 @@ use supervisor::services::{ACCOUNT_API, TEMPORAL, WORKER};
 
 /// The part that is killed besides the services.
 pub(super) const SUPERVISOR: &str = "supervisor";
+
+/// The parts of a Temporal cluster that are killed as well, each by the name of the file that has its process id.
+pub(super) const CLUSTER: [&str; 4] = ["frontend", "history", "matching", "postgresql"];
 
 /// The share of each part in ten kills. After a kill of the supervisor, the lab must be started again.
 const TARGETS: [&str; 10] =
@@ -46,6 +49,8 @@ pub struct Plan {
     pub kills: usize,
     /// Whether two versions of the worker run, each of which takes half of the transfers.
     pub has_versions: bool,
+    /// The folder with the process ids of the Temporal cluster that the lab is on, if its parts are killed as well.
+    pub cluster: Option<PathBuf>,
 }
 
 impl Plan {
@@ -53,13 +58,14 @@ impl Plan {
     pub fn new(seed: u64, transfers: usize, kills: usize) -> Plan {
         let mut dice = Seeded::new(seed);
         let orders = (0..transfers).map(|number| Order::draw(number, &mut dice)).collect();
-        Plan { seed, orders, kills, has_versions: false }
+        Plan { seed, orders, kills, has_versions: false, cluster: None }
     }
 
     /// The kills, in order.
     pub fn targets(&self) -> Targets {
         // A separate sequence, so that the number of transfers does not change the kills.
-        Targets { dice: Seeded::new(!self.seed), ahead: Vec::new() }
+        let parts = TARGETS.into_iter().chain(CLUSTER.into_iter().filter(|_| self.cluster.is_some()));
+        Targets { dice: Seeded::new(!self.seed), parts: parts.collect(), ahead: Vec::new() }
     }
 }
 
@@ -92,9 +98,11 @@ impl Order {
     }
 }
 
-/// The order of kills: of every ten, each part has its share, in random order.
+/// The order of kills: of every ten, or fourteen with a cluster, each part has its share, in random order.
 pub struct Targets {
     dice: Seeded,
+    /// Each part, as often as it is killed before all have had their turn.
+    parts: Vec<&'static str>,
     ahead: Vec<&'static str>,
 }
 
@@ -109,7 +117,7 @@ impl Targets {
     /// The next target that is running now; the others stay in the queue.
     pub fn next(&mut self, is_there: impl Fn(&str) -> bool) -> Option<&'static str> {
         if self.ahead.is_empty() {
-            self.ahead = TARGETS.to_vec();
+            self.ahead = self.parts.clone();
             self.dice.shuffle(&mut self.ahead);
         }
         let at = self.ahead.iter().position(|target| is_there(target))?;
@@ -119,6 +127,8 @@ impl Targets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -151,5 +161,8 @@ mod tests {
         let mut all = TARGETS;
         all.sort_unstable();
         assert_eq!(killed, all);
+        let mut targets = Plan { cluster: Some("pids".into()), ..plan }.targets();
+        let killed: BTreeSet<_> = (0..14).filter_map(|_| targets.next(|_| true)).collect();
+        assert_eq!(killed, TARGETS.into_iter().chain(CLUSTER).collect());
     }
 }

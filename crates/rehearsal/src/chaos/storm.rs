@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -25,7 +26,7 @@ use serde_json::json;
 use super::{
     audit::Recorded,
     ledger::{self, check_ledger},
-    plan::{Order, Plan, SUPERVISOR, Targets},
+    plan::{CLUSTER, Order, Plan, SUPERVISOR, Targets},
 };
 use crate::shadow::{INTERRUPTED, Shadow};
 use lab_client::state::State;
@@ -69,6 +70,7 @@ pub(super) fn weather(shadow: &Shadow, plan: &Plan) -> Result<ChaosReport> {
         plan,
         begin: Instant::now(),
         kills: Mutex::default(),
+        last_kill: Mutex::default(),
         started: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         is_calm: AtomicBool::new(false),
@@ -106,6 +108,7 @@ struct Storm<'a> {
     plan: &'a Plan,
     begin: Instant,
     kills: Mutex<Kills>,
+    last_kill: Mutex<Option<Instant>>,
     /// How many transfers were started.
     started: AtomicUsize,
     /// How many transfers were in progress at the last check.
@@ -235,8 +238,10 @@ impl Storm<'_> {
     fn start_lab(&self) -> Result<()> {
         let before = self.killed();
         let start = self.shadow.xtask(&["lab", "start", "--detach"])?;
-        // A start during which something was killed may fail; then it is repeated.
-        if !start.ok && self.killed() == before {
+        // A start during which something was killed may fail; then it is repeated. So may one on a cluster that is recovering.
+        let is_recovering = self.plan.cluster.is_some()
+            && locked(&self.last_kill).is_some_and(|kill| kill.elapsed() < RECOVERY_TIMEOUT);
+        if !start.ok && self.killed() == before && !is_recovering {
             bail!("the lab does not start after a kill of its supervisor:\n  {}", start.lines.join("\n  "));
         }
         Ok(())
@@ -284,6 +289,7 @@ impl Storm<'_> {
             };
             process::signal(&process, Signal::SIGKILL);
             *locked(&self.kills).entry(target).or_default() += 1;
+            *locked(&self.last_kill) = Some(Instant::now());
             if number % ROUND == 0 {
                 self.look_at_the_ledger()?;
                 let (kills, started) = (self.plan.kills, self.started.load(Ordering::Relaxed));
@@ -302,7 +308,10 @@ impl Storm<'_> {
         let killed = self.killed();
         let process = |target: &str| {
             if target == SUPERVISOR {
-                return Some(&state.supervisor).filter(|process| process::is_alive(process));
+                return Some(state.supervisor.clone()).filter(process::is_alive);
+            }
+            if CLUSTER.contains(&target) {
+                return self.of_cluster(target);
             }
             let is_it = |name: &str| name == target || target == WORKER && is_worker(name);
             let found: Vec<&Identity> = state
@@ -312,10 +321,16 @@ impl Storm<'_> {
                 .map(|(_, process)| process)
                 .collect();
             // With several versions of the worker, one after the other.
-            found.get(killed % found.len().max(1)).copied()
+            found.get(killed % found.len().max(1)).copied().cloned()
         };
         let target = targets.next(|target| process(target).is_some())?;
-        Some((target, process(target)?.clone()))
+        Some((target, process(target)?))
+    }
+
+    /// The process of a part of the cluster. Who runs the cluster starts it again.
+    fn of_cluster(&self, part: &str) -> Option<Identity> {
+        let id = fs::read_to_string(self.plan.cluster.as_ref()?.join(part)).ok()?;
+        process::identify(id.trim().parse().ok()?)
     }
 
     /// Checks the ledger so far; if the bank is down, the next check covers it.
@@ -359,9 +374,11 @@ impl Storm<'_> {
         let server = Server::new(&state.endpoints());
         let bank = Bank::new(&state.endpoints());
         let runs = server.list(&transfers(), usize::MAX)?;
+        let learners = contract::workflow_id_of(state.learner(), "");
         let histories = side_by_side::try_map(&runs, |run| {
             let history = facts::read_run(&server, run, None);
-            history.map(|history| (run.workflow_id.clone(), history))
+            let id = run.workflow_id.strip_prefix(&learners).unwrap_or(&run.workflow_id);
+            history.map(|history| (id.to_owned(), history))
         })?;
         Ok(Recorded { runs: histories, entries: ledger::entries(&bank)?, accounts: bank.accounts()? })
     }
