@@ -2,10 +2,10 @@
 
 use std::env;
 
-use checkout::{Project, journal};
+use checkout::Project;
 use clap::{ArgMatches, parser::ValueSource};
 use lab::shell_word;
-use lab_client::progress::Progress;
+use lab_client::journal;
 use terminal::stderrln;
 
 /// The commands that only report, with their groups. The last ones work in checkouts and labs of their own.
@@ -54,14 +54,13 @@ const TEMPORAL_REPORTS: &[&str] = &[
 
 /// Writes what was typed to the journal, if a drill is in progress and this is a command that changes something.
 pub(crate) fn note(project: &Project, arguments: &ArgMatches) {
-    let is_on = Progress::read(&project.lab).drill.is_some_and(|drill| drill.ended.is_none());
-    if !is_on || !changes(arguments) {
+    if !changes(arguments) {
         return;
     }
     let words = env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy()));
     let command =
         ["cargo", "xtask"].map(str::to_owned).into_iter().chain(words).collect::<Vec<_>>().join(" ");
-    if let Err(error) = journal::append(project, &command) {
+    if let Err(error) = journal::note(&project.lab, &command) {
         stderrln!("warning: the report of the drill will lack this command: {error:#}");
     }
 }

@@ -8,7 +8,6 @@ pub mod copy;
 mod exchange;
 #[cfg(test)]
 mod fixture;
-pub mod journal;
 pub mod keep;
 mod live_files;
 pub mod modules;

@@ -11,6 +11,7 @@ use contract::Amount;
 use lab::{Incident, Milestone, Precondition, Stage};
 use lab_client::{
     bank::{Bank, Outage},
+    journal,
     progress::{Drill, Progress},
     stuck::{self, Stuck},
     supervisor::{self, BuildState, is_deployed},
@@ -23,7 +24,7 @@ use crate::{
     log_tail::follow,
     transfer_watch::TransferWatch,
 };
-use checkout::{backups::Backup, journal, keep, modules, progress, project::Project};
+use checkout::{backups::Backup, keep, modules, progress, project::Project};
 use lab_client::state::State;
 use terminal::stderrln;
 
@@ -87,7 +88,8 @@ impl<'a> Preparation<'a> {
     pub(crate) fn enter(&self, stage: &'static Stage, starts: u32, entered: &mut Prepared) -> Result<()> {
         self.leave_versions(entered)?;
         self.end_faults(entered)?;
-        let last_entry = self.bank.last_entry()?;
+        let incident = stage.incident();
+        let last_entry = incident.map(|_| self.bank.last_entry()).transpose()?;
         let mut prepared = match &stage.precondition {
             Some(precondition) => self.prepare(precondition, entered),
             None => Ok(()),
@@ -119,8 +121,8 @@ impl<'a> Preparation<'a> {
             }
         }
         self.let_rest(stage, &entered.transfers)?;
-        match stage.incident() {
-            Some(incident) => self.begin_drill(incident, last_entry),
+        match incident.zip(last_entry) {
+            Some((incident, last_entry)) => self.begin_drill(incident, last_entry),
             None => Ok(()),
         }
     }
@@ -131,7 +133,7 @@ impl<'a> Preparation<'a> {
             let settings = serde_json::from_str(settings).context("the settings of the incident's bank")?;
             self.bank.change_real_world_mode(&settings)?;
         }
-        journal::empty(self.project)?;
+        journal::empty(&self.project.lab)?;
         progress::update_at(self.project, &incident.stage, |progress| {
             progress.drill = Some(Drill { seed: self.seed.get(), last_entry, ended: None });
         })
@@ -238,12 +240,12 @@ impl<'a> Preparation<'a> {
     /// Ends what a stage before or the learner has switched on in the bank, and lets pass what it held up, by code that
     /// knows how to go on with it: that of the stage which is left, as shipped.
     fn end_faults(&self, entered: &mut Prepared) -> Result<()> {
-        if self.bank.real_world_mode()? {
-            self.bank.set_real_world_mode(false)?;
-            self.tell(format_args!("switched Real World Mode off"));
-        }
+        let was_on = self.bank.real_world_mode()?;
         // An incident has set other rates than a stage expects.
         self.bank.restore_real_world_mode()?;
+        if was_on {
+            self.tell(format_args!("switched Real World Mode off"));
+        }
         if !self.bank.outage()?.is_any() {
             return Ok(());
         }

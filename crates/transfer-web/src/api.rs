@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use contract::TransferRequest;
+use contract::{Transfer, TransferRequest};
 use lab_client::{
     bank::Bank,
     http::{encode, get_json, put_json},
@@ -179,17 +179,28 @@ async fn account_workflows(State(watched): State<Watched>, Name(account): Name) 
 async fn transfer(State(watched): State<Watched>, body: JsonText) -> Answer {
     let request: TransferRequest = body.parse()?;
     let transfer = request.validate().map_err(|refusal| Failure::bad_request(refusal.message))?;
-    ask(move || orders::start(&watched, &transfer).map(Json)).await
+    ask(move || {
+        let Transfer { from_account, to_account, amount } = &transfer;
+        watched.note(&format!("start a transfer of {amount} from {from_account} to {to_account}"));
+        orders::start(&watched, &transfer).map(Json)
+    })
+    .await
 }
 
 async fn batch(State(watched): State<Watched>) -> Answer {
-    ask(move || orders::batch(&watched).map(Json)).await
+    ask(move || {
+        watched.note("start the daily batch");
+        orders::batch(&watched).map(Json)
+    })
+    .await
 }
 
 async fn retry(State(watched): State<Watched>, Name(workflow_id): Name) -> Answer {
     ask(move || {
         let row = watched.transfers().one(&workflow_id).map_err(|error| temporal_down(&error))?;
-        orders::retry(&watched, &row.ok_or_else(|| unknown(&workflow_id))?).map(Json)
+        let row = row.ok_or_else(|| unknown(&workflow_id))?;
+        watched.note(&format!("retry {workflow_id}"));
+        orders::retry(&watched, &row).map(Json)
     })
     .await
 }
@@ -220,6 +231,10 @@ fn from_bank(watched: &Watched, what: &str) -> Answer {
 
 /// Forwards a change to the bank, which validates it.
 fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer {
+    if let Some(lab) = &watched.lab {
+        let allowed = Progress::read(lab).allow_bank_change();
+        allowed.map_err(|error| Failure::new(StatusCode::CONFLICT, error.to_string()))?;
+    }
     let url = format!("{}/{what}", watched.endpoints.bank);
     let answer = put_json(&url, &Value::Object(change)).map_err(|error| bank_down(&error))?;
     // The page shows this response. If the bank is back to its last published state by the next look, the page needs that
@@ -229,7 +244,11 @@ fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer 
 }
 
 async fn reset(State(watched): State<Watched>) -> Answer {
-    ask(move || orders::reset(&watched, &Bank::new(&watched.endpoints)).map(Json)).await
+    ask(move || {
+        watched.note("terminate every transfer, and reset the bank");
+        orders::reset(&watched, &Bank::new(&watched.endpoints)).map(Json)
+    })
+    .await
 }
 
 async fn stages(State(watched): State<Watched>) -> Answer {
@@ -293,7 +312,11 @@ async fn compare_edit(State(watched): State<Watched>, Name(id): Name) -> Answer 
 }
 
 async fn restore_edit(State(watched): State<Watched>, Name(id): Name) -> Answer {
-    ask(move || orders::saved_edit(&watched, "restore", &id).map(Json)).await
+    ask(move || {
+        watched.note(&format!("restore the edit {id}"));
+        orders::saved_edit(&watched, "restore", &id).map(Json)
+    })
+    .await
 }
 
 async fn ask_for_help(State(watched): State<Watched>, body: JsonText) -> Answer {

@@ -115,6 +115,7 @@ pub(crate) fn act(watched: &Watched, act: Act) -> Result<Value, Failure> {
             if hints >= stage.text.hints().len() {
                 return Err(conflict("all hints are shown"));
             }
+            watched.note("show a hint");
             supervise(json!({ "request": "hint" }), "hint", "show a hint")?;
             Value::Null
         }

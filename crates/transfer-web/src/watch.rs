@@ -18,6 +18,7 @@ use lab_client::{
     bank::Bank,
     facts::Reader,
     http::get_json,
+    journal,
     kept_versions::service_of,
     progress::{self, Progress},
     side_by_side,
@@ -93,6 +94,14 @@ impl Watched {
         let transfers = Arc::new(Mutex::new(Transfers::new(Server::new(&endpoints))));
         let reader = Arc::new(Mutex::new(Reader::new(&endpoints)));
         Watched { endpoints, lab, feed: Feed::new(), transfers, reader, seen: Arc::default() }
+    }
+
+    /// Writes to the journal of a drill what was done on the page. If it cannot be written, the report lacks it, which is no reason not to do
+    /// it.
+    pub(crate) fn note(&self, did: &str) {
+        if let Some(lab) = &self.lab {
+            let _ = journal::note(lab, &format!("{}{did}", journal::ON_PAGE));
+        }
     }
 
     /// The lab's supervisor, if the page belongs to a lab that has been started.

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
-use lab_client::bank::{Bank, Outage};
+use lab_client::{
+    bank::{Bank, Outage},
+    progress::Progress,
+};
 use serde_json::json;
 
 use crate::args::{example, json_flag, text};
@@ -39,10 +42,11 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_ready(project)?;
     let bank = Bank::new(&state.endpoints());
     let mut outage = bank.outage()?;
     if let Some(what) = text(arguments, "what") {
+        Progress::read(&project.lab).allow_bank_change()?;
         let down = text(arguments, "state") == Some("down");
         match what {
             "withdrawals" => outage.withdrawals = down,

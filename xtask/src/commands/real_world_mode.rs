@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command};
-use lab_client::bank::Bank;
+use lab_client::{bank::Bank, progress::Progress};
 use serde_json::json;
 
 use crate::args::{example, json_flag, text};
@@ -28,9 +28,10 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_ready(project)?;
     let bank = Bank::new(&state.endpoints());
     if let Some(state) = text(arguments, "state") {
+        Progress::read(&project.lab).allow_bank_change()?;
         bank.set_real_world_mode(state == "on")?;
     }
     let on = bank.real_world_mode()?;

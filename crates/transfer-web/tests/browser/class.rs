@@ -64,6 +64,12 @@ async fn a_learner_asks_for_help_and_sees_that_the_instructor_is_coming() {
         page.see_text("#stage-message", "Starting stage 3").await;
         lab.let_enter();
         page.see_text("#stage-message", "Stage 3 is ready").await;
+
+        lab.say_class(class(&Value::Null));
+        lab.let_enter();
+        page.click("#class-drill-start").await;
+        page.see_text("#stage-message", "The drill is ready.").await;
+        page.see_text("#stage-number", "On call, seed 7").await;
     })
     .await;
 }

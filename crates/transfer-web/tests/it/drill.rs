@@ -76,6 +76,15 @@ async fn a_drill_is_judged_by_its_transfers_and_says_what_was_wrong_only_once_it
     let act = async |what: &str| web.post("/api/drill", json!({ what: true })).await;
     let answer = act("hint").await;
     assert_eq!(answer.json["drill"]["hints"].as_array().map(Vec::len), Some(1), "{}", answer.text);
+    // Nobody can change the bank.
+    for (path, change) in
+        [("/api/outage", json!({ "deposits": true })), ("/api/real-world-mode", json!({ "enabled": true }))]
+    {
+        let answer = web.post(path, change).await;
+        let (status, error) = answer.error();
+        assert_eq!(status, 409, "{path}: {error}");
+        assert!(error.contains("in a drill nobody can change how the bank behaves"), "{path}: {error}");
+    }
     supervisor.shows(&json!({
         "folder": service.folder().path(),
         "report": { "goals": [{ "goal": "none is lost", "reached": false }, { "goal": "all is well", "reached": true }], "wrong": [] },
