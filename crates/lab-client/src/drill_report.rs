@@ -57,6 +57,11 @@ impl DrillReport {
             .and_then(|_| recovered(&clock, &facts, &outcome, &corrections));
         // A drill ends as recovered only if every goal is reached.
         let recovered = recovered.or(ended.filter(|_| conclusion == Conclusion::Recovered));
+        let mitigated = outcome.mitigated().and_then(|time| clock.seconds(time));
+        // A transfer may have become late only after the fix; that is no sign of what was to be fixed.
+        let signs = outcome.hits.iter().filter_map(|hit| sign(&clock, hit));
+        let signs = signs.filter(|sign| mitigated.is_none_or(|mitigated| *sign <= mitigated));
+        let first_sign = signs.min_by(f64::total_cmp);
         let mut report = DrillReport {
             incident: progress.stage,
             seed: progress.drill.as_ref().map(|drill| drill.seed),
@@ -64,8 +69,8 @@ impl DrillReport {
             conclusion,
             started: progress.entered.clone(),
             ended,
-            first_sign: outcome.hits.iter().filter_map(|hit| sign(&clock, hit)).min_by(f64::total_cmp),
-            mitigated: outcome.mitigated().and_then(|time| clock.seconds(time)),
+            first_sign,
+            mitigated,
             recovered,
             transfers: facts.transfers.len(),
             hits: outcome.hits.len(),
@@ -139,7 +144,7 @@ impl DrillReport {
         }
         if let Some(answer) = self.explanation().as_deref().map(good_answer) {
             lines.extend([String::new(), "what a good answer looks like".to_owned()]);
-            let answer = answer.replace("**", "");
+            let answer = markdown::plain(answer);
             let most = answer.lines().count().min(LONGEST_ANSWER);
             lines.extend(answer.lines().take(most).map(|line| format!("  {line}")));
             if most < answer.lines().count() {

@@ -173,6 +173,7 @@ pub const INCIDENTS: &[Incident] = &[
         bank: None,
         met: |run| refusals(run, "withdraw").next().is_some(),
     },
+    // A new incident comes last, since a seed counts them in this order.
 ];
 
 /// Fixes of incidents whose code no stage begins with. Each is only found by its name, and never entered.

@@ -21,6 +21,7 @@ pub struct Wrong {
 }
 
 const SKIPPED: &str = "a fix must not skip a step: make the step work instead";
+const OUT_OF_ORDER: &str = "the steps have an order: money is deposited only once it has been withdrawn";
 const SWALLOWED: &str =
     "a fix must not swallow an error: a transfer whose money did not move has to fail or wait";
 const INVENTED_RESULT: &str = "a fix must not make up its result: return what the steps returned";
@@ -144,9 +145,12 @@ fn order(found: &mut Found<'_>) {
         if delivered || found.answered(activity).any(|(_, answer)| answer.id() < by.id()) {
             continue;
         }
-        let (how, meaning) = match run.calls(activity).any(|(call, _)| call.id() < by.id()) {
-            true => (format!("although {activity} had not succeeded"), SWALLOWED),
-            false => (format!("without calling {activity}"), SKIPPED),
+        let (how, meaning) = match run.calls(activity).next() {
+            Some((call, _)) if call.id() < by.id() => {
+                (format!("although {activity} had not succeeded"), SWALLOWED)
+            }
+            Some(_) => (format!("before it called {activity}"), OUT_OF_ORDER),
+            None => (format!("without calling {activity}"), SKIPPED),
         };
         found.note(Some(by), format!("{did} {how}"), meaning);
     }

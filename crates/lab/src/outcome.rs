@@ -8,7 +8,7 @@ use contract::Money;
 
 use crate::{
     Entry, Event, Evidence, Facts, Run, Status, Transfer, Wrong, goals::completion::has_reason, in_transit,
-    invariants::wrong_with, moment::Moment, money,
+    invariants::wrong_with, moment::Moment, money, nondeterminism,
 };
 
 /// How many transfers must meet the condition of the incident and get through, before new ones count as safe.
@@ -32,6 +32,8 @@ pub struct Outcome<'a> {
     pub stuck: Vec<&'a Transfer>,
     /// The transfers that closed otherwise than the bank decided, with how.
     pub lost: Vec<(&'a Transfer, &'static str)>,
+    /// The transfers in progress that the code in place does not replay.
+    pub unreplayed: Vec<&'a Transfer>,
     /// What accounts hold more than they should, by the closed transfers and the corrections; below zero if it is less. None is zero.
     pub differences: BTreeMap<String, Money>,
     /// The rules that transfers broke under the code in place.
@@ -67,6 +69,9 @@ impl<'a> Outcome<'a> {
         let mut outcome = Outcome { deploys, ..Outcome::default() };
         for transfer in &facts.transfers {
             let is_new = outcome.is_new(transfer);
+            if transfer.last().close().is_none() && nondeterminism(&transfer.last().events).is_some() {
+                outcome.unreplayed.push(transfer);
+            }
             let fate = fate(facts, transfer);
             let sign = sign(facts, transfer, fate, is_new);
             match fate {
@@ -121,7 +126,11 @@ impl<'a> Outcome<'a> {
 
     /// Whether everything is as it should be.
     pub fn is_recovered(&self) -> bool {
-        self.is_mitigated() && self.stuck.is_empty() && self.lost.is_empty() && self.differences.is_empty()
+        self.is_mitigated()
+            && self.stuck.is_empty()
+            && self.lost.is_empty()
+            && self.unreplayed.is_empty()
+            && self.differences.is_empty()
     }
 }
 

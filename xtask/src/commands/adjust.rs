@@ -58,7 +58,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let account = given("account");
     let change = change(given("amount"));
     let mut wrong = Vec::new();
-    let state = attach::attach_running(project);
+    let state = attach::attach_ready(project);
     let bank = state.as_ref().ok().map(|state| Bank::new(&state.endpoints()));
     wrong.extend(bank.iter().flat_map(|bank| unknown_accounts(bank, [account])));
     wrong.extend(change.as_ref().err().map(|error| format!("{error}; not {:?}", given("amount"))));

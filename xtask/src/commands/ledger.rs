@@ -44,7 +44,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode> {
-    let state = attach::attach_running(project)?;
+    let state = attach::attach_ready(project)?;
     let account = text(arguments, "account");
     let unknown = unknown_accounts(&Bank::new(&state.endpoints()), account);
     if let Some(unknown) = unknown.into_iter().next() {

@@ -71,6 +71,15 @@ pub(super) fn to_html(text: &str) -> String {
     html
 }
 
+/// The text for a terminal: its headings, bold words and links as words.
+pub(super) fn plain(text: &str) -> String {
+    let line = |line: &str| {
+        let words = if line.starts_with('#') { line.trim_start_matches('#').trim_start() } else { line };
+        without_links(&words.replace("**", ""))
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The tag of the list that a line is an item of, and the item.
 fn item(line: &str) -> Option<(&'static str, &str)> {
     if let Some(item) = line.strip_prefix("- ").or(line.strip_prefix("* ")) {
@@ -137,6 +146,13 @@ mod tests {
         let html = "<h3>Why</h3>\n<p>One <em>two</em> <code>a * b &lt; c * d</code>.</p>\n<ul>\n<li><strong>first line</strong></li>\n<li>second</li>\n\
                     </ul>\n<ol>\n<li>one</li>\n<li>two</li>\n</ol>\n<pre><code>$ x &lt;y&gt;\n\n- z</code></pre>\n<p>end</p>\n";
         assert_eq!(to_html(text), html);
+    }
+
+    #[test]
+    fn a_terminal_shows_words_without_marks() {
+        let text =
+            "### Why\n**The key** is `a`; see [the docs](https://docs.temporal.io).\n\n    $ # typed\n- one";
+        assert_eq!(plain(text), "Why\nThe key is `a`; see the docs.\n\n    $ # typed\n- one");
     }
 
     #[test]

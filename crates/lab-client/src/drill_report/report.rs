@@ -3,7 +3,7 @@
 use contract::Money;
 use lab::{Goal, Report, Stage, Verdict, sections};
 
-use super::{clock::span, timeline::Moment};
+use super::{clock::span, markdown, timeline::Moment};
 
 /// How many points a hint costs.
 pub const HINT: u64 = 10;
@@ -92,6 +92,12 @@ impl DrillReport {
         Some(lines.collect::<Vec<_>>().join("\n").replace("\n\n\n", "\n\n"))
     }
 
+    /// The explanation for a terminal.
+    pub fn explanation_lines(&self) -> Vec<String> {
+        let text = self.explanation().unwrap_or_default();
+        markdown::plain(text.trim()).lines().map(str::to_owned).collect()
+    }
+
     /// The incident, by its symptom, its name and its seed.
     pub(super) fn name(&self) -> String {
         let seed = self.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
@@ -130,8 +136,12 @@ impl DrillReport {
             (_, Some(seconds)) => format!("${money} in {}, for {}", transfers(at_risk), span(seconds)),
             (_, None) => format!("${money} in {}, and not all of it is settled yet", transfers(at_risk)),
         };
+        let first_sign = match (self.first_sign, self.mitigated) {
+            (None, Some(_)) => "none before the fix".to_owned(),
+            (sign, _) => at(sign),
+        };
         let mut facts = vec![
-            ("first sign", at(self.first_sign)),
+            ("first sign", first_sign),
             ("mitigated", at(self.mitigated)),
             ("recovered", at(self.recovered)),
             ("transfers hit", format!("{} of {}", self.hits, self.transfers)),

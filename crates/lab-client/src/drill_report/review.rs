@@ -5,13 +5,15 @@ use super::{
     report::{Conclusion, DrillReport},
     timeline::{Moment, SIGN},
 };
+use crate::journal::ON_PAGE;
 
 /// The sections of the review: the heading of each, and its Markdown.
 pub(super) fn sections(report: &DrillReport) -> Vec<(&'static str, String)> {
     let facts = report.facts();
     let fact = |name: &str| facts.iter().find(|fact| fact.0 == name).map_or("", |(_, value)| value);
     let sign = report.timeline.iter().find(|moment| moment.what.starts_with(SIGN));
-    let typed = report.timeline.iter().find(|moment| moment.what.starts_with("$ "));
+    let is_typed = |moment: &&Moment| ["$ ", ON_PAGE].iter().any(|begin| moment.what.starts_with(begin));
+    let typed = report.timeline.iter().find(is_typed);
     let at = |moment: Option<&Moment>, none: &str| match moment {
         Some(moment) => {
             format!("after {}: {}", span(moment.seconds), moment.words().trim_start_matches(SIGN))

@@ -5,7 +5,7 @@ use lab::{Entry, Facts, Outcome};
 use serde_json::{Value, json};
 
 use super::clock::{Clock, sign, stamp};
-use crate::{class::clean, time::rfc3339_exact};
+use crate::{class::clean, journal::ON_PAGE, time::rfc3339_exact};
 
 /// How the first sign begins.
 pub(super) const SIGN: &str = "first sign: ";
@@ -83,7 +83,7 @@ impl Moment {
             }
             (Kind::Command(words), Kind::Command(others)) if words == others => {
                 let is_same = self.what.split(" (×").next() == Some(&other.what);
-                let command = if is_same { other.what.clone() } else { format!("$ {words} …") };
+                let command = if is_same { other.what.clone() } else { did(&format!("{words} …")) };
                 format!("{command} (×{count})")
             }
             _ => return false,
@@ -120,7 +120,7 @@ pub(super) fn of(
     };
     for (time, command) in journal {
         if let Some(seconds) = clock.seconds(time) {
-            add(seconds, Kind::Command(leading_words(command)), format!("$ {command}"), None);
+            add(seconds, Kind::Command(leading_words(command)), did(command), None);
         }
     }
     for deploy in &outcome.deploys {
@@ -134,6 +134,7 @@ pub(super) fn of(
         }
     }
     let first = outcome.hits.iter().filter_map(|hit| Some((hit, sign(clock, hit)?)));
+    let first = first.filter(|(_, sign)| ends.mitigated.is_none_or(|mitigated| *sign <= mitigated));
     if let Some((hit, seconds)) = first.min_by(|a, b| a.1.total_cmp(&b.1)) {
         let what = format!("{SIGN}{}", hit.sign.what);
         add(seconds, Kind::Single, what, Some(&hit.transfer.workflow_id));
@@ -206,6 +207,11 @@ fn is_repair(kind: &Kind) -> bool {
         Kind::Reset | Kind::Correction(..) => true,
         Kind::Command(words) => words.ends_with(" adjust") || words.ends_with(" reset"),
     }
+}
+
+/// What the journal says: a command as it was typed, or what was done on the page.
+fn did(command: &str) -> String {
+    if command.starts_with(ON_PAGE) { command.to_owned() } else { format!("$ {command}") }
 }
 
 /// The words of a command before its first flag or value.

@@ -1,7 +1,7 @@
 //! The goals of every incident: by what became of its transfers, and never by how. None says where the bug is.
 
 use crate::{
-    Evidence, Facts, Goal, Next, Transfer, Verdict, nondeterminism,
+    Evidence, Facts, Goal, Next, Transfer, Verdict,
     outcome::{Outcome, SAFE},
 };
 
@@ -109,8 +109,9 @@ fn ledger_is_exact(facts: &Facts, outcome: &Outcome<'_>) -> Verdict {
     }
     Verdict::Open(Next::command(
         format!(
-            "{} not as the transfers say: {}. What moved: ",
-            if wrong.len() == 1 { "one balance is" } else { "balances are" },
+            "{} what {} transfers add up to: {}. What moved: ",
+            if wrong.len() == 1 { "one balance is not" } else { "these balances are not" },
+            if wrong.len() == 1 { "its" } else { "their" },
             wrong.join(", ")
         ),
         "cargo xtask ledger",
@@ -120,11 +121,7 @@ fn ledger_is_exact(facts: &Facts, outcome: &Outcome<'_>) -> Verdict {
 fn replay_is_clean(facts: &Facts, outcome: &Outcome<'_>) -> Verdict {
     let Some(last) = outcome.deploys.last() else { return Verdict::Open(no_transfer()) };
     let since = crate::moment::Moment::of(last.time);
-    let fails = |transfer: &&Transfer| {
-        let run = transfer.last();
-        run.close().is_none() && nondeterminism(&run.events).is_some()
-    };
-    if let Some(broken) = facts.transfers.iter().find(fails) {
+    if let Some(broken) = outcome.unreplayed.first() {
         return Verdict::Open(Next::command(
             format!(
                 "the code in place does not replay {}; try any code before you deploy it: ",

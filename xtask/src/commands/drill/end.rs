@@ -30,7 +30,7 @@ pub(super) fn finish_command() -> Command {
 
 pub(super) fn give_up_command() -> Command {
     Command::new("give-up")
-        .about("Ends the drill without a score, and shows its explanation and the shipped fix")
+        .about("Ends the drill with a score of 0, and shows its explanation and the shipped fix")
         .arg(flag("fix", "Also put the shipped fix in place; your edit is saved first"))
         .after_help(example(&["cargo xtask drill give-up", "cargo xtask drill give-up --fix"]))
 }
@@ -77,7 +77,7 @@ pub(super) fn give_up(project: &Project, arguments: &ArgMatches) -> Result<ExitC
     stdoutln!("");
     stdoutln!("{}", bold("explanation"));
     stdoutln!("");
-    stdoutln!("{}", report.explanation().unwrap_or_default().trim());
+    report.explanation_lines().iter().for_each(|line| stdoutln!("{line}"));
     let Some(fix) = fix else { bail!("the incident {} has no shipped fix", progress.stage.name) };
     stdoutln!("");
     stdoutln!("{}", bold("from the code in place to the shipped fix"));

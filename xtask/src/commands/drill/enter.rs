@@ -49,7 +49,8 @@ pub(super) fn enter(
     if !as_json && !choice.clean {
         let leftovers = entry.leftovers(stage)?;
         if !leftovers.is_empty() {
-            match ask_about_leftovers(stage, &leftovers, may_ask)? {
+            let again = format!("{} --seed {seed} --clean", stage.command());
+            match ask_about_leftovers(stage, &leftovers, &again, may_ask)? {
                 Some(clean) => choice.clean = clean,
                 None => return Ok(nothing_changed()),
             }

@@ -51,7 +51,8 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
         _ => Vec::new(),
     };
     if !leftovers.is_empty() {
-        match ask_about_leftovers(stage, &leftovers, may_ask)? {
+        let again = format!("{} --clean", stage.command_that_keeps());
+        match ask_about_leftovers(stage, &leftovers, &again, may_ask)? {
             Some(clean) => choice.clean = clean,
             None => return Ok(nothing_changed()),
         }
@@ -116,10 +117,12 @@ fn ask_whose_code(project: &Project, stage: &Stage) -> Result<Option<bool>> {
 /// So many transfers that are left over are named: a drill may leave hundreds.
 const LISTED: usize = 10;
 
-/// Names what is left over, and asks whether to terminate it, where somebody can answer. `None` without an answer.
+/// Names what is left over, and asks whether to terminate it; where nobody can answer, says the command that does. `None` without an
+/// answer.
 pub(in crate::commands) fn ask_about_leftovers(
     stage: &Stage,
     leftovers: &[Leftover],
+    again: &str,
     may_ask: bool,
 ) -> Result<Option<bool>> {
     stderrln!(
@@ -133,7 +136,7 @@ pub(in crate::commands) fn ask_about_leftovers(
         stderrln!("  and {} more", leftovers.len() - LISTED);
     }
     if !may_ask {
-        stderrln!("to terminate them: {} --clean", stage.command_that_keeps());
+        stderrln!("to terminate them: {again}");
         return Ok(Some(false));
     }
     let question = match leftovers {
