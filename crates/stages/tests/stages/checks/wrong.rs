@@ -18,7 +18,7 @@ const SKIPPED_STEPS: [Case; 5] = {
         ("skips-the-withdrawal", "it called deposit without calling withdraw", SKIP),
         ("skips-the-deposit", "it completed without calling deposit", SKIP),
         ("claims-a-success", "it completed without calling withdraw", SKIP),
-        ("deposits-first", "it called deposit without calling withdraw", SKIP),
+        ("deposits-first", "it called deposit before it called withdraw", "the steps have an order"),
     ]
 };
 const INVENTED_RESULTS: [Case; 2] = {

@@ -353,7 +353,8 @@ impl AnyWorkflow {
             Does::Pause(pause) => drop(ctx.timer(*pause).await),
             Does::Wait => drop(ctx.timer(Duration::from_secs(1_000_000)).await),
             Does::Block => {
-                while in_place().get(&drill).is_some_and(|(_, leaves)| !leaves) {
+                // Also when other code is in place already: its worker waits for nobody.
+                while in_place().get(&drill).is_some_and(|(in_place, leaves)| *in_place == code && !leaves) {
                     thread::sleep(Duration::from_millis(20));
                 }
             }

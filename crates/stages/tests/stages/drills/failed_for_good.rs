@@ -16,16 +16,13 @@ async fn begin() -> Drill {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix_and_a_reset_of_what_failed() {
+    let mut drill = begin().await;
     drill.stays_open("none-is-lost", LOST).await;
     drill.until_wrong("must stay retryable").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix_and_a_reset_of_what_failed() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
+    // The fix alone brings back nothing that failed.
+    drill.stays_open("none-is-lost", LOST).await;
     drill.reset_failed("FirstWorkflowTask").await;
     drill.until_recovered().await;
 }
@@ -56,30 +53,16 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn a_fix_without_a_reset() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-lost", LOST).await;
-    }
-
-    #[tokio::test]
-    async fn code_that_retries_refusals_too() {
-        let mut drill = begin().await;
-        drill.deploy(Code { finals: Finals::None, ..Code::default() }).await;
-        drill.stays_open("new-ones-are-safe", "it takes far too long").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_completes_after_an_error() {
-        let mut drill = begin().await;
+        // Code that completes after an error.
         let completes = Code { finals: Finals::All, on_failure: OnFailure::Complete, ..Code::default() };
         drill.deploy(completes).await;
         drill.until_wrong("a fix must not swallow an error").await;
-    }
-
-    #[tokio::test]
-    async fn a_bank_without_errors() {
-        let mut drill = begin().await;
+        // Code that retries refusals too.
+        drill.deploy(Code { finals: Finals::None, ..Code::default() }).await;
+        drill.stays_open("new-ones-are-safe", "it takes far too long").await;
+        // A bank without errors.
         drill.end_faults().await;
         drill.deploy(Code { finals: Finals::All, ..Code::default() }).await;
         drill.none_is_safe().await;

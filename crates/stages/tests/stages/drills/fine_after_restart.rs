@@ -28,16 +28,13 @@ async fn shorten_the_attempts(drill: &Drill) {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix_and_shorter_attempts() {
+    let mut drill = begin().await;
     drill.stays_open(NEW_ONES, "it takes far too long").await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix_and_shorter_attempts() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
+    // The attempts in progress have the timeout that was recorded for them.
+    drill.stays_open("none-is-stuck", "in progress that should have closed").await;
     shorten_the_attempts(&drill).await;
     drill.until_recovered().await;
 }
@@ -56,43 +53,22 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn two_thousand_connections() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
+        // Another restart.
+        drill.deploy(modules("fine-after-restart")).await;
+        drill.stays_open(NEW_ONES, "it takes far too long").await;
+        // Two thousand connections.
         drill.deploy(Code { connections: 2_000, ..waits_inside() }).await;
         shorten_the_attempts(&drill).await;
         drill.stays_open(NEW_ONES, "it takes far too long").await;
-    }
-
-    #[tokio::test]
-    async fn heartbeats() {
-        let mut drill = begin().await;
+        // Heartbeats.
         let heartbeat_timeout = Some(Duration::from_secs(5));
         drill.deploy(Code { heartbeats: true, heartbeat_timeout, ..waits_inside() }).await;
         shorten_the_attempts(&drill).await;
         drill.stays_open(NEW_ONES, "it takes far too long").await;
-    }
-
-    #[tokio::test]
-    async fn another_restart() {
-        let mut drill = begin().await;
-        drill.deploy(modules("fine-after-restart")).await;
-        drill.stays_open(NEW_ONES, "it takes far too long").await;
-    }
-
-    #[tokio::test]
-    async fn a_fix_that_leaves_the_old_attempts_alone() {
-        let mut drill = begin().await;
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-    }
-
-    #[tokio::test]
-    async fn transfers_that_are_terminated() {
-        let mut drill = begin().await;
-        for id in drill.stuck().await {
-            drill.terminate(&id).await;
-        }
-        drill.deploy(modules("reset-workflows")).await;
+        // A transfer that is terminated.
+        drill.terminate_one_that_is_stuck().await;
         drill.stays_open("none-is-lost", "it was ended before it completed").await;
     }
 }

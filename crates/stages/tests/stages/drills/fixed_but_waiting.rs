@@ -21,18 +21,15 @@ async fn waiting(drill: &Drill) -> Vec<String> {
     outcome.stuck.iter().map(|transfer| transfer.workflow_id.clone()).collect()
 }
 
-#[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
-    drill.stays_open("new-ones-are-safe", "it takes far too long").await;
-    drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
 /// As its text has it.
 #[tokio::test]
-async fn the_shipped_fix_and_other_options_for_what_waits() {
+async fn left_alone_and_then_with_the_shipped_fix_and_other_options_for_what_waits() {
     let mut drill = begin().await;
+    drill.stays_open("new-ones-are-safe", "it takes far too long").await;
+    drill.stays_open("none-is-stuck", "in progress that should have closed").await;
     drill.deploy(modules("reset-workflows")).await;
+    // What waits has the Retry Policy that was recorded for it.
+    drill.stays_open("none-is-stuck", "in progress that should have closed").await;
     drill
         .type_in(
             "activity update-options --query 'WorkflowType=\"MoneyTransferWorkflow\" AND ExecutionStatus=\"Running\"' \
@@ -56,33 +53,12 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn a_reset_of_what_waits() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-        for id in waiting(&drill).await {
-            drill.reset(&id, "LastWorkflowTask").await;
-        }
-        drill.until_recovered().await;
-    }
-
-    #[tokio::test]
-    async fn a_fix_without_a_repair() {
-        let mut drill = begin().await;
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-    }
-
-    #[tokio::test]
-    async fn a_single_attempt() {
-        let mut drill = begin().await;
+        // A single attempt.
         drill.deploy(Code { maximum_attempts: 1, ..Code::default() }).await;
-        drill.stays_open("none-is-lost", "it failed, and the bank had no reason to refuse it").await;
-    }
-
-    #[tokio::test]
-    async fn a_bank_without_errors() {
-        let mut drill = begin().await;
+        drill.stays_open("new-ones-are-safe", "it failed, and the bank had no reason to refuse it").await;
+        // A bank without errors.
         drill.end_faults().await;
         drill.retry().await;
         drill.deploy(Code { initial_interval: HOUR, maximum_interval: HOUR, ..Code::default() }).await;

@@ -2,9 +2,9 @@
 //!
 //! Each incident has a file here with its name, and in it:
 //!
-//! - `left_alone`: the incident is not over by itself;
-//! - one right way out of it, and in the module `slow` a second one;
-//! - in the module `slow`, three wrong fixes, each of which the judge names for a reason of its own.
+//! - the incident is left alone, which does not end it; then comes the shipped fix, first without its repairs where it needs some;
+//! - in the module `slow`, another right way out of it;
+//! - in the module `slow`, wrong fixes, one after the other, each of which the judge names for a reason of its own.
 //!
 //! A test begins a [`Drill`], [deploys](Drill::deploy) code as a learner does, either a pair of shipped [`Modules`] or a [`Code`] with some
 //! of its fields changed, repairs by the commands of a learner, and then waits for what the judge says: [`Drill::until_recovered`],
@@ -47,9 +47,7 @@ use testbed::{TestWorker, Testbed, until};
 
 use crate::{checks::roll_out::words, process::Process};
 
-pub(crate) use code::Code;
-#[allow(unused_imports, reason = "what the files of the incidents change in a code")]
-pub(crate) use code::{Balances, Confirms, Does, Finals, Key, OnFailure};
+pub(crate) use code::{Balances, Code, Confirms, Does, Finals, Key, OnFailure};
 
 /// The seed of the traffic.
 const SEED: u64 = 7;
@@ -415,6 +413,12 @@ impl Drill {
     /// Terminates one transfer.
     pub(crate) async fn terminate(&self, workflow_id: &str) {
         self.type_in(&format!("workflow terminate --workflow-id {workflow_id} --reason stuck")).await;
+    }
+
+    /// Terminates one of the transfers that were hit and are in progress.
+    pub(crate) async fn terminate_one_that_is_stuck(&self) {
+        let stuck = self.stuck().await;
+        self.terminate(stuck.first().expect("a transfer that was hit is in progress")).await;
     }
 
     /// The transfers that were hit and are in progress.

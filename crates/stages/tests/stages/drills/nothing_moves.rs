@@ -21,15 +21,10 @@ fn with(amounts: RangeInclusive<i64>, does: Does) -> Code {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix() {
+    let mut drill = begin().await;
     drill.stays_open("new-ones-are-safe", "a worker took its Workflow Task and did not answer").await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
     drill.until_recovered().await;
 }
@@ -45,22 +40,15 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn code_that_blocks_only_for_larger_amounts() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
+        // Code that blocks only for larger amounts.
         drill.deploy(with(100_000..=i64::MAX, Does::Block)).await;
         drill.stays_open("new-ones-are-safe", "a worker took its Workflow Task and did not answer").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_refuses_large_amounts() {
-        let mut drill = begin().await;
+        // Code that refuses large amounts.
         drill.deploy(with(LARGE, Does::Fail)).await;
-        drill.stays_open("none-is-lost", "it failed, and the bank had no reason to refuse it").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_completes_without_having_moved_large_amounts() {
-        let mut drill = begin().await;
+        drill.stays_open("new-ones-are-safe", "it failed, and the bank had no reason to refuse it").await;
+        // Code that completes without having moved large amounts.
         drill.deploy(with(LARGE, Does::Complete)).await;
         drill.until_wrong("a fix must not skip a step").await;
     }

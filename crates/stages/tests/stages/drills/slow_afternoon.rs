@@ -14,17 +14,12 @@ async fn begin() -> Drill {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix_and_a_longer_timeout_for_what_is_pending() {
+    let mut drill = begin().await;
     drill
         .stays_open("new-ones-are-safe", "was started under the code in place, and it takes far too long")
         .await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix_and_a_longer_timeout_for_what_is_pending() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
     let options = "--start-to-close-timeout 5s --reason slow --yes";
     drill.type_in(&format!("activity update-options --query 'ExecutionStatus=\"Running\"' {options}")).await;
@@ -43,27 +38,19 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn attempts_that_follow_each_other_faster() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
+        // Attempts that follow each other faster.
         let interval = Duration::from_millis(100);
         let code = Code { start_to_close: TOO_SHORT, maximum_interval: interval, ..Code::default() };
         drill.deploy(Code { initial_interval: interval, ..code }).await;
         drill.stays_open("new-ones-are-safe", "it takes far too long").await;
-    }
-
-    #[tokio::test]
-    async fn attempts_that_are_limited() {
-        let mut drill = begin().await;
+        // Attempts that are limited.
         drill.deploy(Code { start_to_close: TOO_SHORT, maximum_attempts: 2, ..Code::default() }).await;
-        drill.stays_open("none-is-lost", "it failed, and the bank had no reason to refuse it").await;
-    }
-
-    #[tokio::test]
-    async fn a_bank_that_is_fast_again() {
-        let mut drill = begin().await;
+        drill.stays_open("new-ones-are-safe", "it failed, and the bank had no reason to refuse it").await;
+        // A bank that is fast again.
         drill.end_faults().await;
         drill.deploy(Code { start_to_close: TOO_SHORT, ..Code::default() }).await;
-        drill.expect_none_late();
         drill.expect_none_late();
         drill.stays_open("new-ones-are-safe", "0 of 5 transfers that the incident would have hit").await;
     }

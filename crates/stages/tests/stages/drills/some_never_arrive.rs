@@ -18,15 +18,10 @@ fn small_ones(before: &'static str, does: Does) -> Code {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix() {
+    let mut drill = begin().await;
     drill.stays_open(NEW_ONES, "4 is out of bounds").await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
     drill.until_recovered().await;
 }
@@ -45,27 +40,16 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn code_that_refuses_small_amounts() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
+        // A transfer that is terminated.
+        drill.terminate_one_that_is_stuck().await;
+        drill.stays_open("none-is-lost", "it was ended before it completed").await;
+        // Code that refuses small amounts.
         drill.deploy(small_ones(step::WITHDRAW, Does::Fail)).await;
-        drill.stays_open("none-is-lost", "it failed, and the bank had no reason to refuse it").await;
         drill.stays_open(NEW_ONES, "it failed, and the bank had no reason to refuse it").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_catches_the_panic_and_completes() {
-        let mut drill = begin().await;
+        // Code that catches the panic and completes.
         drill.deploy(small_ones(step::WITHDRAW, Does::Complete)).await;
         drill.until_wrong("a fix must not skip a step").await;
-    }
-
-    #[tokio::test]
-    async fn stuck_ones_that_are_terminated() {
-        let mut drill = begin().await;
-        for id in drill.stuck().await {
-            drill.terminate(&id).await;
-        }
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-lost", "it was ended before it completed").await;
     }
 }

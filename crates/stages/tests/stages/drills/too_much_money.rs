@@ -10,18 +10,16 @@ async fn begin() -> Drill {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
-    drill.until_wrong("it called deposit without calling withdraw").await;
-    drill.until_closed().await;
-    drill.stays_open("ledger-is-exact", "one balance is not as the transfers say: account_A").await;
-    drill.stays_open(NEW_ONES, "its money is not where it should be").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix_and_corrections() {
+async fn left_alone_and_then_with_the_shipped_fix_and_corrections() {
     let mut drill = begin().await;
+    drill.until_wrong("it called deposit before it called withdraw").await;
+    drill.until_closed().await;
+    drill.stays_open("ledger-is-exact", "what its transfers add up to: account_A").await;
+    drill.stays_open(NEW_ONES, "its money is not where it should be").await;
     drill.deploy(modules("withdraw-first")).await;
+    drill.until_closed().await;
+    // The money that was made before the fix is still there.
+    drill.stays_open("ledger-is-exact", "what its transfers add up to: account_A").await;
     drill.settle().await;
     drill.until_recovered().await;
 }
@@ -63,27 +61,15 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn a_fix_without_corrections() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
-        drill.deploy(modules("withdraw-first")).await;
-        drill.until_closed().await;
-        drill.stays_open("ledger-is-exact", "one balance is not as the transfers say: account_A").await;
-    }
-
-    #[tokio::test]
-    async fn corrections_with_the_same_code() {
-        let drill = begin().await;
+        // Corrections with the same code.
         drill.settle().await;
         drill.stays_open(NEW_ONES, "its money is not where it should be").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_completes_without_a_withdrawal() {
-        let mut drill = begin().await;
-        drill.until_closed().await;
+        // Code that completes without a withdrawal.
         let on_failure = OnFailure::Complete;
         drill.deploy(Code { deposits_first: true, on_failure, ..Code::default() }).await;
-        drill.until_wrong("it called deposit without calling withdraw").await;
+        drill.until_wrong("it called deposit before it called withdraw").await;
         drill.stays_open(NEW_ONES, "its money is not where it should be").await;
     }
 }

@@ -23,15 +23,10 @@ async fn waiting(drill: &Drill) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix() {
+    let mut drill = begin().await;
     drill.stays_open("new-ones-are-safe", "it takes far too long").await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix() {
-    let mut drill = begin().await;
     drill.deploy(modules("reset-workflows")).await;
     drill.retry().await;
     drill.until_recovered().await;
@@ -54,26 +49,16 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn a_limit_of_three_attempts() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
+        // A transfer that is terminated.
+        drill.terminate_one_that_is_stuck().await;
+        drill.stays_open("none-is-lost", "it was ended before it completed").await;
+        // A limit of three attempts.
         let limited = Code { finals: RETRIES_UNKNOWN, maximum_attempts: 3, ..Code::default() };
         drill.deploy(limited).await;
         drill.none_is_safe().await;
-    }
-
-    #[tokio::test]
-    async fn those_that_wait_are_terminated() {
-        let mut drill = begin().await;
-        for id in waiting(&drill).await {
-            drill.terminate(&id).await;
-        }
-        drill.deploy(modules("reset-workflows")).await;
-        drill.stays_open("none-is-lost", "it was ended before it completed").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_ignores_the_refusal() {
-        let mut drill = begin().await;
+        // Code that ignores the refusal.
         drill.deploy(Code { swallows: &[step::CHECK_BALANCE_TO], ..Code::default() }).await;
         drill.until_wrong("it called withdraw without reading the balance of account_X").await;
     }

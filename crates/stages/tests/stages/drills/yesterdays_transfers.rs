@@ -25,15 +25,10 @@ fn confirms(confirms: Confirms) -> Code {
 }
 
 #[tokio::test]
-async fn left_alone() {
-    let drill = begin().await;
+async fn left_alone_and_then_with_the_shipped_fix() {
+    let mut drill = begin().await;
     drill.stays_open("none-is-stuck", "3 in progress that should have closed").await;
     drill.stays_open("replay-is-clean", "the code in place does not replay").await;
-}
-
-#[tokio::test]
-async fn the_shipped_fix() {
-    let mut drill = begin().await;
     drill.deploy(modules("patch-deprecated")).await;
     drill.until_recovered().await;
 }
@@ -71,43 +66,23 @@ mod slow {
     }
 
     #[tokio::test]
-    async fn a_reset_of_the_three() {
+    async fn wrong_fixes() {
         let mut drill = begin().await;
-        for id in drill.stuck().await {
-            drill.reset(&id, "FirstWorkflowTask").await;
-        }
-        drill.until_recovered().await;
-    }
-
-    #[tokio::test]
-    async fn code_without_the_step() {
-        let mut drill = begin().await;
+        // Code without the step.
         drill.deploy(confirms(Confirms::Never)).await;
         drill.stays_open("replay-is-clean", "the code in place does not replay").await;
         drill.stays_open("none-is-stuck", "3 in progress that should have closed").await;
-    }
-
-    #[tokio::test]
-    async fn a_new_patch() {
-        let mut drill = begin().await;
+        // A new patch.
         drill.deploy(confirms(Confirms::Patched("confirm-balance-again"))).await;
         drill.stays_open("replay-is-clean", "the code in place does not replay").await;
-    }
-
-    #[tokio::test]
-    async fn three_that_are_terminated() {
-        let mut drill = begin().await;
+        // The three are terminated.
         for id in drill.stuck().await {
             drill.terminate(&id).await;
         }
         drill.deploy(confirms(Confirms::Patched(PATCH))).await;
         drill.stays_open("none-is-lost", "it was ended before it completed").await;
-        drill.stays_open("ledger-is-exact", "not as the transfers say").await;
-    }
-
-    #[tokio::test]
-    async fn code_that_fails_past_the_step() {
-        let mut drill = begin().await;
+        drill.stays_open("ledger-is-exact", "add up to").await;
+        // Code that fails past the step.
         let code = Code {
             special: Some((0..=i64::MAX, contract::step::WITHDRAW, Does::Panic)),
             ..confirms(Confirms::Deprecated(PATCH))
