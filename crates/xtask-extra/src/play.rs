@@ -2,12 +2,17 @@
 
 use std::{
     process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::{INCIDENTS, Incident, STAGES, Stage, WITHOUT_TEMPORAL};
+use lab_client::side_by_side;
 use serde_json::{Value, json};
 
 use checkout::project::Project;
@@ -65,7 +70,10 @@ pub(crate) fn command() -> Command {
         ]))
 }
 
-/// What is played, one part after the other in one lab.
+/// So many labs play drills at a time.
+const LABS: usize = 3;
+
+/// What is played, each in one lab.
 enum Part {
     /// The text before the first stage: `play --stage` leaves it out.
     Introduction,
@@ -118,42 +126,60 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let executables = build::build_for_play(project, &build::binaries_for_play())?;
 
     let begin = Instant::now();
-    let shadow = Shadow::make(project, "play", &executables, cli)?;
-    let started = shadow.start(&remote_flags::words(arguments)).map(|()| begin.elapsed());
+    // Stages follow each other in one lab, as for a learner; drills mostly wait, so several labs play them at a time.
+    let words = remote_flags::words(arguments);
+    let labs = if one == "drill" && words.is_empty() { LABS.min(parts.len()) } else { 1 };
+    let shadows = (0..labs)
+        .map(|number| Shadow::make_one(project, "play", u16::try_from(number)?, &executables, cli.clone()));
+    let shadows = shadows.collect::<Result<Vec<Shadow>>>()?;
+    let starts = side_by_side::map(&shadows, |shadow| shadow.start(&words).map(|()| begin.elapsed()));
+    let is_interrupted = || shadows.iter().any(Shadow::is_interrupted);
     let width = parts.iter().map(|part| part.name().len()).max().unwrap_or_default();
-    let mut results: Vec<Played> = Vec::new();
-    for part in &parts {
-        if started.is_err() || shadow.is_interrupted() {
-            break;
-        }
-        let begin = Instant::now();
-        let is_first = results.iter().all(|played| !played.counts);
-        let failure = part.follow(&shadow, is_first).err();
-        let counts = !matches!(part, Part::Introduction);
-        let result = Played { name: part.name(), counts, failure, took: begin.elapsed() };
-        if !as_json && !shadow.is_interrupted() {
-            report(&result, width);
-        }
-        results.push(result);
+    let played = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let started = starts.into_iter().collect::<Result<Vec<Duration>>>();
+    if started.is_ok() {
+        side_by_side::map(&shadows, |shadow| {
+            let mut is_first = true;
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let begin = Instant::now();
+                let failure = part.follow(shadow, is_first).err();
+                if is_interrupted() {
+                    return;
+                }
+                let counts = !matches!(part, Part::Introduction);
+                is_first &= !counts;
+                let result = Played { name: part.name(), counts, failure, took: begin.elapsed() };
+                let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+                if !as_json {
+                    report(&result, width);
+                }
+                played.push(result);
+            }
+        });
     }
-    if shadow.is_interrupted() {
-        shadow.remove()?;
+    let results = played.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if is_interrupted() {
+        shadows.into_iter().try_for_each(Shadow::remove)?;
         bail!("interrupted; everything it started has ended");
     }
     let failed = results.iter().filter(|played| played.failure.is_some()).count();
-    let folder = project.display(&shadow.project.root);
+    let folders: Vec<String> = shadows.iter().map(|shadow| project.display(&shadow.project.root)).collect();
     let keep = arguments.get_flag("keep") || started.is_err() || failed > 0;
     if keep {
-        shadow.stop()?;
-        stderrln!("the lab's folder, with its logs in .lab/logs, is kept until the next play: {folder}");
+        shadows.iter().try_for_each(Shadow::stop)?;
+        stderrln!(
+            "the lab's folder, with its logs in .lab/logs, is kept until the next play: {}",
+            folders.join(", ")
+        );
     } else {
-        shadow.remove()?;
+        shadows.into_iter().try_for_each(Shadow::remove)?;
     }
-    let started = started?;
+    let started = started?.into_iter().max().unwrap_or_default();
     let total = begin.elapsed();
     if as_json {
         let played: Vec<Value> = results.iter().map(Played::to_json).collect();
-        let folder = keep.then_some(folder);
+        let folder = keep.then(|| folders[0].clone());
         stdoutln!(
             "{}",
             json!({ "ok": failed == 0, "seconds": total.as_secs_f64(), many: played, "folder": folder })
@@ -163,7 +189,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         let what = if count == 1 { one } else { many };
         let outcome = if failed == 0 { String::new() } else { format!(", {failed} failed,") };
         let (total, started) = (seconds(total), seconds(started));
-        stdoutln!("{count} {what} played{outcome} in {total}, including {started} to start the lab");
+        let lab = if labs == 1 { "the lab".to_owned() } else { format!("{labs} labs") };
+        stdoutln!("{count} {what} played{outcome} in {total}, including {started} to start {lab}");
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
