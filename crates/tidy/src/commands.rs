@@ -110,12 +110,17 @@ fn wrong_with(command_line: &Command, added: &[&str], words: &str, place: Where)
     }
 }
 
-/// The stages and commands that a text adds, such as the authors' guide.
+/// The stages, incidents and commands that a text adds, such as the authors' guide.
 fn added_by(text: &Markdown) -> Vec<&str> {
-    let names =
-        |text| ["name: \"", "Command::new(\""].into_iter().find_map(|before| str::split_once(text, before));
-    let rust = text.lines().filter(|line| line.block == Some("rust"));
-    rust.filter_map(|line| names(line.text)?.1.split('"').next()).collect()
+    text.lines().filter(|line| line.block == Some("rust")).filter_map(|line| added_in(line.text)).collect()
+}
+
+/// The name of what is added in a line of Rust. That of an incident has a line of its own, as the first part of `stage!`.
+fn added_in(line: &str) -> Option<&str> {
+    let begins = ["name: \"", "Command::new(\""];
+    let of_a_stage = begins.into_iter().find_map(|begin| Some(line.split_once(begin)?.1));
+    let of_an_incident = || line.trim().strip_prefix('"').filter(|rest| rest.ends_with("\","));
+    of_a_stage.or_else(of_an_incident)?.split('"').next()
 }
 
 /// Whether the invalid value is one of these names.

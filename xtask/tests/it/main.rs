@@ -54,6 +54,7 @@ mod watching;
 
 /// What `cargo xtask test` leaves out: it takes long, and breaks seldom. By `cargo xtask test --slow`.
 mod slow {
+    mod any_service;
     #[cfg(target_os = "linux")]
     mod anywhere;
     mod authoring;
@@ -79,7 +80,6 @@ mod slow {
     mod oldest_cli;
     #[cfg(target_os = "linux")]
     mod orphans;
-    mod rehearsal;
     mod story;
     #[cfg(target_os = "linux")]
     mod strangers;

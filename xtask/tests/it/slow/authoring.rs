@@ -1,5 +1,5 @@
-//! Executes docs/authoring.md on copies of this checkout: its stage plays, its goal is judged, its command works, its service runs,
-//! and its fault occurs.
+//! Executes docs/authoring.md on copies of this checkout: its stage and its incident play, its goal is judged, its command works, its service
+//! runs, and its fault occurs.
 
 use std::{fs, path::Path, process::Command};
 
@@ -98,12 +98,21 @@ fn change(checkout: &Checkout, file: &str, how: How, line: &str, text: &str) {
     checkout.write(file, changed);
 }
 
-/// Executes a section of the page in this checkout, and returns the outcomes of its commands.
-fn follow(checkout: &Checkout, title: &str) -> Vec<Outcome> {
+/// Executes sections of the page in this checkout: first all changes of files, so that cargo builds them once, and then what cargo does with
+/// them. Returns the outcomes of cargo's commands.
+fn follow(checkout: &Checkout, titles: &[&str]) -> Vec<Outcome> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project's folder");
     let page = fs::read_to_string(project.join("docs/authoring.md")).expect("the page is there");
-    let mut typed = Vec::new();
-    for step in steps(&page, title) {
+    let run = |line: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]);
+        checkout.prepare(&mut command);
+        let outcome = outcome(command);
+        assert_eq!(outcome.code, Some(0), "{line}\n{}\n{}", outcome.stdout, outcome.stderr);
+        outcome
+    };
+    let mut of_cargo = Vec::new();
+    for step in titles.iter().flat_map(|title| steps(&page, title)) {
         match step {
             Step::Write { file, text } => checkout.write(&file, text),
             Step::Append { file, text } => {
@@ -113,25 +122,31 @@ fn follow(checkout: &Checkout, title: &str) -> Vec<Outcome> {
             Step::Change { file, how, line, text } => change(checkout, &file, how, &line, &text),
             Step::Type(commands) => {
                 for line in commands.lines() {
-                    let mut command = Command::new("sh");
-                    command.args(["-c", line]);
-                    checkout.prepare(&mut command);
-                    let outcome = outcome(command);
-                    assert_eq!(outcome.code, Some(0), "{line}\n{}\n{}", outcome.stdout, outcome.stderr);
-                    typed.push(outcome);
+                    if line.starts_with("cargo ") {
+                        of_cargo.push(line.to_owned());
+                    } else {
+                        run(line);
+                    }
                 }
             }
         }
     }
-    typed
+    of_cargo.iter().map(|line| run(line)).collect()
 }
 
 #[test]
-fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
+fn a_stage_a_goal_and_a_command_added_by_the_authors_guide_play_are_judged_and_work() {
     let checkout = real_checkout("authoring");
-    let typed = follow(&checkout, "Adding a stage");
-    assert_eq!(typed.len(), 3, "the page has commands to type");
-    assert!(typed[2].stdout.contains("ok   jerry-misspells"), "{typed:#?}");
+    let typed = follow(&checkout, &["Adding a stage", "A goal", "A command"]);
+    let [_tidy, played, tested, help, goals, _tidy_again] = &typed[..] else {
+        panic!("the sections have six commands to type: {typed:?}")
+    };
+    assert!(played.stdout.contains("ok   jerry-misspells"), "{}", played.stdout);
+    let test = "goals::withdrawal::deposit_tests::a_deposit_counts_after_a_withdrawal_that_had_failed ... ok";
+    assert!(tested.stdout.contains(test), "{}", tested.stdout);
+    assert!(help.stdout.contains("Lists the goals of the current stage"), "{}", help.stdout);
+    let expected: Vec<&str> = lab::STAGES[0].goals.iter().map(|goal| goal.says).collect();
+    assert_eq!(goals.stdout.lines().collect::<Vec<_>>(), expected);
     // The copy's own program, because this one was built before the stage was added.
     let mut command = Command::new("sh");
     command.args(["-c", "cargo xtask stage --json"]);
@@ -144,28 +159,25 @@ fn a_stage_added_by_the_authors_guide_is_tidy_and_plays() {
 }
 
 #[test]
-fn a_goal_added_by_the_authors_guide_is_judged() {
-    let checkout = real_checkout("authoring-goal");
-    let typed = follow(&checkout, "A goal");
-    let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
-    let test = "goals::withdrawal::deposit_tests::a_deposit_counts_after_a_withdrawal_that_had_failed ... ok";
-    assert!(tested.stdout.contains(test), "{}", tested.stdout);
-}
-
-#[test]
-fn a_command_added_by_the_authors_guide_works_and_is_tidy() {
-    let checkout = real_checkout("authoring-command");
-    let typed = follow(&checkout, "A command");
-    let [help, goals, _tidy] = &typed[..] else { panic!("the section has commands to type: {typed:?}") };
-    assert!(help.stdout.contains("Lists the goals of the current stage"), "{}", help.stdout);
-    let expected: Vec<&str> = lab::STAGES[0].goals.iter().map(|goal| goal.says).collect();
-    assert_eq!(goals.stdout.lines().collect::<Vec<_>>(), expected);
+fn an_incident_and_a_fault_added_by_the_authors_guide_play_and_occur() {
+    let checkout = real_checkout("authoring-incident");
+    let typed = follow(&checkout, &["An incident", "A fault of the bank"]);
+    let [_tidy, played, tested] = &typed[..] else {
+        panic!("the sections have three commands to type: {typed:?}")
+    };
+    assert!(played.stdout.contains("ok   stuck-half-way"), "{}", played.stdout);
+    let tested = &tested.stdout;
+    assert!(tested.contains("a_bank_that_is_busy_says_so ... ok"), "{tested}");
+    assert!(
+        tested.contains("the_settings_are_those_of_the_description_and_each_can_be_changed ... ok"),
+        "{tested}"
+    );
 }
 
 #[test]
 fn a_service_added_by_the_authors_guide_starts_and_has_a_log() {
     let checkout = real_checkout("authoring-service");
-    let typed = follow(&checkout, "A service");
+    let typed = follow(&checkout, &["A service"]);
     assert_eq!(typed.len(), 3, "the page has commands to type");
     assert!(typed[2].stdout.contains("clock, temporal, account-api, worker or transfer-web"), "{typed:#?}");
     // The other services are stand-ins, because building them takes minutes and their rows have not changed.
@@ -194,17 +206,4 @@ fn a_service_added_by_the_authors_guide_starts_and_has_a_log() {
     });
     outcome(xtask(&["lab", "restart", "clock"])).ok();
     outcome(xtask(&["lab", "stop"])).ok();
-}
-
-#[test]
-fn a_fault_added_by_the_authors_guide_occurs_and_is_described() {
-    let checkout = real_checkout("authoring-a-fault");
-    let typed = follow(&checkout, "A fault of the bank");
-    let [tested] = &typed[..] else { panic!("the section has one command to type: {typed:?}") };
-    let tested = &tested.stdout;
-    assert!(tested.contains("a_bank_that_is_busy_says_so ... ok"), "{tested}");
-    assert!(
-        tested.contains("the_settings_are_those_of_the_description_and_each_can_be_changed ... ok"),
-        "{tested}"
-    );
 }

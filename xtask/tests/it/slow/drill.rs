@@ -38,6 +38,19 @@ fn a_learner_resolves_an_incident_across_a_restart_of_the_lab() {
     let refused = checkout.run(&["drill", "finish"]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
 
+    // The bank stays as it is, for the command and for the page; what is done on the page is in the time line.
+    for command in [&["real-world-mode", "off"][..], &["outage", "deposits", "down"]] {
+        let refused = checkout.run(command).fails_with(1);
+        assert!(refused.contains("in a drill nobody can change how the bank behaves"), "{refused}");
+    }
+    let page = |path: &str, body: &str| {
+        let url = format!("http://127.0.0.1:{}/api/{path}", checkout.ports[3]);
+        let request = minreq::post(url).with_header("Content-Type", "application/json").with_body(body);
+        request.send().expect("the page answers").status_code
+    };
+    assert_eq!(page("outage", r#"{"deposits": true}"#), 409);
+    assert_eq!(page("drill", r#"{"hint": true}"#), 200);
+
     // It continues where it was, without a gap, and starts none twice.
     checkout.run(&["lab", "stop"]).ok();
     checkout.start();
@@ -55,7 +68,11 @@ fn a_learner_resolves_an_incident_across_a_restart_of_the_lab() {
     let report = checkout.run(&["drill", "report", "--json"]).json();
     assert_eq!((&report["outcome"], &report["seed"]), (&"recovered".into(), &7.into()), "{report}");
     assert!(report["transfers_hit"].as_u64() > Some(0) && report["explanation"].is_string(), "{report}");
-    assert!(report["timeline"].to_string().contains("cargo xtask lab stop"), "{report}");
+    let timeline = report["timeline"].to_string();
+    for done in ["cargo xtask lab stop", "on the page: show a hint"] {
+        assert!(timeline.contains(done), "{report}");
+    }
+    assert_eq!(report["hints"], 1, "{report}");
     let listed = checkout.run(&["drill", "--json"]).json();
     let said = (&listed["incidents"][0]["done"], &listed["drill"]["in_progress"]);
     assert_eq!(said, (&true.into(), &false.into()), "{listed}");

@@ -1,4 +1,4 @@
-//! The whole lab on a remote Temporal Service, with nothing but real parts: several learners in a namespace of a server that
+//! The whole lab on any remote Temporal Service, with nothing but real parts: several learners in a namespace of a server that
 //! knows nothing of the lab.
 
 use std::{
@@ -140,6 +140,29 @@ fn several_learners_finish_every_stage_in_one_namespace_of_any_service() {
     }
     // It is for the class that comes now.
     eventually("the rehearsal is off the board", || class::board(&api).expect("it answers").rows.is_empty());
+}
+
+#[test]
+fn two_learners_recover_from_the_drill_of_their_class_in_one_namespace() {
+    let server = Server::start("class-drill");
+    let incident = lab::incident("nothing-moves").expect("an incident of the table");
+    let seed = incident.seed().to_string();
+    let run =
+        |arguments: &[&str]| outcome(server.xtask(&[arguments, &["--address", &server.address]].concat()));
+    run(&["class", "drill", &seed]).ok();
+    let play = |learner: &'static str| {
+        let mut play = server.xtask(&["play", "--drill", incident.stage.name, "--json"]);
+        play.args(["--address", &server.address, "--learner", learner]);
+        std::thread::spawn(move || outcome(play))
+    };
+    for learner in ["ada", "bob"].map(play) {
+        let report = learner.join().expect("it ends").json();
+        assert_eq!(report["ok"], true, "{report:#}");
+    }
+    let board = run(&["class", "board", "--json"]).json();
+    let states: Vec<_> =
+        board["learners"].as_array().into_iter().flatten().map(|row| &row["drill"]["state"]).collect();
+    assert_eq!(states, ["recovered", "recovered"], "{board:#}");
 }
 
 #[test]
