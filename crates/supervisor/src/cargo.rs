@@ -31,13 +31,9 @@ pub fn call(subcommand: &str) -> Command {
     command
 }
 
-/// A call of [`program`], in the environment that every call of the lab has.
-///
-/// The variables that `cargo run` sets for this program are removed: build scripts that read them (ring's does) would run again after
-/// each change between `cargo build` and `cargo xtask`, and the Temporal SDK would be compiled again. The user's settings stay,
-/// because `cargo xtask` itself is built with them, and with others cargo would compile again what both share.
-pub fn bare() -> Command {
-    let mut command = Command::new(program());
+/// Removes the variables that `cargo run` and `cargo test` set for this program: build scripts that read them (ring's does) would run again
+/// after each change between `cargo build` and `cargo xtask`, and the Temporal SDK would be compiled again.
+pub fn forget_cargo_run(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let is_set_by_cargo_run = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_")
@@ -48,6 +44,15 @@ pub fn bare() -> Command {
             command.env_remove(name);
         }
     }
+}
+
+/// A call of [`program`], in the environment that every call of the lab has.
+///
+/// Without [what cargo has set for this program](forget_cargo_run). The user's settings stay,
+/// because `cargo xtask` itself is built with them, and with others cargo would compile again what both share.
+pub fn bare() -> Command {
+    let mut command = Command::new(program());
+    forget_cargo_run(&mut command);
     // The lab runs its programs here, so they are built for this machine.
     command.env_remove("CARGO_BUILD_TARGET");
     // A relative folder is meant from where the command was typed, and the lab calls cargo in the project's folder.

@@ -253,14 +253,7 @@ impl Checkout {
     /// Makes a command run in this checkout, as a person would.
     pub(crate) fn prepare(&self, command: &mut Command) {
         command.current_dir(&self.root).stdin(Stdio::null()).env("NO_COLOR", "1");
-        // What cargo has set for the test. Build scripts that read it (ring's does) would run again, and all that needs them be compiled again.
-        for (name, _) in env::vars_os() {
-            let is_of_cargo =
-                |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-            if name.to_str().is_some_and(|name| is_of_cargo(name) || name == "CARGO_PRIMARY_PACKAGE") {
-                command.env_remove(name);
-            }
-        }
+        supervisor::cargo::forget_cargo_run(command);
         for name in [
             "BUGLAB_DIR",
             "BUGLAB_TEMPORAL_CLI",
