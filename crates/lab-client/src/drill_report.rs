@@ -24,7 +24,7 @@ use crate::{
     time::parse_rfc3339,
 };
 
-use clock::{Clock, sign};
+use clock::{Clock, first_sign};
 use timeline::Ends;
 
 pub use report::{Conclusion, DrillReport, HINT};
@@ -58,10 +58,6 @@ impl DrillReport {
         // A drill ends as recovered only if every goal is reached.
         let recovered = recovered.or(ended.filter(|_| conclusion == Conclusion::Recovered));
         let mitigated = outcome.mitigated().and_then(|time| clock.seconds(time));
-        // A transfer may have become late only after the fix; that is no sign of what was to be fixed.
-        let signs = outcome.hits.iter().filter_map(|hit| sign(&clock, hit));
-        let signs = signs.filter(|sign| mitigated.is_none_or(|mitigated| *sign <= mitigated));
-        let first_sign = signs.min_by(f64::total_cmp);
         let mut report = DrillReport {
             incident: progress.stage,
             seed: progress.drill.as_ref().map(|drill| drill.seed),
@@ -69,7 +65,7 @@ impl DrillReport {
             conclusion,
             started: progress.entered.clone(),
             ended,
-            first_sign,
+            first_sign: first_sign(&clock, &outcome, mitigated).map(|(_, seconds)| seconds),
             mitigated,
             recovered,
             transfers: facts.transfers.len(),

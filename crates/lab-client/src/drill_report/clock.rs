@@ -1,6 +1,6 @@
 //! The clock of a drill: seconds since it began.
 
-use lab::Hit;
+use lab::{Hit, Outcome};
 
 use crate::{facts::LATE, time::parse_rfc3339};
 
@@ -28,8 +28,20 @@ impl Clock {
     }
 }
 
+/// The first sign of the incident: the hit, and the seconds until it showed. A transfer may have become late only after the fix; that is no
+/// sign of what was to be fixed.
+pub(super) fn first_sign<'o>(
+    clock: &Clock,
+    outcome: &'o Outcome<'_>,
+    mitigated: Option<f64>,
+) -> Option<(&'o Hit<'o>, f64)> {
+    let signs = outcome.hits.iter().filter_map(|hit| Some((hit, sign(clock, hit)?)));
+    let signs = signs.filter(|(_, sign)| mitigated.is_none_or(|mitigated| *sign <= mitigated));
+    signs.min_by(|a, b| a.1.total_cmp(&b.1))
+}
+
 /// The seconds until the first sign of this hit.
-pub(super) fn sign(clock: &Clock, hit: &Hit<'_>) -> Option<f64> {
+fn sign(clock: &Clock, hit: &Hit<'_>) -> Option<f64> {
     let seconds = clock.seconds(hit.sign.time.as_deref()?)?;
     // The sign of a transfer that takes too long is its start, which nobody could tell from that of another.
     let is_late = hit.sign.event_id == Some(1);

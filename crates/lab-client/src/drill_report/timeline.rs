@@ -4,7 +4,7 @@ use contract::Money;
 use lab::{Entry, Facts, Outcome};
 use serde_json::{Value, json};
 
-use super::clock::{Clock, sign, stamp};
+use super::clock::{Clock, first_sign, stamp};
 use crate::{class::clean, journal::ON_PAGE, time::rfc3339_exact};
 
 /// How the first sign begins.
@@ -133,9 +133,7 @@ pub(super) fn of(
             );
         }
     }
-    let first = outcome.hits.iter().filter_map(|hit| Some((hit, sign(clock, hit)?)));
-    let first = first.filter(|(_, sign)| ends.mitigated.is_none_or(|mitigated| *sign <= mitigated));
-    if let Some((hit, seconds)) = first.min_by(|a, b| a.1.total_cmp(&b.1)) {
+    if let Some((hit, seconds)) = first_sign(clock, outcome, ends.mitigated) {
         let what = format!("{SIGN}{}", hit.sign.what);
         add(seconds, Kind::Single, what, Some(&hit.transfer.workflow_id));
     }
