@@ -26,7 +26,7 @@ pub const ON_PAGE: &str = "on the page: ";
 /// # Errors
 /// The lab's folder cannot be written to.
 pub fn note(lab: &Path, command: &str) -> Result<()> {
-    if Progress::read(lab).drill.is_none_or(|drill| drill.ended.is_some()) {
+    if !Progress::read(lab).is_in_drill() {
         return Ok(());
     }
     append(lab, command)

@@ -74,14 +74,18 @@ impl Progress {
         }
     }
 
+    /// Whether a drill is in progress.
+    pub fn is_in_drill(&self) -> bool {
+        self.drill.as_ref().is_some_and(|drill| drill.ended.is_none())
+    }
+
     /// Fails while a drill is in progress, in which nobody can change how the bank behaves: it is another company's.
     ///
     /// # Errors
     /// A drill is in progress. The message says how to end it.
     pub fn allow_bank_change(&self) -> anyhow::Result<()> {
-        let is_on = self.drill.as_ref().is_some_and(|drill| drill.ended.is_none());
         anyhow::ensure!(
-            !is_on,
+            !self.is_in_drill(),
             "in a drill nobody can change how the bank behaves, so the code must get by with it; to end the drill: cargo xtask drill \
              give-up"
         );

@@ -152,9 +152,7 @@ fn conflict(why: &str) -> Failure {
 /// What is recorded of the drill that has not ended.
 fn in_progress(watched: &Watched) -> Result<Progress, Failure> {
     let progress = watched.lab.as_deref().map(Progress::read);
-    let in_progress =
-        |progress: &Progress| progress.drill.as_ref().is_some_and(|drill| drill.ended.is_none());
-    progress.filter(in_progress).ok_or_else(|| conflict("no drill is in progress; start one first"))
+    progress.filter(Progress::is_in_drill).ok_or_else(|| conflict("no drill is in progress; start one first"))
 }
 
 /// Why a drill did not end, from a report.

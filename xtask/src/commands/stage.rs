@@ -152,7 +152,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
 /// Has the bank behave again as it does in a stage, if a drill is in progress: restoring an edit of a stage leaves the drill.
 fn leave_drill(project: &Project, running: Option<&State>) -> Result<()> {
     let progress = Progress::read(&project.lab);
-    if progress.drill.is_some_and(|drill| drill.ended.is_none()) {
+    if progress.is_in_drill() {
         stderrln!("this leaves the drill {}", progress.stage.name);
         if let Some(state) = running {
             Bank::new(&state.endpoints()).restore_real_world_mode()?;

@@ -33,7 +33,7 @@ pub(super) fn enter(
     let entry = StageEntry::new(project, &state, as_json);
     let may_ask = !as_json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let before = Progress::read(&project.lab);
-    if !as_json && before.drill.is_some_and(|drill| drill.ended.is_none()) {
+    if !as_json && before.is_in_drill() {
         stderrln!("the drill {} is in progress; another one ends it, without a report", before.stage.name);
         if may_ask && !confirm("start another?")? {
             return Ok(nothing_changed());

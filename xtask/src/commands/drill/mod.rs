@@ -116,8 +116,7 @@ fn chosen(arguments: &ArgMatches) -> Option<(&'static Stage, u64)> {
 
 /// The class's drill, if the learner has not started it and no other drill is in progress.
 fn class_drill(project: &Project) -> Option<ClassDrill> {
-    let drill = Progress::read(&project.lab).drill;
-    if drill.is_some_and(|drill| drill.ended.is_none()) {
+    if Progress::read(&project.lab).is_in_drill() {
         return None;
     }
     let state = attach::attach(project).ok()??;
