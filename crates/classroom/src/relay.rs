@@ -19,10 +19,11 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The limit of open files: a class has a few hundred connections with two files each. The default on macOS is 256.
 const FILES: u64 = 4096;
 
-/// A client that is silent for so long is asked whether it is there, so many times and so often. A laptop that has left the room says nothing.
-const ASKED_AFTER: Duration = Duration::from_secs(30);
-const ASKED_TIMES: u32 = 3;
-const ASKED_EVERY: Duration = Duration::from_secs(10);
+/// The system probes a client that is silent for so long, and disconnects it after this many probes without a response: a laptop that has left
+/// the room never closes its connection.
+const KEEP_ALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_PROBES: u32 = 3;
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Forwards the listener's connections for as long as this process runs.
 pub(crate) fn start(listener: TcpListener, to: SocketAddr) {
@@ -46,7 +47,7 @@ pub(crate) fn start(listener: TcpListener, to: SocketAddr) {
 /// Forwards one connection until both sides have closed it.
 fn forward(client: TcpStream, to: SocketAddr) -> io::Result<()> {
     let (client, server) = (Arc::new(client), Arc::new(TcpStream::connect(to)?));
-    let_go_when_dead(&client)?;
+    disconnect_when_dead(&client)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (asks, takes) = (client.clone(), server.clone());
@@ -61,15 +62,17 @@ fn forward(client: TcpStream, to: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the system end the connection when the client no longer answers.
-fn let_go_when_dead(client: &TcpStream) -> io::Result<()> {
+/// Has the system end the connection when the client no longer responds.
+fn disconnect_when_dead(client: &TcpStream) -> io::Result<()> {
     let client = SockRef::from(client);
-    let asking =
-        TcpKeepalive::new().with_time(ASKED_AFTER).with_interval(ASKED_EVERY).with_retries(ASKED_TIMES);
+    let asking = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_TIME)
+        .with_interval(KEEP_ALIVE_INTERVAL)
+        .with_retries(KEEP_ALIVE_PROBES);
     client.set_tcp_keepalive(&asking)?;
-    // The system asks nothing while it waits for a confirmation of what was sent.
+    // The system sends no probes while it waits for a confirmation of what was sent.
     #[cfg(target_os = "linux")]
-    client.set_tcp_user_timeout(Some(ASKED_AFTER + ASKED_EVERY * ASKED_TIMES))?;
+    client.set_tcp_user_timeout(Some(KEEP_ALIVE_TIME + KEEP_ALIVE_INTERVAL * KEEP_ALIVE_PROBES))?;
     Ok(())
 }
 
@@ -128,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_no_longer_answers_is_let_go_within_a_minute() {
+    fn a_client_that_no_longer_responds_is_disconnected_within_a_minute() {
         let (client, server) = connection();
-        let_go_when_dead(&client).expect("it is open");
+        disconnect_when_dead(&client).expect("it is open");
         let client = SockRef::from(&client);
         assert!(client.keepalive().expect("it is open"));
         let asked = client.tcp_keepalive_interval().expect("it is open")

@@ -16,17 +16,17 @@ use tokio::{
 
 use crate::{board, gateway::Gateway, health, http_api, proxy};
 
-/// So many gRPC clients are connected at a time; the next ones wait. A lab has a few.
+/// The number of gRPC clients connected at a time; more wait. A lab has a few.
 const GRPC_CONNECTIONS: usize = 256;
 /// What every HTTP/2 client sends first.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 /// A client that has not sent it within this time is disconnected.
-const PREFACE_WITHIN: Duration = Duration::from_secs(10);
-/// A client that sends nothing for so long is asked whether it is there, and disconnected if it does not answer within the other time.
-const QUIET: Duration = Duration::from_secs(20);
-const ALIVE_WITHIN: Duration = Duration::from_secs(10);
-/// The pause between two looks at what a new client has sent.
-const PAUSE: Duration = Duration::from_millis(20);
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that sends nothing for the interval is pinged, and disconnected if it does not respond within the timeout.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often to check what a new client has sent.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Serves both until `shutdown` completes.
 pub async fn serve(
@@ -72,14 +72,14 @@ async fn serve_grpc(gateway: Gateway, listener: TcpListener) {
                     async move { Ok::<_, std::convert::Infallible>(proxy::answer(gateway, request).await) }
                 });
                 connections.spawn(async move {
-                    if !matches!(timeout(PREFACE_WITHIN, begins(&stream)).await, Ok(Ok(()))) {
+                    if !matches!(timeout(PREFACE_TIMEOUT, begins(&stream)).await, Ok(Ok(()))) {
                         return;
                     }
                     let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
                     // A worker polls with many requests at once.
                     let http2 = &mut server.http2();
                     http2.timer(TokioTimer::new()).max_concurrent_streams(1000);
-                    http2.keep_alive_interval(QUIET).keep_alive_timeout(ALIVE_WITHIN);
+                    http2.keep_alive_interval(KEEP_ALIVE_INTERVAL).keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
                     // A client that disconnects is no error.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -96,7 +96,7 @@ async fn begins(stream: &TcpStream) -> io::Result<()> {
             PREFACE => return Ok(()),
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             // What has arrived stays readable, so that waiting for more of it needs a pause.
-            _ => sleep(PAUSE).await,
+            _ => sleep(POLL_INTERVAL).await,
         }
     }
 }

@@ -205,9 +205,9 @@ pub trait Handle: Fn(Request, Reply) + Clone + Send + 'static {}
 
 impl<F: Fn(Request, Reply) + Clone + Send + 'static> Handle for F {}
 
-/// A client that does not send its request, or does not take an answer, for so long is let go.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// So many clients are answered at a time; the next ones wait. A lab has a few.
+/// A client that does not send its request, or does not read its response, within this time is disconnected.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The number of clients served at a time; more wait. A lab has a few.
 const CLIENTS: usize = 64;
 
 /// Accepts requests, each on a thread of its own; `handle` answers them.
@@ -255,8 +255,8 @@ impl Drop for Place {
 }
 
 fn answer(mut stream: TcpStream, token: &str, handle: &impl Handle) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
     let mut line = Vec::new();
     BufReader::new((&stream).take(LONGEST)).read_until(b'\n', &mut line)?;
     let message: Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_of_silent_clients_is_let_go_and_the_next_client_is_answered() {
+    fn silent_clients_are_disconnected_and_the_next_client_gets_a_response() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
         let state = state_of(&listener);
         let address = listener.local_addr().expect("it is bound");
@@ -361,7 +361,7 @@ mod tests {
         assert!(crowd.iter().all(Result::is_ok), "those without a place wait in the system's queue");
         let begin = Instant::now();
         assert_eq!(ask(&state, &Request::Status).expect("it is answered")["done"], true);
-        assert!(begin.elapsed() >= PATIENCE, "there was no place before");
+        assert!(begin.elapsed() >= CLIENT_TIMEOUT, "there was no place before");
     }
 
     #[test]
