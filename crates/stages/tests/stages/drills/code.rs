@@ -119,7 +119,7 @@ pub(crate) enum Balances {
     ToFirst,
     ByName,
     /// Another one each time that the code runs.
-    ByChance,
+    Random,
 }
 
 /// When the Workflow confirms the balance before the withdrawal.
@@ -183,7 +183,7 @@ pub(crate) enum Key {
     /// The step and the number of its attempt.
     OfTheAttempt,
     /// Another one for each request.
-    ByChance,
+    Random,
 }
 
 /// The code that each drill has in place, and whether its worker is about to leave.
@@ -410,7 +410,7 @@ impl Balances {
             Balances::ToFirst => true,
             Balances::ByName => transfer.to_account < transfer.from_account,
             // A new hasher has new keys.
-            Balances::ByChance => by_chance() % 2 == 1,
+            Balances::Random => random() % 2 == 1,
         };
         match is_reversed {
             false => [step::CHECK_BALANCE_FROM, step::CHECK_BALANCE_TO],
@@ -420,7 +420,7 @@ impl Balances {
 }
 
 /// A number that is another one each time.
-fn by_chance() -> u64 {
+fn random() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(())
 }
@@ -491,7 +491,7 @@ impl AnyActivities {
             Key::OfTheStep => return self.ask(self.bank.post(ctx, account_id, movement, *amount)).await,
             Key::OfTheRun => format!("{run}/{movement}"),
             Key::OfTheAttempt => format!("{run}/{movement}/{}", info.attempt),
-            Key::ByChance => format!("{run}/{movement}/{:x}", by_chance()),
+            Key::Random => format!("{run}/{movement}/{:x}", random()),
         };
         self.ask(self.bank.post_with_key(&key, ctx, account_id, movement, *amount)).await
     }

@@ -1,4 +1,4 @@
-//! Code that reads the balances in an order of chance, so that chance decides which replay succeeds.
+//! Code that reads the balances in random order, so that each replay succeeds or fails at random.
 
 use lab::{Facts, Transfer};
 use testbed::until;
@@ -78,8 +78,8 @@ mod slow {
         }
         drill.deploy(modules("reset-workflows")).await;
         drill.stays_open("none-is-lost", "it was ended before it completed").await;
-        // An order that is chosen by chance in another way.
-        drill.deploy(Code { balances: Balances::ByChance, ..Code::default() }).await;
+        // Another random order.
+        drill.deploy(Code { balances: Balances::Random, ..Code::default() }).await;
         drill.stays_open("new-ones-are-safe", "its code failed").await;
     }
 }
