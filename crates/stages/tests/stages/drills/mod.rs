@@ -39,6 +39,7 @@ use lab_client::{
     facts::Reader,
     progress::{self, Progress},
     temporal::{Run, Server},
+    time,
 };
 use serde_json::{Value, json};
 use stages::Modules;
@@ -115,6 +116,14 @@ impl Drill {
         let endpoints = Endpoints::own(&testbed.server.http_url, "", &testbed.bank_url);
         let bank = bank::Bank::new(&endpoints);
         let last_entry = blocking(move || bank.last_entry()).await.expect("the bank answers");
+        // The ledger is not judged for transfers of the second in which it was opened: they may be older.
+        let opened = testbed.get::<Value>("/entries?limit=1").await["entries"][0]["time"].as_u64();
+        let opened = opened.expect("an entry of each account's opening");
+        until("the second after the ledger's first", || async {
+            let now = time::now().as_secs();
+            if now > opened { Ok(()) } else { Err((opened, now)) }
+        })
+        .await;
         let stage = &incident.stage;
         let mut drill = Drill {
             testbed,
