@@ -1,4 +1,4 @@
-//! The instructor's notices to the class: this lab polls them, and keeps the last ones while the service does not answer.
+//! The instructor's notices to the class: this lab follows them by long polls, and keeps the last ones while the service does not answer.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,30 +16,36 @@ use serde_json::{Value, json};
 
 use crate::class_files;
 
-/// The poll interval, without the jitter.
-const READ_INTERVAL: Duration = Duration::from_secs(4);
-/// The longest jitter, so that the labs of a class do not poll at the same time.
-const JITTER_MS: u64 = 2_000;
+/// How often to look whether there are notices, while there are none and while the service does not answer.
+const READ_INTERVAL: Duration = Duration::from_secs(8);
+/// The longest delay of a request, so that the labs of a class do not all send it at the same moment.
+const JITTER: Duration = Duration::from_secs(1);
 
 /// The last known notices. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct ClassNotices(Arc<Mutex<Notices>>);
 
 impl ClassNotices {
-    /// Polls them until this process ends, and passes on each new announcement and drill as a line. If the service does not answer, the
+    /// Follows them until this process ends, and passes on each new announcement and drill as a line. If the service does not answer, the
     /// last ones stay.
     pub(crate) fn watch(&self, server: Server, on_news: impl Fn(&str) + Send + 'static) {
         let known = Arc::clone(&self.0);
         thread::spawn(move || {
             loop {
-                if let Ok(read) = notices::read(&server) {
+                let read = notices::read_with_run(&server);
+                if let Ok((read, _)) = &read {
                     let before = {
                         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                         std::mem::replace(&mut *known, read.clone())
                     };
-                    news(&before, &read).iter().for_each(|line| on_news(line));
+                    news(&before, read).iter().for_each(|line| on_news(line));
                 }
-                thread::sleep(READ_INTERVAL + Duration::from_millis(fastrand::u64(..JITTER_MS)));
+                let changed = match read {
+                    Ok((_, Some(run))) => server.wait_closed(&run).is_ok(),
+                    _ => false,
+                };
+                let pause = if changed { Duration::ZERO } else { READ_INTERVAL };
+                thread::sleep(pause + JITTER.mul_f64(fastrand::f64()));
             }
         });
     }
@@ -85,9 +91,16 @@ fn news(before: &Notices, now: &Notices) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        sync::{
+            atomic::{AtomicU32, Ordering},
+            mpsc,
+        },
+    };
 
     use lab_client::{
+        Endpoints,
         class::Help,
         progress::{self, Drill},
     };
@@ -106,6 +119,51 @@ mod tests {
         assert_eq!(news(&Notices::default(), &both), lines);
         assert_eq!(news(&both, &both), [""; 0]);
         assert_eq!(news(&both, &Notices::default()), [""; 0]);
+    }
+
+    #[test]
+    fn a_change_is_read_once_the_run_with_the_notices_has_closed() {
+        let (asked, requests) = mpsc::channel();
+        let describes = AtomicU32::new(0);
+        let address = webtest::web_service(move |request| {
+            let _ = asked.send(request.head.lines().next().unwrap_or_default().to_owned());
+            if request.head.contains("/history?") {
+                return (200, json!({ "history": { "events": [{ "eventId": "2" }] } }).to_string());
+            }
+            let (text, run) = match describes.fetch_add(1, Ordering::Relaxed) {
+                0 => ("a break", "first"),
+                1 => ("it is over", "second"),
+                // Whoever asks again has to wait.
+                _ => return (503, "{}".to_owned()),
+            };
+            let order =
+                notices::order(&Notices { announcement: Announcement::new(text, ""), ..Notices::default() });
+            let description = json!({
+                "executionConfig": { "taskQueue": order["taskQueue"] },
+                "workflowExecutionInfo": {
+                    "execution": { "workflowId": notices::WORKFLOW_ID, "runId": run },
+                    "type": order["workflowType"],
+                    "status": "WORKFLOW_EXECUTION_STATUS_RUNNING",
+                    "memo": order["memo"],
+                },
+            });
+            (200, description.to_string())
+        });
+        let (told, lines) = mpsc::channel();
+        let endpoints = Endpoints::own(&format!("http://{address}"), "", "");
+        ClassNotices::default().watch(Server::new(&endpoints), move |line| {
+            let _ = told.send(line.to_owned());
+        });
+        let next = || lines.recv_timeout(Duration::from_secs(60)).expect("there is news");
+        assert_eq!(
+            (&*next(), &*next()),
+            ("from your instructor: a break", "from your instructor: it is over")
+        );
+        let requests: Vec<String> = requests.try_iter().take(3).collect();
+        assert!(
+            requests[1].contains("runId=first") && requests[1].contains("waitNewEvent=true"),
+            "{requests:?}"
+        );
     }
 
     #[test]

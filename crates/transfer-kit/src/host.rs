@@ -30,6 +30,7 @@ use temporalio_common::{
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     activities::ActivityImplementer,
+    runtime::PollerBehavior,
     workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
     workflows::WorkflowImplementation,
 };
@@ -148,6 +149,10 @@ pub fn blocking() -> Vec<contract::Blocking> {
     blocking::now()
 }
 
+/// How many polls of each kind a worker has open. Two are enough for a lab; the SDK's default is five, and a service that a class shares
+/// would hold those of every learner.
+const POLLERS: PollerBehavior = PollerBehavior::SimpleMaximum(2);
+
 /// The options of the lab's worker, with nothing registered yet.
 pub fn base_options() -> WorkerOptions {
     panic_location::install_hook();
@@ -158,6 +163,8 @@ pub fn base_options() -> WorkerOptions {
         .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
         .client_identity_override(format!("worker-{}", process::id()))
         .max_cached_workflows(cached_workflows())
+        .workflow_task_poller_behavior(POLLERS)
+        .activity_task_poller_behavior(POLLERS)
         // With a cache, a Workflow Task for a worker that was killed waits this long before another gets it.
         .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
         // On shutdown an attempt may finish within this time; else the next worker retries it.

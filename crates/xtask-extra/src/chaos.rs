@@ -43,7 +43,7 @@ pub(crate) fn command() -> Command {
                 .long("cluster")
                 .value_name("FOLDER")
                 .value_parser(value_parser!(PathBuf))
-                .help("Kill frontend, history, matching and postgresql too, whose process ids are in files of this folder"),
+                .help("Kill frontend, history, matching and postgresql too; their process ids are in this folder, in pids"),
         )
         .args(remote_flags::flags())
         .arg(json_flag())

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     http::{encode, get_json, post_json},
-    temporal::{Server, status_of},
+    temporal::{Run, Server, status_of},
 };
 
 /// The Workflow Id of the notices. The board's list does not show it, because its Workflow Type is another.
@@ -151,12 +151,28 @@ impl Notices {
 /// # Errors
 /// The service does not answer, or rejects the request.
 pub fn read(server: &Server) -> Result<Notices> {
+    Ok(read_with_run(server)?.0)
+}
+
+/// The notices of the class, and the run that has them, which closes when they change: [`Server::wait_closed`] follows it by long polls.
+/// No run if there are no notices.
+///
+/// # Errors
+/// The service does not answer, or rejects the request.
+pub fn read_with_run(server: &Server) -> Result<(Notices, Option<Run>)> {
     match get_json(&server.api(&format!("workflows/{WORKFLOW_ID}"))) {
-        Ok(description) => Ok(in_force(&description)),
-        Err(error) if status_of(&error) == 404 => Ok(Notices::default()),
+        Ok(description) => {
+            let execution = &description["workflowExecutionInfo"];
+            let run = Run::from_json(&execution["execution"]).filter(|_| execution["status"] == RUNNING);
+            Ok((in_force(&description), run))
+        }
+        Err(error) if status_of(&error) == 404 => Ok(Default::default()),
         Err(error) => Err(error),
     }
 }
+
+/// The status of a run that has not closed.
+const RUNNING: &str = "WORKFLOW_EXECUTION_STATUS_RUNNING";
 
 /// The notices in a description of their Workflow.
 fn in_force(description: &Value) -> Notices {
@@ -165,7 +181,7 @@ fn in_force(description: &Value) -> Notices {
     let is_ours = description["executionConfig"]["taskQueue"]["name"] == QUEUE
         && execution["type"]["name"] == WORKFLOW_TYPE
         && execution["parentExecution"].is_null();
-    let is_running = execution["status"] == "WORKFLOW_EXECUTION_STATUS_RUNNING";
+    let is_running = execution["status"] == RUNNING;
     match is_ours && is_running {
         true => Notices::from_json(&execution["memo"]["fields"]["notices"]),
         false => Notices::default(),
@@ -197,7 +213,7 @@ pub fn change(server: &Server, change: impl Fn(&mut Notices)) -> Result<Notices>
 }
 
 /// The request that replaces the notices.
-fn order(notices: &Notices) -> Value {
+pub fn order(notices: &Notices) -> Value {
     json!({
         "workflowType": { "name": WORKFLOW_TYPE },
         "taskQueue": { "name": QUEUE },

@@ -1,156 +1,85 @@
 //! `bench class`: the load of a class on a Temporal Service, by the number of learners.
 //!
-//! Each number of learners gets its own dev server, as a class has, and a rehearsal on it. Unlike in a class, the learners' labs
-//! run on the same machine, so the service's figures are read from its process and its metrics.
+//! Each measurement is a rehearsal on a [`Service`]. Unlike in a class, the learners' labs run on the same machine, so the service's
+//! figures are read from its processes, its metrics and its database.
 
 use std::{
     collections::BTreeSet,
-    fs,
-    path::PathBuf,
-    process::{Child, ChildStdin, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
-use dev_server::{Cli, DevServer};
+use anyhow::Result;
+use dev_server::Cli;
 use lab::Stage;
-use lab_client::{Endpoints, class, http, temporal::Server};
+use lab_client::{class, temporal::Server};
 use serde_json::{Value, json};
 
-use super::process_usage::{ProcessUsage, child_of};
+use super::service::{Database, Part, Service};
 use crate::class::{self as rehearse, Rehearsal, Rehearsed};
-use checkout::project::{Project, make_private};
-use supervisor::{
-    executables::Executables,
-    ports::{self, Ports},
-    process,
-};
+use checkout::project::Project;
+use supervisor::executables::Executables;
 use terminal::{stderrln, stdoutln};
 
-/// How long the server may take to start.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many times the board is requested.
 const BOARDS: u32 = 20;
-/// How often to check whether it is up.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Measures a class of this many learners who play these stages, `at_once` of them at a time.
+/// The course that is measured, and what it is played with.
+pub struct Course {
+    /// The stages that each learner plays.
+    pub stages: Vec<&'static Stage>,
+    /// The Temporal CLI.
+    pub temporal_cli: Cli,
+    /// The executables of a lab.
+    pub executables: Executables,
+}
+
+/// Measures a class of this many learners on this service, `at_once` of them at a time.
 ///
 /// # Errors
-/// The server does not start, or the rehearsal is interrupted.
+/// The rehearsal is interrupted, or the service does not answer afterwards.
 pub fn run(
     project: &Project,
-    temporal_cli: &Cli,
-    executables: &Executables,
-    stages: Vec<&'static Stage>,
+    course: &Course,
+    service: &Service,
     learners: u16,
     at_once: u16,
 ) -> Result<Figures> {
-    let service = Service::start(project, temporal_cli)?;
     let rehearsal = Rehearsal {
         name: rehearse::name(),
-        stages,
+        stages: course.stages.clone(),
         learners,
         at_once,
-        words: vec!["--address".to_owned(), service.address.clone()],
-        executables: executables.clone(),
-        temporal_cli: temporal_cli.clone(),
+        words: service.words().to_vec(),
+        executables: course.executables.clone(),
+        temporal_cli: course.temporal_cli.clone(),
     };
+    let before = (service.parts(), service.requests(), service.database());
     let begin = Instant::now();
-    let all = rehearse::all(project, &rehearsal, |one| {
+    let mut all = rehearse::all(project, &rehearsal, |one| {
         if let Some(failure) = &one.failure {
             stderrln!("{}: {failure}", one.learner);
         }
     })?;
-    Figures::read(&service, &all, begin.elapsed())
-}
-
-/// A dev server with the settings of a class, which ends with this process.
-struct Service {
-    /// The shell that the server is tied to.
-    shell: Child,
-    _tie: Option<ChildStdin>,
-    pid: u32,
-    address: String,
-    http: String,
-    metrics: String,
-    folder: PathBuf,
-}
-
-impl Service {
-    fn start(project: &Project, temporal_cli: &Cli) -> Result<Service> {
-        let folder = project.in_lab("bench-class");
-        let _ = fs::remove_dir_all(&folder);
-        make_private(&folder).with_context(|| format!("could not make {}", folder.display()))?;
-        let free = ports::choose(&Default::default(), &Ports::default(), |_| {})?;
-        let (port, http, metrics) =
-            (free.get(ports::TEMPORAL), free.get(ports::TEMPORAL_HTTP), free.get(ports::ACCOUNT_API));
-        let mut command = temporal_cli.command();
-        let server = DevServer {
-            port,
-            ui_port: Some(free.get(ports::TEMPORAL_UI)),
-            http_port: http,
-            database: Some(dev_server::DATABASE),
-            settings: dev_server::for_a_class(),
-        };
-        command.args(server.arguments(temporal_cli)).args(["--metrics-port", &metrics.to_string()]);
-        command.current_dir(&folder);
-        let mut tied = process::tied(&command);
-        let log = fs::File::create(folder.join("log")).context("could not write the server's log")?;
-        tied.current_dir(&folder).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        let mut shell = tied.spawn().context("could not start the Temporal server")?;
-        let tie = shell.stdin.take();
-        let mut service = Service {
-            shell,
-            _tie: tie,
-            pid: 0,
-            address: format!("127.0.0.1:{port}"),
-            http: format!("http://127.0.0.1:{http}"),
-            metrics: format!("http://127.0.0.1:{metrics}/metrics"),
-            folder,
-        };
-        let begin = Instant::now();
-        while !http::answers(&format!("{}/api/v1/namespaces/default", service.http)) {
-            if begin.elapsed() > SERVER_TIMEOUT {
-                bail!("the Temporal server did not start; see {}", service.folder.join("log").display());
-            }
-            thread::sleep(POLL_INTERVAL);
-        }
-        service.pid = child_of(service.shell.id(), temporal_cli.path()).unwrap_or_default();
-        Ok(service)
-    }
-
-    /// Its resource usage so far, if known.
-    fn usage(&self) -> Option<ProcessUsage> {
-        ProcessUsage::of(self.pid)
-    }
-
-    /// How many requests it has handled, by its own metrics.
-    fn requests(&self) -> Option<f64> {
-        let text = http::get_text(&self.metrics).ok()?;
-        let mine = text.lines().filter(|line| {
-            line.starts_with("service_requests{") && line.contains("service_name=\"frontend\"")
-        });
-        Some(mine.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self._tie = None;
-        let _ = self.shell.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+    let took = begin.elapsed();
+    let (parts, requests, database) = (service.parts(), service.requests(), service.database());
+    let mut figures = Figures::read(&service.server(project)?.server, &all, took)?;
+    figures.parts = parts.into_iter().map(|part| part.since(&before.0)).collect();
+    figures.requests = requests.zip(before.1).map(|(now, before)| now - before);
+    figures.database = database.since(&before.2);
+    service.clear_board(project, &rehearsal, &mut all)?;
+    Ok(figures)
 }
 
 /// The figures of one measurement.
+#[derive(Default)]
 pub struct Figures {
     learners: usize,
     failed: usize,
     seconds: f64,
-    usage: Option<ProcessUsage>,
+    /// What each part of the service has used.
+    parts: Vec<Part>,
     requests: Option<f64>,
+    database: Database,
     /// From each saved fix until all goals were reached, sorted, in seconds.
     fixes: Vec<f64>,
     /// How long a request for the board takes, in milliseconds.
@@ -162,32 +91,29 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn read(service: &Service, all: &[Rehearsed], took: Duration) -> Result<Figures> {
+    /// What the service tells of a rehearsal that took this long.
+    fn read(server: &Server, all: &[Rehearsed], took: Duration) -> Result<Figures> {
         let mut fixes: Vec<f64> = all.iter().flat_map(|one| &one.fixes).map(Duration::as_secs_f64).collect();
         fixes.sort_by(f64::total_cmp);
-        let usage = service.usage();
-        let requests = service.requests();
         let actions = match all.first() {
-            Some(one) => actions_of(service, &one.learner)?,
+            Some(one) => actions_of(server, &one.learner)?,
             None => 0,
         };
-        let server = Server::new(&Endpoints::own(&service.http, "", ""));
         let begin = Instant::now();
         for _ in 0..BOARDS {
-            class::board(&server)?;
+            class::board(server)?;
         }
         let board = begin.elapsed().as_secs_f64() * 1000.0 / f64::from(BOARDS);
-        let shown = rehearse::finished_on_board(&server, all)?.len();
+        let shown = rehearse::finished_on_board(server, all)?.len();
         Ok(Figures {
             board,
             shown,
             learners: all.len(),
             failed: all.iter().filter(|one| one.failure.is_some()).count(),
             seconds: took.as_secs_f64(),
-            usage,
-            requests,
             fixes,
             actions,
+            ..Figures::default()
         })
     }
 
@@ -209,10 +135,20 @@ impl Figures {
             Some(value) => stdoutln!("  {what:<46} {value:>10.2} {unit}"),
             None => stdoutln!("  {what:<46} {:>10} {unit}", "?"),
         };
-        let cpu = self.usage.map(|usage| usage.cpu);
-        line("CPU time of the service", cpu, "s");
-        line("  per learner", of_one(cpu), "s");
-        line("peak memory of the service", self.usage.map(|usage| usage.peak_memory), "MB");
+        let sum = |of: fn(&Part) -> Option<f64>| self.parts.iter().map(of).sum::<Option<f64>>();
+        let each = |of: fn(&Part) -> Option<f64>, unit: &str| {
+            for part in self.parts.iter().filter(|_| self.parts.len() > 1) {
+                line(&format!("  {}", part.name), of(part), unit);
+            }
+        };
+        line("CPU time of the service", sum(Part::cpu), "s");
+        each(Part::cpu, "s");
+        line("  per learner", of_one(sum(Part::cpu)), "s");
+        line("memory of the service", sum(Part::memory), "MB");
+        each(Part::memory, "MB");
+        line("growth of the database", self.database.megabytes, "MB");
+        line("statements to the database", self.database.statements, "");
+        line("  per learner", of_one(self.database.statements), "");
         line("requests to the service", self.requests, "");
         line("  per second", self.requests.map(|requests| requests / self.seconds), "");
         line("  per learner", of_one(self.requests), "");
@@ -228,9 +164,12 @@ impl Figures {
             "learners": self.learners,
             "failed": self.failed,
             "seconds": self.seconds,
-            "service_cpu_seconds": self.usage.map(|usage| usage.cpu),
-            "service_memory_mb": self.usage.map(|usage| usage.peak_memory),
+            "parts": self.parts.iter().map(Part::to_json).collect::<Vec<_>>(),
+            "service_cpu_seconds": self.parts.iter().map(Part::cpu).sum::<Option<f64>>(),
+            "service_memory_mb": self.parts.iter().map(Part::memory).sum::<Option<f64>>(),
             "service_requests": self.requests,
+            "database_mb": self.database.megabytes,
+            "database_statements": self.database.statements,
             "fix_to_goals_seconds": self.fixes,
             "board_ms": self.board,
             "shown_on_board": self.shown,
@@ -240,8 +179,7 @@ impl Figures {
 }
 
 /// The actions that Temporal Cloud would count for a learner's Workflows, from their Event Histories.
-fn actions_of(service: &Service, learner: &str) -> Result<u64> {
-    let server = Server::new(&Endpoints::own(&service.http, "", ""));
+fn actions_of(server: &Server, learner: &str) -> Result<u64> {
     let query = format!("TaskQueue=\"{}\"", contract::task_queue(Some(learner)));
     let mut actions = 0;
     // A reset copies earlier events into the new run, where they must not be counted again.

@@ -9,6 +9,7 @@ pub mod class;
 mod measured_lab;
 mod page;
 mod process_usage;
+pub mod service;
 mod timing;
 
 use std::{

@@ -10,7 +10,7 @@ use supervisor::services::{ACCOUNT_API, TEMPORAL, WORKER};
 /// The part that is killed besides the services.
 pub(super) const SUPERVISOR: &str = "supervisor";
 
-/// The parts of a Temporal cluster that are killed as well, each by the name of the file that has its process id.
+/// The parts of a Temporal cluster that are killed as well, each by the name of the file in `pids` that has its process id.
 pub(super) const CLUSTER: [&str; 4] = ["frontend", "history", "matching", "postgresql"];
 
 /// The share of each part in ten kills. After a kill of the supervisor, the lab must be started again.
@@ -49,7 +49,7 @@ pub struct Plan {
     pub kills: usize,
     /// Whether two versions of the worker run, each of which takes half of the transfers.
     pub has_versions: bool,
-    /// The folder with the process ids of the Temporal cluster that the lab is on, if its parts are killed as well.
+    /// The folder of the Temporal cluster that the lab is on, if its parts are killed as well.
     pub cluster: Option<PathBuf>,
 }
 
@@ -161,7 +161,7 @@ mod tests {
         let mut all = TARGETS;
         all.sort_unstable();
         assert_eq!(killed, all);
-        let mut targets = Plan { cluster: Some("pids".into()), ..plan }.targets();
+        let mut targets = Plan { cluster: Some("cluster".into()), ..plan }.targets();
         let killed: BTreeSet<_> = (0..14).filter_map(|_| targets.next(|_| true)).collect();
         assert_eq!(killed, TARGETS.into_iter().chain(CLUSTER).collect());
     }

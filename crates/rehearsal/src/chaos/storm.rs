@@ -329,7 +329,7 @@ impl Storm<'_> {
 
     /// The process of a part of the cluster. Who runs the cluster starts it again.
     fn of_cluster(&self, part: &str) -> Option<Identity> {
-        let id = fs::read_to_string(self.plan.cluster.as_ref()?.join(part)).ok()?;
+        let id = fs::read_to_string(self.plan.cluster.as_ref()?.join("pids").join(part)).ok()?;
         process::identify(id.trim().parse().ok()?)
     }
 
