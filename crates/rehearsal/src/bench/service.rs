@@ -275,3 +275,50 @@ impl Drop for OwnServer {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_measured_by_its_folder() {
+        let folder = tempfile::tempdir().expect("temporary folders can be made");
+        let metrics = webtest::web_service(|_| {
+            let text = "service_requests{operation=\"StartWorkflowExecution\",service_name=\"frontend\"} 3\n\
+                        service_requests{operation=\"CountWorkflowExecutions\",service_name=\"frontend\"} 4\n\
+                        service_requests{operation=\"AddActivityTask\",service_name=\"history\"} 50\n";
+            (200, text.to_owned())
+        });
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("it is in the folder")).expect("it can be made");
+            fs::write(&path, text).expect("it can be written");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        };
+        write("metrics/frontend", &format!("http://{metrics}/metrics\n"));
+        write("sql", "#!/bin/sh\necho '12.5|300'\n");
+        write("pids/history", &format!("{}\n", std::process::id()));
+        let service = Service::Cluster(Cluster {
+            folder: folder.path().to_owned(),
+            words: Vec::new(),
+            remote_service: RemoteService::default(),
+        });
+        assert_eq!(service.requests(), Some(7.0));
+        let database = service.database();
+        assert_eq!((database.megabytes, database.statements), (Some(12.5), Some(300.0)));
+        let before = Database { megabytes: Some(10.0), statements: None };
+        let grown = database.since(&before);
+        assert_eq!((grown.megabytes, grown.statements), (Some(2.5), None));
+        let parts = service.parts();
+        assert_eq!(parts.len(), PARTS.len());
+        for part in &parts {
+            let is_known = cfg!(target_os = "linux") && part.name == "history";
+            assert_eq!((part.cpu().is_some(), part.memory().is_some()), (is_known, is_known), "{}", part.name);
+        }
+        let part = |cpu| Part { name: "history", usage: Some(ProcessUsage { cpu, peak_memory: 80.0 }) };
+        let used = part(5.0).since(&[part(2.0)]);
+        assert_eq!((used.cpu(), used.memory()), (Some(3.0), Some(80.0)));
+    }
+}
