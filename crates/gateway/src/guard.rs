@@ -4,9 +4,9 @@
 //!
 //! - lists, counts and batches are narrowed to the learner's own Workflows;
 //! - a request that changes a Workflow, such as terminate or reset, is forwarded if the Workflow is on that Task Queue;
-//! - Workflows may be started, and tasks polled, only on that Task Queue;
-//! - a worker with Worker Versioning may poll only as a version of that Worker Deployment, and a request that changes a Worker Deployment,
-//!   such as which version is current, is forwarded if it is that one;
+//! - Workflows may be started, and tasks polled, only on that Task Queue; and no Workflow with an id that another learner has used;
+//! - every Task Queue and Worker Deployment that such a request names must be the learner's: a worker polls only as a version of that
+//!   Worker Deployment, and which of its versions is current is changed only there;
 //! - reading is allowed, including other learners' Workflows by their ids;
 //! - everything else that changes something is rejected, because it would affect other learners.
 //!
@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use lab_client::class;
-use prost_reflect::{DynamicMessage, MethodDescriptor, Value, prost::Message as _};
+use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value, prost::Message as _};
 use tonic::{Code, Status};
 
 use crate::{
@@ -134,11 +134,16 @@ impl Guard {
     /// Whether messages of the method at this path must be checked.
     pub(crate) fn is_needed(&self, path: &str) -> bool {
         let Some((service, method)) = path.trim_start_matches('/').split_once('/') else { return true };
-        let is_of_workflows = service == WORKFLOWS && rule(method) != Rule::Pass;
-        // A learner may read the cluster's settings, but not change them.
-        let reads = ["Get", "List", "Describe"].iter().any(|word| method.starts_with(word));
-        let is_of_cluster = service.starts_with("temporal.api.") && service != WORKFLOWS && !reads;
-        self.learner.is_some() && (is_of_workflows || is_of_cluster)
+        let passes = match service {
+            WORKFLOWS => rule(method) == Rule::Pass,
+            // A learner may read the cluster's settings, but not change them.
+            other if other.starts_with("temporal.api.") => {
+                ["Get", "List", "Describe"].iter().any(|word| method.starts_with(word))
+            }
+            // Health and reflection. Other services, such as `temporal.server.api.adminservice`, change what is everybody's.
+            other => other.starts_with("grpc."),
+        };
+        self.learner.is_some() && !passes
     }
 
     /// The error of a rejected request.
@@ -177,13 +182,16 @@ impl Guard {
                 namespace.unwrap_or_default()
             )));
         }
-        self.own_override(&message)?;
+        self.own_names(&message)?;
         match rule(method.name()) {
             // Rejected above.
             Rule::Pass | Rule::Refuse => {}
             Rule::Narrow(field) => self.narrow(&mut message, field)?,
             Rule::Batch => {
-                if has_any(&message, "executions") || api::text(&message, &["visibility_query"]).is_none() {
+                let has_query = api::text(&message, &["visibility_query"]).is_some();
+                if !has_query
+                    || ["executions", "target_executions"].iter().any(|list| has_any(&message, list))
+                {
                     return Err(Status::permission_denied(
                         "a learner's batch needs a query, so that it can be narrowed to the learner's own Workflows; use --query",
                     ));
@@ -194,21 +202,8 @@ impl Guard {
             Rule::Deployment => self.own_deployment(&message)?,
             Rule::Start => {
                 self.own_queue(&message)?;
-                // With a conflict policy, it could terminate or signal a running Workflow of this id.
-                let ends = message
-                    .get_field_by_name("workflow_id_conflict_policy")
-                    .and_then(|policy| policy.as_enum_number());
-                let reuses = message
-                    .get_field_by_name("workflow_id_reuse_policy")
-                    .and_then(|policy| policy.as_enum_number());
-                const TERMINATE_EXISTING: i32 = 3;
-                const TERMINATE_IF_RUNNING: i32 = 4;
-                if method.name() != "StartWorkflowExecution"
-                    || ends == Some(TERMINATE_EXISTING)
-                    || reuses == Some(TERMINATE_IF_RUNNING)
-                {
-                    self.own(link, &message).await?;
-                }
+                // It could terminate or signal a running Workflow of this id, or take the id of a completed one.
+                self.own(link, &message).await?;
             }
             Rule::Poll => self.own_poll(&message)?,
         }
@@ -236,120 +231,124 @@ impl Guard {
         class::queue(self.learner.as_deref().unwrap_or_default())
     }
 
-    fn own_queue(&self, message: &DynamicMessage) -> Result<(), Status> {
-        let queue = api::text(message, &["task_queue", "name"]).unwrap_or_default();
-        if self.is_own(&queue) {
-            return Ok(());
+    /// Checks that all Task Queues and Worker Deployments that a request names are the learner's, wherever in the request they are: one
+    /// may also move an Activity to another Task Queue, or pin Workflows to a version, whose workers would take their tasks.
+    fn own_names(&self, message: &DynamicMessage) -> Result<(), Status> {
+        const STICKY: i32 = 2;
+        let form = message.descriptor();
+        let kind = message.get_field_by_name("kind").and_then(|kind| kind.as_enum_number());
+        for (field, value) in message.fields() {
+            let Value::String(name) = value else {
+                messages(value).try_for_each(|message| self.own_names(message))?;
+                continue;
+            };
+            match (form.name(), field.name()) {
+                _ if name.is_empty() => {}
+                // A worker's sticky queue has a random name; another field names its Task Queue.
+                ("TaskQueue", "name") if kind == Some(STICKY) => {}
+                ("TaskQueue", "name" | "normal_name") if !self.is_own(name) => {
+                    return Err(self.other_queue(name));
+                }
+                (_, "deployment_name" | "deployment_series_name" | "series_name")
+                    if *name != self.deployment =>
+                {
+                    return Err(self.other_deployment(name));
+                }
+                // The deprecated form of a version.
+                (request, "pinned_version" | "version")
+                    if (field.name() == "pinned_version" || request.ends_with("Request"))
+                        && !self.is_own_version(name) =>
+                {
+                    return Err(self.other_deployment(name));
+                }
+                _ => {}
+            }
         }
-        Err(Status::permission_denied(format!(
-            "the Task Queue {queue} belongs to somebody else: start transfers of {} on {}",
-            self.learner.as_deref().unwrap_or_default(),
-            self.task_queue
-        )))
+        Ok(())
+    }
+
+    /// Whether a version, as `<deployment>.<Build ID>`, is of the learner's Worker Deployment.
+    fn is_own_version(&self, version: &str) -> bool {
+        const UNVERSIONED: &str = "__unversioned__";
+        let build_id = version.strip_prefix(&self.deployment);
+        version == UNVERSIONED || build_id.is_some_and(|build_id| build_id.starts_with(['.', ':']))
+    }
+
+    fn own_queue(&self, message: &DynamicMessage) -> Result<(), Status> {
+        self.own_queue_in(message, "name")
     }
 
     fn own_poll(&self, message: &DynamicMessage) -> Result<(), Status> {
-        const STICKY: i32 = 2;
-        let queue = message.get_field_by_name("task_queue");
-        let queue = queue.as_ref().and_then(|queue| queue.as_message());
-        let kind = queue.and_then(|queue| queue.get_field_by_name("kind")?.as_enum_number());
-        // A worker's sticky queue has a random name; another field names its Task Queue.
-        let field = if kind == Some(STICKY) { "normal_name" } else { "name" };
-        let name = queue.and_then(|queue| api::text(queue, &[field])).unwrap_or_default();
-        if self.is_own(&name) {
-            return self.own_version(message);
-        }
-        Err(Status::permission_denied(format!(
-            "the Task Queue {name} belongs to somebody else: a worker of {} polls {}",
+        // Of a worker's sticky queue, this names its Task Queue.
+        self.own_queue_in(message, "normal_name").or_else(|_| self.own_queue(message))
+    }
+
+    fn own_queue_in(&self, message: &DynamicMessage, field: &str) -> Result<(), Status> {
+        let queue = api::text(message, &["task_queue", field]).unwrap_or_default();
+        if self.is_own(&queue) { Ok(()) } else { Err(self.other_queue(&queue)) }
+    }
+
+    fn other_queue(&self, queue: &str) -> Status {
+        Status::permission_denied(format!(
+            "the Task Queue {queue} belongs to somebody else: workers and transfers of {} use {}",
             self.learner.as_deref().unwrap_or_default(),
             self.task_queue
-        )))
-    }
-
-    /// Checks that a worker that polls with Worker Versioning is of the learner's Worker Deployment: its first poll begins a deployment.
-    fn own_version(&self, message: &DynamicMessage) -> Result<(), Status> {
-        const VERSIONED: i32 = 2;
-        let options = message.get_field_by_name("deployment_options");
-        let options = options.as_ref().and_then(|options| options.as_message());
-        let mode =
-            options.and_then(|options| options.get_field_by_name("worker_versioning_mode")?.as_enum_number());
-        let name = options.and_then(|options| api::text(options, &["deployment_name"])).unwrap_or_default();
-        if mode != Some(VERSIONED) || name == self.deployment {
-            return Ok(());
-        }
-        Err(Status::permission_denied(format!(
-            "the Worker Deployment {name} belongs to somebody else: a worker of {} is a version of {}",
-            self.learner.as_deref().unwrap_or_default(),
-            self.deployment
-        )))
-    }
-
-    /// Checks that a request pins Workflows only to versions of the learner's Worker Deployment. On those of another, no worker of the
-    /// learner's would take their tasks.
-    fn own_override(&self, message: &DynamicMessage) -> Result<(), Status> {
-        let places: [&[&str]; 3] = [
-            &["versioning_override"],
-            &["workflow_execution_options", "versioning_override"],
-            &["update_workflow_options_operation", "workflow_execution_options", "versioning_override"],
-        ];
-        let pinned = ["pinned", "version", "deployment_name"];
-        let name = places.into_iter().find_map(|place| api::text(message, &[place, &pinned].concat()));
-        match name {
-            Some(name) if name != self.deployment => Err(Status::permission_denied(format!(
-                "the Worker Deployment {name} is not that of {}, which is {}; nothing was changed",
-                self.learner.as_deref().unwrap_or_default(),
-                self.deployment
-            ))),
-            _ => Ok(()),
-        }
+        ))
     }
 
     /// Checks that the Worker Deployment of a request is the learner's.
     fn own_deployment(&self, message: &DynamicMessage) -> Result<(), Status> {
         let places: [&[&str]; 2] = [&["deployment_name"], &["deployment_version", "deployment_name"]];
         let name = places.into_iter().find_map(|place| api::text(message, place)).unwrap_or_default();
-        if name == self.deployment {
-            return Ok(());
-        }
-        Err(Status::permission_denied(format!(
+        if name == self.deployment { Ok(()) } else { Err(self.other_deployment(&name)) }
+    }
+
+    fn other_deployment(&self, name: &str) -> Status {
+        Status::permission_denied(format!(
             "the Worker Deployment {name} is not that of {}, which is {}; nothing was changed",
             self.learner.as_deref().unwrap_or_default(),
             self.deployment
-        )))
+        ))
     }
 
     /// Checks that the Workflow of a request is the learner's.
     async fn own(&self, link: &Link, message: &DynamicMessage) -> Result<(), Status> {
-        let places: [&[&str]; 4] = [
-            &["workflow_execution", "workflow_id"],
-            &["execution", "workflow_id"],
-            &["workflow_id"],
-            &["resource_id"],
-        ];
-        let Some(id) = places.into_iter().find_map(|place| api::text(message, place)) else {
+        let places: [&[&str]; 3] = [&["workflow_execution"], &["execution"], &[]];
+        let text = |place: &[&str], field| api::text(message, &[place, &[field]].concat());
+        let execution = places.into_iter().find_map(|place| Some((place, text(place, "workflow_id")?)));
+        let Some((place, id)) = execution else {
             return Err(Status::permission_denied(
                 "this request names no Workflow; a learner's must name one of their own",
             ));
         };
-        match self.queue_of(link, &id).await? {
-            // The service will report that it does not exist.
-            None => Ok(()),
-            Some(queue) if self.is_own(&queue) => Ok(()),
-            Some(queue) => Err(Status::permission_denied(format!(
-                "{id} is not a transfer of {}: it is on the Task Queue {queue}; nothing was changed",
-                self.learner.as_deref().unwrap_or_default()
-            ))),
+        // Another learner may have used the id before.
+        let run_id = text(place, "run_id");
+        let runs = [Some(String::new()), run_id];
+        for run_id in runs.into_iter().flatten() {
+            match self.queue_of(link, &id, run_id).await? {
+                // The service will report that it does not exist.
+                None => {}
+                Some(queue) if self.is_own(&queue) => {}
+                Some(queue) => {
+                    return Err(Status::permission_denied(format!(
+                        "{id} is not a transfer of {}: it is on the Task Queue {queue}; nothing was changed",
+                        self.learner.as_deref().unwrap_or_default()
+                    )));
+                }
+            }
         }
+        Ok(())
     }
 
-    /// The Task Queue of the newest run of a Workflow.
-    async fn queue_of(&self, link: &Link, id: &str) -> Result<Option<String>, Status> {
+    /// The Task Queue of a run of a Workflow; without a run, of the newest one.
+    async fn queue_of(&self, link: &Link, id: &str, run_id: String) -> Result<Option<String>, Status> {
         let method =
             api::method("DescribeWorkflowExecution").ok_or_else(|| Status::internal("no such method"))?;
         let mut question = DynamicMessage::new(method.input());
         question.set_field_by_name("namespace", Value::String(self.namespace.clone()));
         let mut execution = execution(&question)?;
         execution.set_field_by_name("workflow_id", Value::String(id.to_owned()));
+        execution.set_field_by_name("run_id", Value::String(run_id));
         question.set_field_by_name("execution", Value::Message(execution));
         match link.ask(&api::path(&method), question.encode_to_vec(), REQUEST_TIMEOUT).await {
             Err(status) if status.code() == Code::NotFound => Ok(None),
@@ -365,11 +364,18 @@ impl Guard {
 
 /// An empty message of the field `execution`.
 fn execution(question: &DynamicMessage) -> Result<DynamicMessage, Status> {
-    let field = prost_reflect::ReflectMessage::descriptor(question).get_field_by_name("execution");
+    let field = question.descriptor().get_field_by_name("execution");
     match field.map(|field| field.kind()) {
         Some(prost_reflect::Kind::Message(form)) => Ok(DynamicMessage::new(form)),
         _ => Err(Status::internal("no such field")),
     }
+}
+
+/// The messages in the value of a field.
+fn messages(value: &Value) -> impl Iterator<Item = &DynamicMessage> {
+    let (items, entries) = (value.as_list(), value.as_map());
+    let items = items.into_iter().flatten().chain(entries.into_iter().flat_map(|entries| entries.values()));
+    value.as_message().into_iter().chain(items.filter_map(Value::as_message))
 }
 
 fn has_any(message: &DynamicMessage, field: &str) -> bool {
@@ -447,10 +453,10 @@ mod tests {
                 ),
             ]
         };
-        assert!(to("money-transfer-ada").iter().all(|message| ada.own_override(message).is_ok()));
-        assert!(to("money-transfer-bob").iter().all(|message| ada.own_override(message).is_err()));
+        assert!(to("money-transfer-ada").iter().all(|message| ada.own_names(message).is_ok()));
+        assert!(to("money-transfer-bob").iter().all(|message| ada.own_names(message).is_err()));
         let unpin = json!({ "workflowExecutionOptions": { "versioningOverride": { "autoUpgrade": true } } });
-        assert!(ada.own_override(&message("UpdateWorkflowExecutionOptions", unpin)).is_ok());
+        assert!(ada.own_names(&message("UpdateWorkflowExecutionOptions", unpin)).is_ok());
     }
 
     #[test]
@@ -471,7 +477,7 @@ mod tests {
                 ("money-transfer", "WORKER_VERSIONING_MODE_VERSIONED", false),
                 ("", "WORKER_VERSIONING_MODE_UNVERSIONED", true),
             ] {
-                assert_eq!(ada.own_poll(&poll(deployment, mode)).is_ok(), may, "{method}: {deployment}");
+                assert_eq!(ada.own_names(&poll(deployment, mode)).is_ok(), may, "{method}: {deployment}");
             }
         }
     }
@@ -487,5 +493,92 @@ mod tests {
         assert!(ada.is_needed(&format!("/{}/DeleteNamespace", api::OPERATOR)));
         assert!(!ada.is_needed("/grpc.health.v1.Health/Check"));
         assert!(!ada.is_needed(&format!("/{WORKFLOWS}/GetWorkflowExecutionHistory")));
+    }
+    #[test]
+    fn a_learner_may_name_only_their_own_task_queue_and_deployment_wherever_it_is() {
+        let ada = Guard::new(Some("ada"), "default");
+        let queue = |learner: &str| json!({ "name": contract::task_queue(Some(learner)) });
+        let version = |learner: &str| json!({ "deploymentName": format!("money-transfer-{learner}") });
+        let of = |learner: &str| {
+            let name = &format!("money-transfer-{learner}");
+            let sticky = json!({ "name": "random", "kind": "TASK_QUEUE_KIND_STICKY", "normalName": queue(learner)["name"] });
+            let pinned = json!({ "versioningOverride": { "pinnedVersion": format!("{name}.1") } });
+            let once = json!({ "versioningOverride": { "oneTime": { "targetDeploymentVersion": version(learner) } } });
+            let reset = json!({ "postResetOperations": [{ "updateWorkflowOptions": { "workflowExecutionOptions": once } }] });
+            [
+                message(
+                    "UpdateActivityOptions",
+                    json!({ "activityOptions": { "taskQueue": queue(learner) } }),
+                ),
+                message("PollWorkflowTaskQueue", json!({ "taskQueue": sticky })),
+                message(
+                    "PollWorkflowTaskQueue",
+                    json!({ "workerVersionCapabilities": { "deploymentSeriesName": name } }),
+                ),
+                message("PollActivityTaskQueue", json!({ "deploymentOptions": version(learner) })),
+                message(
+                    "StartWorkflowExecution",
+                    json!({ "eagerWorkerDeploymentOptions": version(learner) }),
+                ),
+                message("StartWorkflowExecution", pinned),
+                message("UpdateWorkflowExecutionOptions", json!({ "workflowExecutionOptions": once })),
+                message("ResetWorkflowExecution", reset),
+                message("SetWorkerDeploymentCurrentVersion", json!({ "version": format!("{name}.1") })),
+            ]
+        };
+        for message in of("ada") {
+            ada.own_names(&message).expect("it is ada's");
+        }
+        for other in ["bob", "ada2", "Ada"] {
+            for message in of(other) {
+                let refused = ada.own_names(&message).expect_err("it is not ada's");
+                assert_eq!(refused.code(), Code::PermissionDenied);
+            }
+        }
+    }
+
+    #[test]
+    fn only_known_services_are_forwarded_unchecked() {
+        let ada = Guard::new(Some("ada"), "default");
+        for path in [
+            "/temporal.server.api.adminservice.v1.AdminService/DeleteWorkflowExecution",
+            "/temporal%2eapi.workflowservice.v1.WorkflowService/TerminateWorkflowExecution",
+            "/x/temporal.api.workflowservice.v1.WorkflowService/TerminateWorkflowExecution",
+        ] {
+            assert!(ada.is_needed(path), "{path}");
+        }
+    }
+
+    /// Checks a message of ada's, which needs no service.
+    async fn checked(method: &str, json: serde_json::Value) -> Result<DynamicMessage, Status> {
+        let ada = Guard::new(Some("ada"), "default");
+        // Nothing listens there.
+        let service = crate::Service::at("127.0.0.1:1", "default").expect("an address");
+        let found = api::method(method).expect("there is one");
+        ada.check(&Link::new(service), &found, message(method, json)).await
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_only_its_query() {
+        let batch = |more: serde_json::Value| {
+            let mut batch = json!({ "namespace": "default", "visibilityQuery": "A=1" });
+            batch.as_object_mut().expect("it is one").extend(more.as_object().expect("it is one").clone());
+            checked("StartBatchOperation", batch)
+        };
+        batch(json!({})).await.expect("it is narrowed");
+        let one = json!([{ "workflowId": "bob.one" }]);
+        for more in
+            [json!({ "executions": one }), json!({ "targetExecutions": [{ "businessId": "bob.one" }] })]
+        {
+            assert_eq!(batch(more).await.expect_err("it names others").code(), Code::PermissionDenied);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_activity_without_a_workflow_is_nobodys() {
+        let by_id = json!({ "namespace": "default", "activityId": "bobs", "resourceId": "ada.one" });
+        let refused =
+            checked("RespondActivityTaskCompletedById", by_id).await.expect_err("it names no Workflow");
+        assert!(refused.message().contains("names no Workflow"), "{refused}");
     }
 }

@@ -21,6 +21,8 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The gRPC status code of a batch that cannot start yet, as text.
 const RESOURCE_EXHAUSTED: &str = "8";
+/// The longest message of a status, in characters. In a header, each takes up to twelve bytes.
+const MAX_STATUS: usize = 1000;
 /// The length of a message's prefix: a flag for compression, and the message's length.
 const FRAME_HEADER: usize = 5;
 
@@ -36,7 +38,15 @@ pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Resp
         }
         gateway.link.forward_with_retries(without_host(request)).await
     };
-    answer.await.unwrap_or_else(|status| status.into_http())
+    answer.await.unwrap_or_else(|status| shortened(status).into_http())
+}
+
+/// A status that fits into a header, of which clients accept 16 KiB: it may quote a query or a name of any length.
+fn shortened(status: Status) -> Status {
+    match status.message().char_indices().nth(MAX_STATUS) {
+        Some((end, _)) => Status::new(status.code(), format!("{}…", &status.message()[..end])),
+        None => status,
+    }
 }
 
 /// Starts a batch once it can: by default, a namespace runs one at a time, and in a class several learners may start one.
@@ -145,5 +155,14 @@ mod tests {
         for broken in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x02x", b"\x01\0\0\0\x01x"] {
             assert!(message(&Bytes::copy_from_slice(broken)).is_err(), "{broken:?}");
         }
+    }
+    #[test]
+    fn a_refusal_of_a_long_query_fits_into_a_header() {
+        let status = shortened(Status::invalid_argument("ä".repeat(100_000)));
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        let response = status.into_http::<Body>();
+        let message = response.headers().get("grpc-message").expect("it has one");
+        assert!((1000..14_000).contains(&message.len()), "{}", message.len());
+        assert_eq!(shortened(Status::not_found("no such id")).message(), "no such id");
     }
 }
