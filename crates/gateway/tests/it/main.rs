@@ -1,6 +1,7 @@
 //! The gateway in front of a real dev server: for a single lab, and for several learners in one namespace.
 
 mod as_a_server;
+mod fuzz;
 mod learners;
 mod preflight;
 mod public_hosts;
