@@ -198,7 +198,7 @@ fn same_but_narrowed(sent: &DynamicMessage, forwarded: &DynamicMessage) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_any_grpc_request_only_what_names_the_learners_own_is_forwarded() {
-    fuzz(Rounds::of(1500)).await;
+    fuzz(Rounds::of(2500)).await;
 }
 
 pub(crate) async fn fuzz(mut rounds: Rounds) {

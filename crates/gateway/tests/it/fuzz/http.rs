@@ -211,7 +211,7 @@ fn same_except_path(sent: DynamicMessage, received: &DynamicMessage) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_any_http_request_only_what_names_the_learners_own_is_forwarded() {
-    fuzz(Rounds::of(1500)).await;
+    fuzz(Rounds::of(2500)).await;
 }
 
 pub(crate) async fn fuzz(mut rounds: Rounds) {

@@ -195,11 +195,16 @@ impl Generator {
         // The last one of a oneof stays.
         self.random.shuffle(&mut fields);
         for field in fields {
-            let names = ["execution", "workflow_execution", "task_queue"].contains(&field.name());
-            let share = match (named(&field), names) {
-                (Some(Named::Run), _) => 0.3,
-                (None, false) => 0.2,
-                _ => 0.9,
+            let has_names = match field.kind() {
+                Kind::Message(form) => form.fields().any(|field| named(&field).is_some()),
+                _ => false,
+            };
+            let share = match named(&field) {
+                Some(Named::Run) => 0.3,
+                Some(_) => 0.9,
+                None if ["execution", "workflow_execution", "task_queue"].contains(&field.name()) => 0.9,
+                None if has_names => 0.4,
+                None => 0.2,
             };
             let is_left_out = match field.kind() {
                 Kind::Message(form) => depth > 5 || !self.has_data && is_data(&form),
@@ -328,9 +333,10 @@ impl Generator {
             0 => query.clear(),
             1 => query = format!("({query}) OR {}", self.pick(&CONDITIONS)),
             2 => query += " GROUP BY ExecutionStatus",
+            // Like an attempt to leave the parentheses around the conditions.
+            3 => query = format!("{query}{}{}", self.pick(&PIECES[..4]), self.pick(&CONDITIONS)),
             _ => {}
         }
-        // A piece of the middle, at the place of another.
         for _ in 0..self.random.usize(..4) {
             let at = query.floor_char_boundary(self.random.usize(..=query.len()));
             query.insert_str(at, self.pick(&PIECES));
