@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use contract::PublicHosts;
 use lab_client::{
     Endpoints, OWN_NAMESPACE,
-    class::{self, notices},
+    class::{self, Polls, notices},
     state::RemoteService,
     temporal::Server,
     time,
@@ -37,8 +37,9 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
     // The gateway runs for as long as the board is shown.
     let (server, _gateway) = reach(project, place)?;
     let name = place.name();
+    let polls = Polls::default();
     let look = || -> Result<Vec<String>> {
-        let board = look_at(&server)?;
+        let board = look_at(&server, &polls)?;
         Ok(if as_json { vec![board.to_json().to_string()] } else { table::lines(&board, &name) })
     };
     if !watch {
@@ -72,12 +73,12 @@ pub fn print(project: &Project, place: &Place, as_json: bool, watch: bool) -> Re
 /// Its Temporal Service does not answer.
 pub fn read(project: &Project, place: &Place) -> Result<class::Board> {
     let (server, _gateway) = reach(project, place)?;
-    look_at(&server)
+    look_at(&server, &Polls::default())
 }
 
 /// The board with what the instructor has told the room.
-fn look_at(server: &Server) -> Result<class::Board> {
-    let mut board = class::board(server)?;
+fn look_at(server: &Server, polls: &Polls) -> Result<class::Board> {
+    let mut board = class::board_at(server, polls, time::now())?;
     board.note(notices::read(server)?);
     Ok(board)
 }

@@ -46,7 +46,7 @@ impl Results {
         Ok(Results { time, board, stages })
     }
 
-    /// When a learner's lab reported last.
+    /// When a learner's lab was last seen.
     fn last_seen(&self, row: &Row) -> String {
         time::rfc3339(self.time.saturating_sub(row.seen as u64))
     }

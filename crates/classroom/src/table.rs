@@ -94,7 +94,7 @@ fn summary(board: &Board) -> String {
     parts.join(", ")
 }
 
-/// Since when the learner has reached no new goal, and when the lab last reported.
+/// Since when the learner has reached no new goal, and when the lab was last seen.
 fn state(row: &Row) -> String {
     let seen = duration(row.seen);
     match (row.presence(), row.goal_for) {

@@ -15,7 +15,7 @@ use axum::{
 use lab_client::{
     Endpoints,
     class::{
-        self,
+        self, Polls,
         notices::{self, Announcement, ClassDrill, Notices},
     },
     temporal::Server,
@@ -38,13 +38,14 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 #[derive(Clone)]
 struct Board {
     server: Server,
+    polls: Arc<Polls>,
     last: Arc<Mutex<Option<(Instant, class::Board)>>>,
 }
 
 /// The routes of the board. `http` is the URL of the gateway's HTTP API.
 pub(crate) fn routes(http: &str, namespace: &str) -> Router {
     let endpoints = Endpoints { namespace: namespace.to_owned(), ..Endpoints::own(http, "", "") };
-    let board = Board { server: Server::new(&endpoints), last: Arc::default() };
+    let board = Board { server: Server::new(&endpoints), polls: Arc::default(), last: Arc::default() };
     Router::new()
         .route("/", get(async || page(HTML, include_str!("../board/board.html"))))
         .route("/wall", get(async || page(HTML, include_str!("../board/wall.html"))))
@@ -150,9 +151,10 @@ impl Board {
         if let Some((_, board)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TIME) {
             return Ok(board.clone());
         }
+        let polls = Arc::clone(&self.polls);
         let board = self
-            .ask(|server| {
-                let mut board = class::board(server)?;
+            .ask(move |server| {
+                let mut board = class::board_at(server, &polls, time::now())?;
                 board.note(notices::read(server)?);
                 Ok(board)
             })

@@ -492,7 +492,9 @@ mod tests {
         }
         assert!(ada.is_needed(&format!("/{}/DeleteNamespace", api::OPERATOR)));
         assert!(!ada.is_needed("/grpc.health.v1.Health/Check"));
-        assert!(!ada.is_needed(&format!("/{WORKFLOWS}/GetWorkflowExecutionHistory")));
+        for method in ["GetWorkflowExecutionHistory", "DescribeTaskQueue"] {
+            assert!(!ada.is_needed(&format!("/{WORKFLOWS}/{method}")), "{method}");
+        }
     }
     #[test]
     fn a_learner_may_name_only_their_own_task_queue_and_deployment_wherever_it_is() {

@@ -2,16 +2,20 @@
 //!
 //! A report is the memo of a Workflow Execution whose Task Queue has no worker. A learner's newer report replaces the previous one. So
 //! one list of running Workflows is the whole board, on any Temporal Service, and its cost depends on the number of learners, not on
-//! the number of transfers.
+//! the number of transfers. While a lab has no news, the polls of its worker are its sign of life: the board asks for those of each
+//! learner whose last report is old.
 
 mod board;
 mod drill;
 mod drill_state;
 mod held;
 pub mod notices;
+mod polls;
 mod report;
 mod row;
 mod text;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
@@ -20,6 +24,7 @@ pub use board::{Board, DrillCounts, StageCount};
 pub use drill::Drill;
 pub use drill_state::DrillState;
 pub use held::{Held, workflow_id};
+pub use polls::{Polls, last_poll};
 pub use report::{Goal, Help, MOST_DRILLS, Report, StuckOn};
 pub use row::{NO_NEW_GOAL_AFTER, Need, Row, SILENT_AFTER};
 pub use text::clean;
@@ -95,12 +100,20 @@ pub fn take_off(server: &Server, learner: &str) -> Result<()> {
     }
 }
 
-/// Reads the board: one request per 200 learners, whatever else is in the namespace.
+/// Reads the board once.
 ///
 /// # Errors
 /// The service does not answer, or rejects the request.
 pub fn board(server: &Server) -> Result<Board> {
-    let now = time::now();
+    board_at(server, &Polls::default(), time::now())
+}
+
+/// Reads the board as of this time, with the polls that are known from earlier readings: one request per 200 learners, whatever else
+/// is in the namespace, and one a minute for each learner whose lab has no news.
+///
+/// # Errors
+/// The service does not answer, or rejects the request.
+pub fn board_at(server: &Server, polls: &Polls, now: Duration) -> Result<Board> {
     let lately = time::rfc3339(now.as_secs().saturating_sub(OVERLAP));
     let query = format!(
         "WorkflowType=\"{WORKFLOW_TYPE}\" AND (ExecutionStatus=\"Running\" OR CloseTime >= \"{lately}\")"
@@ -112,13 +125,19 @@ pub fn board(server: &Server) -> Result<Board> {
         reports.extend(list["executions"].as_array().into_iter().flatten().filter_map(Held::from_json));
         match list["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
             Some(token) => page = format!("{first}&nextPageToken={}", encode(token)),
-            None => return Ok(Board::of(reports, now.as_secs_f64())),
+            None => break,
         }
     }
+    let now = now.as_secs_f64();
+    let mut board = Board::of(reports, now);
+    polls.complete(&mut board, server, now);
+    Ok(board)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::mpsc;
+
     use serde_json::Value;
 
     use super::*;
@@ -161,6 +180,65 @@ pub(crate) mod tests {
         assert_eq!(send(&server, &report("ada")).expect("it is no failure"), None);
         assert_eq!(send(&server, &report("bob")).expect("it is taken").as_deref(), Some("r"));
         assert!(send(&server, &report("cyd")).expect_err("it is none").to_string().contains("not yours"));
+    }
+
+    #[test]
+    fn a_lab_without_news_is_here_while_its_worker_polls_and_the_board_asks_for_that_once_a_minute() {
+        let report = |polls: bool, state: &str| json!({ "worker_polls": polls, "state": state });
+        let (polls, reports) = (report(true, "running"), report(false, "running"));
+        let fresh = "2026-11-22T12:09:00Z";
+        let learners = [
+            ("ada", "2026-11-22T12:00:00Z", &polls),
+            ("bob", "2026-11-22T12:00:00Z", &polls),
+            ("cyd", "2026-11-22T12:00:00Z", &polls),
+            ("dan", "2026-11-22T12:00:00Z", &polls),
+            // The board asks for none of these.
+            ("old-lab", "2026-11-22T12:00:00Z", &reports),
+            ("news", fresh, &polls),
+            ("stopped", "2026-11-22T12:00:00Z", &report(true, "stopped")),
+        ];
+        let list = learners.map(|(learner, taken, report)| execution(learner, taken, report));
+        let list = json!({ "executions": list }).to_string();
+        let (asked, questions) = mpsc::channel();
+        let address = webtest::web_service(move |request| {
+            let line = request.head.lines().next().unwrap_or_default();
+            let Some((_, queue)) = line.split_once("/task-queues/") else { return (200, list.clone()) };
+            let learner = queue.split(['?', ' ']).next().and_then(|queue| queue.rsplit('-').next());
+            let learner = learner.expect("a Task Queue has a name").to_owned();
+            let answer = match &*learner {
+                "ada" => {
+                    json!({ "pollers": [{ "lastAccessTime": "2026-11-22T12:07:55Z" }, { "lastAccessTime": fresh }, {}] })
+                }
+                "bob" => json!({ "pollers": [{ "lastAccessTime": "2026-11-22T12:01:00Z" }] }),
+                "cyd" => json!({}),
+                _ => json!({ "message": "no" }),
+            };
+            let status = if learner == "dan" { 500 } else { 200 };
+            asked.send(learner).expect("the test counts them");
+            (status, answer.to_string())
+        });
+        let server = Server::new(&crate::Endpoints::own(&format!("http://{address}"), "", ""));
+        let now = time::parse_rfc3339("2026-11-22T12:10:00Z").map(Duration::from_secs_f64).expect("a time");
+        let known = Polls::default();
+        for asks_for in [&["ada", "bob", "cyd", "dan"][..], &[]] {
+            let mut rows = board_at(&server, &known, now).expect("it answers").rows;
+            rows.sort_by(|a, b| a.report.learner.cmp(&b.report.learner));
+            let rows: Vec<_> =
+                rows.iter().map(|row| (&*row.report.learner, row.presence(), row.seen as u64)).collect();
+            let expected = [
+                ("ada", "here", 60),
+                ("bob", "silent", 540),
+                ("cyd", "silent", 600),
+                ("dan", "silent", 600),
+                ("news", "here", 60),
+                ("old-lab", "silent", 600),
+                ("stopped", "stopped", 600),
+            ];
+            assert_eq!(rows, expected);
+            let mut asked: Vec<String> = questions.try_iter().collect();
+            asked.sort();
+            assert_eq!(asked, asks_for);
+        }
     }
 
     #[test]

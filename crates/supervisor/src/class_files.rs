@@ -43,10 +43,14 @@ pub fn lab_id(project: &Project) -> Result<String> {
 pub fn check_name(setup: &Setup) -> Result<()> {
     let endpoints = setup.endpoints();
     let Some(learner) = &endpoints.learner else { return Ok(()) };
-    let Some(held) = class::last(&Server::new(&endpoints), learner)? else { return Ok(()) };
-    let age = time::now().as_secs_f64() - held.taken;
-    let is_there = !held.report.stopped && age < class::SILENT_AFTER;
-    if is_there && held.report.lab != lab_id(&setup.project)? {
+    let server = Server::new(&endpoints);
+    let Some(held) = class::last(&server, learner)? else { return Ok(()) };
+    if held.report.stopped || held.report.lab == lab_id(&setup.project)? {
+        return Ok(());
+    }
+    let poll = if held.report.worker_polls { class::last_poll(&server, learner)? } else { None };
+    let age = time::now().as_secs_f64() - poll.unwrap_or_default().max(held.taken);
+    if age < class::SILENT_AFTER {
         bail!(
             "another lab is {learner} at this moment, and was seen {} ago: choose another name with --learner; or, if it is an \
              older lab of yours, stop that, or wait for three minutes",

@@ -1,4 +1,8 @@
 //! Sends a lab's reports to its class: those that have news, a sign of life, and the last one.
+//!
+//! Each report is a write to the service's database, and an action of Temporal Cloud. So the polls of the lab's worker are the sign of
+//! life while there are any: the report says so, and the board asks the service for the last poll. The lab itself checks that its worker
+//! polls, rather than whether the worker runs: one that is stopped or blocked does not poll.
 
 use std::{
     fs::File,
@@ -18,8 +22,14 @@ use crate::log_copy::Timed;
 
 /// How soon a report with news may follow another.
 const NEWS_INTERVAL: Duration = Duration::from_secs(2);
-/// A lab that lives reports at least this often.
+/// So often a lab without news reports, or, while its worker polls, only checks that it does and that no other lab has reported.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
+/// A worker whose last poll is older than these seconds does not poll: a poll lasts up to a minute. With the time until the next check,
+/// that is less than the board's [`class::SILENT_AFTER`].
+const POLLED_WITHIN: f64 = 75.0;
+/// While the worker polls, a report without news is sent this often: twelve in two hours instead of 130. The board's number of attempts
+/// is no older, and the results of a class keep a lab that was killed for nearly as long as one that was stopped.
+const QUIET_INTERVAL: Duration = Duration::from_mins(10);
 /// So long another lab of the same name is told of after it was seen.
 const SHARED_FOR: Duration = Duration::from_secs(150);
 /// How long the last report may hold up the end of the lab.
@@ -32,48 +42,98 @@ pub(crate) struct ReportSender {
     server: Server,
     learner: String,
     journal: File,
-    /// The last report that was sent: its run, what it says, and when.
-    sent: Option<(String, Report, Instant)>,
+    /// The last report that was sent.
+    sent: Option<Sent>,
+    /// Whether the worker polled at the last check.
+    worker_polls: bool,
     /// Not before this is sent again what the service has not taken.
     not_before: Instant,
     /// When another lab was seen to report under this name.
     shared: Option<Instant>,
 }
 
+/// A report that was sent.
+struct Sent {
+    run_id: String,
+    report: Report,
+    at: Instant,
+    /// When the service was last asked for it and for the worker's polls; before that, when it was sent.
+    checked: Instant,
+}
+
+impl Sent {
+    fn is_due_for_check(&self) -> bool {
+        self.checked.elapsed() >= SIGN_OF_LIFE
+    }
+
+    /// Whether it lacks news that this report has.
+    fn lacks_news_of(&self, report: &Report) -> bool {
+        self.at.elapsed() >= NEWS_INTERVAL && report.is_news_after(&self.report)
+    }
+}
+
 impl ReportSender {
     /// One that has sent nothing yet.
     pub(crate) fn new(server: Server, learner: String, journal: File) -> ReportSender {
-        ReportSender { server, learner, journal, sent: None, not_before: Instant::now(), shared: None }
+        ReportSender {
+            server,
+            learner,
+            journal,
+            sent: None,
+            worker_polls: false,
+            not_before: Instant::now(),
+            shared: None,
+        }
     }
 
     /// Sends a report that has news, or is the next sign of life.
     pub(crate) fn send_if_due(&mut self, report: &mut Report) -> Result<()> {
-        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
-        let is_due = match &self.sent {
-            None => true,
-            Some((_, before, at)) => {
-                at.elapsed() >= SIGN_OF_LIFE
-                    || (at.elapsed() >= NEWS_INTERVAL && report.is_news_after(before))
-            }
-        };
+        self.complete(report);
+        let sent = self.sent.as_ref();
+        let is_due = sent.is_none_or(|sent| sent.is_due_for_check() || sent.lacks_news_of(report));
         if !is_due || Instant::now() < self.not_before {
             return Ok(());
         }
         self.not_before = Instant::now() + NEWS_INTERVAL;
-        self.look_for_another(report)?;
-        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
+        let is_last = self.check(report)?;
+        self.complete(report);
+        let now = Instant::now();
+        if let Some(sent) = self.sent.as_mut().filter(|_| is_last && report.worker_polls)
+            && sent.at.elapsed() < QUIET_INTERVAL
+            && !sent.lacks_news_of(report)
+        {
+            sent.checked = now;
+            return Ok(());
+        }
         // One that comes too soon after another lab's is sent a little later.
         if let Some(run_id) = class::send(&self.server, report)? {
-            self.sent = Some((run_id, report.clone(), Instant::now()));
+            self.sent = Some(Sent { run_id, report: report.clone(), at: now, checked: now });
         }
         Ok(())
     }
 
-    /// Notes another lab that has put its report in place of this one's.
-    fn look_for_another(&mut self, report: &Report) -> Result<()> {
-        let Some((run_id, ..)) = &self.sent else { return Ok(()) };
+    /// Adds what only the service knows.
+    fn complete(&self, report: &mut Report) {
+        report.shared = self.shared.is_some_and(|seen| seen.elapsed() < SHARED_FOR);
+        report.worker_polls = self.worker_polls;
+    }
+
+    /// Notes whether the worker polls, and another lab that has put its report in place of this one's. Returns whether the service has
+    /// the last report that was sent.
+    fn check(&mut self, report: &Report) -> Result<bool> {
+        let Some(sent) = &self.sent else { return Ok(false) };
         let last = class::last(&self.server, &self.learner)?;
-        if last.is_some_and(|last| last.run_id != *run_id && last.report.lab != report.lab) {
+        if let Some(last) = last.as_ref().filter(|last| last.run_id == sent.run_id) {
+            if sent.is_due_for_check() {
+                // By the service's clock: this machine's may be wrong.
+                let now = last.taken + sent.at.elapsed().as_secs_f64();
+                // A service that does not say who polls gets a report each time.
+                let poll = class::last_poll(&self.server, &self.learner).unwrap_or_default();
+                self.worker_polls = poll.is_some_and(|poll| now - poll <= POLLED_WITHIN);
+            }
+            return Ok(true);
+        }
+        if last.is_some_and(|last| last.report.lab != report.lab) {
             if self.shared.is_none() {
                 self.note(&format!(
                     "another lab reports to the class as {0}: one of the two needs another name: cargo xtask lab start --learner NAME",
@@ -82,7 +142,7 @@ impl ReportSender {
             }
             self.shared = Some(Instant::now());
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Tells that the lab stops. Right after another report the service refuses it, so we retry for a while.
@@ -98,5 +158,130 @@ impl ReportSender {
     /// Writes a line to the lab's journal.
     pub(crate) fn note(&self, words: &str) {
         let _ = Timed::new(&self.journal).write_all(format!("{words}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver},
+    };
+
+    use lab_client::Endpoints;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The state of a stand-in for a class's Temporal Service.
+    struct Service {
+        /// The run of the last report, and the lab that sent it.
+        last: (u32, String),
+        /// The seconds from the report until the worker's last poll; none if the service does not say.
+        polled_after: Option<u64>,
+    }
+
+    /// A sender to a stand-in, which received its first report, and the reports that the stand-in receives.
+    struct Trial {
+        sender: ReportSender,
+        report: Report,
+        service: Arc<Mutex<Service>>,
+        reports: Receiver<Report>,
+    }
+
+    impl Trial {
+        fn start() -> Trial {
+            let service = Arc::new(Mutex::new(Service { last: (0, String::new()), polled_after: Some(0) }));
+            let (received, reports) = mpsc::channel();
+            let state = Arc::clone(&service);
+            let address = webtest::web_service(move |request| {
+                let mut service = state.lock().expect("no test has panicked");
+                if request.head.starts_with("POST") {
+                    let order: Value = serde_json::from_str(&request.body).expect("it is JSON");
+                    let report = Report::from_json(&order["memo"]["fields"]["report"]);
+                    service.last = (service.last.0 + 1, report.lab.clone());
+                    let _ = received.send(report);
+                    return (200, json!({ "runId": service.last.0.to_string() }).to_string());
+                }
+                if request.head.contains("/task-queues/money-transfer-task-queue-ada?") {
+                    let Some(seconds) = service.polled_after else { return (403, "{}".to_owned()) };
+                    let time = time::rfc3339(seconds);
+                    return (200, json!({ "pollers": [{ "lastAccessTime": time }] }).to_string());
+                }
+                let (run_id, lab) = &service.last;
+                let last = json!({
+                    "execution": { "workflowId": "learner-ada", "runId": run_id.to_string() },
+                    "startTime": time::rfc3339(0),
+                    "memo": { "fields": { "report": { "lab": lab } } },
+                });
+                (200, json!({ "workflowExecutionInfo": last }).to_string())
+            });
+            let server = Server::new(&Endpoints::own(&format!("http://{address}"), "", ""));
+            let journal =
+                File::create(std::env::temp_dir().join(format!("xtask-sender-{}", std::process::id())));
+            let mut trial = Trial {
+                sender: ReportSender::new(server, "ada".to_owned(), journal.expect("it can be made")),
+                report: Report { learner: "ada".to_owned(), lab: "own".to_owned(), ..Report::default() },
+                service,
+                reports,
+            };
+            assert!(!trial.sent_after(0).expect("the first report is sent at once").worker_polls);
+            trial
+        }
+
+        /// The report that the sender sends when this many more seconds have passed, if any.
+        fn sent_after(&mut self, seconds: u64) -> Option<Report> {
+            let earlier = |at: &mut Instant| {
+                *at = at.checked_sub(Duration::from_secs(seconds)).expect("the machine is up")
+            };
+            earlier(&mut self.sender.not_before);
+            if let Some(sent) = &mut self.sender.sent {
+                earlier(&mut sent.at);
+                earlier(&mut sent.checked);
+            }
+            self.sender.send_if_due(&mut self.report).expect("it answers");
+            self.reports.try_recv().ok()
+        }
+
+        fn polled_after(&self, seconds: Option<u64>) {
+            self.service.lock().expect("no request has panicked").polled_after = seconds;
+        }
+    }
+
+    #[test]
+    fn a_lab_whose_worker_polls_reports_only_news_and_every_ten_minutes() {
+        let mut trial = Trial::start();
+        assert!(trial.sent_after(56).expect("the worker polls, which is news").worker_polls);
+        for minute in 1..10 {
+            trial.polled_after(Some(minute * 60));
+            assert_eq!(trial.sent_after(60), None, "minute {minute}");
+        }
+        assert!(trial.sent_after(60).expect("ten minutes are over").worker_polls);
+        trial.report.wrong = 1;
+        assert_eq!(trial.sent_after(3).expect("it has news").wrong, 1);
+    }
+
+    #[test]
+    fn a_lab_whose_worker_does_not_poll_reports_every_minute() {
+        let mut trial = Trial::start();
+        assert!(trial.sent_after(56).expect("the worker polls").worker_polls);
+        assert!(!trial.sent_after(80).expect("its last poll was 80 s ago").worker_polls);
+        trial.polled_after(None);
+        for _ in 0..3 {
+            assert!(!trial.sent_after(56).expect("the service does not say who polls").worker_polls);
+        }
+        trial.polled_after(Some(50));
+        assert!(trial.sent_after(56).expect("the worker polls again").worker_polls);
+    }
+
+    #[test]
+    fn a_lab_without_news_finds_another_of_its_name_within_a_minute() {
+        let mut trial = Trial::start();
+        trial.sent_after(56).expect("the worker polls");
+        trial.polled_after(Some(56));
+        assert_eq!(trial.sent_after(56), None);
+        trial.service.lock().expect("no request has panicked").last = (9, "another".to_owned());
+        let report = trial.sent_after(56).expect("the other lab is news");
+        assert!(report.shared && report.lab == "own");
     }
 }

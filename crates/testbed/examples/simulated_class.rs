@@ -17,7 +17,7 @@ use testbed::simulated_learner;
 
 /// How often the learners are looked at.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// A report without news is sent this often, as a lab does.
+/// A report without news is sent this often, as by a lab without a worker.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(50);
 /// So long after it was acknowledged, a question is answered.
 const ANSWERED_AFTER: Duration = Duration::from_secs(30);

@@ -91,6 +91,7 @@ pub fn simulated_learner(number: u64, begin: Duration, elapsed: u64) -> Option<R
         build: Some(if number % 11 == 6 { BuildState::Failed } else { BuildState::Ok }),
         help: asks.then(|| Help::new(QUESTIONS[(number / 9 % 3) as usize], &time(asks_at))).flatten(),
         shared: number == 20,
+        worker_polls: false,
         stopped: stops && elapsed == STOPS_AT,
         time: time::rfc3339_exact(time::now()),
     })

@@ -4,8 +4,12 @@ use std::{process::Output, time::Duration};
 
 use lab_client::{
     Endpoints,
-    class::notices::{self, Notices},
+    class::{
+        self, Polls, Report,
+        notices::{self, Notices},
+    },
     temporal::Server,
+    time,
 };
 use serde_json::{Value, json};
 use stages::Modules;
@@ -367,6 +371,43 @@ async fn batches_of_several_learners_at_once_each_get_their_turn() {
         start(&bob, "bob", &name("bob")).await;
         tokio::join!(batch(&ada), batch(&bob), batch(&ada), batch(&bob));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_without_news_is_on_the_board_while_its_worker_polls() {
+    let testbed = Testbed::start().await;
+    let ada = learner(&testbed, "ada").await;
+    let instructor =
+        Program::start(Start { flags: &["--address", testbed.server_address()], ..Start::default() }).await;
+    let report = |learner: &str, worker_polls| Report {
+        learner: learner.to_owned(),
+        worker_polls,
+        ..Report::default()
+    };
+    for (learner, worker_polls) in [("ada", true), ("bob", true), ("old-lab", false)] {
+        let report = report(learner, worker_polls);
+        ask(&instructor, learner, move |server| class::send(server, &report)).await.expect("it is taken");
+    }
+    let silent_at = time::now() + Duration::from_secs_f64(class::SILENT_AFTER);
+    // With a version, as in the stage with several.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let deployment = contract::deployment(Some("ada"));
+    let worker = version(&ada, "ada", &deployment, "1", &testbed.bank_url).await;
+    let poll = ask(&ada, "ada", |server| class::last_poll(server, "ada")).await.expect("it may ask");
+    let poll = Duration::from_secs_f64(poll.expect("the worker polls"));
+    let presence = async |now: Duration| -> Vec<(String, &str)> {
+        let board = ask(&instructor, "", move |server| class::board_at(server, &Polls::default(), now)).await;
+        let mut rows = board.expect("it answers").rows;
+        rows.sort_by(|a, b| a.report.learner.cmp(&b.report.learner));
+        rows.iter().map(|row| (row.report.learner.clone(), row.presence())).collect()
+    };
+    let of = |ada: &'static str| [("ada", ada), ("bob", "silent"), ("old-lab", "silent")];
+    let of = |ada| of(ada).map(|(learner, presence)| (learner.to_owned(), presence));
+    assert_eq!(presence(silent_at + Duration::from_secs(1)).await, of("here"));
+    worker.stop().await;
+    // Its last polls have ended now.
+    let end = time::now().max(poll);
+    assert_eq!(presence(end + Duration::from_secs_f64(class::SILENT_AFTER + 1.0)).await, of("silent"));
 }
 
 /// Slow tests, because rejected workers give up only after a minute: `cargo xtask test --slow`.

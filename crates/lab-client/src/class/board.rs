@@ -76,7 +76,7 @@ impl Board {
         self.sort();
     }
 
-    fn sort(&mut self) {
+    pub(super) fn sort(&mut self) {
         self.rows.sort_by(|a, b| {
             let urgency = |row: &Row| (row.need(), row.coming);
             urgency(a)

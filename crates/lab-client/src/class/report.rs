@@ -56,6 +56,8 @@ pub struct Report {
     pub help: Option<Help>,
     /// Whether another lab reports under the same name.
     pub shared: bool,
+    /// Whether its worker polls the learner's Task Queue. Then the polls are the lab's sign of life, and it reports only news.
+    pub worker_polls: bool,
     /// Whether this is the last report of a stopping lab.
     pub stopped: bool,
     /// When it was made, by the learner's clock.
@@ -115,6 +117,7 @@ impl Report {
             "build": self.build.map_or("", BuildState::name),
             "help": self.help.as_ref().map(Help::to_json),
             "shared": self.shared,
+            "worker_polls": self.worker_polls,
             "state": if self.stopped { "stopped" } else { "running" },
             "time": self.time,
         })
@@ -156,6 +159,7 @@ impl Report {
             build: BuildState::of(value),
             help: Help::from_json(&value["help"]),
             shared: value["shared"].as_bool().unwrap_or_default(),
+            worker_polls: value["worker_polls"].as_bool().unwrap_or_default(),
             stopped: value["state"] == "stopped",
             time: text("time"),
         }
@@ -237,6 +241,7 @@ mod tests {
             build: Some(BuildState::Ok),
             help: Help::new("where is it?", "2026-11-22T12:00:00Z"),
             shared: true,
+            worker_polls: true,
             stopped: true,
             time: "2026-11-22T12:00:01Z".to_owned(),
         }

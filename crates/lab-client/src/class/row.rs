@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{held::Held, report::Report};
 use crate::time;
 
-/// After this many seconds without a report, a learner is silent: a lab reports at least every minute.
+/// After this many seconds without a sign of life, a learner is silent: a lab reports at least every minute, or its worker polls. A poll
+/// may last a minute, and the board may have asked for it a minute ago.
 pub const SILENT_AFTER: f64 = 150.0;
 /// After this many seconds without a new goal, a learner may need help.
 pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
@@ -16,7 +17,7 @@ pub const NO_NEW_GOAL_AFTER: f64 = 300.0;
 pub struct Row {
     /// The last report.
     pub report: Report,
-    /// Since its last report.
+    /// Since its last report, or since its worker's last poll.
     pub seen: f64,
     /// Since the last new goal, if the lab reports that.
     pub goal_for: Option<f64>,
@@ -35,7 +36,7 @@ pub enum Need {
     Help,
     /// A transfer broke a rule.
     RuleBroken,
-    /// The lab does not report.
+    /// The lab gives no sign of life.
     Silent,
     /// No new goal for a while.
     NoNewGoal,
@@ -73,7 +74,7 @@ impl Row {
         }
     }
 
-    /// `here`, `silent` without a recent report, or `stopped` if the lab reported that.
+    /// `here`, `silent` without a recent sign of life, or `stopped` if the lab reported that.
     pub fn presence(&self) -> &'static str {
         match self {
             Row { report: Report { stopped: true, .. }, .. } => "stopped",
