@@ -38,7 +38,7 @@ pub fn lab_id(project: &Project) -> Result<String> {
     }
 }
 
-/// That no other lab reports under this learner's name at this moment: two would take one another's tasks, and one that begins
+/// That no other lab reports or polls under this learner's name at this moment: two would take one another's tasks, and one that begins
 /// anew would end the other's transfers.
 pub fn check_name(setup: &Setup) -> Result<()> {
     let endpoints = setup.endpoints();
@@ -91,6 +91,34 @@ pub(crate) fn answer_help(project: &Project, learner: Option<&str>, text: Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reporter::tests::lab_at;
+
+    #[test]
+    fn a_name_is_taken_while_the_worker_of_another_lab_polls() {
+        for (worker_polls, polled_before, is_free) in
+            [(true, 100, false), (true, 200, true), (false, 100, true)]
+        {
+            let address = webtest::web_service(move |request| {
+                let ago = |seconds: u64| time::rfc3339(time::unix_now() - seconds);
+                if request.head.contains("/task-queues/") {
+                    return (
+                        200,
+                        json!({ "pollers": [{ "lastAccessTime": ago(polled_before) }] }).to_string(),
+                    );
+                }
+                let last = json!({
+                    "execution": { "workflowId": "learner-ada", "runId": "r" },
+                    "startTime": ago(500),
+                    "memo": { "fields": { "report": { "lab": "another", "worker_polls": worker_polls } } },
+                });
+                (200, json!({ "workflowExecutionInfo": last }).to_string())
+            });
+            let name = format!("taken-{worker_polls}-{polled_before}");
+            let (setup, _) = lab_at(address.port(), &name, Some("ada"));
+            assert_eq!(check_name(&setup).is_ok(), is_free, "{name}");
+            fs::remove_dir_all(&setup.project.root).expect("it is there");
+        }
+    }
 
     #[test]
     fn what_is_asked_for_is_read_as_it_was_written_and_taken_back() {

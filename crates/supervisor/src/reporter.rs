@@ -295,7 +295,7 @@ fn drill_of(progress: &Progress, facts: &Facts) -> Option<Drill> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::VecDeque;
 
     use lab_client::{
@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// A lab whose service and bank are at that port.
-    fn lab_at(port: u16, name: &str, learner: Option<&str>) -> (Setup, File) {
+    pub(crate) fn lab_at(port: u16, name: &str, learner: Option<&str>) -> (Setup, File) {
         let root = std::env::temp_dir().join(format!("xtask-reporter-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir(&root).expect("temporary folders can be made");

@@ -53,9 +53,9 @@ impl Polls {
         let learners: Vec<String> = learners.filter(|learner| !is_known(learner)).collect();
         let polls = side_by_side::map(&learners, |learner| last_poll(server, learner));
         for (learner, poll) in learners.into_iter().zip(polls) {
-            // Without an answer, the time from before counts, or else that of the report.
+            // After an error, or without a poller as after a restart of the service, the poll from before counts, or else the report.
             let before = answers.get(&learner).and_then(|(_, poll)| *poll);
-            answers.insert(learner, (Instant::now(), poll.unwrap_or(before)));
+            answers.insert(learner, (Instant::now(), poll.unwrap_or_default().or(before)));
         }
         for row in board.rows.iter_mut().filter(|row| counts(row)) {
             if let Some((_, Some(poll))) = answers.get(&row.report.learner) {
