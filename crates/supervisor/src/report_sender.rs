@@ -22,7 +22,7 @@ use crate::log_copy::Timed;
 
 /// How soon a report with news may follow another.
 const NEWS_INTERVAL: Duration = Duration::from_secs(2);
-/// So often a lab without news reports, or, while its worker polls, only checks that it does and that no other lab has reported.
+/// How often a lab without news reports or, while its worker polls, only checks that it does and that no other lab has reported.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(55);
 /// A worker whose last poll is older than these seconds does not poll: a poll lasts up to a minute. With the time until the next check,
 /// that is less than the board's [`class::SILENT_AFTER`].
