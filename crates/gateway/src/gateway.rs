@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use contract::PublicHosts;
-use lab_client::link::{Findings, LinkReport, Silence};
+use lab_client::{
+    class,
+    link::{Findings, LinkReport, Silence},
+};
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
 use tonic::Status;
 
@@ -45,9 +48,14 @@ impl Gateway {
         message: &DynamicMessage,
         within: Duration,
     ) -> Result<DynamicMessage, Status> {
-        let message = self.guard(method, message.clone()).await?.encode_to_vec();
-        let answer = self.link.ask_with_retries(&api::path(method), message, within, BUSY_TIMEOUT).await?;
-        api::answer(method, &answer)
+        let checked = self.guard(method, message.clone()).await?.encode_to_vec();
+        let path = api::path(method);
+        let answer = self.link.ask_with_retries(&path, checked, within, BUSY_TIMEOUT).await;
+        // A report to the class is made of what has moved.
+        if api::text(message, &["workflow_type", "name"]).is_none_or(|name| name != class::WORKFLOW_TYPE) {
+            self.link.moves.count(&path);
+        }
+        api::answer(method, &answer?)
             .ok_or_else(|| Status::internal("could not decode the service's response"))
     }
 
@@ -68,6 +76,7 @@ impl Gateway {
                 why: silence.why.clone(),
             }),
             findings: (*self.findings).clone(),
+            moves: Some(self.link.moves.total()),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - [`preflight`]: checks what a lab needs of the service, and creates what is missing if the service allows it;
 //! - `proxy`: gRPC, message by message;
 //! - `http_api`: the server's HTTP API, mapped to gRPC by descriptors;
+//! - `moves`: counts what moves, so that the lab looks at the service only then;
 //! - `board`: the class board, as a page.
 
 mod api;
@@ -21,6 +22,7 @@ mod health;
 mod http_api;
 mod json;
 mod link;
+mod moves;
 mod preflight;
 mod proxy;
 mod query;

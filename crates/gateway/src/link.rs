@@ -17,7 +17,10 @@ use tonic::{
 };
 use tower_service::Service as _;
 
-use crate::service::{Service, chain};
+use crate::{
+    moves::Moves,
+    service::{Service, chain},
+};
 
 /// The backoff while the service is over its rate limit; up to the same again is added at random. Rejected requests cost it little.
 const BUSY_BACKOFF: Duration = Duration::from_millis(250);
@@ -29,6 +32,7 @@ pub struct Link {
     pub service: Service,
     channel: Channel,
     pub(crate) heard: Arc<Mutex<Heard>>,
+    pub(crate) moves: Moves,
 }
 
 /// The outcome of the last requests to the service.
@@ -55,7 +59,7 @@ impl Link {
     /// A link to a service, which connects at the first request.
     pub fn new(service: Service) -> Link {
         let channel = service.endpoint.connect_lazy();
-        Link { service, channel, heard: Arc::default() }
+        Link { service, channel, heard: Arc::default(), moves: Moves::default() }
     }
 
     /// Like [`ask`](Link::ask), retried for up to `busy_timeout` while the service is over its rate limit: Temporal Cloud allows thirty

@@ -24,10 +24,11 @@ const RESOURCE_EXHAUSTED: &str = "8";
 /// The longest message of a status, in characters. In a header, each takes up to twelve bytes.
 const MAX_STATUS: usize = 1000;
 /// The length of a message's prefix: a flag for compression, and the message's length.
-const FRAME_HEADER: usize = 5;
+pub(crate) const FRAME_HEADER: usize = 5;
 
 /// Handles a gRPC request: returns the service's response, or an error.
 pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
     let answer = async {
         if !gateway.guard.is_needed(request.uri().path()) {
             return gateway.link.forward(without_host(request.map(Body::new))).await;
@@ -38,7 +39,8 @@ pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Resp
         }
         gateway.link.forward_with_retries(without_host(request)).await
     };
-    answer.await.unwrap_or_else(|status| shortened(status).into_http())
+    let answer = answer.await.unwrap_or_else(|status| shortened(status).into_http());
+    gateway.link.moves.watch(&path, answer)
 }
 
 /// A status that fits into a header, of which clients accept 16 KiB: it may quote a query or a name of any length.

@@ -15,6 +15,7 @@ pub mod http;
 pub mod journal;
 pub mod kept_versions;
 pub mod link;
+pub mod moves;
 pub mod progress;
 pub mod retry;
 pub mod side_by_side;

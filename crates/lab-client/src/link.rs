@@ -24,6 +24,9 @@ pub struct LinkReport {
     pub silence: Option<Silence>,
     /// The findings of the preflight.
     pub findings: Findings,
+    /// Increases whenever something of the lab moves: a request has changed something, or a worker has received a task. None from an
+    /// older gateway.
+    pub moves: Option<u64>,
 }
 
 /// The service does not answer, or authentication failed.
@@ -77,6 +80,7 @@ impl LinkReport {
             "refuses": silence.is_some_and(|silence| silence.refuses),
             "why": silence.map(|silence| &silence.why),
             "findings": { "server": self.findings.server, "made": self.findings.made, "short_retries": self.findings.short_retries },
+            "moves": self.moves,
         })
     }
 
@@ -102,6 +106,7 @@ impl LinkReport {
                 made: findings["made"].as_array().into_iter().flatten().filter_map(text).collect(),
                 short_retries: findings["short_retries"] == true,
             },
+            moves: answer["moves"].as_u64(),
         })
     }
 }
@@ -125,6 +130,7 @@ mod tests {
                 made: vec!["the namespace spring".to_owned()],
                 short_retries: true,
             },
+            moves: Some(7),
         };
         let silence = Silence { seconds: 42, refuses: true, why: "HTTP status 401".to_owned() };
         let down = LinkReport { answers: false, silence: Some(silence), ..up.clone() };

@@ -3,6 +3,7 @@
 mod as_a_server;
 mod fuzz;
 mod learners;
+mod moves;
 mod preflight;
 mod public_hosts;
 mod support;
