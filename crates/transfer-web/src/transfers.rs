@@ -39,7 +39,7 @@ const RUNNING_AT_ONCE: usize = 200;
 /// A result younger than this is reused.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// A description younger than this counts as the present one: more than the poll interval on a shared service.
+/// A description younger than this counts as the present one: more than the interval after a move on a shared service.
 const DESCRIBED: Duration = Duration::from_secs(5);
 
 /// A part of the list, which starts with the newest.

@@ -20,6 +20,7 @@ use lab_client::{
     http::get_json,
     journal,
     kept_versions::service_of,
+    moves::{self, Looks, Pace},
     progress::{self, Progress},
     side_by_side,
     state::WORKER,
@@ -36,11 +37,16 @@ use crate::{
     transfers::{Transfers, Window},
 };
 
-/// The poll interval for transfers on the lab's own server.
+/// The poll interval for transfers on the lab's own server, and on a shared service for the gateway's counter of what moves.
 const TRANSFERS: Duration = Duration::from_millis(350);
-/// The same on a shared service. Temporal Cloud limits a namespace to thirty lists and counts a second, and a class of forty
-/// has forty open pages.
-const SHARED_TRANSFERS: Duration = Duration::from_secs(3);
+/// How often transfers are read from a shared service. Temporal Cloud limits a namespace to thirty lists and counts a second, and a class
+/// of forty has forty open pages.
+const SHARED_TRANSFERS: Pace = Pace {
+    busy: Duration::from_secs(3),
+    busy_for: Duration::from_secs(15),
+    quiet: Duration::from_secs(30),
+    uncounted: Duration::from_secs(3),
+};
 /// The poll interval for the bank and the supervisor.
 const LAB: Duration = Duration::from_millis(500);
 /// The poll interval for the goals. A slow evaluation is followed by a pause of up to four seconds.
@@ -52,8 +58,9 @@ const SHARED_GUIDE_ANYWAY: Duration = Duration::from_secs(30);
 
 /// The poll interval for the versions of the worker, where there are any.
 const VERSIONS: Duration = Duration::from_secs(1);
-/// The same on a shared service.
-const SHARED_VERSIONS: Duration = Duration::from_secs(5);
+/// How often they are read from a shared service.
+const SHARED_VERSIONS: Pace =
+    Pace { busy: Duration::from_secs(5), uncounted: Duration::from_secs(5), ..SHARED_TRANSFERS };
 
 /// So many transfers in progress are described for the versions, beside those that a page shows. Of more, the server counts those of each
 /// version.
@@ -86,6 +93,8 @@ struct Seen {
     versions: Vec<Value>,
     /// Increases whenever a change of a transfer is observed.
     changes: u64,
+    /// The gateway's counter of what moves, on a shared service.
+    moves: Option<u64>,
 }
 
 impl Watched {
@@ -142,10 +151,10 @@ impl Watched {
 
     /// Starts the watchers. They end with the feed.
     pub(crate) fn start(&self) {
-        let watch = |period: Duration, look: fn(&Watched, &mut Memory)| {
+        let watch = |period: Duration, pace: Pace, look: fn(&Watched, &mut Memory)| {
             let watched = self.clone();
             thread::spawn(move || {
-                let mut memory = Memory::default();
+                let mut memory = Memory { looks: Looks::new(pace), ..Memory::default() };
                 let mut wait = Duration::ZERO;
                 while watched.feed.wait(wait) {
                     let begin = Instant::now();
@@ -154,17 +163,21 @@ impl Watched {
                 }
             });
         };
-        watch(LAB, watch_lab);
-        let is_shared = self.endpoints.learner.is_some();
-        watch(if is_shared { SHARED_TRANSFERS } else { TRANSFERS }, watch_transfers);
-        watch(GUIDE, watch_guide);
-        watch(if is_shared { SHARED_VERSIONS } else { VERSIONS }, watch_versions);
+        let shared = |pace: Pace| if self.endpoints.learner.is_some() { pace } else { Pace::default() };
+        watch(LAB, Pace::default(), watch_lab);
+        watch(TRANSFERS, shared(SHARED_TRANSFERS), watch_transfers);
+        watch(GUIDE, Pace::default(), watch_guide);
+        watch(VERSIONS, shared(SHARED_VERSIONS), watch_versions);
     }
 }
 
 /// What a watcher remembers from one poll to the next.
 #[derive(Default)]
 struct Memory {
+    /// When the server is asked again.
+    looks: Looks,
+    /// The versions that the lab ran.
+    versions: Vec<u32>,
     judged: Option<(Instant, Basis)>,
     report: Value,
     tasks: Vec<Value>,
@@ -193,17 +206,21 @@ fn watch_transfers(watched: &Watched, memory: &mut Memory) {
     // Without it, transfers terminated with an older ledger would be shown for a moment.
     let opened = if watched.opened() > 0.0 { watched.opened() } else { watched.ask_opened() };
     let windows: BTreeSet<_> = watched.feed.windows().into_iter().collect();
+    let moves =
+        watched.endpoints.learner.as_ref().and_then(|_| moves::counter(&watched.endpoints.temporal_http));
+    watched.seen().moves = moves;
+    // A page that was opened or scrolled is served at once.
+    let is_shown = (memory.published.1, &memory.published.2) == (opened, &windows)
+        && windows.iter().all(|&window| watched.feed.has(Subject::Transfers(window)));
     let mut transfers = watched.transfers();
-    let looked = transfers.sync().and_then(|()| transfers.look(&windows, opened));
-    let now = (transfers.version(), opened, windows);
-    {
-        let mut seen = watched.seen();
-        seen.temporal_silent = looked.is_err();
-        seen.changes = now.0;
+    if memory.looks.is_due(moves, Instant::now()) || !is_shown {
+        let looked = transfers.sync().and_then(|()| transfers.look(&windows, opened));
+        memory.looks.note_look(Instant::now(), looked.is_ok());
+        watched.seen().temporal_silent = looked.is_err();
     }
-    let is_published =
-        memory.published == now && now.2.iter().all(|&window| watched.feed.has(Subject::Transfers(window)));
-    if looked.is_err() || is_published {
+    let now = (transfers.version(), opened, windows);
+    watched.seen().changes = now.0;
+    if watched.seen().temporal_silent || is_shown && memory.published == now {
         return;
     }
     let events: Vec<_> = now.2.iter().map(|&window| (window, transfers.event(window, opened))).collect();
@@ -256,10 +273,20 @@ fn watch_lab(watched: &Watched, _: &mut Memory) {
 }
 
 /// Asks the server about the versions of the worker, but only while the lab runs any.
-fn watch_versions(watched: &Watched, _: &mut Memory) {
-    let status = watched.seen().status.clone();
+fn watch_versions(watched: &Watched, memory: &mut Memory) {
+    let (status, moves) = {
+        let seen = watched.seen();
+        (seen.status.clone(), seen.moves)
+    };
+    let versions = supervisor::versions(&status);
+    if !memory.looks.is_due(moves, Instant::now()) && memory.versions == versions {
+        return;
+    }
+    memory.versions = versions;
+    let rows = version_rows(watched, &status);
+    memory.looks.note_look(Instant::now(), rows.is_ok());
     // If the server does not answer, the last rows stay.
-    if let Ok(rows) = version_rows(watched, &status) {
+    if let Ok(rows) = rows {
         watched.seen().versions = rows.iter().map(VersionRow::to_json).collect();
     }
 }

@@ -12,6 +12,7 @@ mod openapi;
 mod program;
 mod proxy;
 mod reset;
+mod shared;
 mod stream;
 mod stuck;
 mod supervisor;
