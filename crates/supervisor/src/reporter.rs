@@ -1,8 +1,9 @@
 //! A learner's lab tells the class how it does, and what help its learner asks for.
 //!
 //! On a thread of its own, by way of the gateway: whatever the class's Temporal Service does or does not answer, the lab goes on.
-//! A look begins with how many transfers there are by status, one small question. More is asked for where something is stuck, and
-//! the goals are judged where something has moved.
+//! It looks at the service soon after the gateway has counted a move, and otherwise seldom. A look begins with how many transfers
+//! there are by status, one small question. More is asked for where something is stuck, and the goals are judged where something has
+//! moved.
 
 use std::{
     fs::{self, File},
@@ -20,6 +21,7 @@ use lab_client::{
     class::{self, Drill, Goal, Help, Report},
     drill_report::{Conclusion, DrillReport},
     facts::Reader,
+    moves::{self, Looks, Pace},
     progress::{self, Progress},
     stuck,
     supervisor::{self, BuildState},
@@ -37,15 +39,16 @@ use crate::{
 };
 use checkout::project::Project;
 
-/// How often the lab's own files are looked at, and whether it stops.
+/// How often the lab's own files, its status and the gateway's counter are read, and whether it stops.
 const TICK: Duration = Duration::from_millis(250);
-/// How often the service is asked after something has moved.
-const BUSY: Duration = Duration::from_secs(2);
-/// How often it is asked while nothing does: a class shares how many lists its service answers.
-const IDLE: Duration = Duration::from_secs(10);
-/// So long after it has moved a lab is busy.
-const BUSY_FOR: Duration = Duration::from_secs(20);
-/// The goals are judged this often also where nothing seems to have moved, as long as transfers are under way.
+/// How often the service is asked: a class shares how many lists it answers.
+const PACE: Pace = Pace {
+    busy: Duration::from_secs(2),
+    busy_for: Duration::from_secs(20),
+    quiet: Duration::from_secs(60),
+    uncounted: Duration::from_secs(10),
+};
+/// The goals are judged at the next look after this long, also if it finds nothing new, while transfers are in progress.
 const JUDGE: Duration = Duration::from_secs(30);
 /// So many transfers are looked at for what they are stuck on.
 const LOOKED_AT: usize = 10;
@@ -69,6 +72,7 @@ impl Reporter {
             learner,
             id: String::new(),
             server: Server::new(&endpoints),
+            gateway: endpoints.temporal_http.clone(),
             reader: Reader::new(&endpoints),
             status,
             moved: Signs::default(),
@@ -114,6 +118,8 @@ struct Lab {
     learner: String,
     id: String,
     server: Server,
+    /// The URL of the gateway.
+    gateway: String,
     reader: Reader,
     status: Arc<Mutex<Value>>,
     sender: ReportSender,
@@ -137,19 +143,22 @@ impl Lab {
     fn report_until(&mut self, told: &Receiver<()>) {
         let mut report = None;
         let mut files = (String::new(), None);
-        let mut looked: Option<Instant> = None;
-        let mut busy = Instant::now();
+        let mut status = Value::Null;
+        let mut looks = Looks::new(PACE);
         loop {
-            let now_files = self.files();
-            let period = if busy.elapsed() < BUSY_FOR { BUSY } else { IDLE };
-            if looked.is_none_or(|looked| looked.elapsed() >= period) || now_files != files {
+            let (now_files, now_status) = (self.files(), self.status());
+            if now_status != status {
+                status = now_status;
+                looks.note_move(Instant::now());
+            }
+            if looks.is_due(moves::counter(&self.gateway), Instant::now()) || now_files != files {
                 files = now_files;
                 let looked_at = self.look();
                 // From its end on: a service that is slow is not asked without a pause.
-                looked = Some(Instant::now());
+                looks.note_look(Instant::now(), looked_at.is_ok());
                 if let Some((seen, has_moved)) = self.noted(looked_at) {
                     if has_moved {
-                        busy = Instant::now();
+                        looks.note_move(Instant::now());
                     }
                     report = Some(seen);
                 }
@@ -185,6 +194,10 @@ impl Lab {
         (stage, help(&self.project))
     }
 
+    fn status(&self) -> Value {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How the lab does, and whether that is news.
     fn look(&mut self) -> Result<(Report, bool)> {
         if self.id.is_empty() {
@@ -202,12 +215,11 @@ impl Lab {
             0 => Vec::new(),
             _ => stuck::find(&self.server, LOOKED_AT)?.stuck,
         };
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let signs = Signs {
             counts,
             stage: progress.to_json().to_string(),
             stuck: stuck.iter().map(name_of).collect(),
-            status,
+            status: self.status(),
         };
         let has_moved = signs != self.moved;
         let is_due = match self.judged {
@@ -296,7 +308,10 @@ fn drill_of(progress: &Progress, facts: &Facts) -> Option<Drill> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::VecDeque;
+    use std::{
+        collections::VecDeque,
+        sync::atomic::{AtomicU64, Ordering},
+    };
 
     use lab_client::{
         Endpoints,
@@ -374,6 +389,51 @@ pub(crate) mod tests {
         reporter.stop(&|| false);
         let last = next();
         assert!(last.stopped && last.lab == first.lab, "{last:?}");
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_quiet_lab_asks_the_service_seldom_and_reports_soon_after_a_move() {
+        let (moves, counts) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (sent, reports) = mpsc::channel();
+        let address = webtest::web_service({
+            let (moves, counts) = (Arc::clone(&moves), Arc::clone(&counts));
+            move |request| {
+                let moves = moves.load(Ordering::SeqCst);
+                let line = request.head.lines().next().unwrap_or_default();
+                let answer = match line {
+                    _ if line.contains("/link") => {
+                        json!({ "address": "", "namespace": "", "answers": true, "moves": moves })
+                    }
+                    _ if line.contains("workflow-count") => {
+                        counts.fetch_add(1, Ordering::SeqCst);
+                        // Each move starts a transfer.
+                        json!({ "groups": [{ "groupValues": ["Running"], "count": moves.to_string() }] })
+                    }
+                    _ => json!({ "runId": "r", "entries": [], "executions": [] }),
+                };
+                if line.starts_with("POST") {
+                    let order: Value = serde_json::from_str(&request.body).expect("it is JSON");
+                    let _ = sent.send(Report::from_json(&order["memo"]["fields"]["report"]));
+                }
+                (200, answer.to_string())
+            }
+        });
+        let (setup, journal) = lab_at(address.port(), "quiet", Some("ada"));
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let next = |within| reports.recv_timeout(Duration::from_secs(within)).expect("it reports");
+        assert_eq!(next(60).transfers, 0);
+        let asked = || counts.load(Ordering::SeqCst);
+        let is_quiet = || {
+            let before = asked();
+            thread::sleep(2 * PACE.busy + PACE.busy / 2);
+            asked() == before
+        };
+        assert!((0..20).any(|_| is_quiet()), "it still asks, {} times by now", asked());
+        moves.store(1, Ordering::SeqCst);
+        // The next sign of life may come first.
+        while next(20).transfers != 1 {}
+        reporter.stop(&|| false);
         fs::remove_dir_all(&setup.project.root).expect("it is there");
     }
 

@@ -9,9 +9,8 @@ use contract::PublicHosts;
 use gateway::{Gateway, Guard, Link};
 use lab_client::{Endpoints, temporal::Server};
 use serde_json::{Value, json};
-use testbed::{TestWorker, Testbed, connect};
+use testbed::Testbed;
 use tokio::{net::TcpListener, time::sleep};
-use transfer_kit::Bank;
 
 use crate::{
     proxy::Proxy,
@@ -27,8 +26,8 @@ const A_WHILE: Duration = Duration::from_secs(6);
 /// Less than the interval while nothing moves.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Starts the gateway of the learner ada. Returns its address for gRPC, and the URL of its HTTP API.
-async fn gateway(testbed: &Testbed) -> (String, String) {
+/// Starts the gateway of the learner ada. Returns the URL of its HTTP API.
+async fn gateway(testbed: &Testbed) -> String {
     let service = gateway::Service::at(testbed.server_address(), "default").expect("it is an address");
     let link = Link::new(service);
     let findings = Arc::new(gateway::preflight(&link).await.expect("the server is new enough"));
@@ -36,9 +35,9 @@ async fn gateway(testbed: &Testbed) -> (String, String) {
     let gateway = Gateway { link, guard, findings, board: false, public: PublicHosts::default() };
     let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let (grpc, http) = (listen().await, listen().await);
-    let [grpc_at, http_at] = [&grpc, &http].map(|one| one.local_addr().expect("it is bound").to_string());
+    let url = format!("http://{}", http.local_addr().expect("it is bound"));
     tokio::spawn(gateway::serve(gateway, grpc, http, std::future::pending()));
-    (grpc_at, format!("http://{http_at}"))
+    url
 }
 
 /// Waits until the page no longer reads from the service.
@@ -56,7 +55,7 @@ async fn is_quiet(proxy: &Proxy) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_service_is_read_soon_after_something_has_moved_and_otherwise_seldom() {
     let testbed = Testbed::start().await;
-    let (grpc, http) = gateway(&testbed).await;
+    let http = gateway(&testbed).await;
     let proxy = Proxy::before(&http).await;
     let ada = |temporal_http: &str| Endpoints {
         temporal_http: temporal_http.to_owned(),
@@ -80,19 +79,10 @@ async fn a_shared_service_is_read_soon_after_something_has_moved_and_otherwise_s
     proxy.more(ASKS, 10).await;
     assert_eq!(proxy.count(READS), reads);
 
-    // A start that did not go through the page, and then what a worker does.
+    // A start that did not go through the page.
     let server = Server::new(&ada(&http));
     let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 25.5 });
     let started = tokio::task::spawn_blocking(move || server.start_transfer("ada.one", &input));
     started.await.expect("it does not panic").expect("it starts");
     soon(&mut page, |event| event["running"] == 1).await;
-    is_quiet(&proxy).await;
-    let client = connect(&grpc).await;
-    let stage = lab::stage("reset-workflows").expect("it is one");
-    let mut options =
-        stages::worker_options(stage, Bank::at(&testbed.bank_url)).expect("its modules are compiled");
-    options.task_queue = contract::task_queue(Some("ada"));
-    let worker = TestWorker::start(&client, options).await;
-    soon(&mut page, |event| event["completed"] == 1).await;
-    worker.stop().await;
 }
