@@ -46,7 +46,7 @@ impl Looks {
     pub fn is_due(&mut self, counter: Option<u64>, now: Instant) -> bool {
         if self.counter != counter {
             self.counter = counter;
-            self.note_move(now);
+            self.moved = Some(now);
         }
         let Some((looked, succeeded)) = self.looked else { return true };
         let is_busy =
@@ -62,11 +62,6 @@ impl Looks {
     /// Notes a look that has ended.
     pub fn note_look(&mut self, now: Instant, succeeded: bool) {
         self.looked = Some((now, succeeded));
-    }
-
-    /// Notes a move that the gateway does not count.
-    pub fn note_move(&mut self, now: Instant) {
-        self.moved = Some(now);
     }
 }
 
@@ -121,8 +116,6 @@ mod tests {
         looks.note_look(at(20), false);
         assert!(!looks.is_due(Some(7), at(29)) && looks.is_due(Some(7), at(30)));
         looks.note_look(at(30), true);
-        assert!(!looks.is_due(Some(7), at(40)));
-        looks.note_move(at(41));
-        assert!(looks.is_due(Some(7), at(41)));
+        assert!(!looks.is_due(Some(7), at(59)) && looks.is_due(Some(7), at(60)));
     }
 }

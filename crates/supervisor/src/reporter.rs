@@ -41,10 +41,14 @@ use checkout::project::Project;
 
 /// How often the lab's own files, its status and the gateway's counter are read, and whether it stops.
 const TICK: Duration = Duration::from_millis(250);
-/// How often the service is asked: a class shares how many lists it answers.
+/// How often the service is asked after a look has found something new.
+const BUSY: Duration = Duration::from_secs(2);
+/// So long after it has found something new a lab is busy.
+const BUSY_FOR: Duration = Duration::from_secs(20);
+/// How often it is asked otherwise: a class shares how many lists its service answers. Retries of a stuck transfer are moves, too.
 const PACE: Pace = Pace {
-    busy: Duration::from_secs(2),
-    busy_for: Duration::from_secs(20),
+    busy: Duration::from_secs(10),
+    busy_for: Duration::from_secs(15),
     quiet: Duration::from_secs(60),
     uncounted: Duration::from_secs(10),
 };
@@ -145,20 +149,24 @@ impl Lab {
         let mut files = (String::new(), None);
         let mut status = Value::Null;
         let mut looks = Looks::new(PACE);
+        let (mut looked, mut busy) = (Instant::now(), Instant::now());
         loop {
             let (now_files, now_status) = (self.files(), self.status());
             if now_status != status {
                 status = now_status;
-                looks.note_move(Instant::now());
+                busy = Instant::now();
             }
-            if looks.is_due(moves::counter(&self.gateway), Instant::now()) || now_files != files {
+            let is_due = looks.is_due(moves::counter(&self.gateway), Instant::now());
+            let is_busy = busy.elapsed() < BUSY_FOR && looked.elapsed() >= BUSY;
+            if is_due || is_busy || now_files != files {
                 files = now_files;
                 let looked_at = self.look();
                 // From its end on: a service that is slow is not asked without a pause.
-                looks.note_look(Instant::now(), looked_at.is_ok());
+                looked = Instant::now();
+                looks.note_look(looked, looked_at.is_ok());
                 if let Some((seen, has_moved)) = self.noted(looked_at) {
                     if has_moved {
-                        looks.note_move(Instant::now());
+                        busy = Instant::now();
                     }
                     report = Some(seen);
                 }
@@ -426,7 +434,7 @@ pub(crate) mod tests {
         let asked = || counts.load(Ordering::SeqCst);
         let is_quiet = || {
             let before = asked();
-            thread::sleep(2 * PACE.busy + PACE.busy / 2);
+            thread::sleep(PACE.busy + BUSY);
             asked() == before
         };
         assert!((0..20).any(|_| is_quiet()), "it still asks, {} times by now", asked());
