@@ -315,7 +315,12 @@ mod tests {
         assert_eq!(parts.len(), PARTS.len());
         for part in &parts {
             let is_known = cfg!(target_os = "linux") && part.name == "history";
-            assert_eq!((part.cpu().is_some(), part.memory().is_some()), (is_known, is_known), "{}", part.name);
+            assert_eq!(
+                (part.cpu().is_some(), part.memory().is_some()),
+                (is_known, is_known),
+                "{}",
+                part.name
+            );
         }
         let part = |cpu| Part { name: "history", usage: Some(ProcessUsage { cpu, peak_memory: 80.0 }) };
         let used = part(5.0).since(&[part(2.0)]);

@@ -140,7 +140,7 @@ async fn grpc_round(round: &Round, setup: &Setup, channel: &mut Channel, counts:
     let response = tokio::time::timeout(ANSWER_TIMEOUT, async {
         std::future::poll_fn(|context| channel.poll_ready(context)).await.expect("a connection");
         let (head, body) = channel.call(request).await?.into_parts();
-        let body = body.collect().await.map_err(|status| Box::new(status))?;
+        let body = body.collect().await.map_err(Box::new)?;
         Ok::<_, Box<dyn Error + Send + Sync>>((head, body.trailers().cloned(), body.to_bytes()))
     });
     let (head, trailers, received) = response
@@ -206,7 +206,7 @@ pub(crate) async fn fuzz(mut rounds: Rounds) {
     let address = format!("http://{}", setup.grpc);
     let mut channel = Channel::from_shared(address).expect("an address").connect().await.expect("it listens");
     let mut counts = Counts::new();
-    while let Some(seed) = rounds.seeds.next() {
+    for seed in rounds.seeds.by_ref() {
         grpc_round(&Round(seed), &setup, &mut channel, &mut counts).await;
         count(&mut counts, "rounds");
     }

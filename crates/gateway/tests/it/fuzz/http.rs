@@ -218,7 +218,7 @@ pub(crate) async fn fuzz(mut rounds: Rounds) {
     let setup = Setup::start().await;
     let mut counts = Counts::new();
     block_in_place(|| {
-        while let Some(seed) = rounds.seeds.next() {
+        for seed in rounds.seeds.by_ref() {
             http_round(&Round(seed), &setup, &mut counts);
             count(&mut counts, "rounds");
         }

@@ -48,7 +48,7 @@ pub(crate) async fn fuzz(mut rounds: Rounds) {
     })
     .await;
     let mut counts = Counts::new();
-    while let Some(seed) = rounds.seeds.next() {
+    for seed in rounds.seeds.by_ref() {
         let round = Round(seed);
         let query = round.generator().query();
         count(&mut counts, "rounds");
