@@ -14,6 +14,8 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 pub(crate) const WORKFLOWS: &str = "temporal.api.workflowservice.v1.WorkflowService";
 /// The gRPC service for operating a cluster.
 pub(crate) const OPERATOR: &str = "temporal.api.operatorservice.v1.OperatorService";
+/// The length of a gRPC message's prefix: a flag for compression, and the message's length.
+pub(crate) const FRAME_HEADER: usize = 5;
 
 /// A method of the workflow service, by name.
 pub(crate) fn method(name: &str) -> Option<MethodDescriptor> {

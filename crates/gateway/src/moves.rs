@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::Response;
 use tonic::body::Body;
 
-use crate::{api::WORKFLOWS, proxy::FRAME_HEADER};
+use crate::api::{FRAME_HEADER, WORKFLOWS};
 
 /// How the names of methods begin that change nothing a page shows. A heartbeat, the response to a Query and the end of a worker change
 /// nothing there, either.

@@ -11,7 +11,10 @@ use hyper::{Request, Response, body::Incoming, header};
 use prost_reflect::prost::Message as _;
 use tonic::{Status, body::Body};
 
-use crate::{api, gateway::Gateway};
+use crate::{
+    api::{self, FRAME_HEADER},
+    gateway::Gateway,
+};
 
 /// The longest message that the guard checks; the server's own limit is no higher.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -23,8 +26,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const RESOURCE_EXHAUSTED: &str = "8";
 /// The longest message of a status, in characters. In a header, each takes up to twelve bytes.
 const MAX_STATUS: usize = 1000;
-/// The length of a message's prefix: a flag for compression, and the message's length.
-pub(crate) const FRAME_HEADER: usize = 5;
 
 /// Handles a gRPC request: returns the service's response, or an error.
 pub(crate) async fn answer(gateway: Gateway, request: Request<Incoming>) -> Response<Body> {
