@@ -160,6 +160,20 @@ async fn no_request_affects_another_learners_transfer() {
     start(&bob, "bob", "bob.two").await;
     let ended = cli(testbed.server_address(), &["workflow", "terminate", "-w", "bob.two"]).await;
     assert!(ended.status.success(), "{}", text(&ended));
+    // The id of a completed transfer stays its owner's, and so does its run if another learner got the id after all.
+    let run =
+        testbed.ask_server("workflows/bob.two").await["workflowExecutionInfo"]["execution"]["runId"].clone();
+    let run = run.as_str().expect("it has run");
+    let own = contract::task_queue(Some("ada"));
+    let again = ["workflow", "start", "--type", "X", "--task-queue", &own, "--workflow-id", "bob.two"];
+    let output = cli(&ada.grpc, &again).await;
+    assert!(text(&output).contains("bob.two is not a transfer of ada"), "{}", text(&output));
+    let started = cli(testbed.server_address(), &again).await;
+    assert!(started.status.success(), "{}", text(&started));
+    let output = cli(&ada.grpc, &["workflow", "delete", "-w", "bob.two", "-r", run, "--yes"]).await;
+    assert!(text(&output).contains("bob.two is not a transfer of ada"), "{}", text(&output));
+    let output = cli(&ada.grpc, &["workflow", "delete", "-w", "bob.two", "--yes"]).await;
+    assert!(output.status.success(), "{}", text(&output));
 }
 
 /// A worker of a learner, as this version of a Worker Deployment.
