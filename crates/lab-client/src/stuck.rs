@@ -1,6 +1,10 @@
 //! Which transfers are stuck, and on what.
 
-use std::{cell::LazyCell, time::Duration};
+use std::{
+    cell::LazyCell,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Error, Result};
 use lab::{Halt, Held, Next, failure_chain};
@@ -14,6 +18,8 @@ use crate::{
 
 /// A task that has been due for so long has no worker: more than the restart of one takes.
 const OVERDUE: Duration = Duration::from_secs(5);
+/// How often to look whether a worker has taken what is due.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What a transfer is stuck on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +143,19 @@ pub fn find(server: &Server, most: usize) -> Result<Found> {
         }
     }
     Ok(found)
+}
+
+/// The same for all of them, after a worker was replaced: what is due gets a moment until the new worker takes it.
+pub fn find_once_taken(server: &Server) -> Result<Found> {
+    let begin = Instant::now();
+    loop {
+        let found = find(server, usize::MAX)?;
+        let is_due = |stuck: &Stuck| matches!(stuck.halt, Some(Halt::NoWorker { .. }));
+        if !found.stuck.iter().any(is_due) || begin.elapsed() > OVERDUE {
+            return Ok(found);
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
 }
 
 /// What this transfer is stuck on. Nothing when it has ended in the meantime.
@@ -364,5 +383,25 @@ pub(crate) mod tests {
         assert_eq!(run.workflow_id, "b");
         assert!(error.to_string().contains("out of order"), "{error}");
         assert_eq!(find(&server, 1).expect("there is a list").looked_at, 1);
+    }
+
+    #[test]
+    fn what_is_due_gets_a_moment_until_a_worker_takes_it() {
+        let mut describes = 0;
+        let address = webtest::web_service(move |request| {
+            if request.head.contains("workflows?") {
+                return (200, r#"{"executions":[{"execution":{"workflowId":"a","runId":"1"}}]}"#.to_owned());
+            }
+            describes += 1;
+            let state = if describes < 3 { "SCHEDULED" } else { "STARTED" };
+            let description = json!({ "pendingActivities": [
+                { "activityId": "1", "activityType": { "name": "deposit" }, "attempt": 2, "lastFailure": { "message": "no" },
+                  "state": format!("PENDING_ACTIVITY_STATE_{state}"), "scheduledTime": "2026-11-22T12:00:00Z" },
+            ]});
+            (200, description.to_string())
+        });
+        let server = Server::new(&Endpoints::own(&format!("http://{address}"), "", ""));
+        assert_eq!(find(&server, usize::MAX).expect("it answers").stuck[0].state(), "no_worker");
+        assert_eq!(find_once_taken(&server).expect("it answers").stuck[0].state(), "failing");
     }
 }

@@ -121,7 +121,12 @@ impl Shadow {
             0 => std::process::id().to_string(),
             number => format!("{}-{number}", std::process::id()),
         };
-        let mut shadow = shadow(all.join(name))?;
+        let root = all.join(name);
+        // Kept by an earlier rehearsal of this process, in which a learner failed.
+        if root.exists() {
+            shadow(root.clone())?.remove()?;
+        }
+        let mut shadow = shadow(root)?;
         shadow.ports = Some(ReservedPorts::of(number)?);
         let root = &shadow.project.root;
         shadow.fill(original, executables).with_context(|| format!("could not write {}", root.display()))?;

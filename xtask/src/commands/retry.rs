@@ -28,7 +28,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let state = attach::attach_running(project)?;
     control::wait_for_build(&state, "the retry follows");
     let server = Server::new(&state.endpoints());
-    let found = stuck::find(&server, usize::MAX)?;
+    let found = stuck::find_once_taken(&server)?;
     for (run, error) in &found.unknown {
         stderrln!("could not read the Activities of {}: {error:#}", run.workflow_id);
     }
