@@ -91,7 +91,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// What the service tells of a rehearsal that took this long.
+    /// The figures that the service reports after a rehearsal that took this long.
     fn read(server: &Server, all: &[Rehearsed], took: Duration) -> Result<Figures> {
         let mut fixes: Vec<f64> = all.iter().flat_map(|one| &one.fixes).map(Duration::as_secs_f64).collect();
         fixes.sort_by(f64::total_cmp);
