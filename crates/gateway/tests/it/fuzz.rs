@@ -25,7 +25,7 @@ use messages::{Counts, Generator, LEARNER, WORKFLOWS, foreign, method};
 /// The rounds of a test: this many, or those of `FUZZ_SECONDS`.
 struct Rounds {
     seeds: Box<dyn Iterator<Item = u64> + Send>,
-    /// Whether they are enough to reach everything.
+    /// Whether they are known to reach everything. How many rounds fit into a time depends on the machine.
     are_all: bool,
     begin: Instant,
 }
@@ -46,7 +46,7 @@ impl Rounds {
                 Some(time) => Box::new(seeds.take_while(move |_| begin.elapsed() < time)),
                 None => Box::new(seeds.take(count)),
             },
-            are_all: seed.is_none(),
+            are_all: seed.is_none() && time.is_none(),
             begin,
         }
     }
