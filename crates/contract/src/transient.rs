@@ -1,4 +1,4 @@
-//! How the bank's client words a failure that may pass. `check` knows such a failure by these words, since the code of a learner
+//! How the bank's client words a transient failure. `check` knows such a failure by these words, since the code of a learner
 //! may have kept nothing else of it.
 
 /// Before the address that could not be reached.
@@ -8,7 +8,7 @@ pub const TIMED_OUT: &str = "no answer from";
 /// Between an address and the status that it answered.
 pub const ANSWERED: &str = "answered";
 
-/// Whether these are the words of a failure that may pass: the bank was not reached, or had a problem of its own.
+/// Whether these are the words of a transient failure: the bank was not reached, or had a problem of its own.
 pub fn is_transient(failure: &str) -> bool {
     failure.contains(UNREACHABLE) || failure.contains(TIMED_OUT) || is_bank_error(failure)
 }

@@ -2,7 +2,7 @@
 //!
 //! The gateway creates what is missing if the service allows it. If not, the error says who can, and with which command.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use lab_client::link::{Findings, SHORT_RETRIES};
@@ -20,6 +20,10 @@ use crate::{
 
 /// The timeout of each request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a frontend answers until it has found the other services, as `Frontend is not healthy yet`.
+const STARTING: &str = "not healthy yet";
+/// How long it may take for that.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new namespace or Search Attribute may take to become visible everywhere: the service caches them.
 const PROPAGATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often to check whether it is visible.
@@ -34,8 +38,8 @@ const RETENTION: &str = "259200s";
 pub async fn preflight(link: &Link) -> Result<Findings> {
     let service = &link.service;
     let mut findings = Findings::default();
-    let info =
-        ask(link, WORKFLOWS, "GetSystemInfo", &json!({})).await.map_err(|status| explain(link, &status))?;
+    let info = once_started(async || ask(link, WORKFLOWS, "GetSystemInfo", &json!({})).await).await;
+    let info = info.map_err(|status| explain(link, &status))?;
     findings.server = info["serverVersion"].as_str().unwrap_or_default().to_owned();
     let namespace = json!({ "namespace": service.namespace });
     match ask(link, WORKFLOWS, "DescribeNamespace", &namespace).await {
@@ -52,6 +56,19 @@ pub async fn preflight(link: &Link) -> Result<Findings> {
         findings.made.push(format!("the Search Attributes {}", contract::SEARCH_ATTRIBUTES.join(" and ")));
     }
     Ok(findings)
+}
+
+/// A service's answer. One that is still starting is asked again.
+async fn once_started(ask: impl AsyncFn() -> Result<Value, Status>) -> Result<Value, Status> {
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Err(status) if status.message().contains(STARTING) && begin.elapsed() < START_TIMEOUT => {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 async fn make_namespace(link: &Link) -> Result<()> {
@@ -193,7 +210,8 @@ async fn ask_with_retries(
 }
 
 /// Parts of connection errors, in lower case, and what they mean and what to do. The first match counts.
-const CONNECTION_ERRORS: [(&[&str], &str); 12] = [
+const CONNECTION_ERRORS: [(&[&str], &str); 13] = [
+    (&[STARTING], "the service is starting; try again in a minute"),
     (
         &["peer certificate: certificate expired", "peer certificate: expired"],
         "the server's certificate has expired; ask the service's administrator to renew it, and check this machine's clock",
@@ -277,4 +295,27 @@ fn explain(link: &Link, status: &Status) -> anyhow::Error {
         return anyhow!("the Temporal Service at {address} rejected the request: {words}");
     };
     anyhow!("could not reach a Temporal Service at {address} ({words}): {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_service_that_is_starting_is_asked_again() {
+        let starting = || Err(Status::unavailable("Frontend is not healthy yet"));
+        let refused = || Err(Status::unavailable("tcp connect error: Connection refused"));
+        for (answers, last) in
+            [(vec![Ok(json!(1)), starting()], Ok(json!(1))), (vec![refused(), starting()], refused())]
+        {
+            let answers = RefCell::new(answers);
+            let answer = once_started(async || answers.borrow_mut().pop().expect("no more requests")).await;
+            let message =
+                |answer: Result<Value, Status>| answer.map_err(|status| status.message().to_owned());
+            assert_eq!(message(answer), message(last));
+            assert!(answers.borrow().is_empty());
+        }
+    }
 }

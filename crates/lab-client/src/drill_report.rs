@@ -1,4 +1,4 @@
-//! The report of a drill: how fast it was mitigated and recovered, what it cost, its time line, and a review to fill in.
+//! The report of a drill: how fast it was mitigated and recovered, what it cost, its timeline, and a review to fill in.
 //!
 //! Its times are the server's and the bank's, so nobody has to write anything down during a drill. The journal adds which commands were
 //! typed. Once a drill has ended, the report is about the moment it ended, whatever the lab has done since.
@@ -30,7 +30,7 @@ use timeline::Ends;
 pub use report::{Conclusion, DrillReport, HINT};
 pub use timeline::Moment;
 
-/// The longest time line in a terminal, in lines.
+/// The longest timeline in a terminal, in lines.
 const LONGEST_TIMELINE: usize = 14;
 /// The longest part of the explanation in a terminal, in lines.
 const LONGEST_ANSWER: usize = 10;
@@ -135,7 +135,7 @@ impl DrillReport {
             lines.extend(open.iter().map(|goal| format!("  {goal}")));
         }
         if !self.timeline.is_empty() {
-            lines.extend([String::new(), "time line".to_owned()]);
+            lines.extend([String::new(), "timeline".to_owned()]);
             lines.extend(timeline::shortened(&self.timeline, LONGEST_TIMELINE));
         }
         if let Some(answer) = self.explanation().as_deref().map(good_answer) {

@@ -10,9 +10,9 @@ pub struct Deployment {
     pub name: String,
     /// The Build ID of the current version; none if unversioned workers take new Workflows.
     pub current: Option<String>,
-    /// The Build ID of the ramping version, and the percentage of new Workflows that it takes; none at 0 %.
+    /// The Build ID of the ramping version, and the percentage of new Workflows that it takes; none at 0%.
     pub ramping: Option<(String, f64)>,
-    /// The Build ID of the version that was ramped down to 0 %: the server still calls it the ramping one.
+    /// The Build ID of the version that was ramped down to 0%: the server still calls it the ramping one.
     pub ramped_down: Option<String>,
     /// Its versions, as the server knows them, the oldest first.
     pub versions: Vec<Version>,
@@ -70,7 +70,7 @@ impl Deployment {
                     };
                 let build_id = build_id(&summary["deploymentVersion"])?;
                 let time = |time: &Value| time.as_str().unwrap_or_default().to_owned();
-                // A version that was ramped down to 0 % is still the ramping one.
+                // A version that was ramped down to 0% is still the ramping one.
                 let idle_since = match named.as_ref() == Some(&build_id) {
                     true if percentage > 0.0 => String::new(),
                     true => time(&routing["rampingVersionPercentageChangedTime"]),
@@ -225,7 +225,7 @@ mod tests {
         let ramped = with_times("2", json!(20));
         assert_eq!((since(&ramped).as_deref(), &ramped.ramped_down), (Some("2026-11-29T11:56:00Z"), &None));
         assert_eq!(idle(ramped).as_deref(), Some(""));
-        // At 0 % the server still calls it the ramping version.
+        // At 0% the server still calls it the ramping version.
         let ramped_down = with_times("2", Value::Null);
         assert_eq!(ramped_down.ramped_down.as_deref(), Some("2"));
         assert_eq!(idle(ramped_down).as_deref(), Some("2026-11-29T11:57:00Z"));

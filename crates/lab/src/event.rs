@@ -68,12 +68,14 @@ impl<'a> Event<'a> {
         self.is("WorkflowTaskFailed") && self.text("cause") == "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW"
     }
 
-    /// Whether code failed a Workflow Task with it. Not where the server failed the task since something else had happened in the
-    /// meantime, nor where a Workflow Reset recorded it.
+    /// Whether code failed a Workflow Task with it. Not where the server failed the task because something else had happened in the
+    /// meantime, or because it did not know a Search Attribute yet that has just been created; nor where a Workflow Reset recorded it.
     pub(crate) fn is_failed_task(self) -> bool {
-        self.is("WorkflowTaskFailed")
-            && !self.is_reset()
-            && self.text("cause") != "WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND"
+        const BY_THE_SERVER: [&str; 2] = [
+            "WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND",
+            "WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES",
+        ];
+        self.is("WorkflowTaskFailed") && !self.is_reset() && !BY_THE_SERVER.contains(&self.text("cause"))
     }
 
     /// Whether an Activity failed for good with it, because its failure is non-retryable.

@@ -35,7 +35,7 @@ const LOST: &str = "money was taken and has not arrived: a transfer that gives u
                     the Activity refund";
 const TERMINATED: &str = "terminating a transfer leaves its money in transit: fix the code, then bring \
                           the transfer back with a Workflow Reset";
-const GAVE_UP_TOO_SOON: &str = "only the bank's refusals are final: an error that may pass, such as a timeout or a 5xx response, \
+const GAVE_UP_TOO_SOON: &str = "only the bank's refusals are final: a transient error, such as a timeout or a 5xx response, \
                                 must stay retryable";
 const GAVE_UP_UNASKED: &str =
     "only the bank knows whether the money has moved: ask it, with the Activity refund, before giving up";
@@ -174,7 +174,7 @@ fn calls(found: &mut Found<'_>) {
     }
 }
 
-/// No Activity gave up on an error that may pass: the bank could not be reached, or had a problem of its own.
+/// No Activity gave up on a transient error: the bank could not be reached, or had a problem of its own.
 fn refusals(found: &mut Found<'_>) {
     let run = found.run;
     let too_soon = |event: &Event<'_>| event.is_non_retryable() && is_transient(&event.failure());

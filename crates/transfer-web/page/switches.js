@@ -37,8 +37,8 @@ const SWITCHES = [
 
 /** The numeric rates: the field, the JSON key, the factor between them, the maximum, and the error. */
 const RATES = /** @type {const} */ ([
-  ['error-rate', 'error_rate', 100, 100, 'Errors must be from 0 to 100 %.'],
-  ['timeout-rate', 'timeout_rate', 100, 100, 'Timeouts must be from 0 to 100 %.'],
+  ['error-rate', 'error_rate', 100, 100, 'Errors must be from 0 to 100%.'],
+  ['timeout-rate', 'timeout_rate', 100, 100, 'Timeouts must be from 0 to 100%.'],
   ['timeout-seconds', 'timeout_seconds', 1, 300, 'The timeout must be from 0 to 300 seconds.'],
 ]);
 
@@ -128,7 +128,7 @@ async function useRates() {
     rates[name] = value / scale;
   }
   if (Number(byId('error-rate').value) + Number(byId('timeout-rate').value) > 100) {
-    setText(byId('rates-error'), 'Errors and timeouts together must be at most 100 %.');
+    setText(byId('rates-error'), 'Errors and timeouts together must be at most 100%.');
     setAttribute(byId('error-rate'), 'aria-invalid', 'true');
     byId('error-rate').focus();
     return false;

@@ -6,7 +6,7 @@ use crate::html::{escape, page};
 const STYLE: &str = include_str!("report.css");
 
 /// The section of the review that is a table of its own here.
-const TIMELINE: &str = "Time line";
+const TIMELINE: &str = "Timeline";
 
 /// The page.
 pub(super) fn page_of(report: &DrillReport) -> String {

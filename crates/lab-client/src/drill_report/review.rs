@@ -56,7 +56,7 @@ pub(super) fn sections(report: &DrillReport) -> Vec<(&'static str, String)> {
                 at(typed, "none in the journal")
             ),
         ),
-        ("Time line", timeline.collect()),
+        ("Timeline", timeline.collect()),
         ("What went well", "- It helped that ____\n- We were right to ____\n".to_owned()),
         ("What was hard", "- We could not see ____\n- It took long to ____\n".to_owned()),
         (

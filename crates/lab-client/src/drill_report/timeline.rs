@@ -1,4 +1,4 @@
-//! The time line of a drill: the server's, the bank's and the journal's events in one order, with repeated ones as one.
+//! The timeline of a drill: the server's, the bank's and the journal's events in one order, with repeated ones as one.
 
 use contract::Money;
 use lab::{Entry, Facts, Outcome};
@@ -96,7 +96,7 @@ impl Moment {
     }
 }
 
-/// The time line of a drill, whose corrections were made after so many seconds.
+/// The timeline of a drill, whose corrections were made after so many seconds.
 pub(super) fn of(
     clock: &Clock,
     facts: &Facts,
@@ -221,7 +221,7 @@ fn leading_words(command: &str) -> String {
     command.split_whitespace().take_while(is_word).collect::<Vec<_>>().join(" ")
 }
 
-/// The time line for a terminal, in at most so many lines.
+/// The timeline for a terminal, in at most so many lines.
 pub(super) fn shortened(all: &[Moment], most: usize) -> Vec<String> {
     let line = |moment: &Moment| format!("  {:>6}  {}", stamp(moment.seconds), moment.words());
     if all.len() <= most {

@@ -62,8 +62,8 @@ fn new_ones_are_safe(_: &Facts, outcome: &Outcome<'_>) -> Verdict {
         safe if safe >= SAFE => Verdict::Reached(outcome.safe.clone()),
         safe => Verdict::Open(Next::command(
             format!(
-                "{safe} of {SAFE} transfers that the incident would have hit got through since the last deploy, with nobody's help; what \
-                 runs, and what is stuck: "
+                "{safe} of {SAFE} transfers that the incident would have hit have completed without help since the last deploy; see \
+                 what is running and stuck: "
             ),
             "cargo xtask lab status",
         )),

@@ -37,9 +37,9 @@ fn is_earlier(facts: &Facts, event: Event<'_>) -> bool {
     event.moment() < Moment::of(&facts.entered)
 }
 
-/// The Workflow Tasks of a run that its code failed. A Workflow Reset records a failed one, too: not those.
+/// The Workflow Tasks of a run that its code failed.
 pub(crate) fn failed_tasks(run: &Run) -> impl DoubleEndedIterator<Item = Event<'_>> {
-    run.events().filter(|event| event.is("WorkflowTaskFailed") && !event.is_reset())
+    run.events().filter(|event| event.is_failed_task())
 }
 
 /// Whether a run's Workflow Task keeps failing at this moment.

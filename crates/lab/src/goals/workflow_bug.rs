@@ -98,11 +98,11 @@ mod tests {
     use super::*;
     use crate::Transfer;
 
-    /// A transfer whose Workflow Task failed at 12:01 and completed at 12:05.
-    fn facts(entered: &str) -> Facts {
+    /// A transfer whose Workflow Task failed at 12:01, for this cause, and completed at 12:05.
+    fn facts(entered: &str, cause: &str) -> Facts {
         let event = |id: u64, minute: u64, kind: &str| {
             json!({ "eventId": id, "eventTime": format!("2026-11-22T12:{minute:02}:00Z"), "eventType": kind,
-                    "xEventAttributes": { "activityType": { "name": "check_balance" } } })
+                    "xEventAttributes": { "activityType": { "name": "check_balance" }, "cause": cause } })
         };
         let events = vec![
             event(1, 0, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"),
@@ -125,10 +125,18 @@ mod tests {
             ("2026-11-22T12:03:00Z", true),
             ("2026-11-22T12:06:00Z", false),
         ] {
-            let facts = facts(entered);
+            let facts = facts(entered, "WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE");
             for goal in GOALS {
                 assert_eq!((goal.check)(&facts).is_reached(), counts, "{} {entered}", goal.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_search_attribute_that_the_service_does_not_know_yet_is_no_bug_of_the_code() {
+        let facts = facts("", "WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES");
+        for goal in GOALS {
+            assert!(!(goal.check)(&facts).is_reached(), "{}", goal.name);
         }
     }
 }

@@ -76,7 +76,7 @@ async fn a_drill_is_started_resolved_and_finished_on_the_page() {
         page.see("the end", "return !shown('#drill-actions') && !shown('#hint')").await;
         page.see_text(&format!("#incidents [data-incident={INCIDENT}]"), "done").await;
         page.click("#drill-report details > summary").await;
-        page.see("the time line", "return $$('#drill-timeline li').length > 2").await;
+        page.see("the timeline", "return $$('#drill-timeline li').length > 2").await;
         audit_if_possible(page, "a drill that was finished").await;
         lab.rest().await;
     })

@@ -17,7 +17,7 @@ use crate::args::{example, flag, json_flag};
 
 pub(super) fn command() -> Command {
     Command::new("report")
-        .about("Reports the drill: how fast it was mitigated and recovered, what was hit, a time line, a review to fill in")
+        .about("Reports the drill: how fast it was mitigated and recovered, what was hit, a timeline, a review to fill in")
         .arg(
             Arg::new("html")
                 .long("html")

@@ -38,7 +38,7 @@ fn a_learner_resolves_an_incident_across_a_restart_of_the_lab() {
     let refused = checkout.run(&["drill", "finish"]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
 
-    // The bank stays as it is, for the command and for the page; what is done on the page is in the time line.
+    // The bank stays as it is, for the command and for the page; what is done on the page is in the timeline.
     for command in [&["real-world-mode", "off"][..], &["outage", "deposits", "down"]] {
         let refused = checkout.run(command).fails_with(1);
         assert!(refused.contains("in a drill nobody can change how the bank behaves"), "{refused}");

@@ -46,7 +46,7 @@ mod slow {
         .await;
         drill
             .type_in(&format!(
-                "workflow reset --type FirstWorkflowTask --query '{FAILED}' --reason 'a passing error was final' --yes"
+                "workflow reset --type FirstWorkflowTask --query '{FAILED}' --reason 'a transient error was made final' --yes"
             ))
             .await;
         drill.until_recovered().await;

@@ -38,7 +38,7 @@ async fn the_page_sets_the_banks_real_world_mode_and_its_rates() {
             ("#error-rate", "101", "from 0 to 100"),
             ("#timeout-rate", "many", "from 0 to 100"),
             ("#timeout-seconds", "301", "from 0 to 300"),
-            ("#error-rate", "96", "together must be at most 100 %"),
+            ("#error-rate", "96", "together must be at most 100%"),
         ] {
             let before = page.string(&format!("return $('{field}').value")).await;
             page.fill(field, wrong).await;
