@@ -14,7 +14,7 @@ use crate::{api, guard::Guard, link::Link};
 
 /// How long we retry a request while the service is over its rate limit: after five seconds without a response, the page and the
 /// commands report the service as down.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// A gateway for one lab.
 #[derive(Clone)]

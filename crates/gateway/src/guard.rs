@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{self, WORKFLOWS},
+    gateway::BUSY_TIMEOUT,
     link::Link,
     query::narrowed,
 };
@@ -350,7 +351,13 @@ impl Guard {
         execution.set_field_by_name("workflow_id", Value::String(id.to_owned()));
         execution.set_field_by_name("run_id", Value::String(run_id));
         question.set_field_by_name("execution", Value::Message(execution));
-        match link.ask(&api::path(&method), question.encode_to_vec(), REQUEST_TIMEOUT).await {
+        let answer = link.ask_with_retries(
+            &api::path(&method),
+            question.encode_to_vec(),
+            REQUEST_TIMEOUT,
+            BUSY_TIMEOUT,
+        );
+        match answer.await {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status),
             Ok(answer) => {

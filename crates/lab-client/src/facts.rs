@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     Endpoints,
     bank::Bank,
-    http::{encode, is_silence},
+    http::{encode, is_transient},
     kept_versions,
     progress::Progress,
     side_by_side,
@@ -179,7 +179,7 @@ impl Reader {
         for (Run { workflow_id, .. }, run) in runs.iter().zip(read) {
             match run.with_context(|| format!("the history of {workflow_id} cannot be read")) {
                 Ok(run) => histories.push((workflow_id.clone(), run)),
-                Err(error) if is_silence(&error) => return Err(error),
+                Err(error) if is_transient(&error) => return Err(error),
                 // Another client can start a Workflow whose history has no JSON form; it is left out.
                 Err(_) => {}
             }

@@ -51,6 +51,13 @@ pub fn is_silence(error: &Error) -> bool {
     error.downcast_ref::<NoAnswer>().is_some() || error.downcast_ref::<Refused>().is_some_and(is_gateway)
 }
 
+/// Whether the same request may succeed a moment later: the service is silent, or over its rate limit.
+pub fn is_transient(error: &Error) -> bool {
+    const TOO_MANY_REQUESTS: u16 = 429;
+    let is_busy = |refused: &Refused| refused.status == TOO_MANY_REQUESTS;
+    is_silence(error) || error.downcast_ref::<Refused>().is_some_and(is_busy)
+}
+
 impl Refused {
     /// The error message of the response.
     pub fn why(&self) -> &str {
@@ -132,8 +139,23 @@ pub fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn any_text_can_be_encoded_in_a_url() {
-        assert_eq!(super::encode("a-1 /?\"ä"), "a-1%20%2F%3F%22%C3%A4");
+        assert_eq!(encode("a-1 /?\"ä"), "a-1%20%2F%3F%22%C3%A4");
+    }
+
+    #[test]
+    fn a_service_that_is_silent_or_over_its_rate_limit_may_answer_a_moment_later() {
+        for (status, silent, transient) in
+            [(404, false, false), (429, false, true), (500, false, false), (503, true, true)]
+        {
+            let address = webtest::web_service(move |_| (status, "{}".to_owned()));
+            let error = get_json(&format!("http://{address}")).expect_err("it refuses");
+            assert_eq!((is_silence(&error), is_transient(&error)), (silent, transient), "{status}");
+        }
+        let nobody = get_json("http://127.0.0.1:1").expect_err("nothing listens there");
+        assert!(is_silence(&nobody) && is_transient(&nobody));
     }
 }

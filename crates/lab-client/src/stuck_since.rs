@@ -5,20 +5,21 @@ use serde_json::Value;
 use crate::stuck::{Stuck, time_of};
 
 /// Since when it is stuck, by the last events of its history, the newest first: since the Activity was scheduled, or since the first
-/// of the Workflow Task's failures that are there. Nothing where that is further back than these events.
+/// of the Workflow Task's failures that are there. Where that is further back than these events, since the oldest of them, at the latest.
 pub fn since(stuck: &Stuck, newest_first: &[Value]) -> Option<String> {
     let time = |event: &Value| time_of(&event["eventTime"]);
     if let Some((id, _)) = &stuck.activity {
         let is_its_own =
             |event: &&Value| event["activityTaskScheduledEventAttributes"]["activityId"] == id.as_str();
-        return newest_first.iter().find(is_its_own).and_then(time);
+        return newest_first.iter().find(is_its_own).or(newest_first.last()).and_then(time);
     }
     let is_failure = |event: &&Value| {
         let kind = event["eventType"].as_str().unwrap_or_default();
         kind == "EVENT_TYPE_WORKFLOW_TASK_FAILED" || kind == "EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT"
     };
     let is_of_this_task = |event: &&Value| event["eventType"] != "EVENT_TYPE_WORKFLOW_TASK_COMPLETED";
-    newest_first.iter().take_while(is_of_this_task).filter(is_failure).last().and_then(time)
+    let first = newest_first.iter().take_while(is_of_this_task).filter(is_failure).last();
+    first.or(newest_first.last()).and_then(time)
 }
 
 #[cfg(test)]
@@ -61,6 +62,10 @@ mod tests {
             ..task.clone()
         };
         assert_eq!(since(&of("withdraw"), &events).as_deref(), Some("2026-11-22T12:00:01Z"));
-        assert_eq!(since(&of("deposit"), &events), None);
+        assert_eq!(
+            since(&of("deposit"), &events).as_deref(),
+            Some("2026-11-22T12:00:01Z"),
+            "the oldest event"
+        );
     }
 }

@@ -57,6 +57,8 @@ struct Sent {
     run_id: String,
     report: Report,
     at: Instant,
+    /// The same, in seconds since 1970: an `Instant` stands still while the machine sleeps.
+    time: f64,
     /// When the service was last asked for it and for the worker's polls; before that, when it was sent.
     checked: Instant,
 }
@@ -86,13 +88,13 @@ impl ReportSender {
         }
     }
 
-    /// Sends a report that has news, or is the next sign of life.
-    pub(crate) fn send_if_due(&mut self, report: &mut Report) -> Result<()> {
+    /// Sends a report that has news, or is the next sign of life. Returns whether it has asked the service.
+    pub(crate) fn send_if_due(&mut self, report: &mut Report) -> Result<bool> {
         self.complete(report);
         let sent = self.sent.as_ref();
         let is_due = sent.is_none_or(|sent| sent.is_due_for_check() || sent.lacks_news_of(report));
         if !is_due || Instant::now() < self.not_before {
-            return Ok(());
+            return Ok(false);
         }
         self.not_before = Instant::now() + NEWS_INTERVAL;
         let is_last = self.check(report)?;
@@ -103,13 +105,14 @@ impl ReportSender {
             && !sent.lacks_news_of(report)
         {
             sent.checked = now;
-            return Ok(());
+            return Ok(true);
         }
         // One that comes too soon after another lab's is sent a little later.
         if let Some(run_id) = class::send(&self.server, report)? {
-            self.sent = Some(Sent { run_id, report: report.clone(), at: now, checked: now });
+            let time = time::now().as_secs_f64();
+            self.sent = Some(Sent { run_id, report: report.clone(), at: now, time, checked: now });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds what only the service knows.
@@ -126,7 +129,7 @@ impl ReportSender {
         if let Some(last) = last.as_ref().filter(|last| last.run_id == sent.run_id) {
             if sent.is_due_for_check() {
                 // By the service's clock: this machine's may be wrong.
-                let now = last.taken + sent.at.elapsed().as_secs_f64();
+                let now = last.taken + time::now().as_secs_f64() - sent.time;
                 // A service that does not say who polls gets a report each time.
                 let poll = class::last_poll(&self.server, &self.learner).unwrap_or_default();
                 self.worker_polls = poll.is_some_and(|poll| now - poll <= POLLED_WITHIN);
@@ -236,6 +239,7 @@ mod tests {
             earlier(&mut self.sender.not_before);
             if let Some(sent) = &mut self.sender.sent {
                 earlier(&mut sent.at);
+                sent.time -= seconds as f64;
                 earlier(&mut sent.checked);
             }
             self.sender.send_if_due(&mut self.report).expect("it answers");

@@ -15,12 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use lab::Facts;
 use lab_client::{
     class::{self, Drill, Goal, Help, Report},
     drill_report::{Conclusion, DrillReport},
     facts::Reader,
+    http::is_transient,
     moves::{self, Looks, Pace},
     progress::{self, Progress},
     stuck,
@@ -28,7 +29,7 @@ use lab_client::{
     temporal::{Server, running_of, transfers},
     time,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     class_files::{help, lab_id},
@@ -152,8 +153,8 @@ impl Lab {
         let (mut looked, mut busy) = (Instant::now(), Instant::now());
         loop {
             let (now_files, now_status) = (self.files(), self.status());
-            if now_status != status {
-                status = now_status;
+            if signs_of(&now_status) != status {
+                status = signs_of(&now_status);
                 busy = Instant::now();
             }
             let is_due = looks.is_due(moves::counter(&self.gateway), Instant::now());
@@ -164,11 +165,14 @@ impl Lab {
                 // From its end on: a service that is slow is not asked without a pause.
                 looked = Instant::now();
                 looks.note_look(looked, looked_at.is_ok());
-                if let Some((seen, has_moved)) = self.noted(looked_at) {
-                    if has_moved {
-                        busy = Instant::now();
+                match looked_at {
+                    Ok((seen, has_moved)) => {
+                        if has_moved {
+                            busy = Instant::now();
+                        }
+                        report = Some(seen);
                     }
-                    report = Some(seen);
+                    Err(error) => self.note_trouble(&error),
                 }
             }
             if let Some(report) = &mut report {
@@ -177,22 +181,26 @@ impl Lab {
                     progress.count_question(report);
                 }
                 report.time = time::rfc3339_exact(time::now());
-                let sent = self.sender.send_if_due(report);
-                self.noted(sent);
+                match self.sender.send_if_due(report) {
+                    Ok(has_asked) => self.end_trouble(has_asked),
+                    Err(error) => self.note_trouble(&error),
+                }
             }
             match told.recv_timeout(TICK) {
                 Err(RecvTimeoutError::Timeout) => {}
                 _ => break,
             }
         }
+        // Another look may take longer than the lab waits.
+        if let Some(report) = &report {
+            self.sender.say_farewell(report.clone());
+        }
         // What was reached in the last moment counts, too.
         self.judged = None;
-        let last = self.look();
-        if let Some((last, _)) = self.noted(last) {
-            report = Some(last);
-        }
-        if let Some(report) = report {
-            self.sender.say_farewell(report);
+        if let Ok((last, _)) = self.look()
+            && report.is_none_or(|report| last.is_news_after(&report))
+        {
+            self.sender.say_farewell(last);
         }
     }
 
@@ -221,13 +229,21 @@ impl Lab {
         let running = running_of(&counts);
         let stuck = match running {
             0 => Vec::new(),
-            _ => stuck::find(&self.server, LOOKED_AT)?.stuck,
+            _ => {
+                let found = stuck::find(&self.server, LOOKED_AT)?;
+                // Otherwise what is stuck would be reported as if it were not.
+                if let Some((_, error)) = found.unknown.into_iter().find(|(_, error)| is_transient(error)) {
+                    return Err(error);
+                }
+                found.stuck
+            }
         };
+        let status = self.status();
         let signs = Signs {
             counts,
             stage: progress.to_json().to_string(),
             stuck: stuck.iter().map(name_of).collect(),
-            status: self.status(),
+            status: signs_of(&status),
         };
         let has_moved = signs != self.moved;
         let is_due = match self.judged {
@@ -235,8 +251,10 @@ impl Lab {
             Some((last, again)) => again || (running > 0 && last.elapsed() > JUDGE),
         };
         // Where the bank is down, the goals stay as they were, and the rest is reported.
-        if (has_moved || is_due) && self.judge(&progress, &signs.status).is_ok() {
-            self.judged = Some((Instant::now(), has_moved));
+        if has_moved || is_due {
+            let is_judged = self.judge(&progress, &status).is_ok();
+            // If not, the next look tries again.
+            self.judged = is_judged.then(|| (Instant::now(), has_moved));
         }
         if self.goals.0 != progress.stage.name {
             let open = |goal: &lab::Goal| Goal { says: goal.says.to_owned(), reached: false };
@@ -253,7 +271,7 @@ impl Lab {
             stuck: self.since.longest(&self.server, &stuck),
             stuck_transfers: stuck.len() as u64,
             transfers: running,
-            build: BuildState::of(&signs.status),
+            build: BuildState::of(&status),
             help: help(&self.project),
             ..Report::default()
         };
@@ -276,25 +294,28 @@ impl Lab {
         Ok(())
     }
 
-    /// What came of it; the first failure of several is told in the journal, and the end of them.
-    fn noted<T>(&mut self, outcome: Result<T>) -> Option<T> {
-        match outcome {
-            Ok(value) => {
-                if self.in_trouble {
-                    self.in_trouble = false;
-                    self.sender.note("the class is told again how this lab does");
-                }
-                Some(value)
-            }
-            Err(error) => {
-                if !self.in_trouble {
-                    self.in_trouble = true;
-                    self.sender.note(&format!("the class is not told how this lab does, for now: {error:#}"));
-                }
-                None
-            }
+    /// Notes the first of several failures in the journal.
+    fn note_trouble(&mut self, error: &Error) {
+        if !self.in_trouble {
+            self.in_trouble = true;
+            self.sender.note(&format!("the class is not told how this lab does, for now: {error:#}"));
         }
     }
+
+    /// Notes the end of the failures, once the service has taken a report or a question.
+    fn end_trouble(&mut self, has_asked: bool) {
+        if self.in_trouble && has_asked {
+            self.in_trouble = false;
+            self.sender.note("the class is told again how this lab does");
+        }
+    }
+}
+
+/// What of a lab's status is news. A service that starts again and again, or prints all the time, is none.
+fn signs_of(status: &Value) -> Value {
+    let services = status["services"].as_array().into_iter().flatten();
+    let names: Vec<&Value> = services.map(|service| &service["name"]).collect();
+    json!({ "build": status["build"], "deployment": status["deployment"], "services": names })
 }
 
 /// The drill that a lab is at, by these facts.
@@ -318,17 +339,15 @@ fn drill_of(progress: &Progress, facts: &Facts) -> Option<Drill> {
 pub(crate) mod tests {
     use std::{
         collections::VecDeque,
-        sync::atomic::{AtomicU64, Ordering},
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
     };
 
+    use super::*;
+    use crate::class_files::ask_for_help;
     use lab_client::{
         Endpoints,
         state::{Ports, RemoteService},
     };
-    use serde_json::json;
-
-    use super::*;
-    use crate::class_files::ask_for_help;
 
     /// A service that takes reports, and a bank without entries. The first answers to reports are these.
     fn class(first: &[u16]) -> (u16, Receiver<Report>) {
@@ -400,23 +419,45 @@ pub(crate) mod tests {
         fs::remove_dir_all(&setup.project.root).expect("it is there");
     }
 
-    #[test]
-    fn a_quiet_lab_asks_the_service_seldom_and_reports_soon_after_a_move() {
-        let (moves, counts) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (sent, reports) = mpsc::channel();
-        let address = webtest::web_service({
-            let (moves, counts) = (Arc::clone(&moves), Arc::clone(&counts));
-            move |request| {
-                let moves = moves.load(Ordering::SeqCst);
+    /// The counters of a stand-in for a class's service and the bank, and which of them fail.
+    #[derive(Default)]
+    struct StandIn {
+        /// Each move starts a transfer, which completes at once or stays in progress.
+        moves: AtomicU64,
+        completes: AtomicBool,
+        counts: AtomicU64,
+        bank_requests: AtomicU64,
+        failed: AtomicU64,
+        bank_fails: AtomicBool,
+        service_fails: AtomicBool,
+    }
+
+    impl StandIn {
+        /// Starts it. Returns its port, and the reports that it takes.
+        fn start(self: &Arc<StandIn>) -> (u16, Receiver<Report>) {
+            let (sent, reports) = mpsc::channel();
+            let stand_in = Arc::clone(self);
+            let address = webtest::web_service(move |request| {
+                let moves = stand_in.moves.load(Ordering::SeqCst);
                 let line = request.head.lines().next().unwrap_or_default();
+                let is_bank = line.contains("/entries");
+                if is_bank {
+                    stand_in.bank_requests.fetch_add(1, Ordering::SeqCst);
+                }
+                let fails = if is_bank { &stand_in.bank_fails } else { &stand_in.service_fails };
+                if fails.load(Ordering::SeqCst) && !line.contains("/link") {
+                    stand_in.failed.fetch_add(1, Ordering::SeqCst);
+                    return (503, "{}".to_owned());
+                }
                 let answer = match line {
                     _ if line.contains("/link") => {
                         json!({ "address": "", "namespace": "", "answers": true, "moves": moves })
                     }
                     _ if line.contains("workflow-count") => {
-                        counts.fetch_add(1, Ordering::SeqCst);
-                        // Each move starts a transfer.
-                        json!({ "groups": [{ "groupValues": ["Running"], "count": moves.to_string() }] })
+                        stand_in.counts.fetch_add(1, Ordering::SeqCst);
+                        let completes = stand_in.completes.load(Ordering::SeqCst);
+                        let status = if completes { "Completed" } else { "Running" };
+                        json!({ "groups": [{ "groupValues": [status], "count": moves.to_string() }] })
                     }
                     _ => json!({ "runId": "r", "entries": [], "executions": [] }),
                 };
@@ -425,23 +466,85 @@ pub(crate) mod tests {
                     let _ = sent.send(Report::from_json(&order["memo"]["fields"]["report"]));
                 }
                 (200, answer.to_string())
-            }
-        });
-        let (setup, journal) = lab_at(address.port(), "quiet", Some("ada"));
+            });
+            (address.port(), reports)
+        }
+    }
+
+    /// Waits until this is so.
+    fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_quiet_lab_asks_the_service_seldom_and_reports_soon_after_a_move() {
+        let stand_in = Arc::<StandIn>::default();
+        let (port, reports) = stand_in.start();
+        let (setup, journal) = lab_at(port, "quiet", Some("ada"));
         let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
         let next = |within| reports.recv_timeout(Duration::from_secs(within)).expect("it reports");
         assert_eq!(next(60).transfers, 0);
-        let asked = || counts.load(Ordering::SeqCst);
+        let asked = || stand_in.counts.load(Ordering::SeqCst);
         let is_quiet = || {
             let before = asked();
             thread::sleep(PACE.busy + BUSY);
             asked() == before
         };
         assert!((0..20).any(|_| is_quiet()), "it still asks, {} times by now", asked());
-        moves.store(1, Ordering::SeqCst);
+        stand_in.moves.store(1, Ordering::SeqCst);
         // The next sign of life may come first.
         while next(20).transfers != 1 {}
         reporter.stop(&|| false);
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn goals_that_could_not_be_judged_are_judged_at_the_next_look() {
+        let stand_in = Arc::<StandIn>::default();
+        let (port, reports) = stand_in.start();
+        let (setup, journal) = lab_at(port, "judged", Some("ada"));
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        let of = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+        // Two looks after the last that judged the goals, so none is due.
+        let (mut asked, mut looks) = (0, 0);
+        wait_until("the goals are judged again and again", || {
+            if of(&stand_in.bank_requests) > asked {
+                (asked, looks) = (of(&stand_in.bank_requests), of(&stand_in.counts));
+            }
+            asked > 0 && of(&stand_in.counts) >= looks + 2
+        });
+        stand_in.bank_fails.store(true, Ordering::SeqCst);
+        stand_in.completes.store(true, Ordering::SeqCst);
+        stand_in.moves.store(1, Ordering::SeqCst);
+        // Each judgement ends with its first request that fails.
+        wait_until("the goals are judged only once", || of(&stand_in.bank_requests) >= asked + 3);
+        reporter.stop(&|| true);
+        drop(reports);
+        fs::remove_dir_all(&setup.project.root).expect("it is there");
+    }
+
+    #[test]
+    fn the_end_of_an_outage_is_noted_only_once_the_service_answers() {
+        let stand_in = Arc::<StandIn>::default();
+        let (port, reports) = stand_in.start();
+        let (setup, journal) = lab_at(port, "outage", Some("ada"));
+        let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
+        reports.recv_timeout(Duration::from_secs(60)).expect("it reports");
+        stand_in.service_fails.store(true, Ordering::SeqCst);
+        let noted = || fs::read_to_string(setup.project.in_lab("journal")).unwrap_or_default();
+        // A question is news: it cannot be sent, while every other tick has nothing to send.
+        let asked = Help::new("which file?", "2026-11-22T12:00:00Z");
+        ask_for_help(&setup.project, asked.as_ref()).expect("it can be written");
+        wait_until("nothing was noted", || noted().contains("for now"));
+        wait_until("it does not try again", || stand_in.failed.load(Ordering::SeqCst) >= 5);
+        assert_eq!(noted().lines().count(), 1, "{}", noted());
+        stand_in.service_fails.store(false, Ordering::SeqCst);
+        wait_until("the end was not noted", || noted().contains("is told again"));
+        reporter.stop(&|| true);
         fs::remove_dir_all(&setup.project.root).expect("it is there");
     }
 
@@ -450,11 +553,7 @@ pub(crate) mod tests {
         let (setup, journal) = lab_at(1, "silent", Some("ada"));
         let reporter = Reporter::start(&setup, status(), journal).expect("it is a learner's");
         let noted = || fs::read_to_string(setup.project.in_lab("journal")).unwrap_or_default();
-        let begin = Instant::now();
-        while noted().is_empty() {
-            assert!(begin.elapsed() < Duration::from_secs(60), "nothing was noted");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("nothing was noted", || !noted().is_empty());
         // As after a second Ctrl-C: nothing is waited for.
         reporter.stop(&|| true);
         let noted = noted();

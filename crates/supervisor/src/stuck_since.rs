@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lab_client::{class::StuckOn, stuck::Stuck, stuck_since, temporal::Server, time};
+use lab_client::{class::StuckOn, stuck::Stuck, stuck_since, temporal::Server};
 
 /// The longest line of what went wrong.
 const WIDTH: usize = 160;
@@ -19,18 +19,24 @@ impl StuckSince {
     pub(crate) fn longest(&mut self, server: &Server, stuck: &[Stuck]) -> Option<StuckOn> {
         self.since.retain(|name, _| stuck.iter().any(|stuck| name_of(stuck) == *name));
         for stuck in stuck {
-            self.since.entry(name_of(stuck)).or_insert_with(|| {
-                let events = server.last_events(&stuck.run).unwrap_or_default();
-                stuck_since::since(stuck, &events).unwrap_or_else(|| time::rfc3339_exact(time::now()))
-            });
+            let name = name_of(stuck);
+            if !self.since.contains_key(&name)
+                && let Ok(events) = server.last_events(&stuck.run)
+                && let Some(since) = stuck_since::since(stuck, &events)
+            {
+                self.since.insert(name, since);
+            }
         }
-        let since = |stuck: &&Stuck| self.since.get(&name_of(stuck)).cloned().unwrap_or_default();
-        let longest = stuck.iter().min_by_key(since)?;
+        let since = |stuck: &Stuck| self.since.get(&name_of(stuck)).cloned();
+        let longest = stuck.iter().min_by_key(|stuck| {
+            let since = since(stuck);
+            (since.is_none(), since)
+        })?;
         Some(StuckOn {
             workflow_id: longest.run.workflow_id.clone(),
             what: longest.what(),
             attempt: longest.attempt,
-            since: since(&longest),
+            since: since(longest).unwrap_or_default(),
             failure: terminal::shorten(&longest.failure, WIDTH),
         })
     }

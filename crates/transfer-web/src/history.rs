@@ -11,7 +11,7 @@ use contract::WORKFLOW_TYPE;
 use lab::{Event, Run as History};
 use lab_client::{
     facts::{quoted, read_history},
-    http::is_silence,
+    http::is_transient,
     side_by_side,
     temporal::{Run, Server, transfers},
     time::parse_rfc3339,
@@ -89,7 +89,7 @@ fn earlier(server: &Server, run: &Run, newest: &History, runs: &EarlierRuns) -> 
     listed.retain(|listed| listed.run.run_id != run.run_id);
     listed.sort_by(|a, b| b.start.total_cmp(&a.start));
     let histories = side_by_side::try_map(&listed, |listed| match runs.read(server, &listed.run) {
-        Err(error) if is_silence(&error) => Err(error),
+        Err(error) if is_transient(&error) => Err(error),
         // The server may have deleted a run since it was listed.
         answer => Ok(answer.ok()),
     })?;

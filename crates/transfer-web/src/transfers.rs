@@ -14,7 +14,7 @@ use contract::WORKFLOW_TYPE;
 use lab::Status;
 use lab_client::{
     facts::{quoted, read_history, read_run},
-    http::is_silence,
+    http::{is_silence, is_transient},
     side_by_side,
     temporal::{Listed, Run, Server, running_of, transfers},
     time,
@@ -342,7 +342,7 @@ impl Transfers {
                 read_history(server, &listed.run, Value::Null)
             };
             match history {
-                Err(error) if is_silence(&error) => Err(error),
+                Err(error) if is_transient(&error) => Err(error),
                 // One unreadable history must not hide the others.
                 answer => Ok(answer),
             }

@@ -271,7 +271,7 @@ mod tests {
         let report = json!({
             "time": "2031-01-01T00:01:00Z",
             "goal_since": "2031-01-01T00:00:30Z",
-            "stuck": { "workflow_id": "t", "what": "x", "attempt": 3, "since": "2031-01-01T00:00:00Z" },
+            "stuck": { "workflow_id": "t", "what": "x", "attempt": 3, "since": "2026-11-22T11:59:00Z" },
         });
         let held = held("ada", "2026-11-22T12:00:00Z", &report);
         let row = Row::of(&held, held.taken + 5.0);

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -18,8 +17,8 @@ use crate::{
 
 /// The board asks for the polls once a report is this many seconds old: a lab whose worker does not poll reports more often.
 const ASK_AFTER: f64 = 75.0;
-/// How long the board uses an answer. A poll lasts up to a minute, so an answer rarely changes sooner.
-const ANSWER_LASTS: Duration = Duration::from_secs(60);
+/// How many seconds the board uses an answer. A poll lasts up to a minute, so an answer rarely changes sooner.
+const ANSWER_LASTS: f64 = 60.0;
 
 /// When a worker last polled the learner's Task Queue, in seconds since 1970, by the service's clock; none if no worker has polled
 /// in the last minutes.
@@ -39,8 +38,9 @@ pub fn last_poll(server: &Server, learner: &str) -> Result<Option<f64>> {
 #[derive(Debug, Default)]
 pub struct Polls(Mutex<BTreeMap<String, Answer>>);
 
-/// When the service was asked for a learner's polls, and the time of the last one.
-type Answer = (Instant, Option<f64>);
+/// When the service was asked for a learner's polls, and the time of the last one. Not by an `Instant`, which stands still while the
+/// machine sleeps.
+type Answer = (f64, Option<f64>);
 
 impl Polls {
     /// Counts a worker's poll as a sign of life, if the lab said that its worker polls.
@@ -48,14 +48,14 @@ impl Polls {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = |row: &Row| row.report.worker_polls && !row.report.stopped && row.seen > ASK_AFTER;
         let is_known =
-            |learner: &str| answers.get(learner).is_some_and(|(at, _)| at.elapsed() < ANSWER_LASTS);
+            |learner: &str| answers.get(learner).is_some_and(|(at, _)| (now - at).abs() < ANSWER_LASTS);
         let learners = board.rows.iter().filter(|row| counts(row)).map(|row| row.report.learner.clone());
         let learners: Vec<String> = learners.filter(|learner| !is_known(learner)).collect();
         let polls = side_by_side::map(&learners, |learner| last_poll(server, learner));
         for (learner, poll) in learners.into_iter().zip(polls) {
             // After an error, or without a poller as after a restart of the service, the poll from before counts, or else the report.
             let before = answers.get(&learner).and_then(|(_, poll)| *poll);
-            answers.insert(learner, (Instant::now(), poll.unwrap_or_default().or(before)));
+            answers.insert(learner, (now, poll.unwrap_or_default().or(before)));
         }
         for row in board.rows.iter_mut().filter(|row| counts(row)) {
             if let Some((_, Some(poll))) = answers.get(&row.report.learner) {

@@ -82,7 +82,7 @@ pub struct StuckOn {
     pub what: String,
     /// The current or next attempt.
     pub attempt: u64,
-    /// Since when, by the learner's clock.
+    /// Since when, by the service's clock; empty if unknown.
     pub since: String,
     /// The last failure, shortened.
     pub failure: String,

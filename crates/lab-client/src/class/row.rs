@@ -67,7 +67,12 @@ impl Row {
         Row {
             seen,
             goal_for: ago(&held.report.goal_since),
-            stuck_for: held.report.stuck.as_ref().map(|stuck| ago(&stuck.since).unwrap_or(seen)),
+            // The only time in a report that is by the service's clock.
+            stuck_for: held
+                .report
+                .stuck
+                .as_ref()
+                .map(|stuck| time::parse_rfc3339(&stuck.since).map_or(seen, |since| (now - since).max(0.0))),
             help_for: held.report.help.as_ref().map(|help| ago(&help.since).unwrap_or(seen)),
             coming: false,
             report: held.report.clone(),

@@ -62,11 +62,12 @@ pub fn run(
     })?;
     let took = begin.elapsed();
     let (parts, requests, database) = (service.parts(), service.requests(), service.database());
-    let mut figures = Figures::read(&service.server(project)?.server, &all, took)?;
+    let figures = service.server(project).and_then(|running| Figures::read(&running.server, &all, took));
+    service.clear_board(project, &rehearsal, &mut all)?;
+    let mut figures = figures?;
     figures.parts = parts.into_iter().map(|part| part.since(&before.0)).collect();
     figures.requests = requests.zip(before.1).map(|(now, before)| now - before);
     figures.database = database.since(&before.2);
-    service.clear_board(project, &rehearsal, &mut all)?;
     Ok(figures)
 }
 
