@@ -4,7 +4,8 @@ use lab::Stage;
 use lab_client::class::notices::ClassDrill;
 use serde_json::Value;
 
-/// Lines with the announcement, with the drill that the learner has not started, and with the learner's question and its state.
+/// Lines with the announcement, the drill that the learner has not started, the learner's question and its state, and a clock that is
+/// wrong.
 pub(crate) fn lines(status: &Value) -> Vec<String> {
     let class = &status["class"];
     let text = |value: &Value| value["text"].as_str().map(str::to_owned);
@@ -14,7 +15,13 @@ pub(crate) fn lines(status: &Value) -> Vec<String> {
         true => format!("your instructor is coming; you asked: {text}"),
         false => format!("you asked for help: {text}; to remove the question: cargo xtask help-me --done"),
     });
-    announcement.into_iter().chain(drill).chain(help).collect()
+    let clock = class["clock_ahead_s"].as_f64().map(|ahead| {
+        format!(
+            "this machine's clock is wrong, {}, so new transfers may not count for a goal; set it (in WSL2: sudo hwclock --hctosys)",
+            terminal::ahead(ahead)
+        )
+    });
+    announcement.into_iter().chain(drill).chain(help).chain(clock).collect()
 }
 
 /// The class's drill, until the learner has started it.
@@ -64,6 +71,13 @@ mod tests {
         }});
         let expected = ["from your instructor: a break", "your instructor is coming; you asked: where?"];
         assert_eq!(lines(&status), expected);
+        let ahead = |seconds: f64| lines(&json!({ "class": { "clock_ahead_s": seconds } })).join("");
+        assert!(
+            ahead(125.0).starts_with("this machine's clock is wrong, 2 min ahead, so"),
+            "{}",
+            ahead(125.0)
+        );
+        assert!(ahead(-60.0).contains("1 min behind"), "{}", ahead(-60.0));
         assert!(lines(&json!({ "class": null })).is_empty() && lines(&Value::Null).is_empty());
     }
 

@@ -156,6 +156,9 @@ fn notes(row: &Row) -> Vec<String> {
     if report.shared {
         notes.push("two labs use this name; one of them must choose another".to_owned());
     }
+    if let Some(ahead) = row.clock_ahead {
+        notes.push(format!("the laptop's clock is {}", terminal::ahead(ahead)));
+    }
     notes
 }
 

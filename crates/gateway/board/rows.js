@@ -14,6 +14,7 @@ function states(row) {
   if (row.drill) states.push([row.drill.state === "recovered" ? "done" : "", drillOf(row.drill)]);
   if (row.build === "failed") states.push(["waits", "build failed"]);
   if (row.shared) states.push(["waits", "two labs use this name"]);
+  if (row.clock_ahead_s) states.push(["waits", `clock ${duration(Math.abs(row.clock_ahead_s))} ${row.clock_ahead_s > 0 ? "ahead" : "behind"}`]);
   return states;
 }
 

@@ -17,11 +17,29 @@ use crate::services::Setup;
 pub const HELP_FILE: &str = "help.json";
 /// The file with the number that tells this lab from another of the same name.
 const LAB_FILE: &str = "class-lab";
+/// The file with how many seconds this machine's clock is ahead of the class server's, if it is wrong.
+const CLOCK_FILE: &str = "class-clock.json";
 
 /// What the learner asks for, if anything.
 pub fn help(project: &Project) -> Option<Help> {
     let text = fs::read_to_string(project.in_lab(HELP_FILE)).ok()?;
     Help::from_json(&serde_json::from_str::<Value>(&text).ok()?)
+}
+
+/// How many seconds this machine's clock is ahead of the class server's, if it is wrong; negative if behind.
+pub(crate) fn clock_ahead(project: &Project) -> Option<f64> {
+    fs::read_to_string(project.in_lab(CLOCK_FILE)).ok()?.parse().ok()
+}
+
+/// Records that.
+///
+/// # Errors
+/// The lab's folder cannot be written to.
+pub(crate) fn keep_clock(project: &Project, ahead: Option<f64>) -> Result<()> {
+    match ahead {
+        Some(ahead) => project.write_json(CLOCK_FILE, &json!(ahead)),
+        None => project.remove_json(CLOCK_FILE),
+    }
 }
 
 /// The number that tells this lab from another of the same name.

@@ -74,6 +74,7 @@ impl ClassNotices {
                 json
             }),
             "help": help,
+            "clock_ahead_s": class_files::clock_ahead(project),
         })
     }
 }
@@ -172,7 +173,8 @@ mod tests {
         let project = Project { root: root.path().to_owned(), lab: root.path().to_owned() };
         let class = ClassNotices::default();
         assert_eq!(class.status(None, &project), Value::Null);
-        let nothing = json!({ "learner": "ada", "announcement": null, "open": null, "closed": [], "drill": null, "help": null });
+        let nothing = json!({ "learner": "ada", "announcement": null, "open": null, "closed": [], "drill": null, "help": null,
+            "clock_ahead_s": null });
         assert_eq!(class.status(Some("ada"), &project), nothing);
 
         let help = Help::new("which file?", "2026-11-22T12:00:00Z").expect("it has words");

@@ -50,6 +50,8 @@ pub(crate) struct ReportSender {
     not_before: Instant,
     /// When another lab was seen to report under this name.
     shared: Option<Instant>,
+    /// How many seconds this machine's clock is ahead of the service's, if it is wrong; negative if behind.
+    pub(crate) clock_ahead: Option<f64>,
 }
 
 /// A report that was sent.
@@ -85,6 +87,7 @@ impl ReportSender {
             worker_polls: false,
             not_before: Instant::now(),
             shared: None,
+            clock_ahead: None,
         }
     }
 
@@ -121,12 +124,13 @@ impl ReportSender {
         report.worker_polls = self.worker_polls;
     }
 
-    /// Notes whether the worker polls, and another lab that has put its report in place of this one's. Returns whether the service has
+    /// Notes whether the worker polls and this machine's clock is right, and another lab that has put its report in place of this one's. Returns whether the service has
     /// the last report that was sent.
     fn check(&mut self, report: &Report) -> Result<bool> {
         let Some(sent) = &self.sent else { return Ok(false) };
         let last = class::last(&self.server, &self.learner)?;
         if let Some(last) = last.as_ref().filter(|last| last.run_id == sent.run_id) {
+            self.clock_ahead = last.clock_ahead();
             if sent.is_due_for_check() {
                 // By the service's clock: this machine's may be wrong.
                 let now = last.taken + time::now().as_secs_f64() - sent.time;
@@ -178,8 +182,8 @@ mod tests {
 
     /// The state of a stand-in for a class's Temporal Service.
     struct Service {
-        /// The run of the last report, and the lab that sent it.
-        last: (u32, String),
+        /// The run of the last report, and the report.
+        last: (u32, Value),
         /// The seconds from the report until the worker's last poll; none if the service does not say.
         polled_after: Option<u64>,
     }
@@ -194,16 +198,16 @@ mod tests {
 
     impl Trial {
         fn start() -> Trial {
-            let service = Arc::new(Mutex::new(Service { last: (0, String::new()), polled_after: Some(0) }));
+            let service = Arc::new(Mutex::new(Service { last: (0, Value::Null), polled_after: Some(0) }));
             let (received, reports) = mpsc::channel();
             let state = Arc::clone(&service);
             let address = webtest::web_service(move |request| {
                 let mut service = state.lock().expect("no test has panicked");
                 if request.head.starts_with("POST") {
                     let order: Value = serde_json::from_str(&request.body).expect("it is JSON");
-                    let report = Report::from_json(&order["memo"]["fields"]["report"]);
-                    service.last = (service.last.0 + 1, report.lab.clone());
-                    let _ = received.send(report);
+                    let report = &order["memo"]["fields"]["report"];
+                    service.last = (service.last.0 + 1, report.clone());
+                    let _ = received.send(Report::from_json(report));
                     return (200, json!({ "runId": service.last.0.to_string() }).to_string());
                 }
                 if request.head.contains("/task-queues/money-transfer-task-queue-ada?") {
@@ -211,11 +215,11 @@ mod tests {
                     let time = time::rfc3339(seconds);
                     return (200, json!({ "pollers": [{ "lastAccessTime": time }] }).to_string());
                 }
-                let (run_id, lab) = &service.last;
+                let (run_id, report) = &service.last;
                 let last = json!({
                     "execution": { "workflowId": "learner-ada", "runId": run_id.to_string() },
                     "startTime": time::rfc3339(0),
-                    "memo": { "fields": { "report": { "lab": lab } } },
+                    "memo": { "fields": { "report": report } },
                 });
                 (200, json!({ "workflowExecutionInfo": last }).to_string())
             });
@@ -283,8 +287,24 @@ mod tests {
         trial.sent_after(56).expect("the worker polls");
         trial.polled_after(Some(56));
         assert_eq!(trial.sent_after(56), None);
-        trial.service.lock().expect("no request has panicked").last = (9, "another".to_owned());
+        trial.service.lock().expect("no request has panicked").last = (9, json!({ "lab": "another" }));
         let report = trial.sent_after(56).expect("the other lab is news");
         assert!(report.shared && report.lab == "own");
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_known_once_the_service_was_asked() {
+        let mut trial = Trial::start();
+        // The service has taken it at the beginning of 1970.
+        trial.report.time = time::rfc3339(120);
+        trial.report.wrong = 1;
+        trial.sent_after(3).expect("it has news");
+        trial.sent_after(56);
+        assert_eq!(trial.sender.clock_ahead, Some(120.0));
+        trial.report.time = time::rfc3339(1);
+        trial.report.wrong = 2;
+        trial.sent_after(3).expect("it has news");
+        trial.sent_after(56);
+        assert_eq!(trial.sender.clock_ahead, None);
     }
 }

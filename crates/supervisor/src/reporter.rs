@@ -32,7 +32,7 @@ use lab_client::{
 use serde_json::{Value, json};
 
 use crate::{
-    class_files::{help, lab_id},
+    class_files::{self, help, lab_id},
     class_progress::ClassProgress,
     report_sender::{FAREWELL, ReportSender},
     services::Setup,
@@ -87,6 +87,7 @@ impl Reporter {
             since: StuckSince::default(),
             progress: None,
             in_trouble: false,
+            clock_ahead: class_files::clock_ahead(&setup.project),
         };
         thread::spawn(move || {
             lab.report_until(&told);
@@ -142,6 +143,8 @@ struct Lab {
     progress: Option<ClassProgress>,
     /// Whether the journal tells of trouble already.
     in_trouble: bool,
+    /// How wrong this machine's clock was last.
+    clock_ahead: Option<f64>,
 }
 
 impl Lab {
@@ -182,7 +185,10 @@ impl Lab {
                 }
                 report.time = time::rfc3339_exact(time::now());
                 match self.sender.send_if_due(report) {
-                    Ok(has_asked) => self.end_trouble(has_asked),
+                    Ok(has_asked) => {
+                        self.end_trouble(has_asked);
+                        self.keep_clock();
+                    }
                     Err(error) => self.note_trouble(&error),
                 }
             }
@@ -292,6 +298,15 @@ impl Lab {
         self.goals = (report.stage.name, goals.collect(), report.wrong.len() as u64);
         self.drill = drill_of(progress, &facts);
         Ok(())
+    }
+
+    /// Keeps how wrong this machine's clock is, for `lab status`.
+    fn keep_clock(&mut self) {
+        let ahead = self.sender.clock_ahead.map(f64::round);
+        // Without the file, only the status lacks it.
+        if ahead != self.clock_ahead && class_files::keep_clock(&self.project, ahead).is_ok() {
+            self.clock_ahead = ahead;
+        }
     }
 
     /// Notes the first of several failures in the journal.

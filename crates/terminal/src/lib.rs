@@ -101,6 +101,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// How wrong a clock is that is so many seconds ahead, or behind if negative: `3 min ahead`.
+pub fn ahead(seconds: f64) -> String {
+    format!("{} {}", duration(seconds.abs()), if seconds > 0.0 { "ahead" } else { "behind" })
+}
+
 /// The first line of a text, with its middle left out if it is too long: a failure starts with the operation and ends with the
 /// cause.
 pub fn shorten(text: &str, most: usize) -> String {

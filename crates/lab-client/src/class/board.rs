@@ -276,6 +276,7 @@ mod tests {
         let held = held("ada", "2026-11-22T12:00:00Z", &report);
         let row = Row::of(&held, held.taken + 5.0);
         assert_eq!((row.stuck_for, row.goal_for, row.seen), (Some(65.0), Some(35.0), 5.0));
+        assert!(row.clock_ahead.expect("the clock is wrong") > 1e8);
         assert_eq!(row.to_json()["stuck"]["for_s"], 65);
     }
 

@@ -41,6 +41,14 @@ impl Held {
         })
     }
 
+    /// How many seconds the learner's clock is ahead of the service's, negative if behind, where it certainly is: the report has the
+    /// learner's time from just before it was sent, and sending takes a while.
+    pub fn clock_ahead(&self) -> Option<f64> {
+        const LONGEST_SENDING: f64 = 30.0;
+        let ahead = time::parse_rfc3339(&self.report.time)? - self.taken;
+        (ahead > 2.0 || ahead < -LONGEST_SENDING).then_some(ahead)
+    }
+
     /// A time in the report, converted to the service's clock, because a learner's clock may be wrong.
     pub(super) fn by_service(&self, time: f64) -> f64 {
         let reported = time::parse_rfc3339(&self.report.time).unwrap_or(self.taken);

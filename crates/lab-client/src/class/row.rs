@@ -27,6 +27,8 @@ pub struct Row {
     pub help_for: Option<f64>,
     /// Whether the instructor has acknowledged the question.
     pub coming: bool,
+    /// How many seconds the learner's clock is ahead of the service's, if it is wrong; negative if behind.
+    pub clock_ahead: Option<f64>,
 }
 
 /// Why a learner may need help, the most urgent first.
@@ -75,6 +77,7 @@ impl Row {
                 .map(|stuck| time::parse_rfc3339(&stuck.since).map_or(seen, |since| (now - since).max(0.0))),
             help_for: held.report.help.as_ref().map(|help| ago(&help.since).unwrap_or(seen)),
             coming: false,
+            clock_ahead: held.clock_ahead(),
             report: held.report.clone(),
         }
     }
@@ -160,6 +163,7 @@ impl Row {
         row["has_no_new_goal"] = json!(self.has_no_new_goal());
         row["no_new_goal_s"] = json!(self.goal_for.map(seconds));
         row["coming"] = json!(self.coming);
+        row["clock_ahead_s"] = json!(self.clock_ahead.map(|ahead| ahead.round() as i64));
         for (name, time) in [("stuck", self.stuck_for), ("help", self.help_for)] {
             if let Some(time) = time {
                 row[name]["for_s"] = json!(seconds(time));
