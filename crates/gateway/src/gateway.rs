@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use contract::PublicHosts;
 use lab_client::{
-    class,
+    class::{self, notices},
     link::{Findings, LinkReport, Silence},
 };
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
@@ -50,9 +50,13 @@ impl Gateway {
     ) -> Result<DynamicMessage, Status> {
         let checked = self.guard(method, message.clone()).await?.encode_to_vec();
         let path = api::path(method);
-        let answer = self.link.ask_with_retries(&path, checked, within, BUSY_TIMEOUT).await;
+        let workflow_type = api::text(message, &["workflow_type", "name"]).unwrap_or_default();
+        let is_of_class = [class::WORKFLOW_TYPE, notices::WORKFLOW_TYPE].contains(&&*workflow_type);
+        // Notices and reports replace the ones before. A retry of an old one would undo what was written meanwhile.
+        let busy_timeout = if is_of_class { Duration::ZERO } else { BUSY_TIMEOUT };
+        let answer = self.link.ask_with_retries(&path, checked, within, busy_timeout).await;
         // A report to the class is made of what has moved.
-        if api::text(message, &["workflow_type", "name"]).is_none_or(|name| name != class::WORKFLOW_TYPE) {
+        if !is_of_class {
             self.link.moves.count(&path);
         }
         api::answer(method, &answer?)

@@ -117,7 +117,7 @@ fn rule(method: &str) -> Rule {
 }
 
 impl Guard {
-    /// The guard for a learner in a namespace; an empty name means no learner.
+    /// The guard for a learner in a namespace.
     pub fn new(learner: Option<&str>, namespace: &str) -> Guard {
         Guard {
             learner: learner.map(str::to_owned),
@@ -169,10 +169,7 @@ impl Guard {
         if !self.is_needed(&api::path(method)) {
             return Ok(message);
         }
-        if method.parent_service().full_name() != WORKFLOWS {
-            return Err(self.refusal(&api::path(method)));
-        }
-        if rule(method.name()) == Rule::Refuse {
+        if method.parent_service().full_name() != WORKFLOWS || rule(method.name()) == Rule::Refuse {
             return Err(self.refusal(&api::path(method)));
         }
         let namespace = api::text(&message, &["namespace"]);

@@ -24,7 +24,7 @@ use crate::{
 /// The Workflow Id of the notices. The board's list does not show it, because its Workflow Type is another.
 pub const WORKFLOW_ID: &str = "class-notices";
 /// Their Workflow Type.
-const WORKFLOW_TYPE: &str = "LabNotices";
+pub const WORKFLOW_TYPE: &str = "LabNotices";
 /// Their Task Queue, which nothing polls. A learner's has another prefix.
 const QUEUE: &str = "bug-lab-notices";
 /// The longest announcement, in characters.
