@@ -10,11 +10,11 @@ use lab_client::{
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
 use tonic::Status;
 
-use crate::{api, guard::Guard, link::Link};
-
-/// How long we retry a request while the service is over its rate limit: after five seconds without a response, the page and the
-/// commands report the service as down.
-pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
+use crate::{
+    api,
+    guard::Guard,
+    link::{BUSY_TIMEOUT, Link},
+};
 
 /// A gateway for one lab.
 #[derive(Clone)]

@@ -20,8 +20,7 @@ use tonic::{Code, Status};
 
 use crate::{
     api::{self, WORKFLOWS},
-    gateway::BUSY_TIMEOUT,
-    link::Link,
+    link::{BUSY_TIMEOUT, Link},
     query::narrowed,
 };
 
@@ -348,13 +347,10 @@ impl Guard {
         execution.set_field_by_name("workflow_id", Value::String(id.to_owned()));
         execution.set_field_by_name("run_id", Value::String(run_id));
         question.set_field_by_name("execution", Value::Message(execution));
-        let answer = link.ask_with_retries(
-            &api::path(&method),
-            question.encode_to_vec(),
-            REQUEST_TIMEOUT,
-            BUSY_TIMEOUT,
-        );
-        match answer.await {
+        let path = api::path(&method);
+        let answer =
+            link.ask_with_retries(&path, question.encode_to_vec(), REQUEST_TIMEOUT, BUSY_TIMEOUT).await;
+        match answer {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status),
             Ok(answer) => {

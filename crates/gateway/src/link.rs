@@ -24,6 +24,9 @@ use crate::{
 
 /// The backoff while the service is over its rate limit; up to the same again is added at random. Rejected requests cost it little.
 const BUSY_BACKOFF: Duration = Duration::from_millis(250);
+/// How long we retry a request while the service is over its rate limit: after five seconds without a response, the page and the
+/// commands report the service as down.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// The connection to a Temporal Service. It connects at the first request, and again after a lost connection.
 #[derive(Clone)]

@@ -46,7 +46,7 @@ impl Held {
     pub fn clock_ahead(&self) -> Option<f64> {
         const LONGEST_SENDING: f64 = 30.0;
         let ahead = time::parse_rfc3339(&self.report.time)? - self.taken;
-        (ahead > 2.0 || ahead < -LONGEST_SENDING).then_some(ahead)
+        (!(-LONGEST_SENDING..=2.0).contains(&ahead)).then_some(ahead)
     }
 
     /// A time in the report, converted to the service's clock, because a learner's clock may be wrong.
