@@ -119,7 +119,9 @@ pub fn put_back(project: &Project, stage: &Stage) -> Result<bool> {
             *module = content;
         }
     }
-    modules::place(project, modules)?;
+    if let Some(later) = modules::place(project, modules)? {
+        later.tell(project);
+    }
     progress::set_kept(project, &lock, None)?;
     Ok(newer)
 }

@@ -165,7 +165,11 @@ pub(crate) fn swap(
         ),
     };
     let placed = place(project, modules).and_then(|later| record().map(|()| later));
-    Ok(placed.context(rest)?.or(backup))
+    let later = placed.context(rest)?;
+    if let (Some(_), Some(backup)) = (&later, &backup) {
+        backup.tell(project);
+    }
+    Ok(later.or(backup))
 }
 
 /// Puts these modules in place. What an editor has saved since the backup gets a backup of its own.

@@ -20,7 +20,7 @@ function show(wall) {
   line("announcement", wall.announcement?.text ?? "");
   line("drill", wall.drill ? `Drill ${wall.drill.seed}: ${drillCounts(wall.drill)}` : "");
   const share = wall.of ? wall.reached / wall.of : 0;
-  line("reached", `Goals reached by the room: ${Math.floor(share * 100)} %`);
+  line("reached", `Goals reached by the room: ${Math.floor(share * 100)}%`);
   /** @type {HTMLProgressElement} */ (byId("progress")).value = share;
   const last = wall.stages.findIndex((stage) => stage.name === wall.open);
   const rows = wall.stages.map((stage, at) => {

@@ -176,10 +176,11 @@ impl Reader {
         let (server, known) = (&self.server, &self.known);
         let read = side_by_side::map(runs, |run| read_run(server, run, known.get(&run.run_id)));
         let mut histories = Vec::new();
-        for (Run { workflow_id, .. }, run) in runs.iter().zip(read) {
+        for (Run { workflow_id, run_id }, run) in runs.iter().zip(read) {
             match run.with_context(|| format!("the history of {workflow_id} cannot be read")) {
                 Ok(run) => histories.push((workflow_id.clone(), run)),
                 Err(error) if is_transient(&error) => return Err(error),
+                Err(error) if status_of(&error) == 500 && known.contains_key(run_id) => return Err(error),
                 // Another client can start a Workflow whose history has no JSON form; it is left out.
                 Err(_) => {}
             }

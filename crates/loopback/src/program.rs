@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
+use tokio::{
+    net::{TcpListener, TcpSocket, lookup_host},
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::CONNECTIONS;
 
@@ -50,7 +53,6 @@ async fn bound(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        #[cfg(unix)]
         socket.set_reuseaddr(true)?;
         outcome = socket.bind(address).and_then(|()| socket.listen(CONNECTIONS as u32));
         if outcome.is_ok() {
@@ -84,30 +86,13 @@ pub fn write_ready_file(file: &Path, url: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The system does not allow handling signals.
-#[cfg(unix)]
 pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Completes when the program gets a signal to end.
-///
-/// # Errors
-/// Never on this system.
-#[cfg(not(unix))]
-pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // On an error, no signal can arrive.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
         }
     })
 }

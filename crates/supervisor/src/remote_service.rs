@@ -11,6 +11,8 @@ use checkout::Project;
 use lab_client::{link::LinkReport, state::RemoteService};
 use serde_json::Value;
 
+use crate::services::LEDGER;
+
 /// The file that tells the next start which service it was.
 const FILE: &str = "service.json";
 /// The file with the service that a start tries to reach.
@@ -47,6 +49,12 @@ pub fn is_last(project: &Project, remote_service: &RemoteService) -> bool {
     read(project, FILE).is_some_and(|last| {
         last.profile.is_some() == remote_service.profile.is_some() && which(&last) == which(remote_service)
     })
+}
+
+/// Whether the lab's ledger has nothing of the transfers that are at this service: the lab last used another one, or was reset while it
+/// was stopped.
+pub(crate) fn is_new_there(project: &Project, remote_service: &RemoteService) -> bool {
+    !is_last(project, remote_service) || !project.in_lab(LEDGER).exists()
 }
 
 /// Whether the lab last used this service, as this learner; without one, whether it last used a server of its own.
@@ -107,6 +115,9 @@ mod tests {
         remember(&project, Some(&class)).expect("it can be written");
         assert_eq!((last(&project), joining(&project)), (Some(class.clone()), None));
         assert!(is_last(&project, &class));
+        assert!(is_new_there(&project, &class), "a reset has deleted the ledger");
+        std::fs::write(project.in_lab(LEDGER), "").expect("it can be written");
+        assert!(!is_new_there(&project, &class) && is_new_there(&project, &before));
         try_to_join(&project, &class).expect("it can be written");
         remember(&project, None).expect("it can be removed");
         assert_eq!((last(&project), joining(&project)), (None, None));

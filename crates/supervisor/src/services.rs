@@ -24,6 +24,9 @@ use crate::{
 };
 use checkout::project::Project;
 
+/// The file of the bank's ledger.
+pub(crate) const LEDGER: &str = "bank.db";
+
 /// What a row may use to start its service.
 pub struct Setup {
     /// Where things are.
@@ -209,7 +212,7 @@ pub const SERVICES: &[Service] = &[
                 "--port".into(),
                 setup.ports.get(ports::ACCOUNT_API).to_string().into(),
                 "--db".into(),
-                setup.project.in_lab("bank.db").into(),
+                setup.project.in_lab(LEDGER).into(),
                 "--ready-file".into(),
                 setup.ready_file(ACCOUNT_API).into(),
                 "--faults-file".into(),

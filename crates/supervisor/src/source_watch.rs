@@ -29,8 +29,8 @@ pub(crate) fn fingerprint(root: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Calls `on_change` with the new fingerprint whenever the content has changed, until it returns false.
-pub(crate) fn watch(root: PathBuf, mut on_change: impl FnMut(u64) -> bool + Send + 'static) {
+/// Calls `on_save` whenever a file was saved, until it returns false: with the fingerprint, and whether that is the same as before.
+pub(crate) fn watch(root: PathBuf, mut on_save: impl FnMut(u64, bool) -> bool + Send + 'static) {
     let mut content = fingerprint(&root);
     let mut surface = look(&root);
     thread::spawn(move || {
@@ -45,12 +45,9 @@ pub(crate) fn watch(root: PathBuf, mut on_change: impl FnMut(u64) -> bool + Send
                 thread::sleep(SETTLED);
                 now = look(&root);
             }
-            let new = fingerprint(&root);
-            if new != content {
-                content = new;
-                if !on_change(new) {
-                    return;
-                }
+            let before = std::mem::replace(&mut content, fingerprint(&root));
+            if !on_save(content, content == before) {
+                return;
             }
         }
     });

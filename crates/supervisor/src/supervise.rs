@@ -67,6 +67,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// What to type where the server cannot read its database, after the end of its log.
 const UNREADABLE_DATABASE: &str = "\n.lab/temporal.db is damaged, or another version has written it; to start without it, with no \
      transfers and with your code as it is: cargo xtask lab start --fresh";
+/// What to type where a port was free when the start chose it, and was taken before the service listened.
+const PORT_TAKEN: &str = "\nanother program took its port in the meantime; the next start chooses a free one: cargo xtask lab start";
 /// A service that ran for so long starts with the first delay again.
 const STABLE: Duration = Duration::from_secs(30);
 /// How often we poll while a service is not ready.
@@ -81,7 +83,7 @@ const OWNERSHIP: Duration = Duration::from_secs(1);
 const COPIED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The databases of a lab: the server's histories and the bank's ledger.
-const DATABASES: [&str; 2] = ["temporal.db", "bank.db"];
+const DATABASES: [&str; 2] = ["temporal.db", services::LEDGER];
 
 /// What the journal says where a lab has no versions any more.
 const LEFT_VERSIONS: &str = "this Temporal Service knows none of the versions that the lab ran, so the lab runs one worker \
@@ -119,8 +121,7 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     listen_to_signals(&events, &signals_seen)?;
     let ports = ports::choose(&options.ports, &ports::remembered(project), |moved| journal.note(&moved))?;
     project.write_json(ports::PORTS_FILE, &ports.to_json())?;
-    // The bank's ledger has nothing of transfers that an earlier lab left at a remote service.
-    let is_new_there = |remote_service: &RemoteService| !remote_service::is_last(project, remote_service);
+    let is_new_there = |service: &RemoteService| remote_service::is_new_there(project, service);
     let fresh = options.fresh || options.remote_service.as_ref().is_some_and(is_new_there);
     let mut versions = KeptVersions::read(&project.lab);
     // At another service nothing is routed to them.
@@ -199,7 +200,9 @@ pub fn run(project: &Project, options: &Options, on_ready: impl FnOnce(&State)) 
     lab.take_up_versions(versions);
     lab.serve_control(control);
     let changes = events.clone();
-    source_watch::watch(project.root.clone(), move |content| changes.send(Event::Changed(content)).is_ok());
+    source_watch::watch(project.root.clone(), move |content, is_same| {
+        changes.send(Event::Saved { content, is_same }).is_ok()
+    });
     let outcome = lab.start(options.output).and_then(|started| {
         if started {
             on_ready(&lab.state);
@@ -253,8 +256,13 @@ enum Event {
     Signal,
     /// A command asks for something.
     Request(Request, Reply),
-    /// The worker's source has this content now.
-    Changed(u64),
+    /// The worker's source was saved.
+    Saved {
+        /// Its fingerprint.
+        content: u64,
+        /// Whether it is the same as before.
+        is_same: bool,
+    },
     /// A build in progress has linked this executable.
     Linked(String, PathBuf),
     /// A build of this content has ended; whether of everything.
@@ -447,7 +455,7 @@ impl Supervisor {
                 // Its answer is that this process ends.
                 Ok(Event::Request(Request::Stop, _)) => return Ok(false),
                 Ok(Event::Request(request, reply)) => self.handle_request(request, reply),
-                Ok(Event::Changed(content)) => self.handle_change(content),
+                Ok(Event::Saved { content, is_same }) => self.handle_save(content, is_same),
                 Ok(Event::Linked(name, path)) => self.handle_linked(name, path),
                 Ok(Event::Built(_, built, Part::WithoutWorker)) if built.failure.is_none() => {
                     self.journal.note("the bank and the page are built; now the Temporal SDK and the worker");
@@ -512,7 +520,7 @@ impl Supervisor {
                 self.publish();
                 if on {
                     // An edit that waits is deployed as if it were saved now.
-                    self.handle_change(source_watch::fingerprint(&self.setup.project.root));
+                    self.handle_save(source_watch::fingerprint(&self.setup.project.root), true);
                 }
                 let _ = reply.send(Ok(json!({ "undeployed": self.deployed.is_outdated().deployed })));
             }
@@ -614,15 +622,17 @@ impl Supervisor {
         }
     }
 
-    fn handle_change(&mut self, content: u64) {
+    fn handle_save(&mut self, content: u64, is_same: bool) {
         if !self.watching {
             return;
         }
         match (self.build.building, self.build.built) {
             (Some(building), _) => self.build.again |= building != content,
-            (None, Some(built)) if built == content => {}
+            // What failed is built again when it is saved again: now there may be space on the disk. It is not when a failed build is seen
+            // late to have been a change.
+            (None, Some(built)) if built == content && !(is_same && self.build.failure.is_some()) => {}
             (None, _) => {
-                self.journal.note("the worker's source has changed: building");
+                self.journal.note("the worker's source was saved: building");
                 self.deployment.noticed = time::now().as_secs_f64();
                 self.begin_build(Part::Everything);
             }
@@ -705,6 +715,9 @@ impl Supervisor {
             if self.state.ready {
                 self.deployment.built = time::now().as_secs_f64();
                 self.deploy(content, waiting);
+            } else if self.find(services::WORKER).is_some_and(|at| self.services[at].child.is_some()) {
+                // It was started with an earlier build, and is not ready yet.
+                self.restart(services::WORKER, Vec::new());
             }
             self.publish();
             return Ok(());
@@ -973,7 +986,14 @@ impl Supervisor {
         // A learner can replace or retire a version that does not start, but only in a lab that runs.
         if !self.state.ready && self.services[at].version.is_none() {
             let is_unreadable = name == services::TEMPORAL && dev_server::is_unreadable_database(&lines);
-            let remedy = if is_unreadable { UNREADABLE_DATABASE } else { "" };
+            let ports = self.services[at].service.ports;
+            let remedy = if is_unreadable {
+                UNREADABLE_DATABASE
+            } else if ports.iter().any(|port| !ports::is_free(self.setup.ports.get(port))) {
+                PORT_TAKEN
+            } else {
+                ""
+            };
             bail!("{name} {}, so the lab did not start{}{remedy}", end.early(), self.quote(name, failure));
         }
         let ran = self.services[at].begun.elapsed();

@@ -10,18 +10,29 @@ export function openDialog(dialog) {
 }
 
 /**
+ * Whether this happened outside the dialog. The event's target is the dialog itself only on its padding or outside it.
+ * @param {HTMLDialogElement} dialog
+ * @param {MouseEvent} event
+ */
+function isOutside(dialog, event) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect();
+  const { clientX: x, clientY: y } = event;
+  return event.target === dialog && (x < left || x > right || y < top || y > bottom);
+}
+
+/**
  * Closes a dialog on a click outside it or on one of these buttons.
  * @param {HTMLDialogElement} dialog
  * @param {HTMLElement[]} closers
  */
 export function prepareDialog(dialog, ...closers) {
   for (const closer of closers) closer.addEventListener('click', () => dialog.close());
-  // The event's target is the dialog itself only for a click on its padding or outside it.
+  // A selection of text may end outside, which is a click there.
+  let beganOutside = false;
+  dialog.addEventListener('pointerdown', (event) => {
+    beganOutside = isOutside(dialog, event);
+  });
   dialog.addEventListener('click', (event) => {
-    if (event.target !== dialog) return;
-    const box = dialog.getBoundingClientRect();
-    const inside =
-      event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
-    if (!inside) dialog.close();
+    if (beganOutside && isOutside(dialog, event)) dialog.close();
   });
 }

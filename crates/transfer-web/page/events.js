@@ -11,6 +11,8 @@ import { clock } from './time.js';
 
 /** How long a request may take, in milliseconds. */
 const TIMEOUT_MS = 20000;
+/** How long after a failure it is requested again, in milliseconds. */
+const RETRY_MS = 5000;
 
 /** The open histories, drawn again when the guide changes. @type {Set<() => void>} */
 const open = new Set();
@@ -168,6 +170,8 @@ export function eventHistory() {
   let history = {};
   /** @type {AbortController | null} */
   let request = null;
+  /** @type {number | undefined} */
+  let retry;
   let isStale = false;
   let path = '';
 
@@ -177,6 +181,7 @@ export function eventHistory() {
   }
 
   async function load() {
+    clearTimeout(retry);
     const mine = new AbortController();
     request = mine;
     isStale = false;
@@ -190,6 +195,7 @@ export function eventHistory() {
       // Closed in the meantime.
       if (request !== mine) return;
       setText(message, sentence(error));
+      retry = setTimeout(() => request ?? load(), RETRY_MS);
     } finally {
       clearTimeout(timer);
       if (request === mine) {
@@ -209,13 +215,14 @@ export function eventHistory() {
       path = `api/workflows/${encodeURIComponent(text(row.workflow_id))}/history`;
       open.add(draw);
       const stuck = record(row.stuck);
-      if (!changed(element, [row.run_id, row.status, row.outcomes, row.runs, stuck.attempt, stuck.trying, stuck.state, stuck.failure])) return;
+      if (!changed(element, [row.run_id, row.status, row.version, row.outcomes, row.runs, stuck.attempt, stuck.trying, stuck.state, stuck.failure])) return;
       isStale = true;
       if (!request) load();
     },
     /** Requests nothing more until the next update. */
     close() {
       open.delete(draw);
+      clearTimeout(retry);
       request?.abort();
       request = null;
       isStale = false;

@@ -118,6 +118,13 @@ export function startForm() {
     event.preventDefault();
     once(submit, start);
   });
+  // An amount that a stage asked for, such as one that exceeds the balance, is not meant for the next stage.
+  let entry = '';
+  watch('guide', (guide) => {
+    const now = `${text(record(guide).stage, 120)} ${text(record(guide).entered, 60)}`;
+    if (entry && now !== entry) byId('amount').value = byId('amount').defaultValue;
+    entry = now;
+  });
   // An error disappears on the first edit of its field; the next submit checks again.
   form.addEventListener('input', (/** @type {Event} */ event) => {
     const field = /** @type {HTMLElement} */ (event.target);

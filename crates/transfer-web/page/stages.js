@@ -104,11 +104,10 @@ function keepFocus() {
 /**
  * `2 of 3 goals reached`, or nothing where none is.
  * @param {string} name
- * @param {boolean} done
  */
-function goalsOf(name, done) {
+function goalsOf(name) {
   const stage = list(record(get('guide')).progress).map(record).find((one) => one.name === name) ?? {};
-  if (done || stage.done === true) return 'done';
+  if (stage.done === true) return 'done';
   const reached = number(stage.reached) ?? 0;
   return reached > 0 ? `${reached} of ${number(stage.of) ?? ''} goals reached` : '';
 }
@@ -129,7 +128,7 @@ function stageItem() {
       setAttribute(element, 'data-stage', own);
       setAttribute(element, 'aria-current', isCurrent ? 'step' : null);
       setText(title, `${number(stage.number) ?? ''}. ${text(stage.title, 200)}`);
-      setText(goals, goalsOf(own, stage.done === true));
+      setText(goals, goalsOf(own));
       setAttribute(button, 'data-stage', own);
       setAttribute(button, 'aria-label', `${action}: ${text(stage.title, 200)}`);
       setText(button, action);

@@ -70,7 +70,7 @@ function drawRates(mode) {
   const timeouts = percent(mode.timeout_rate);
   setText(
     byId('real-world-says'),
-    errors && timeouts ? `Rates: ${errors} % fail, ${timeouts} % time out` : 'Rates',
+    errors && timeouts ? `Rates: ${errors}% fail, ${timeouts}% time out` : 'Rates',
   );
   if (editing) return;
   for (const [id, name, scale] of RATES) {

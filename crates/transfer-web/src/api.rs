@@ -245,7 +245,11 @@ fn to_bank(watched: &Watched, what: &str, change: Map<String, Value>) -> Answer 
 
 async fn reset(State(watched): State<Watched>) -> Answer {
     ask(move || {
-        watched.note("terminate every transfer, and reset the bank");
+        if watched.lab.as_deref().is_some_and(|lab| Progress::read(lab).drill.is_some()) {
+            let error = "the drill and its report need the transfers and the ledger as they are; to leave the drill, enter a stage, for \
+                         example with: cargo xtask stage jerry";
+            return Err(Failure::new(StatusCode::CONFLICT, error));
+        }
         orders::reset(&watched, &Bank::new(&watched.endpoints)).map(Json)
     })
     .await

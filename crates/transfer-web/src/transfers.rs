@@ -32,6 +32,8 @@ const MOST: usize = 10_000;
 const UNSORTED: usize = 50;
 /// How long to wait before asking a server again that did not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How long to wait before reading a transfer in progress again whose history could not be read.
+const UNREADABLE_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// The server's list lags behind by less than this, in seconds.
 const LAG: f64 = 5.0;
 /// The largest number of transfers in progress that one request reads again.
@@ -329,7 +331,10 @@ impl Transfers {
     }
 
     fn may_have_changed(&self, listed: &Listed) -> bool {
-        self.read.get(&listed.run.run_id).is_none_or(|read| read.history.is_some())
+        let may_be_readable =
+            |read: &Read| listed.status == "RUNNING" && read.at.elapsed() > UNREADABLE_RETRY_INTERVAL;
+        let read = self.read.get(&listed.run.run_id);
+        read.is_none_or(|read| read.history.is_some() || may_be_readable(read))
     }
 
     fn read(&mut self, wanted: Vec<(Listed, usize)>) -> Result<()> {

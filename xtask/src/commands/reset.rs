@@ -10,11 +10,11 @@ use clap::{ArgMatches, Command};
 use lab::STAGES;
 
 use crate::args::{example, flag};
-use checkout::{modules, progress, project::Project};
+use checkout::{keep, modules, progress, project::Project};
 use supervisor::{
     attach,
     control::{self, Request},
-    log_tail, supervise,
+    log_tail, stage_entry, supervise,
 };
 use terminal::{Usage, confirm, stderrln, stdoutln};
 
@@ -45,10 +45,14 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     }
     let running = attach::attach(project)?;
     control::require_running(running.as_ref())?;
+    stage_entry::require_no_entry(project)?;
+    if let Some(state) = &running {
+        control::wait_for_services(state);
+    }
     if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);
     }
-    progress::forget_done(project)?;
+    keep::forget(project)?;
     match &running {
         Some(state) => {
             log_tail::follow(project, || control::ask(state, &Request::Empty))
@@ -59,6 +63,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
             supervise::empty_databases(project)?;
         }
     }
+    progress::forget_done(project)?;
     stdoutln!("the lab has been reset; it is at stage {}", stage.heading());
     match running {
         Some(_) => stdoutln!("next: cargo xtask transfer account_A account_B 25.50"),

@@ -17,7 +17,7 @@ use checkout::{
     project::Project,
 };
 use lab_client::{bank::Bank, progress::Progress, state::State};
-use supervisor::{attach, control};
+use supervisor::{attach, control, stage_entry};
 use terminal::{Usage, stderrln, stdoutln};
 
 pub(crate) fn command() -> Command {
@@ -134,6 +134,7 @@ fn restore(project: &Project, id: &str, as_json: bool) -> Result<ExitCode> {
     };
     let running = attach::attach(project)?;
     control::require_running(running.as_ref())?;
+    stage_entry::require_no_entry(project)?;
     // A drill is more than its code, and is not brought back.
     let saved = match lab::stage(wanted.stage()).and_then(Stage::incident) {
         Some(_) => keep::restore(project, wanted)?,

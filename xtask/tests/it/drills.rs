@@ -315,6 +315,13 @@ fn the_ledger_is_shown_by_transfer() {
 }
 
 #[test]
+fn no_transfer_is_deleted_in_a_drill() {
+    let lab = in_drill("drill-delete");
+    let refused = lab.checkout.run(&["temporal", "workflow", "delete", "--workflow-id", "t"]).fails_with(1);
+    assert!(refused.contains("stays on record") && refused.contains("workflow reset --help"), "{refused}");
+}
+
+#[test]
 fn a_reset_ends_a_drill() {
     let lab = in_drill("drill-reset");
     lab.checkout.run(&["reset", "--yes"]).ok();

@@ -135,6 +135,50 @@ fn wherever_keeping_is_killed_the_same_command_finishes_it() {
 }
 
 #[test]
+fn a_reset_forgets_the_code_that_an_interrupted_command_keeps() {
+    let lab = FakeLab::start("keep-reset");
+    let checkout = &lab.checkout;
+    checkout.write(LIVE_WORKFLOW, MINE);
+    checkout.hold("build-1");
+    // For what the command prints.
+    checkout.write("target/there", "");
+    let mut command =
+        Running::start(checkout, checkout.xtask(&["stage", "fix-workflow", "--keep"]), "keep-reset");
+    checkout.wait_for_held("build-1");
+    assert!(signal(command.child.id(), Signal::SIGKILL));
+    command.wait("it was killed");
+    checkout.let_go();
+    eventually("that build is over", || !checkout.path("hold/build-1").exists());
+    checkout.run(&["reset", "--yes"]).ok();
+    checkout.run(&["stage", "fix-workflow"]).ok();
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, STAGES[1].activities.source]);
+}
+
+#[test]
+fn while_a_stage_is_being_entered_no_other_command_changes_the_code() {
+    let lab = FakeLab::start("entering-alone");
+    let checkout = &lab.checkout;
+    checkout.write(LIVE_WORKFLOW, MINE);
+    checkout.run(&["stage", "jerry"]).ok();
+    let list = checkout.run(&["stage", "restore", "--json"]).json();
+    let backup = list["backups"][0]["id"].as_str().expect("an edit is saved").to_owned();
+    checkout.hold("build-2");
+    // For what the command prints.
+    checkout.write("target/there", "");
+    let mut command = Running::start(checkout, checkout.xtask(&["stage", "fix-workflow"]), "entering-alone");
+    checkout.wait_for_held("build-2");
+    let (live, progress) = (lab.live(), lab.progress());
+    for typed in [&["stage", "restore", &backup][..], &["stage", "jerry", "--bare"], &["reset", "--yes"]] {
+        let refused = checkout.run(typed);
+        assert!(refused.stderr.contains("another command is entering a stage"), "{typed:?}: {refused:#?}");
+        assert_eq!((lab.live(), lab.progress()), (live.clone(), progress.clone()), "{typed:?}");
+    }
+    checkout.let_go();
+    command.wait("the stage is entered");
+    assert_eq!(lab.live(), [STAGES[1].workflow.source, STAGES[1].activities.source]);
+}
+
+#[test]
 fn an_edit_that_is_saved_while_a_stage_is_being_entered_is_put_back_once_its_failure_was_seen() {
     // While the code of the stage before is built, and while its own is.
     for at in [1, 2] {

@@ -298,7 +298,8 @@ fn a_worker_that_does_not_compile_is_named_last_and_starts_once_it_compiles() {
     transfer.ok();
     let restart = checkout.run(&["lab", "restart", "worker"]).fails_with(1);
     assert!(restart.contains("was not restarted: the build failed"), "{restart}");
-    checkout.run(&["lab", "restart"]).ok();
+    let restarted = checkout.run(&["lab", "restart"]).ok();
+    assert_eq!(restarted.trim_end(), "restarted: temporal, account-api, transfer-web");
 
     checkout.write("crates/worker/src/main.rs", source);
     eventually("the worker runs", || {

@@ -1,6 +1,6 @@
 //! Saving a file while the lab runs, and deploying it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::{Checkout, eventually, outcome, pid_in, service};
 
@@ -47,6 +47,12 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
         "{told}"
     );
 
+    // What failed for another reason than its code builds when it is saved again.
+    let builds = || checkout.log("supervisor").matches("was saved: building").count();
+    let before = builds();
+    checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"one"));
+    eventually("it is built again", || builds() > before);
+
     checkout.write("crates/worker/src/main.rs", source.replace("\"one\"", "\"two\""));
     eventually("the new worker runs", || {
         let status = checkout.status();
@@ -54,6 +60,23 @@ fn a_saved_file_is_built_and_a_compile_error_leaves_the_worker_running() {
         status["build"] == "ok" && worker["state"] == "running" && pid_in(worker) != first
     });
     eventually("it is the new one", || checkout.log("worker").contains("stand-in worker, version two"));
+}
+
+#[test]
+fn an_edit_that_is_built_before_the_lab_is_ready_runs() {
+    let checkout = Checkout::new("watch-early");
+    checkout.write(SOURCE, "fn main() { loop { std::thread::park() } }");
+    let mut start = checkout.start_command(&["--detach"]);
+    start.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut start = start.spawn().expect("the program is there");
+    eventually("the first worker was started", || {
+        let status = checkout.status();
+        let mut services = status["services"].as_array().into_iter().flatten();
+        services.any(|one| one["name"] == "worker" && one["pid"].is_u64())
+    });
+    checkout.save_version("two");
+    assert!(start.wait().expect("it is this test's own").success(), "{}", checkout.log("supervisor"));
+    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
 }
 
 #[test]
@@ -80,7 +103,7 @@ fn with_watch_off_an_edit_waits_until_it_is_deployed() {
     checkout.run(&["lab", "deploy"]).ok();
     assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
     assert_eq!(checkout.status()["undeployed"], false);
-    assert!(!checkout.log("supervisor").contains("has changed"), "{}", checkout.log("supervisor"));
+    assert!(!checkout.log("supervisor").contains("was saved"), "{}", checkout.log("supervisor"));
 }
 
 #[test]

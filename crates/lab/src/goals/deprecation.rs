@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    all_complete, breaks_a_rule, completed_exactly, start_again, versioning::added_step, why_not_complete,
+    all_complete, breaks_a_rule, completed_exactly, completion::right_refusal, start_again,
+    versioning::added_step, why_not_complete,
 };
 use crate::{Event, Evidence, Facts, Goal, Next, Run, Status, Transfer, Verdict, nondeterminism};
 
@@ -110,6 +111,8 @@ fn patched_ones_complete(facts: &Facts) -> Verdict {
     if !facts.transfers.iter().any(|transfer| patched(transfer.last()).is_some()) {
         return Verdict::Open(none());
     }
-    let others = facts.transfers.iter().filter(|transfer: &&Transfer| deprecated(transfer.last()).is_none());
+    let others = facts.transfers.iter().filter(|transfer: &&Transfer| {
+        deprecated(transfer.last()).is_none() && right_refusal(facts, transfer).is_none()
+    });
     all_complete(facts, others, "completed", |transfer| why_not_complete(facts, transfer, STAGE), none())
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use checkout::modules;
 use lab_client::{
     kept_versions::{KeptVersion, KeptVersions, service_of},
+    progress,
     temporal::Server,
     time,
 };
@@ -30,7 +31,11 @@ use crate::{
 impl Supervisor {
     /// Deploys what was built: as those who wait for it want it, or else as the one worker. A saved file becomes no version.
     pub(super) fn deploy(&mut self, content: u64, waiting: Vec<(Deploys, Reply)>) {
-        if waiting.is_empty() && self.has_versions() {
+        // A stage without versions may have been entered with code that did not compile.
+        let project = &self.setup.project;
+        let may_have_versions =
+            modules::current_stage(project).has_versions || progress::is_entering(&project.lab);
+        if waiting.is_empty() && self.has_versions() && may_have_versions {
             let is_deployed = !self.deployed.is_outdated().deployed;
             let then =
                 if is_deployed { "" } else { "; to deploy it as the next version: cargo xtask lab deploy" };

@@ -105,6 +105,15 @@ async fn one_transfer_is_stuck_then_fixed_then_failing_then_fixed_and_completes(
         page.see_text(&format!("{refused} .step[data-step=deposit][data-state=skipped]"), "not reached").await;
         page.see_text(&format!("{refused} .step[data-step=refund]"), "nothing to return").await;
         assert_eq!(page.number(REQUESTS).await, requests, "a closed history is not requested");
+        // The request for its history fails once, as while the server restarts, and is sent again.
+        let fails_once = "const real = window.fetch;
+            window.fetch = (...all) => {
+              if (!String(all[0]).includes('api/workflows/')) return real(...all);
+              window.fetch = real;
+              return Promise.reject(new TypeError('it is down'));
+            };
+            return true";
+        page.js(fails_once).await;
         page.click(&format!("{refused} .details > summary")).await;
         page.see_text(&format!("{refused} .event[data-type=WorkflowTaskCompleted] .mark"), "A reset can start here").await;
         page.see_text(&format!("{refused} .ended"), "nsufficient").await;

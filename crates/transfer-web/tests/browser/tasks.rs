@@ -90,9 +90,12 @@ async fn one_task_is_explained_and_its_links_lead_to_the_controls() {
         page.click(".task[data-state=now] a[href=\"#submit\"]").await;
         page.see("the focus on the button", "return document.activeElement === $('#submit')").await;
 
-        // Without a transfer there is nothing to retry, and the page says so.
+        // The next stage does not begin with an amount that was meant for this one.
+        page.fill("#amount", "5000").await;
         lab.enter("fix-workflow");
         page.see_text("#stage-number", &numbered("fix-workflow")).await;
+        page.see("the first amount", "return $('#amount').value === '25.50'").await;
+        // Without a transfer there is nothing to retry, and the page says so.
         page.see_text(".task[data-state=done]", "Start the stage").await;
         page.see_text(".task[data-state=now]", "See withdraw fail").await;
         page.click(".task[data-state=now] .task-done").await;

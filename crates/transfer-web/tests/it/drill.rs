@@ -76,14 +76,17 @@ async fn a_drill_is_judged_by_its_transfers_and_says_what_was_wrong_only_once_it
     let act = async |what: &str| web.post("/api/drill", json!({ what: true })).await;
     let answer = act("hint").await;
     assert_eq!(answer.json["drill"]["hints"].as_array().map(Vec::len), Some(1), "{}", answer.text);
-    // Nobody can change the bank.
-    for (path, change) in
-        [("/api/outage", json!({ "deposits": true })), ("/api/real-world-mode", json!({ "enabled": true }))]
-    {
+    // Nobody can change the bank, or reset it.
+    let nobody = "in a drill nobody can change how the bank behaves";
+    for (path, change, why) in [
+        ("/api/outage", json!({ "deposits": true }), nobody),
+        ("/api/real-world-mode", json!({ "enabled": true }), nobody),
+        ("/api/reset", json!({}), "the drill and its report need the transfers"),
+    ] {
         let answer = web.post(path, change).await;
         let (status, error) = answer.error();
         assert_eq!(status, 409, "{path}: {error}");
-        assert!(error.contains("in a drill nobody can change how the bank behaves"), "{path}: {error}");
+        assert!(error.contains(why), "{path}: {error}");
     }
     supervisor.shows(&json!({
         "folder": service.folder().path(),

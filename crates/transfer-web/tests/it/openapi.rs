@@ -54,9 +54,9 @@ async fn every_described_status_can_be_provoked() {
     for Operation { method, path, statuses } in OPENAPI.operations() {
         // Other tests cover streams, late bodies, which take ten seconds, and what a supervisor does.
         let is_elsewhere = |status| {
-            let is_of_the_bank = ["/api/outage", "/api/real-world-mode"].contains(&&*path);
+            let stays_in_a_drill = ["/api/outage", "/api/real-world-mode", "/api/reset"].contains(&&*path);
             let needs_supervisor = match &*path {
-                _ if is_of_the_bank => status == 409,
+                _ if stays_in_a_drill => status == 409,
                 "/api/drill/report.html" => status != 409,
                 "/api/stage" => method == "POST",
                 "/api/help"
@@ -71,8 +71,8 @@ async fn every_described_status_can_be_provoked() {
             let needs_its_answer = match status {
                 200 => true,
                 404 => path.starts_with("/api/saved-edits"),
-                // In a drill, the bank stays as it is.
-                409 => path.starts_with("/api/help") || is_of_the_bank,
+                // In a drill, the bank and the money stay as they are.
+                409 => path.starts_with("/api/help") || stays_in_a_drill,
                 503 => path == "/api/drill" || path.ends_with(".html"),
                 _ => false,
             };

@@ -11,7 +11,7 @@ use serde_json::json;
 use supervisor::{
     attach,
     control::{self, Request},
-    drill_end,
+    drill_end, stage_entry,
 };
 use terminal::{bold, stderrln, stdoutln};
 
@@ -96,6 +96,7 @@ pub(super) fn give_up(project: &Project, arguments: &ArgMatches) -> Result<ExitC
 
 /// Puts the shipped fix in place. A running lab deploys it as any edit.
 fn put_fix(project: &Project, fix: &Stage, running: Option<&State>) -> Result<ExitCode> {
+    stage_entry::require_no_entry(project)?;
     if let Some(saved) = keep::put_fix(project, fix).context("the shipped fix was not put in place")? {
         saved.tell(project);
     }

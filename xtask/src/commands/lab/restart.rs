@@ -35,10 +35,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         None => {
             let services = control::ask(&state, &Request::Status)?;
             let names = services["services"].as_array().into_iter().flatten();
-            stdoutln!(
-                "restarted: {}",
-                names.filter_map(|one| one["name"].as_str()).collect::<Vec<_>>().join(", ")
-            );
+            // A worker that does not compile runs once it does.
+            let restarted =
+                names.filter(|one| one["state"] != "stopped").filter_map(|one| one["name"].as_str());
+            stdoutln!("restarted: {}", restarted.collect::<Vec<_>>().join(", "));
         }
     }
     Ok(ExitCode::SUCCESS)

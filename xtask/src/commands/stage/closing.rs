@@ -66,12 +66,9 @@ pub(super) fn finish(
         stdoutln!(
             "the lab is not running; it uses this code from its next start: cargo xtask lab start --detach"
         );
-        if stage.precondition.is_some() || stage.starts > 0 {
-            stdoutln!(
-                "then enter it again, for the transfers it begins with: {}",
-                stage.command_that_keeps()
-            );
-        }
+    }
+    if stage.incident().is_none() && (stage.precondition.is_some() || stage.starts > 0) {
+        stdoutln!("to enter it again, for the transfers it begins with: {}", stage.command_that_keeps());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use supervisor::{
     control::{self, Request},
     entry_plan::Choice,
     leftovers::Leftover,
-    stage_entry::StageEntry,
+    stage_entry::{self, StageEntry},
 };
 use terminal::{ask, bold, is_yes, stderrln, stdoutln};
 
@@ -76,6 +76,7 @@ pub(super) fn enter(project: &Project, stage: &'static Stage, arguments: &ArgMat
 
 /// Puts the modules in place and nothing else.
 fn enter_down(project: &Project, stage: &'static Stage, keep: bool, as_json: bool) -> Result<Option<Backup>> {
+    stage_entry::require_no_entry(project)?;
     let is_pending = keep::is_pending(project, stage) && !keep::has_edit(project)?;
     let set_aside = if keep || is_pending { keep::set_aside(project, stage)? } else { None };
     let saved = modules::enter(project, stage)?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use lab::Verdict;
+use temporalio_client::WorkflowGetResultOptions;
 
 use super::{Lab, fixes::workflow::STEP_SINCE, verdicts};
 use crate::versioning::withdrawn_under;
@@ -168,6 +169,11 @@ async fn other_ways_to_deprecate_a_patch() {
     }
     worker.stop().await;
     let versioned = lab.worker("version-workflow").await;
+    // One that the bank refuses needs not complete.
+    let mut too_much = crate::example();
+    too_much["amount"] = serde_json::json!(1e6);
+    let refused = lab.testbed.start_transfer("refused", too_much).await;
+    refused.get_result(WorkflowGetResultOptions::default()).await.expect_err("it is refused");
     lab.until_reached("", "version-workflow", &["patch-deprecated", "patched-ones-complete"]).await;
     versioned.stop().await;
 }

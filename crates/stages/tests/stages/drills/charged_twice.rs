@@ -55,6 +55,6 @@ mod slow {
         drill.deploy(Code { key: Key::OfTheAttempt, ..Code::default() }).await;
         drill.settle().await;
         drill.expect_none_late();
-        drill.stays_open(NEW_ONES, "0 of 5 transfers that the incident would have hit got through").await;
+        drill.stays_open(NEW_ONES, "0 of 5 transfers that the incident would have hit have completed").await;
     }
 }

@@ -1,4 +1,4 @@
-//! The layout: at first sight, on one screen, on a phone, at 200 % zoom, and in dark mode.
+//! The layout: at first sight, on one screen, on a phone, at 200% zoom, and in dark mode.
 
 use serde_json::{Value, json};
 

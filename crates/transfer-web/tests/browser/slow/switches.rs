@@ -32,7 +32,7 @@ async fn the_page_sets_the_banks_real_world_mode_and_its_rates() {
         page.click("#apply-rates").await;
         let set = json!({ "enabled": true, "error_rate": 0.25, "timeout_rate": 0.05, "timeout_seconds": 2.5, "strikes": "after" });
         bank_has(lab, "/real-world-mode", set.clone()).await;
-        page.see_text("#rates summary", "25 % fail, 5 % time out").await;
+        page.see_text("#rates summary", "25% fail, 5% time out").await;
 
         for (field, wrong, says) in [
             ("#error-rate", "101", "from 0 to 100"),
@@ -126,10 +126,22 @@ async fn a_confirmed_reset_empties_the_lab_and_a_canceled_one_does_not() {
         page.click("#reset-cancel").await;
         assert!(!dialog_is_open(page).await);
         assert_eq!(page.js("return document.activeElement === $('#reset')").await, true);
-        // A click outside the dialog and Escape cancel it too.
+        // Escape and a click outside the dialog cancel it too.
         page.click("#reset").await;
         page.press(&[Key::Escape]).await;
         assert!(!dialog_is_open(page).await);
+        // A selection of text that ends outside does not.
+        page.click("#reset").await;
+        for (begins_at, is_open) in [("#reset-dialog p", true), ("#reset-dialog", false)] {
+            let press = format!(
+                "const send = (kind, target) => target.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, clientX: 1, clientY: 1 }}));
+                 send('pointerdown', $('{begins_at}'));
+                 send('click', $('#reset-dialog'));
+                 return true"
+            );
+            page.js(&press).await;
+            assert_eq!(dialog_is_open(page).await, is_open, "{begins_at}");
+        }
         assert_eq!(lab.testbed.balance("account_A").await, 90_000);
         assert_eq!(page.js("return $$('.transfer').length").await, 2);
         assert_ne!(page.string("return text('#form-message')").await, "");
