@@ -20,7 +20,9 @@ impl TestWorker {
     /// It ends before that.
     pub async fn start(client: &Client, options: WorkerOptions) -> TestWorker {
         let (leave, left) = oneshot::channel::<()>();
-        let (tell, polling) = oneshot::channel::<()>();
+        let (alive, ended) = oneshot::channel::<()>();
+        // Not asked on the worker's own thread: code under test may block that at once.
+        let polling = host::polling(client.clone(), &options);
         // A thread with its own runtime, because a worker's future is not `Send`.
         let client = client.clone();
         let thread = thread::spawn(move || {
@@ -29,13 +31,13 @@ impl TestWorker {
                 // The worker shuts down when this is sent or dropped.
                 let _ = left.await;
             };
-            let on_polling = || {
-                // The test may have ended in the meantime.
-                let _ = tell.send(());
-            };
-            runtime.block_on(host::run(client, options, shutdown, on_polling)).expect("the worker runs");
+            let _alive = alive;
+            runtime.block_on(host::run(client, options, shutdown, || ())).expect("the worker runs");
         });
-        polling.await.expect("the worker polls");
+        tokio::select! {
+            () = polling => {}
+            _ = ended => panic!("the worker has ended"),
+        }
         TestWorker { leave: Some(leave), thread: Some(thread) }
     }
 

@@ -225,20 +225,11 @@ pub async fn run(
     on_polling: impl FnOnce(),
 ) -> anyhow::Result<()> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
-    let identity = options.client_identity_override.clone().unwrap_or_default();
-    let queue = options.task_queue.clone();
-    let version = Some(&options.deployment_options).filter(|deployment| deployment.use_worker_versioning);
-    let version = version.map(|deployment| deployment.version.clone());
-    let mut worker = Worker::new(&runtime, client.clone(), options)?;
+    let mut polling = std::pin::pin!(polling(client.clone(), &options));
+    let mut worker = Worker::new(&runtime, client, options)?;
     let leave = worker.shutdown_handle();
 
     let mut working = std::pin::pin!(worker.run());
-    let mut polling = std::pin::pin!(async {
-        polls(&client, &identity, &queue).await;
-        if let Some(version) = &version {
-            can_be_routed_to(&client, version, &queue).await;
-        }
-    });
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
         ended = &mut working => return ended.context("the worker stopped"),
@@ -253,6 +244,21 @@ pub async fn run(
     }
     leave();
     working.await.context("the worker did not shut down gracefully")
+}
+
+/// Waits until the server itself reports that a worker with these options polls, for Workflow Tasks and for Activity Tasks; of a
+/// Deployment Version, until the server can route Workflows to it.
+pub fn polling(client: Client, options: &WorkerOptions) -> impl Future<Output = ()> + use<> {
+    let identity = options.client_identity_override.clone().unwrap_or_default();
+    let queue = options.task_queue.clone();
+    let version = Some(&options.deployment_options).filter(|deployment| deployment.use_worker_versioning);
+    let version = version.map(|deployment| deployment.version.clone());
+    async move {
+        polls(&client, &identity, &queue).await;
+        if let Some(version) = &version {
+            can_be_routed_to(&client, version, &queue).await;
+        }
+    }
 }
 
 /// Waits until the server knows of this worker's polls.
