@@ -2,7 +2,7 @@
 //!
 //! The gateway creates what is missing if the service allows it. If not, the error says who can, and with which command.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use lab_client::link::{Findings, SHORT_RETRIES};
@@ -60,15 +60,11 @@ pub async fn preflight(link: &Link) -> Result<Findings> {
 
 /// A service's answer. One that is still starting is asked again.
 async fn once_started(ask: impl AsyncFn() -> Result<Value, Status>) -> Result<Value, Status> {
-    let begin = Instant::now();
-    loop {
-        match ask().await {
-            Err(status) if status.message().contains(STARTING) && begin.elapsed() < START_TIMEOUT => {
-                tokio::time::sleep(POLL_INTERVAL).await;
-            }
-            answer => return answer,
-        }
-    }
+    let answer = until_known(START_TIMEOUT, async || match ask().await {
+        Err(status) if status.message().contains(STARTING) => None,
+        answer => Some(answer),
+    });
+    answer.await.unwrap_or_else(|| Err(Status::unavailable(format!("Frontend is {STARTING}"))))
 }
 
 async fn make_namespace(link: &Link) -> Result<()> {
@@ -92,7 +88,7 @@ async fn make_namespace(link: &Link) -> Result<()> {
 async fn make_search_attributes(link: &Link) -> Result<bool> {
     let name = &link.service.namespace;
     // A namespace that this lab or another has just created takes seconds to become visible in the service's caches.
-    let looked = until_known(async || match missing(link).await {
+    let looked = until_known(PROPAGATION_TIMEOUT, async || match missing(link).await {
         Err(status) if status.code() == Code::NotFound => None,
         looked => Some(looked),
     });
@@ -127,7 +123,7 @@ async fn make_search_attributes(link: &Link) -> Result<bool> {
             )
         }
     }
-    until_known(async || missing_now(link).await.then_some(())).await.ok_or_else(|| {
+    until_known(PROPAGATION_TIMEOUT, async || missing_now(link).await.then_some(())).await.ok_or_else(|| {
         anyhow!("the Search Attributes were created, but the service does not show them yet; try again in a minute")
     })?;
     Ok(true)
@@ -173,8 +169,8 @@ async fn missing_by_queries(link: &Link) -> Result<Vec<&'static str>, Status> {
     Ok(missing)
 }
 
-/// Polls until `look` finds something; none after a timeout.
-async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+/// Polls until `look` finds something; none after the timeout.
+async fn until_known<T>(timeout: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let found = async {
         loop {
             if let Some(found) = look().await {
@@ -183,7 +179,7 @@ async fn until_known<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(PROPAGATION_TIMEOUT, found).await.ok()
+    tokio::time::timeout(timeout, found).await.ok()
 }
 
 /// The service's response to a message, both as JSON.

@@ -124,8 +124,8 @@ impl ReportSender {
         report.worker_polls = self.worker_polls;
     }
 
-    /// Notes whether the worker polls and this machine's clock is right, and another lab that has put its report in place of this one's. Returns whether the service has
-    /// the last report that was sent.
+    /// Notes whether the worker polls and this machine's clock is right, and another lab that has put its report in place of this one's.
+    /// Returns whether the service has the last report that was sent.
     fn check(&mut self, report: &Report) -> Result<bool> {
         let Some(sent) = &self.sent else { return Ok(false) };
         let last = class::last(&self.server, &self.learner)?;

@@ -155,9 +155,9 @@ impl Lab {
         let mut looks = Looks::new(PACE);
         let (mut looked, mut busy) = (Instant::now(), Instant::now());
         loop {
-            let (now_files, now_status) = (self.files(), self.status());
-            if signs_of(&now_status) != status {
-                status = signs_of(&now_status);
+            let (now_files, now_status) = (self.files(), signs_of(&self.status()));
+            if now_status != status {
+                status = now_status;
                 busy = Instant::now();
             }
             let is_due = looks.is_due(moves::counter(&self.gateway), Instant::now());

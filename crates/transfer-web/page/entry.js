@@ -10,8 +10,11 @@ const NAME = 'stage-entry';
 /** For browsers without local storage. @type {Entry} */
 let last = { entry: '', hints: 0, passed: [] };
 
-/** @param {Record<string, any>} guide */
-function nameOf(guide) {
+/**
+ * The name of this entry of the stage.
+ * @param {Record<string, any>} guide
+ */
+export function nameOf(guide) {
   return `${text(guide.stage, 120)} ${text(guide.entered, 60)}`;
 }
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** The form that starts a transfer, and the daily batch. */
 import { byId, changed, html, outLink, pointLink, setAttribute, setText } from './dom.js';
+import { nameOf } from './entry.js';
 import { parseAmount } from './money.js';
 import { once, order, say, sentence } from './orders.js';
 import { list, number, record, text } from './outside.js';
@@ -121,7 +122,7 @@ export function startForm() {
   // An amount that a stage asked for, such as one that exceeds the balance, is not meant for the next stage.
   let entry = '';
   watch('guide', (guide) => {
-    const now = `${text(record(guide).stage, 120)} ${text(record(guide).entered, 60)}`;
+    const now = nameOf(record(guide));
     if (entry && now !== entry) byId('amount').value = byId('amount').defaultValue;
     entry = now;
   });
