@@ -15,6 +15,9 @@ use crate::{
 /// A burst has so many transfers: five of each kind, at whichever number it begins.
 pub const BURST: u32 = 5 * Kind::ALL.len() as u32;
 
+/// A drill's traffic ends after so many transfers.
+pub const MOST: u32 = 1800;
+
 /// The accounts of the transfers that the bank does not refuse, each with the next, and the last with the first.
 pub const RING: [&str; 6] = ["account_A", "account_C", "account_D", "account_F", "account_H", "account_J"];
 /// The bank has no such account.
@@ -129,7 +132,7 @@ pub fn start(server: &Server, seed: u64, began: u64, number: u32) -> Result<Opti
 const ALREADY_STARTED: u16 = 409;
 
 /// The number of the next transfer of the drill that began then, by what the server lists. Its list lags behind, so the first may have
-/// been started already.
+/// been started already. In that second, others may have started a transfer whose id ends in a random number: those are not counted.
 ///
 /// # Errors
 /// The server does not answer.
@@ -139,7 +142,7 @@ pub fn next_number(server: &Server, began: u64) -> Result<u32> {
     let prefix = first.trim_end_matches(|character| character != '-');
     let number = |run: &Run| u32::from_str_radix(run.workflow_id.strip_prefix(prefix)?, 16).ok();
     let started = server.list(&query, usize::MAX)?;
-    Ok(started.iter().filter_map(number).max().map_or(0, |last| last.saturating_add(1)))
+    Ok(started.iter().filter_map(number).filter(|number| *number < MOST).max().map_or(0, |last| last + 1))
 }
 
 #[cfg(test)]
@@ -228,6 +231,7 @@ mod tests {
                 r#"{"executions":[
                     {"execution":{"workflowId":"transfer-1795349101-0000001f","runId":"a"}},
                     {"execution":{"workflowId":"transfer-1795349101-00000003","runId":"b"}},
+                    {"execution":{"workflowId":"transfer-1795349101-9e3779b9","runId":"random"}},
                     {"execution":{"workflowId":"transfer-1795349109-000000ff","runId":"c"}},
                     {"execution":{"workflowId":"transfer-1795349101-mine","runId":"d"}}]}"#,
             ),

@@ -15,7 +15,7 @@ use anyhow::Result;
 use checkout::project::Project;
 use lab_client::{
     bank::Bank,
-    drill_traffic::{self, BURST},
+    drill_traffic::{self, BURST, MOST},
     kept_versions::is_worker,
     progress::{Progress, is_entering},
     temporal::Server,
@@ -31,8 +31,6 @@ const IN_BURST: Duration = Duration::from_millis(50);
 /// The time between two others, for so many of a drill, and then until there are so many.
 const AT_FIRST: (u32, Duration) = (150, Duration::from_secs(2));
 const LATER: (u32, Duration) = (600, Duration::from_secs(8));
-/// After so many transfers there is no burst any more.
-const MOST: u32 = 1800;
 /// The time until the next attempt after the server or the bank did not do what was asked.
 const RETRY: Duration = Duration::from_secs(1);
 
