@@ -2,6 +2,7 @@
 
 use std::thread::{self, JoinHandle};
 
+use anyhow::anyhow;
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use tokio::sync::oneshot;
@@ -20,9 +21,7 @@ impl TestWorker {
     /// It ends before that.
     pub async fn start(client: &Client, options: WorkerOptions) -> TestWorker {
         let (leave, left) = oneshot::channel::<()>();
-        let (alive, ended) = oneshot::channel::<()>();
-        // Not asked on the worker's own thread: code under test may block that at once.
-        let polling = host::polling(client.clone(), &options);
+        let (tell, told) = oneshot::channel::<()>();
         // A thread with its own runtime, because a worker's future is not `Send`.
         let client = client.clone();
         let thread = thread::spawn(move || {
@@ -31,13 +30,10 @@ impl TestWorker {
                 // The worker shuts down when this is sent or dropped.
                 let _ = left.await;
             };
-            let _alive = alive;
-            runtime.block_on(host::run(client, options, shutdown, || ())).expect("the worker runs");
+            let polls = move || tell.send(()).map_err(|()| anyhow!("the test has ended"));
+            runtime.block_on(host::run(client, options, shutdown, polls)).expect("the worker runs");
         });
-        tokio::select! {
-            () = polling => {}
-            _ = ended => panic!("the worker has ended"),
-        }
+        told.await.expect("the worker polls");
         TestWorker { leave: Some(leave), thread: Some(thread) }
     }
 

@@ -34,6 +34,7 @@ use temporalio_sdk::{
     workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions},
     workflows::WorkflowImplementation,
 };
+use tokio::task::JoinSet;
 
 use crate::{
     blocking,
@@ -217,38 +218,40 @@ where
 /// Activity Tasks; of a Deployment Version, once the server can route Workflows to it.
 ///
 /// # Errors
-/// The namespace does not exist, or the worker met something that it cannot go on from.
+/// The namespace does not exist, the worker met something that it cannot go on from, or `on_polling` failed.
 pub async fn run(
     client: Client,
     options: WorkerOptions,
     shutdown: impl Future<Output = ()>,
-    on_polling: impl FnOnce(),
+    on_polling: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
-    let mut polling = std::pin::pin!(polling(client.clone(), &options));
+    let polling = polling(client.clone(), &options);
     let mut worker = Worker::new(&runtime, client, options)?;
     let leave = worker.shutdown_handle();
 
+    // A task of its own: Workflow code may block this one, and does so at once where a transfer waits for it.
+    let mut announcement = JoinSet::new();
+    announcement.spawn(async move {
+        polling.await;
+        on_polling()
+    });
     let mut working = std::pin::pin!(worker.run());
-    let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
         ended = &mut working => return ended.context("the worker stopped"),
-        () = &mut shutdown => {}
-        () = &mut polling => {
-            on_polling();
-            tokio::select! {
-                ended = &mut working => return ended.context("the worker stopped"),
-                () = &mut shutdown => {}
-            }
-        }
+        () = shutdown => {}
     }
     leave();
-    working.await.context("the worker did not shut down gracefully")
+    working.await.context("the worker did not shut down gracefully")?;
+    match announcement.try_join_next() {
+        Some(Ok(announced)) => announced,
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the server itself reports that a worker with these options polls, for Workflow Tasks and for Activity Tasks; of a
 /// Deployment Version, until the server can route Workflows to it.
-pub fn polling(client: Client, options: &WorkerOptions) -> impl Future<Output = ()> + use<> {
+fn polling(client: Client, options: &WorkerOptions) -> impl Future<Output = ()> + use<> {
     let identity = options.client_identity_override.clone().unwrap_or_default();
     let queue = options.task_queue.clone();
     let version = Some(&options.deployment_options).filter(|deployment| deployment.use_worker_versioning);

@@ -52,21 +52,19 @@ fn main() -> ExitCode {
         if matches.get_flag("replay") {
             return replay_transfers(modules).await;
         }
-        let ready_file = matches.get_one::<PathBuf>("ready-file");
-        if let Some(file) = ready_file {
+        let ready_file = matches.get_one::<PathBuf>("ready-file").cloned();
+        if let Some(file) = &ready_file {
             host::report_blocking(file);
         }
         let client = host::connect().await?;
         let Modules { workflow, activities } = modules;
-        let mut announced = Ok(());
-        host::run(client, modules.worker_options(Bank::from_env())?, host::termination(), || {
+        host::run(client, modules.worker_options(Bank::from_env())?, host::termination(), move || {
             output::stdout_line(format_args!(
                 "stage_worker polls with workflow/{workflow}.rs and activities/{activities}.rs"
             ));
-            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &host::task_queue()));
+            ready_file.map_or(Ok(()), |file| host::write_ready_file(&file, &host::task_queue()))
         })
-        .await?;
-        announced
+        .await
     })
 }
 

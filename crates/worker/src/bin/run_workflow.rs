@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             // Sent or dropped, the worker stops.
             let _ = stopped.await;
         };
-        let mut working = std::pin::pin!(host::run(client.clone(), options, shutdown, || ()));
+        let mut working = std::pin::pin!(host::run(client.clone(), options, shutdown, || Ok(())));
         let outcome = tokio::select! {
             worked = &mut working => return worked.and_then(|()| bail!("the worker stopped before the transfer ended")),
             outcome = run_transfer(&client, &workflow_id, request, &ui) => outcome,

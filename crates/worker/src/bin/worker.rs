@@ -21,10 +21,10 @@ fn main() -> ExitCode {
                 .help("Written once the server reports that this worker polls"),
         )
         .get_matches();
-    let ready_file = matches.get_one::<PathBuf>("ready-file");
+    let ready_file = matches.get_one::<PathBuf>("ready-file").cloned();
 
     host::block_on(async move {
-        if let Some(file) = ready_file {
+        if let Some(file) = &ready_file {
             host::report_blocking(file);
         }
         let client = host::connect().await?;
@@ -32,13 +32,12 @@ fn main() -> ExitCode {
         let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
         host::report_build_id(&mut options, worker::build_id());
         let queue = host::task_queue();
-        let mut announced = Ok(());
-        host::run(client, options, host::termination(), || {
+        host::run(client, options, host::termination(), move || {
             output::stdout_line(format_args!("worker polls {queue} in namespace {namespace}"));
-            announced = ready_file.map_or(Ok(()), |file| host::write_ready_file(file, &queue));
+            ready_file.map_or(Ok(()), |file| host::write_ready_file(&file, &queue))
         })
         .await?;
         output::stdout_line(format_args!("worker stopped"));
-        announced
+        Ok(())
     })
 }
