@@ -206,7 +206,7 @@ fn end_of_group(text: &str) -> Option<usize> {
 mod slow {
     use super::*;
 
-    const TIME: Duration = Duration::from_secs(30);
+    const TIME: Duration = Duration::from_secs(10);
 
     #[tokio::test(flavor = "multi_thread")]
     async fn any_grpc_requests_from_a_random_seed() {

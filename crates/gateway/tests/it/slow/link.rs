@@ -268,55 +268,72 @@ async fn slow_and_lossy() {
 }
 
 #[test]
-fn an_interrupted_link_is_reported_and_everything_recovers_by_itself() {
-    in_a_network_namespace("cut_and_healed");
+fn a_silent_link_is_reported_and_everything_recovers_by_itself() {
+    in_a_network_namespace("silence");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a separate network namespace, in which the test above runs it"]
-async fn cut_and_healed() {
+async fn silence() {
+    cut_and_healed(Far::swallow, Far::heal, 0).await;
+}
+
+#[test]
+fn a_link_that_loses_answers_is_reported_and_everything_recovers_by_itself() {
+    in_a_network_namespace("lost_answers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a separate network namespace, in which the test above runs it"]
+async fn lost_answers() {
+    cut_and_healed(Far::swallow_answers, Far::heal, 25).await;
+}
+
+#[test]
+fn a_link_without_a_carrier_is_reported_and_everything_recovers_by_itself() {
+    in_a_network_namespace("no_carrier");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a separate network namespace, in which the test above runs it"]
+async fn no_carrier() {
+    cut_and_healed(|far| far.run("ip link set far down"), |far| far.run("ip link set far up"), 0).await;
+}
+
+/// Interrupts a link, and expects a report that no answer has come for at least so many seconds.
+async fn cut_and_healed(cut: impl Fn(&Far), heal: impl Fn(&Far), least: u64) {
     let far = Far::start().await;
     let gateway = gateway(SERVER).await;
     let bank = TestBank::open().await;
     let worker = worker(&gateway, NAMESPACE, &bank.url).await;
     link(&gateway, "a first answer", answers).await;
-    type Do<'a> = &'a dyn Fn(&Far);
-    let cuts: [(&str, Do, Do, u64); 3] = [
-        ("silence", &|far| far.swallow(), &|far| far.heal(), 0),
-        ("lost_answers", &|far| far.swallow_answers(), &|far| far.heal(), 25),
-        ("no_carrier", &|far| far.run("ip link set far down"), &|far| far.run("ip link set far up"), 0),
-    ];
-    let mut moved = 0;
-    for (id, cut, heal, least) in cuts {
-        // A transfer whose withdrawal is done, but whose worker has no response yet and then cannot report it.
-        keep_answers(&bank.url, true).await;
-        start_transfer(&gateway, NAMESPACE, id).await;
-        moved += MOVED;
-        until("the withdrawal", || async {
-            let now = balances(&bank.url).await;
-            if now[0] == after(moved)[0] { Ok(()) } else { Err(now) }
-        })
-        .await;
-        cut(&far);
-        let report = link(&gateway, "the interruption to be reported", |link| {
-            link["answers"] == false && link["silent_for_s"].as_u64().is_some_and(|time| time >= least)
-        })
-        .await;
-        println!("{id}: {report}");
-        assert!(report["why"].as_str().is_some_and(|why| !why.is_empty()), "{report}");
-        let asked = Instant::now();
-        let (status, answer) = gateway.get(&format!("/api/v1/namespaces/{NAMESPACE}/workflows/{id}")).await;
-        println!("{id}: {status} {answer} after {:?}", asked.elapsed());
-        assert!([503, 504].contains(&status), "{status} {answer}");
-        keep_answers(&bank.url, false).await;
-        heal(&far);
-        let healed = Instant::now();
-        link(&gateway, "the link to answer again", answers).await;
-        println!("{id}: answers {:?} after it is back", healed.elapsed());
-        completed(&gateway, NAMESPACE, id).await;
-        println!("{id}: completed {:?} after it is back", healed.elapsed());
-        assert_eq!(balances(&bank.url).await, after(moved));
-    }
+    // A transfer whose withdrawal is done, but whose worker has no response yet and then cannot report it.
+    keep_answers(&bank.url, true).await;
+    start_transfer(&gateway, NAMESPACE, "one").await;
+    until("the withdrawal", || async {
+        let now = balances(&bank.url).await;
+        if now[0] == after(MOVED)[0] { Ok(()) } else { Err(now) }
+    })
+    .await;
+    cut(&far);
+    let report = link(&gateway, "the interruption to be reported", |link| {
+        link["answers"] == false && link["silent_for_s"].as_u64().is_some_and(|time| time >= least)
+    })
+    .await;
+    println!("{report}");
+    assert!(report["why"].as_str().is_some_and(|why| !why.is_empty()), "{report}");
+    let asked = Instant::now();
+    let (status, answer) = gateway.get(&format!("/api/v1/namespaces/{NAMESPACE}/workflows/one")).await;
+    println!("{status} {answer} after {:?}", asked.elapsed());
+    assert!([503, 504].contains(&status), "{status} {answer}");
+    keep_answers(&bank.url, false).await;
+    heal(&far);
+    let healed = Instant::now();
+    link(&gateway, "the link to answer again", answers).await;
+    println!("answers {:?} after it is back", healed.elapsed());
+    completed(&gateway, NAMESPACE, "one").await;
+    println!("completed {:?} after it is back", healed.elapsed());
+    assert_eq!(balances(&bank.url).await, after(MOVED));
     worker.stop().await;
 }
 
