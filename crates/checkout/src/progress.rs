@@ -10,7 +10,7 @@ use lab_client::progress::{FILE, Kept, Progress};
 use crate::{project::Project, stage_lock::StageLock};
 
 /// Changes what is recorded, and returns it. The stage stays the one that was entered last, and what outlives a stage
-/// stays as it is: which ones are done, and code that was set aside.
+/// stays as it is: which ones are done, which drills have ended, and code that was set aside.
 ///
 /// # Errors
 /// The lab's folder cannot be written to, or another command holds the lock for too long.
@@ -49,13 +49,13 @@ pub fn record_done(project: &Project, stage: &Stage) -> Result<()> {
     write(project, &progress)
 }
 
-/// Forgets which stages are done: the lab has been reset.
+/// Forgets which stages are done and which drills have ended: the lab has been reset.
 ///
 /// # Errors
 /// The lab's folder cannot be written to, or another command holds the lock for too long.
 pub fn forget_done(project: &Project) -> Result<()> {
     let _lock = StageLock::take(project)?;
-    write(project, &Progress { done: Vec::new(), ..Progress::read(&project.lab) })
+    write(project, &Progress { done: Vec::new(), ended_drills: Vec::new(), ..Progress::read(&project.lab) })
 }
 
 /// Refuses if another stage was entered in the meantime.
@@ -80,8 +80,8 @@ pub(crate) fn set_kept(project: &Project, _lock: &StageLock, kept: Option<Kept>)
 
 /// Records that the stage was entered just now. Its modules were put in place under the same lock.
 pub(crate) fn begin(project: &Project, _lock: &StageLock, stage: &'static Stage) -> Result<()> {
-    let Progress { done, kept, .. } = Progress::read(&project.lab);
-    write(project, &Progress { done, kept, ..Progress::begin(stage) })
+    let Progress { done, ended_drills, kept, .. } = Progress::read(&project.lab);
+    write(project, &Progress { done, ended_drills, kept, ..Progress::begin(stage) })
 }
 
 fn change_under(
@@ -92,7 +92,10 @@ fn change_under(
     let before = Progress::read(&project.lab);
     let mut progress = before.clone();
     change(&mut progress);
-    let progress = Progress { stage: before.stage, done: before.done, kept: before.kept, ..progress };
+    let Progress { stage, done, mut ended_drills, kept, .. } = before;
+    let ended = progress.drill.as_ref().filter(|drill| drill.ended.is_some());
+    ended_drills.extend(ended.map(|drill| drill.seed).filter(|seed| !ended_drills.contains(seed)));
+    let progress = Progress { stage, done, ended_drills, kept, ..progress };
     write(project, &progress)?;
     Ok(progress)
 }
@@ -107,6 +110,7 @@ mod tests {
     use std::{fs, thread};
 
     use lab::STAGES;
+    use lab_client::progress::Drill;
 
     use super::*;
     use crate::fixture;
@@ -206,6 +210,28 @@ mod tests {
             }
         });
         assert_consistent(&project);
+        fs::remove_dir_all(&project.root).expect("it is there");
+    }
+
+    #[test]
+    fn a_drill_that_has_ended_is_remembered_until_the_lab_is_reset() {
+        let project = fixture::checkout("ended");
+        let drill = |seed, ended: bool| {
+            let ended = ended.then(|| ("2026-11-22T12:05:01Z".to_owned(), false));
+            let change =
+                |progress: &mut Progress| progress.drill = Some(Drill { seed, last_entry: 0, ended });
+            update(&project, change).expect("it can be written");
+        };
+        let started = |seed| Progress::read(&project.lab).has_started_drill(seed);
+        drill(7, false);
+        drill(8, true);
+        drill(8, true);
+        assert_eq!((started(7), started(8)), (false, true), "the first was left before its end");
+        modules::enter(&project, &STAGES[2]).expect("there is nothing in the way");
+        assert!(started(8));
+        assert_eq!(Progress::read(&project.lab).ended_drills, [8]);
+        forget_done(&project).expect("it can be written");
+        assert!(!started(8));
         fs::remove_dir_all(&project.root).expect("it is there");
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A burst has so many transfers: five of each kind, at whichever number it begins.
-pub const BURST: u32 = 5 * Kind::ALL.len() as u32;
+pub const BURST: u32 = lab::SAFE as u32 * Kind::ALL.len() as u32;
 
 /// A drill's traffic ends after so many transfers.
 pub const MOST: u32 = 1800;

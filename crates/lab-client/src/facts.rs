@@ -194,7 +194,7 @@ impl Reader {
 /// Whether a run takes or took longer than this by now, in Unix seconds, and half of it for each error of the bank's own.
 pub(crate) fn is_late(run: &lab::Run, limit: Duration, now: f64) -> bool {
     let at = |event: lab::Event<'_>| time::parse_rfc3339(event.time());
-    let Some(start) = run.events().next().and_then(at) else { return false };
+    let Some(start) = run.first_own_event().and_then(at) else { return false };
     let end = run.close().and_then(at).unwrap_or(now);
     end - start > limit.as_secs_f64() * (1.0 + run.bank_errors() as f64 / 2.0)
 }
@@ -268,6 +268,16 @@ mod tests {
         };
         assert!(is_late(&running(100, 1), LATE, 125.0));
         assert!(!is_late(&running(100, 2), LATE, 125.0));
+        // A reset's run begins with the reset: what it copied may be of long ago.
+        let reset = json!({ "cause": "WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW" });
+        for (second, expected) in [(50, false), (51, true)] {
+            let events = vec![
+                event("WORKFLOW_EXECUTION_STARTED", 0, json!({})),
+                event("WORKFLOW_TASK_FAILED", 30, reset.clone()),
+                event("WORKFLOW_EXECUTION_COMPLETED", second, json!({})),
+            ];
+            assert_eq!(is_late(&lab::Run::new("r".to_owned(), events, Value::Null), LATE, 0.0), expected);
+        }
         assert!(!is_late(&lab::Run::new("r".to_owned(), Vec::new(), Value::Null), LATE, 125.0));
     }
 

@@ -34,6 +34,8 @@ pub struct Progress {
     pub done: Vec<String>,
     /// The drill, if the stage is an incident that was made ready.
     pub drill: Option<Drill>,
+    /// The seeds of the drills that have ended here.
+    pub ended_drills: Vec<u64>,
     /// The learner's code that is to be put back once the transfers of a stage are prepared.
     pub kept: Option<Kept>,
 }
@@ -70,6 +72,7 @@ impl Progress {
             broken_replay: BTreeMap::new(),
             done: Vec::new(),
             drill: None,
+            ended_drills: Vec::new(),
             kept: None,
         }
     }
@@ -77,6 +80,11 @@ impl Progress {
     /// Whether a drill is in progress.
     pub fn is_in_drill(&self) -> bool {
         self.drill.as_ref().is_some_and(|drill| drill.ended.is_none())
+    }
+
+    /// Whether the drill with this seed is in progress or has ended.
+    pub fn has_started_drill(&self, seed: u64) -> bool {
+        self.drill.as_ref().is_some_and(|drill| drill.seed == seed) || self.ended_drills.contains(&seed)
     }
 
     /// Fails while a drill is in progress, in which nobody can change how the bank behaves: it is another company's.
@@ -115,6 +123,12 @@ impl Progress {
                 .collect(),
             done: texts("done"),
             drill: Drill::from_json(&value["drill"]),
+            ended_drills: value["ended_drills"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_u64)
+                .collect(),
             kept: Kept::from_json(&value["kept"]),
         }
     }
@@ -129,6 +143,7 @@ impl Progress {
             "broken_replay": self.broken_replay,
             "done": self.done,
             "drill": self.drill.as_ref().map(Drill::to_json),
+            "ended_drills": self.ended_drills,
             "kept": self.kept.as_ref().map(Kept::to_json),
         })
     }
@@ -212,6 +227,7 @@ mod tests {
                 last_entry: 10,
                 ended: Some(("2026-11-22T12:05:01Z".to_owned(), true)),
             }),
+            ended_drills: vec![3, 7],
             kept: Some(Kept {
                 backup: "20261122T120501Z-jerry".to_owned(),
                 stage: "fix-workflow".to_owned(),

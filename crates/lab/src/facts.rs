@@ -272,10 +272,14 @@ impl Run {
         first.filter(|id| !id.is_empty()).unwrap_or(&self.run_id)
     }
 
-    /// When it began: after a reset, the first event that was not copied.
+    /// The event that it began with: after a reset, the first that was not copied.
+    pub fn first_own_event(&self) -> Option<Event<'_>> {
+        self.events().rfind(|event| event.is_reset()).or(self.events().next())
+    }
+
+    /// When it began.
     fn began(&self) -> Moment<'_> {
-        let own = self.events().rfind(|event| event.is_reset()).or(self.events().next());
-        own.map_or(Moment::of(""), Event::moment)
+        self.first_own_event().map_or(Moment::of(""), Event::moment)
     }
 
     /// Its Event History.

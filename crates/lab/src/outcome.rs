@@ -16,6 +16,9 @@ pub const SAFE: usize = 5;
 /// After so many transfers that were not hit, one that was hit under the code in place was an exception, as on a machine that was too busy
 /// for a moment.
 const EXCEPTION: usize = 25;
+/// A transfer that waited for so many seconds at most until the code in place ran its first Workflow Task counts as started under it: where a
+/// worker starts slowly, that is all of the traffic which comes with a deploy.
+const JUST_BEFORE: f64 = 5.0;
 /// After so many attempts of a Workflow Task that no worker has answered, its code is to blame.
 const UNANSWERED: u64 = 3;
 
@@ -96,9 +99,17 @@ impl<'a> Outcome<'a> {
         outcome
     }
 
-    /// Whether the transfer was started under the code in place.
+    /// Whether the transfer was started under the code in place, or so shortly before that no other code has run it.
     pub fn is_new(&self, transfer: &Transfer) -> bool {
-        self.deploys.last().is_some_and(|last| transfer.start() >= Moment::of(last.time))
+        let Some(last) = self.deploys.last() else { return false };
+        let (deployed, started) = (Moment::of(last.time), transfer.start());
+        if started >= deployed {
+            return true;
+        }
+        let mut events = transfer.runs.first().into_iter().flat_map(Run::events);
+        let first_task = events.find(|event| event.is("WorkflowTaskStarted"));
+        first_task.is_some_and(|task| task.moment() >= deployed)
+            && deployed.seconds_since(started).is_some_and(|seconds| seconds <= JUST_BEFORE)
     }
 
     /// Whether other code was deployed after the incident had shown. Before that, the broken rules would say what is wrong with the code.

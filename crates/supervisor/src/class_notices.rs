@@ -70,7 +70,7 @@ impl ClassNotices {
             "drill": notices.drill.as_ref().map(|drill| {
                 // The incident has no name here: finding out is a part of the drill.
                 let mut json = drill.to_json();
-                json["started"] = json!(Progress::read(&project.lab).drill.is_some_and(|own| own.seed == drill.seed));
+                json["started"] = json!(Progress::read(&project.lab).has_started_drill(drill.seed));
                 json
             }),
             "help": help,
@@ -202,6 +202,10 @@ mod tests {
         drill_of(8);
         assert_eq!(drill()["started"], false);
         drill_of(7);
+        assert_eq!(drill()["started"], true);
+        // It has ended, and the learner has gone on to a stage.
+        let gone_on = Progress { ended_drills: vec![7], ..Progress::begin(&lab::STAGES[0]) };
+        project.write_json(progress::FILE, &gone_on.to_json()).expect("it can be written");
         assert_eq!(drill()["started"], true);
         fs::remove_file(project.in_lab(class_files::HELP_FILE)).expect("it is there");
         assert_eq!(class.status(Some("ada"), &project)["help"], Value::Null);

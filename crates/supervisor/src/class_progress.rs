@@ -34,7 +34,12 @@ impl ClassProgress {
 
     /// Fills in a report of a lab that is at this drill, if any.
     pub(crate) fn complete(&mut self, report: &mut Report, drill: Option<Drill>, now: &str) {
-        if let Some(drill) = drill {
+        // One that was recovered from stays so when it is begun once more.
+        let is_better = |drill: &Drill| {
+            drill.recovered.is_some()
+                || !self.drills.iter().any(|other| other.seed == drill.seed && other.recovered.is_some())
+        };
+        if let Some(drill) = drill.filter(is_better) {
             self.drills.retain(|other| other.seed != drill.seed);
             self.drills.push(drill);
             let oldest = self.drills.len().saturating_sub(MOST_DRILLS);
@@ -120,5 +125,20 @@ mod tests {
         assert_eq!(reported(7, 6), [(8, 0), (7, 6)]);
         (10..10 + MOST_DRILLS as u64).for_each(|seed| drop(reported(seed, 0)));
         assert_eq!(reported(13, 1), [(10, 0), (11, 0), (12, 0), (13, 1)]);
+    }
+
+    #[test]
+    fn a_drill_that_was_recovered_from_stays_so_when_it_is_begun_once_more() {
+        let mut progress = ClassProgress::default();
+        let mut reported = |recovered, hints| {
+            let mut report = Report::default();
+            let drill = Drill { seed: 7, recovered, hints, ..Drill::default() };
+            progress.complete(&mut report, Some(drill), "1");
+            report.drills.iter().map(|drill| (drill.recovered, drill.hints)).collect::<Vec<_>>()
+        };
+        assert_eq!(reported(None, 2), [(None, 2)]);
+        assert_eq!(reported(Some(90), 2), [(Some(90), 2)]);
+        assert_eq!(reported(None, 0), [(Some(90), 2)]);
+        assert_eq!(reported(Some(60), 0), [(Some(60), 0)]);
     }
 }

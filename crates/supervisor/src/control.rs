@@ -357,9 +357,9 @@ mod tests {
         let state = state_of(&listener);
         let address = listener.local_addr().expect("it is bound");
         serve(listener, "right".to_owned(), |_, reply| drop(reply.send(Ok(json!({ "done": true })))));
+        let begin = Instant::now();
         let crowd: Vec<_> = (0..CLIENTS + 10).map(|_| TcpStream::connect(address)).collect();
         assert!(crowd.iter().all(Result::is_ok), "those without a place wait in the system's queue");
-        let begin = Instant::now();
         assert_eq!(ask(&state, &Request::Status).expect("it is answered")["done"], true);
         assert!(begin.elapsed() >= CLIENT_TIMEOUT, "there was no place before");
     }

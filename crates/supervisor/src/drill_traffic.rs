@@ -28,9 +28,10 @@ use crate::services::{ACCOUNT_API, Setup};
 const TICK: Duration = Duration::from_millis(250);
 /// The time between two transfers of a burst.
 const IN_BURST: Duration = Duration::from_millis(50);
-/// The time between two others, for so many of a drill, and then until there are so many.
+/// The time between two others, for so many of a drill, then until there are so many, and then until there are [`MOST`].
 const AT_FIRST: (u32, Duration) = (150, Duration::from_secs(2));
 const LATER: (u32, Duration) = (600, Duration::from_secs(8));
+const AT_LAST: Duration = Duration::from_secs(30);
 /// The time until the next attempt after the server or the bank did not do what was asked.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -141,17 +142,19 @@ impl Drill {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        match self.burst {
-            0 => self.next < LATER.0 && now >= self.due,
-            _ => self.next < MOST,
-        }
+        self.next < MOST && (self.burst > 0 || now >= self.due)
     }
 
     /// Counts a transfer that was started; returns how long to wait for the next.
     fn started_one(&mut self, now: Instant) -> Duration {
         self.next += 1;
         self.burst = self.burst.saturating_sub(1);
-        self.due = now + if self.next < AT_FIRST.0 { AT_FIRST.1 } else { LATER.1 };
+        self.due = now
+            + match self.next {
+                next if next < AT_FIRST.0 => AT_FIRST.1,
+                next if next < LATER.0 => LATER.1,
+                _ => AT_LAST,
+            };
         if self.burst > 0 { IN_BURST } else { TICK }
     }
 }
@@ -330,18 +333,19 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_slows_down_and_only_bursts_come_after_the_last_of_it() {
+    fn the_pace_slows_down_and_a_burst_is_as_fast_at_any_time() {
         let mut drill = Drill::at(String::new(), AT_FIRST.0 - 2);
         let now = Instant::now();
         drill.started_one(now);
         assert!(drill.due == now + AT_FIRST.1 && !drill.is_due(now) && drill.is_due(drill.due));
         drill.started_one(now);
         assert_eq!(drill.due, now + LATER.1);
-        drill.next = LATER.0;
-        assert!(!drill.is_due(drill.due));
+        drill.next = LATER.0 - 1;
+        drill.started_one(now);
+        assert!(drill.due == now + AT_LAST && !drill.is_due(now) && drill.is_due(drill.due));
         drill.burst = BURST;
         assert!(drill.is_due(now));
         drill.next = MOST;
-        assert!(!drill.is_due(now));
+        assert!(!drill.is_due(drill.due));
     }
 }

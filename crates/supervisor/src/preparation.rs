@@ -366,9 +366,16 @@ impl<'a> Preparation<'a> {
     pub(crate) fn notice_edit(&self) -> Result<()> {
         if let Some(backup) = keep::set_aside(self.project, self.target.get())? {
             self.puts_back.set(true);
+            let (what, folder) = (self.target.get().kind(), self.project.display(&backup.folder));
+            let then = match self.target.get().incident() {
+                // It is not the code that the ticket is about.
+                Some(_) => {
+                    format!("; to restore it after the drill: cargo xtask stage restore {}", backup.id)
+                }
+                None => format!(", and put back when the {what} is ready"),
+            };
             self.say(format_args!(
-                "you saved an edit while the lab was entering the stage: it is kept in {}, and put back when the stage is ready",
-                self.project.display(&backup.folder)
+                "you saved an edit while the lab was entering the {what}: it is kept in {folder}{then}"
             ));
         }
         Ok(())

@@ -158,7 +158,9 @@ impl<'a> StageEntry<'a> {
             self.0.watch.be_quiet();
         }
         // What an interrupted command has set aside comes back, unless there is something newer to decide on.
-        let is_pending = keep::is_pending(self.0.project, stage) && !keep::has_edit(self.0.project)?;
+        let is_pending = keep::is_pending(self.0.project, stage)
+            && stage.incident().is_none()
+            && !keep::has_edit(self.0.project)?;
         let choice = Choice { keep: choice.keep || is_pending, ..choice };
         self.record_done();
         let mut entered = Entered::default();
@@ -188,9 +190,12 @@ impl<'a> StageEntry<'a> {
             outcome = self.0.enter(stage, starts(stage, choice), &mut entered.prepared);
         }
         outcome.map_err(|error| self.unfinished(stage, &error))?;
-        if self.0.puts_back.get() {
+        if self.0.puts_back.get() && stage.incident().is_none() {
             self.put_back(stage, choice, &mut entered)?;
         } else {
+            // What was saved on the way to an incident.
+            let saved = backups::kept(self.0.project).filter(|saved| !entered.prepared.saved.contains(saved));
+            entered.prepared.saved.extend(saved);
             keep::forget(self.0.project)?;
         }
         Ok(entered)

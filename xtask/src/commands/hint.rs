@@ -25,6 +25,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     attach::attach(project)?;
     let again = arguments.get_flag("again");
     let shown = Progress::read(&project.lab);
+    // After a drill they explain what it was, and cost nothing any more.
+    if shown.drill.as_ref().is_some_and(|drill| drill.ended.is_some()) {
+        return repeat(shown.stage, usize::MAX, arguments.get_flag("json"));
+    }
     if again && shown.stage.incident().is_some() && shown.hints > 0 {
         return repeat(shown.stage, shown.hints, arguments.get_flag("json"));
     }
@@ -59,7 +63,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows again the hints of an incident that were shown: each was counted once.
+/// Shows so many hints of an incident again, without counting them.
 fn repeat(stage: &Stage, shown: usize, as_json: bool) -> Result<ExitCode> {
     let hints = stage.text.hints();
     let of = hints.len();

@@ -139,6 +139,36 @@ fn a_hint_counts_once_and_the_first_ones_can_be_read_again() {
 }
 
 #[test]
+fn after_a_drill_every_hint_can_be_read_and_none_counts() {
+    let lab = in_drill("drill-hints-after");
+    lab.checkout.run(&["drill", "hint"]).ok();
+    lab.checkout.run(&["drill", "give-up"]).ok();
+    for words in [&["drill", "hint"][..], &["hint"], &["hint", "--again"]] {
+        let said = lab.checkout.run(words).ok();
+        assert!(stage().text.hints().iter().all(|hint| said.contains(hint)), "{said}");
+    }
+    assert_eq!(lab.progress().hints, 1);
+}
+
+#[test]
+fn an_edit_that_is_saved_while_a_drill_is_being_entered_is_kept_and_not_put_over_its_code() {
+    let lab = FakeLab::start("drill-saved");
+    lab.world().saves = vec![(1, LIVE_WORKFLOW, MINE)];
+    let shipped = [stage().workflow.source, stage().activities.source];
+    let entered = lab.checkout.run(&["drill", NAME, "--seed", "42"]);
+    assert_eq!(entered.code, Some(0), "{entered:#?}");
+    assert_eq!(lab.live(), shipped);
+    let backups = lab.checkout.run(&["stage", "restore", "--json"]).json();
+    let id = backups["backups"][0]["id"].as_str().expect("the edit is saved").to_owned();
+    assert_eq!(lab.checkout.read_text(&format!(".lab/backup/{id}/workflow.rs")), MINE);
+    for part in ["you saved an edit while the lab was entering the drill", &format!("stage restore {id}")] {
+        assert!(entered.stderr.contains(part), "{part}: {entered:#?}");
+    }
+    lab.checkout.run(&["drill", NAME, "--seed", "42"]).ok();
+    assert_eq!(lab.live(), shipped);
+}
+
+#[test]
 fn without_a_drill_its_commands_say_how_to_start_one() {
     let lab = FakeLab::start("no-drill");
     for words in [
