@@ -127,6 +127,8 @@ fn a_manifest_that_cargo_cannot_use_is_reported_in_one_sentence_and_the_commands
         let worker_now = service(&status, "worker");
         status["build"] == "ok" && worker_now["state"] == "running" && pid_in(worker_now) != worker
     });
+    // What it prints is in its log a moment later.
+    eventually("it is the saved code", || checkout.log("worker").contains("stand-in worker, version two"));
     // In between, no earlier program of the worker's ran: a learner would take it for the saved code.
     let workers = checkout.log("worker").matches("stand-in worker, version").count();
     assert_eq!(workers, 2, "{}", checkout.log("worker"));
@@ -151,8 +153,10 @@ fn a_users_settings_for_cargo_keep_no_lab_from_starting_and_doctor_names_them() 
         command
     };
     outcome(as_this_user(checkout.start_command(&["--detach"]))).ok();
-    let log = checkout.log("worker");
-    assert!(log.contains("stand-in worker, version that unwinds"), "{log}");
+    // What it prints is in its log a moment later.
+    eventually("the worker unwinds", || {
+        checkout.log("worker").contains("stand-in worker, version that unwinds")
+    });
     assert!(
         checkout.path("crates/worker/other-target/debug/worker").exists(),
         "the folder is where it was named"

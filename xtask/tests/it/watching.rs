@@ -17,6 +17,13 @@ impl Checkout {
     fn starts_of(&self, version: &str) -> usize {
         self.log("worker").matches(&format!("stand-in worker, version {version}")).count()
     }
+
+    /// Waits until a worker of this version was started so often: what it prints is in its log a moment later.
+    #[track_caller]
+    fn wait_for_starts_of(&self, version: &str, number: usize) {
+        let what = format!("{number} workers of version {version} were started");
+        eventually(&what, || self.starts_of(version) == number);
+    }
 }
 
 #[test]
@@ -76,7 +83,7 @@ fn an_edit_that_is_built_before_the_lab_is_ready_runs() {
     });
     checkout.save_version("two");
     assert!(start.wait().expect("it is this test's own").success(), "{}", checkout.log("supervisor"));
-    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
+    checkout.wait_for_starts_of("two", 1);
 }
 
 #[test]
@@ -98,10 +105,11 @@ fn with_watch_off_an_edit_waits_until_it_is_deployed() {
     build.args(["build", "--quiet", "--package", "worker"]).current_dir(&checkout.root);
     outcome(build).ok();
     checkout.run(&["lab", "restart", "worker"]).ok();
-    assert_eq!((checkout.starts_of("one"), checkout.starts_of("two")), (2, 0), "{}", checkout.log("worker"));
+    checkout.wait_for_starts_of("one", 2);
+    assert_eq!(checkout.starts_of("two"), 0, "{}", checkout.log("worker"));
 
     checkout.run(&["lab", "deploy"]).ok();
-    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
+    checkout.wait_for_starts_of("two", 1);
     assert_eq!(checkout.status()["undeployed"], false);
     assert!(!checkout.log("supervisor").contains("was saved"), "{}", checkout.log("supervisor"));
 }
@@ -146,7 +154,7 @@ fn entering_a_stage_deploys_also_with_watch_off() {
     checkout.save_version("two");
     // Its modules are in place already; the worker was built before the edit.
     checkout.run(&["stage", "jerry"]).ok();
-    assert_eq!(checkout.starts_of("two"), 1, "{}", checkout.log("worker"));
+    checkout.wait_for_starts_of("two", 1);
     assert_eq!(
         (&checkout.status()["watch"], &checkout.status()["undeployed"]),
         (&false.into(), &false.into())

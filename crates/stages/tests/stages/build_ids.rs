@@ -17,14 +17,14 @@ fn modules(stage: &str) -> Modules {
     Modules::of(lab::stage(stage).expect("a stage of the table"))
 }
 
-/// Replays the server's transfers with a stage's modules, once its list has so many in progress and so many completed: a list
-/// follows what happens, a moment later.
+/// Replays the server's transfers with a stage's modules, once its list has so many in progress, pinned ones among them, and so many
+/// completed: a list follows what happens, a moment later.
 async fn replayed(testbed: &Testbed, stage: &str, in_progress: usize, completed: usize) -> Report {
     until(&format!("{in_progress} transfers in progress and {completed} completed"), || async {
         let report = modules(stage).replay(&testbed.client).await.expect("the server answers");
         let ended = &report.completed;
         let ended = ended.replayed + ended.other_build + ended.pinned + ended.over_limit;
-        let found = (report.in_progress, ended);
+        let found = (report.in_progress + report.pinned.replayed, ended);
         if found == (in_progress, completed) { Ok(report) } else { Err(report) }
     })
     .await
@@ -104,10 +104,10 @@ async fn a_change_breaks_no_transfer_that_is_pinned_to_another_version() {
         let transfer = testbed.start_transfer(id, example()).await;
         stuck(&testbed, &transfer, Task::Activity("deposit".to_owned()), 1).await;
     }
-    let report = modules("jerry-adds-step").replay(&testbed.client).await.expect("the server answers");
+    let report = replayed(&testbed, "jerry-adds-step", 2, 0).await;
     assert_eq!((report.in_progress, report.replayed, report.reasons()), (0, 0, &[][..]));
     assert_eq!((report.pinned.replayed, report.pinned.broken.len()), (2, 2));
-    let report = modules("version-workflow").replay(&testbed.client).await.expect("the server answers");
+    let report = replayed(&testbed, "version-workflow", 2, 0).await;
     assert_eq!(
         (report.pinned.replayed, report.pinned.broken.len()),
         (2, 0),
@@ -117,7 +117,7 @@ async fn a_change_breaks_no_transfer_that_is_pinned_to_another_version() {
     // With an override it follows the current version, which may be the changed code next.
     let follow = "workflow update-options --workflow-id follows --versioning-override-behavior auto_upgrade";
     testbed.temporal(&follow.split(' ').collect::<Vec<_>>());
-    let report = modules("jerry-adds-step").replay(&testbed.client).await.expect("the server answers");
+    let report = replayed(&testbed, "jerry-adds-step", 2, 0).await;
     assert_eq!(ids(report.reasons()), ["follows"]);
     assert_eq!((report.in_progress, ids(&report.pinned.broken)), (1, vec!["pinned"]));
 

@@ -56,6 +56,17 @@ pub(crate) async fn steps(handle: &Handle) -> Vec<String> {
         .collect()
 }
 
+/// The events that complete a Workflow Task, in order. Their numbers are not fixed: a Workflow Task that times out on a busy
+/// machine has events too.
+pub(crate) async fn completed_workflow_tasks(handle: &Handle) -> Vec<i64> {
+    of(handle)
+        .await
+        .into_iter()
+        .filter(|event| event.event_type() == EventType::WorkflowTaskCompleted)
+        .map(|event| event.event_id)
+        .collect()
+}
+
 /// Whether the Event History has a marker, as a patch leaves one.
 pub(crate) async fn has_marker(handle: &Handle) -> bool {
     of(handle).await.iter().any(|event| event.event_type() == EventType::MarkerRecorded)

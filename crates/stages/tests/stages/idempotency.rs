@@ -5,7 +5,7 @@ use std::time::Duration;
 use contract::{Movement, MovementAnswer, TASK_QUEUE};
 use temporalio_client::{UntypedWorkflow, WorkflowStartOptions, tonic::IntoRequest as _};
 use temporalio_common::protos::temporal::api::{
-    common::v1::WorkflowExecution, enums::v1::EventType, workflowservice::v1::ResetWorkflowExecutionRequest,
+    common::v1::WorkflowExecution, workflowservice::v1::ResetWorkflowExecutionRequest,
 };
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{ActivityOptions, ContinueAsNewOptions, WorkflowContext, WorkflowResult};
@@ -56,12 +56,7 @@ impl Recurring {
 
 /// Resets the transfer to the end of its first Workflow Task of this many, and returns the new run.
 async fn reset_to_workflow_task(testbed: &Testbed, transfer: &Handle, nth: usize) -> Handle {
-    let completed: Vec<i64> = events::of(transfer)
-        .await
-        .into_iter()
-        .filter(|event| event.event_type() == EventType::WorkflowTaskCompleted)
-        .map(|event| event.event_id)
-        .collect();
+    let completed = events::completed_workflow_tasks(transfer).await;
     let request = ResetWorkflowExecutionRequest {
         namespace: "default".to_owned(),
         workflow_execution: Some(WorkflowExecution {

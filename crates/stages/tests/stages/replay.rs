@@ -350,8 +350,8 @@ async fn record_the_missing_histories() {
     save("limited/out-of-attempts", &transfer).await;
     limited.stop().await;
     let fixed = worker(&testbed, "reset-workflows").await;
-    let reset =
-        ["workflow", "reset", "--workflow-id", "limited", "--event-id", resets::BEFORE_THE_WITHDRAWAL];
+    let event_id = resets::before_the_withdrawal(&transfer).await;
+    let reset = ["workflow", "reset", "--workflow-id", "limited", "--event-id", event_id.as_str()];
     testbed.temporal(&[&reset[..], &["--reason", "withdraw has its address back"]].concat());
     let again = resets::next_run(&testbed, &transfer).await;
     result(&again).await;

@@ -8,10 +8,11 @@ use crate::{Handle, balances, balances_after, events, example, result, worker};
 
 const STEPS: [&str; 4] = ["check_balance_from", "check_balance_to", "withdraw", "deposit"];
 
-/// The event that ends the Workflow Task which schedules the withdrawal. A reset takes the end of
-/// a Workflow Task; this one has the same number in every transfer here: five events come before the first
-/// balance check is scheduled, and six from each balance check to what follows it.
-pub(crate) const BEFORE_THE_WITHDRAWAL: &str = "17";
+/// The event that ends the Workflow Task which schedules the withdrawal: the third one, after those of the balance
+/// checks. A reset takes the end of a Workflow Task.
+pub(crate) async fn before_the_withdrawal(transfer: &Handle) -> String {
+    events::completed_workflow_tasks(transfer).await[2].to_string()
+}
 
 /// Transfers that have failed for good, under a worker that has left.
 async fn failed_for_good(testbed: &Testbed, ids: &[&str]) -> Vec<Handle> {
@@ -63,19 +64,21 @@ async fn a_reset_to_before_its_withdrawal_brings_a_failed_transfer_back() {
     let withdrawal = history.iter().rposition(|event| event.event_type() == EventType::ActivityTaskFailed);
     let before = history[..withdrawal.expect("it failed")]
         .iter()
-        .rfind(|event| event.event_type() == EventType::WorkflowTaskCompleted);
-    assert_eq!(before.expect("a Workflow Task").event_id.to_string(), BEFORE_THE_WITHDRAWAL);
+        .rposition(|event| event.event_type() == EventType::WorkflowTaskCompleted)
+        .expect("a Workflow Task");
+    let event_id = before_the_withdrawal(&transfers[0]).await;
+    assert_eq!(history[before].event_id.to_string(), event_id);
 
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1"];
     let why = ["--reason", "withdraw has its address back"];
-    let printed = testbed.temporal(&[&reset[..], &["--event-id", BEFORE_THE_WITHDRAWAL], &why].concat());
-    assert_eq!(printed, "Resetting workflow transfer-1 to event ID 17\n");
+    let printed = testbed.temporal(&[&reset[..], &["--event-id", event_id.as_str()], &why].concat());
+    assert_eq!(printed, format!("Resetting workflow transfer-1 to event ID {event_id}\n"));
     let again = next_run(&testbed, &transfers[0]).await;
     result(&again).await;
     assert_eq!(events::steps(&again).await, STEPS);
     assert_eq!(balances(&testbed).await, balances_after(1));
     // What came before the event was kept.
-    assert_eq!(events::of(&again).await[..16], history[..16]);
+    assert_eq!(events::of(&again).await[..before], history[..before]);
     worker.stop().await;
 }
 
@@ -84,10 +87,11 @@ async fn a_reset_to_the_last_workflow_task_fails_again() {
     let testbed = Testbed::start().await;
     let transfers = failed_for_good(&testbed, &["transfer-1"]).await;
     let worker = worker(&testbed, "reset-workflows").await;
+    let tasks = events::completed_workflow_tasks(&transfers[0]).await;
     let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "LastWorkflowTask"];
     let printed = testbed.temporal(&[&reset[..], &["--reason", "a try"]].concat());
     // Behind the failed withdrawal and its refund, the code can but fail once more.
-    assert_eq!(printed, "Resetting workflow transfer-1 to event ID 29\n");
+    assert_eq!(printed, format!("Resetting workflow transfer-1 to event ID {}\n", tasks[tasks.len() - 1]));
     let again = next_run(&testbed, &transfers[0]).await;
     assert_eq!(events::failure(&again).await, events::failure(&transfers[0]).await);
     assert_eq!(balances(&testbed).await, balances_after(0));
@@ -101,9 +105,10 @@ async fn a_batch_of_resets_brings_all_failed_transfers_back_and_moves_money_once
     let transfers = failed_for_good(&testbed, &ids).await;
     let worker = worker(&testbed, "reset-workflows").await;
 
+    let tasks = events::completed_workflow_tasks(&transfers[0]).await;
     let by_hand = ["workflow", "reset", "--workflow-id", "transfer-1", "--type", "FirstWorkflowTask"];
     let printed = testbed.temporal(&[&by_hand[..], &["--reason", "a try"]].concat());
-    assert_eq!(printed, "Resetting workflow transfer-1 to event ID 4\n");
+    assert_eq!(printed, format!("Resetting workflow transfer-1 to event ID {}\n", tasks[0]));
     result(&next_run(&testbed, &transfers[0]).await).await;
 
     // The run that the reset left behind is listed as Failed for ever, and no Search Attribute says why.
@@ -142,7 +147,8 @@ async fn a_reset_of_a_completed_transfer_withdraws_again_and_moves_no_money() {
     let worker = worker(&testbed, "reset-workflows").await;
     let transfer = testbed.start_transfer("transfer-1", example()).await;
     result(&transfer).await;
-    let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--event-id", BEFORE_THE_WITHDRAWAL];
+    let event_id = before_the_withdrawal(&transfer).await;
+    let reset = ["workflow", "reset", "--workflow-id", "transfer-1", "--event-id", event_id.as_str()];
     testbed.temporal(&[&reset[..], &["--reason", "a try"]].concat());
     let again = next_run(&testbed, &transfer).await;
     result(&again).await;

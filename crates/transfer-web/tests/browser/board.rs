@@ -2,12 +2,21 @@
 
 use std::{env, fs, sync::Arc, time::Duration};
 
+use anyhow::Result;
 use contract::PublicHosts;
 use gateway::{Gateway, Guard, Link, Service};
-use lab_client::{Endpoints, class, temporal::Server, time};
+use lab_client::{
+    Endpoints,
+    class::{self, Report},
+    temporal::Server,
+    time,
+};
 use serde_json::json;
-use testbed::{Testbed, simulated_learner};
-use tokio::{net::TcpListener, task::JoinSet};
+use testbed::{Testbed, simulated_learner, until};
+use tokio::{
+    net::TcpListener,
+    task::{JoinSet, spawn_blocking},
+};
 
 use crate::{
     browser::Browser,
@@ -20,6 +29,10 @@ const SCREEN: (u32, u32) = (1920, 1080);
 /// A small projector.
 const SMALL: (u32, u32) = (1280, 720);
 const LEARNERS: u64 = 40;
+/// How long the class has been on.
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+/// How often everybody reports, so that nobody falls silent while a slow machine runs the test.
+const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What overflows the window or is cut.
 const CUT: &str = "
@@ -51,18 +64,37 @@ async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("there is a free port")
 }
 
-/// Writes the reports of forty learners, ten minutes into the class.
-async fn fill(testbed: &Testbed) {
-    let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
-    let begin = time::now() - Duration::from_secs(600);
-    let sent = tokio::task::spawn_blocking(move || {
-        for number in 0..LEARNERS {
+/// Writes the reports of forty learners, ten minutes into the class, with the questions of a class that began at this time.
+fn fill(server: &Server, begin: Duration) -> Result<()> {
+    for number in 0..LEARNERS {
+        let report = |begin: Duration| {
             // Who is silent was there first.
             let report = [600, 199].iter().find_map(|&at| simulated_learner(number, begin, at));
-            class::send(&server, &report.expect("everybody was there")).expect("it is taken");
+            report.expect("everybody was there")
+        };
+        // A question with another time would be another question.
+        let help = report(begin).help;
+        class::send(server, &Report { help, ..report(time::now() - TEN_MINUTES) })?;
+    }
+    Ok(())
+}
+
+/// Has everybody report now, and again and again for as long as the set lives.
+async fn keep_filled(testbed: &Testbed, tasks: &mut JoinSet<()>) {
+    let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
+    let begin = time::now() - TEN_MINUTES;
+    let send = move || {
+        let server = server.clone();
+        spawn_blocking(move || fill(&server, begin))
+    };
+    send().await.expect("it does not panic").expect("they are taken");
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(REPORT_INTERVAL).await;
+            // At the end of the test, the server may be gone.
+            let _ = send().await;
         }
     });
-    sent.await.expect("it does not panic");
 }
 
 /// Keeps a picture, if BUGLAB_BOARD_PICTURES names a folder for them.
@@ -77,8 +109,8 @@ async fn picture(page: &Page, name: &str) {
 async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     let Some(browser) = Browser::open().await else { return };
     let testbed = Testbed::start().await;
-    fill(&testbed).await;
     let mut tasks = JoinSet::new();
+    keep_filled(&testbed, &mut tasks).await;
     let url = serve_board(&testbed, &mut tasks).await;
     browser.look_like(SCREEN, 1.0).await;
     let page = Page::at(browser, &url).await;
@@ -86,15 +118,19 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     assert_eq!(page.js(CUT).await, json!([]));
     picture(&page, "board-light.png").await;
 
-    // Everybody asks in the order of the list; a stage lists its own in the same order.
-    let listed = page.js("return $$('#needs li:not([hidden]) .name').map((name) => name.textContent)").await;
-    let rows: serde_json::Value =
-        reqwest::get(format!("{url}/board.json")).await.expect("it answers").json().await.expect("JSON");
-    let rows = rows["learners"].as_array().expect("a list").clone();
-    let expected: Vec<&serde_json::Value> = rows.iter().map(|row| &row["learner"]).collect();
-    let listed = listed.as_array().expect("a list");
-    assert!(listed.len() > 5, "{listed:?}");
-    assert_eq!(listed.iter().collect::<Vec<_>>(), expected[..listed.len()]);
+    // Everybody asks in the order of the list; a stage lists its own in the same order. The order may change while everybody reports.
+    let rows = until("the list in the order of the board", || async {
+        let listed =
+            page.js("return $$('#needs li:not([hidden]) .name').map((name) => name.textContent)").await;
+        let rows: serde_json::Value =
+            reqwest::get(format!("{url}/board.json")).await.expect("it answers").json().await.expect("JSON");
+        let rows = rows["learners"].as_array().expect("a list").clone();
+        let listed = listed.as_array().expect("a list").clone();
+        let expected = rows.iter().map(|row| &row["learner"]).take(listed.len());
+        let is_same = listed.len() > 5 && listed.iter().eq(expected);
+        if is_same { Ok(rows) } else { Err(listed) }
+    })
+    .await;
     assert_eq!(rows[0]["need"], "help");
     let first = rows[0]["learner"].as_str().expect("a name").to_owned();
 
@@ -102,7 +138,7 @@ async fn forty_learners_fit_on_one_screen_and_the_wall_names_nobody() {
     page.see("coming", &format!("return $('#needs li[data-learner=\"{first}\"]').textContent.includes('✓')"))
         .await;
     let server = Server::new(&Endpoints::own(&testbed.server.http_url, "", ""));
-    let coming = tokio::task::spawn_blocking(move || class::notices::read(&server)).await;
+    let coming = spawn_blocking(move || class::notices::read(&server)).await;
     assert!(coming.expect("no panic").expect("it answers").coming.contains_key(&first));
 
     page.click(&format!(".cell [data-learner={first}]")).await;

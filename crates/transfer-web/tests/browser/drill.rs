@@ -51,9 +51,10 @@ async fn a_drill_is_started_resolved_and_finished_on_the_page() {
         page.see_text("#drill-in_progress", "1").await;
         page.see_element(&format!("{hit}[data-stuck=workflow_task]")).await;
         page.see_text("#hint", "Show a hint (costs 10 points)").await;
+        page.listen().await;
         page.click("#hint").await;
         page.see_text("#hints-title", "Hints: 1 of 4").await;
-        page.see_text("#announcer", "Hint 1: ").await;
+        page.hear("Hint 1: ").await;
         page.click(".goal[data-name=new-ones-are-safe] .goal-next > summary").await;
         page.see_element(".goal[data-name=new-ones-are-safe] .command .copy").await;
         page.expects("api/drill");
@@ -69,7 +70,7 @@ async fn a_drill_is_started_resolved_and_finished_on_the_page() {
         page.see_text("#goals-title", "Goals: 5 of 5 reached").await;
         page.click("#drill-finish.primary").await;
         page.see_text("#drill-report-title", "Recovered after ").await;
-        page.see_text("#announcer", "Recovered after ").await;
+        page.hear("Recovered after ").await;
         page.see_text("#drill-explanation", "What happened").await;
         page.see_text("#drill-facts", "1 of 6").await;
         page.see_text("#hints-done", "cargo xtask stage reset-workflows --diff").await;

@@ -51,7 +51,9 @@ async fn an_invalid_field_shows_its_error_and_nothing_is_started() {
         let row = transfer(&page.string("return text('#form-message code')").await);
         page.see_text(&format!("{row} .amount"), "$1,000.50").await;
         assert_eq!(page.js("return $$('.transfer').length").await, 1);
-        assert_eq!(page.string("return text('#counts')").await, "1 in progress");
+        // Without a worker, it counts as stuck after five seconds.
+        let counts = page.string("return text('#counts')").await;
+        assert!(counts.starts_with("1 in progress"), "{counts}");
     })
     .await;
 }

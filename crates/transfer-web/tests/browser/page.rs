@@ -97,6 +97,25 @@ impl Page {
         found.as_str().unwrap_or_default().to_owned()
     }
 
+    /// Collects what the page announces from now on: the next announcement may replace one before a test has read it.
+    pub(crate) async fn listen(&self) {
+        self.js(
+            "window.said = [];
+             new MutationObserver(() => window.said.push(text('#announcer'))).observe($('#announcer'), { childList: true })",
+        )
+        .await;
+    }
+
+    /// Whether the page has announced this since [`listen`](Page::listen).
+    pub(crate) async fn has_heard(&self, part: &str) -> bool {
+        self.js(&heard(part)).await == true
+    }
+
+    /// Waits until the page has announced this since [`listen`](Page::listen).
+    pub(crate) async fn hear(&self, part: &str) {
+        self.see(&format!("{part} to be announced"), &heard(part)).await;
+    }
+
     /// Waits until an element is visible.
     pub(crate) async fn see_element(&self, selector: &str) {
         let script = format!("return shown({})", Value::from(selector));
@@ -113,8 +132,15 @@ impl Page {
     /// Clicks the middle of an element, which nothing may cover; on a button, once it accepts clicks.
     pub(crate) async fn click(&self, selector: &str) {
         let is_free = format!("return shown('{selector}') && !$('{selector}').hasAttribute('aria-disabled')");
-        self.see(&format!("{selector} to take clicks"), &is_free).await;
-        let clicked = self.element(selector).await.click().await;
+        let clicked = until(&format!("a click on {selector}"), || async {
+            self.see(&format!("{selector} to take clicks"), &is_free).await;
+            match self.element(selector).await.click().await {
+                // A refresh has replaced the element since it was found.
+                Err(error) if is_gone(&error) => Err(error),
+                clicked => Ok(clicked),
+            }
+        })
+        .await;
         clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error:#}"));
     }
 
@@ -197,6 +223,17 @@ impl Page {
             expected.iter().filter(|part| !complaints.iter().any(|said| said.contains(*part))).collect();
         assert!(unsaid.is_empty(), "expected log messages with {unsaid:?}, and found only {complaints:#?}");
     }
+}
+
+/// The script that returns whether one of the collected announcements contains this part.
+fn heard(part: &str) -> String {
+    format!("return window.said.some((said) => said.includes({}))", Value::from(part))
+}
+
+/// Whether this error of the driver says that the element is no longer on the page; it has two ways to say so.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let said = error.to_string();
+    ["stale element reference", "does not belong to the document"].iter().any(|part| said.contains(part))
 }
 
 /// The stage's number as the page shows it.

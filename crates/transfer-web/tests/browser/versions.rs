@@ -74,6 +74,7 @@ async fn the_panel_shows_each_version_with_its_share_its_transfers_and_its_worke
         let shown = format!("return [shown('#versions'), shown('{plain} .transfer-version')]");
         assert_eq!(page.js(&shown).await, json!([false, false]), "the lab runs no versions");
         lab.rest().await;
+        page.listen().await;
         let (fine, stuck) = ramp(lab, page).await;
         see_version(
             page,
@@ -87,7 +88,7 @@ async fn the_panel_shows_each_version_with_its_share_its_transfers_and_its_worke
             "Version 2: ramping 20% of new transfers. 2 in progress, 2 failing. worker@2 running.",
         )
         .await;
-        page.see_text("#announcer", "Version 2: ramping 20% of new transfers.").await;
+        page.hear("Version 2: ramping 20% of new transfers.").await;
         page.see_text("#versions-deployment", contract::DEPLOYMENT).await;
         let services = "return $$('#services [data-service]').map((one) => one.dataset.service)";
         assert_eq!(

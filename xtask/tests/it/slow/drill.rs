@@ -55,9 +55,11 @@ fn a_learner_resolves_an_incident_across_a_restart_of_the_lab() {
     checkout.run(&["lab", "stop"]).ok();
     checkout.start();
     let before = numbers(&checkout).len();
-    eventually("the traffic continues", || numbers(&checkout).len() > before + 5);
-    let after = numbers(&checkout);
-    assert_eq!(after.last().map(|last| last + 1), Some(after.len() as u64), "{after:?}");
+    // Transfers in progress and closed ones are listed one after the other, so one that begins in between may be missing for a moment.
+    eventually("the traffic continues without a gap", || {
+        let after = numbers(&checkout);
+        after.len() > before + 5 && after.last().map(|last| last + 1) == Some(after.len() as u64)
+    });
 
     let incident = &lab::incident(NAME).expect("an incident of the table").stage;
     let fix = lab::stage(incident.fixed_by.expect("it is fixed")).expect("a stage");

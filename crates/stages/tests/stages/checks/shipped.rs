@@ -5,7 +5,7 @@ use stages::Modules;
 use testbed::{TestWorker, until};
 
 use super::{Lab, assert_beginnings_are_good, right::next, roll_out};
-use crate::{example, process::Process, resets::BEFORE_THE_WITHDRAWAL, stuck, versioning::withdrawn_under};
+use crate::{example, process::Process, stuck, versioning::withdrawn_under};
 use transfer_kit::{Bank, stuck::Task};
 
 #[tokio::test]
@@ -141,7 +141,9 @@ async fn jerrys_limit_and_the_resets() {
         let reset = ["workflow", "reset", "--workflow-id", id, "--reason", "the address is fixed"];
         lab.testbed.temporal(&[&reset[..], &place].concat());
     };
-    reset("failed-1", ["--event-id", BEFORE_THE_WITHDRAWAL]);
+    let facts = lab.facts("failed-1").await;
+    let event_id = lab::reset_point(facts.transfers[0].last()).expect("it has failed").to_string();
+    reset("failed-1", ["--event-id", event_id.as_str()]);
     lab.until_reached("", "reset-workflows", &["one-is-reset"]).await;
     reset("failed-2", ["--type", "FirstWorkflowTask"]);
     lab.until_reached("", "reset-workflows", &["one-is-reset", "all-are-reset"]).await;

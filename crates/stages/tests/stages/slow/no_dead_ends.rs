@@ -1,9 +1,6 @@
 //! From every state that a stage can be in, `next` leads to its goals: learners who type nothing else get there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lab::{Facts, Milestone, Next, Precondition, Service, Stage, Status, Verdict};
 use stages::Modules;
@@ -181,13 +178,11 @@ impl Learner {
             typed.push(next.to_string());
             assert!(typed.len() < MOST, "{} has a dead end: {typed:#?}", self.stage.name);
             self.act(&next).await;
-            // Longer than the next attempt of an Activity is away.
-            let changed = tokio::time::timeout(Duration::from_secs(20), async {
-                while self.next().await.as_ref() == Some(&next) {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            });
-            assert!(changed.await.is_ok(), "{} has a dead end: {typed:#?}", self.stage.name);
+            // The next attempt of an Activity may be seconds away.
+            until(&format!("no dead end in {}: {typed:#?}", self.stage.name), || async {
+                if self.next().await.as_ref() == Some(&next) { Err("the same is next") } else { Ok(()) }
+            })
+            .await;
         }
         println!("{}: {typed:#?}", self.stage.name);
         self.stop().await;

@@ -69,16 +69,13 @@ async fn a_retry_reports_whether_an_activity_was_waiting() {
     visit("fix-workflow", async |lab, page| {
         lab.work("fix-workflow").await;
         let row = transfer(&page.start_transfer("account_A", "account_B", "25.50").await);
-        page.js(
-            "window.said = [];
-             new MutationObserver(() => window.said.push(text('#announcer'))).observe($('#announcer'), { childList: true });
-             const real = window.fetch;
+        page.listen().await;
+        page.js("const real = window.fetch;
              window.fetch = async (path, options) => {
                const answer = await real(path, options);
                return window.late && path.endsWith('/retry') ? Response.json({ retried: 0 }) : answer;
-             }",
-        )
-        .await;
+             }")
+            .await;
         for (late, says) in [(false, "Retrying now."), (true, "The transfer continued in the meantime.")] {
             page.see(
                 "a wait for the next attempt",
@@ -87,10 +84,8 @@ async fn a_retry_reports_whether_an_activity_was_waiting() {
             .await;
             page.js(&format!("window.late = {late}")).await;
             page.click(&format!("{row} .retry")).await;
-            page.see(says, &format!("return window.said.some((said) => said.includes('{says}'))")).await;
-            let other = "The transfer continued in the meantime.";
-            let heard = page.js(&format!("return window.said.some((said) => said.includes('{other}'))")).await;
-            assert_eq!(heard, late);
+            page.hear(says).await;
+            assert_eq!(page.has_heard("The transfer continued in the meantime.").await, late);
         }
 
         let id = page.string(&format!("return $('{row}').dataset.workflowId")).await;
