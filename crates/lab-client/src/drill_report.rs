@@ -199,7 +199,7 @@ fn money_at_risk(outcome: &Outcome<'_>) -> (Money, usize) {
     (Money::from_cents(amounts.iter().sum()), amounts.len())
 }
 
-/// The seconds from the first entry of a transfer at risk until all of them were settled, corrections included; none while one is not.
+/// The seconds from the first entry of a transfer at risk, or from the beginning of the drill, until all of them were settled, corrections included; none while one is not.
 fn at_risk(facts: &Facts, outcome: &Outcome<'_>) -> Option<f64> {
     let at_risk = || outcome.hits.iter().filter(|hit| hit.at_risk).map(|hit| hit.transfer);
     let is_in_transit = at_risk().any(|transfer| {
@@ -208,7 +208,8 @@ fn at_risk(facts: &Facts, outcome: &Outcome<'_>) -> Option<f64> {
     if is_in_transit || !outcome.differences.is_empty() {
         return None;
     }
-    let times = || at_risk().flat_map(|transfer| facts.entries_of(transfer)).map(|entry| entry.time);
+    let entries = || at_risk().flat_map(|transfer| facts.entries_of(transfer));
+    let times = || entries().map(|entry| entry.time.max(facts.entered_at));
     let Some(first) = times().min() else { return Some(0.0) };
     let corrections = facts.corrections.iter().map(|entry| entry.time);
     let last = times().chain(corrections).max().unwrap_or(first);

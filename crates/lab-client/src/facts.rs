@@ -96,6 +96,7 @@ impl Reader {
             corrections,
             late,
             overdue: overdue(),
+            entered_at: time::parse_rfc3339(&progress.entered).unwrap_or_default() as u64,
             ..facts.of_stage(&progress.entered, &progress.transfers)
         })
     }

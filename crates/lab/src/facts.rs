@@ -20,6 +20,10 @@ pub struct Facts {
     pub services: Vec<Service>,
     /// When the stage was entered, in the server's format; empty if the lab has not entered one yet.
     pub entered: String,
+    /// The same in Unix seconds, as the bank records its entries.
+    pub entered_at: u64,
+    /// When the incident ended, in the server's format, if the facts are of [that moment](Facts::until).
+    pub ended: Option<String>,
     /// The numbers of the bank's accounts.
     pub accounts: Vec<String>,
     /// The movements that the bank has out of service: `withdraw`, `deposit`.
@@ -169,6 +173,7 @@ impl Facts {
         self.transfers.retain(|transfer| !transfer.runs.is_empty());
         self.entries.retain(|entry| entry.time <= unix);
         self.corrections.retain(|entry| entry.time <= unix);
+        self.ended = Some(moment.to_owned());
         self
     }
 

@@ -21,6 +21,8 @@ const EXCEPTION: usize = 25;
 const JUST_BEFORE: f64 = 5.0;
 /// After so many attempts of a Workflow Task that no worker has answered, its code is to blame.
 const UNANSWERED: u64 = 3;
+/// The seconds after which that many have timed out. Of an incident that has ended, the server no longer tells how many there were.
+const UNANSWERED_FOR: f64 = 5.0;
 
 /// The state of an incident.
 #[derive(Debug, Default)]
@@ -206,7 +208,7 @@ fn sign(facts: &Facts, transfer: &Transfer, fate: Fate, is_new: bool) -> Option<
             (!needs_no_reset).then(|| "it was reset".to_owned())?
         } else if event.is_failed_task() {
             Some(event.failure()).filter(|why| !why.is_empty()).unwrap_or_else(|| "it failed".to_owned())
-        } else if is_unanswered(run, event) {
+        } else if is_unanswered(facts, run, event) {
             "a worker took its Workflow Task and did not answer".to_owned()
         } else {
             return None;
@@ -228,7 +230,7 @@ fn sign(facts: &Facts, transfer: &Transfer, fate: Fate, is_new: bool) -> Option<
 
 /// Whether this event is a Workflow Task that a worker took and did not answer, and the same code did not answer it later either. A worker
 /// that was killed, or that had to wait for the machine, does not answer once.
-fn is_unanswered(run: &Run, event: Event<'_>) -> bool {
+fn is_unanswered(facts: &Facts, run: &Run, event: Event<'_>) -> bool {
     if !event.is("WorkflowTaskTimedOut") || event.text("timeoutType") != "TIMEOUT_TYPE_START_TO_CLOSE" {
         return false;
     }
@@ -236,7 +238,10 @@ fn is_unanswered(run: &Run, event: Event<'_>) -> bool {
     let mut later = run.events().filter(|later| later.is("WorkflowTaskCompleted"));
     match later.find(|later| later.id() > event.id()) {
         Some(answered) => started.and_then(build_id) != build_id(answered),
-        None => run.description["pendingWorkflowTask"]["attempt"].as_u64() >= Some(UNANSWERED),
+        None => match &facts.ended {
+            Some(end) => Moment::of(end).seconds_since(event.moment()) >= Some(UNANSWERED_FOR),
+            None => run.description["pendingWorkflowTask"]["attempt"].as_u64() >= Some(UNANSWERED),
+        },
     }
 }
 
@@ -245,10 +250,11 @@ fn is_even(facts: &Facts, transfer: &Transfer) -> bool {
     transfer.last().status == Status::Running || surplus(facts, transfer).is_empty()
 }
 
-/// Whether money of the transfer was not where it belongs for longer than a transfer takes.
+/// Whether money of the transfer was not where it belongs for longer than a transfer takes, since the incident began: what an incident begins
+/// with may have waited for its code to be built.
 fn is_at_risk(facts: &Facts, transfer: &Transfer) -> bool {
     let entries: Vec<&Entry> = facts.entries_of(transfer).collect();
-    let times = || entries.iter().map(|entry| entry.time);
+    let times = || entries.iter().map(|entry| entry.time.max(facts.entered_at));
     let took = times().max().unwrap_or_default().saturating_sub(times().min().unwrap_or_default());
     !entries.is_empty()
         && (took >= LONG || in_transit(entries.iter().copied()) != Money::ZERO || !is_even(facts, transfer))

@@ -389,7 +389,27 @@ fn a_task_that_nobody_answered_is_a_sign_unless_the_same_code_answered_it_later(
     assert_eq!(at_attempt(2), None);
     assert_eq!(at_attempt(3).as_deref(), UNANSWERED);
     assert_eq!(sign(begun().task_times_out().task()), None);
-    assert_eq!(sign(begun().task_times_out().under(FIX).task()).as_deref(), UNANSWERED);
+    let answered_by_the_fix = begun().task_times_out().after(30.0).under(FIX).task();
+    assert_eq!(sign(answered_by_the_fix.clone()).as_deref(), UNANSWERED);
+    // The report of a drill that was given up before stays what it was.
+    let facts = World::of("some-never-arrive").with(answered_by_the_fix, &[]).facts();
+    let hits = |end: f64| {
+        let ended = facts.clone().until(&time(end), 0);
+        Outcome::of(&ended).hits.len()
+    };
+    assert_eq!((hits(3.0), hits(20.0)), (0, 1));
+}
+
+#[test]
+fn the_time_that_an_incident_took_to_prepare_puts_no_money_at_risk() {
+    let deposited = |entered_at: u64| {
+        let world = World::of("some-never-arrive").with(rescued(), MOVED);
+        let mut facts = world.facts();
+        (facts.entries[0].time, facts.entries[1].time) = (100, 130);
+        facts.entered_at = entered_at;
+        Outcome::of(&facts).hits[0].at_risk
+    };
+    assert_eq!((deposited(90), deposited(125)), (true, false));
 }
 
 #[test]

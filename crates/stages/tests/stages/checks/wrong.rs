@@ -316,8 +316,11 @@ async fn a_transfer_that_was_terminated_between_its_accounts() {
     let task = transfer_kit::stuck::Task::Activity("deposit".to_owned());
     crate::stuck(&lab.testbed, &transfer, task, 1).await;
     transfer.terminate(Default::default()).await.expect("the server ends it");
-    let facts = lab.facts("").await;
-    let wrong = lab::wrong(&facts);
+    let wrong = until("something to be wrong", || async {
+        let wrong = lab::wrong(&lab.facts("").await);
+        if wrong.is_empty() { Err("nothing is") } else { Ok(wrong) }
+    })
+    .await;
     assert!(wrong[0].evidence.what.contains("the 25.50 that it took is in no account"), "{wrong:?}");
     assert!(wrong[0].meaning.contains("Workflow Reset"), "{wrong:?}");
 
