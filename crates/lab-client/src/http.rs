@@ -25,6 +25,7 @@ pub struct Refused {
     /// The URL, without its query.
     url: String,
     why: String,
+    answer: Value,
 }
 
 /// No response.
@@ -59,6 +60,11 @@ pub fn is_transient(error: &Error) -> bool {
 }
 
 impl Refused {
+    /// The response's JSON.
+    pub fn answer(&self) -> &Value {
+        &self.answer
+    }
+
     /// The error message of the response.
     pub fn why(&self) -> &str {
         &self.why
@@ -120,7 +126,7 @@ fn json_of(request: minreq::Request, url: &str) -> Result<Value> {
     if status != 200 {
         let said = answer["message"].as_str().or(answer["error"].as_str());
         let why = said.unwrap_or("no reason given").to_owned();
-        return Err(Refused { status, url, why }.into());
+        return Err(Refused { status, url, why, answer }.into());
     }
     Ok(answer)
 }

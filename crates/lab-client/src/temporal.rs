@@ -181,7 +181,7 @@ impl Server {
     pub fn why_not_started(&self, workflow_id: &str, error: &Error) -> String {
         let workflow_id = contract::workflow_id_of(self.learner.as_deref(), workflow_id);
         if error.downcast_ref::<NoAnswer>().is_some_and(|silence| silence.nobody_listens) {
-            return "the Temporal server does not answer, so nothing was started; try again once it does"
+            return "the Temporal server does not answer, so the transfer was not started; try again once it does"
                 .to_owned();
         }
         if is_silence(error) {
@@ -325,7 +325,7 @@ mod tests {
         let nobody = Endpoints::own("http://127.0.0.1:1", "", "");
         let error = Server::new(&nobody).start_transfer("mine", &json!({})).expect_err("nobody listens");
         let sentence = Server::new(&nobody).why_not_started("mine", &error);
-        assert!(sentence.contains("so nothing was started; try again"), "{sentence}");
+        assert!(sentence.contains("so the transfer was not started; try again"), "{sentence}");
     }
 
     #[test]

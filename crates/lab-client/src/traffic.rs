@@ -106,20 +106,28 @@ impl Transfer {
     }
 }
 
-/// Starts these transfers, one after the other at a pace that a shared service can answer.
+/// Starts these transfers, one after the other at a pace that a shared service can answer, and adds them to the others.
 ///
 /// # Errors
-/// The server does not answer, rejects one, or stays too busy; a sentence says which.
-pub fn start(server: &Server, orders: &[Order]) -> Result<Vec<Transfer>> {
-    let mut transfers = Vec::new();
+/// The server does not answer, rejects one, or stays too busy; a sentence says which, and how many were started before.
+pub fn start(server: &Server, orders: &[Order], transfers: &mut Vec<Transfer>) -> Result<()> {
     for Order { from, to, size } in orders {
         let amount = Amount::from_cents(size.cents())?;
         let input = json!({ "from_account": from, "to_account": to, "amount": amount });
-        let run = start_one(server, &input)?;
+        let run = start_one(server, &input).map_err(|error| match transfers.len() {
+            0 => error,
+            started => error.context(started_before(started)),
+        })?;
         transfers.push(Transfer { run, size: *size, build_id: None, progress: Progress::InProgress });
         thread::sleep(PACE);
     }
-    Ok(transfers)
+    Ok(())
+}
+
+/// What an error interrupts.
+fn started_before(number: usize) -> String {
+    let transfers = if number == 1 { "1 transfer was" } else { &format!("{number} transfers were") };
+    format!("{transfers} started before (see them with: cargo xtask lab status)")
 }
 
 fn start_one(server: &Server, input: &Value) -> Result<Run> {
@@ -305,10 +313,20 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_the_server_rejects_is_explained() {
+    fn a_start_that_the_server_rejects_is_explained_with_what_was_started_before() {
         let server = server(&[("workflows/", "403", r#"{"message":"permission denied"}"#)]);
-        let error = start(&server, &orders(&accounts(&[200.0; 5])).expect("five can pay"))
-            .expect_err("it is rejected");
-        assert!(error.to_string().ends_with(" was not started: permission denied"), "{error}");
+        let orders = orders(&accounts(&[200.0; 5])).expect("five can pay");
+        for (mut transfers, begins) in [
+            (started(&[]), "the transfer "),
+            (started(&["a"]), "1 transfer was started before ("),
+            (started(&["a", "b"]), "2 transfers were started before ("),
+        ] {
+            let error = start(&server, &orders, &mut transfers).expect_err("it is rejected");
+            let error = format!("{error:#}");
+            assert!(
+                error.starts_with(begins) && error.ends_with(" was not started: permission denied"),
+                "{error}"
+            );
+        }
     }
 }

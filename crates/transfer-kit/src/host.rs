@@ -236,17 +236,25 @@ pub async fn run(
         polling.await;
         on_polling()
     });
-    let mut working = std::pin::pin!(worker.run());
+    let (mut working, mut shutdown) = (std::pin::pin!(worker.run()), std::pin::pin!(shutdown));
+    let mut announced = Ok(());
     tokio::select! {
         ended = &mut working => return ended.context("the worker stopped"),
-        () = shutdown => {}
+        () = &mut shutdown => {}
+        Some(done) = announcement.join_next() => {
+            announced = done?;
+            // A worker that nobody hears of stops: whoever has started it starts another.
+            if announced.is_ok() {
+                tokio::select! {
+                    ended = &mut working => return ended.context("the worker stopped"),
+                    () = &mut shutdown => {}
+                }
+            }
+        }
     }
     leave();
     working.await.context("the worker did not shut down gracefully")?;
-    match announcement.try_join_next() {
-        Some(Ok(announced)) => announced,
-        _ => Ok(()),
-    }
+    announced
 }
 
 /// Waits until the server itself reports that a worker with these options polls, for Workflow Tasks and for Activity Tasks; of a
@@ -366,7 +374,10 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(command) {
+    let outcome = runtime.block_on(command);
+    // Code that blocks a thread does not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
         Err(error) => {

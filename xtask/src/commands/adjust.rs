@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use checkout::project::Project;
 use clap::{Arg, ArgMatches, Command};
 use contract::{Amount, AmountError, Money};
@@ -109,8 +109,7 @@ fn adjust(bank: &Bank, account: &str, change: Money) -> Result<Value> {
         };
         let passes = is_silence(&error) || status_of(&error) >= 500;
         if !passes || begin.elapsed() > TIMEOUT {
-            let why = error.downcast_ref::<Refused>().map(|refused| refused.why().to_owned());
-            let why = why.unwrap_or_else(|| format!("{error:#}"));
+            let why = why(&error);
             match passes {
                 true => bail!(
                     "the bank does not answer whether it has corrected {account}: {why}; look for it: cargo xtask ledger --account {account}"
@@ -119,12 +118,26 @@ fn adjust(bank: &Bank, account: &str, change: Money) -> Result<Value> {
             }
         }
         if !is_told {
-            stderrln!(
-                "the bank did not answer; trying again with the same idempotency key, so that it is corrected once"
-            );
+            let answered = match error.downcast_ref::<Refused>() {
+                Some(refused) => format!("the bank answered {}: {}", refused.status, refused.why()),
+                None => "the bank did not answer".to_owned(),
+            };
+            stderrln!("{answered}; trying again with the same idempotency key, so that it is corrected once");
             is_told = true;
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// What the bank said, with the balance that is too low, if it is that.
+fn why(error: &Error) -> String {
+    let Some(refused) = error.downcast_ref::<Refused>() else { return format!("{error:#}") };
+    let money = |name: &str| serde_json::from_value::<Money>(refused.answer()[name].clone()).ok();
+    match (money("current_balance"), money("requested_amount")) {
+        (Some(balance), Some(requested)) => {
+            format!("{}: the account holds {balance}, less than {requested}", refused.why())
+        }
+        _ => refused.why().to_owned(),
     }
 }
 

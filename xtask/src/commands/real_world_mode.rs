@@ -35,8 +35,13 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         bank.set_real_world_mode(state == "on")?;
     }
     let on = bank.real_world_mode()?;
+    let progress = Progress::read(&project.lab);
+    let is_bank_set =
+        progress.is_in_drill() && progress.stage.incident().is_some_and(|incident| incident.bank.is_some());
     match (arguments.get_flag("json"), on) {
         (true, _) => stdoutln!("{}", json!({ "enabled": on })),
+        // It fails otherwise than in Real World Mode.
+        (false, _) if is_bank_set => stdoutln!("how the bank behaves in this drill is for you to find out"),
         (false, true) => {
             stdoutln!("Real World Mode is on: half of all withdrawals and deposits fail or time out")
         }

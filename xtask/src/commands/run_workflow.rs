@@ -35,12 +35,17 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let executables = build::build(project, &["run_workflow"])?;
     let program = executables.get("run_workflow").context("the worker's package has no run_workflow")?;
     let mut command = Process::new(&program);
+    let endpoints = state.endpoints();
     for (name, _, _) in FLAGS {
-        if let Some(value) = text(arguments, name) {
-            command.arg(format!("--{name}={value}"));
-        }
+        let Some(value) = text(arguments, name) else { continue };
+        let value = match name {
+            // As `transfer` has it, whose transfer this may join.
+            "workflow-id" => &contract::workflow_id_of(endpoints.learner.as_deref(), value),
+            _ => value,
+        };
+        command.arg(format!("--{name}={value}"));
     }
-    command.args(["--ui-url", &state.endpoints().temporal_ui]);
+    command.args(["--ui-url", &endpoints.temporal_ui]);
     dev_server::forget_settings(&mut command);
     command.envs(services::worker_environment(&state.ports, state.remote_service.as_ref()));
     // In place of this process: the terminal, its Ctrl-C and the exit code are the program's own.

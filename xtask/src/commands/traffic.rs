@@ -53,7 +53,8 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let has_versions = status["versions"].as_array().is_some_and(|versions| !versions.is_empty());
     let as_json = arguments.get_flag("json");
     if !has_versions {
-        let transfers = traffic::start(&server, &traffic::orders(&bank.accounts()?)?)?;
+        let mut transfers = Vec::new();
+        traffic::start(&server, &traffic::orders(&bank.accounts()?)?, &mut transfers)?;
         // They are started anyway, and the worker may not run the code that the learner expects.
         if let Some(warning) = warning(&status) {
             stderrln!("warning: {warning}");
@@ -72,9 +73,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut transfers = Vec::new();
     let mut is_settled = true;
     while is_settled && transfers.len() < MOST && !have_enough(&takers, &transfers) {
-        let mut batch = traffic::start(&server, &traffic::orders(&bank.accounts()?)?)?;
-        let settled = traffic::settle(&server, &mut batch, BATCH_TIMEOUT);
-        transfers.append(&mut batch);
+        let earlier = transfers.len();
+        traffic::start(&server, &traffic::orders(&bank.accounts()?)?, &mut transfers)?;
+        let settled = traffic::settle(&server, &mut transfers[earlier..], BATCH_TIMEOUT);
         is_settled =
             settled.map_err(|error| error.context(format!("{} transfers were started", transfers.len())))?;
         stderrln!("  {}", so_far(&takers, &transfers));

@@ -1,12 +1,17 @@
 //! `transfer FROM TO AMOUNT`.
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Error, Result};
 use clap::{Arg, ArgMatches, Command};
 use contract::Amount;
 use lab_client::{
     bank::Bank,
+    http::is_transient,
     new_workflow_id,
     stuck::{self, Stuck},
     temporal::{Run, Server, status_name},
@@ -25,8 +30,12 @@ use supervisor::{
 };
 use terminal::{Usage, shorten, stderrln, stdoutln};
 
-/// How often we poll a transfer while we wait for it.
+/// The time until the second look at a transfer that is waited for; each next one comes after half as long again, up to
+/// [`LONGEST_INTERVAL`].
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the server may be silent before we give up waiting.
+const SILENT_FOR: Duration = Duration::from_secs(120);
 
 /// The longest Workflow Id that Temporal accepts, in bytes.
 const LONGEST_ID: usize = 1000;
@@ -178,38 +187,94 @@ fn report(run: &Run, link: &str, status: &str, result: &Value, failure: Option<&
     })
 }
 
-/// Waits until the transfer has ended: how, with what result, with what failure.
-fn wait(server: &Server, run: &Run, quiet: bool) -> Result<(String, Value, Option<String>)> {
-    let mut shown: Option<Stuck> = None;
-    loop {
-        let description = server.describe(run)?;
-        let status = status_name(&description["workflowExecutionInfo"]["status"]).to_owned();
-        if status != "RUNNING" {
-            let event = server.last_events(run)?.into_iter().next().unwrap_or_default();
-            let (result, failure) = outcome(&event, &status);
-            return Ok((status, result, failure));
+/// How a transfer has ended, with what result, with what failure.
+type End = (String, Value, Option<String>);
+
+/// What a look at a transfer finds.
+enum Look {
+    Ended(End),
+    /// A reset has continued it in this run.
+    Reset(Run),
+    InProgress(Option<Stuck>),
+}
+
+/// Waits until the transfer has ended, through whatever becomes of the server meanwhile.
+fn wait(server: &Server, run: &Run, quiet: bool) -> Result<End> {
+    let tell = |words: &str| {
+        if !quiet {
+            stderrln!("{words}");
         }
-        let stuck = stuck::look(server, run)?.into_iter().next();
-        if let Some(now) = stuck.filter(|_| !quiet) {
-            let news = shown.as_ref().is_none_or(|old| {
-                old.attempt != now.attempt || old.activity != now.activity || old.halt != now.halt
-            });
-            if news {
-                if shown.is_none() {
-                    stderrln!("still waiting; Ctrl-C ends only the waiting, not the transfer");
-                }
-                match now.way_out() {
-                    Some(way_out) => stderrln!("{}; {way_out}", now.words()),
-                    None => {
-                        let (what, attempt) = (now.what(), now.attempt);
-                        stderrln!("stuck on {what}, attempt {attempt}: {}", shorten(&now.failure, 200));
+    };
+    let mut run = run.clone();
+    let mut interval = POLL_INTERVAL;
+    let mut shown: Option<Stuck> = None;
+    let mut silent_since: Option<Instant> = None;
+    loop {
+        match look(server, &run) {
+            Ok(Look::Ended(end)) => return Ok(end),
+            Ok(Look::Reset(next)) => {
+                tell(&format!("it was reset; it continues in run {}", next.run_id));
+                run = next;
+            }
+            Ok(Look::InProgress(stuck)) => {
+                silent_since = None;
+                if let Some(now) = stuck.filter(|now| is_news(shown.as_ref(), now)) {
+                    if shown.is_none() {
+                        tell("still waiting; Ctrl-C ends only the waiting, not the transfer");
                     }
+                    tell(&match now.way_out() {
+                        Some(way_out) => format!("{}; {way_out}", now.words()),
+                        None => {
+                            let (what, attempt) = (now.what(), now.attempt);
+                            format!("stuck on {what}, attempt {attempt}: {}", shorten(&now.failure, 200))
+                        }
+                    });
+                    shown = Some(now);
                 }
-                shown = Some(now);
+            }
+            Err(error)
+                if is_transient(&error) && silent_since.is_none_or(|since| since.elapsed() < SILENT_FOR) =>
+            {
+                if silent_since.is_none() {
+                    silent_since = Some(Instant::now());
+                    tell("the Temporal server does not answer at this moment; still waiting");
+                }
+            }
+            Err(error) => {
+                return Err(error.context(format!(
+                    "{} goes on (see it with: cargo xtask lab status), but this command cannot follow it",
+                    run.workflow_id
+                )));
             }
         }
-        thread::sleep(POLL_INTERVAL);
+        thread::sleep(interval);
+        interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
     }
+}
+
+/// Whether this is another state than the one that was shown.
+fn is_news(shown: Option<&Stuck>, now: &Stuck) -> bool {
+    shown.is_none_or(|old| old.attempt != now.attempt || old.activity != now.activity || old.halt != now.halt)
+}
+
+fn look(server: &Server, run: &Run) -> Result<Look> {
+    let description = server.describe(run)?;
+    let status = status_name(&description["workflowExecutionInfo"]["status"]).to_owned();
+    if status == "RUNNING" {
+        let events = || server.last_events(run).unwrap_or_default();
+        return Ok(Look::InProgress(stuck::of(run, &description, events).into_iter().next()));
+    }
+    // A reset terminates the run and continues in another one of the same id.
+    if status == "TERMINATED" {
+        let latest = server.describe(&Run { run_id: String::new(), ..run.clone() })?;
+        let run_id = latest["workflowExecutionInfo"]["execution"]["runId"].as_str().unwrap_or_default();
+        if !run_id.is_empty() && run_id != run.run_id {
+            return Ok(Look::Reset(Run { run_id: run_id.to_owned(), ..run.clone() }));
+        }
+    }
+    let event = server.last_events(run)?.into_iter().next().unwrap_or_default();
+    let (result, failure) = outcome(&event, &status);
+    Ok(Look::Ended((status, result, failure)))
 }
 
 /// The result or the failure in the event that closes a history.
@@ -220,6 +285,69 @@ fn outcome(event: &Value, status: &str) -> (Value, Option<String>) {
         return (result.get(0).unwrap_or(result).clone(), None);
     }
     let failure = lab::failure_chain(&event["workflowExecutionFailedEventAttributes"]["failure"]);
-    let failure = if failure.is_empty() { format!("the transfer ended as {status}") } else { failure };
+    let reason = event["workflowExecutionTerminatedEventAttributes"]["reason"].as_str().unwrap_or_default();
+    let failure = match (failure.is_empty(), reason) {
+        (false, _) => failure,
+        (true, "") => format!("the transfer ended as {status}"),
+        (true, reason) => format!("the transfer ended as {status}: {reason}"),
+    };
     (Value::Null, Some(failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use lab_client::Endpoints;
+
+    use super::*;
+
+    /// A server whose descriptions come in this order, the last one again and again, and whose histories end with this event.
+    fn server(descriptions: &'static [(u16, &str)], last_event: &'static str) -> Server {
+        let asked = AtomicUsize::new(0);
+        let address = webtest::web_service(move |request| {
+            let line = request.head.lines().next().unwrap_or_default();
+            if line.contains("history-reverse") {
+                return (200, format!(r#"{{"history":{{"events":[{last_event}]}}}}"#));
+            }
+            let at = asked.fetch_add(1, Ordering::Relaxed).min(descriptions.len() - 1);
+            let (status, body) = descriptions[at];
+            (status, body.to_owned())
+        });
+        Server::new(&Endpoints::own(&format!("http://{address}"), "", ""))
+    }
+
+    fn waited(descriptions: &'static [(u16, &str)], last_event: &'static str) -> Result<End> {
+        let run = Run { workflow_id: "one".to_owned(), run_id: "first".to_owned() };
+        wait(&server(descriptions, last_event), &run, true)
+    }
+
+    const RUNNING: &str = r#"{"workflowExecutionInfo":{"status":"WORKFLOW_EXECUTION_STATUS_RUNNING"}}"#;
+    const TERMINATED: &str = r#"{"workflowExecutionInfo":{"status":"WORKFLOW_EXECUTION_STATUS_TERMINATED",
+        "execution":{"runId":"first"}}}"#;
+    const COMPLETED: &str = r#"{"workflowExecutionInfo":{"status":"WORKFLOW_EXECUTION_STATUS_COMPLETED",
+        "execution":{"runId":"second"}}}"#;
+    const RESULT: &str = r#"{"workflowExecutionCompletedEventAttributes":{"result":["done"]}}"#;
+
+    #[test]
+    fn waiting_goes_on_while_the_server_is_away_and_follows_a_reset() {
+        let away = &[(503, "{}"), (200, RUNNING), (429, "{}"), (200, COMPLETED)];
+        assert_eq!(waited(away, RESULT).expect("it ends").1, "done");
+        let reset = &[(200, TERMINATED), (200, COMPLETED), (200, COMPLETED)];
+        assert_eq!(waited(reset, RESULT).expect("it ends").0, "COMPLETED");
+    }
+
+    #[test]
+    fn the_end_of_waiting_says_why_and_that_the_transfer_goes_on() {
+        let because = r#"{"workflowExecutionTerminatedEventAttributes":{"reason":"the lab was reset"}}"#;
+        let (status, _, failure) = waited(&[(200, TERMINATED)], because).expect("it ends");
+        let failure = failure.expect("it failed");
+        assert_eq!(
+            (&*status, &*failure),
+            ("TERMINATED", "the transfer ended as TERMINATED: the lab was reset")
+        );
+        let error = waited(&[(403, r#"{"message":"permission denied"}"#)], "{}").expect_err("it is refused");
+        let error = format!("{error:#}");
+        assert!(error.starts_with("one goes on (") && error.ends_with("permission denied"), "{error}");
+    }
 }

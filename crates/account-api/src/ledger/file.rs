@@ -11,8 +11,10 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 
 use super::Ledger;
 
-/// How long to wait for another program that holds the file's lock.
+/// How long to wait for another program that holds the file's lock, when the file is opened, and later: then a client waits for the answer,
+/// and should read what is wrong before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT_IN_USE: Duration = Duration::from_secs(1);
 
 /// Marks an SQLite file as one of this bank: `TBLb`.
 const APPLICATION_ID: i32 = 0x5442_4C62;
@@ -112,6 +114,7 @@ impl Ledger {
         transaction.commit()?;
         ledger.connection.pragma_update(None, "journal_mode", "WAL")?;
         ledger.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        ledger.connection.busy_timeout(BUSY_TIMEOUT_IN_USE)?;
         Ok(ledger)
     }
 

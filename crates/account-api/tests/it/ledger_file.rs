@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use account_api::Bank;
 use futures::future::join_all;
@@ -304,6 +305,22 @@ fn a_program_that_has_locked_the_file_is_to_be_closed_and_the_file_not_moved() {
     connection.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
     let error = refusal(&file);
     assert!(error.contains("close the other program") && !error.contains("mv "), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_locks_the_file_later_is_named_before_a_client_gives_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bank.db");
+    let client = serve(Bank::open(&file).expect("a bank")).await;
+    let connection = Connection::open(&file).expect("a database");
+    connection.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    // The worker waits four seconds for an answer.
+    let answer = tokio::time::timeout(Duration::from_secs(4), client.get("/accounts")).await;
+    let answer = answer.expect("it answers in time");
+    assert_eq!(answer.refusal(), (503, None), "{}", answer.json);
+    assert!(answer.error().contains("close the other program"), "{}", answer.error());
+    connection.execute_batch("COMMIT").expect("it is let go");
+    assert_eq!(client.balance("account_A").await, 1000.0);
 }
 
 #[tokio::test]

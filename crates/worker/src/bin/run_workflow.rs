@@ -19,6 +19,11 @@ use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 /// Where the Temporal UI of a lab is when nobody says otherwise.
 const DEFAULT_UI: &str = "http://127.0.0.1:8233";
 
+/// The exit code of a command that was ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+/// How long the worker may take to end.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
 fn main() -> ExitCode {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -50,6 +55,12 @@ fn main() -> ExitCode {
             bail!("{refusal}");
         }
         let client = host::connect().await?;
+        // Not in this task, which the transfer's own code may block: then a second Ctrl-C ends everything at once.
+        tokio::spawn(async {
+            host::termination().await;
+            host::termination().await;
+            std::process::exit(INTERRUPTED)
+        });
         let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
         host::report_build_id(&mut options, worker::build_id());
 
@@ -70,7 +81,11 @@ fn main() -> ExitCode {
             }
         };
         drop(stop);
-        working.await.and(outcome)
+        // An Activity may never end, such as one of another transfer that this worker has taken.
+        match tokio::time::timeout(LONGEST_END, working).await {
+            Ok(worked) => worked.and(outcome),
+            Err(_) => outcome,
+        }
     })
 }
 
