@@ -1,5 +1,7 @@
 //! The flags for a remote Temporal Service, and the service that they select.
 
+use std::env;
+
 use anyhow::Result;
 use checkout::Project;
 use clap::{Arg, ArgMatches, Command};
@@ -81,7 +83,8 @@ pub fn named(arguments: &ArgMatches) -> Option<RemoteService> {
     })
 }
 
-/// The service that these flags select; without any, that of the last start.
+/// The service that these flags select; without any, that of the last start. The learner's name stays, also where the service's address
+/// is a new one.
 pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<RemoteService>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let learner = text("learner").map(|name| checked(&name)).transpose()?;
@@ -94,6 +97,8 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
             Some(_) => String::new(),
             None => ui_beside(&named.address),
         });
+        let learner = learner.or_else(|| last(project).and_then(|last| last.learner));
+        require_own_settings(&named)?;
         return Ok(Some(RemoteService { learner, ui, ..named }));
     }
     let last = last(project);
@@ -103,6 +108,7 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
         )
         .into());
     }
+    last.as_ref().map_or(Ok(()), require_own_settings)?;
     Ok(last.map(|last| RemoteService {
         learner: learner.or(last.learner),
         ui: ui.unwrap_or(last.ui),
@@ -113,9 +119,28 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
     }))
 }
 
-/// Prints that a start uses the service of the last one, unless the flags name it.
+/// Fails where a profile is to be read in a terminal that has the settings of `lab env`: they hide the user's `temporal.toml`.
+fn require_own_settings(service: &RemoteService) -> Result<()> {
+    let (variable, none) = dev_server::CONFIG_FILE;
+    if service.profile.is_some() && env::var_os(variable).is_some_and(|file| file == none) {
+        return Err(Usage(
+            "this terminal has the settings of cargo xtask lab env, which hide your profiles; start the lab in a new terminal"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Prints what a start uses of the last one: its service, unless the flags name it, or the learner's name.
 pub fn tell_of_last(project: &Project, arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
+    if asked
+        && !arguments.contains_id("learner")
+        && let Some(learner) = chosen.and_then(|service| service.learner.as_ref())
+    {
+        stderrln!("you are {learner}, as last time; for another name: --learner NAME");
+    }
     let Some(remote_service) = chosen.filter(|_| !asked) else { return };
     let name = name(remote_service);
     match joining(project) {

@@ -153,7 +153,12 @@ mod tests {
             .collect();
         // Read at run time, because the file is missing where only programs are built.
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose/dynamic-config.yaml");
-        let found = of_compose(&fs::read_to_string(file).expect("the project has it"));
+        let Ok(text) = fs::read_to_string(file) else {
+            assert!(std::env::var_os("CI").is_none(), "the project has compose/dynamic-config.yaml");
+            println!("skipped: this copy of the project has no compose/dynamic-config.yaml");
+            return;
+        };
+        let found = of_compose(&text);
         assert_eq!(found.len(), expected.len(), "compose/dynamic-config.yaml has a name twice, or too few");
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "compose/dynamic-config.yaml");
     }

@@ -66,6 +66,13 @@ impl Server {
         self.list(&query, usize::MAX)
     }
 
+    /// Those of them that are on this lab's own Task Queue: on a service that others use, theirs are not this lab's to end.
+    pub fn own_running(&self) -> Result<Vec<Run>> {
+        let queue = contract::task_queue(self.learner.as_deref());
+        let query = format!("{} AND TaskQueue=\"{queue}\" AND CloseTime IS NULL", transfers());
+        self.list(&query, usize::MAX)
+    }
+
     /// The runs that match a query, up to a limit: running ones first, then the last closed ones.
     pub fn list(&self, query: &str, most: usize) -> Result<Vec<Run>> {
         Ok(self.listed(query, most)?.into_iter().map(|listed| listed.run).collect())

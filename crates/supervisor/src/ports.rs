@@ -1,6 +1,12 @@
 //! The ports of a lab: which it uses, and who holds one that is taken.
 
-use std::{collections::BTreeMap, io, net::TcpListener, ops::Range, process::Command};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{TcpListener, TcpStream},
+    ops::Range,
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 pub use lab_client::state::{
@@ -107,7 +113,9 @@ pub fn choose(
 
 /// Whether a server can be started there.
 pub fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
+    let can_listen = TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // macOS lets a server listen on loopback beside one that listens on all addresses.
+    can_listen && !(cfg!(target_os = "macos") && TcpStream::connect(("127.0.0.1", port)).is_ok())
 }
 
 /// The port of this name that a lab uses if it is free.

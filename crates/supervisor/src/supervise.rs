@@ -75,6 +75,8 @@ const STABLE: Duration = Duration::from_secs(30);
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How often we poll otherwise.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the server takes to list a transfer that was started.
+const LISTED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a service may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often we check that the lab's folder is still there, and that no log is too large.
@@ -915,14 +917,20 @@ impl Supervisor {
             return Ok(());
         }
         let server = Server::new(&self.setup.endpoints());
-        let running = server.running().context("could not list the transfers in progress")?;
-        for run in &running {
-            server
-                .terminate(run, "the lab was reset")
-                .with_context(|| format!("could not terminate {}", run.workflow_id))?;
+        let mut ended = 0;
+        // The server's list lags behind: a transfer that was started just now is only on the second one.
+        for pause in [Duration::ZERO, LISTED_WITHIN] {
+            thread::sleep(pause);
+            let running = server.own_running().context("could not list the transfers in progress")?;
+            for run in &running {
+                let was_running = server
+                    .terminate(run, "the lab was reset")
+                    .with_context(|| format!("could not terminate {}", run.workflow_id))?;
+                ended += usize::from(was_running);
+            }
         }
-        if !running.is_empty() {
-            self.journal.note(&format!("terminated {} transfers that were in progress", running.len()));
+        if ended > 0 {
+            self.journal.note(&format!("terminated {ended} transfers that were in progress"));
         }
         Ok(())
     }

@@ -10,13 +10,14 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use dev_server::Cli;
 use hmac_sha256::Hash;
 
-use crate::{cli_version, pip, process};
+use crate::{cli_version, pip, process, programs::on_path_but, sign_of_life};
 pub use crate::{
     cli_version::{LEAST, PINNED, dotted},
     programs::on_path,
@@ -88,6 +89,9 @@ pub struct Found {
     pub source: Source,
 }
 
+/// The folder of the lab's that `lab env` puts first in PATH, with a `temporal` that has no settings of the user's.
+pub const SHELL: &str = "shell";
+
 /// The CLI that is here, if one is.
 pub fn find(project: &Project) -> Result<Option<Found>> {
     if let Some(path) = env::var_os(CLI_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
@@ -101,7 +105,9 @@ pub fn find(project: &Project) -> Result<Option<Found>> {
     }
     // One that another lab has fetched is recent enough, and `doctor` does not run it before it has checked its hash.
     let is_recent = |cli: &Cli| is_fetched(cli.path()) || version(cli).is_some_and(|found| found >= LEAST);
-    let on_path = on_path("temporal").map(Cli::at).filter(is_recent);
+    // The one that `lab env` puts there runs the one that is found here.
+    let is_of_a_lab = |folder: &Path| folder == project.in_lab(SHELL) || folder.ends_with(".lab/shell");
+    let on_path = on_path_but("temporal", is_of_a_lab).map(Cli::at).filter(is_recent);
     Ok(on_path.map(|cli| Found { cli, source: Source::Path }))
 }
 
@@ -205,7 +211,11 @@ fn lock(folder: &Path) -> Result<File> {
     make_private(above).with_context(|| format!("could not make the folder {}", above.display()))?;
     let lock = open_private(&above.join("cli.lock"), OpenOptions::new().write(true))
         .context("could not make the lock file of the download")?;
-    lock.lock().context("could not lock the download")?;
+    if !files::lock_within(&lock, Duration::ZERO).context("could not lock the download")? {
+        stderrln!("another command is downloading the Temporal CLI; waiting for it");
+        sign_of_life::during("waiting for the Temporal CLI", || lock.lock())
+            .context("could not lock the download")?;
+    }
     Ok(lock)
 }
 
@@ -327,8 +337,9 @@ pub fn take(project: &Project, executable: &Path) -> Result<()> {
     replace(&folder, |unpacked| {
         let to = unpacked.join("bin/temporal");
         make_private(&unpacked.join("bin")).context("could not make its folder")?;
-        fs::copy(executable, &to).context("could not copy the Temporal CLI")?;
-        close_if_there(&to).context("could not keep the CLI to this user")?;
+        // Its bytes alone: on macOS a file that came from elsewhere may be marked as one that must not run.
+        let copied = fs::read(executable).and_then(|bytes| files::replace(&to, &bytes, 0o700));
+        copied.context("could not copy the Temporal CLI")?;
         files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)
             .context("could not record the CLI's version")
     })

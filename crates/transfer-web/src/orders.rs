@@ -210,7 +210,7 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
 /// Terminates every transfer in progress, and returns how many there were.
 fn end_all(watched: &Watched) -> Result<usize, Error> {
     let server = Server::new(&watched.endpoints);
-    let mut running = server.running()?;
+    let mut running = server.own_running()?;
     // The server's list lags behind: a transfer started just now is only on ours.
     running.extend(watched.transfers().running());
     running.sort_by(|a, b| a.run_id.cmp(&b.run_id));

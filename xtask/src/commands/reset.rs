@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Command};
 use lab::STAGES;
+use lab_client::temporal::Server;
 
 use crate::args::{example, flag};
 use checkout::{keep, modules, progress, project::Project};
@@ -48,6 +49,10 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     stage_entry::require_no_entry(project)?;
     if let Some(state) = &running {
         control::wait_for_services(state);
+        // Before anything is changed: at a service that does not answer, the transfers in progress would go on with other code.
+        if state.remote_service.is_some() {
+            Server::new(&state.endpoints()).own_running().context("your lab was not reset")?;
+        }
     }
     if let Some(saved) = modules::enter(project, stage)? {
         saved.tell(project);

@@ -169,6 +169,15 @@ fn an_edit_that_is_saved_while_a_drill_is_being_entered_is_kept_and_not_put_over
 }
 
 #[test]
+fn how_the_bank_of_an_incident_behaves_is_not_given_away() {
+    let lab = FakeLab::start("drill-bank");
+    let show = || lab.checkout.run(&["real-world-mode"]).ok();
+    assert_eq!(show(), "Real World Mode is off\n");
+    lab.checkout.run(&["drill", "slow-afternoon", "--seed", "42"]).ok();
+    assert_eq!(show(), "how the bank behaves in this drill is for you to find out\n");
+}
+
+#[test]
 fn without_a_drill_its_commands_say_how_to_start_one() {
     let lab = FakeLab::start("no-drill");
     for words in [

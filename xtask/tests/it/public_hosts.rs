@@ -1,6 +1,6 @@
 //! The names at which a proxy forwards the page and the Temporal UI, in `lab start`, `lab status` and `doctor`.
 
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, path::Path, process::Command};
 
 use contract::PUBLIC_HOSTS_VARIABLE;
 use serde_json::Value;
@@ -85,6 +85,10 @@ fn a_shell_in_a_codespace_lists_its_names() {
 
     // As /etc/bash.bashrc has it there.
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.devcontainer/public-hosts.sh");
+    if !Path::new(script).exists() {
+        webtest::skip("this copy of the project has no .devcontainer");
+        return;
+    }
     let listed = |variables: &[(&str, &str)]| {
         let mut shell = Command::new("bash");
         shell.args(["-euc", ". \"$1\"; printf %s \"${BUGLAB_PUBLIC_HOSTS-}\"", "bash", script]);

@@ -34,6 +34,20 @@ async fn stage_worker_runs_the_modules_in_place_and_tells_when_it_polls() {
     assert_eq!(balances(&testbed).await, balances_after(1));
 }
 
+#[tokio::test]
+async fn stage_worker_ends_where_nobody_can_be_told_that_it_polls() {
+    let testbed = Testbed::start().await;
+    let project = project("reset-workflows");
+    let ready_file = project.path().join("no-such-folder/ready");
+    let ready_file = ready_file.to_str().expect("it is text");
+    let mut worker = Process::start_in(&testbed, project.path(), &["--ready-file", ready_file]);
+    until("its end", || {
+        let has_ended = worker.has_ended();
+        async move { if has_ended { Ok(()) } else { Err("it runs") } }
+    })
+    .await;
+}
+
 #[test]
 fn stage_worker_refuses_a_module_that_somebody_edited() {
     let project = project("reset-workflows");

@@ -11,7 +11,6 @@ use supervisor::{attach, ports, temporal_cli};
 use terminal::stdoutln;
 
 /// The folder in the lab's that comes first in the terminal's PATH. It has only a `temporal`.
-const FOLDER: &str = "shell";
 
 pub(crate) fn command() -> Command {
     Command::new("env")
@@ -42,7 +41,7 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
 /// Puts a `temporal` into the folder that comes first in PATH, and returns the folder.
 fn put_cli(project: &Project) -> Result<String> {
     let cli = temporal_cli::provide(project)?;
-    let folder = project.in_lab(FOLDER);
+    let folder = project.in_lab(temporal_cli::SHELL);
     let could_not = || format!("could not write {}", folder.display());
     make_private(&folder).with_context(could_not)?;
     files::replace(&folder.join("temporal"), cli.script()?.as_bytes(), 0o700).with_context(could_not)?;
