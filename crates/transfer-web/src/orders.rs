@@ -211,8 +211,8 @@ pub(crate) fn reset(watched: &Watched, bank: &Bank) -> Result<Value, Failure> {
 fn end_all(watched: &Watched) -> Result<usize, Error> {
     let server = Server::new(&watched.endpoints);
     let mut running = server.own_running()?;
-    // The server's list lags behind: a transfer started just now is only on ours.
-    running.extend(watched.transfers().running());
+    // The server's list lags behind: a transfer started just now is not on it.
+    running.extend(watched.transfers().started());
     running.sort_by(|a, b| a.run_id.cmp(&b.run_id));
     running.dedup();
     let ended =

@@ -38,6 +38,8 @@ const UNREADABLE_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 const LAG: f64 = 5.0;
 /// The largest number of transfers in progress that one request reads again.
 const RUNNING_AT_ONCE: usize = 200;
+/// How long the server may take to list a transfer that was started.
+const LISTED_WITHIN: Duration = Duration::from_secs(60);
 /// A result younger than this is reused.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -82,6 +84,8 @@ impl Which {
 pub(crate) struct Transfers {
     server: Server,
     listed: HashMap<String, Listed>,
+    /// Those that were started here so recently that the server may not list them yet.
+    started: Vec<(Run, Instant)>,
     read: HashMap<String, Read>,
     /// The transfers, newest first: the Run Ids of each, newest first.
     order: Vec<Vec<String>>,
@@ -110,6 +114,7 @@ impl Transfers {
         Transfers {
             server,
             listed: HashMap::new(),
+            started: Vec::new(),
             read: HashMap::new(),
             order: Vec::new(),
             version: 0,
@@ -200,6 +205,8 @@ impl Transfers {
     /// Adds a transfer that was started just now.
     pub(crate) fn note_started(&mut self, run: Run) {
         let start = time::now().as_secs_f64();
+        self.started.retain(|(_, at)| at.elapsed() < LISTED_WITHIN);
+        self.started.push((run.clone(), Instant::now()));
         self.take(Listed { run, status: "RUNNING".to_owned(), start, close: None });
         self.put_in_order();
     }
@@ -298,6 +305,11 @@ impl Transfers {
             .collect();
         running.sort_by_key(|(at, _)| *at);
         self.read(running.into_iter().take(RUNNING_AT_ONCE).map(|(_, wanted)| wanted).collect())
+    }
+
+    /// The runs that were started here just now.
+    pub(crate) fn started(&self) -> impl Iterator<Item = Run> {
+        self.started.iter().map(|(run, _)| run.clone())
     }
 
     /// The runs in progress on the list.

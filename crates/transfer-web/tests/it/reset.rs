@@ -111,3 +111,30 @@ async fn a_service_started_after_a_reset_never_shows_older_transfers() {
         service.ended().await;
     }
 }
+
+#[tokio::test]
+async fn a_reset_leaves_the_transfers_of_another_task_queue_alone() {
+    let lab = Lab::start().await;
+    let queue = contract::task_queue(Some("bob"));
+    let theirs = [
+        "workflow",
+        "start",
+        "--type",
+        contract::WORKFLOW_TYPE,
+        "--task-queue",
+        &queue,
+        "--workflow-id",
+        "theirs",
+    ];
+    lab.testbed.temporal(&theirs);
+    lab.web().start("account_A", "account_B", 10.0).await;
+    until("both to be listed", || async {
+        let listed = lab.web().good("/api/workflows").await;
+        if ids(&listed).len() == 2 { Ok(()) } else { Err(listed) }
+    })
+    .await;
+    let reset = lab.web().post("/api/reset", json!({})).await;
+    assert_eq!((reset.status, &reset.json["ended"]), (200, &json!(1)));
+    let theirs = lab.testbed.ask_server("workflows/theirs").await;
+    assert_eq!(theirs["workflowExecutionInfo"]["status"], "WORKFLOW_EXECUTION_STATUS_RUNNING");
+}
