@@ -57,7 +57,7 @@ pub fn misplaced(project: &Project) -> Vec<String> {
         (!is_expected && !is_drill).then(|| format!("has the code of the stage {}", other.name))
     };
     let remedy = match is_drill {
-        true => format!("to start the drill again: {}", stage.command()),
+        true => format!("to start the drill again: {}", Progress::read(&project.lab).command()),
         false => format!("to install the stage's code: {} --bare", stage.command()),
     };
     let sentence = |at: usize| {

@@ -34,6 +34,8 @@ pub struct Progress {
     pub done: Vec<String>,
     /// The drill, if the stage is an incident that was made ready.
     pub drill: Option<Drill>,
+    /// The seed of the drill, if the stage is an incident, also before it was made ready.
+    pub seed: Option<u64>,
     /// The seeds of the drills that have ended here.
     pub ended_drills: Vec<u64>,
     /// The learner's code that is to be put back once the transfers of a stage are prepared.
@@ -72,6 +74,7 @@ impl Progress {
             broken_replay: BTreeMap::new(),
             done: Vec::new(),
             drill: None,
+            seed: None,
             ended_drills: Vec::new(),
             kept: None,
         }
@@ -80,6 +83,14 @@ impl Progress {
     /// Whether a drill is in progress.
     pub fn is_in_drill(&self) -> bool {
         self.drill.as_ref().is_some_and(|drill| drill.ended.is_none())
+    }
+
+    /// The command that enters the stage again, with the seed of a drill.
+    pub fn command(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("{} --seed {seed}", self.stage.command()),
+            None => self.stage.command(),
+        }
     }
 
     /// Whether the drill with this seed is in progress or has ended.
@@ -123,6 +134,7 @@ impl Progress {
                 .collect(),
             done: texts("done"),
             drill: Drill::from_json(&value["drill"]),
+            seed: value["seed"].as_u64(),
             ended_drills: value["ended_drills"]
                 .as_array()
                 .into_iter()
@@ -143,6 +155,7 @@ impl Progress {
             "broken_replay": self.broken_replay,
             "done": self.done,
             "drill": self.drill.as_ref().map(Drill::to_json),
+            "seed": self.seed,
             "ended_drills": self.ended_drills,
             "kept": self.kept.as_ref().map(Kept::to_json),
         })
@@ -227,6 +240,7 @@ mod tests {
                 last_entry: 10,
                 ended: Some(("2026-11-22T12:05:01Z".to_owned(), true)),
             }),
+            seed: Some(7),
             ended_drills: vec![3, 7],
             kept: Some(Kept {
                 backup: "20261122T120501Z-jerry".to_owned(),

@@ -109,6 +109,8 @@ fn show(lines: &[String], before: &[String], in_place: bool) {
 /// What is known at one moment.
 struct Look {
     stage: &'static Stage,
+    /// The command that enters the stage again.
+    command: String,
     /// The numbers of the drill, if the stage is an incident that was made ready.
     drill: Option<DrillStatus>,
     /// What the instructor tells the class.
@@ -161,6 +163,7 @@ fn look(project: &Project, state: &State, reader: &mut Reader) -> Result<Look> {
     let versions = if report.is_ok() { versions::rows(state, &status) } else { Vec::new() };
     Ok(Look {
         stage,
+        command: progress.command(),
         drill,
         class: class_status::lines(&status),
         next_is_closed: next.and_then(|next| class_status::why_closed(&status, next)),
@@ -211,7 +214,7 @@ impl Look {
             Ok(report) => {
                 lines.extend(goal_lines(report));
                 lines.push(match self.stage.incident() {
-                    Some(_) => last_line_of_drill(report, self.drill.as_ref()),
+                    Some(_) => last_line_of_drill(report, self.drill.as_ref(), &self.command),
                     None => last_line(report, self.next_is_closed.as_deref()),
                 });
             }
@@ -255,10 +258,10 @@ fn drill_line(drill: &DrillStatus) -> String {
 }
 
 /// How many goals of a drill are reached, and what to type next.
-fn last_line_of_drill(report: &Report, drill: Option<&DrillStatus>) -> String {
+fn last_line_of_drill(report: &Report, drill: Option<&DrillStatus>, command: &str) -> String {
     let reached = count_reached(report);
     match drill {
-        None => format!("the drill was not made ready; to start it again: {}", report.stage.command()),
+        None => format!("the drill was not made ready; to start it again: {command}"),
         Some(drill) if !drill.is_on() => {
             "the drill has ended; its report: cargo xtask drill report".to_owned()
         }
@@ -389,11 +392,14 @@ mod tests {
             drill_line(&on),
             "3 min so far, 1 hint; transfers: 3 in progress, 2 hit, 4 of 5 safe since the last deploy"
         );
-        assert_eq!(last_line_of_drill(&report, Some(&on)), "0 of 5 reached; a hint: cargo xtask drill hint");
+        assert_eq!(
+            last_line_of_drill(&report, Some(&on), ""),
+            "0 of 5 reached; a hint: cargo xtask drill hint"
+        );
         let ended = status(Some(("2026-11-22T12:03:20Z".to_owned(), true)));
         assert!(drill_line(&ended).starts_with("3 min until you gave up, 1 hint; "));
-        assert!(last_line_of_drill(&report, Some(&ended)).ends_with("cargo xtask drill report"));
-        assert!(last_line_of_drill(&report, None).ends_with(&stage.command()));
+        assert!(last_line_of_drill(&report, Some(&ended), "").ends_with("cargo xtask drill report"));
+        assert!(last_line_of_drill(&report, None, "cargo xtask drill x").ends_with("cargo xtask drill x"));
         assert_eq!(report.next_stage(), None);
     }
 
@@ -416,6 +422,7 @@ mod tests {
         ]});
         let look = Look {
             stage: &lab::STAGES[0],
+            command: String::new(),
             drill: None,
             class: Vec::new(),
             next_is_closed: None,

@@ -169,6 +169,21 @@ fn an_edit_that_is_saved_while_a_drill_is_being_entered_is_kept_and_not_put_over
 }
 
 #[test]
+fn a_drill_that_was_not_made_ready_is_started_again_with_its_seed() {
+    let lab = in_drill("drill-interrupted");
+    let mut progress: Value = serde_json::from_str(&lab.checkout.read_text(".lab/stage.json")).expect("JSON");
+    progress["drill"] = Value::Null;
+    lab.checkout.write(".lab/stage.json", progress.to_string());
+    let command = format!("to start it again: cargo xtask drill {NAME} --seed 42");
+    let error = lab.checkout.run(&["drill", "status"]).fails_with(1);
+    assert!(error.contains(&command), "{error}");
+    for words in [&["check"][..], &["drill"]] {
+        let told = lab.checkout.run(words);
+        assert!(told.stdout.contains(&command) || told.stderr.contains(&command), "{words:?}: {told:#?}");
+    }
+}
+
+#[test]
 fn how_the_bank_of_an_incident_behaves_is_not_given_away() {
     let lab = FakeLab::start("drill-bank");
     let show = || lab.checkout.run(&["real-world-mode"]).ok();

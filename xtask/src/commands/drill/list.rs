@@ -64,11 +64,9 @@ pub(super) fn list(project: &Project, arguments: &ArgMatches) -> Result<ExitCode
             "* is in progress, but the lab is not running; start it with: cargo xtask lab start --detach"
         ),
         (Some(_), Some(_)) => stderrln!("* has ended; its report: cargo xtask drill report"),
-        (None, Some(_)) => stderrln!(
-            "{} was not made ready; to start it again: {}",
-            progress.stage.name,
-            progress.stage.command()
-        ),
+        (None, Some(_)) => {
+            stderrln!("{} was not made ready; to start it again: {}", progress.stage.name, progress.command())
+        }
         _ => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ pub(super) fn recorded(project: &Project) -> Result<Progress> {
     let progress = Progress::read(&project.lab);
     ensure!(progress.stage.incident().is_some(), "no drill is in progress; to start one: cargo xtask drill");
     progress.drill.as_ref().with_context(|| {
-        format!("the drill was not made ready; to start it again: {}", progress.stage.command())
+        format!("the drill was not made ready; to start it again: {}", progress.command())
     })?;
     Ok(progress)
 }
