@@ -10,8 +10,6 @@ use checkout::project::{Project, make_private};
 use supervisor::{attach, ports, temporal_cli};
 use terminal::stdoutln;
 
-/// The folder in the lab's that comes first in the terminal's PATH. It has only a `temporal`.
-
 pub(crate) fn command() -> Command {
     Command::new("env")
         .about("Prints what makes `temporal` and other clients in this terminal use the lab's server")
