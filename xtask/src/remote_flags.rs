@@ -83,8 +83,7 @@ pub fn named(arguments: &ArgMatches) -> Option<RemoteService> {
     })
 }
 
-/// The service that these flags select; without any, that of the last start. The learner's name stays, also where the service's address
-/// is a new one.
+/// The service that these flags select; without any, that of the last start.
 pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<RemoteService>> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned();
     let learner = text("learner").map(|name| checked(&name)).transpose()?;
@@ -97,7 +96,6 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
             Some(_) => String::new(),
             None => ui_beside(&named.address),
         });
-        let learner = learner.or_else(|| last(project).and_then(|last| last.learner));
         require_own_settings(&named)?;
         return Ok(Some(RemoteService { learner, ui, ..named }));
     }
@@ -132,15 +130,9 @@ fn require_own_settings(service: &RemoteService) -> Result<()> {
     Ok(())
 }
 
-/// Prints what a start uses of the last one: its service, unless the flags name it, or the learner's name.
+/// Prints that a start uses the service of the last one, unless the flags name it.
 pub fn tell_of_last(project: &Project, arguments: &ArgMatches, chosen: Option<&RemoteService>) {
     let asked = ["profile", "address"].iter().any(|name| arguments.contains_id(name));
-    if asked
-        && !arguments.contains_id("learner")
-        && let Some(learner) = chosen.and_then(|service| service.learner.as_ref())
-    {
-        stderrln!("you are {learner}, as last time; for another name: --learner NAME");
-    }
     let Some(remote_service) = chosen.filter(|_| !asked) else { return };
     let name = name(remote_service);
     match joining(project) {

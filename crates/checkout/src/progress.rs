@@ -93,8 +93,8 @@ fn change_under(
     let mut progress = before.clone();
     change(&mut progress);
     let Progress { stage, done, mut ended_drills, kept, .. } = before;
-    let ended = progress.drill.as_ref().filter(|drill| drill.ended.is_some());
-    ended_drills.extend(ended.map(|drill| drill.seed).filter(|seed| !ended_drills.contains(seed)));
+    let ended = progress.drill.as_ref().and_then(|drill| Some((drill.seed, drill.ended.as_ref()?.0.clone())));
+    ended_drills.extend(ended.filter(|ended| !ended_drills.contains(ended)));
     let progress = Progress { stage, done, ended_drills, kept, ..progress };
     write(project, &progress)?;
     Ok(progress)
@@ -222,14 +222,16 @@ mod tests {
                 |progress: &mut Progress| progress.drill = Some(Drill { seed, last_entry: 0, ended });
             update(&project, change).expect("it can be written");
         };
-        let started = |seed| Progress::read(&project.lab).has_started_drill(seed);
+        let started = |seed| Progress::read(&project.lab).has_started_drill(seed, "2026-11-22T12:00:00Z");
         drill(7, false);
         drill(8, true);
         drill(8, true);
         assert_eq!((started(7), started(8)), (false, true), "the first was left before its end");
         modules::enter(&project, &STAGES[2]).expect("there is nothing in the way");
         assert!(started(8));
-        assert_eq!(Progress::read(&project.lab).ended_drills, [8]);
+        let progress = Progress::read(&project.lab);
+        assert_eq!(progress.ended_drills.len(), 1);
+        assert!(!progress.has_started_drill(8, "2026-11-22T13:00:00Z"), "it is offered once more");
         forget_done(&project).expect("it can be written");
         assert!(!started(8));
         fs::remove_dir_all(&project.root).expect("it is there");

@@ -36,8 +36,8 @@ pub struct Progress {
     pub drill: Option<Drill>,
     /// The seed of the drill, if the stage is an incident, also before it was made ready.
     pub seed: Option<u64>,
-    /// The seeds of the drills that have ended here.
-    pub ended_drills: Vec<u64>,
+    /// The seeds of the drills that have ended here, each with when.
+    pub ended_drills: Vec<(u64, String)>,
     /// The learner's code that is to be put back once the transfers of a stage are prepared.
     pub kept: Option<Kept>,
 }
@@ -93,9 +93,11 @@ impl Progress {
         }
     }
 
-    /// Whether the drill with this seed is in progress or has ended.
-    pub fn has_started_drill(&self, seed: u64) -> bool {
-        self.drill.as_ref().is_some_and(|drill| drill.seed == seed) || self.ended_drills.contains(&seed)
+    /// Whether the drill with this seed is in progress, or has ended since this moment.
+    pub fn has_started_drill(&self, seed: u64, since: &str) -> bool {
+        let is_later = |time: &str| time::parse_rfc3339(time) >= time::parse_rfc3339(since);
+        self.drill.as_ref().is_some_and(|drill| drill.seed == seed)
+            || self.ended_drills.iter().any(|(ended, time)| *ended == seed && is_later(time))
     }
 
     /// Fails while a drill is in progress, in which nobody can change how the bank behaves: it is another company's.
@@ -139,7 +141,7 @@ impl Progress {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(Value::as_u64)
+                .filter_map(|one| Some((one["seed"].as_u64()?, one["time"].as_str()?.to_owned())))
                 .collect(),
             kept: Kept::from_json(&value["kept"]),
         }
@@ -156,7 +158,11 @@ impl Progress {
             "done": self.done,
             "drill": self.drill.as_ref().map(Drill::to_json),
             "seed": self.seed,
-            "ended_drills": self.ended_drills,
+            "ended_drills": self
+                .ended_drills
+                .iter()
+                .map(|(seed, time)| json!({ "seed": seed, "time": time }))
+                .collect::<Vec<_>>(),
             "kept": self.kept.as_ref().map(Kept::to_json),
         })
     }
@@ -241,7 +247,7 @@ mod tests {
                 ended: Some(("2026-11-22T12:05:01Z".to_owned(), true)),
             }),
             seed: Some(7),
-            ended_drills: vec![3, 7],
+            ended_drills: vec![(3, "2026-11-22T12:05:01Z".to_owned())],
             kept: Some(Kept {
                 backup: "20261122T120501Z-jerry".to_owned(),
                 stage: "fix-workflow".to_owned(),

@@ -437,7 +437,7 @@ fn one_that_takes_far_too_long_is_hit_in_progress_and_closed() {
         assert_eq!(world.sign("one").as_deref(), Some("it takes far too long"));
         let next = &world.open()[0].1;
         assert!(
-            next.starts_with("one was started under the code in place, and it takes far too long;"),
+            next.starts_with("one has run only under the code in place, and it takes far too long;"),
             "{next}"
         );
     }
@@ -651,7 +651,7 @@ fn one_that_was_hit_is_an_exception_after_many_that_were_not() {
         world
     };
     let next = &world(24).open()[0].1;
-    assert!(next.starts_with("late was started under the code in place"), "{next}");
+    assert!(next.starts_with("late has run only under the code in place"), "{next}");
     assert_eq!(world(25).open(), []);
 }
 

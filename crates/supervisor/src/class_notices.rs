@@ -70,7 +70,7 @@ impl ClassNotices {
             "drill": notices.drill.as_ref().map(|drill| {
                 // The incident has no name here: finding out is a part of the drill.
                 let mut json = drill.to_json();
-                json["started"] = json!(Progress::read(&project.lab).has_started_drill(drill.seed));
+                json["started"] = json!(Progress::read(&project.lab).has_started_drill(drill.seed, &drill.since));
                 json
             }),
             "help": help,
@@ -204,7 +204,10 @@ mod tests {
         drill_of(7);
         assert_eq!(drill()["started"], true);
         // It has ended, and the learner has gone on to a stage.
-        let gone_on = Progress { ended_drills: vec![7], ..Progress::begin(&lab::STAGES[0]) };
+        let gone_on = Progress {
+            ended_drills: vec![(7, "2026-11-22T12:05:01Z".to_owned())],
+            ..Progress::begin(&lab::STAGES[0])
+        };
         project.write_json(progress::FILE, &gone_on.to_json()).expect("it can be written");
         assert_eq!(drill()["started"], true);
         fs::remove_file(project.in_lab(class_files::HELP_FILE)).expect("it is there");

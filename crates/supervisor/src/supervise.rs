@@ -901,8 +901,9 @@ impl Supervisor {
             self.end_transfers()?;
             self.fresh = false;
             // What others of this name did there before is not part of this lab.
-            let begun =
-                progress::update(&self.setup.project, |progress| *progress = Progress::begin(progress.stage));
+            let begun = progress::update(&self.setup.project, |progress| {
+                *progress = Progress { seed: progress.seed, ..Progress::begin(progress.stage) };
+            });
             if let Err(error) = begun {
                 self.journal.note(&format!("the stage still counts earlier transfers: {error:#}"));
             }

@@ -35,13 +35,11 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         bank.set_real_world_mode(state == "on")?;
     }
     let on = bank.real_world_mode()?;
-    let progress = Progress::read(&project.lab);
-    let is_bank_set =
-        progress.is_in_drill() && progress.stage.incident().is_some_and(|incident| incident.bank.is_some());
+    // In every drill, else the answer would tell whether it is the bank.
+    let is_told = !Progress::read(&project.lab).is_in_drill();
     match (arguments.get_flag("json"), on) {
-        (true, _) => stdoutln!("{}", json!({ "enabled": on })),
-        // It fails otherwise than in Real World Mode.
-        (false, _) if is_bank_set => stdoutln!("how the bank behaves in this drill is for you to find out"),
+        (true, _) => stdoutln!("{}", json!({ "enabled": is_told.then_some(on) })),
+        (false, _) if !is_told => stdoutln!("how the bank behaves in a drill is for you to find out"),
         (false, true) => {
             stdoutln!("Real World Mode is on: half of all withdrawals and deposits fail or time out")
         }

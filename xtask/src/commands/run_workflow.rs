@@ -37,13 +37,18 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     let mut command = Process::new(&program);
     let endpoints = state.endpoints();
     for (name, _, _) in FLAGS {
-        let Some(value) = text(arguments, name) else { continue };
+        let value = text(arguments, name).map(str::to_owned);
         let value = match name {
-            // As `transfer` has it, whose transfer this may join.
-            "workflow-id" => &contract::workflow_id_of(endpoints.learner.as_deref(), value),
+            // With the learner's name, as `transfer` has it: this may join its transfer, and what is started here may be joined.
+            "workflow-id" => {
+                let id = value.unwrap_or_else(lab_client::new_workflow_id);
+                Some(contract::workflow_id_of(endpoints.learner.as_deref(), &id))
+            }
             _ => value,
         };
-        command.arg(format!("--{name}={value}"));
+        if let Some(value) = value {
+            command.arg(format!("--{name}={value}"));
+        }
     }
     command.args(["--ui-url", &endpoints.temporal_ui]);
     dev_server::forget_settings(&mut command);

@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, bail};
 use clap::{Arg, ArgMatches, Command};
 use contract::Amount;
 use lab_client::{
     bank::Bank,
-    http::is_transient,
+    http::{is_silence, is_transient},
     new_workflow_id,
     stuck::{self, Stuck},
-    temporal::{Run, Server, status_name},
+    temporal::{Run, Server, status_name, status_of},
 };
 use serde_json::{Value, json};
 use strsim::damerau_levenshtein;
@@ -34,6 +34,8 @@ use terminal::{Usage, shorten, stderrln, stdoutln};
 /// [`LONGEST_INTERVAL`].
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The HTTP status of a transfer that the server does not have.
+const NOT_FOUND: u16 = 404;
 /// How long the server may be silent before we give up waiting.
 const SILENT_FOR: Duration = Duration::from_secs(120);
 
@@ -116,8 +118,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
         stderrln!("started {}, run {}", run.workflow_id, run.run_id);
         stderrln!("  see {}", where_to_see(&link, &run));
     }
-    let (status, result, failure) = wait(&server, &run, as_json)?;
+    let (run, (status, result, failure)) = wait(&server, run, as_json)?;
     if as_json {
+        let link = server.ui_link(&run);
         stdoutln!("{}", report(&run, &link, &status, &result, failure.as_deref()));
     } else {
         match &failure {
@@ -198,20 +201,19 @@ enum Look {
     InProgress(Option<Stuck>),
 }
 
-/// Waits until the transfer has ended, through whatever becomes of the server meanwhile.
-fn wait(server: &Server, run: &Run, quiet: bool) -> Result<End> {
+/// Waits until the transfer has ended, through whatever becomes of the server meanwhile. Returns its last run, too.
+fn wait(server: &Server, mut run: Run, quiet: bool) -> Result<(Run, End)> {
     let tell = |words: &str| {
         if !quiet {
             stderrln!("{words}");
         }
     };
-    let mut run = run.clone();
     let mut interval = POLL_INTERVAL;
     let mut shown: Option<Stuck> = None;
     let mut silent_since: Option<Instant> = None;
     loop {
         match look(server, &run) {
-            Ok(Look::Ended(end)) => return Ok(end),
+            Ok(Look::Ended(end)) => return Ok((run, end)),
             Ok(Look::Reset(next)) => {
                 tell(&format!("it was reset; it continues in run {}", next.run_id));
                 run = next;
@@ -235,14 +237,17 @@ fn wait(server: &Server, run: &Run, quiet: bool) -> Result<End> {
             Err(error)
                 if is_transient(&error) && silent_since.is_none_or(|since| since.elapsed() < SILENT_FOR) =>
             {
-                if silent_since.is_none() {
-                    silent_since = Some(Instant::now());
+                if silent_since.is_none() && is_silence(&error) {
                     tell("the Temporal server does not answer at this moment; still waiting");
                 }
+                silent_since.get_or_insert_with(Instant::now);
+            }
+            Err(error) if status_of(&error) == NOT_FOUND => {
+                bail!("the server has no transfer {} any more, as after a reset of the lab", run.workflow_id)
             }
             Err(error) => {
                 return Err(error.context(format!(
-                    "{} goes on (see it with: cargo xtask lab status), but this command cannot follow it",
+                    "{} may still be in progress (see: cargo xtask lab status), but this command cannot follow it",
                     run.workflow_id
                 )));
             }
@@ -317,9 +322,14 @@ mod tests {
         Server::new(&Endpoints::own(&format!("http://{address}"), "", ""))
     }
 
-    fn waited(descriptions: &'static [(u16, &str)], last_event: &'static str) -> Result<End> {
+    /// The last run, its status, and what it ended with.
+    fn waited(
+        descriptions: &'static [(u16, &str)],
+        last_event: &'static str,
+    ) -> Result<(String, String, String)> {
         let run = Run { workflow_id: "one".to_owned(), run_id: "first".to_owned() };
-        wait(&server(descriptions, last_event), &run, true)
+        let (run, (status, result, failure)) = wait(&server(descriptions, last_event), run, true)?;
+        Ok((run.run_id, status, failure.unwrap_or_else(|| result.to_string())))
     }
 
     const RUNNING: &str = r#"{"workflowExecutionInfo":{"status":"WORKFLOW_EXECUTION_STATUS_RUNNING"}}"#;
@@ -332,22 +342,27 @@ mod tests {
     #[test]
     fn waiting_goes_on_while_the_server_is_away_and_follows_a_reset() {
         let away = &[(503, "{}"), (200, RUNNING), (429, "{}"), (200, COMPLETED)];
-        assert_eq!(waited(away, RESULT).expect("it ends").1, "done");
+        let ended = |run: &str| (run.to_owned(), "COMPLETED".to_owned(), "\"done\"".to_owned());
+        assert_eq!(waited(away, RESULT).expect("it ends"), ended("first"));
         let reset = &[(200, TERMINATED), (200, COMPLETED), (200, COMPLETED)];
-        assert_eq!(waited(reset, RESULT).expect("it ends").0, "COMPLETED");
+        assert_eq!(waited(reset, RESULT).expect("it ends"), ended("second"));
     }
 
     #[test]
-    fn the_end_of_waiting_says_why_and_that_the_transfer_goes_on() {
+    fn the_end_of_waiting_says_why_and_what_becomes_of_the_transfer() {
         let because = r#"{"workflowExecutionTerminatedEventAttributes":{"reason":"the lab was reset"}}"#;
-        let (status, _, failure) = waited(&[(200, TERMINATED)], because).expect("it ends");
-        let failure = failure.expect("it failed");
+        let (_, status, failure) = waited(&[(200, TERMINATED)], because).expect("it ends");
         assert_eq!(
             (&*status, &*failure),
             ("TERMINATED", "the transfer ended as TERMINATED: the lab was reset")
         );
-        let error = waited(&[(403, r#"{"message":"permission denied"}"#)], "{}").expect_err("it is refused");
-        let error = format!("{error:#}");
-        assert!(error.starts_with("one goes on (") && error.ends_with("permission denied"), "{error}");
+        const REFUSED: &[(u16, &str)] = &[(403, r#"{"message":"permission denied"}"#)];
+        for (answer, begins, ends) in [
+            (REFUSED, "one may still be", "permission denied"),
+            (&[(404, "{}")], "the server has no transfer one any more", "a reset of the lab"),
+        ] {
+            let error = format!("{:#}", waited(answer, "{}").expect_err("it cannot be followed"));
+            assert!(error.starts_with(begins) && error.ends_with(ends), "{error}");
+        }
     }
 }

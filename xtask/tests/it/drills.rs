@@ -188,8 +188,11 @@ fn how_the_bank_of_an_incident_behaves_is_not_given_away() {
     let lab = FakeLab::start("drill-bank");
     let show = || lab.checkout.run(&["real-world-mode"]).ok();
     assert_eq!(show(), "Real World Mode is off\n");
-    lab.checkout.run(&["drill", "slow-afternoon", "--seed", "42"]).ok();
-    assert_eq!(show(), "how the bank behaves in this drill is for you to find out\n");
+    for name in ["slow-afternoon", NAME] {
+        lab.checkout.run(&["drill", name, "--seed", "42"]).ok();
+        assert_eq!(show(), "how the bank behaves in a drill is for you to find out\n");
+        assert_eq!(lab.checkout.run(&["real-world-mode", "--json"]).json()["enabled"], Value::Null);
+    }
 }
 
 #[test]

@@ -47,14 +47,14 @@ fn new_ones_are_safe(_: &Facts, outcome: &Outcome<'_>) -> Verdict {
     if let Some(hit) = outcome.still_hit() {
         let id = &hit.transfer.workflow_id;
         return Verdict::Open(Next::command(
-            format!("{id} was started under the code in place, and {}; look at it: ", what(&hit.sign)),
+            format!("{id} has run only under the code in place, and {}; look at it: ", what(&hit.sign)),
             format!("cargo xtask temporal workflow show --workflow-id {}", crate::halt::shell_word(id)),
         ));
     }
     if let Some(wrong) = outcome.wrong.first() {
         let id = &wrong.evidence.workflow_id;
         return Verdict::Open(Next::command(
-            format!("{id} was started under the code in place, and broke a rule; look at it: "),
+            format!("{id} has run only under the code in place, and broke a rule; look at it: "),
             format!("cargo xtask temporal workflow show --workflow-id {}", crate::halt::shell_word(id)),
         ));
     }

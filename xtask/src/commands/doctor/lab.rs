@@ -15,6 +15,7 @@ use checkout::{
     project::{Project, with_tilde},
 };
 use lab_client::{
+    progress::Progress,
     state::State,
     supervisor::{BuildState, is_stopped},
 };
@@ -115,8 +116,10 @@ fn running(state: &State, status: &Result<Value>) -> Vec<Finding> {
 fn stage(project: &Project) -> Vec<Finding> {
     let stage = modules::current_stage(project);
     let mut findings = vec![good(stage.kind(), stage.name)];
-    let bare = if stage.incident().is_none() { " --bare" } else { "" };
-    let remedy = format!("{}{bare}", stage.command());
+    let remedy = match stage.incident() {
+        Some(_) => Progress::read(&project.lab).command(),
+        None => format!("{} --bare", stage.command()),
+    };
     findings.extend(
         modules::misplaced(project).into_iter().map(|misplaced| note("live modules", misplaced, &remedy)),
     );

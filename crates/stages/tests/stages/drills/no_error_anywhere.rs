@@ -20,7 +20,7 @@ async fn begin() -> Drill {
 async fn left_alone_and_then_with_the_shipped_fix_and_another_queue_for_what_is_pending() {
     let mut drill = begin().await;
     drill
-        .stays_open("new-ones-are-safe", "was started under the code in place, and it takes far too long")
+        .stays_open("new-ones-are-safe", "has run only under the code in place, and it takes far too long")
         .await;
     drill.stays_open("none-is-stuck", "in progress that should have closed").await;
     drill.deploy(modules("reset-workflows")).await;

@@ -35,7 +35,7 @@ fn reversed(facts: &Facts) -> Vec<&Transfer> {
 #[tokio::test]
 async fn left_alone_and_then_with_the_shipped_fix_and_a_reset_of_what_it_does_not_replay() {
     let mut drill = begin().await;
-    drill.stays_open("new-ones-are-safe", "was started under the code in place, and its code failed").await;
+    drill.stays_open("new-ones-are-safe", "has run only under the code in place, and its code failed").await;
     stop_halfway(&mut drill).await;
     drill.deploy(modules("reset-workflows")).await;
     // What began in the other order stays as it is.
