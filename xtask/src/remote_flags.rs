@@ -96,7 +96,6 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
             Some(_) => String::new(),
             None => ui_beside(&named.address),
         });
-        require_own_settings(&named)?;
         return Ok(Some(RemoteService { learner, ui, ..named }));
     }
     let last = last(project);
@@ -106,7 +105,6 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
         )
         .into());
     }
-    last.as_ref().map_or(Ok(()), require_own_settings)?;
     Ok(last.map(|last| RemoteService {
         learner: learner.or(last.learner),
         ui: ui.unwrap_or(last.ui),
@@ -118,9 +116,10 @@ pub fn chosen(project: &Project, arguments: &ArgMatches) -> Result<Option<Remote
 }
 
 /// Fails where a profile is to be read in a terminal that has the settings of `lab env`: they hide the user's `temporal.toml`.
-fn require_own_settings(service: &RemoteService) -> Result<()> {
+pub fn require_own_settings(service: Option<&RemoteService>) -> Result<()> {
     let (variable, none) = dev_server::CONFIG_FILE;
-    if service.profile.is_some() && env::var_os(variable).is_some_and(|file| file == none) {
+    let has_profile = service.is_some_and(|service| service.profile.is_some());
+    if has_profile && env::var_os(variable).is_some_and(|file| file == none) {
         return Err(Usage(
             "this terminal has the settings of cargo xtask lab env, which hide your profiles; start the lab in a new terminal"
                 .to_owned(),

@@ -44,7 +44,8 @@ pub fn is_in_place(project: &Project, stage: &Stage) -> bool {
 /// Live modules that are gone, or that are another stage's although nobody would write that as a fix, as after `git stash`,
 /// `git checkout` or `git clean`. A learner's edit does not count. In a drill, any code may be the fix, also that of a stage.
 pub fn misplaced(project: &Project) -> Vec<String> {
-    let stage = current_stage(project);
+    let progress = Progress::read(&project.lab);
+    let stage = progress.stage;
     let is_drill = stage.incident().is_some();
     let fixes = std::iter::successors(Some(stage), |stage| lab::stage(stage.fixed_by?));
     let expected: Vec<_> = fixes.map(sources).collect();
@@ -57,7 +58,7 @@ pub fn misplaced(project: &Project) -> Vec<String> {
         (!is_expected && !is_drill).then(|| format!("has the code of the stage {}", other.name))
     };
     let remedy = match is_drill {
-        true => format!("to start the drill again: {}", Progress::read(&project.lab).command()),
+        true => format!("to start the drill again: {}", progress.command()),
         false => format!("to install the stage's code: {} --bare", stage.command()),
     };
     let sentence = |at: usize| {

@@ -88,7 +88,7 @@ impl Progress {
     /// The command that enters the stage again, with the seed of a drill.
     pub fn command(&self) -> String {
         match self.seed {
-            Some(seed) => format!("{} --seed {seed}", self.stage.command()),
+            Some(seed) => self.stage.command_with_seed(seed),
             None => self.stage.command(),
         }
     }

@@ -18,6 +18,11 @@ impl Stage {
         format!("cargo xtask {} {}", self.kind(), self.name)
     }
 
+    /// The command that enters it as an incident, with the traffic of this seed.
+    pub fn command_with_seed(&self, seed: u64) -> String {
+        format!("{} --seed {seed}", self.command())
+    }
+
     /// The same, with the learner's own code in place at the end. A drill always begins with its own.
     pub fn command_that_keeps(&self) -> String {
         let keep = if self.number().is_some() { " --keep" } else { "" };

@@ -103,8 +103,8 @@ impl<'a> Preparation<'a> {
         }
         // From now on: until its worker ran, the one from before did.
         progress::update_at(self.project, stage, |progress| {
-            let seed = self.seed_of(stage);
-            *progress = Progress { transfers: entered.transfers.clone(), seed, ..Progress::begin(stage) };
+            let (transfers, seed) = (entered.transfers.clone(), progress.seed);
+            *progress = Progress { transfers, seed, ..Progress::begin(stage) };
         })?;
         let outage = Outage { deposits: stage.deposits_down, ..Outage::default() };
         self.set_outage(outage)?;
@@ -326,11 +326,6 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
-    /// The seed of the stage's traffic, if it is an incident.
-    fn seed_of(&self, stage: &Stage) -> Option<u64> {
-        stage.incident().map(|_| self.seed.get())
-    }
-
     /// Puts a stage's modules in place, and has the lab build nothing. Returns whether its one worker runs them already.
     pub(crate) fn put_in_place(&self, stage: &'static Stage, entered: &mut Prepared) -> Result<bool> {
         self.let_settle()?;
@@ -347,8 +342,8 @@ impl<'a> Preparation<'a> {
             saved.tell(self.project);
         }
         entered.saved.extend(saved);
-        if let Some(seed) = self.seed_of(stage) {
-            progress::update_at(self.project, stage, |progress| progress.seed = Some(seed))?;
+        if stage.incident().is_some() {
+            progress::update_at(self.project, stage, |progress| progress.seed = Some(self.seed.get()))?;
         }
         Ok(is_running)
     }

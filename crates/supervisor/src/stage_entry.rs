@@ -276,7 +276,7 @@ impl<'a> StageEntry<'a> {
     /// The command that finishes an entry which was interrupted.
     fn command(&self, stage: &Stage) -> String {
         match stage.incident() {
-            Some(_) => format!("{} --seed {}", stage.command(), self.0.seed.get()),
+            Some(_) => stage.command_with_seed(self.0.seed.get()),
             None => stage.command_that_keeps(),
         }
     }

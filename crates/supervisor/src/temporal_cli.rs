@@ -337,7 +337,7 @@ pub fn take(project: &Project, executable: &Path) -> Result<()> {
     replace(&folder, |unpacked| {
         let to = unpacked.join("bin/temporal");
         make_private(&unpacked.join("bin")).context("could not make its folder")?;
-        // Its bytes alone: on macOS a file that came from elsewhere may be marked as one that must not run.
+        // Without its extended attributes: macOS quarantines a file that was downloaded, and then does not run it.
         let copied = fs::read(executable).and_then(|bytes| files::replace(&to, &bytes, 0o700));
         copied.context("could not copy the Temporal CLI")?;
         files::replace(&unpacked.join("version"), PINNED.as_bytes(), 0o600)

@@ -349,7 +349,10 @@ pub fn write_ready_file(file: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the ready file {}", file.display()))
 }
 
-/// The error of a command that ended because it was asked to: no message, exit code 130.
+/// The exit code of a command that ended because it was asked to.
+pub const INTERRUPTED: u8 = 130;
+
+/// The error of a command that ended because it was asked to: no message, exit code [`INTERRUPTED`].
 pub fn interrupted() -> anyhow::Error {
     anyhow!(Interrupted)
 }
@@ -379,7 +382,7 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(INTERRUPTED),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

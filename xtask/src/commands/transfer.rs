@@ -14,7 +14,7 @@ use lab_client::{
     http::{is_silence, is_transient},
     new_workflow_id,
     stuck::{self, Stuck},
-    temporal::{Run, Server, status_name, status_of},
+    temporal::{Run, Server, status_name},
 };
 use serde_json::{Value, json};
 use strsim::damerau_levenshtein;
@@ -34,8 +34,6 @@ use terminal::{Usage, shorten, stderrln, stdoutln};
 /// [`LONGEST_INTERVAL`].
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The HTTP status of a transfer that the server does not have.
-const NOT_FOUND: u16 = 404;
 /// How long the server may be silent before we give up waiting.
 const SILENT_FOR: Duration = Duration::from_secs(120);
 
@@ -196,6 +194,8 @@ type End = (String, Value, Option<String>);
 /// What a look at a transfer finds.
 enum Look {
     Ended(End),
+    /// The server does not have it.
+    Gone,
     /// A reset has continued it in this run.
     Reset(Run),
     InProgress(Option<Stuck>),
@@ -214,6 +214,9 @@ fn wait(server: &Server, mut run: Run, quiet: bool) -> Result<(Run, End)> {
     loop {
         match look(server, &run) {
             Ok(Look::Ended(end)) => return Ok((run, end)),
+            Ok(Look::Gone) => {
+                bail!("the server has no transfer {} any more, as after a reset of the lab", run.workflow_id)
+            }
             Ok(Look::Reset(next)) => {
                 tell(&format!("it was reset; it continues in run {}", next.run_id));
                 run = next;
@@ -242,9 +245,6 @@ fn wait(server: &Server, mut run: Run, quiet: bool) -> Result<(Run, End)> {
                 }
                 silent_since.get_or_insert_with(Instant::now);
             }
-            Err(error) if status_of(&error) == NOT_FOUND => {
-                bail!("the server has no transfer {} any more, as after a reset of the lab", run.workflow_id)
-            }
             Err(error) => {
                 return Err(error.context(format!(
                     "{} may still be in progress (see: cargo xtask lab status), but this command cannot follow it",
@@ -263,7 +263,7 @@ fn is_news(shown: Option<&Stuck>, now: &Stuck) -> bool {
 }
 
 fn look(server: &Server, run: &Run) -> Result<Look> {
-    let description = server.describe(run)?;
+    let Some(description) = server.describe_if_there(run)? else { return Ok(Look::Gone) };
     let status = status_name(&description["workflowExecutionInfo"]["status"]).to_owned();
     if status == "RUNNING" {
         let events = || server.last_events(run).unwrap_or_default();

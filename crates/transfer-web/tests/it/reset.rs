@@ -1,5 +1,6 @@
 //! The page's reset.
 
+use lab_client::{Endpoints, temporal::Server};
 use serde_json::json;
 use testbed::until;
 
@@ -115,18 +116,10 @@ async fn a_service_started_after_a_reset_never_shows_older_transfers() {
 #[tokio::test]
 async fn a_reset_leaves_the_transfers_of_another_task_queue_alone() {
     let lab = Lab::start().await;
-    let queue = contract::task_queue(Some("bob"));
-    let theirs = [
-        "workflow",
-        "start",
-        "--type",
-        contract::WORKFLOW_TYPE,
-        "--task-queue",
-        &queue,
-        "--workflow-id",
-        "theirs",
-    ];
-    lab.testbed.temporal(&theirs);
+    let bob = Server::new(&Endpoints { learner: Some("bob".to_owned()), ..endpoints(&lab.testbed) });
+    let input = json!({ "from_account": "account_A", "to_account": "account_B", "amount": 10 });
+    let started = tokio::task::spawn_blocking(move || bob.start_transfer("theirs", &input)).await;
+    let theirs = started.expect("it does not panic").expect("it starts").workflow_id;
     lab.web().start("account_A", "account_B", 10.0).await;
     until("both to be listed", || async {
         let listed = lab.web().good("/api/workflows").await;
@@ -135,6 +128,6 @@ async fn a_reset_leaves_the_transfers_of_another_task_queue_alone() {
     .await;
     let reset = lab.web().post("/api/reset", json!({})).await;
     assert_eq!((reset.status, &reset.json["ended"]), (200, &json!(1)));
-    let theirs = lab.testbed.ask_server("workflows/theirs").await;
+    let theirs = lab.testbed.ask_server(&format!("workflows/{theirs}")).await;
     assert_eq!(theirs["workflowExecutionInfo"]["status"], "WORKFLOW_EXECUTION_STATUS_RUNNING");
 }

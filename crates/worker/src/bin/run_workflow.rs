@@ -19,8 +19,6 @@ use worker::{activities::MoneyActivities, workflow::MoneyTransferWorkflow};
 /// Where the Temporal UI of a lab is when nobody says otherwise.
 const DEFAULT_UI: &str = "http://127.0.0.1:8233";
 
-/// The exit code of a command that was ended by Ctrl-C.
-const INTERRUPTED: i32 = 130;
 /// How long the worker may take to end.
 const LONGEST_END: Duration = Duration::from_secs(10);
 
@@ -59,7 +57,7 @@ fn main() -> ExitCode {
         tokio::spawn(async {
             host::termination().await;
             host::termination().await;
-            std::process::exit(INTERRUPTED)
+            std::process::exit(host::INTERRUPTED.into())
         });
         let mut options = host::options::<MoneyTransferWorkflow, _>(MoneyActivities::new(Bank::from_env()))?;
         host::report_build_id(&mut options, worker::build_id());

@@ -114,10 +114,11 @@ fn running(state: &State, status: &Result<Value>) -> Vec<Finding> {
 
 /// The stage, and whether its modules are in place.
 fn stage(project: &Project) -> Vec<Finding> {
-    let stage = modules::current_stage(project);
+    let progress = Progress::read(&project.lab);
+    let stage = progress.stage;
     let mut findings = vec![good(stage.kind(), stage.name)];
     let remedy = match stage.incident() {
-        Some(_) => Progress::read(&project.lab).command(),
+        Some(_) => progress.command(),
         None => format!("{} --bare", stage.command()),
     };
     findings.extend(

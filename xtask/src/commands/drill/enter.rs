@@ -49,7 +49,7 @@ pub(super) fn enter(
     if !as_json && !choice.clean {
         let leftovers = entry.leftovers(stage)?;
         if !leftovers.is_empty() {
-            let again = format!("{} --seed {seed} --clean", stage.command());
+            let again = format!("{} --clean", stage.command_with_seed(seed));
             match ask_about_leftovers(stage, &leftovers, &again, may_ask)? {
                 Some(clean) => choice.clean = clean,
                 None => return Ok(nothing_changed()),
@@ -97,5 +97,5 @@ fn print_ticket(stage: &Stage, seed: u64, state: &State) {
     stdoutln!("");
     stdoutln!("  Once everything has recovered: cargo xtask drill finish");
     stdoutln!("  Stuck? cargo xtask drill hint, which costs {HINT} points");
-    stdoutln!("  A colleague gets the same with: {} --seed {seed}", stage.command());
+    stdoutln!("  A colleague gets the same with: {}", stage.command_with_seed(seed));
 }

@@ -102,7 +102,9 @@ pub(crate) fn run(project: &Project, arguments: &ArgMatches) -> Result<ExitCode>
     toolchain::check(project)?;
     // Before a download or a build that would be for nothing.
     PublicHosts::from_env()?;
-    remote_flags::tell_of_last(project, arguments, remote_flags::chosen(project, arguments)?.as_ref());
+    let service = remote_flags::chosen(project, arguments)?;
+    remote_flags::require_own_settings(service.as_ref())?;
+    remote_flags::tell_of_last(project, arguments, service.as_ref());
     if build::is_first(project) {
         stderrln!(
             "the first build takes a few minutes, and other cargo xtask commands block until it finishes"
